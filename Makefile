@@ -1,0 +1,58 @@
+PYTHON ?= python3
+VIDEOS := videos/mb1_1.mp4 videos/mb2_2.mp4
+
+.PHONY: help
+help: ## print this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.PHONY: demo
+demo: install ## run the main job: both demo videos through a real Triton, results in output/
+	.venv/bin/yolostream detect $(VIDEOS)
+
+.PHONY: test
+test: install .venv/.dev check ## everything that needs no GPU, against a real Triton
+	.venv/bin/pytest
+
+.PHONY: check
+check: .venv/.dev ## formatting, lint and types
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+.PHONY: format
+format: .venv/.dev ## put the code into shape
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+.PHONY: serve
+serve: install ## run Triton here until Ctrl-C, on ports 8000 to 8002
+	.venv/bin/yolostream serve
+
+.PHONY: videos
+videos: install ## draw the demo videos and their truth again
+	.venv/bin/python -m tools.make_videos
+
+.PHONY: install
+install: .venv/.client .venv-server/.server ## the two environments: client and server
+
+.PHONY: clean
+clean: ## remove environments and results
+	rm -rf .venv .venv-server output
+
+# --no-deps: the lists are complete, and pins that contradict each other stay apart.
+PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --no-deps
+
+.venv/.client: requirements/client.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/$(PIP_INSTALL) -r requirements/client.txt
+	.venv/$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements/dev.txt .venv/.client
+	.venv/$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@
+
+.venv-server/.server: requirements/server.txt
+	$(PYTHON) -m venv .venv-server
+	.venv-server/$(PIP_INSTALL) -r requirements/server.txt
+	@touch $@

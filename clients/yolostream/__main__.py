@@ -1,0 +1,5 @@
+"""`python -m yolostream`."""
+
+from yolostream.cli import main
+
+main()

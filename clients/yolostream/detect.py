@@ -1,0 +1,150 @@
+"""What `yolostream detect` does: from words on the command line to lanes, and through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from rich.console import Console
+
+from yolostream import pipeline
+from yolostream.detector import Detector
+from yolostream.drawing import Labels, Painter
+from yolostream.errors import ServerError, SourceError
+from yolostream.outputs.csv import Csv
+from yolostream.outputs.jsonl import JsonLines
+from yolostream.outputs.mot import Mot
+from yolostream.outputs.output import Output, writing
+from yolostream.outputs.pictures import AnnotatedPictures
+from yolostream.outputs.tiled import Tiled
+from yolostream.outputs.video import DEFAULT_BITRATE, Mp4
+from yolostream.pipeline import Lane, Selection
+from yolostream.progress import Progress
+from yolostream.report import Report
+from yolostream.sources import Source, open_source
+from yolostream.statistics import StepTotals
+from yolostream.tracking import Tracker
+
+Format = Literal["mp4", "tiled", "jsonl", "csv", "mot"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+DRAWN: frozenset[Format] = frozenset({"mp4", "tiled"})
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is made of the detections, and where it goes."""
+
+    folder: Path
+    formats: frozenset[Format] = frozenset(FORMATS)
+    track: bool = True
+    labels: Labels = field(default_factory=Labels)
+    bitrate: int = DEFAULT_BITRATE
+    """Bits per second of each video."""
+
+
+def open_sources(specs: list[str]) -> tuple[list[Source], list[SourceError]]:
+    """Open every source that can be opened, each under a name of its own.
+
+    Returns:
+        The sources, and an error for each word that names none.
+    """
+    sources: list[Source] = []
+    errors: list[SourceError] = []
+    for spec in specs:
+        try:
+            sources.extend(open_source(spec))
+        except SourceError as error:
+            errors.append(error)
+    taken: set[str] = set()
+    for source in sources:
+        name, number = source.name, 1
+        while source.name in taken:
+            number += 1
+            source.name = f"{name}_{number}"
+        taken.add(source.name)
+    return sources, errors
+
+
+def run(
+    sources: list[Source],
+    detector: Detector,
+    *,
+    results: Results,
+    selection: Selection,
+    in_flight: int,
+    console: Console,
+) -> Report:
+    """Run every source to its end or to Ctrl-C, with a progress bar for each on `console`.
+
+    Raises:
+        OutputError: the output folder cannot be written.
+    """
+    with writing(results.folder):
+        results.folder.mkdir(parents=True, exist_ok=True)
+    lanes = _lanes(sources, results)
+    before = detector.statistics()
+    interrupted = False
+    with Progress(lanes, selection, console=console) as progress:
+        try:
+            pipeline.run(
+                lanes, detector, selection=selection, in_flight=in_flight, on_tick=progress.update
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+    return Report(
+        lanes=lanes,
+        steps=_served_since(before, detector),
+        folder=results.folder,
+        interrupted=interrupted,
+    )
+
+
+def _served_since(before: dict[str, StepTotals], detector: Detector) -> dict[str, StepTotals]:
+    try:
+        after = detector.statistics()
+    except ServerError:
+        # The server died on the way: the lanes tell, and the report does without its part.
+        return {}
+    return {step: totals.since(before[step]) for step, totals in after.items()}
+
+
+def _lanes(sources: list[Source], results: Results) -> list[Lane]:
+    videos = [source for source in sources if source.is_video]
+    tiled = None
+    if "tiled" in results.formats and videos:
+        tiled = Tiled(results.folder / "tiled.mp4", sources=videos, bitrate=results.bitrate)
+    lanes = []
+    for source in sources:
+        outputs = _outputs(source, results)
+        if tiled is not None and source.is_video:
+            outputs.append(tiled.cell(videos.index(source)))
+        lanes.append(
+            Lane(
+                source=source,
+                outputs=outputs,
+                tracker=Tracker(float(source.frame_rate))
+                if results.track and source.is_video
+                else None,
+                painter=Painter(source.name, labels=results.labels)
+                if results.formats & DRAWN
+                else None,
+            )
+        )
+    return lanes
+
+
+def _outputs(source: Source, results: Results) -> list[Output]:
+    folder, name = results.folder, source.name
+    outputs: list[Output] = []
+    if "mp4" in results.formats and source.is_video:
+        outputs.append(Mp4(folder / f"{name}.mp4", source=source, bitrate=results.bitrate))
+    if "mp4" in results.formats and not source.is_video:
+        outputs.append(AnnotatedPictures(folder / name))
+    if "jsonl" in results.formats:
+        outputs.append(JsonLines(folder / f"{name}.jsonl", source=name))
+    if "csv" in results.formats:
+        outputs.append(Csv(folder / f"{name}.csv", source=name))
+    if "mot" in results.formats and source.is_video and results.track:
+        outputs.append(Mot(folder / f"{name}.txt"))
+    return outputs

@@ -1,0 +1,267 @@
+"""The client: frames in, detections out, over one gRPC channel."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from tritonclient.grpc import InferenceServerClient, InferResult
+from tritonclient.utils import InferenceServerException
+
+from yolostream import statistics
+from yolostream.detections import Detections
+from yolostream.errors import DeadlineExceeded, FrameError, ServerUnavailable
+from yolostream.model import Model, describe
+from yolostream.slots import GrpcSlot, SharedMemorySlot, Slot, remove_leftovers
+from yolostream.triton_errors import translated
+
+Image = npt.NDArray[np.uint8]
+Transport = Literal["auto", "grpc", "shared-memory"]
+
+DEFAULT_URL = "127.0.0.1:8001"
+DEFAULT_MODEL = "yolov7"
+
+
+class Pending:
+    """A frame on its way to the server and back."""
+
+    def __init__(self, *, shrink_s: float) -> None:
+        self.shrink_s = shrink_s
+        """Seconds that resizing the frame and handing it over took."""
+        self.request_s = float("nan")
+        """Seconds between sending and the answer; NaN until it is there."""
+        self._sent = time.perf_counter()
+        self._future: Future[Detections] = Future()
+
+    def result(self) -> Detections:
+        """Wait for the answer.
+
+        Raises:
+            YolostreamError: see `Detector.detect`.
+        """
+        return self._future.result()
+
+    def done(self) -> bool:
+        """Whether `result` returns at once."""
+        return self._future.done()
+
+    def answer(self, outcome: Detections | Exception) -> None:
+        """Called by the detector, once."""
+        self.request_s = time.perf_counter() - self._sent
+        if isinstance(outcome, Exception):
+            self._future.set_exception(outcome)
+        else:
+            self._future.set_result(outcome)
+
+
+class Detector:
+    """Detects objects through a Triton ensemble. One may be shared by any number of threads.
+
+    Args:
+        url: gRPC address, `host:port`.
+        model: name of the ensemble.
+        max_in_flight: frames on their way at once, over all threads; `submit` waits for a place.
+        timeout_s: seconds until a frame without an answer fails with `DeadlineExceeded`.
+        shrink: shrink frames to fit the network's input before they are sent (aspect kept). The
+            boxes are the same, and a 1080p frame is 0.69 MB on the wire instead of 6.2 MB.
+        transport: how frames travel. `auto` takes shared memory where client and server share
+            this machine's, and gRPC everywhere else.
+
+    Raises:
+        ServerUnavailable: nobody answers at `url`.
+        ModelUnavailable: the server has no such model, or it is not ready.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        model: str = DEFAULT_MODEL,
+        *,
+        max_in_flight: int = 8,
+        timeout_s: float = 30.0,
+        shrink: bool = True,
+        transport: Transport = "auto",
+    ) -> None:
+        self.url = url
+        self.timeout_s = timeout_s
+        self._shrink = shrink
+        self._client = InferenceServerClient(url)
+        try:
+            self.model: Model = describe(self._client, model, url=url, timeout_s=timeout_s)
+            self.transport: Transport = "grpc"
+            slots = self._open_slots(max_in_flight, transport)
+        except BaseException:
+            self._client.close()
+            raise
+        self._slots = slots
+        self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        for slot in slots:
+            self._free.put(slot)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names by class id, from the model's labels.txt."""
+        return self.model.labels
+
+    def detect(self, frame: Image) -> Detections:
+        """Find the objects in one frame.
+
+        Args:
+            frame: uint8 [H, W, 3], RGB, sides of 1 to 8192 pixels.
+
+        Raises:
+            FrameError: `frame` is not that.
+            ServerUnavailable: the server went away.
+            ModelUnavailable: the model was unloaded.
+            DeadlineExceeded: no answer within `timeout_s`.
+            Overloaded: the server's queue is full.
+            ServerError: anything else that the server reports.
+        """
+        return self.submit(frame).result()
+
+    def submit(self, frame: Image) -> Pending:
+        """Send one frame and return at once; wait only while `max_in_flight` are on their way.
+
+        Raises:
+            FrameError: `frame` is not uint8 [H, W, 3].
+            DeadlineExceeded: no place became free within `timeout_s`.
+        """
+        _check(frame)
+        height, width = frame.shape[:2]
+        sent_height, sent_width = (
+            self.model.shrunk(height, width) if self._shrink else (height, width)
+        )
+        slot = self._free_slot()
+        started = time.perf_counter()
+        try:
+            with translated(self.url, self.model.name):
+                tensor = slot.write(frame, height=sent_height, width=sent_width)
+        except BaseException:
+            self._free.put(slot)
+            raise
+        pending = Pending(shrink_s=time.perf_counter() - started)
+
+        def on_answer(result: InferResult | None, error: InferenceServerException | None) -> None:
+            self._free.put(slot)
+            try:
+                with translated(self.url, self.model.name):
+                    if error is not None:
+                        raise error
+                    pending.answer(self._detections(result, height, width))
+            except Exception as failure:
+                # Whatever it is belongs to the one who waits, not to gRPC's thread.
+                pending.answer(failure)
+
+        self._client.async_infer(
+            self.model.name, [tensor], on_answer, client_timeout=self.timeout_s
+        )
+        return pending
+
+    def stream(
+        self, frames: Iterable[Image], *, in_flight: int = 4
+    ) -> Iterator[tuple[Image, Detections]]:
+        """Find the objects in each frame, several on their way at once, answers in order.
+
+        Frames are taken only as fast as answers come: nothing queues up.
+
+        Args:
+            frames: uint8 [H, W, 3] each, RGB; sizes may differ.
+            in_flight: frames of this stream on their way at once.
+
+        Raises:
+            YolostreamError: see `detect`.
+        """
+        pending: deque[tuple[Image, Pending]] = deque()
+        for frame in frames:
+            pending.append((frame, self.submit(frame)))
+            if len(pending) >= in_flight:
+                first, answer = pending.popleft()
+                yield first, answer.result()
+        for first, answer in pending:
+            yield first, answer.result()
+
+    def statistics(self) -> dict[str, statistics.StepTotals]:
+        """Triton's totals for each step of the ensemble, in the order a frame passes them.
+
+        Raises:
+            ServerError: the server does not tell, or is away.
+        """
+        return statistics.read(self._client, self.model.steps, url=self.url)
+
+    def close(self) -> None:
+        """Give back the connection and the shared memory. Frames on their way are dropped."""
+        for slot in self._slots:
+            slot.close()
+        self._client.close()
+
+    def __enter__(self) -> Detector:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _free_slot(self) -> Slot:
+        try:
+            return self._free.get(timeout=self.timeout_s)
+        except queue.Empty:
+            raise DeadlineExceeded(
+                f"no place for a frame within {self.timeout_s:g} s: {self.url} is too slow"
+            ) from None
+
+    def _open_slots(self, count: int, transport: Transport) -> list[Slot]:
+        if transport != "grpc" and self._shares_memory(required=transport == "shared-memory"):
+            self.transport = "shared-memory"
+            return [SharedMemorySlot(self._client) for _ in range(count)]
+        return [GrpcSlot() for _ in range(count)]
+
+    def _shares_memory(self, *, required: bool) -> bool:
+        """Send one black frame through shared memory and see whether the server finds it."""
+        remove_leftovers()
+        probe = SharedMemorySlot(self._client)
+        height, width = self.model.input_size
+        try:
+            tensor = probe.write(np.zeros((height, width, 3), np.uint8), height=height, width=width)
+            self._client.infer(self.model.name, [tensor], client_timeout=self.timeout_s)
+        except (InferenceServerException, OSError) as error:
+            if required:
+                raise ServerUnavailable(
+                    f"{self.url} does not share this machine's memory ({error}): "
+                    "use transport 'auto' or 'grpc'"
+                ) from error
+            return False
+        finally:
+            probe.close()
+        return True
+
+    def _detections(self, result: InferResult, height: int, width: int) -> Detections:
+        count = int(result.as_numpy("num_detections")[0, 0])
+        top_left_bottom_right = result.as_numpy("detection_boxes")[0, :count]
+        scale = np.array([width, height, width, height], dtype=np.float32)
+        return Detections(
+            boxes=top_left_bottom_right[:, [1, 0, 3, 2]] * scale,
+            scores=result.as_numpy("detection_scores")[0, :count],
+            class_ids=result.as_numpy("detection_classes")[0, :count].astype(np.int64),
+            labels=self.labels,
+        )
+
+
+def _check(frame: Image) -> None:
+    shape = list(getattr(frame, "shape", ()))
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
+        raise FrameError(
+            f"a frame must be a uint8 array, got {getattr(frame, 'dtype', type(frame))}"
+        )
+    if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        raise FrameError(f"a frame must be [height, width, 3] RGB, got {shape}")

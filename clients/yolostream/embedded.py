@@ -1,0 +1,289 @@
+"""A real tritonserver from PyPI, as a child process: no Docker, no account, no GPU needed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from yolostream.errors import ServerStartError
+from yolostream.server_environment import ServerEnvironment
+
+Profile = Literal["cpu", "onnx-gpu"]
+
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 10.0
+LOOPBACK = "127.0.0.1"
+
+_RUN_PREFIX = "yolostream-server-"
+_SHARED_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports of one server; 0 takes any free one."""
+
+    http: int = 0
+    grpc: int = 0
+    metrics: int = 0
+
+
+@dataclass(frozen=True)
+class EmbeddedTriton:
+    """A running server."""
+
+    url: str
+    """gRPC address, as a `Detector` takes it."""
+    http_url: str
+    metrics_url: str
+    profile: Profile
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def wait(self) -> None:
+        """Wait until the server ends, which it should not.
+
+        Raises:
+            ServerStartError: it did; the message ends with the last lines of its log.
+        """
+        self.process.wait()
+        raise _ended(self)
+
+
+def choose_profile(environment: ServerEnvironment) -> Profile:
+    """`onnx-gpu` where a GPU and onnxruntime-gpu are there, else `cpu`."""
+    has_gpu = Path("/dev/nvidia0").exists()
+    return "onnx-gpu" if has_gpu and environment.has_onnxruntime_gpu else "cpu"
+
+
+@contextlib.contextmanager
+def serve(
+    model_repository: Path,
+    *,
+    environment: Path,
+    profile: Profile | None = None,
+    host: str = LOOPBACK,
+    ports: Ports = Ports(),  # frozen
+    start_timeout_s: float = START_TIMEOUT_S,
+) -> Iterator[EmbeddedTriton]:
+    """Serve a model repository until the block ends, and leave nothing behind.
+
+    Args:
+        model_repository: folder with one folder a model.
+        environment: virtual environment with nvidia-pytriton (`make install` makes it).
+        profile: which `configs/PROFILE.pbtxt` the models load; by default what the machine allows.
+        host: address to listen on; anything but loopback lets others in, unauthenticated.
+        ports: fixed ports, or 0 for free ones.
+        start_timeout_s: seconds until every model has to be ready.
+
+    Raises:
+        ServerStartError: something is missing, a port is taken, or a model does not load; the
+            message ends with the last lines of the server's log.
+    """
+    checked = ServerEnvironment.check(environment)
+    if not model_repository.is_dir():
+        raise ServerStartError(f"no model repository at {model_repository}")
+    remove_leftovers()
+    chosen = profile or choose_profile(checked)
+    with _run_folder() as run:
+        taken = _free_ports(ports, host)
+        with _running(
+            _command(run, checked, model_repository, chosen, host, taken), run, checked
+        ) as process:
+            server = EmbeddedTriton(
+                url=f"{host}:{taken.grpc}",
+                http_url=f"{host}:{taken.http}",
+                metrics_url=f"http://{host}:{taken.metrics}/metrics",
+                profile=chosen,
+                process=process,
+                log=run / "server.log",
+            )
+            _wait_until_ready(server, start_timeout_s)
+            yield server
+
+
+def remove_leftovers() -> None:
+    """Clean up after servers whose owner was killed before it could."""
+    for run in Path(tempfile.gettempdir()).glob(f"{_RUN_PREFIX}*"):
+        with contextlib.suppress(OSError), (run / "lock").open() as lock:
+            # The owner holds this lock for as long as it lives.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _kill_orphan(run)
+            _remove_shared_memory(run)
+            shutil.rmtree(run)
+
+
+def _kill_orphan(run: Path) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        pid = int((run / "pid").read_text())
+        # The number may belong to someone else by now.
+        if str(run).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.killpg(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _run_folder() -> Iterator[Path]:
+    run = Path(tempfile.mkdtemp(prefix=_RUN_PREFIX))
+    with (run / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield run
+        finally:
+            _remove_shared_memory(run)
+            shutil.rmtree(run, ignore_errors=True)
+
+
+def _remove_shared_memory(run: Path) -> None:
+    for region in _SHARED_MEMORY.glob(f"{run.name}*"):
+        region.unlink(missing_ok=True)
+
+
+def _command(
+    run: Path,
+    environment: ServerEnvironment,
+    model_repository: Path,
+    profile: Profile,
+    host: str,
+    ports: Ports,
+) -> list[str]:
+    backends = _assemble_backends(run / "backends", environment)
+    return [
+        str(environment.wheel / "bin" / "tritonserver"),
+        f"--model-repository={model_repository.resolve()}",
+        f"--backend-directory={backends}",
+        f"--model-config-name={profile}",
+        # Named after the run, so that what a crash leaves in /dev/shm can be found.
+        f"--backend-config=python,shm-region-prefix-name={run.name}",
+        f"--http-address={host}",
+        f"--http-port={ports.http}",
+        f"--grpc-address={host}",
+        f"--grpc-port={ports.grpc}",
+        f"--metrics-address={host}",
+        f"--metrics-port={ports.metrics}",
+        "--exit-timeout-secs=5",
+    ]
+
+
+def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
+    """Make the backend directory that the wheel leaves in two pieces."""
+    python_backend = folder / "python"
+    python_backend.mkdir(parents=True)
+    stubs = environment.wheel / "python_backend_stubs" / environment.python_version
+    for part in [*(environment.wheel / "backends" / "python").iterdir(), *stubs.iterdir()]:
+        (python_backend / part.name).symlink_to(part)
+    if environment.numpy_major >= 2:
+        utilities = python_backend / "triton_python_backend_utils.py"
+        original = utilities.read_text()
+        utilities.unlink()
+        utilities.write_text(original + Path(__file__).with_name("numpy2_tensors.py").read_text())
+    return folder
+
+
+def _free_ports(ports: Ports, host: str) -> Ports:
+    """Fill in the zeros, and make sure that the others are not taken."""
+    with contextlib.ExitStack() as held:
+
+        def bind(port: int) -> int:
+            probe = held.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise ServerStartError(
+                    f"cannot listen on {host}:{port} ({error.strerror}): choose another port"
+                ) from error
+            return int(probe.getsockname()[1])
+
+        return Ports(http=bind(ports.http), grpc=bind(ports.grpc), metrics=bind(ports.metrics))
+
+
+@contextlib.contextmanager
+def _running(
+    command: list[str], run: Path, environment: ServerEnvironment
+) -> Iterator[subprocess.Popen[bytes]]:
+    with (run / "server.log").open("wb") as log:
+        process = _start(command, log, environment)
+        try:
+            (run / "pid").write_text(str(process.pid))
+            yield process
+        finally:
+            _stop(process)
+
+
+def _start(
+    command: list[str], log: IO[bytes], environment: ServerEnvironment
+) -> subprocess.Popen[bytes]:
+    libraries = [str(environment.libraries), environment.libpython_folder]
+    inherited = os.environ.get("LD_LIBRARY_PATH", "")
+    variables = {
+        **os.environ,
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [*libraries, inherited])),
+        # The model repository may be read-only, and is not ours to litter.
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # The stub takes the packages of the first python3 on PATH.
+        "PATH": os.pathsep.join([str(environment.python.parent), os.environ.get("PATH", "")]),
+    }
+    # A session of its own: Ctrl-C reaches us alone, and its Python stubs can be killed with it.
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=variables,
+        start_new_session=True,
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_TIMEOUT_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _wait_until_ready(server: EmbeddedTriton, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while server.process.poll() is None:
+        if _is_ready(server.http_url):
+            return
+        if time.monotonic() > deadline:
+            raise ServerStartError(
+                f"Triton was not ready after {timeout_s:g} s; its log ends:\n{_tail(server.log)}"
+            )
+        time.sleep(0.1)
+    raise _ended(server)
+
+
+def _ended(server: EmbeddedTriton) -> ServerStartError:
+    return ServerStartError(
+        f"Triton ended with code {server.process.returncode}; its log ends:\n{_tail(server.log)}"
+    )
+
+
+def _is_ready(http_url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{http_url}/v2/health/ready", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    """The last lines that say more than that Triton is on its way ("I...") or a table ("|")."""
+    text = log.read_text(errors="replace")
+    telling = [line for line in text.splitlines() if line and line[0] not in "I|+"]
+    return "\n".join(telling[-lines:])

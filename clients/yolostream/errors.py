@@ -1,0 +1,80 @@
+"""Everything that can go wrong, as one tree.
+
+YolostreamError
+ +-- SourceError             a video, picture, folder, camera or stream cannot be read
+ +-- OutputError             a result cannot be written
+ +-- FrameError              a frame is not uint8 RGB of an accepted size: the caller's fault
+ +-- ServerStartError        the embedded Triton does not start
+ +-- ServerError             a Triton does not do what was asked
+      +-- ServerUnavailable  nobody answers at the address, or the connection broke
+      +-- ModelUnavailable   the server has no such model, or it is not ready
+      +-- DeadlineExceeded   no answer within the time allowed
+      +-- Overloaded         the server rejected the frame because its queue is full
+
+Each message names the value that was wrong and the fix. Each class carries the exit code of the
+command line that ends with it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class YolostreamError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class SourceError(YolostreamError):
+    """A video, picture, folder, camera or stream cannot be read."""
+
+    exit_code = 3
+
+
+class OutputError(YolostreamError):
+    """A result cannot be written."""
+
+    exit_code = 4
+
+
+class FrameError(YolostreamError):
+    """A frame is not uint8 RGB of an accepted size."""
+
+    exit_code = 5
+
+
+class ServerStartError(YolostreamError):
+    """The embedded Triton does not start."""
+
+    exit_code = 6
+
+
+class ServerError(YolostreamError):
+    """A Triton does not do what was asked."""
+
+    exit_code = 7
+
+
+class ServerUnavailable(ServerError):
+    """Nobody answers at the address, or the connection broke."""
+
+    exit_code = 8
+
+
+class ModelUnavailable(ServerError):
+    """The server has no such model, or it is not ready."""
+
+    exit_code = 9
+
+
+class DeadlineExceeded(ServerError):
+    """No answer within the time allowed."""
+
+    exit_code = 10
+
+
+class Overloaded(ServerError):
+    """The server rejected the frame because its queue is full."""
+
+    exit_code = 11

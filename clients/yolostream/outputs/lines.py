@@ -1,0 +1,36 @@
+"""Text files that are complete to the last line, even when the disk is full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yolostream.outputs.output import writing
+
+
+class LineFile:
+    """Appends whole lines: each `write` goes to the disk at once, entirely or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with writing(path):
+            self._file = path.open("wb", buffering=0)
+
+    def write(self, text: str) -> None:
+        """Append `text`, which ends with a newline.
+
+        Raises:
+            OutputError: no room; the file ends with the line before.
+        """
+        data = text.encode()
+        start = self._file.tell()
+        with writing(self.path):
+            try:
+                while data:
+                    data = data[self._file.write(data) :]
+            except OSError:
+                self._file.truncate(start)
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,33 @@
+"""Annotated pictures, for sources that are pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+
+from yolostream.detections import Detections
+from yolostream.errors import OutputError
+from yolostream.outputs.output import Image, writing
+from yolostream.sources import Frame
+
+
+class AnnotatedPictures:
+    """Writes each frame as a file of the picture's own name and format."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
+        """Add one frame; see `Output`."""
+        path = self._folder / frame.name
+        done, data = cv2.imencode(path.suffix, cv2.cvtColor(annotated, cv2.COLOR_RGB2BGR))
+        if not done:
+            raise OutputError(f"cannot encode {path}: choose another format")
+        with writing(path):
+            path.write_bytes(data.tobytes())
+
+    def close(self) -> None:
+        """Nothing is held."""

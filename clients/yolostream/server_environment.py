@@ -1,0 +1,117 @@
+"""The Python environment that holds tritonserver: what it has, and what it still needs."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from yolostream.errors import ServerStartError
+
+STUB_PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
+"""Versions that nvidia-pytriton has a Python-backend stub for."""
+
+MINIMUM_GLIBC = (2, 35)
+"""The stubs are built on Ubuntu 22.04."""
+
+# Runs in the server's interpreter, not in ours: only it knows where its own parts lie.
+_PROBE = """
+import ctypes, importlib.util, json, platform, sys, sysconfig
+name = f"libpython{sys.version_info[0]}.{sys.version_info[1]}.so.1.0"
+def loads(path):
+    try: ctypes.CDLL(path); return True
+    except OSError: return False
+folders = [sysconfig.get_config_var("LIBDIR") or "", sys.base_prefix + "/lib"]
+found = [f for f in folders if loads(f + "/" + name)]
+print(json.dumps({
+    "python": "%d.%d" % sys.version_info[:2],
+    "site_packages": sysconfig.get_path("purelib"),
+    "libpython": name,
+    "libpython_folder": found[0] if found else ("" if loads(name) else None),
+    "missing": [m for m in ("pytriton", "numpy", "cv2", "onnxruntime")
+                if importlib.util.find_spec(m) is None],
+    "numpy_major": int(__import__("numpy").__version__.split(".")[0])
+        if importlib.util.find_spec("numpy") else 0,
+    "onnxruntime_gpu": bool(importlib.util.find_spec("onnxruntime")) and
+        "CUDAExecutionProvider" in __import__("onnxruntime").get_available_providers(),
+}))
+"""
+
+
+@dataclass(frozen=True)
+class ServerEnvironment:
+    """A checked environment: everything that tritonserver from PyPI needs is there."""
+
+    python: Path
+    python_version: str
+    site_packages: Path
+    libpython_folder: str
+    """Folder of libpython3.X.so.1.0; empty where the loader finds it by itself."""
+    numpy_major: int
+    has_onnxruntime_gpu: bool
+
+    @property
+    def wheel(self) -> Path:
+        """Folder of binaries in the nvidia-pytriton wheel."""
+        return self.site_packages / "pytriton" / "tritonserver"
+
+    @property
+    def libraries(self) -> Path:
+        """Shared libraries of the same wheel."""
+        return self.site_packages / "nvidia_pytriton.libs"
+
+    @classmethod
+    def check(cls, folder: Path) -> ServerEnvironment:
+        """Look into a virtual environment.
+
+        Raises:
+            ServerStartError: something is missing; the message says what to install.
+        """
+        python = folder / "bin" / "python"
+        if not python.exists():
+            raise ServerStartError(f"no server environment at {folder}: run 'make install'")
+        probe = subprocess.run([python, "-c", _PROBE], capture_output=True, text=True, check=False)
+        if probe.returncode != 0:
+            raise ServerStartError(f"{python} does not run: {probe.stderr.strip()[-300:]}")
+        facts = json.loads(probe.stdout)
+        _check_facts(facts, python)
+        return cls(
+            python=python,
+            python_version=facts["python"],
+            site_packages=Path(facts["site_packages"]),
+            libpython_folder=facts["libpython_folder"] or "",
+            numpy_major=facts["numpy_major"],
+            has_onnxruntime_gpu=facts["onnxruntime_gpu"],
+        )
+
+
+def _check_facts(facts: dict[str, object], python: Path) -> None:
+    version, library = facts["python"], facts["libpython"]
+    if facts["missing"]:
+        raise ServerStartError(f"{python} lacks {facts['missing']}: run 'make install'")
+    if version not in STUB_PYTHONS:
+        raise ServerStartError(
+            f"the PyPI tritonserver has no stub for Python {version}: "
+            f"make the environment with Python 3.11 to {STUB_PYTHONS[-1]}"
+        )
+    # The wheel brings 3.13's own libpython.
+    if facts["libpython_folder"] is None and version != "3.13":
+        raise ServerStartError(
+            f"{library} is missing, and Triton's Python backend cannot run without it: "
+            f"install it ('apt install libpython{version}' on Debian and Ubuntu, "
+            "'PYTHON_CONFIGURE_OPTS=--enable-shared' with pyenv)"
+        )
+    check_glibc(platform.libc_ver())
+
+
+def check_glibc(libc: tuple[str, str]) -> None:
+    """Raise `ServerStartError` if `platform.libc_ver()` is not a new enough glibc."""
+    name, version = libc
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if name != "glibc" or numbers < MINIMUM_GLIBC:
+        raise ServerStartError(
+            f"the PyPI tritonserver needs glibc {'.'.join(map(str, MINIMUM_GLIBC))} or newer, "
+            f"this machine has {name or 'none'} {version}: use Ubuntu 22.04, Debian 12 or newer"
+        )

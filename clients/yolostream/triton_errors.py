@@ -1,0 +1,50 @@
+"""From Triton's status codes to this package's errors, in one place."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from tritonclient.utils import InferenceServerException
+
+from yolostream.errors import (
+    DeadlineExceeded,
+    FrameError,
+    ModelUnavailable,
+    Overloaded,
+    ServerError,
+    ServerUnavailable,
+    YolostreamError,
+)
+
+
+@contextlib.contextmanager
+def translated(url: str, model: str) -> Iterator[None]:
+    """Raise what Triton reports inside the block as one of our errors, from its cause."""
+    try:
+        yield
+    except InferenceServerException as error:
+        raise _translate(error, url, model) from error
+
+
+def _translate(error: InferenceServerException, url: str, model: str) -> YolostreamError:
+    status = str(error.status() or "").removeprefix("StatusCode.")
+    message = (error.message() or "no reason given").strip()
+    match status:
+        # Triton says UNAVAILABLE of three different things.
+        case "UNAVAILABLE" if "maximum queue size" in message.lower():
+            return Overloaded(f"{url} rejected the frame, its queue is full ({message}): send less")
+        case "UNAVAILABLE" | "NOT_FOUND" if "model" in message.lower():
+            return ModelUnavailable(
+                f"{url} does not serve the model '{model}' ({message}): see its log"
+            )
+        case "UNAVAILABLE" | "CANCELLED":
+            return ServerUnavailable(
+                f"no Triton answers at {url} ({message}): is it running ('yolostream serve'), and "
+                "is this its gRPC port?"
+            )
+        case "DEADLINE_EXCEEDED":
+            return DeadlineExceeded(f"{url} gave no answer in time ({message})")
+        case "INVALID_ARGUMENT":
+            return FrameError(f"{url} does not accept the frame: {message}")
+    return ServerError(f"{url} failed on '{model}': {status} {message}")

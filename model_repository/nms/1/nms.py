@@ -1,0 +1,75 @@
+"""The official YOLOv7 non-maximum suppression, single label, and the way back to the frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What `nms/config.pbtxt` sets: a score above `confidence`, an overlap up to `iou`."""
+
+    confidence: float
+    iou: float
+    max_detections: int
+
+
+def non_maximum_suppression(predictions: Floats, thresholds: Thresholds) -> Floats:
+    """Keep the best box of each heap of boxes of the same class.
+
+    Args:
+        predictions: float32 [rows, 6]: x1, y1, x2, y2 in pixels, confidence 0..1, class id.
+        thresholds: a row is kept if its confidence is above `confidence` and it overlaps no
+            better row of its class by an IoU above `iou`.
+
+    Returns:
+        float32 [n, 6], n <= `max_detections`: the rows kept, best first. Rows that are not finite
+        are dropped: DeepStream warms up with arbitrary bytes.
+    """
+    candidates = predictions[predictions[:, 4] > thresholds.confidence]
+    candidates = candidates[np.isfinite(candidates).all(axis=1)]
+    # A better row never falls to a worse one, so a prefix of the ranking that fills all places
+    # gives the whole answer: noise makes 25200 candidates, and comparing them all takes seconds.
+    prefix = 4 * thresholds.max_detections
+    kept = _suppress(candidates, thresholds, prefix)
+    while len(kept) < thresholds.max_detections and prefix < len(candidates):
+        prefix *= 4
+        kept = _suppress(candidates, thresholds, prefix)
+    return candidates[kept[: thresholds.max_detections]]
+
+
+def _suppress(candidates: Floats, thresholds: Thresholds, prefix: int) -> npt.NDArray[np.intp]:
+    """Indices of the rows kept among the `prefix` best, best first."""
+    # OpenCV takes x, y, width, height; in double precision the round trip loses nothing.
+    rectangles = candidates[:, :4].astype(np.float64)
+    rectangles[:, 2:] -= rectangles[:, :2]
+    kept = cv2.dnn.NMSBoxesBatched(
+        rectangles,  # type: ignore[arg-type]  # the stub wants a list of Rect2d; arrays do
+        candidates[:, 4],  # type: ignore[arg-type]
+        candidates[:, 5].astype(np.int32),  # type: ignore[arg-type]
+        thresholds.confidence,
+        thresholds.iou,
+        top_k=prefix,
+    )
+    return np.asarray(kept, dtype=np.intp)
+
+
+def to_frame(boxes: Floats, place: Floats) -> Floats:
+    """Undo the letterbox.
+
+    Args:
+        boxes: float32 [n, 4]: x1, y1, x2, y2 in pixels of the network's input.
+        place: float32 [4]: left, top, width and height of the frame in that input.
+
+    Returns:
+        float32 [n, 4]: y1, x1, y2, x2, normalized to the frame and clipped to 0..1.
+    """
+    left, top, width, height = place
+    normalized: Floats = (boxes - [left, top, left, top]) / [width, height, width, height]
+    return normalized[:, [1, 0, 3, 2]].clip(0.0, 1.0).astype(np.float32)

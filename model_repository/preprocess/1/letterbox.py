@@ -1,0 +1,93 @@
+"""The official YOLOv7 letterbox: any frame into the fixed input, and where it lies there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+FILL = 114
+"""Gray level around the picture; what YOLOv7 was trained with."""
+
+MAX_SIDE = 8192
+"""Longest accepted side of a frame, in pixels."""
+
+Image = npt.NDArray[np.uint8]
+
+
+class FrameError(ValueError):
+    """A frame that no letterbox can be made of; the message names its shape."""
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Where a frame lies in the network's input, in whole pixels of that input."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @classmethod
+    def fit(cls, *, frame_height: int, frame_width: int, height: int, width: int) -> Letterbox:
+        """Keep the aspect ratio, center, and put an odd pixel to the bottom and the right."""
+        ratio = min(height / frame_height, width / frame_width)
+        # A sliver such as 8192x3 would round to a side of zero pixels.
+        fitted_height = max(1, round(frame_height * ratio))
+        fitted_width = max(1, round(frame_width * ratio))
+        return cls(
+            left=round((width - fitted_width) / 2 - 0.1),
+            top=round((height - fitted_height) / 2 - 0.1),
+            width=fitted_width,
+            height=fitted_height,
+        )
+
+
+def check_frames(frames: npt.NDArray[np.uint8]) -> None:
+    """Raise `FrameError` unless `frames` is uint8 [N, H, W, 3] with sides of 1 to 8192 pixels."""
+    shape = list(frames.shape)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+        raise FrameError(
+            f"frames must be UINT8 [batch, height, width, 3], got {frames.dtype} {shape}"
+        )
+    if not all(1 <= side <= MAX_SIDE for side in frames.shape[1:3]):
+        raise FrameError(f"a frame's sides must be 1 to {MAX_SIDE} pixels, got {shape}")
+
+
+def letterbox(frame: Image, out: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Write `frame` letterboxed and scaled to 0..1 into `out`; return where it lies there.
+
+    Args:
+        frame: uint8 [H, W, 3], RGB.
+        out: float32 [3, height, width], overwritten: RGB planes, 0..1, `FILL`/255 around.
+
+    Returns:
+        float32 [4]: left, top, width and height of the frame in `out`, in pixels. These are the
+        unrounded values that boxes are mapped back with, not the whole pixels that were filled,
+        as in the official `scale_coords`.
+    """
+    frame_height, frame_width = frame.shape[:2]
+    _, height, width = out.shape
+    place = Letterbox.fit(
+        frame_height=frame_height, frame_width=frame_width, height=height, width=width
+    )
+    bottom, right = place.top + place.height, place.left + place.width
+    if (place.height, place.width) != (frame_height, frame_width):
+        frame = cv2.resize(  # type: ignore[assignment]  # OpenCV's stub widens the dtype
+            frame, (place.width, place.height), interpolation=cv2.INTER_LINEAR
+        )
+    fill = np.float32(FILL) / np.float32(255)
+    out[:, : place.top] = out[:, bottom:] = fill
+    out[:, place.top : bottom, : place.left] = out[:, place.top : bottom, right:] = fill
+    # Planes first: dividing contiguous bytes is three times as fast as striding over RGB triples.
+    for plane, target in zip(cv2.split(frame), out, strict=True):
+        np.divide(plane, np.float32(255), out=target[place.top : bottom, place.left : right])
+
+    gain = min(height / frame_height, width / frame_width)
+    content_width, content_height = frame_width * gain, frame_height * gain
+    return np.array(
+        [(width - content_width) / 2, (height - content_height) / 2, content_width, content_height],
+        dtype=np.float32,
+    )
