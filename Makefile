@@ -1,5 +1,6 @@
 PYTHON ?= python3
 VIDEOS := videos/mb1_1.mp4 videos/mb2_2.mp4
+OUTPUT := output
 
 .PHONY: help
 help: ## print this
@@ -7,7 +8,7 @@ help: ## print this
 
 .PHONY: demo
 demo: install ## run the main job: both demo videos through a real Triton, results in output/
-	.venv/bin/yolostream detect $(VIDEOS)
+	.venv/bin/yolostream detect $(VIDEOS) --output $(OUTPUT)
 
 .PHONY: test
 test: install .venv/.dev check ## everything that needs no GPU, against a real Triton
@@ -27,6 +28,10 @@ format: .venv/.dev ## put the code into shape
 .PHONY: serve
 serve: install ## run Triton here until Ctrl-C, on ports 8000 to 8002
 	.venv/bin/yolostream serve
+
+.PHONY: speed
+speed: install .venv/.dev ## measure the ratios that the README quotes (10 minutes)
+	.venv/bin/python -m loadtest.speed
 
 .PHONY: videos
 videos: install ## draw the demo videos and their truth again

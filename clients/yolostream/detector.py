@@ -101,7 +101,8 @@ class Detector:
             self._client.close()
             raise
         self._slots = slots
-        self._free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        # The last one used is still in the cache.
+        self._free: queue.LifoQueue[Slot] = queue.LifoQueue()
         for slot in slots:
             self._free.put(slot)
 

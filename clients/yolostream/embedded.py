@@ -230,8 +230,6 @@ def _start(
     variables = {
         **os.environ,
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [*libraries, inherited])),
-        # The model repository may be read-only, and is not ours to litter.
-        "PYTHONDONTWRITEBYTECODE": "1",
         # The stub takes the packages of the first python3 on PATH.
         "PATH": os.pathsep.join([str(environment.python.parent), os.environ.get("PATH", "")]),
     }

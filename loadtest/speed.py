@@ -1,0 +1,206 @@
+"""What the server, the client and the pipeline cost over a bare ONNX Runtime loop.
+
+Everything is measured in one run, in turns, and given as ratios: machines differ, and so does
+this one from minute to minute. Run it as `python -m loadtest.speed`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from itertools import cycle
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import psutil
+import typer
+from google.protobuf import text_format
+from rich.console import Console
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from yolostream import Detector, detect, embedded
+from yolostream.pipeline import IN_FLIGHT, Selection
+from yolostream.sources import open_source
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DETECTOR_FOLDER = REPOSITORY / "model_repository" / "yolov7_fp16"
+VIDEOS = [str(REPOSITORY / "videos" / name) for name in ("mb1_1.mp4", "mb2_2.mp4")]
+RESULTS = REPOSITORY / "loadtest" / "results" / "speed.json"
+
+Frames = list[npt.NDArray[np.uint8]]
+console = Console(stderr=True)
+
+
+def main(
+    seconds: Annotated[float, typer.Option(help="Length of each measurement.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns; medians are reported.")] = 3,
+    soak_frames: Annotated[int, typer.Option(help="Frames over which memory is watched.")] = 10_000,
+    output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
+) -> None:
+    """Measure the ratios that the README quotes."""
+    frames = _demo_frames()
+    with (
+        embedded.serve(
+            REPOSITORY / "model_repository", environment=REPOSITORY / ".venv-server", profile="cpu"
+        ) as server,
+        Detector(server.url) as detector,
+    ):
+        bare = _bare_loop(frames)
+        turns = []
+        for number in range(rounds):
+            turns.append(_turn(bare, detector, frames, seconds))
+            console.print(f"turn {number + 1} of {rounds}: {turns[-1]}")
+        memory = _memory(detector, server.process.pid, frames, soak_frames)
+    figures = {
+        "machine": _machine(),
+        "command": f"python -m loadtest.speed --seconds {seconds:g} --rounds {rounds} "
+        f"--soak-frames {soak_frames}",
+        "detector_threads": _detector_threads(),
+        "transport": detector.transport,
+        "turns": turns,
+        "median": {key: statistics.median(turn[key] for turn in turns) for key in turns[0]},
+        "memory": memory,
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(figures, indent=1) + "\n")
+    console.print(figures["median"])
+
+
+def _turn(
+    bare: Callable[[], None], detector: Detector, frames: Frames, seconds: float
+) -> dict[str, float]:
+    """Every measurement once, close together in time."""
+    bare_rate = _rate(_repeat(bare), seconds)
+    used_before = time.process_time()
+    started = time.perf_counter()
+    ensemble_rate = _rate((None for _ in detector.stream(cycle(frames))), seconds)
+    answered = ensemble_rate * (time.perf_counter() - started)
+    client_ms = 1000 * (time.process_time() - used_before) / answered
+    pair_rate = _pair_rate(detector)
+    return {
+        "bare_frames_per_s": round(bare_rate, 2),
+        "ensemble_frames_per_s": round(ensemble_rate, 2),
+        "detect_frames_per_s": round(pair_rate, 2),
+        "ensemble_over_bare": round(ensemble_rate / bare_rate, 3),
+        "detect_over_bare": round(pair_rate / bare_rate, 3),
+        "client_cpu_ms_per_frame": round(client_ms, 2),
+    }
+
+
+def _rate(work: Iterator[None], seconds: float) -> float:
+    """Items per second of `work`, after a short warm-up."""
+    for _ in range(5):
+        next(work)
+    count, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        next(work)
+        count += 1
+    return count / elapsed
+
+
+def _repeat(call: Callable[[], None]) -> Iterator[None]:
+    while True:
+        yield call()
+
+
+def _demo_frames() -> Frames:
+    """Frames of the first demo clip as the client sends them, uint8 [360, 640, 3]."""
+    (video,) = open_source(VIDEOS[0])
+    frames = [cv2.resize(frame.image, (640, 360)) for frame in video if frame.index % 10 == 0]
+    video.close()
+    return frames  # type: ignore[return-value]  # OpenCV's stub widens the dtype
+
+
+def _bare_loop(frames: Frames) -> Callable[[], None]:
+    """The same model on the same frames, ready-made tensors, nothing around it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _detector_threads()
+    session = onnxruntime.InferenceSession(DETECTOR_FOLDER / "1" / "model.onnx", options)
+    tensors = cycle([_tensor(frame) for frame in frames])
+
+    def run() -> None:
+        session.run(["output"], {"input": next(tensors)})
+
+    return run
+
+
+def _tensor(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    canvas = np.full((640, 640, 3), 114, np.uint8)
+    canvas[140:500] = frame
+    return np.ascontiguousarray(canvas.transpose(2, 0, 1)[np.newaxis]).astype(np.float32) / 255
+
+
+def _detector_threads() -> int:
+    """Threads that all instances of the detector have together in the `cpu` profile."""
+    config = text_format.Parse(
+        (DETECTOR_FOLDER / "configs" / "cpu.pbtxt").read_text(), ModelConfig()
+    )
+    instances = sum(group.count for group in config.instance_group)
+    return instances * int(config.parameters["intra_op_threads"].string_value)
+
+
+def _pair_rate(detector: Detector) -> float:
+    """Frames per second of `detect` on both demo clips, everything written."""
+    sources, _ = detect.open_sources(VIDEOS)
+    with tempfile.TemporaryDirectory() as folder:
+        report = detect.run(
+            sources,
+            detector,
+            results=detect.Results(folder=Path(folder)),
+            selection=Selection(),
+            in_flight=IN_FLIGHT,
+            console=console,
+        )
+    return report.frames / report.elapsed_s
+
+
+def _memory(detector: Detector, server_pid: int, frames: Frames, count: int) -> dict[str, object]:
+    """Resident memory of client and server together while `count` frames pass."""
+    samples = []
+    every = max(1, count // 20)
+    stream = detector.stream(cycle(frames))
+    for number in range(count):
+        next(stream)
+        if number % every == 0:
+            samples.append(round(_resident_mb(server_pid), 1))
+    return {"frames": count, "resident_mb": samples}
+
+
+def _resident_mb(server_pid: int) -> float:
+    server = psutil.Process(server_pid)
+    processes = [psutil.Process(os.getpid()), server, *server.children(recursive=True)]
+    # Shared pages once: proportional set size, not resident set size.
+    return float(sum(process.memory_full_info().pss for process in processes) / 1e6)
+
+
+def _machine() -> dict[str, object]:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    names = [
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "onnxruntime": version("onnxruntime"),
+        "commit": commit.stdout.strip(),
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,162 @@
+"""Every copy of a fact is held to the one place where it lives."""
+
+from __future__ import annotations
+
+import typing
+
+import onnx
+import pytest
+from repository import PROFILES, ROOT, config, parameters, tensors
+from tritonclient.grpc import model_config_pb2 as pb
+
+import yolostream
+from yolostream import cli, detect, detector, embedded, errors
+from yolostream.tracking import TrackerLimits
+
+STEPS = ("preprocess", "yolov7_fp16", "nms")
+
+CONTRACT_IN = {"frames": (pb.TYPE_UINT8, [-1, -1, 3])}
+CONTRACT_OUT = {
+    "num_detections": (pb.TYPE_FP32, [1]),
+    "detection_boxes": (pb.TYPE_FP32, [300, 4]),
+    "detection_scores": (pb.TYPE_FP32, [300]),
+    "detection_classes": (pb.TYPE_FP32, [300]),
+}
+
+
+def test_the_ensemble_is_what_every_caller_was_promised():
+    ensemble = config("yolov7")
+    assert ensemble.platform == "ensemble"
+    assert ensemble.max_batch_size > 1
+    assert tensors(ensemble.input) == CONTRACT_IN
+    assert tensors(ensemble.output) == CONTRACT_OUT
+    # DeepStream reads the layout from here.
+    assert ensemble.input[0].format == pb.ModelInput.FORMAT_NHWC
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_wire_of_the_ensemble_fits_at_both_ends(profile):
+    ensemble = config("yolov7", profile)
+    wires = tensors(ensemble.input)
+    for step in ensemble.ensemble_scheduling.step:
+        model = config(step.model_name, profile)
+        inputs, outputs = tensors(model.input), tensors(model.output)
+        assert set(step.input_map) == set(inputs), step.model_name
+        assert set(step.output_map) <= set(outputs), step.model_name
+        for name, wire in step.input_map.items():
+            assert inputs[name] == wires[wire], f"{step.model_name}.{name}"
+        wires |= {wire: outputs[name] for name, wire in step.output_map.items()}
+        assert model.max_batch_size == ensemble.max_batch_size, step.model_name
+    for name, kind in tensors(ensemble.output).items():
+        assert wires[name] == kind
+
+
+@pytest.mark.parametrize("model", STEPS)
+@pytest.mark.parametrize("profile", ["cpu", "onnx-gpu"])
+def test_profiles_differ_only_in_how_a_model_is_run(model, profile):
+    default, other = config(model), config(model, profile)
+    assert list(other.input) == list(default.input)
+    assert list(other.output) == list(default.output)
+    assert other.max_batch_size == default.max_batch_size
+    for key, value in parameters(model).items():
+        assert parameters(model, profile)[key] == value
+
+
+@pytest.mark.parametrize("model", STEPS)
+@pytest.mark.parametrize(
+    ("profile", "kind"),
+    [
+        (None, pb.ModelInstanceGroup.KIND_GPU),
+        ("onnx-gpu", pb.ModelInstanceGroup.KIND_GPU),
+        ("cpu", pb.ModelInstanceGroup.KIND_CPU),
+    ],
+)
+def test_instances_are_where_the_profile_says(model, profile, kind):
+    assert [group.kind for group in config(model, profile).instance_group] == [kind]
+
+
+@pytest.mark.parametrize("model", STEPS)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_step_batches_and_rejects_when_its_queue_is_full(model, profile):
+    settings = config(model, profile)
+    assert settings.HasField("dynamic_batching")
+    policy = settings.dynamic_batching.default_queue_policy
+    assert policy.max_queue_size >= settings.max_batch_size
+
+
+def test_the_default_profile_serves_a_warmed_up_tensorrt_plan():
+    plan = config("yolov7_fp16")
+    assert plan.platform == "tensorrt_plan"
+    assert max(plan.dynamic_batching.preferred_batch_size) == plan.max_batch_size
+    assert plan.dynamic_batching.max_queue_delay_microseconds > 0
+    assert {warmup.batch_size for warmup in plan.model_warmup} == {1, plan.max_batch_size}
+    for warmup in plan.model_warmup:
+        assert list(warmup.inputs["input"].dims) == list(plan.input[0].dims)
+
+
+def test_thresholds_are_the_contract_s():
+    assert parameters("nms") == {
+        "confidence_threshold": "0.25",
+        "iou_threshold": "0.45",
+        "max_detections": "300",
+    }
+    assert TrackerLimits().max_targets == 150
+    assert TrackerLimits().min_confidence == float(parameters("nms")["confidence_threshold"])
+    assert TrackerLimits().reassociate_s > 0
+
+
+def test_labels_are_coco_s_eighty():
+    labels = (ROOT / "yolov7" / "labels.txt").read_text()
+    assert "\r" not in labels
+    names = labels.splitlines()
+    assert len(names) == len(set(names)) == 80
+    assert [names[i] for i in (0, 1, 2, 3, 5, 7, 79)] == [
+        *("person", "bicycle", "car", "motorcycle", "bus", "truck", "toothbrush")
+    ]
+    labeled = {output.name for output in config("yolov7").output if output.label_filename}
+    assert labeled == {"detection_scores"}
+
+
+def test_the_shipped_model_fits_its_config():
+    path = ROOT / "yolov7_fp16" / "1" / "model.onnx"
+    model = onnx.load(path)
+    onnx.checker.check_model(model)
+    settings = config("yolov7_fp16", "cpu")
+    for declared, actual in (
+        (settings.input, model.graph.input),
+        (settings.output, model.graph.output),
+    ):
+        (tensor,), (value,) = declared, actual
+        shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        assert value.name == tensor.name
+        assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        assert shape[1:] == list(tensor.dims)
+        assert value.type.tensor_type.shape.dim[0].dim_param, "the batch must be dynamic"
+    assert path.stat().st_size < 8_000_000
+
+
+def test_choices_on_the_command_line_are_those_of_the_library():
+    assert tuple(cli.Save) == detect.FORMATS
+    assert tuple(cli.Transport) == typing.get_args(detector.Transport)
+    assert tuple(cli.Profile) == typing.get_args(embedded.Profile)
+
+
+def test_every_profile_on_the_command_line_has_its_configs():
+    for profile in cli.Profile:
+        assert all((ROOT / model / "configs" / f"{profile}.pbtxt").exists() for model in STEPS)
+
+
+def test_exit_codes_tell_errors_apart():
+    tree = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    tree = [kind for kind in tree if issubclass(kind, errors.YolostreamError)]
+    codes = [kind.exit_code for kind in tree]
+    assert len(set(codes)) == len(codes) == 10
+    # 2 is the command line's own, for wrong options.
+    assert not {0, 2, cli.EXIT_INTERRUPTED} & set(codes)
+    assert all(kind.__name__ in errors.__doc__ for kind in tree)
+
+
+def test_the_public_surface_is_small_and_whole():
+    public = {name for name in vars(yolostream) if not name.startswith("_")}
+    modules = {name for name in public if type(getattr(yolostream, name)).__name__ == "module"}
+    assert public - modules == set(yolostream.__all__) - {"__version__"}

@@ -1,0 +1,227 @@
+"""The client against a real Triton."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from repository import config
+
+import yolostream
+from yolostream import Detector, embedded
+from yolostream.slots import remove_leftovers
+
+SIZES = [(720, 1280), (360, 640), (640, 640), (481, 641), (1280, 720), (37, 900), (1, 1)]
+
+
+def regions():
+    return set(Path("/dev/shm").glob("yolostream-frames-*"))
+
+
+def same(one, other, atol=1e-3):
+    return (
+        len(one) == len(other)
+        and np.array_equal(one.class_ids, other.class_ids)
+        and np.allclose(one.boxes, other.boxes, atol=atol)
+        and np.allclose(one.scores, other.scores, atol=1e-5)
+    )
+
+
+@pytest.fixture(scope="module")
+def frame(demo_frames):
+    return demo_frames("mb1_1", [120])[0]
+
+
+def test_it_knows_the_model_from_the_server_alone(detector):
+    assert len(detector.labels) == 80
+    assert detector.labels[2] == "car"
+    assert detector.model.input_size == tuple(config("preprocess").output[0].dims[1:])
+    assert detector.model.steps == ("preprocess", "yolov7_fp16", "nms")
+
+
+def test_a_detection_is_arrays_side_by_side(detector, frame):
+    found = detector.detect(frame)
+    count = len(found)
+    assert count > 0
+    assert found.boxes.shape == (count, 4)
+    assert found.boxes.dtype == found.scores.dtype == np.float32
+    assert found.scores.shape == found.class_ids.shape == (count,)
+    assert found.class_ids.dtype == np.int64
+    assert found.track_ids is None
+    height, width = frame.shape[:2]
+    assert (found.boxes >= 0).all()
+    assert (found.boxes <= [width, height, width, height]).all()
+    assert found.names == [detector.labels[i] for i in found.class_ids]
+    assert "\n" not in repr(found)
+    cars = found[found.class_ids == 2]
+    assert set(cars.names) <= {"car"}
+
+
+def test_frames_come_back_in_the_original_s_pixels_whether_shrunk_or_not(triton, frame):
+    with Detector(triton.url) as shrinking, Detector(triton.url, shrink=False) as whole:
+        for height, width in SIZES:
+            cut = np.ascontiguousarray(np.resize(frame, (height, width, 3)))
+            # Half a pixel of the network's input: the shrunk frame's size is whole pixels.
+            tolerance = max(height, width) / 640
+            assert same(shrinking.detect(cut), whole.detect(cut), atol=tolerance)
+
+
+def test_both_transports_give_the_same(triton, frame):
+    with (
+        Detector(triton.url, transport="shared-memory") as shared,
+        Detector(triton.url, transport="grpc") as grpc,
+    ):
+        assert (shared.transport, grpc.transport) == ("shared-memory", "grpc")
+        assert same(shared.detect(frame), grpc.detect(frame), atol=0)
+
+
+def test_shared_memory_is_taken_where_it_works_and_left_clean(triton, frame):
+    before = regions()
+    with Detector(triton.url, max_in_flight=2) as detector:
+        assert detector.transport == "shared-memory"
+        for _ in range(5):
+            detector.detect(frame)
+        assert len(regions() - before) == 1, "one place was enough, and it was reused"
+        # A larger frame needs a larger place; the old one goes.
+        list(detector.stream([frame] * 6))
+        assert len(regions() - before) == 2
+    assert regions() == before
+
+
+def test_leftovers_of_killed_clients_go_and_those_of_living_ones_stay(detector, frame):
+    detector.detect(frame)
+    leftover = Path("/dev/shm/yolostream-frames-leftover")
+    leftover.write_bytes(b"x")
+    before = regions()
+    remove_leftovers()
+    assert regions() == before - {leftover}
+
+
+def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector, demo_frames):
+    frames = demo_frames("mb1_1", range(0, 40))
+    taken = []
+
+    def source():
+        for number, frame in enumerate(frames):
+            taken.append(number)
+            yield frame
+
+    expected = [detector.detect(frame) for frame in frames]
+    done = 0
+    for (frame, found), number in zip(
+        detector.stream(source(), in_flight=4), range(40), strict=True
+    ):
+        assert frame is frames[number]
+        assert same(found, expected[number])
+        assert len(taken) <= done + 4
+        done += 1
+
+
+def test_many_streams_share_one_detector(triton, demo_frames):
+    frames = demo_frames("mb1_1", range(0, 300, 30))
+    with Detector(triton.url, max_in_flight=3) as detector:
+        expected = [detector.detect(frame) for frame in frames]
+        wrong = []
+
+        def run():
+            for number, (_, found) in enumerate(detector.stream(frames)):
+                if not same(found, expected[number]):
+                    wrong.append(number)
+
+        threads = [threading.Thread(target=run) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("frame", "named"),
+    [
+        (np.zeros((8, 8), np.uint8), r"\[8, 8\]"),
+        (np.zeros((8, 8, 4), np.uint8), r"\[8, 8, 4\]"),
+        (np.zeros((0, 8, 3), np.uint8), r"\[0, 8, 3\]"),
+        (np.zeros((8, 8, 3), np.float32), "float32"),
+        ([[1, 2, 3]], "list"),
+    ],
+)
+def test_bad_frames_are_the_caller_s_fault_and_cost_no_place(detector, frame, named):
+    for _ in range(20):
+        with pytest.raises(yolostream.FrameError, match=named):
+            detector.submit(frame)
+
+
+def test_a_frame_that_the_server_refuses_is_the_caller_s_fault_too(triton):
+    with (
+        Detector(triton.url, shrink=False) as whole,
+        pytest.raises(yolostream.FrameError, match="8200"),
+    ):
+        whole.detect(np.zeros((8200, 4, 3), np.uint8))
+
+
+def test_nobody_at_the_address():
+    with pytest.raises(yolostream.ServerUnavailable, match=r"127\.0\.0\.1:1 .*yolostream serve"):
+        Detector("127.0.0.1:1")
+
+
+def test_no_such_model(triton):
+    with pytest.raises(yolostream.ModelUnavailable, match="nope"):
+        Detector(triton.url, "nope")
+
+
+def test_a_model_that_is_no_ensemble(triton):
+    with pytest.raises(yolostream.ModelUnavailable, match="no ensemble"):
+        Detector(triton.url, "yolov7_fp16")
+
+
+def test_an_answer_that_takes_too_long(triton, frame):
+    with (
+        Detector(triton.url, max_in_flight=1) as detector,
+        pytest.raises(yolostream.DeadlineExceeded, match="in time"),
+    ):
+        detector.timeout_s = 0.001
+        detector.detect(frame)
+
+
+def test_a_full_queue_is_told_apart(triton, frame):
+    queue_size = config("preprocess", "cpu").dynamic_batching.default_queue_policy.max_queue_size
+    with Detector(triton.url, max_in_flight=6 * queue_size, transport="grpc") as detector:
+        small = np.zeros((64, 64, 3), np.uint8)
+        pending = [detector.submit(small) for _ in range(6 * queue_size)]
+        rejected = 0
+        for answer in pending:
+            try:
+                answer.result()
+            except yolostream.Overloaded as error:
+                assert "queue is full" in str(error)
+                rejected += 1
+        assert 0 < rejected < len(pending)
+        # And once it has room again, all is well.
+        assert len(detector.detect(frame)) > 0
+
+
+def test_a_server_that_dies_is_noticed_by_every_frame_on_its_way(frame):
+    repository = Path(__file__).parents[1]
+    with (
+        embedded.serve(
+            repository / "model_repository", environment=repository / ".venv-server", profile="cpu"
+        ) as server,
+        Detector(server.url) as detector,
+    ):
+        pending = [detector.submit(frame) for _ in range(4)]
+        server.process.kill()
+        started = time.monotonic()
+        failures = 0
+        for answer in pending:
+            try:
+                answer.result()
+            except yolostream.ServerUnavailable:
+                failures += 1
+        assert failures > 0
+        with pytest.raises(yolostream.ServerUnavailable):
+            detector.detect(frame)
+        assert time.monotonic() - started < 20

@@ -1,0 +1,215 @@
+"""Starting and stopping the Triton from PyPI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import REPOSITORY
+
+from yolostream import ServerStartError, embedded
+from yolostream.server_environment import ServerEnvironment, check_glibc
+
+MODELS = REPOSITORY / "model_repository"
+ENVIRONMENT = REPOSITORY / ".venv-server"
+
+
+def leftovers():
+    folders = set(Path(tempfile.gettempdir()).glob("yolostream-server-*"))
+    regions = set(Path("/dev/shm").glob("yolostream-*"))
+    return folders | regions
+
+
+def servers():
+    return {p.pid for p in psutil.process_iter(["name"]) if "triton" in (p.info["name"] or "")}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind(triton):
+    before = leftovers(), servers()
+    yield
+    deadline = time.monotonic() + 10
+    while (leftovers(), servers()) != before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (leftovers(), servers()) == before
+
+
+@pytest.fixture
+def light_models(tmp_path):
+    """A repository of one model that loads at once."""
+    shutil.copytree(MODELS / "nms", tmp_path / "models" / "nms")
+    return tmp_path / "models"
+
+
+def test_it_listens_on_loopback_only_and_on_ports_of_its_own(light_models):
+    with embedded.serve(light_models, environment=ENVIRONMENT, profile="cpu") as server:
+        children = [server.process.pid]
+        listening = {
+            connection.laddr
+            for pid in children
+            for connection in psutil.Process(pid).net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        }
+        assert len(listening) == 3
+        assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+        with urllib.request.urlopen(server.metrics_url, timeout=5) as metrics:
+            assert b"nv_" in metrics.read()
+
+
+def test_an_error_inside_the_block_stops_it_too(light_models):
+    with (
+        pytest.raises(ZeroDivisionError),
+        embedded.serve(light_models, environment=ENVIRONMENT, profile="cpu") as server,
+    ):
+        _ = 1 / 0
+    assert server.process.returncode is not None
+
+
+def test_a_broken_model_shows_the_end_of_the_log(light_models):
+    (light_models / "nms" / "1" / "model.py").write_text("raise RuntimeError('the cause')")
+    with (
+        pytest.raises(ServerStartError, match="the cause"),
+        embedded.serve(light_models, environment=ENVIRONMENT, profile="cpu"),
+    ):
+        pass
+
+
+def test_thresholds_that_contradict_the_tensors_do_not_load(light_models):
+    path = light_models / "nms" / "configs" / "cpu.pbtxt"
+    path.write_text(path.read_text().replace('"300"', '"200"'))
+    with (
+        pytest.raises(ServerStartError, match="max_detections is 200"),
+        embedded.serve(light_models, environment=ENVIRONMENT, profile="cpu"),
+    ):
+        pass
+
+
+def test_a_server_that_is_not_ready_in_time_is_stopped(light_models):
+    with (
+        pytest.raises(ServerStartError, match="not ready after 0 s"),
+        embedded.serve(light_models, environment=ENVIRONMENT, profile="cpu", start_timeout_s=0),
+    ):
+        pass
+
+
+def test_a_taken_port_is_named(light_models):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(ServerStartError, match=f"127.0.0.1:{port}"),
+            embedded.serve(light_models, environment=ENVIRONMENT, ports=embedded.Ports(grpc=port)),
+        ):
+            pass
+
+
+def test_missing_parts_are_named(tmp_path):
+    for arguments, named in (
+        ({"environment": tmp_path}, "make install"),
+        (
+            {"environment": ENVIRONMENT, "model_repository": tmp_path / "none"},
+            "no model repository",
+        ),
+    ):
+        with (
+            pytest.raises(ServerStartError, match=named),
+            embedded.serve(**{"model_repository": MODELS, **arguments}),
+        ):
+            pass
+
+
+def test_an_environment_without_triton_says_what_to_install():
+    # This one: it holds the client.
+    with pytest.raises(ServerStartError, match="pytriton"):
+        ServerEnvironment.check(Path(sys.prefix))
+
+
+@pytest.mark.parametrize(
+    ("libc", "is_fine"),
+    [
+        (("glibc", "2.35"), True),
+        (("glibc", "2.41"), True),
+        (("glibc", "2.31"), False),
+        (("", ""), False),
+    ],
+)
+def test_glibc_is_checked_before_anything_starts(libc, is_fine):
+    if is_fine:
+        check_glibc(libc)
+    else:
+        with pytest.raises(ServerStartError, match=r"needs glibc 2\.35"):
+            check_glibc(libc)
+
+
+def start_in_another_process(light_models):
+    code = f"""
+import sys, time
+from pathlib import Path
+from yolostream import embedded
+with embedded.serve(Path({str(light_models)!r}), environment=Path({str(ENVIRONMENT)!r}), profile="cpu") as s:
+    print(s.process.pid, flush=True)
+    time.sleep(60)
+"""
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    return owner, int(owner.stdout.readline())
+
+
+def test_the_next_start_cleans_up_after_a_killed_owner(light_models):
+    owner, server_pid = start_in_another_process(light_models)
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    assert psutil.pid_exists(server_pid)
+
+    embedded.remove_leftovers()
+
+    deadline = time.monotonic() + 10
+    while is_running(server_pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(server_pid)
+
+
+def is_running(pid):
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_living_owner_keeps_its_server(light_models):
+    owner, server_pid = start_in_another_process(light_models)
+    try:
+        embedded.remove_leftovers()
+        assert is_running(server_pid)
+    finally:
+        owner.send_signal(signal.SIGINT)
+        owner.wait(20)
+        owner.stdout.close()
+
+
+def test_serve_runs_until_it_is_told_to_stop(yolostream_cli, light_models):
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "yolostream", "serve", "--model-repository", str(light_models)),
+            *("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    while "Ctrl-C" not in (line := process.stderr.readline()):
+        assert line, "it ended by itself"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    process.stderr.close()
