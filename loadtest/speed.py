@@ -28,10 +28,9 @@ import typer
 from google.protobuf import text_format
 from rich.console import Console
 from tritonclient.grpc.model_config_pb2 import ModelConfig
-
 from yolostream import Detector, detect, embedded
 from yolostream.pipeline import IN_FLIGHT, Selection
-from yolostream.sources import open_source
+from yolostream.sources import open_sources
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DETECTOR_FOLDER = REPOSITORY / "model_repository" / "yolov7_fp16"
@@ -116,7 +115,7 @@ def _repeat(call: Callable[[], None]) -> Iterator[None]:
 
 def _demo_frames() -> Frames:
     """Frames of the first demo clip as the client sends them, uint8 [360, 640, 3]."""
-    (video,) = open_source(VIDEOS[0])
+    (video,), _ = open_sources(VIDEOS[:1])
     frames = [cv2.resize(frame.image, (640, 360)) for frame in video if frame.index % 10 == 0]
     video.close()
     return frames  # type: ignore[return-value]  # OpenCV's stub widens the dtype
@@ -152,7 +151,7 @@ def _detector_threads() -> int:
 
 def _pair_rate(detector: Detector) -> float:
     """Frames per second of `detect` on both demo clips, everything written."""
-    sources, _ = detect.open_sources(VIDEOS)
+    sources, _ = open_sources(VIDEOS)
     with tempfile.TemporaryDirectory() as folder:
         report = detect.run(
             sources,

@@ -10,7 +10,6 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
-
 from yolostream import Detector, embedded
 
 REPOSITORY = Path(__file__).parents[1]

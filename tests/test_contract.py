@@ -6,10 +6,9 @@ import typing
 
 import onnx
 import pytest
+import yolostream
 from repository import PROFILES, ROOT, config, parameters, tensors
 from tritonclient.grpc import model_config_pb2 as pb
-
-import yolostream
 from yolostream import cli, detect, detector, embedded, errors
 from yolostream.tracking import TrackerLimits
 

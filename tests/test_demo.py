@@ -90,7 +90,10 @@ def test_objects_are_found(demo, clip, capsys):
                 {
                     "image_id": ids[line["frame"]],
                     "category_id": one["class_id"],
-                    "bbox": [*one["box"][:2], *(b - a for a, b in zip(one["box"][:2], one["box"][2:], strict=True))],
+                    "bbox": [
+                        *one["box"][:2],
+                        *(b - a for a, b in zip(one["box"][:2], one["box"][2:], strict=True)),
+                    ],
                     "score": one["confidence"],
                 }
                 for line in records(folder, clip)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from repository import config
-
 import yolostream
+from repository import config
 from yolostream import Detector, embedded
 from yolostream.slots import remove_leftovers
 
@@ -101,7 +100,7 @@ def test_leftovers_of_killed_clients_go_and_those_of_living_ones_stay(detector, 
 
 
 def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector, demo_frames):
-    frames = demo_frames("mb1_1", range(0, 40))
+    frames = demo_frames("mb1_1", range(40))
     taken = []
 
     def source():
@@ -110,14 +109,11 @@ def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector
             yield frame
 
     expected = [detector.detect(frame) for frame in frames]
-    done = 0
-    for (frame, found), number in zip(
-        detector.stream(source(), in_flight=4), range(40), strict=True
-    ):
+    for number, (frame, found) in enumerate(detector.stream(source(), in_flight=4)):
         assert frame is frames[number]
         assert same(found, expected[number])
-        assert len(taken) <= done + 4
-        done += 1
+        assert len(taken) <= number + 4
+    assert len(taken) == len(frames)
 
 
 def test_many_streams_share_one_detector(triton, demo_frames):
@@ -179,12 +175,10 @@ def test_a_model_that_is_no_ensemble(triton):
 
 
 def test_an_answer_that_takes_too_long(triton, frame):
-    with (
-        Detector(triton.url, max_in_flight=1) as detector,
-        pytest.raises(yolostream.DeadlineExceeded, match="in time"),
-    ):
+    with Detector(triton.url, max_in_flight=1) as detector:
         detector.timeout_s = 0.001
-        detector.detect(frame)
+        with pytest.raises(yolostream.DeadlineExceeded, match="in time"):
+            detector.detect(frame)
 
 
 def test_a_full_queue_is_told_apart(triton, frame):
@@ -196,8 +190,7 @@ def test_a_full_queue_is_told_apart(triton, frame):
         for answer in pending:
             try:
                 answer.result()
-            except yolostream.Overloaded as error:
-                assert "queue is full" in str(error)
+            except yolostream.Overloaded:
                 rejected += 1
         assert 0 < rejected < len(pending)
         # And once it has room again, all is well.

@@ -16,7 +16,6 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import REPOSITORY
-
 from yolostream import ServerStartError, embedded
 from yolostream.server_environment import ServerEnvironment, check_glibc
 
@@ -157,8 +156,9 @@ def start_in_another_process(light_models):
 import sys, time
 from pathlib import Path
 from yolostream import embedded
-with embedded.serve(Path({str(light_models)!r}), environment=Path({str(ENVIRONMENT)!r}), profile="cpu") as s:
-    print(s.process.pid, flush=True)
+models, environment = Path({str(light_models)!r}), Path({str(ENVIRONMENT)!r})
+with embedded.serve(models, environment=environment, profile="cpu") as server:
+    print(server.process.pid, flush=True)
     time.sleep(60)
 """
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from yolostream import detect, embedded
 from yolostream.detector import DEFAULT_MODEL, Detector
@@ -20,7 +21,7 @@ from yolostream.errors import YolostreamError
 from yolostream.outputs.video import DEFAULT_BITRATE
 from yolostream.pipeline import IN_FLIGHT, Selection
 from yolostream.report import Report
-from yolostream.sources import Source
+from yolostream.sources import Source, open_sources
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXIT_INTERRUPTED = 130
@@ -129,12 +130,13 @@ def detect_command(
 
     Writes an annotated MP4 of each source, a tiled one of all, JSON Lines, CSV and MOT text.
     """
-    opened, source_errors = detect.open_sources(sources)
+    opened, source_errors = open_sources(sources, reserved_names=frozenset({detect.TILED_NAME}))
     for source_error in source_errors:
         _complain(source_error)
     if not opened:
         raise typer.Exit(source_errors[0].exit_code)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_interruptible())
         if url is None:
             started = _started(model_repository, server_environment, profile)
             url = stack.enter_context(started).url
@@ -188,6 +190,16 @@ def serve(
         stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
         with contextlib.suppress(KeyboardInterrupt):
             server.wait()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C before the first frame; typer would end without a word."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _complain("interrupted before the first frame; nothing was written")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 @contextlib.contextmanager
@@ -246,7 +258,10 @@ def _conclude(report: Report, source_errors: Sequence[YolostreamError]) -> None:
 
 
 def _complain(message: object) -> None:
-    stderr.print(f"[bold red]error:[/] {message}", soft_wrap=True, highlight=False)
+    # A file's name may be any bytes, and may look like markup.
+    printable = str(message).encode(errors="replace").decode()
+    line = Text.assemble(("error:", "bold red"), f" {printable}")
+    stderr.print(line, soft_wrap=True, highlight=False)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from yolostream import pipeline
 from yolostream.detector import Detector
 from yolostream.drawing import Labels, Painter
-from yolostream.errors import ServerError, SourceError
+from yolostream.errors import OutputError, ServerError
 from yolostream.outputs.csv import Csv
 from yolostream.outputs.jsonl import JsonLines
 from yolostream.outputs.mot import Mot
@@ -22,13 +22,15 @@ from yolostream.outputs.video import DEFAULT_BITRATE, Mp4
 from yolostream.pipeline import Lane, Selection
 from yolostream.progress import Progress
 from yolostream.report import Report
-from yolostream.sources import Source, open_source
+from yolostream.sources import Source
 from yolostream.statistics import StepTotals
 from yolostream.tracking import Tracker
 
 Format = Literal["mp4", "tiled", "jsonl", "csv", "mot"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 DRAWN: frozenset[Format] = frozenset({"mp4", "tiled"})
+TILED_NAME = "tiled"
+"""The grid's file takes this name, so no source may."""
 
 
 @dataclass(frozen=True)
@@ -41,29 +43,6 @@ class Results:
     labels: Labels = field(default_factory=Labels)
     bitrate: int = DEFAULT_BITRATE
     """Bits per second of each video."""
-
-
-def open_sources(specs: list[str]) -> tuple[list[Source], list[SourceError]]:
-    """Open every source that can be opened, each under a name of its own.
-
-    Returns:
-        The sources, and an error for each word that names none.
-    """
-    sources: list[Source] = []
-    errors: list[SourceError] = []
-    for spec in specs:
-        try:
-            sources.extend(open_source(spec))
-        except SourceError as error:
-            errors.append(error)
-    taken: set[str] = set()
-    for source in sources:
-        name, number = source.name, 1
-        while source.name in taken:
-            number += 1
-            source.name = f"{name}_{number}"
-        taken.add(source.name)
-    return sources, errors
 
 
 def run(
@@ -82,7 +61,8 @@ def run(
     """
     with writing(results.folder):
         results.folder.mkdir(parents=True, exist_ok=True)
-    lanes = _lanes(sources, results)
+    _check_apart(sources, results.folder)
+    lanes = _lanes(sources, results, stride=selection.stride)
     before = detector.statistics()
     interrupted = False
     with Progress(lanes, selection, console=console) as progress:
@@ -100,6 +80,17 @@ def run(
     )
 
 
+def _check_apart(sources: list[Source], folder: Path) -> None:
+    """Raise `OutputError` where a result could take the place of what it is made from."""
+    for source in sources:
+        for path in source.files:
+            if path.resolve().parent in (folder.resolve(), (folder / source.name).resolve()):
+                raise OutputError(
+                    f"results in {folder} could overwrite {path}: choose another folder with "
+                    "--output"
+                )
+
+
 def _served_since(before: dict[str, StepTotals], detector: Detector) -> dict[str, StepTotals]:
     try:
         after = detector.statistics()
@@ -109,11 +100,11 @@ def _served_since(before: dict[str, StepTotals], detector: Detector) -> dict[str
     return {step: totals.since(before[step]) for step, totals in after.items()}
 
 
-def _lanes(sources: list[Source], results: Results) -> list[Lane]:
+def _lanes(sources: list[Source], results: Results, *, stride: int) -> list[Lane]:
     videos = [source for source in sources if source.is_video]
     tiled = None
     if "tiled" in results.formats and videos:
-        tiled = Tiled(results.folder / "tiled.mp4", sources=videos, bitrate=results.bitrate)
+        tiled = Tiled(results.folder / f"{TILED_NAME}.mp4", sources=videos, bitrate=results.bitrate)
     lanes = []
     for source in sources:
         outputs = _outputs(source, results)
@@ -123,7 +114,7 @@ def _lanes(sources: list[Source], results: Results) -> list[Lane]:
             Lane(
                 source=source,
                 outputs=outputs,
-                tracker=Tracker(float(source.frame_rate))
+                tracker=Tracker(float(source.frame_rate) / stride)
                 if results.track and source.is_video
                 else None,
                 painter=Painter(source.name, labels=results.labels)

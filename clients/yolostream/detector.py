@@ -144,6 +144,11 @@ class Detector:
         try:
             with translated(self.url, self.model.name):
                 tensor = slot.write(frame, height=sent_height, width=sent_width)
+        except OSError:
+            # /dev/shm is full: what waits in this place goes by gRPC from now on.
+            slot.close()
+            slot = GrpcSlot()
+            tensor = slot.write(frame, height=sent_height, width=sent_width)
         except BaseException:
             self._free.put(slot)
             raise

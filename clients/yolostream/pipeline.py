@@ -166,7 +166,7 @@ class _Runner:
                 self._hand_over((frame, self._detector.submit(frame.image)))
         except Exception as error:
             # What is on its way still gets written: the source failed, not its frames.
-            self._lane.error = error
+            self._lane.error = self._lane.error or error
         finally:
             self._hand_over(None)
             self._lane.source.close()

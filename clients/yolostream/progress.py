@@ -17,7 +17,7 @@ class Progress:
     def __init__(self, lanes: list[Lane], selection: Selection, *, console: Console) -> None:
         self._lanes = lanes
         self._bars = progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TextColumn("{task.fields[rate]:5.1f} frames/s"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from yolostream.pipeline import Lane
 from yolostream.stages import STAGES
@@ -55,7 +56,7 @@ class Report:
         console.print(self._sources_table())
         if self.frames:
             console.print(self._stages_table())
-        console.print(f"Written to [bold]{self.folder}/[/bold]")
+        console.print(Text.assemble("Written to ", (f"{self.folder}/", "bold")), soft_wrap=True)
 
     def _sources_table(self) -> Table:
         table = Table("source", title="Sources", title_justify="left")
@@ -63,7 +64,7 @@ class Report:
             table.add_column(column, justify="right")
         for lane in self.lanes:
             table.add_row(
-                lane.source.name,
+                Text(lane.source.name),
                 str(lane.frames_done),
                 f"{lane.frames_done / lane.elapsed_s:.1f}" if lane.elapsed_s else "-",
                 f"{1000 * lane.clock.latency_s(50):.0f} ms",

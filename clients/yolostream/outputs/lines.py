@@ -21,14 +21,15 @@ class LineFile:
         Raises:
             OutputError: no room; the file ends with the line before.
         """
-        data = text.encode()
+        data = text.encode(errors="replace")
         start = self._file.tell()
         with writing(self.path):
             try:
                 while data:
                     data = data[self._file.write(data) :]
             except OSError:
-                self._file.truncate(start)
+                self._file.seek(start)
+                self._file.truncate()
                 raise
 
     def close(self) -> None:

@@ -17,17 +17,30 @@ class AnnotatedPictures:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._taken: set[str] = set()
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame; see `Output`."""
-        path = self._folder / frame.name
+        path = self._folder / self._free_name(Path(frame.name))
         done, data = cv2.imencode(path.suffix, cv2.cvtColor(annotated, cv2.COLOR_RGB2BGR))
         if not done:
             raise OutputError(f"cannot encode {path}: choose another format")
         with writing(path):
-            path.write_bytes(data.tobytes())
+            try:
+                path.write_bytes(data.tobytes())
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
+
+    def _free_name(self, name: Path) -> str:
+        number, free = 1, name.name
+        while free in self._taken:
+            number += 1
+            free = f"{name.stem}_{number}{name.suffix}"
+        self._taken.add(free)
+        return free
 
     def close(self) -> None:
         """Nothing is held."""

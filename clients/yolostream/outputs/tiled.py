@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yolostream.detections import Detections
+from yolostream.errors import OutputError
 from yolostream.outputs.video import DEFAULT_BITRATE, VideoFile, fitted
 from yolostream.sources import Frame, Source
 
@@ -54,6 +55,7 @@ class Tiled:
         )
         self._frame_rate = min(max(source.frame_rate for source in sources), MAX_FRAME_RATE)
         self._tick = 0
+        self._failed = False
         self._changed = threading.Condition()
         self._file = VideoFile(
             path,
@@ -76,7 +78,9 @@ class Tiled:
         """
         cell = self._cells[number]
         with self._changed:
-            self._changed.wait_for(lambda: cell.is_live or len(cell.waiting) < AHEAD)
+            self._changed.wait_for(
+                lambda: self._failed or cell.is_live or len(cell.waiting) < AHEAD
+            )
             cell.waiting.append((time_s, image))
             self._advance()
 
@@ -89,7 +93,7 @@ class Tiled:
             try:
                 self._advance()
             finally:
-                if not any(cell.open for cell in self._cells):
+                if self._tick and not any(cell.open for cell in self._cells):
                     self._file.close()
 
     def _advance(self) -> None:
@@ -100,6 +104,9 @@ class Tiled:
                     self._show(number, cell, time_s)
                 self._file.write(self._canvas, self._tick)
                 self._tick += 1
+        except OutputError:
+            self._failed = True
+            raise
         finally:
             self._changed.notify_all()
 

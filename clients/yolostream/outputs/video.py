@@ -22,7 +22,11 @@ DEFAULT_BITRATE = 2_000_000
 
 KEYFRAME_INTERVAL_S = 2
 # Every fragment ends with a keyframe, so a crash costs at most that many seconds.
-_GROWING = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+_GROWING = {
+    "movflags": "frag_keyframe+empty_moov+default_base_moof",
+    # Otherwise the last 256 kB, or all of a quiet street, exist in memory only.
+    "flush_packets": "1",
+}
 _FINISHED = {"movflags": "faststart"}
 
 

@@ -1,0 +1,59 @@
+"""Pictures, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from yolostream.errors import SourceError
+from yolostream.sources.source import Frame, Image
+
+
+class Pictures:
+    """A picture, or several in order of their names: one source, nothing to track."""
+
+    is_video = False
+    is_live = False
+    frame_rate = Fraction(1)
+
+    def __init__(self, paths: list[Path], *, uri: str, name: str) -> None:
+        self.uri = uri
+        self.name = name
+        self.frame_count: int | None = len(paths)
+        self._paths = paths
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Read picture by picture; see `Source`. A broken one is reported after the others."""
+        broken = []
+        for index, path in enumerate(self._paths):
+            image = _read_picture(path)
+            if image is None:
+                broken.append(str(path))
+                continue
+            yield Frame(image, index, index, 1 / self.frame_rate, path.name)
+        if broken:
+            raise SourceError(f"no readable picture: {', '.join(broken)}; the others were kept")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    @property
+    def files(self) -> list[Path]:
+        """The pictures."""
+        return self._paths
+
+
+def _read_picture(path: Path) -> Image | None:
+    # Read by Python first: OpenCV would write its own complaint about a missing file to stderr.
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError:
+        return None
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if picture is None:
+        return None
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]

@@ -1,0 +1,110 @@
+"""Video files, cameras and network streams, decoded by FFmpeg."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.container
+import numpy as np
+
+from yolostream.errors import SourceError
+from yolostream.sources.source import Frame, Image
+
+DEFAULT_FRAME_RATE = Fraction(30)
+CONNECT_TIMEOUT_S = 10.0
+
+
+class Video:
+    """A video file, a camera or a network stream, decoded by FFmpeg."""
+
+    is_video = True
+
+    def __init__(self, uri: str, *, name: str, is_live: bool = False, format: str | None = None):
+        self.uri = uri
+        self.name = name
+        self.is_live = is_live
+        self._container = _open(uri, format)
+        if not self._container.streams.video:
+            self._container.close()
+            raise SourceError(f"{uri} has no video in it: give a video file")
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "AUTO"
+        self.frame_rate = (
+            self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FRAME_RATE
+        )
+        self.frame_count = self._stream.frames or None
+        self.time_base = self._stream.time_base or 1 / self.frame_rate
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Decode frame by frame; see `Source`."""
+        index, last_pts = 0, -1
+        for decoded in self._decoded():
+            # Timestamps are missing in some files and run backwards in others.
+            pts = decoded.pts if decoded.pts is not None else last_pts + self._step
+            last_pts = max(pts, last_pts + 1)
+            yield Frame(_upright(decoded), index, last_pts, self.time_base)
+            index += 1
+        if index == 0:
+            raise SourceError(f"{self.uri} holds no readable frame: is it damaged?")
+
+    def close(self) -> None:
+        """Let go of the file or device."""
+        self._container.close()
+
+    @property
+    def files(self) -> list[Path]:
+        """The file that it reads."""
+        return [Path(self.uri)]
+
+    @property
+    def _step(self) -> int:
+        return max(1, round(1 / (self.frame_rate * self.time_base)))
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        packets = damaged = 0
+        try:
+            for packet in self._container.demux(self._stream):
+                packets += packet.size > 0
+                try:
+                    frames = packet.decode()
+                except av.InvalidDataError:
+                    # The decoder goes on at the next keyframe, and so does a camera.
+                    damaged += 1
+                else:
+                    yield from frames
+        except (av.FFmpegError, OSError) as error:
+            raise self._broken(packets, str(error.strerror)) from error
+        # The index, not `frame_count`, which counts what an edit list hides and AVI's gaps too.
+        if packets < len(self._stream.index_entries):
+            raise self._broken(packets, "the file is cut off")
+        if damaged:
+            raise SourceError(
+                f"{self.uri} has {damaged} damaged packets: the rest was kept; copy the file again"
+            )
+
+    def _broken(self, packets: int, reason: str) -> SourceError:
+        total = f" of {self.frame_count}" if self.frame_count else ""
+        return SourceError(
+            f"{self.uri} breaks off after {packets}{total} frames ({reason}): "
+            "what came before was kept; copy the file again"
+        )
+
+
+def _open(uri: str, format: str | None) -> av.container.InputContainer:
+    # Packets of a camera must not be lost on the way: TCP, as every NVR defaults to.
+    options = {"rtsp_transport": "tcp"} if uri.startswith("rts") else {}
+    try:
+        return av.open(uri, format=format, options=options, timeout=CONNECT_TIMEOUT_S)
+    except (av.FFmpegError, OSError) as error:
+        reason = error.strerror or str(error)
+        raise SourceError(f"cannot read {uri} as video ({reason}): is it a video file?") from error
+
+
+def _upright(decoded: av.VideoFrame) -> Image:
+    """The frame as RGB, turned as a phone's display matrix asks."""
+    image: Image = decoded.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    turns = decoded.rotation // 90
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image

@@ -1,0 +1,142 @@
+"""Small real clips, and readers that share no code with what they check."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import struct
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+from yolostream.sources import Source, open_sources
+
+Image = npt.NDArray[np.uint8]
+
+MILLISECOND = Fraction(1, 1000)
+
+
+def opened(spec: object) -> list[Source]:
+    """The sources that `spec` names; raises what is wrong with it."""
+    sources, errors = open_sources([str(spec)])
+    if errors:
+        raise errors[0]
+    return sources
+
+
+def gray(level: int, *, width: int = 64, height: int = 48) -> Image:
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def noise(seed: int, *, width: int = 320, height: int = 240) -> Image:
+    """What no encoder makes small."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def steps(count: int, *, width: int = 64, height: int = 48) -> list[Image]:
+    """Frames that tell their number: `number_of` reads it back after lossy encoding."""
+    return [gray(20 + 10 * number, width=width, height=height) for number in range(count)]
+
+
+def number_of(image: Image) -> int:
+    return round((float(image.mean()) - 20) / 10)
+
+
+def write_clip(
+    path: Path,
+    images: Sequence[Image],
+    *,
+    rate: Fraction = Fraction(10),
+    pts: Sequence[int] | None = None,
+    time_base: Fraction | None = None,
+    gop: int = 5,
+    codec: str = "libx264",
+    format: str | None = None,
+) -> Path:
+    height, width = images[0].shape[:2]
+    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", format=format, options=options) as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height = width, height
+        # Only whole-resolution chroma allows odd sides.
+        stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
+        stream.bit_rate = 2_000_000
+        stream.gop_size = gop
+        stream.codec_context.thread_count = 1
+        time_base = time_base or 1 / Fraction(rate)
+        stream.codec_context.time_base = time_base
+        if codec == "libx264":
+            stream.options = {"preset": "ultrafast"}
+        for number, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = number if pts is None else pts[number]
+            frame.time_base = time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def packets(path: Path) -> list[tuple[int, int]]:
+    """Position and size of each video packet in the file."""
+    with av.open(str(path)) as container:
+        return [(p.pos, p.size) for p in container.demux(video=0) if p.size and p.pos is not None]
+
+
+def play(path: Path) -> list[tuple[float, Image]]:
+    """Every frame's time in seconds and picture, RGB."""
+    with av.open(str(path)) as container:
+        return [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+
+
+def play_torn(path: Path) -> list[Image]:
+    """Every picture up to where the file breaks off in the middle of one."""
+    images = []
+    with av.open(str(path)) as container, contextlib.suppress(av.InvalidDataError):
+        for frame in container.decode(video=0):
+            images.append(frame.to_ndarray(format="rgb24"))
+    return images
+
+
+def boxes(path: Path) -> list[str]:
+    """Names of an MP4's outermost boxes, in order."""
+    data, position, names = path.read_bytes(), 0, []
+    while position < len(data):
+        size, name = struct.unpack_from(">I4s", data, position)
+        names.append(name.decode())
+        position += size if size > 1 else struct.unpack_from(">Q", data, position + 8)[0]
+    return names
+
+
+def turned(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Give an MP4 the display matrix that a phone writes: a, b, c, d of its track header."""
+    data = bytearray(path.read_bytes())
+    # Behind the name: version and flags, times and number, layers; then the matrix.
+    start = data.index(b"tkhd") + 4 + 4 + 20 + 16
+    a, b, c, d = (value << 16 for value in matrix)
+    struct.pack_into(">9i", data, start, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    return path
+
+
+def trimmed(path: Path) -> Path:
+    """Halve an MP4 as phones do: the edit list hides frames that stay in the file."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"elst") + 12
+    (duration,) = struct.unpack_from(">I", data, start)
+    struct.pack_into(">I", data, start, duration // 2)
+    path.write_bytes(data)
+    return path
+
+
+@contextlib.contextmanager
+def full_disk(after_bytes: int) -> Iterator[None]:
+    """No file of this process grows beyond `after_bytes`: EFBIG where ENOSPC would come."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (after_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

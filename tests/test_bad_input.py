@@ -1,0 +1,478 @@
+"""What goes wrong ends in one line that names it and its fix, an exit code, and whole files."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+from clips import Image, gray, noise, packets, play, play_torn, steps, write_clip
+from yolostream import embedded
+from yolostream.cli import EXIT_INTERRUPTED, main
+from yolostream.errors import (
+    ModelUnavailable,
+    OutputError,
+    ServerStartError,
+    ServerUnavailable,
+    SourceError,
+)
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED_MEMORY = Path("/dev/shm")
+DEADLINE_S = 60.0
+
+Finished = subprocess.CompletedProcess[str]
+Cli = Callable[..., Finished]
+
+
+def poll(condition: Callable[[], bool], *, what: str, deadline_s: float = DEADLINE_S) -> None:
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited too long for: {what}"
+        time.sleep(0.02)
+
+
+def abandoned() -> set[str]:
+    """Shared memory that nobody is alive to remove; other programs' is not."""
+    found = set()
+    for path in SHARED_MEMORY.glob("yolostream-frames-*"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found.add(path.name)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_in_shared_memory() -> Iterator[None]:
+    before = abandoned()
+    yield
+    poll(lambda: abandoned() <= before, what="shared memory to go", deadline_s=5)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+    """The command line without the seconds that a new interpreter takes to start."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def run(*arguments: object) -> Finished:
+        monkeypatch.setattr(sys, "argv", ["yolostream", *map(str, arguments)])
+        # Any exception but this one would be a traceback.
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capfd.readouterr()
+        code = int(ended.value.code or 0)
+        return subprocess.CompletedProcess(arguments, code, captured.out, captured.err)
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def errors_of(finished: Finished) -> list[str]:
+    assert "Traceback" not in finished.stderr + finished.stdout
+    return [line for line in finished.stderr.splitlines() if line.startswith("error:")]
+
+
+def check(finished: Finished, code: int, *words: str) -> None:
+    """Exactly one error line, with these words in it, and this exit code."""
+    errors = errors_of(finished)
+    assert len(errors) == 1, finished.stderr
+    for word in words:
+        assert word in errors[0]
+    assert finished.returncode == code
+
+
+def lines(path: Path) -> list[dict]:
+    """Every line, the last one included, is an object."""
+    text = path.read_text()
+    assert text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def clip(folder: Path, name: str = "clip", images: list[Image] | None = None) -> Path:
+    return write_clip(folder / f"{name}.mp4", images or steps(4))
+
+
+# Sources
+
+
+def test_missing_file(tmp_path: Path, here: Cli) -> None:
+    finished = here("detect", tmp_path / "gone.mp4", "--output", tmp_path / "out")
+    check(finished, SourceError.exit_code, str(tmp_path / "gone.mp4"))
+
+
+def test_empty_folder(tmp_path: Path, here: Cli) -> None:
+    check(here("detect", tmp_path), SourceError.exit_code, str(tmp_path), "put pictures or videos")
+
+
+@pytest.mark.parametrize("content", [b"I am a text.\n", b""])
+def test_text_and_nothing_named_mp4(tmp_path: Path, here: Cli, content: bytes) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    check(here("detect", path), SourceError.exit_code, str(path), "is it a video file?")
+
+
+@pytest.mark.parametrize("name", ["cam[red].mp4", "cam[/b].mp4", "cam:car:.mp4", "a [1, w].mp4"])
+def test_name_is_shown_as_it_is(tmp_path: Path, here: Cli, name: str) -> None:
+    # Brackets and colons are markup to the library that prints.
+    check(here("detect", tmp_path / name), SourceError.exit_code, str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["[/b]", ":car:"])
+def test_source_of_any_name_is_detected_and_reported(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton, name: str
+) -> None:
+    source = tmp_path / f"cam{name.replace('/', '')}" / f"{name.replace('/', '')}.mp4"
+    source.parent.mkdir()
+    out = tmp_path / f"out{name}"
+    clip(source.parent, source.stem, steps(1))
+    finished = here("detect", source, "--url", triton.url, "--output", out, "--save", "jsonl")
+    assert finished.returncode == 0
+    assert not errors_of(finished)
+    assert len(lines(out / f"{source.stem}.jsonl")) == 1
+    assert f"{out}/" in finished.stdout.replace("\n", "")
+
+
+def test_name_that_is_no_utf8(tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton) -> None:
+    # Recorders with an old file system write Latin-1.
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    clip(tmp_path, "plain", steps(1)).rename(path)
+    out = tmp_path / "out"
+    finished = here("detect", path, "--url", triton.url, "--output", out, "--save", "jsonl")
+    assert finished.returncode in (0, SourceError.exit_code)
+    assert len(errors_of(finished)) == (finished.returncode != 0)
+
+
+def test_truncated_mp4_keeps_what_came_before(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
+) -> None:
+    path = clip(tmp_path, images=steps(10))
+    path.write_bytes(path.read_bytes()[: packets(path)[5][0] + 3])
+    out = tmp_path / "out"
+    check(
+        here("detect", path, "--url", triton.url, "--output", out),
+        SourceError.exit_code,
+        f"{path} breaks off",
+        "copy the file again",
+    )
+    written = lines(out / "clip.jsonl")
+    assert [record["frame"] for record in written][:5] == list(range(5))
+    assert len(play(out / "clip.mp4")) == len(written)
+
+
+def test_one_bad_source_does_not_stop_the_others(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
+) -> None:
+    cut = clip(tmp_path, "cut", steps(6))
+    cut.write_bytes(cut.read_bytes()[: packets(cut)[2][0]])
+    (tmp_path / "text.mp4").write_text("no video")
+    sources = [tmp_path / "gone.mp4", clip(tmp_path, "a"), cut, tmp_path / "text.mp4"]
+    sources.append(clip(tmp_path, "b"))
+    out = tmp_path / "out"
+    finished = here("detect", *sources, "--url", triton.url, "--output", out)
+    assert finished.returncode == SourceError.exit_code
+    errors = errors_of(finished)
+    assert len(errors) == 3
+    for name in ("gone.mp4", "cut.mp4", "text.mp4"):
+        assert sum(name in error for error in errors) == 1
+    for name in ("a", "b"):
+        assert [record["frame"] for record in lines(out / f"{name}.jsonl")] == [0, 1, 2, 3]
+        assert len(play(out / f"{name}.mp4")) == 4
+    assert len(play(out / "tiled.mp4")) == 4
+    assert len(lines(out / "cut.jsonl")) == len(play(out / "cut.mp4")) > 0
+
+
+# Outputs
+
+
+def test_missing_output_folder_is_made(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
+) -> None:
+    out = tmp_path / "not" / "yet"
+    finished = here("detect", clip(tmp_path, images=steps(1)), "--url", triton.url, "--output", out)
+    assert (finished.returncode, errors_of(finished)) == (0, [])
+    assert sorted(path.suffix for path in out.iterdir()) == [".csv", ".jsonl", ".mp4", ".txt"]
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_output_folder_that_cannot_be_written(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton, below: str
+) -> None:
+    # Tests may run as root, whom no permission stops; a file in the way stops everybody.
+    (tmp_path / "out").write_text("mine")
+    out = tmp_path / "out" / below
+    finished = here("detect", clip(tmp_path), "--url", triton.url, "--output", out)
+    check(finished, OutputError.exit_code, f"cannot write {out}", "--output")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_output_file_that_cannot_be_written(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
+) -> None:
+    out = tmp_path / "out"
+    (out / "clip.mp4").mkdir(parents=True)
+    finished = here("detect", clip(tmp_path), "--url", triton.url, "--output", out)
+    check(finished, OutputError.exit_code, f"cannot write {out / 'clip.mp4'}", "--output")
+
+
+def test_source_is_never_overwritten(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
+) -> None:
+    path = clip(tmp_path)
+    picture = tmp_path / "street" / "a.png"
+    picture.parent.mkdir()
+    assert cv2.imwrite(str(picture), gray(90))
+    originals = {original: original.read_bytes() for original in (path, picture)}
+    finished = here(*("detect", path, picture.parent, "--url", triton.url, "--output", tmp_path))
+    # Refused, or written elsewhere; never lost.
+    assert finished.returncode in (0, OutputError.exit_code)
+    for original, content in originals.items():
+        assert original.read_bytes() == content
+
+
+def test_source_named_like_the_grid_loses_neither(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
+) -> None:
+    sources = [clip(tmp_path, name, steps(2)) for name in ("tiled", "other")]
+    out = tmp_path / "out"
+    finished = here("detect", *sources, "--url", triton.url, "--output", out)
+    assert (finished.returncode, errors_of(finished)) == (0, [])
+    sizes = sorted(play(path)[0][1].shape[1] for path in out.glob("*.mp4"))
+    assert sizes == [64, 64, 1280]
+
+
+def test_full_disk_keeps_what_came_before(
+    tmp_path: Path, yolostream_cli: Cli, triton: embedded.EmbeddedTriton
+) -> None:
+    images = [noise(n) for n in range(14)]
+    path = write_clip(tmp_path / "clip.mp4", images, rate=2)
+    out = tmp_path / "out"
+    # No file grows beyond this. At 2 frames/s a keyframe comes every 4 frames, about 300 kB.
+    limit = 700_000
+    finished = yolostream_cli(
+        *("detect", path, "--url", triton.url, "--output", out, "--save", "mp4"),
+        *("--save", "jsonl", "--save", "csv"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    check(finished, OutputError.exit_code, f"cannot write {out / 'clip.mp4'}", "free space")
+    played = len(play_torn(out / "clip.mp4"))
+    written = lines(out / "clip.jsonl")
+    assert 4 <= played < len(images)
+    assert played <= len(written) + 1
+    assert [record["frame"] for record in written] == list(range(len(written)))
+    assert (out / "clip.csv").read_text().endswith("\n")
+    assert not list(out.glob(".*"))
+
+
+def test_full_shared_memory_is_no_traceback(
+    tmp_path: Path, yolostream_cli: Cli, triton: embedded.EmbeddedTriton
+) -> None:
+    # Docker gives 64 MB; here there is room for the first try and for small frames only.
+    limit = 1_500_000
+    path = clip(tmp_path, images=[gray(100, width=1280, height=720)])
+    finished = yolostream_cli(
+        *("detect", path, "--url", triton.url, "--output", tmp_path / "out"),
+        *("--save", "jsonl", "--no-shrink"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    errors = errors_of(finished)
+    assert len(errors) == (finished.returncode != 0)
+    if errors:
+        assert "/dev/shm" in errors[0]
+    else:
+        assert len(lines(tmp_path / "out" / "clip.jsonl")) == 1
+
+
+# Servers
+
+
+@pytest.fixture
+def closed_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_no_server(tmp_path: Path, here: Cli, closed_port: str) -> None:
+    out = tmp_path / "out"
+    finished = here("detect", clip(tmp_path), "--url", closed_port, "--output", out)
+    check(finished, ServerUnavailable.exit_code, closed_port, "is it running")
+    assert not out.exists()
+
+
+def test_http_port_instead_of_grpc(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
+) -> None:
+    check(
+        here("detect", clip(tmp_path), "--url", triton.http_url, "--output", tmp_path / "out"),
+        ServerUnavailable.exit_code,
+        triton.http_url,
+        "gRPC port",
+    )
+
+
+@pytest.mark.parametrize("model", ["yolov9", "nms"])
+def test_model_that_is_not_loaded_or_no_ensemble(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton, model: str
+) -> None:
+    check(
+        here("detect", clip(tmp_path), "--url", triton.url, "--model", model),
+        ModelUnavailable.exit_code,
+        f"'{model}'",
+        triton.url,
+    )
+
+
+def test_missing_server_environment(tmp_path: Path, here: Cli) -> None:
+    missing = tmp_path / "venv"
+    check(
+        here("detect", clip(tmp_path), "--server-environment", missing),
+        ServerStartError.exit_code,
+        str(missing),
+        "make install",
+    )
+
+
+def has_lines(path: Path, count: int) -> bool:
+    return path.exists() and path.read_bytes().count(b"\n") >= count
+
+
+def test_server_killed_midway_keeps_what_came_before(tmp_path: Path, here: Cli) -> None:
+    sources = [clip(tmp_path, name, steps(4) * 100) for name in ("a", "b")]
+    out = tmp_path / "out"
+    with embedded.serve(
+        REPOSITORY / "model_repository", environment=REPOSITORY / ".venv-server", profile="cpu"
+    ) as server:
+
+        def kill() -> None:
+            poll(lambda: all(has_lines(out / f"{n}.jsonl", 2) for n in "ab"), what="two frames")
+            os.killpg(server.process.pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        finished = here("detect", *sources, "--url", server.url, "--output", out)
+        killer.join()
+    check(finished, ServerUnavailable.exit_code, server.url, "is it running")
+    for name in ("a", "b"):
+        written = lines(out / f"{name}.jsonl")
+        assert [record["frame"] for record in written] == list(range(len(written)))
+        assert len(play(out / f"{name}.mp4")) == len(written) >= 2
+    assert len(play(out / "tiled.mp4")) >= 2
+
+
+# Signals
+
+
+@contextlib.contextmanager
+def started(tmp_path: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A command with a temporary folder of its own, so that what it leaves can be told apart."""
+    (tmp_path / "tmp").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-m", "yolostream", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[str]) -> Finished:
+    out, err = process.communicate(timeout=DEADLINE_S)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Processes that were started with `folder` in their environment."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder) in environment.read_bytes():
+                found.append(int(environment.parent.name))
+    return found
+
+
+def check_nothing_left(tmp_path: Path) -> None:
+    poll(lambda: not processes_of(tmp_path / "tmp"), what="the server's processes to end")
+    assert not list((tmp_path / "tmp").glob("yolostream-*"))
+
+
+def check_interrupted(finished: Finished, out: Path) -> None:
+    check(finished, EXIT_INTERRUPTED, "interrupted", "kept")
+    written = lines(out / "clip.jsonl")
+    assert [record["frame"] for record in written] == list(range(len(written)))
+    assert len(play(out / "clip.mp4")) == len(written) >= 2
+    assert f"{out}/" in finished.stdout.replace("\n", "")
+
+
+def test_ctrl_c_finishes_the_files(tmp_path: Path, triton: embedded.EmbeddedTriton) -> None:
+    out = tmp_path / "out"
+    path = clip(tmp_path, images=steps(4) * 200)
+    with started(tmp_path, "detect", path, "--url", triton.url, "--output", out) as process:
+        poll(lambda: has_lines(out / "clip.jsonl", 2), what="two frames")
+        process.send_signal(signal.SIGINT)
+        check_interrupted(ended(process), out)
+    check_nothing_left(tmp_path)
+
+
+def test_sigterm_finishes_the_files_and_ends_the_embedded_server(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    path = clip(tmp_path, images=steps(4) * 200)
+    with started(tmp_path, "detect", path, "--output", out, "--profile", "cpu") as process:
+        poll(lambda: has_lines(out / "clip.jsonl", 2), what="two frames")
+        process.send_signal(signal.SIGTERM)
+        check_interrupted(ended(process), out)
+    check_nothing_left(tmp_path)
+
+
+def test_ctrl_c_while_the_server_starts_leaves_nothing(tmp_path: Path) -> None:
+    path = clip(tmp_path)
+    with started(
+        tmp_path, "detect", path, "--output", tmp_path / "out", "--profile", "cpu"
+    ) as process:
+        poll(lambda: bool(list((tmp_path / "tmp").glob("*/pid"))), what="the server's process")
+        process.send_signal(signal.SIGINT)
+        finished = ended(process)
+    check(finished, EXIT_INTERRUPTED, "interrupted")
+    check_nothing_left(tmp_path)
+
+
+def test_killed_process_leaves_playable_files_and_the_next_one_cleans_up(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
+) -> None:
+    out = tmp_path / "out"
+    # At 1 frame/s every second frame is a keyframe.
+    path = write_clip(tmp_path / "clip.mp4", steps(4) * 100, rate=1)
+    with started(tmp_path, "detect", path, "--url", triton.url, "--output", out) as process:
+        poll(lambda: has_lines(out / "clip.jsonl", 6), what="six frames")
+        process.kill()
+        assert ended(process).returncode == -signal.SIGKILL
+    assert abandoned()
+    # The fixture above sees whether that is gone after the next run.
+    short = clip(tmp_path, "short", steps(1))
+    next_out = tmp_path / "next"
+    assert here("detect", short, "--url", triton.url, "--output", next_out).returncode == 0
+    assert len(play(out / "clip.mp4")) >= len(lines(out / "clip.jsonl")) - 4
+
+
+def test_nothing_is_left_in_the_temporary_folder() -> None:
+    # Those of servers that run now, also other people's, are locked by their owners.
+    for run in Path(tempfile.gettempdir()).glob("yolostream-server-*"):
+        with (run / "lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import wave
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from clips import MILLISECOND, gray, number_of, opened, packets, steps, trimmed, turned, write_clip
+from yolostream.errors import SourceError
+from yolostream.sources import Frame, Source, open_sources
+
+NTSC = Fraction(30000, 1001)
+
+
+def the_only(spec: Path | str) -> Source:
+    (source,) = opened(str(spec))
+    return source
+
+
+def read(source: Source) -> list[Frame]:
+    try:
+        return list(source)
+    finally:
+        source.close()
+
+
+def read_until_error(source: Source) -> tuple[list[Frame], str]:
+    """All frames before the error, and what it says."""
+    frames = []
+
+    def take() -> None:
+        for frame in source:
+            frames.append(frame)  # what came before the error counts
+
+    with pytest.raises(SourceError) as caught:
+        take()
+    source.close()
+    return frames, str(caught.value)
+
+
+def times_ms(frames: list[Frame]) -> list[int]:
+    return [round(1000 * frame.pts_seconds) for frame in frames]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".mov"])
+def test_video_gives_every_frame_in_order(tmp_path: Path, suffix: str) -> None:
+    source = the_only(write_clip(tmp_path / f"clip{suffix}", steps(12)))
+    assert (source.name, source.frame_rate) == ("clip", 10)
+    assert source.is_video
+    assert not source.is_live
+    assert source.frame_count in (12, None)
+    frames = read(source)
+    assert [frame.index for frame in frames] == list(range(12))
+    assert [number_of(frame.image) for frame in frames] == list(range(12))
+    assert {(f.image.shape, f.image.dtype.name) for f in frames} == {((48, 64, 3), "uint8")}
+    assert np.diff(times_ms(frames)).tolist() == pytest.approx([100] * 11, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(1, 1), (33, 47), (64, 48), (36, 64), (640, 16), (2, 128)]
+)
+def test_any_size_and_aspect_is_read_unchanged(tmp_path: Path, width: int, height: int) -> None:
+    path = write_clip(tmp_path / "clip.mp4", steps(3, width=width, height=height))
+    frames = read(the_only(path))
+    assert [frame.image.shape for frame in frames] == [(height, width, 3)] * 3
+    assert [number_of(frame.image) for frame in frames] == [0, 1, 2]
+
+
+def test_colors_come_as_rgb(tmp_path: Path) -> None:
+    red = gray(0)
+    red[..., 0] = 220
+    (frame,) = read(the_only(write_clip(tmp_path / "red.mp4", [red])))
+    assert np.abs(frame.image.mean(axis=(0, 1)) - [220, 0, 0]).max() < 8
+
+
+def test_ntsc_rate_is_kept_as_a_fraction(tmp_path: Path) -> None:
+    source = the_only(write_clip(tmp_path / "clip.mp4", steps(6), rate=NTSC))
+    assert source.frame_rate == NTSC
+    assert [f.pts * f.time_base for f in read(source)] == [n / NTSC for n in range(6)]
+
+
+def test_variable_frame_rate_and_start_offset_are_kept(tmp_path: Path) -> None:
+    times = [5000, 5040, 5100, 5500, 5533, 5900]
+    path = write_clip(tmp_path / "clip.mkv", steps(6), pts=times, time_base=MILLISECOND)
+    assert times_ms(read(the_only(path))) == times
+
+
+def test_video_without_timestamps_is_timed_by_its_frame_rate(tmp_path: Path) -> None:
+    # Raw H.264, as some cameras save it, knows no time.
+    source = the_only(write_clip(tmp_path / "clip.h264", steps(8), format="h264"))
+    steps_ms = np.diff(times_ms(read(source)))
+    assert len(steps_ms) == 7
+    assert steps_ms.tolist() == pytest.approx([1000 / float(source.frame_rate)] * 7, abs=1)
+
+
+def test_one_frame_is_a_video(tmp_path: Path) -> None:
+    assert len(read(the_only(write_clip(tmp_path / "clip.mp4", steps(1))))) == 1
+
+
+def test_size_that_changes_midway_is_followed(tmp_path: Path) -> None:
+    small = write_clip(tmp_path / "small.ts", steps(5))
+    large = write_clip(tmp_path / "large.ts", steps(5, width=96, height=64))
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    frames = read(the_only(both))
+    assert [f.image.shape[:2] for f in frames] == [(48, 64)] * 5 + [(64, 96)] * 5
+    assert [number_of(f.image) for f in frames] == [0, 1, 2, 3, 4] * 2
+    # The second recording's clock starts anew; ours must not run backwards.
+    assert (np.diff([f.pts for f in frames]) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("matrix", "corner"),
+    [
+        pytest.param((0, 1, -1, 0), (0, 1), id="quarter clockwise"),
+        pytest.param((-1, 0, 0, -1), (1, 1), id="half"),
+        pytest.param((0, -1, 1, 0), (1, 0), id="quarter counterclockwise"),
+    ],
+)
+def test_phone_video_is_turned_upright(
+    tmp_path: Path, matrix: tuple[int, int, int, int], corner: tuple[int, int]
+) -> None:
+    marked = gray(0)
+    marked[:24, :32] = 255
+    path = turned(write_clip(tmp_path / "clip.mp4", [marked]), matrix)
+    (frame,) = read(the_only(path))
+    assert frame.image.shape == ((64, 48, 3) if matrix[0] == 0 else (48, 64, 3))
+    halves = np.array_split(frame.image, 2, axis=0)
+    quarters = [[part.mean() for part in np.array_split(half, 2, axis=1)] for half in halves]
+    assert np.unravel_index(np.argmax(quarters), (2, 2)) == corner
+    assert sorted(np.ravel(quarters))[2] < 10
+
+
+def test_truncated_mp4_gives_what_came_before(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", steps(12))
+    path.write_bytes(path.read_bytes()[: packets(path)[6][0] + 5])
+    frames, message = read_until_error(the_only(path))
+    assert [number_of(frame.image) for frame in frames[:6]] == list(range(6))
+    assert len(frames) <= 7
+    assert f"{path} breaks off" in message
+    assert "of 12 frames" in message
+
+
+def test_truncated_mp4_without_index_is_refused(tmp_path: Path) -> None:
+    # Cameras write the index last; without it, no frame can be found.
+    path = write_clip(tmp_path / "clip.mov", steps(4))
+    path.write_bytes(path.read_bytes()[: packets(path)[3][0]])
+    with pytest.raises(SourceError, match=r"cannot read .*clip\.mov as video"):
+        opened(str(path))
+
+
+def test_trimmed_mp4_is_not_mistaken_for_a_truncated_one(tmp_path: Path) -> None:
+    frames = read(the_only(trimmed(write_clip(tmp_path / "clip.mp4", steps(20)))))
+    assert [number_of(frame.image) for frame in frames] == list(range(10))
+
+
+def test_avi_with_dropped_frames_is_not_mistaken_for_a_truncated_one(tmp_path: Path) -> None:
+    # AVI has no timestamps: a recorder that drops frames leaves gaps in the count instead.
+    path = write_clip(tmp_path / "clip.avi", steps(6), pts=[0, 1, 2, 5, 6, 9], codec="mpeg4")
+    assert times_ms(read(the_only(path))) == [0, 100, 200, 500, 600, 900]
+
+
+def test_one_damaged_packet_does_not_end_the_video(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", steps(20), gop=5)
+    data = bytearray(path.read_bytes())
+    start, size = packets(path)[7]
+    data[start : start + size] = b"\xff" * size
+    path.write_bytes(data)
+    frames = []
+    source = the_only(path)
+    try:
+        for frame in source:
+            frames.append(frame)  # what came before an error counts
+    except SourceError as error:
+        assert str(path) in str(error)  # noqa: PT017  # saying so at the end is fine
+    numbers = [number_of(frame.image) for frame in frames]
+    source.close()
+    # The next keyframe is number 10.
+    assert numbers[:7] == list(range(7))
+    assert numbers[-10:] == list(range(10, 20))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video\n" * 50, bytes(5000)])
+def test_what_is_no_video_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"cannot read .*clip\.mp4 as video"):
+        opened(str(path))
+
+
+def test_sound_alone_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(16000))
+    with pytest.raises(SourceError, match="has no video"):
+        opened(str(path))
+
+
+@pytest.mark.parametrize("spec", ["rtsp://127.0.0.1:1/x", "http://127.0.0.1:1/x.mp4", "99"])
+def test_stream_or_camera_that_is_not_there_is_refused_by_name(spec: str) -> None:
+    with pytest.raises(SourceError, match=spec):
+        opened(spec)
+
+
+def write_picture(path: Path, level: int = 100, *, width: int = 20, height: int = 10) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Blue, green, red is what OpenCV takes; red tells it from the other way round.
+    assert cv2.imwrite(str(path), np.full((height, width, 3), (0, 0, level), np.uint8))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".bmp", ".tif", ".webp"])
+def test_picture_is_one_rgb_frame(tmp_path: Path, suffix: str) -> None:
+    source = the_only(write_picture(tmp_path / f"one{suffix}"))
+    assert (source.name, source.frame_count, source.is_video) == ("one", 1, False)
+    (frame,) = read(source)
+    assert frame.image.shape == (10, 20, 3)
+    assert np.abs(frame.image.mean(axis=(0, 1)) - [100, 0, 0]).max() < 8
+    assert frame.name == f"one{suffix}"
+
+
+def test_folder_of_pictures_is_one_source_in_order_of_names(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", "c.png"):
+        write_picture(tmp_path / "street" / name)
+    source = the_only(tmp_path / "street")
+    assert (source.name, source.frame_count) == ("street", 3)
+    assert [(f.name, f.index) for f in read(source)] == [("a.png", 0), ("b.png", 1), ("c.png", 2)]
+
+
+def test_glob_takes_the_pictures_that_match(tmp_path: Path) -> None:
+    for name in ("a1.png", "a2.png", "b1.png"):
+        write_picture(tmp_path / "street" / name)
+    source = the_only(tmp_path / "street" / "a*.png")
+    assert source.name == "street"
+    assert [frame.name for frame in read(source)] == ["a1.png", "a2.png"]
+
+
+def test_pictures_of_different_sizes_are_one_source(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png", width=1, height=1)
+    write_picture(tmp_path / "b.png", width=300, height=2)
+    assert [f.image.shape for f in read(the_only(tmp_path))] == [(1, 1, 3), (2, 300, 3)]
+
+
+def test_broken_picture_is_named_after_the_others_are_read(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "c.png").write_bytes(b"")
+    write_picture(tmp_path / "d.png")
+    frames, message = read_until_error(the_only(tmp_path))
+    assert [frame.name for frame in frames] == ["a.png", "d.png"]
+    assert str(tmp_path / "b.png") in message
+    assert str(tmp_path / "c.png") in message
+
+
+def test_picture_that_vanishes_or_is_a_folder_is_named_like_a_broken_one(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    (tmp_path / "b.png").mkdir()
+    frames, message = read_until_error(the_only(tmp_path / "*.png"))
+    assert [frame.name for frame in frames] == ["a.png"]
+    assert str(tmp_path / "b.png") in message
+
+
+def test_folder_of_pictures_and_videos_loses_neither(tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    write_picture(folder / "a.png")
+    write_clip(folder / "clip.mp4", steps(2))
+    found = opened(str(folder))
+    assert sorted(source.is_video for source in found) == [False, True]
+    for source in found:
+        source.close()
+
+
+def test_folder_with_one_bad_video_gives_the_good_ones(tmp_path: Path) -> None:
+    write_clip(tmp_path / "good.mp4", steps(2))
+    (tmp_path / "bad.mp4").write_text("no video")
+    found, errors = open_sources([str(tmp_path)])
+    for source in found:
+        source.close()
+    assert [source.name for source in found] == ["good"]
+    assert "bad.mp4" in str(errors[0])
+
+
+def test_folder_leaves_out_what_is_neither_picture_nor_video(tmp_path: Path) -> None:
+    # As this repository's own videos/ has it: labels beside the clips.
+    write_clip(tmp_path / "clip.mp4", steps(2))
+    (tmp_path / "clip.coco.json").write_text("{}")
+    (tmp_path / "clip.txt").write_text("1,1,0,0,5,5,1,-1,-1,-1\n")
+    (tmp_path / ".hidden").write_bytes(b"\0")
+    found, errors = open_sources([str(tmp_path)])
+    for source in found:
+        source.close()
+    assert not errors
+    assert [source.name for source in found] == ["clip"]
+
+
+def test_empty_folder_and_missing_file_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"empty folder: put pictures or videos in it"):
+        opened(str(tmp_path))
+    with pytest.raises(SourceError, match=r"no such file, folder or glob: .*gone\.mp4"):
+        opened(str(tmp_path / "gone.mp4"))
+
+
+def test_sources_of_the_same_name_get_names_of_their_own(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "clip.mp4" for folder in "abc"]
+    paths.append(tmp_path / "clip_2.mp4")
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        write_clip(path, steps(1))
+    found, errors = open_sources([str(path) for path in paths])
+    for source in found:
+        source.close()
+    assert not errors
+    assert found[0].name == "clip"
+    assert len({source.name for source in found}) == 4
+
+
+def test_folder_named_by_a_dot_has_the_name_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_picture(tmp_path / "street" / "a.png")
+    monkeypatch.chdir(tmp_path / "street")
+    # The name becomes a file's: "" and ".." would hide it, or write beside the output folder.
+    assert the_only(".").name == "street"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "street" / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "street" / "deep")
+    assert the_only("..").name == "street"

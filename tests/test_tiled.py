@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import boxes, full_disk, gray, noise, number_of, opened, play, steps, write_clip
+from yolostream.detections import Detections
+from yolostream.errors import OutputError
+from yolostream.outputs.tiled import AHEAD, Tiled
+from yolostream.sources import Frame, Source
+
+NOTHING = Detections(
+    boxes=np.zeros((0, 4), np.float32),
+    scores=np.zeros(0, np.float32),
+    class_ids=np.zeros(0, np.int64),
+    labels=(),
+)
+DEADLINE_S = 10.0
+
+
+def all_opened(*paths: Path) -> list[Source]:
+    return [source for path in paths for source in opened(path)]
+
+
+def in_threads(works: list[Callable[[], None]]) -> list[Exception]:
+    """Run all at once, as lanes do; what they raised. Fails where one never ends."""
+    errors: list[Exception] = []
+
+    def guarded(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(w,), daemon=True) for w in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert not any(thread.is_alive() for thread in threads), "somebody waits forever"
+    return errors
+
+
+def tile(path: Path, sources: list[Source]) -> Tiled:
+    """Play all sources into one grid, each from its own thread."""
+    tiled = Tiled(path, sources=sources)
+
+    def play_into(number: int, source: Source) -> None:
+        cell = tiled.cell(number)
+        try:
+            for frame in source:
+                cell.write(frame, frame.image, NOTHING)
+        finally:
+            cell.close()
+            source.close()
+
+    works = [lambda n=n, s=s: play_into(n, s) for n, s in enumerate(sources)]
+    errors = in_threads(works)
+    assert not errors, errors
+    return tiled
+
+
+def poll(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    ("count", "columns", "rows"), [(1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2), (5, 3, 2)]
+)
+def test_any_number_of_sources_has_a_grid(
+    tmp_path: Path, count: int, columns: int, rows: int
+) -> None:
+    path = tmp_path / "tiled.mp4"
+    clips = [
+        write_clip(tmp_path / f"{n}.mp4", [gray(60 + 40 * n, width=64, height=36)] * 2)
+        for n in range(count)
+    ]
+    tiled = tile(path, all_opened(*clips))
+    played = play(path)
+    assert len(played) == 2
+    for _, image in played:
+        assert image.shape == (rows * tiled.cell_height, columns * tiled.cell_width, 3)
+        levels = [
+            [float(cell.mean()) for cell in np.array_split(row, columns, axis=1)]
+            for row in np.array_split(image, rows, axis=0)
+        ]
+        expected = [60 + 40 * n if n < count else 0 for n in range(rows * columns)]
+        assert np.ravel(levels) == pytest.approx(expected, abs=4)
+
+
+def test_tiled_is_what_every_browser_plays(tmp_path: Path) -> None:
+    path = tmp_path / "tiled.mp4"
+    tile(path, all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(3)) for n in "ab")))
+    found = boxes(path)
+    assert found.index("moov") < found.index("mdat")
+    assert "moof" not in found
+    with av.open(str(path)) as container:
+        (stream,) = container.streams
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (stream.average_rate, stream.frames) == (10, 3)
+
+
+def test_cells_are_in_step_whatever_their_rates_and_lengths(tmp_path: Path) -> None:
+    # One second of 4 and of 10 frames/s, and half a second of 6 frames/s.
+    clips = [
+        write_clip(tmp_path / "a.mp4", steps(4), rate=Fraction(4)),
+        write_clip(tmp_path / "b.mp4", steps(10), rate=Fraction(10)),
+        write_clip(tmp_path / "c.mp4", steps(3), rate=Fraction(6)),
+    ]
+    path = tmp_path / "tiled.mp4"
+    tile(path, all_opened(*clips))
+    played = play(path)
+    # At the pace of the fastest, to the end of the longest.
+    assert [at for at, _ in played] == pytest.approx([n / 10 for n in range(10)])
+    cells = [
+        [middle(image, row, column) for _, image in played]
+        for row, column in ((0, 0), (0, 1), (1, 0))
+    ]
+    assert cells[0] == [n * 4 // 10 for n in range(10)]
+    assert cells[1] == list(range(10))
+    # The shortest one keeps its last picture.
+    assert cells[2] == [min(2, n * 6 // 10) for n in range(10)]
+
+
+def middle(image: np.ndarray, row: int, column: int, rows: int = 2, columns: int = 2) -> int:
+    """Number of the frame that a cell shows, away from its borders."""
+    height, width = image.shape[0] // rows, image.shape[1] // columns
+    top, left = row * height, column * width
+    return number_of(
+        image[top + height // 3 : top + 2 * height // 3, left + width // 3 : left + 2 * width // 3]
+    )
+
+
+def test_start_offset_and_variable_rate_do_not_shift_a_cell(tmp_path: Path) -> None:
+    times = [0, 1, 5, 6]
+    clips = [
+        write_clip(tmp_path / "even.mp4", steps(7)),
+        write_clip(tmp_path / "late.mkv", steps(4), pts=[50 + time for time in times]),
+    ]
+    path = tmp_path / "tiled.mp4"
+    tile(path, all_opened(*clips))
+    shown = [middle(image, 0, 1, rows=1) for _, image in play(path)]
+    assert shown == [0, 1, 1, 1, 1, 2, 3]
+
+
+def test_cells_keep_the_aspect_of_their_source(tmp_path: Path) -> None:
+    shapes = {"wide": (160, 20), "tall": (36, 96), "tv": (64, 48), "dot": (1, 1)}
+    clips = [
+        write_clip(tmp_path / f"{name}.mp4", [gray(220, width=w, height=h)])
+        for name, (w, h) in shapes.items()
+    ]
+    path = tmp_path / "tiled.mp4"
+    tile(path, all_opened(*clips))
+    ((_, image),) = play(path)
+    cells = [cell for row in np.split(image, 2) for cell in np.split(row, 2, axis=1)]
+    for cell, (width, height) in zip(cells, shapes.values(), strict=True):
+        bright = cell.mean(axis=2) > 110
+        filled = np.count_nonzero(bright.any(axis=0)), np.count_nonzero(bright.any(axis=1))
+        assert filled[0] / filled[1] == pytest.approx(width / height, rel=0.05)
+        # It touches two opposite borders: no room is wasted.
+        assert filled[0] >= cell.shape[1] - 4 or filled[1] >= cell.shape[0] - 4
+
+
+def test_source_that_fails_midway_does_not_stop_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "tiled.mp4"
+    sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(AHEAD + 6)) for n in "ab"))
+    tiled = Tiled(path, sources=sources)
+
+    def fails_early() -> None:
+        cell = tiled.cell(0)
+        for frame in list(sources[0])[:2]:
+            cell.write(frame, frame.image, NOTHING)
+        cell.close()
+
+    def goes_on() -> None:
+        cell = tiled.cell(1)
+        for frame in sources[1]:
+            cell.write(frame, frame.image, NOTHING)
+        cell.close()
+
+    assert not in_threads([fails_early, goes_on])
+    shown = [middle(image, 0, 1, rows=1) for _, image in play(path)]
+    assert shown == list(range(AHEAD + 6))
+    for source in sources:
+        source.close()
+
+
+def test_full_disk_ends_every_cell(tmp_path: Path) -> None:
+    path = tmp_path / "tiled.mp4"
+    sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(1)) for n in "abc"))
+    tiled = Tiled(path, sources=sources, bitrate=20_000_000)
+    image = noise(1, width=tiled.cell_width, height=tiled.cell_height)
+    # Frame times in ticks: whatever tick fails, one of the slow cells takes no picture in it.
+    paces = (1, 3, 4)
+    begun = [0, 0, 0]
+
+    def fills(number: int, pace: int) -> None:
+        cell = tiled.cell(number)
+        try:
+            for index in range(60):
+                if number == 0:
+                    # The fast one comes last: the disk is full while the others wait for it.
+                    poll(lambda i=index: all(map(is_full, begun[1:], paces[1:], [i, i])))
+                begun[number] = index
+                cell.write(Frame(image, index, pace * index, Fraction(1, 10)), image, NOTHING)
+        finally:
+            cell.close()
+
+    def is_full(begun: int, pace: int, tick: int) -> bool:
+        return begun >= AHEAD + 1 + (tick - 2) // pace
+
+    with full_disk(100_000):
+        errors = in_threads([lambda n=n: fills(n, paces[n]) for n in range(3)])
+    assert len(errors) == 3
+    for error in errors:
+        assert isinstance(error, OutputError)
+        assert str(path) in str(error)
+    for source in sources:
+        source.close()
+
+
+def test_cells_without_any_frame_leave_no_unplayable_file(tmp_path: Path) -> None:
+    path = tmp_path / "tiled.mp4"
+    sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(1)) for n in "ab"))
+    tiled = Tiled(path, sources=sources)
+    for number, source in enumerate(sources):
+        tiled.cell(number).close()
+        source.close()
+    assert not path.exists()
+
+
+def test_nobody_waits_for_a_live_source(tmp_path: Path) -> None:
+    path = tmp_path / "tiled.mp4"
+    sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(AHEAD + 4)) for n in "ab"))
+    sources[0].is_live = True
+    tiled = Tiled(path, sources=sources)
+
+    def file_only() -> None:
+        cell = tiled.cell(1)
+        for frame in sources[1]:
+            cell.write(frame, frame.image, NOTHING)
+        cell.close()
+
+    # The live one has not sent anything yet.
+    assert not in_threads([file_only])
+    tiled.cell(0).close()
+    assert len(play(path)) == AHEAD + 4
+    for source in sources:
+        source.close()

@@ -1,0 +1,194 @@
+"""Measure the demo model's accuracy through ONNX Runtime and the server's own pure modules."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from tools.streets import CLASS_NAMES, sample
+from tools.training.pictures import (
+    Floats,
+    Picture,
+    annotated_classes,
+    photograph,
+    photograph_paths,
+    scene,
+)
+from tools.training.scoring import MAX_DETECTIONS, Score, score_class
+
+SIZE = 640
+# Beyond every seed that training draws or watches.
+FIRST_SCENE_SEED = 9_500_000
+_REPOSITORY = Path(__file__).parents[1] / "model_repository"
+
+Detector = Callable[[Picture], Floats]
+
+
+def load_detector(model: Path, *, confidence: float, iou: float, threads: int) -> Detector:
+    """A function from a picture to its detections: letterbox, network, suppression.
+
+    Args:
+        model: ONNX file from `tools.export_onnx`.
+        confidence: Least confidence of a detection.
+        iou: Overlap above which the weaker of two boxes of a class falls.
+        threads: Of ONNX Runtime.
+
+    Returns:
+        A function that gives float32 [n, 6]: x1, y1, x2, y2 in pixels of the picture, confidence,
+        class id.
+    """
+    letterbox = _stage("preprocess", "letterbox")
+    nms = _stage("nms", "nms")
+    thresholds = nms.Thresholds(confidence, iou, MAX_DETECTIONS)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+    def detect(picture: Picture) -> Floats:
+        image = np.empty((1, 3, SIZE, SIZE), np.float32)
+        place = letterbox.letterbox(picture.pixels, image[0])
+        output = session.run(["output"], {"input": image})[0][0]
+        rows = nms.non_maximum_suppression(output, thresholds)
+        height, width = picture.pixels.shape[:2]
+        boxes = nms.to_frame(rows[:, :4], place)[:, [1, 0, 3, 2]]
+        pixels = boxes * np.array([width, height, width, height], np.float32)
+        detections: Floats = np.concatenate([pixels, rows[:, 4:]], axis=1)
+        return detections
+
+    return detect
+
+
+def _stage(model: str, module: str) -> ModuleType:
+    """A pure module of the server; version folders are no packages, so it is loaded by its path."""
+    spec = importlib.util.spec_from_file_location(
+        module, _REPOSITORY / model / "1" / f"{module}.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[module] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def scores(pictures: list[Picture], detections: list[Floats]) -> dict[str, Any]:
+    """Scores of each class by source, and `all` sources together.
+
+    Returns:
+        Source -> `with_ignored` or `without_ignored` -> class name -> `ap50`, `ap`, `labels`; and
+        `mean_ap50` beside the classes' names.
+    """
+    result: dict[str, Any] = {}
+    sources = sorted({picture.source for picture in pictures})
+    for source in ["all", *sources] if len(sources) > 1 else sources:
+        chosen = [i for i, p in enumerate(pictures) if source in ("all", p.source)]
+        subset = [pictures[i] for i in chosen]
+        found = [detections[i] for i in chosen]
+        result[source] = {
+            "images": len(subset),
+            "with_ignored": _class_scores(subset, found, use_ignored=True),
+            "without_ignored": _class_scores(subset, found, use_ignored=False),
+        }
+    return result
+
+
+def _class_scores(
+    pictures: list[Picture], detections: list[Floats], *, use_ignored: bool
+) -> dict[str, Any]:
+    by_class: dict[str, Score] = {}
+    for class_id, name in CLASS_NAMES.items():
+        score = score_class(class_id, pictures, detections, use_ignored=use_ignored)
+        if score is not None:
+            by_class[name] = score
+    mean = float(np.mean([score.ap50 for score in by_class.values()]))
+    rounded = {
+        name: {key: round(value, 4) for key, value in asdict(score).items()}
+        for name, score in by_class.items()
+    }
+    return {"mean_ap50": round(mean, 4), **rounded}
+
+
+def evaluate(detect: Detector, pictures: Iterable[Picture]) -> dict[str, Any]:
+    """Detect on all pictures and score the result."""
+    kept, detections = [], []
+    for picture in pictures:
+        detections.append(detect(picture))
+        kept.append(picture)
+    return scores(kept, detections)
+
+
+def table(results: dict[str, Any]) -> str:
+    """A Markdown table of AP50 with ignored regions, one row per source."""
+    names = list(CLASS_NAMES.values())
+    lines = [
+        "| pictures | count | " + " | ".join(names) + " | mean |",
+        "| --- | ---: |" + " ---: |" * (len(names) + 1),
+    ]
+    for kind, sources in results.items():
+        for source, result in sources.items():
+            values = result["with_ignored"]
+            cells = [f"{values[n]['ap50']:.3f}" if n in values else "" for n in names]
+            mean = f"{values['mean_ap50']:.3f}"
+            row = [f"{kind}: {source}", str(result["images"]), *cells, mean]
+            lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.evaluate_demo_model", description=__doc__
+    )
+    add = parser.add_argument
+    add("model", type=Path, help="ONNX file from tools.export_onnx")
+    add("--photographs", type=Path, required=True, help="folder of the street photographs")
+    add("--scenes", type=int, default=200, help="generated scenes, none of which was trained on")
+    add("--output", type=Path, default=Path("docs/model_accuracy.json"), help="JSON file to write")
+    add("--confidence", type=float, default=0.001, help="least confidence of a detection")
+    add("--iou", type=float, default=0.6, help="overlap above which a box is suppressed")
+    add("--threads", type=int, default=2, help="threads of ONNX Runtime")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    arguments = _arguments(argv)
+    detect = load_detector(
+        arguments.model,
+        confidence=arguments.confidence,
+        iou=arguments.iou,
+        threads=arguments.threads,
+    )
+    annotated = annotated_classes(arguments.photographs)
+    paths = photograph_paths(arguments.photographs, "val")
+    seeds = range(FIRST_SCENE_SEED, FIRST_SCENE_SEED + arguments.scenes)
+    every_class = tuple(CLASS_NAMES)
+    results = {
+        "photographs": evaluate(detect, (photograph(p, annotated=annotated) for p in paths)),
+        "scenes": evaluate(
+            detect, (scene(s, sampler=sample, annotated=every_class) for s in seeds)
+        ),
+    }
+    settings = {
+        "model_sha256": hashlib.sha256(arguments.model.read_bytes()).hexdigest(),
+        "confidence": arguments.confidence,
+        "iou": arguments.iou,
+        "max_detections": MAX_DETECTIONS,
+    }
+    text = json.dumps({"settings": settings, **results}, indent=2)
+    arguments.output.write_text(text + "\n", encoding="utf-8")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training of the demo detector on street photographs and generated scenes."""
