@@ -83,7 +83,9 @@ def _turn(
     bare_rate = _rate(_repeat(bare), seconds)
     used_before = time.process_time()
     started = time.perf_counter()
-    ensemble_rate = _rate((None for _ in detector.stream(cycle(frames))), seconds)
+    ensemble_rate = _rate(
+        (None for _ in detector.stream(cycle(frames), in_flight=IN_FLIGHT * len(VIDEOS))), seconds
+    )
     answered = ensemble_rate * (time.perf_counter() - started)
     client_ms = 1000 * (time.process_time() - used_before) / answered
     pair_rate = _pair_rate(detector)
@@ -146,7 +148,10 @@ def _detector_threads() -> int:
         (DETECTOR_FOLDER / "configs" / "cpu.pbtxt").read_text(), ModelConfig()
     )
     instances = sum(group.count for group in config.instance_group)
-    return instances * int(config.parameters["intra_op_threads"].string_value)
+    # 0 shares the cores, as model.py does.
+    return (
+        instances * int(config.parameters["intra_op_threads"].string_value) or os.cpu_count() or 1
+    )
 
 
 def _pair_rate(detector: Detector) -> float:

@@ -140,7 +140,7 @@ def test_rows_keep_their_order_and_everything_else() -> None:
     for n in range(12):
         # The order changes from frame to frame, as scores do.
         lanes = np.random.default_rng(n).permutation(4).tolist()
-        scores = [0.95, 0.85, 0.45, 0.3]
+        scores = [0.95, 0.9, 0.85, 0.8]
         detections = found([car(n, lane=lane) for lane in lanes], scores=scores)
         tracked = tracker.update(detections)
         assert np.array_equal(tracked.boxes, detections.boxes)

@@ -6,6 +6,7 @@ Only the profiles `cpu` and `onnx-gpu` run this file; the default profile serves
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,10 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(parameters["intra_op_threads"])
+        instances = sum(group["count"] for group in config["instance_group"])
+        options.intra_op_num_threads = int(parameters["intra_op_threads"]) or max(
+            1, os.cpu_count() // instances
+        )
         # Idle threads that spin would take the cores that decode, track and encode.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         model = Path(__file__).with_name("model.onnx")
