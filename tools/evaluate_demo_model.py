@@ -155,7 +155,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--scenes", type=int, default=200, help="generated scenes, none of which was trained on")
     add("--output", type=Path, default=Path("docs/model_accuracy.json"), help="JSON file to write")
     add("--confidence", type=float, default=0.001, help="least confidence of a detection")
-    add("--iou", type=float, default=0.6, help="overlap above which a box is suppressed")
+    add("--iou", type=float, default=0.45, help="overlap above which a box is suppressed")
     add("--threads", type=int, default=2, help="threads of ONNX Runtime")
     return parser.parse_args(argv)
 

@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import ColorRange, Colorspace
 
 from yolostream.detections import Detections
 from yolostream.outputs.output import writing
@@ -56,6 +57,8 @@ class VideoFile:
         self._stream.bit_rate = bitrate
         context = self._stream.codec_context
         context.time_base = time_base
+        # What OpenCV's conversion makes; untagged, players guess another one for large pictures.
+        context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
         context.gop_size = max(1, round(frame_rate * KEYFRAME_INTERVAL_S))
         # One thread a file: there is one file a camera, and the detector needs the cores.
         context.thread_count = 1
@@ -77,7 +80,9 @@ class VideoFile:
             OutputError: no room, or the encoder fails; what came before stays playable.
         """
         self._last_pts = max(pts, self._last_pts + 1)
-        frame = av.VideoFrame.from_ndarray(_made_even(fitted(image, *self._size)), format="rgb24")
+        # OpenCV converts several times as fast as FFmpeg's scaler does.
+        planes = cv2.cvtColor(_made_even(fitted(image, *self._size)), cv2.COLOR_RGB2YUV_I420)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")  # type: ignore[arg-type]  # OpenCV's stub widens the dtype
         frame.pts, frame.time_base = self._last_pts, self._time_base
         with writing(self.path):
             self._container.mux(self._stream.encode(frame))

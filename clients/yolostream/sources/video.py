@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import av.container
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from yolostream.errors import SourceError
 from yolostream.sources.source import Frame, Image
@@ -36,6 +37,8 @@ class Video:
             self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FRAME_RATE
         )
         self.frame_count = self._stream.frames or None
+        # Kept, so that the conversion to RGB is set up once and not for each frame.
+        self._reformatter = VideoReformatter()
         self.time_base = self._stream.time_base or 1 / self.frame_rate
 
     def __iter__(self) -> Iterator[Frame]:
@@ -45,7 +48,7 @@ class Video:
             # Timestamps are missing in some files and run backwards in others.
             pts = decoded.pts if decoded.pts is not None else last_pts + self._step
             last_pts = max(pts, last_pts + 1)
-            yield Frame(_upright(decoded), index, last_pts, self.time_base)
+            yield Frame(self._upright(decoded), index, last_pts, self.time_base)
             index += 1
         if index == 0:
             raise SourceError(f"{self.uri} holds no readable frame: is it damaged?")
@@ -62,6 +65,12 @@ class Video:
     @property
     def _step(self) -> int:
         return max(1, round(1 / (self.frame_rate * self.time_base)))
+
+    def _upright(self, decoded: av.VideoFrame) -> Image:
+        """The frame as RGB, turned as a phone's display matrix asks."""
+        image: Image = self._reformatter.reformat(decoded, format="rgb24").to_ndarray()  # type: ignore[assignment]  # rgb24 is uint8
+        turns = decoded.rotation // 90
+        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         packets = damaged = 0
@@ -101,10 +110,3 @@ def _open(uri: str, format: str | None) -> av.container.InputContainer:
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
         raise SourceError(f"cannot read {uri} as video ({reason}): is it a video file?") from error
-
-
-def _upright(decoded: av.VideoFrame) -> Image:
-    """The frame as RGB, turned as a phone's display matrix asks."""
-    image: Image = decoded.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
-    turns = decoded.rotation // 90
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
