@@ -14,6 +14,10 @@ demo: install ## run the main job: both demo videos through a real Triton, resul
 test: install .venv/.dev check ## everything that needs no GPU, against a real Triton
 	.venv/bin/pytest
 
+.PHONY: test-training
+test-training: .venv-train/.train ## the tests of network and training, which need PyTorch
+	REQUIRE_TORCH=1 .venv-train/bin/python -m pytest tests/test_network.py tests/test_training.py
+
 .PHONY: check
 check: .venv/.dev ## formatting, lint and types
 	.venv/bin/ruff format --check .
@@ -32,6 +36,7 @@ serve: install ## run Triton here until Ctrl-C, on ports 8000 to 8002
 .PHONY: speed
 speed: install .venv/.dev ## measure the ratios that the README quotes (10 minutes)
 	.venv/bin/python -m loadtest.speed
+	.venv/bin/python -m loadtest.readme
 
 .PHONY: videos
 videos: install ## draw the demo videos and their truth again
@@ -42,7 +47,7 @@ install: .venv/.client .venv-server/.server ## the two environments: client and 
 
 .PHONY: clean
 clean: ## remove environments and results
-	rm -rf .venv .venv-server output
+	rm -rf .venv .venv-server .venv-train $(OUTPUT)
 
 # --no-deps: the lists are complete, and pins that contradict each other stay apart.
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --no-deps
@@ -55,6 +60,13 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 
 .venv/.dev: requirements/dev.txt .venv/.client
 	.venv/$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@
+
+.venv-train/.train: requirements/client.txt requirements/dev.txt requirements/train.txt
+	$(PYTHON) -m venv .venv-train
+	.venv-train/$(PIP_INSTALL) -r requirements/client.txt -r requirements/dev.txt
+	.venv-train/$(PIP_INSTALL) --no-build-isolation --editable .
+	.venv-train/bin/python -m pip install --quiet -r requirements/train.txt
 	@touch $@
 
 .venv-server/.server: requirements/server.txt

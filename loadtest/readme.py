@@ -15,7 +15,7 @@ START, END = "<!-- speed -->\n", "<!-- /speed -->"
 def speed_table(figures: dict[str, Any]) -> str:
     """The figures of one run of `loadtest.speed`, in Markdown."""
     median, memory, machine = figures["median"], figures["memory"], figures["machine"]
-    resident = memory["resident_mb"]
+    resident = memory["proportional_mb"]
     rows = [
         (
             "the ensemble over a bare ONNX Runtime loop, frames/s",
@@ -56,10 +56,10 @@ def speed_table(figures: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _growth(resident_mb: list[float]) -> float:
+def _growth(proportional_mb: list[float]) -> float:
     """How much more memory at the end than after the start, as a ratio."""
-    tenth = max(1, len(resident_mb) // 10)
-    early, late = resident_mb[tenth : 2 * tenth], resident_mb[-tenth:]
+    tenth = max(1, len(proportional_mb) // 10)
+    early, late = proportional_mb[tenth : 2 * tenth], proportional_mb[-tenth:]
     return (sum(late) / len(late)) / (sum(early) / len(early))
 
 

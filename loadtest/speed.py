@@ -1,7 +1,7 @@
 """What the server, the client and the pipeline cost over a bare ONNX Runtime loop.
 
-Everything is measured in one run, in turns, and given as ratios: machines differ, and so does
-this one from minute to minute. Run it as `python -m loadtest.speed`.
+What is fast is measured in turns within one run and given as ratios: machines differ, and each
+of them from minute to minute. Run it as `python -m loadtest.speed`.
 """
 
 from __future__ import annotations
@@ -148,10 +148,9 @@ def _detector_threads() -> int:
         (DETECTOR_FOLDER / "configs" / "cpu.pbtxt").read_text(), ModelConfig()
     )
     instances = sum(group.count for group in config.instance_group)
+    threads = int(config.parameters["intra_op_threads"].string_value)
     # 0 shares the cores, as model.py does.
-    return (
-        instances * int(config.parameters["intra_op_threads"].string_value) or os.cpu_count() or 1
-    )
+    return instances * (threads or max(1, len(os.sched_getaffinity(0)) // instances))
 
 
 def _pair_rate(detector: Detector) -> float:
@@ -170,27 +169,30 @@ def _pair_rate(detector: Detector) -> float:
 
 
 def _memory(detector: Detector, server_pid: int, frames: Frames, count: int) -> dict[str, object]:
-    """Resident memory of client and server together while `count` frames pass."""
+    """Memory of client and server together, shared pages once, while `count` frames pass."""
     samples = []
     every = max(1, count // 20)
     stream = detector.stream(cycle(frames))
     for number in range(count):
         next(stream)
         if number % every == 0:
-            samples.append(round(_resident_mb(server_pid), 1))
-    return {"frames": count, "resident_mb": samples}
+            samples.append(round(_proportional_mb(server_pid), 1))
+    return {"frames": count, "proportional_mb": samples}
 
 
-def _resident_mb(server_pid: int) -> float:
+def _proportional_mb(server_pid: int) -> float:
     server = psutil.Process(server_pid)
     processes = [psutil.Process(os.getpid()), server, *server.children(recursive=True)]
-    # Shared pages once: proportional set size, not resident set size.
     return float(sum(process.memory_full_info().pss for process in processes) / 1e6)
 
 
 def _machine() -> dict[str, object]:
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+        ["git", "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
     )
     names = [
         line.split(":")[1].strip()

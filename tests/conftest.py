@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -13,33 +12,6 @@ import pytest
 from yolostream import Detector, embedded
 
 REPOSITORY = Path(__file__).parents[1]
-
-# What a machine may lack, and the variable that says that it must not: there the test fails
-# instead of being skipped.
-REQUIREMENTS = {
-    "gpu": ("REQUIRE_GPU", lambda: Path("/dev/nvidia0").exists()),
-    "torch": ("REQUIRE_TORCH", lambda: _can_import("torch")),
-}
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    for name, (variable, _) in REQUIREMENTS.items():
-        config.addinivalue_line("markers", f"{name}: needs {name}; must not skip if {variable}=1")
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    for name, (variable, is_here) in REQUIREMENTS.items():
-        if item.get_closest_marker(name) and not is_here():
-            if os.environ.get(variable) == "1":
-                pytest.fail(f"{variable}=1, but there is no {name} here")
-            pytest.skip(f"needs {name}")
-
-
-def _can_import(module: str) -> bool:
-    return (
-        subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True).returncode
-        == 0
-    )
 
 
 @pytest.fixture(scope="session")

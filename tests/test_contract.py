@@ -145,6 +145,12 @@ def test_every_profile_on_the_command_line_has_its_configs():
         assert all((ROOT / model / "configs" / f"{profile}.pbtxt").exists() for model in STEPS)
 
 
+def test_no_number_of_sources_overruns_the_server_s_queues():
+    for model in STEPS:
+        queue = config(model, "cpu").dynamic_batching.default_queue_policy.max_queue_size
+        assert queue > cli.MAX_IN_FLIGHT
+
+
 def test_exit_codes_tell_errors_apart():
     tree = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     tree = [kind for kind in tree if issubclass(kind, errors.YolostreamError)]

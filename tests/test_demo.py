@@ -18,7 +18,6 @@ from trackers.eval import evaluate_mot_sequence
 
 CLIPS = ("mb1_1", "mb2_2")
 FRAMES = 300
-CLASSES = {1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 7: "truck"}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +79,7 @@ def test_the_report_says_where_the_time_went(demo):
 
 
 @pytest.mark.parametrize("clip", CLIPS)
-def test_objects_are_found(demo, clip, capsys):
+def test_objects_are_found(demo, clip):
     folder, _ = demo
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(REPOSITORY / "videos" / f"{clip}.coco.json"))

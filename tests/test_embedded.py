@@ -17,6 +17,7 @@ import psutil
 import pytest
 from conftest import REPOSITORY
 from yolostream import ServerStartError, embedded
+from yolostream.run_folder import remove_leftovers
 from yolostream.server_environment import ServerEnvironment, check_glibc
 
 MODELS = REPOSITORY / "model_repository"
@@ -52,11 +53,9 @@ def light_models(tmp_path):
 
 def test_it_listens_on_loopback_only_and_on_ports_of_its_own(light_models):
     with embedded.serve(light_models, environment=ENVIRONMENT, profile="cpu") as server:
-        children = [server.process.pid]
         listening = {
             connection.laddr
-            for pid in children
-            for connection in psutil.Process(pid).net_connections("tcp")
+            for connection in psutil.Process(server.process.pid).net_connections("tcp")
             if connection.status == psutil.CONN_LISTEN
         }
         assert len(listening) == 3
@@ -75,7 +74,7 @@ def test_an_error_inside_the_block_stops_it_too(light_models):
 
 
 def test_a_broken_model_shows_the_end_of_the_log(light_models):
-    (light_models / "nms" / "1" / "model.py").write_text("raise RuntimeError('the cause')")
+    (light_models / "nms" / "1" / "model.py").write_text("raise ImportError('the cause')")
     with (
         pytest.raises(ServerStartError, match="the cause"),
         embedded.serve(light_models, environment=ENVIRONMENT, profile="cpu"),
@@ -172,7 +171,7 @@ def test_the_next_start_cleans_up_after_a_killed_owner(light_models):
     owner.stdout.close()
     assert psutil.pid_exists(server_pid)
 
-    embedded.remove_leftovers()
+    remove_leftovers()
 
     deadline = time.monotonic() + 10
     while is_running(server_pid) and time.monotonic() < deadline:
@@ -190,7 +189,7 @@ def is_running(pid):
 def test_a_living_owner_keeps_its_server(light_models):
     owner, server_pid = start_in_another_process(light_models)
     try:
-        embedded.remove_leftovers()
+        remove_leftovers()
         assert is_running(server_pid)
     finally:
         owner.send_signal(signal.SIGINT)
@@ -198,7 +197,8 @@ def test_a_living_owner_keeps_its_server(light_models):
         owner.stdout.close()
 
 
-def test_serve_runs_until_it_is_told_to_stop(yolostream_cli, light_models):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_serve_runs_until_it_is_told_to_stop(light_models, number):
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "yolostream", "serve", "--model-repository", str(light_models)),
@@ -210,6 +210,6 @@ def test_serve_runs_until_it_is_told_to_stop(yolostream_cli, light_models):
     )
     while "Ctrl-C" not in (line := process.stderr.readline()):
         assert line, "it ended by itself"
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     assert process.wait(20) == 0
     process.stderr.close()

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import needs
 
-torch = pytest.importorskip("torch", reason="needs PyTorch (requirements of the training)")
+needs("torch", variable="REQUIRE_TORCH")
+
+import torch  # noqa: E402
 
 from tools.yolov7 import Network, folded, load_table, table_names  # noqa: E402
 from tools.yolov7.checkpoint import Meta, load_checkpoint, save_checkpoint  # noqa: E402
@@ -119,8 +122,6 @@ def test_other_files_are_no_checkpoints(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("onnx", reason="needs onnx to export")
-    pytest.importorskip("onnxruntime", reason="needs ONNX Runtime to check an export")
     from tools.export_onnx import export
 
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from needs import needs
 
-torch = pytest.importorskip("torch", reason="needs PyTorch (requirements of the training)")
+needs("torch", variable="REQUIRE_TORCH")
+
+import torch  # noqa: E402
 
 from tools.training.assign import assign  # noqa: E402
 from tools.training.average_precision import Finding, average_precision  # noqa: E402

@@ -1,7 +1,8 @@
 """Object detection on video streams, served by NVIDIA Triton."""
 
+from yolostream._version import __version__
 from yolostream.detections import Detections
-from yolostream.detector import Detector, Pending
+from yolostream.detector import Detector
 from yolostream.errors import (
     DeadlineExceeded,
     FrameError,
@@ -14,8 +15,7 @@ from yolostream.errors import (
     SourceError,
     YolostreamError,
 )
-
-__version__ = "0.1.0"
+from yolostream.pending import Pending
 
 __all__ = [
     "DeadlineExceeded",

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -25,6 +26,9 @@ from yolostream.sources import Source, open_sources
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXIT_INTERRUPTED = 130
+MAX_IN_FLIGHT = 96
+"""Frames on their way at once, all sources together; the server's queues hold somewhat more."""
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EMBEDDED_PANEL = "Embedded Triton (without --url)"
 
 stdout = Console()
@@ -97,8 +101,9 @@ def detect_command(
         typer.Option(help="What to write; repeat it for several. By default everything."),
     ] = None,
     confidence: Annotated[
-        float, typer.Option(min=0, max=1, help="Drop weaker objects. The server drops some too.")
-    ] = 0.25,
+        float,
+        typer.Option(min=0, max=1, help="Drop weaker objects than the server does."),
+    ] = 0.0,
     classes: Annotated[
         str | None, typer.Option(help="Only these, by name or number: 'car,bus'.")
     ] = None,
@@ -136,20 +141,20 @@ def detect_command(
     if not opened:
         raise typer.Exit(source_errors[0].exit_code)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_interruptible())
-        if url is None:
-            started = _started(model_repository, server_environment, profile)
-            url = stack.enter_context(started).url
-        detector = stack.enter_context(
-            Detector(
-                url,
-                model,
-                max_in_flight=in_flight * len(opened),
-                timeout_s=timeout,
-                shrink=shrink,
-                transport=transport.value,
+        with _interruptible():
+            if url is None:
+                started = _started(model_repository, server_environment, profile)
+                url = stack.enter_context(started).url
+            detector = stack.enter_context(
+                Detector(
+                    url,
+                    model,
+                    max_in_flight=min(in_flight * len(opened), MAX_IN_FLIGHT),
+                    timeout_s=timeout,
+                    shrink=shrink,
+                    transport=transport.value,
+                )
             )
-        )
         report = detect.run(
             opened,
             detector,
@@ -186,9 +191,12 @@ def serve(
 ) -> None:
     """Run Triton here until Ctrl-C, for load tests, DeepStream and other clients."""
     ports = embedded.Ports(http=http_port, grpc=grpc_port, metrics=metrics_port)
-    with _started(model_repository, server_environment, profile, host=host, ports=ports) as server:
-        stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
+    with contextlib.ExitStack() as stack:
+        started = _started(model_repository, server_environment, profile, host=host, ports=ports)
+        with _interruptible():
+            server = stack.enter_context(started)
         with contextlib.suppress(KeyboardInterrupt):
+            stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
             server.wait()
 
 
@@ -264,10 +272,18 @@ def _complain(message: object) -> None:
     stderr.print(line, soft_wrap=True, highlight=False)
 
 
+def _interrupt_once(number: int, frame: FrameType | None) -> NoReturn:
+    """Asked to stop: finish the files, then go. Asking twice would only tear them."""
+    for stop in _STOP_SIGNALS:
+        signal.signal(stop, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line; a known error is one line and an exit code of its own."""
-    # Being told to stop and being interrupted are the same: finish the files, then go.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in _STOP_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt_once)
     try:
         app()
     except YolostreamError as error:

@@ -2,63 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
 from types import TracebackType
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-from tritonclient.grpc import InferenceServerClient, InferResult
+from tritonclient.grpc import InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
 from yolostream import statistics
+from yolostream.connection import connect, try_shared_memory
 from yolostream.detections import Detections
 from yolostream.errors import DeadlineExceeded, FrameError, ServerUnavailable
+from yolostream.image import Image
 from yolostream.model import Model, describe
-from yolostream.slots import GrpcSlot, SharedMemorySlot, Slot, remove_leftovers
-from yolostream.triton_errors import translated
+from yolostream.pending import Pending
+from yolostream.slots import GrpcSlot, SharedMemorySlot, Slot
+from yolostream.triton_errors import is_about_shared_memory, translated
 
-Image = npt.NDArray[np.uint8]
 Transport = Literal["auto", "grpc", "shared-memory"]
 
 DEFAULT_URL = "127.0.0.1:8001"
 DEFAULT_MODEL = "yolov7"
-
-
-class Pending:
-    """A frame on its way to the server and back."""
-
-    def __init__(self, *, shrink_s: float) -> None:
-        self.shrink_s = shrink_s
-        """Seconds that resizing the frame and handing it over took."""
-        self.request_s = float("nan")
-        """Seconds between sending and the answer; NaN until it is there."""
-        self._sent = time.perf_counter()
-        self._future: Future[Detections] = Future()
-
-    def result(self) -> Detections:
-        """Wait for the answer.
-
-        Raises:
-            YolostreamError: see `Detector.detect`.
-        """
-        return self._future.result()
-
-    def done(self) -> bool:
-        """Whether `result` returns at once."""
-        return self._future.done()
-
-    def answer(self, outcome: Detections | Exception) -> None:
-        """Called by the detector, once."""
-        self.request_s = time.perf_counter() - self._sent
-        if isinstance(outcome, Exception):
-            self._future.set_exception(outcome)
-        else:
-            self._future.set_result(outcome)
 
 
 class Detector:
@@ -70,7 +39,8 @@ class Detector:
         max_in_flight: frames on their way at once, over all threads; `submit` waits for a place.
         timeout_s: seconds until a frame without an answer fails with `DeadlineExceeded`.
         shrink: shrink frames to fit the network's input before they are sent (aspect kept). The
-            boxes are the same, and a 1080p frame is 0.69 MB on the wire instead of 6.2 MB.
+            boxes are the same to half a pixel of that input, and a 1080p frame is 0.69 MB on the
+            wire instead of 6.2 MB.
         transport: how frames travel. `auto` takes shared memory where client and server share
             this machine's, and gRPC everywhere else.
 
@@ -92,19 +62,17 @@ class Detector:
         self.url = url
         self.timeout_s = timeout_s
         self._shrink = shrink
-        self._client = InferenceServerClient(url)
+        self._client = connect(url)
+        self._free: queue.LifoQueue[Slot] = queue.LifoQueue()  # The last one is still in the cache.
         try:
             self.model: Model = describe(self._client, model, url=url, timeout_s=timeout_s)
-            self.transport: Transport = "grpc"
-            slots = self._open_slots(max_in_flight, transport)
+            self.transport: Transport = self._choose(transport)
         except BaseException:
             self._client.close()
             raise
-        self._slots = slots
-        # The last one used is still in the cache.
-        self._free: queue.LifoQueue[Slot] = queue.LifoQueue()
-        for slot in slots:
-            self._free.put(slot)
+        for _ in range(max_in_flight):
+            self._free.put(self._new_slot())
+        self._places = max_in_flight
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -115,7 +83,7 @@ class Detector:
         """Find the objects in one frame.
 
         Args:
-            frame: uint8 [H, W, 3], RGB, sides of 1 to 8192 pixels.
+            frame: uint8 [H, W, 3], RGB; without `shrink` at most 8192 pixels on a side.
 
         Raises:
             FrameError: `frame` is not that.
@@ -140,21 +108,34 @@ class Detector:
             self.model.shrunk(height, width) if self._shrink else (height, width)
         )
         slot = self._free_slot()
-        started = time.perf_counter()
         try:
-            with translated(self.url, self.model.name):
-                tensor = slot.write(frame, height=sent_height, width=sent_width)
-        except OSError:
-            # /dev/shm is full: what waits in this place goes by gRPC from now on.
-            slot.close()
-            slot = GrpcSlot()
-            tensor = slot.write(frame, height=sent_height, width=sent_width)
+            pending, tensor, slot = self._written(slot, frame, sent_height, sent_width)
+            self._send(tensor, pending, slot, height, width)
         except BaseException:
             self._free.put(slot)
             raise
-        pending = Pending(shrink_s=time.perf_counter() - started)
+        return pending
 
+    def _written(
+        self, slot: Slot, frame: Image, height: int, width: int
+    ) -> tuple[Pending, InferInput, Slot]:
+        started = time.perf_counter()
+        with translated(self.url, self.model.name):
+            try:
+                tensor = slot.write(frame, height=height, width=width)
+            except OSError:
+                # /dev/shm is full: what waits in this place goes by gRPC from now on.
+                slot.close()
+                slot = GrpcSlot()
+                tensor = slot.write(frame, height=height, width=width)
+        return Pending(shrink_s=time.perf_counter() - started), tensor, slot
+
+    def _send(
+        self, tensor: InferInput, pending: Pending, slot: Slot, height: int, width: int
+    ) -> None:
         def on_answer(result: InferResult | None, error: InferenceServerException | None) -> None:
+            if error is not None and is_about_shared_memory(error):
+                slot.forget()
             self._free.put(slot)
             try:
                 with translated(self.url, self.model.name):
@@ -165,10 +146,12 @@ class Detector:
                 # Whatever it is belongs to the one who waits, not to gRPC's thread.
                 pending.answer(failure)
 
-        self._client.async_infer(
-            self.model.name, [tensor], on_answer, client_timeout=self.timeout_s
-        )
-        return pending
+        try:
+            self._client.async_infer(
+                self.model.name, [tensor], on_answer, client_timeout=self.timeout_s
+            )
+        except ValueError as error:
+            raise ServerUnavailable(f"the connection to {self.url} is closed") from error
 
     def stream(
         self, frames: Iterable[Image], *, in_flight: int = 4
@@ -187,7 +170,7 @@ class Detector:
         pending: deque[tuple[Image, Pending]] = deque()
         for frame in frames:
             pending.append((frame, self.submit(frame)))
-            if len(pending) >= in_flight:
+            while pending and (len(pending) >= in_flight or pending[0][1].done()):
                 first, answer = pending.popleft()
                 yield first, answer.result()
         for first, answer in pending:
@@ -199,12 +182,18 @@ class Detector:
         Raises:
             ServerError: the server does not tell, or is away.
         """
-        return statistics.read(self._client, self.model.steps, url=self.url)
+        return statistics.read(
+            self._client, self.model.steps, url=self.url, timeout_s=self.timeout_s
+        )
 
     def close(self) -> None:
-        """Give back the connection and the shared memory. Frames on their way are dropped."""
-        for slot in self._slots:
-            slot.close()
+        """Wait for the frames on their way, then give back the connection and shared memory."""
+        deadline = time.monotonic() + self.timeout_s
+        with contextlib.suppress(queue.Empty):
+            for _ in range(self._places):
+                # A place in use is still being read by the server.
+                self._free.get(timeout=max(0.0, deadline - time.monotonic())).close()
+        self._places = 0
         self._client.close()
 
     def __enter__(self) -> Detector:
@@ -219,6 +208,8 @@ class Detector:
         self.close()
 
     def _free_slot(self) -> Slot:
+        if not self._places:
+            raise ServerUnavailable("this detector is closed: make a new one")
         try:
             return self._free.get(timeout=self.timeout_s)
         except queue.Empty:
@@ -226,30 +217,23 @@ class Detector:
                 f"no place for a frame within {self.timeout_s:g} s: {self.url} is too slow"
             ) from None
 
-    def _open_slots(self, count: int, transport: Transport) -> list[Slot]:
-        if transport != "grpc" and self._shares_memory(required=transport == "shared-memory"):
-            self.transport = "shared-memory"
-            return [SharedMemorySlot(self._client) for _ in range(count)]
-        return [GrpcSlot() for _ in range(count)]
+    def _choose(self, wanted: Transport) -> Transport:
+        if wanted == "grpc":
+            return "grpc"
+        problem = try_shared_memory(self._client, self.model, timeout_s=self.timeout_s)
+        if problem is None:
+            return "shared-memory"
+        if wanted == "shared-memory":
+            raise ServerUnavailable(
+                f"{self.url} does not share this machine's memory ({problem}): "
+                "use transport 'auto' or 'grpc'"
+            ) from problem
+        return "grpc"
 
-    def _shares_memory(self, *, required: bool) -> bool:
-        """Send one black frame through shared memory and see whether the server finds it."""
-        remove_leftovers()
-        probe = SharedMemorySlot(self._client)
-        height, width = self.model.input_size
-        try:
-            tensor = probe.write(np.zeros((height, width, 3), np.uint8), height=height, width=width)
-            self._client.infer(self.model.name, [tensor], client_timeout=self.timeout_s)
-        except (InferenceServerException, OSError) as error:
-            if required:
-                raise ServerUnavailable(
-                    f"{self.url} does not share this machine's memory ({error}): "
-                    "use transport 'auto' or 'grpc'"
-                ) from error
-            return False
-        finally:
-            probe.close()
-        return True
+    def _new_slot(self) -> Slot:
+        if self.transport == "grpc":
+            return GrpcSlot()
+        return SharedMemorySlot(self._client, timeout_s=self.timeout_s)
 
     def _detections(self, result: InferResult, height: int, width: int) -> Detections:
         count = int(result.as_numpy("num_detections")[0, 0])

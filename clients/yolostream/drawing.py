@@ -9,8 +9,7 @@ import numpy.typing as npt
 import supervision as sv
 
 from yolostream.detections import Detections
-
-Image = npt.NDArray[np.uint8]
+from yolostream.image import Image
 
 # Readable on asphalt by day and by night, and apart from each other.
 _COLORS = ("#ffb000", "#3ddc97", "#4cc9f0", "#ff6b6b", "#c77dff", "#f9f871", "#ff9ecd", "#9ef01a")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import shutil
+import re
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from yolostream.errors import ServerStartError
+from yolostream.run_folder import remove_leftovers, run_folder
 from yolostream.server_environment import ServerEnvironment
 
 Profile = Literal["cpu", "onnx-gpu"]
@@ -27,8 +26,9 @@ START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 10.0
 LOOPBACK = "127.0.0.1"
 
-_RUN_PREFIX = "yolostream-server-"
-_SHARED_MEMORY = Path("/dev/shm")
+_CHATTER = re.compile(r"I\d{4} |[|+]")
+# A proxy in the environment must not come between us and our own machine.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,9 @@ def serve(
 ) -> Iterator[EmbeddedTriton]:
     """Serve a model repository until the block ends, and leave nothing behind.
 
+    A signal that ends the process without an exception ends it without cleaning up: programs of
+    your own turn SIGTERM and SIGHUP into one, as the command line does.
+
     Args:
         model_repository: folder with one folder a model.
         environment: virtual environment with nvidia-pytriton (`make install` makes it).
@@ -97,7 +100,7 @@ def serve(
         raise ServerStartError(f"no model repository at {model_repository}")
     remove_leftovers()
     chosen = profile or choose_profile(checked)
-    with _run_folder() as run:
+    with run_folder() as run:
         taken = _free_ports(ports, host)
         with _running(
             _command(run, checked, model_repository, chosen, host, taken), run, checked
@@ -112,42 +115,6 @@ def serve(
             )
             _wait_until_ready(server, start_timeout_s)
             yield server
-
-
-def remove_leftovers() -> None:
-    """Clean up after servers whose owner was killed before it could."""
-    for run in Path(tempfile.gettempdir()).glob(f"{_RUN_PREFIX}*"):
-        with contextlib.suppress(OSError), (run / "lock").open() as lock:
-            # The owner holds this lock for as long as it lives.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _kill_orphan(run)
-            _remove_shared_memory(run)
-            shutil.rmtree(run)
-
-
-def _kill_orphan(run: Path) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        pid = int((run / "pid").read_text())
-        # The number may belong to someone else by now.
-        if str(run).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.killpg(pid, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def _run_folder() -> Iterator[Path]:
-    run = Path(tempfile.mkdtemp(prefix=_RUN_PREFIX))
-    with (run / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield run
-        finally:
-            _remove_shared_memory(run)
-            shutil.rmtree(run, ignore_errors=True)
-
-
-def _remove_shared_memory(run: Path) -> None:
-    for region in _SHARED_MEMORY.glob(f"{run.name}*"):
-        region.unlink(missing_ok=True)
 
 
 def _command(
@@ -246,11 +213,13 @@ def _start(
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(STOP_TIMEOUT_S)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _wait_until_ready(server: EmbeddedTriton, timeout_s: float) -> None:
@@ -274,14 +243,14 @@ def _ended(server: EmbeddedTriton) -> ServerStartError:
 
 def _is_ready(http_url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{http_url}/v2/health/ready", timeout=1) as answer:
+        with _DIRECT.open(f"http://{http_url}/v2/health/ready", timeout=1) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
 
 def _tail(log: Path, lines: int = 15) -> str:
-    """The last lines that say more than that Triton is on its way ("I...") or a table ("|")."""
+    """The last lines that say more than that Triton is on its way ("I1123 ...") or a table."""
     text = log.read_text(errors="replace")
-    telling = [line for line in text.splitlines() if line and line[0] not in "I|+"]
+    telling = [line for line in text.splitlines() if line and not _CHATTER.match(line)]
     return "\n".join(telling[-lines:])

@@ -9,6 +9,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from yolostream.errors import ModelUnavailable
+from yolostream.slots import INPUT_NAME
 from yolostream.triton_errors import translated
 
 _LABELED_OUTPUT = "detection_scores"
@@ -46,8 +47,10 @@ def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: f
             )
         ensemble = _config(client, name, timeout_s)
         steps = tuple(step.model_name for step in ensemble.ensemble_scheduling.step)
-        if not steps:
-            raise ModelUnavailable(f"'{name}' at {url} is no ensemble: did you mean 'yolov7'?")
+        if not steps or [tensor.name for tensor in ensemble.input] != [INPUT_NAME]:
+            raise ModelUnavailable(
+                f"'{name}' at {url} is no ensemble of this project: is its name right?"
+            )
         first = _config(client, steps[0], timeout_s)
         _, height, width = next(o.dims for o in first.output if len(o.dims) == 3)
         labels = _labels(client, ensemble, timeout_s)
@@ -67,7 +70,7 @@ def _labels(
     `class_count` values. So a remote client needs no copy of the file.
     """
     rows = next(o.dims[0] for o in ensemble.output if o.name == _LABELED_OUTPUT)
-    pixel = InferInput("frames", [1, 1, 1, 3], "UINT8")
+    pixel = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
     pixel.set_data_from_numpy(np.full((1, 1, 1, 3), 114, np.uint8))
     labeled = InferRequestedOutput(_LABELED_OUTPUT, class_count=rows)
     answer = client.infer(ensemble.name, [pixel], outputs=[labeled], client_timeout=timeout_s)

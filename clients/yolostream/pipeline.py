@@ -1,9 +1,9 @@
 """From sources to outputs: decode, detect, track, draw and write, all at the same time.
 
 Each source has a lane of two threads. The reader decodes and sends; the writer takes the answers
-in order, tracks, draws and writes. Between them waits at most `in_flight` frames, so that a slow
-server or a slow disk holds the reader back instead of filling memory, and every source has the
-same share of the server.
+in order, tracks, draws and writes. Between them wait at most `in_flight` frames, so that a slow
+server or a slow disk holds the reader back instead of filling memory, and no source can crowd
+out the others.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from yolostream.detections import Detections
-from yolostream.detector import Detector, Pending
+from yolostream.detector import Detector
 from yolostream.drawing import Painter
 from yolostream.errors import YolostreamError
 from yolostream.outputs.output import Output
+from yolostream.pending import Pending
 from yolostream.sources import Frame, Source
 from yolostream.stages import Clock
 from yolostream.tracking import Tracker
@@ -36,7 +37,7 @@ class Selection:
     """Which frames and which objects count."""
 
     stride: int = 1
-    """Every how manieth frame is taken."""
+    """Every Nth frame is taken."""
     limit: int | None = None
     """Frames taken at most."""
     min_confidence: float = 0.0

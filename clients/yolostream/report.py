@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Report:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds from the first frame to the last of the slowest source."""
+        """Seconds from the start to the closed files of the slowest source."""
         return max((lane.elapsed_s for lane in self.lanes), default=0.0)
 
     def milliseconds(self) -> list[tuple[str, float]]:
@@ -67,8 +68,8 @@ class Report:
                 Text(lane.source.name),
                 str(lane.frames_done),
                 f"{lane.frames_done / lane.elapsed_s:.1f}" if lane.elapsed_s else "-",
-                f"{1000 * lane.clock.latency_s(50):.0f} ms",
-                f"{1000 * lane.clock.latency_s(99):.0f} ms",
+                _milliseconds(lane.clock.latency_s(50)),
+                _milliseconds(lane.clock.latency_s(99)),
                 str(lane.objects_found),
                 str(len(lane.tracks)),
             )
@@ -89,6 +90,10 @@ class Report:
             style = "cyan" if stage.startswith(" ") else "blue"
             table.add_row(stage, f"{duration:.2f}", f"[{style}]{bar}[/{style}]")
         return table
+
+
+def _milliseconds(seconds: float) -> str:
+    return "-" if math.isnan(seconds) else f"{1000 * seconds:.0f} ms"
 
 
 def _per_frame(totals: StepTotals, seconds: float) -> float:

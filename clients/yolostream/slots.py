@@ -12,10 +12,10 @@ from uuid import uuid4
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
 
-Image = npt.NDArray[np.uint8]
+from yolostream.image import Image
 
 INPUT_NAME = "frames"
 
@@ -28,6 +28,9 @@ class Slot(Protocol):
 
     def write(self, frame: Image, *, height: int, width: int) -> InferInput:
         """Put `frame` (uint8 [H, W, 3], RGB), resized to height x width, where the server reads."""
+
+    def forget(self) -> None:
+        """Start anew with the next frame: the server is not the one it was."""
 
     def close(self) -> None:
         """Give the memory back."""
@@ -47,6 +50,9 @@ class GrpcSlot:
         self._input.set_data_from_numpy(frame[np.newaxis])
         return self._input
 
+    def forget(self) -> None:
+        """Nothing is held."""
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -54,8 +60,9 @@ class GrpcSlot:
 class SharedMemorySlot:
     """The frame stays in this machine's memory: one region, registered once, reused."""
 
-    def __init__(self, client: InferenceServerClient) -> None:
+    def __init__(self, client: InferenceServerClient, *, timeout_s: float) -> None:
         self._client = client
+        self._timeout_s = timeout_s
         self._input = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
         self._region: _Region | None = None
 
@@ -77,14 +84,21 @@ class SharedMemorySlot:
         self._input.set_shared_memory(region.path.name, size)
         return self._input
 
+    def forget(self) -> None:
+        """Remove the region, of which the server knows nothing any more."""
+        if self._region is not None:
+            self._region.close()
+            self._region = None
+
     def close(self) -> None:
         """Unregister and remove the region."""
         if self._region is not None:
             # A server that is gone has forgotten the region already.
-            with contextlib.suppress(Exception):
-                self._client.unregister_system_shared_memory(self._region.path.name)
-            self._region.close()
-            self._region = None
+            with contextlib.suppress(InferenceServerException):
+                self._client.unregister_system_shared_memory(
+                    self._region.path.name, client_timeout=self._timeout_s
+                )
+            self.forget()
 
     def _region_of(self, size: int) -> _Region:
         """The region, replaced by a larger one where a frame needs it."""
@@ -93,7 +107,10 @@ class SharedMemorySlot:
             region = _Region(size)
             try:
                 self._client.register_system_shared_memory(
-                    region.path.name, f"/{region.path.name}", size
+                    region.path.name,
+                    f"/{region.path.name}",
+                    size,
+                    client_timeout=self._timeout_s,
                 )
             except BaseException:
                 region.close()
@@ -107,10 +124,13 @@ class _Region:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.path = _SHARED_MEMORY / f"{_REGION_PREFIX}{uuid4().hex}"
+        name = f"{_REGION_PREFIX}{uuid4().hex}"
+        # Under another name until it is locked: others take what is not locked for a leftover.
+        self.path = _SHARED_MEMORY / f".{name}"
         self._file = self.path.open("xb+")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
+            self.path = self.path.rename(_SHARED_MEMORY / name)
             # Taken now: a full /dev/shm would otherwise end the process at the first write.
             os.posix_fallocate(self._file.fileno(), 0, size)
             self.memory = mmap.mmap(self._file.fileno(), size)
@@ -132,7 +152,7 @@ def remove_leftovers() -> None:
 
 
 def resize(frame: Image, *, height: int, width: int, out: Image | None = None) -> Image:
-    """Resize as the server's letterbox does, so that shrinking here changes no pixel there."""
+    """Resize as the server's letterbox does, so that its pixels are the same either way."""
     return cv2.resize(  # type: ignore[return-value]  # OpenCV's stub widens the dtype
         frame, (width, height), dst=out, interpolation=cv2.INTER_LINEAR
     )

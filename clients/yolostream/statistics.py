@@ -29,19 +29,19 @@ class StepTotals:
 
 
 def read(
-    client: InferenceServerClient, steps: tuple[str, ...], *, url: str
+    client: InferenceServerClient, steps: tuple[str, ...], *, url: str, timeout_s: float
 ) -> dict[str, StepTotals]:
     """Ask for the totals of each step of an ensemble.
 
     Raises:
         ServerError: the server does not tell, or is away.
     """
-    return {step: _read_step(client, step, url) for step in steps}
+    return {step: _read_step(client, step, url, timeout_s) for step in steps}
 
 
-def _read_step(client: InferenceServerClient, step: str, url: str) -> StepTotals:
+def _read_step(client: InferenceServerClient, step: str, url: str, timeout_s: float) -> StepTotals:
     with translated(url, step):
-        versions = client.get_inference_statistics(step).model_stats
+        versions = client.get_inference_statistics(step, client_timeout=timeout_s).model_stats
     stats = [version.inference_stats for version in versions]
     computes = [
         part for s in stats for part in (s.compute_input, s.compute_infer, s.compute_output)

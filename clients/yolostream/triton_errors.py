@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from tritonclient.utils import InferenceServerException
@@ -17,6 +18,8 @@ from yolostream.errors import (
     YolostreamError,
 )
 
+_NO_MODEL = re.compile(r"unknown model|is not ready|is not found|no available versions")
+
 
 @contextlib.contextmanager
 def translated(url: str, model: str) -> Iterator[None]:
@@ -27,14 +30,23 @@ def translated(url: str, model: str) -> Iterator[None]:
         raise _translate(error, url, model) from error
 
 
+def is_about_shared_memory(error: InferenceServerException) -> bool:
+    """Whether the server does not know the memory that a frame waits in."""
+    return "shared memory region" in (error.message() or "")
+
+
 def _translate(error: InferenceServerException, url: str, model: str) -> YolostreamError:
     status = str(error.status() or "").removeprefix("StatusCode.")
     message = (error.message() or "no reason given").strip()
+    if is_about_shared_memory(error):
+        return ServerUnavailable(
+            f"{url} was restarted, and lost a frame ({message}): send it again"
+        )
     match status:
         # Triton says UNAVAILABLE of three different things.
         case "UNAVAILABLE" if "maximum queue size" in message.lower():
             return Overloaded(f"{url} rejected the frame, its queue is full ({message}): send less")
-        case "UNAVAILABLE" | "NOT_FOUND" if "model" in message.lower():
+        case "UNAVAILABLE" | "NOT_FOUND" if _NO_MODEL.search(message):
             return ModelUnavailable(
                 f"{url} does not serve the model '{model}' ({message}): see its log"
             )

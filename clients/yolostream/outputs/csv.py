@@ -7,9 +7,9 @@ import io
 from pathlib import Path
 
 from yolostream.detections import Detections
+from yolostream.image import Image
 from yolostream.outputs.jsonl import records
 from yolostream.outputs.lines import LineFile
-from yolostream.outputs.output import Image
 from yolostream.sources import Frame
 
 COLUMNS = (

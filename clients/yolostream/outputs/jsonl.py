@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from yolostream.detections import Detections
+from yolostream.image import Image
 from yolostream.outputs.lines import LineFile
-from yolostream.outputs.output import Image
 from yolostream.sources import Frame
 
 

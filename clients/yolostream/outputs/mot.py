@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from yolostream.detections import Detections
+from yolostream.image import Image
 from yolostream.outputs.lines import LineFile
-from yolostream.outputs.output import Image
 from yolostream.sources import Frame
 
 

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 import av
-import numpy as np
-import numpy.typing as npt
 
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
+from yolostream.image import Image
 from yolostream.sources import Frame
-
-Image = npt.NDArray[np.uint8]
 
 
 class Output(Protocol):

@@ -8,7 +8,8 @@ import cv2
 
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
-from yolostream.outputs.output import Image, writing
+from yolostream.image import Image
+from yolostream.outputs.output import writing
 from yolostream.sources import Frame
 
 

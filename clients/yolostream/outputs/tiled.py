@@ -10,14 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
+from yolostream.image import Image
 from yolostream.outputs.video import DEFAULT_BITRATE, VideoFile, fitted
 from yolostream.sources import Frame, Source
-
-Image = npt.NDArray[np.uint8]
 
 MAX_WIDTH = 1920
 CELL_WIDTH = 640
@@ -81,6 +79,9 @@ class Tiled:
             self._changed.wait_for(
                 lambda: self._failed or cell.is_live or len(cell.waiting) < AHEAD
             )
+            if cell.is_live and len(cell.waiting) >= AHEAD:
+                # A file beside it is slower than real time: the oldest is missed the least.
+                cell.waiting.popleft()
             cell.waiting.append((time_s, image))
             self._advance()
 

@@ -9,14 +9,12 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace
 
 from yolostream.detections import Detections
+from yolostream.image import Image
 from yolostream.outputs.output import writing
 from yolostream.sources import Frame, Source
-
-Image = npt.NDArray[np.uint8]
 
 DEFAULT_BITRATE = 2_000_000
 """Bits per second."""

@@ -63,7 +63,7 @@ def _openings(spec: str) -> list[Callable[[], Source]]:
         return [partial(_open_camera, spec)]
     if spec.startswith(NETWORK_SCHEMES):
         name = spec.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-        return [partial(Video, spec, name=name or "stream", is_live=spec.startswith("rts"))]
+        return [partial(Video, spec, name=name or "stream", is_live=not spec.startswith("http"))]
     path = Path(spec)
     if path.is_dir():
         suffixes = PICTURE_SUFFIXES | VIDEO_SUFFIXES

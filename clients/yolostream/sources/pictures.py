@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from yolostream.errors import SourceError
-from yolostream.sources.source import Frame, Image
+from yolostream.image import Image
+from yolostream.sources.source import Frame
 
 
 class Pictures:

@@ -8,10 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-Image = npt.NDArray[np.uint8]
+from yolostream.image import Image
 
 
 @dataclass(frozen=True, repr=False)

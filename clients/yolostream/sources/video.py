@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from yolostream.errors import SourceError
-from yolostream.sources.source import Frame, Image
+from yolostream.image import Image
+from yolostream.sources.source import Frame
 
 DEFAULT_FRAME_RATE = Fraction(30)
 CONNECT_TIMEOUT_S = 10.0
@@ -30,7 +32,7 @@ class Video:
         self._container = _open(uri, format)
         if not self._container.streams.video:
             self._container.close()
-            raise SourceError(f"{uri} has no video in it: give a video file")
+            raise SourceError(f"{shown(uri)} has no video in it: give a video file")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self.frame_rate = (
@@ -51,7 +53,7 @@ class Video:
             yield Frame(self._upright(decoded), index, last_pts, self.time_base)
             index += 1
         if index == 0:
-            raise SourceError(f"{self.uri} holds no readable frame: is it damaged?")
+            raise SourceError(f"{shown(self.uri)} holds no readable frame: is it damaged?")
 
     def close(self) -> None:
         """Let go of the file or device."""
@@ -61,6 +63,10 @@ class Video:
     def files(self) -> list[Path]:
         """The file that it reads."""
         return [Path(self.uri)]
+
+    @property
+    def _advice(self) -> str:
+        return "check the camera and its network" if self.is_live else "copy the file again"
 
     @property
     def _step(self) -> int:
@@ -91,15 +97,21 @@ class Video:
             raise self._broken(packets, "the file is cut off")
         if damaged:
             raise SourceError(
-                f"{self.uri} has {damaged} damaged packets: the rest was kept; copy the file again"
+                f"{shown(self.uri)} has {damaged} damaged packets: the rest was kept; "
+                f"{self._advice}"
             )
 
     def _broken(self, packets: int, reason: str) -> SourceError:
         total = f" of {self.frame_count}" if self.frame_count else ""
         return SourceError(
-            f"{self.uri} breaks off after {packets}{total} frames ({reason}): "
-            "what came before was kept; copy the file again"
+            f"{shown(self.uri)} breaks off after {packets}{total} frames ({reason}): "
+            f"what came before was kept; {self._advice}"
         )
+
+
+def shown(uri: str) -> str:
+    """The address without the user and password in it."""
+    return re.sub(r"(?<=://)[^/@]*@", "", uri)
 
 
 def _open(uri: str, format: str | None) -> av.container.InputContainer:
@@ -109,4 +121,6 @@ def _open(uri: str, format: str | None) -> av.container.InputContainer:
         return av.open(uri, format=format, options=options, timeout=CONNECT_TIMEOUT_S)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
-        raise SourceError(f"cannot read {uri} as video ({reason}): is it a video file?") from error
+        raise SourceError(
+            f"cannot read {shown(uri)} as video ({reason}): is it a video file?"
+        ) from error

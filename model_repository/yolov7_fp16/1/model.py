@@ -21,7 +21,7 @@ class TritonPythonModel:
         options = onnxruntime.SessionOptions()
         instances = sum(group["count"] for group in config["instance_group"])
         options.intra_op_num_threads = int(parameters["intra_op_threads"]) or max(
-            1, os.cpu_count() // instances
+            1, len(os.sched_getaffinity(0)) // instances
         )
         # Idle threads that spin would take the cores that decode, track and encode.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
