@@ -53,15 +53,19 @@ def light_models(tmp_path):
 
 def test_it_listens_on_loopback_only_and_on_ports_of_its_own(light_models):
     with embedded.serve(light_models, environment=ENVIRONMENT, profile="cpu") as server:
-        listening = {
-            connection.laddr
-            for connection in psutil.Process(server.process.pid).net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN
-        }
-        assert len(listening) == 3
-        assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+        deadline = time.monotonic() + 10
+        while len(addresses := listening(server.process.pid)) < 3 and time.monotonic() < deadline:
+            # The metrics come a moment after the models are ready.
+            time.sleep(0.05)
+        assert len(addresses) == 3
+        assert {address.ip.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
         with urllib.request.urlopen(server.metrics_url, timeout=5) as metrics:
             assert b"nv_" in metrics.read()
+
+
+def listening(pid):
+    connections = psutil.Process(pid).net_connections("tcp")
+    return {c.laddr for c in connections if c.status == psutil.CONN_LISTEN}
 
 
 def test_an_error_inside_the_block_stops_it_too(light_models):
