@@ -212,8 +212,12 @@ def test_serve_runs_until_it_is_told_to_stop(light_models, number):
         text=True,
         env={**os.environ, "COLUMNS": "200"},
     )
-    while "Ctrl-C" not in (line := process.stderr.readline()):
-        assert line, "it ended by itself"
-    process.send_signal(number)
-    assert process.wait(20) == 0
-    process.stderr.close()
+    try:
+        while "Ctrl-C" not in (line := process.stderr.readline()):
+            assert line, "it ended by itself"
+        process.send_signal(number)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.stderr.close()
+        process.wait()
