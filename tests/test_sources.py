@@ -328,3 +328,11 @@ def test_folder_named_by_a_dot_has_the_name_of_the_folder(
     (tmp_path / "street" / "deep").mkdir()
     monkeypatch.chdir(tmp_path / "street" / "deep")
     assert the_only("..").name == "street"
+
+
+def test_a_stream_that_is_not_there_is_named_without_its_password() -> None:
+    with pytest.raises(
+        SourceError, match=r"cannot read rtsp://127\.0\.0\.1:1/street .*address"
+    ) as refused:
+        opened("rtsp://user:secret@127.0.0.1:1/street")
+    assert "secret" not in str(refused.value)

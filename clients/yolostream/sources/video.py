@@ -121,6 +121,5 @@ def _open(uri: str, format: str | None) -> av.container.InputContainer:
         return av.open(uri, format=format, options=options, timeout=CONNECT_TIMEOUT_S)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
-        raise SourceError(
-            f"cannot read {shown(uri)} as video ({reason}): is it a video file?"
-        ) from error
+        question = "is that its address?" if "://" in uri else "is it a video file?"
+        raise SourceError(f"cannot read {shown(uri)} as video ({reason}): {question}") from error
