@@ -28,7 +28,7 @@ class Labels:
 class Painter:
     """Draws on frames of one size; colors go by track, else by class."""
 
-    def __init__(self, title: str, *, labels: Labels = Labels()) -> None:  # frozen
+    def __init__(self, title: str, *, labels: Labels = Labels()) -> None:
         self._title = title
         self._labels = labels
         # supervision writes BGR, our frames are RGB: its red is our blue.

@@ -75,7 +75,7 @@ def serve(
     environment: Path,
     profile: Profile | None = None,
     host: str = LOOPBACK,
-    ports: Ports = Ports(),  # frozen
+    ports: Ports = Ports(),
     start_timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[EmbeddedTriton]:
     """Serve a model repository until the block ends, and leave nothing behind.

@@ -82,7 +82,7 @@ def run(
     lanes: list[Lane],
     detector: Detector,
     *,
-    selection: Selection = Selection(),  # frozen
+    selection: Selection = Selection(),
     in_flight: int = IN_FLIGHT,
     on_tick: Callable[[], None] = lambda: None,
 ) -> None:

@@ -70,21 +70,21 @@ def _openings(spec: str) -> list[Callable[[], Source]]:
         files = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
         if not files:
             raise SourceError(f"{spec} is an empty folder: put pictures or videos in it")
-        return _file_openings(files, spec, path.resolve().name)
+        return _file_openings(files, path.resolve().name)
     if path.exists():
-        return _file_openings([path], spec, path.stem)
+        return _file_openings([path], path.stem)
     matches = sorted(Path(match) for match in glob.glob(spec, recursive=True))
     if not matches:
         raise SourceError(f"no such file, folder or glob: {spec}")
-    return _file_openings(matches, spec, matches[0].resolve().parent.name)
+    return _file_openings(matches, matches[0].resolve().parent.name)
 
 
-def _file_openings(paths: list[Path], spec: str, name: str) -> list[Callable[[], Source]]:
+def _file_openings(paths: list[Path], name: str) -> list[Callable[[], Source]]:
     """Pictures together are one source; each video is one of its own."""
     pictures = [path for path in paths if path.suffix.lower() in PICTURE_SUFFIXES]
     openings: list[Callable[[], Source]] = []
     if pictures:
-        openings.append(partial(Pictures, pictures, uri=spec, name=name))
+        openings.append(partial(Pictures, pictures, name=name))
     videos = [path for path in paths if path.suffix.lower() not in PICTURE_SUFFIXES]
     return openings + [partial(Video, str(path), name=path.stem) for path in videos]
 

@@ -21,8 +21,7 @@ class Pictures:
     is_live = False
     frame_rate = Fraction(1)
 
-    def __init__(self, paths: list[Path], *, uri: str, name: str) -> None:
-        self.uri = uri
+    def __init__(self, paths: list[Path], *, name: str) -> None:
         self.name = name
         self.frame_count: int | None = len(paths)
         self._paths = paths

@@ -37,7 +37,6 @@ class Source(Protocol):
 
     name: str
     """Names the output files and the rows in them."""
-    uri: str
     frame_rate: Fraction
     """Nominal frames per second."""
     frame_count: int | None
