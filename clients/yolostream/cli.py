@@ -143,7 +143,7 @@ def detect_command(
     with contextlib.ExitStack() as stack:
         with _interruptible():
             if url is None:
-                started = _started(model_repository, server_environment, profile)
+                started = _started(model_repository, server_environment, profile, models=[model])
                 url = stack.enter_context(started).url
             detector = stack.enter_context(
                 Detector(
@@ -216,6 +216,7 @@ def _started(
     server_environment: Path,
     profile: Profile | None,
     *,
+    models: Sequence[str] = (),
     host: str = embedded.LOOPBACK,
     ports: embedded.Ports = embedded.Ports(),  # noqa: B008  # frozen
 ) -> Iterator[embedded.EmbeddedTriton]:
@@ -223,6 +224,7 @@ def _started(
     with embedded.serve(
         model_repository,
         environment=server_environment,
+        models=models,
         profile=profile.value if profile else None,
         host=host,
         ports=ports,

@@ -11,12 +11,12 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from yolostream.errors import ServerStartError
+from yolostream.errors import ModelUnavailable, ServerStartError
 from yolostream.run_folder import remove_leftovers, run_folder
 from yolostream.server_environment import ServerEnvironment
 
@@ -73,6 +73,8 @@ def serve(
     model_repository: Path,
     *,
     environment: Path,
+    more_repositories: Sequence[Path] = (),
+    models: Sequence[str] = (),
     profile: Profile | None = None,
     host: str = LOOPBACK,
     ports: Ports = Ports(),
@@ -86,24 +88,33 @@ def serve(
     Args:
         model_repository: folder with one folder a model.
         environment: virtual environment with nvidia-pytriton (`make install` makes it).
+        more_repositories: further such folders, served beside the first.
+        models: names of those to load, an ensemble with all its steps; by default every model.
         profile: which `configs/PROFILE.pbtxt` the models load; by default what the machine allows.
         host: address to listen on; anything but loopback lets others in, unauthenticated.
         ports: fixed ports, or 0 for free ones.
         start_timeout_s: seconds until every model has to be ready.
 
     Raises:
+        ModelUnavailable: a repository has no folder for one of `models`.
         ServerStartError: something is missing, a port is taken, or a model does not load; the
             message ends with the last lines of the server's log.
     """
     checked = ServerEnvironment.check(environment)
-    if not model_repository.is_dir():
-        raise ServerStartError(f"no model repository at {model_repository}")
+    repositories = [model_repository, *more_repositories]
+    _check_repositories(repositories, models)
     remove_leftovers()
     chosen = profile or choose_profile(checked)
     with run_folder() as run:
         taken = _free_ports(ports, host)
         with _running(
-            _command(run, checked, model_repository, chosen, host, taken), run, checked
+            [
+                *_command(run, checked, chosen, host, taken),
+                *(f"--model-repository={folder.resolve()}" for folder in repositories),
+                *(_load_only(models) if models else []),
+            ],
+            run,
+            checked,
         ) as process:
             server = EmbeddedTriton(
                 url=f"{host}:{taken.grpc}",
@@ -117,10 +128,28 @@ def serve(
             yield server
 
 
+def _check_repositories(repositories: Sequence[Path], models: Sequence[str]) -> None:
+    for folder in repositories:
+        if not folder.is_dir():
+            raise ServerStartError(f"no model repository at {folder}")
+    there = {
+        config.parent.name for folder in repositories for config in folder.glob("*/config.pbtxt")
+    }
+    if missing := set(models) - there:
+        ensembles = ", ".join(sorted(there))
+        raise ModelUnavailable(
+            f"no model '{min(missing)}' in {repositories[0]}, only {ensembles}: install it with "
+            "tools.install_model"
+        )
+
+
+def _load_only(models: Sequence[str]) -> list[str]:
+    return ["--model-control-mode=explicit", *(f"--load-model={name}" for name in models)]
+
+
 def _command(
     run: Path,
     environment: ServerEnvironment,
-    model_repository: Path,
     profile: Profile,
     host: str,
     ports: Ports,
@@ -128,7 +157,6 @@ def _command(
     backends = _assemble_backends(run / "backends", environment)
     return [
         str(environment.wheel / "bin" / "tritonserver"),
-        f"--model-repository={model_repository.resolve()}",
         f"--backend-directory={backends}",
         f"--model-config-name={profile}",
         # Named after the run, so that what a crash leaves in /dev/shm can be found.

@@ -1,0 +1,123 @@
+"""What an ONNX file has to be so that the ensemble can serve it, and what it says about itself.
+
+The graph maps `input`, float32 [b, 3, H, W] RGB 0..1, to `output`, float32 [b, N, 6]: x1, y1, x2,
+y2 in pixels of the input, confidence, class id. b is dynamic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from tools.errors import OnnxError
+
+INPUT, OUTPUT = "input", "output"
+ROW = 6
+"""Values of a row of `output`."""
+NAMES = "names"
+"""Metadata key: JSON list of class names by class id."""
+
+
+@dataclass(frozen=True)
+class ServedOnnx:
+    """A file that fits.
+
+    Attributes:
+        path: The file.
+        height: Of the input, in pixels.
+        width: Of the input, in pixels.
+        rows: N, the rows of `output` for one picture.
+        names: Class names by class id, as the file states them; empty where it does not.
+        sha256: Of the file, hexadecimal.
+    """
+
+    path: Path
+    height: int
+    width: int
+    rows: int
+    names: tuple[str, ...]
+    sha256: str
+
+
+def read_served_onnx(path: Path) -> ServedOnnx:
+    """Read and check a file without running it.
+
+    Raises:
+        OnnxError: It cannot be read, or the ensemble could not serve it; says what was seen.
+    """
+    model = load_onnx(path)
+    height, width = _sides(path, _only(path, inputs_of(model.graph), INPUT))
+    rows = _rows(path, _only(path, model.graph.output, OUTPUT))
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    names = tuple(json.loads(metadata.get(NAMES, "[]")))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return ServedOnnx(path, height, width, rows, names, digest)
+
+
+def load_onnx(path: Path) -> onnx.ModelProto:
+    """Parse an ONNX file.
+
+    Raises:
+        OnnxError: There is no such file, or it is none.
+    """
+    if not path.is_file():
+        raise OnnxError(f"no file {path}")
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    # protobuf, the checker and missing side files each raise their own.
+    except Exception as error:
+        raise OnnxError(f"{path} is no ONNX model, or not a whole one: {_line(error)}") from error
+    return model
+
+
+def shape_of(tensor: onnx.ValueInfoProto) -> list[int | str]:
+    """Sizes of a tensor of a graph; a name, or "?", where a size is dynamic."""
+    dims = tensor.type.tensor_type.shape.dim
+    return [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims]
+
+
+def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Inputs that a caller feeds; old exporters list the weights among them."""
+    weights = {tensor.name for tensor in graph.initializer}
+    return [tensor for tensor in graph.input if tensor.name not in weights]
+
+
+def _only(path: Path, tensors: list[onnx.ValueInfoProto], name: str) -> list[int | str]:
+    """The shape of the one tensor there must be."""
+    seen = ", ".join(f"'{t.name}' {shape_of(t)}" for t in tensors)
+    if [t.name for t in tensors] != [name]:
+        raise OnnxError(f"{path} must have one tensor '{name}', has {seen}: {_FIX}")
+    if tensors[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+        raise OnnxError(f"'{name}' of {path} must be float32: {_FIX}")
+    shape = shape_of(tensors[0])
+    if isinstance(shape[0], int):
+        raise OnnxError(
+            f"'{name}' of {path} has a fixed batch of {shape[0]}: export it with a dynamic batch"
+        )
+    return shape
+
+
+_FIX = "make it with tools.export_onnx"
+
+
+def _sides(path: Path, shape: list[int | str]) -> tuple[int, int]:
+    match shape:
+        case [_, 3, int(height), int(width)] if height > 0 and width > 0:
+            return height, width
+    raise OnnxError(f"'{INPUT}' of {path} must be [b, 3, height, width], is {shape}: {_FIX}")
+
+
+def _rows(path: Path, shape: list[int | str]) -> int:
+    match shape:
+        case [_, int(rows), int(row)] if rows > 0 and row == ROW:
+            return rows
+    raise OnnxError(f"'{OUTPUT}' of {path} must be [b, rows, {ROW}], is {shape}: {_FIX}")
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
