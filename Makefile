@@ -16,7 +16,7 @@ test: install .venv/.dev check ## everything that needs no GPU, against a real T
 
 .PHONY: test-training
 test-training: .venv-train/.train ## the tests of network and training, which need PyTorch
-	REQUIRE_TORCH=1 .venv-train/bin/python -m pytest tests/test_network.py tests/test_training.py
+	REQUIRE_TORCH=1 .venv-train/bin/python -m pytest tests/test_network.py tests/test_official.py tests/test_export.py tests/test_training.py
 
 .PHONY: check
 check: .venv/.dev ## formatting, lint and types

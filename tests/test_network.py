@@ -4,37 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from needs import needs
 
 needs("torch", variable="REQUIRE_TORCH")
 
 import torch  # noqa: E402
+from networks import random_network  # noqa: E402
 
+from tools.errors import CheckpointError  # noqa: E402
 from tools.yolov7 import Network, folded, load_table, table_names  # noqa: E402
 from tools.yolov7.checkpoint import Meta, load_checkpoint, save_checkpoint  # noqa: E402
 
 DEMO = "yolov7-tiny-half"
-# Two threads on busy cores spend their time waiting for each other.
-torch.set_num_threads(1)
 
 
 def parameters(network: Network) -> int:
     return sum(p.numel() for p in network.parameters())
-
-
-def random_network(name: str) -> Network:
-    """Random weights and random statistics, so that a fold that forgets one of them shows."""
-    torch.manual_seed(0)
-    network = Network(load_table(name))
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            for tensor in (module.weight.data, module.running_var):
-                tensor.uniform_(0.5, 1.5)
-            for tensor in (module.bias.data, module.running_mean):
-                tensor.normal_(std=0.1)
-    return network.eval()
 
 
 @pytest.mark.parametrize(
@@ -114,39 +100,7 @@ def test_checkpoint_comes_back(tmp_path: Path) -> None:
         assert torch.equal(loaded.state_dict()[name], tensor), name
 
 
-def test_other_files_are_no_checkpoints(tmp_path: Path) -> None:
+def test_other_files_are_no_checkpoints_of_ours(tmp_path: Path) -> None:
     torch.save({"model": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"other\.pt"):
+    with pytest.raises(CheckpointError, match=r"other\.pt"):
         load_checkpoint(tmp_path / "other.pt")
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tools.export_onnx import export
-
-    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    export(random_network(DEMO), path, metadata={"table": DEMO})
-    return path
-
-
-def test_export_has_the_tensors_of_the_contract(exported: Path) -> None:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
-    assert session.get_inputs()[0].name == "input"
-    assert session.get_inputs()[0].shape == ["batch", 3, 640, 640]
-    output = session.run(["output"], {"input": np.zeros((2, 3, 640, 640), np.float32)})[0]
-    assert output.shape == (2, 25200, 6)
-    assert output.dtype == np.float32
-    assert session.get_modelmeta().custom_metadata_map["table"] == DEMO
-
-
-def test_export_of_another_network_is_refused(exported: Path) -> None:
-    from tools.export_onnx import ExportError, verify
-
-    other = folded(random_network(DEMO))
-    with torch.no_grad():
-        other.detect.m[0].bias[5] += 0.01
-        other.detect.m[0].bias[0] += 0.05
-    with pytest.raises(ExportError, match="boxes by"):
-        verify(other, exported)

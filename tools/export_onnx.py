@@ -1,4 +1,8 @@
-"""Export a trained checkpoint as the ONNX model that the server's `yolov7_fp16` serves."""
+"""Export a YOLO detector as the ONNX model that the server's `yolov7_fp16` serves.
+
+Takes a checkpoint in the official YOLOv7 format (a release file, or one that `train.py` wrote), one
+of `tools.train_demo_model`, or an ONNX file that another YOLO was exported to.
+"""
 
 from __future__ import annotations
 
@@ -6,172 +10,203 @@ import argparse
 import hashlib
 import json
 import os
+import sys
 import tempfile
-import time
-import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import onnx
-import onnxruntime
-import torch
+from yolostream import __version__
 
-from tools.yolov7 import Network, folded
-from tools.yolov7.checkpoint import load_checkpoint
+from tools.command import one_line_errors
+from tools.errors import ExportError
+from tools.exporting.check import (
+    ROUNDING,
+    ROUNDING_FLOAT16,
+    Detect,
+    Floats,
+    compare,
+    compare_alone,
+    fixed_pictures,
+    runner,
+)
+from tools.exporting.half import narrowed
+from tools.served_onnx import NAMES, load_onnx, read_served_onnx, sides_of
 
-SIZE = 640
-OPSET = 17
-# Twice what the rounding of float32 was seen to do; a wrong graph is off by whole pixels.
-BOX_TOLERANCE_PX = 0.05
-CONFIDENCE_TOLERANCE = 5e-5
-# Two classes this close may change places by rounding.
-CLASS_TIE = 1e-4
-
-Floats = npt.NDArray[np.float32]
+SIDE = 640
+_STRIDE = 32
 
 
-class ExportError(Exception):
-    """The exported graph does not compute what the network computes."""
+@dataclass(frozen=True)
+class Graph:
+    """A graph before it is checked and written.
+
+    Attributes:
+        model: The graph, in float32.
+        names: Class names by class id; none where the source has none.
+        classes: How many there have to be at least.
+        reference: Computes what the graph should; none where the graph is all there is.
+    """
+
+    model: onnx.ModelProto
+    names: tuple[str, ...]
+    classes: int = 1
+    reference: Detect | None = None
 
 
-def export(network: Network, path: Path, *, metadata: dict[str, str]) -> None:
-    """Write `network` as ONNX after checking the file against PyTorch.
-
-    The graph maps `input`, float32 [b, 3, 640, 640] RGB 0..1, to `output`, float32 [b, 25200, 6]
-    (see `tools.yolov7.head.Detect.decode`); b is dynamic.
+def from_checkpoint(path: Path, *, side: int) -> Graph:
+    """Trace the network of a checkpoint; needs PyTorch.
 
     Args:
-        network: On the CPU; it is folded here.
-        path: File to write; it is only touched when the check succeeds.
-        metadata: Strings to store in the model.
+        path: Checkpoint, official or our own.
+        side: Height and width of the input, in pixels.
 
     Raises:
-        ExportError: ONNX Runtime and PyTorch disagree.
+        CheckpointError: It cannot be read safely and exactly.
     """
+    import torch
+
+    from tools.exporting.trace import traced
+    from tools.yolov7 import folded
+    from tools.yolov7.checkpoint import read_network
+
+    network, names = read_network(path)
     plain = folded(network)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        candidate = Path(folder) / path.name
-        _trace(plain, candidate)
-        model = onnx.load(candidate)
-        onnx.helper.set_model_props(model, metadata)
-        _declare_output(model, _run(session_of(candidate, threads=2), _blank()).shape)
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, candidate)
-        verify(plain, candidate)
-        os.replace(candidate, path)
+
+    def reference(pictures: Floats) -> Floats:
+        with torch.no_grad():
+            rows: Floats = plain(torch.from_numpy(pictures)).numpy()
+        return rows
+
+    classes = max(network.table.class_ids) + 1
+    return Graph(traced(plain, side=side), names, classes, reference)
 
 
-def _blank() -> Floats:
-    return np.zeros((1, 3, SIZE, SIZE), np.float32)
-
-
-def _declare_output(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:
-    """Write the sizes that tracing leaves open, so that a server can check them."""
-    dims = model.graph.output[0].type.tensor_type.shape.dim
-    for dim, size in zip(dims[1:], shape[1:], strict=True):
-        dim.dim_value = size
-
-
-def _trace(network: Network, path: Path) -> None:
-    with warnings.catch_warnings():
-        # Deprecated, but it gives the cleaner graph, with a dynamic batch.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (torch.zeros(1, 3, SIZE, SIZE),),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["input"],
-            output_names=["output"],
-            dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
-        )
-
-
-def verify(network: Network, path: Path) -> None:
-    """Compare the ONNX file with the network, and each row of a batch with the picture alone.
+def from_onnx(path: Path) -> Graph:
+    """Append to an exported YOLO what turns its output into ours.
 
     Raises:
-        ExportError: They differ by more than rounding.
+        OnnxError: It is none that is known; says what was seen.
     """
-    session = session_of(path, threads=2)
-    images = np.random.default_rng(0).random((3, 3, SIZE, SIZE), dtype=np.float32)
-    batch = _run(session, images)
-    with torch.no_grad():
-        _compare(batch, network(torch.from_numpy(images)).numpy(), what="ONNX Runtime and PyTorch")
-    for i in range(len(images)):
-        alone = _run(session, images[i : i + 1])
-        _compare(batch[i : i + 1], alone, what=f"row {i} of a batch and the picture alone")
+    from tools.yolo_layouts import served
+
+    model = served(load_onnx(path), source=str(path))
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    return Graph(model, tuple(json.loads(metadata.get(NAMES, "[]"))))
 
 
-def _compare(actual: Floats, expected: Floats, *, what: str) -> None:
-    if actual.shape != expected.shape:
-        raise ExportError(f"{what} differ in shape: {actual.shape} and {expected.shape}")
-    box = float(np.abs(actual[..., :4] - expected[..., :4]).max())
-    gap = np.abs(actual[..., 4] - expected[..., 4])
-    changed = float((actual[..., 5] != expected[..., 5]).mean())
-    if not (box <= BOX_TOLERANCE_PX and gap.max() <= CONFIDENCE_TOLERANCE and changed <= CLASS_TIE):
-        raise ExportError(
-            f"{what} differ: boxes by {box:.4f} px, confidence by {gap.max():.2e}, "
-            f"class in {changed:.2%} of rows"
-        )
+def write(graph: Graph, path: Path, *, half: bool = False, metadata: dict[str, str]) -> list[str]:
+    """Check a graph, and write it if it computes what it should.
+
+    Args:
+        graph: The graph.
+        path: File to write; it is only touched when every check succeeds.
+        half: Compute in float16, between a float32 input and output.
+        metadata: Strings to store in the file.
+
+    Returns:
+        What the checks measured, a sentence each.
+
+    Raises:
+        ExportError: A check failed, or the file cannot be written.
+        OnnxError: The ensemble could not serve the graph.
+    """
+    run = runner(graph.model)
+    height, width = sides_of(graph.model)
+    pictures = fixed_pictures(height, width)
+    said = []
+    if graph.reference:
+        what = "ONNX Runtime and PyTorch"
+        said.append(compare(run(pictures), graph.reference(pictures), ROUNDING, what=what))
+    model, tolerance = graph.model, ROUNDING
+    if half:
+        model, tolerance = narrowed(graph.model), ROUNDING_FLOAT16
+        what = "float16 and float32"
+        wide, run = run, runner(model)
+        said.append(compare(run(pictures), wide(pictures), tolerance, what=what))
+    said.append(compare_alone(run, pictures, tolerance))
+    onnx.helper.set_model_props(model, metadata)
+    _replace(path, model)
+    return said
 
 
-def session_of(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+def _replace(path: Path, model: onnx.ModelProto) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            candidate = Path(folder) / path.name
+            onnx.save(model, candidate)
+            read_served_onnx(candidate)
+            os.replace(candidate, path)
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _run(session: onnxruntime.InferenceSession, images: Floats) -> Floats:
-    output: Floats = session.run(["output"], {"input": images})[0]
-    return output
+def _names(graph: Graph, labels: Path | None, source: Path) -> tuple[str, ...]:
+    """Class names: those of a file, which may rename classes but not add or drop any."""
+    if labels is None:
+        if not graph.names:
+            raise ExportError(f"{source} has no class names: give --labels a file, a name a line")
+        return graph.names
+    try:
+        names = tuple(labels.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeError) as error:
+        raise ExportError(f"cannot read class names from {labels}: {error}") from error
+    if len(names) < graph.classes or len(names) != len(graph.names or names):
+        raise ExportError(f"{labels} names {len(names)} classes, {source} has {graph.classes}")
+    return names
 
 
-def seconds_per_frame(path: Path, *, threads: int = 2, repeats: int = 20) -> float:
-    """Median time of one 640 x 640 frame in ONNX Runtime on the CPU."""
-    session = session_of(path, threads=threads)
-    image = _blank()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        _run(session, image)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+def _side(text: str) -> int:
+    if not text.isdigit() or int(text) == 0 or int(text) % _STRIDE:
+        raise argparse.ArgumentTypeError(f"must be a multiple of {_STRIDE}, is {text}")
+    return int(text)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.export_onnx", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="file written by tools.train_demo_model")
-    parser.add_argument("output", type=Path, help="ONNX file to write")
-    parser.add_argument(
-        "--labels", type=Path, required=True, help="text file with one class name a line"
+    add = parser.add_argument
+    add("source", type=Path, help="checkpoint (.pt), or ONNX file of another YOLO (.onnx)")
+    add("output", type=Path, help="ONNX file to write")
+    add("--labels", type=Path, help="class names, one a line; by default those in the source")
+    add(
+        "--size",
+        type=_side,
+        help=f"height and width of the input, a multiple of {_STRIDE}; {SIDE} by default; an ONNX "
+        "file has its own",
     )
+    add("--half", action="store_true", help="float16 weights and arithmetic, for GPUs")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    arguments = _arguments(argv)
-    network, meta = load_checkpoint(arguments.checkpoint)
-    names = arguments.labels.read_text(encoding="utf-8").splitlines()
-    if len(names) <= max(network.table.class_ids):
-        largest = max(network.table.class_ids)
-        raise SystemExit(f"{arguments.labels} has {len(names)} names, too few for class {largest}")
+    with one_line_errors():
+        _export(_arguments(argv))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    source, output = arguments.source, arguments.output
+    if source.suffix.lower() != ".onnx":
+        graph = from_checkpoint(source, side=arguments.size or SIDE)
+    elif arguments.size:
+        raise ExportError(f"{source} has its input size inside: leave out --size")
+    else:
+        graph = from_onnx(source)
     metadata = {
-        "names": json.dumps(names),
-        "table": meta.table,
-        "checkpoint_sha256": hashlib.sha256(arguments.checkpoint.read_bytes()).hexdigest(),
-        "trained_classes": json.dumps(network.table.class_ids),
+        NAMES: json.dumps(_names(graph, arguments.labels, source)),
+        "source": source.name,
+        "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "exporter": f"yolostream {__version__}",
     }
-    export(network, arguments.output, metadata=metadata)
-    megabytes = arguments.output.stat().st_size / 1e6
-    milliseconds = seconds_per_frame(arguments.output) * 1e3
-    print(f"{arguments.output}: {megabytes:.1f} MB, {milliseconds:.1f} ms a frame on 2 CPU threads")
+    for sentence in write(graph, output, half=arguments.half, metadata=metadata):
+        print(sentence, file=sys.stderr)
+    written = read_served_onnx(output)
+    print(
+        f"{output}: {written.rows} rows of {len(written.names)} classes for pictures of "
+        f"{written.width}x{written.height}, {output.stat().st_size / 1e6:.1f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -75,6 +75,12 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     return model
 
 
+def sides_of(model: onnx.ModelProto) -> tuple[int, int]:
+    """Height and width of the input of a graph that fits, in pixels."""
+    _, _, height, width = inputs_of(model.graph)[0].type.tensor_type.shape.dim
+    return height.dim_value, width.dim_value
+
+
 def shape_of(tensor: onnx.ValueInfoProto) -> list[int | str]:
     """Sizes of a tensor of a graph; a name, or "?", where a size is dynamic."""
     dims = tensor.type.tensor_type.shape.dim

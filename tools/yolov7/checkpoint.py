@@ -1,14 +1,18 @@
-"""Checkpoints of our own training: weights and plain facts, read without pickled code."""
+"""Checkpoints: those of our own training, and those in the official format."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from tools.errors import CheckpointError
+from tools.yolov7.inert import load_inert
 from tools.yolov7.network import Network
+from tools.yolov7.official import network_of
 from tools.yolov7.table import load_table
 
 
@@ -40,11 +44,41 @@ def load_checkpoint(path: Path) -> tuple[Network, Meta]:
     """Read a file written by `save_checkpoint`; the network is on the CPU and in evaluation mode.
 
     Raises:
-        ValueError: The file is no such checkpoint.
+        CheckpointError: The file is no such checkpoint.
     """
-    data = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(data, dict) or set(data) != {"state_dict", "meta"}:
-        raise ValueError(f"{path} is not a checkpoint of train_demo_model.py")
+    data = load_inert(path)
+    if not _is_own(data):
+        raise CheckpointError(f"{path} is not a checkpoint of tools.train_demo_model")
+    return _own(data)
+
+
+def read_network(path: Path) -> tuple[Network, tuple[str, ...]]:
+    """Read the network of any checkpoint.
+
+    Args:
+        path: File of `save_checkpoint`, an official release, or of the official `train.py`.
+
+    Returns:
+        The network, on the CPU, in float32, in evaluation mode; and its class names, none where
+        the file has none.
+
+    Raises:
+        CheckpointError: It is no checkpoint, asks for more than data, or is of an unknown network.
+    """
+    data = load_inert(path)
+    if _is_own(data):
+        return _own(data)[0], ()
+    try:
+        return network_of(data, path)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} holds no whole YOLOv7: {error} is missing") from error
+
+
+def _is_own(data: object) -> bool:
+    return isinstance(data, dict) and set(data) == {"state_dict", "meta"}
+
+
+def _own(data: dict[str, Any]) -> tuple[Network, Meta]:
     meta = Meta(**data["meta"])
     network = Network(load_table(meta.table))
     network.load_state_dict(data["state_dict"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from tools.yolov7.network import Network
 def folded(network: Network) -> Network:
     """A copy of the network in evaluation mode that computes the same with plain convolutions.
 
+    What is folded already stays as it is.
+
     The arithmetic of the fold runs in float64, so the result differs from the original by the
     rounding of float32 only. Batch normalization with s = gamma / sqrt(variance + eps) turns into
     weight x s and beta - mean x s; parallel branches add up (arXiv 2101.03697, section 3.3).
@@ -22,12 +25,34 @@ def folded(network: Network) -> Network:
     copied = copy.deepcopy(network).eval().requires_grad_(False)
     for parent in list(copied.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, Conv):
+            if isinstance(child, Conv) and isinstance(child.bn, nn.BatchNorm2d):
                 child.conv = _plain(child.conv, *_merged(child.conv, child.bn))
                 child.bn = nn.Identity()
             elif isinstance(child, RepConv):
                 setattr(parent, name, _folded_branches(child))
     return copied
+
+
+def fold_implicit(
+    weight: Tensor, bias: Tensor, *, addend: Tensor, factor: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Fold learned constants before and after a 1x1 convolution into it (arXiv 2105.04206).
+
+    Of m (W (x + a) + b) = (m W) x + m (b + W a), computed in float64.
+
+    Args:
+        weight: W, [outputs, inputs, 1, 1].
+        bias: b, [outputs].
+        addend: a, [1, inputs, 1, 1], added to what the convolution reads.
+        factor: m, [1, outputs, 1, 1], by which its result is multiplied.
+
+    Returns:
+        The new weight and bias, in the dtypes of the old.
+    """
+    matrix, scale = weight.double().flatten(1), factor.double().flatten()
+    new_bias = scale * (bias.double() + matrix @ addend.double().flatten())
+    new_weight = (scale[:, None] * matrix).view_as(weight)
+    return new_weight.to(weight.dtype), new_bias.to(bias.dtype)
 
 
 def _folded_branches(block: RepConv) -> nn.Module:
@@ -38,7 +63,9 @@ def _folded_branches(block: RepConv) -> nn.Module:
     point_weight, point_bias = _merged(point, block.rbr_1x1[1])
     margin = dense.kernel_size[0] // 2
     weight = weight + functional.pad(point_weight, [margin] * 4)
-    return nn.Sequential(_plain(dense, weight, bias + point_bias), block.act)
+    conv = _plain(dense, weight, bias + point_bias)
+    # Named as in an official network that was folded before it was saved.
+    return nn.Sequential(OrderedDict(rbr_reparam=conv, act=block.act))
 
 
 def _merged(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor]:

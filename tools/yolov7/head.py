@@ -70,8 +70,11 @@ class Detect(nn.Module):
     def _scores(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         # The sigmoid rises, so that of the best logit is the best, and one does for all classes.
         logits = raw[:, :, FIELDS_BEFORE_CLASSES:]
-        best = logits.amax(dim=2, keepdim=True)
         objectness = raw[:, :, BOX_FIELDS : BOX_FIELDS + 1].sigmoid()
+        if logits.shape[2] == 1:
+            # The official training leaves the probability of an only class untaught.
+            return objectness, self.class_ids.reshape(1, 1, 1, 1).expand_as(objectness)
+        best = logits.amax(dim=2, keepdim=True)
         channel = logits.argmax(dim=2, keepdim=True)
         class_id = channel.to(raw.dtype) if self._channel_is_id else self.class_ids[channel]
         return objectness * best.sigmoid(), class_id

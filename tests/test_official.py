@@ -1,0 +1,281 @@
+"""Official checkpoints: what is read, what is refused, and that nothing of them is run."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from needs import needs
+
+needs("torch", variable="REQUIRE_TORCH")
+
+import torch  # noqa: E402
+from networks import random_network  # noqa: E402
+from official_checkpoints import (  # noqa: E402
+    forget_official_names,
+    install_official_names,
+    official_model,
+    save,
+    train_py_checkpoint,
+)
+from torch import nn  # noqa: E402
+
+from tools.errors import CheckpointError  # noqa: E402
+from tools.yolov7 import Network, folded  # noqa: E402
+from tools.yolov7.checkpoint import read_network  # noqa: E402
+
+DATA = Path(__file__).parent / "data" / "official"
+TINY = "yolov7-tiny"
+
+
+@pytest.fixture(autouse=True)
+def _official_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    install_official_names(monkeypatch, tmp_path_factory.mktemp("official"))
+    yield
+    forget_official_names(monkeypatch)
+
+
+@pytest.fixture
+def read_back(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], tuple[Network, tuple[str, ...]]]:
+    """Read a file where the official code is not installed."""
+
+    def read(path: Path) -> tuple[Network, tuple[str, ...]]:
+        forget_official_names(monkeypatch)
+        return read_network(path)
+
+    return read
+
+
+def names(count: int) -> list[str]:
+    return [f"kind {i}" for i in range(count)]
+
+
+def detections(network: Network, *, side: int = 64) -> torch.Tensor:
+    torch.manual_seed(1)
+    with torch.no_grad():
+        return folded(network)(torch.rand(1, 3, side, side))
+
+
+def halved(network: Network) -> Network:
+    """What is left of a network after it was saved in half precision."""
+    network.half().float()
+    return network
+
+
+def test_official_numbers_come_out() -> None:
+    network, labels = read_network(DATA / "yolov7-tiny-random.pt")
+    pictures = np.load(DATA / "input.npz")["images_u8"].astype(np.float32) / 255
+    expected = np.load(DATA / "yolov7-tiny-random.out6.npz")["out6"]
+    with torch.no_grad():
+        actual = folded(network)(torch.from_numpy(pictures)).numpy()
+    difference = np.abs(actual - expected)
+    assert difference[..., :4].max() < 0.05
+    assert difference[..., :4].mean() < 0.002
+    assert difference[..., 4].max() < 5e-5
+    assert np.array_equal(actual[..., 5], expected[..., 5])
+    assert labels[:3] == ("person", "bicycle", "car")
+
+
+@pytest.mark.parametrize("table", ["yolov7", TINY, "yolov7-tiny-silu"])
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_both_file_formats_of_every_network(table, zipped, tmp_path, read_back):
+    network = random_network(table, classes=3)
+    model = official_model(network, names(3))
+    path = save(tmp_path / "best.pt", {"model": model, "epoch": -1}, zipped=zipped)
+    loaded, labels = read_back(path)
+    assert loaded.table.name == table
+    assert labels == tuple(names(3))
+    assert torch.equal(detections(loaded), detections(halved(network)))
+
+
+def test_ema_is_preferred_to_model(tmp_path, read_back):
+    last, averaged = random_network(TINY, classes=2), random_network(TINY, classes=2)
+    with torch.no_grad():
+        averaged.detect.m[0].bias += 1
+    expected = detections(halved(averaged))
+    checkpoint = train_py_checkpoint(
+        official_model(last, names(2)), official_model(averaged, names(2))
+    )
+    loaded, _ = read_back(save(tmp_path / "last.pt", checkpoint))
+    assert torch.equal(detections(loaded), expected)
+
+
+def test_a_stripped_checkpoint_has_only_a_model(tmp_path, read_back):
+    checkpoint = train_py_checkpoint(official_model(random_network(TINY), names(80)), None)
+    _, labels = read_back(save(tmp_path / "best.pt", checkpoint))
+    assert len(labels) == 80
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_implicit_layers_are_folded_into_the_head(zipped, tmp_path, read_back):
+    network = random_network(TINY, classes=4)
+    model = official_model(network, names(4), implicit=True, dtype=torch.float32)
+    head = model.model[-1]
+    features: list[torch.Tensor] = []
+    network.detect.register_forward_pre_hook(lambda _, inputs: features.extend(inputs))
+    torch.manual_seed(1)
+    pictures = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        network.maps(pictures)
+        expected = [
+            head.im[i].implicit * conv(feature + head.ia[i].implicit)
+            for i, (conv, feature) in enumerate(zip(head.m, features, strict=True))
+        ]
+        loaded, _ = read_back(save(tmp_path / "last.pt", {"ema": model}, zipped=zipped))
+        actual = loaded.maps(pictures)
+    for mine, theirs in zip(actual, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-4)
+
+
+def test_networks_that_were_folded_before_they_were_saved(tmp_path, read_back):
+    network = random_network("yolov7", classes=3)
+    expected = detections(network)
+    model = official_model(network, names(3), implicit=True, dtype=torch.float32)
+    for theirs, ours in zip(model.model, folded(network).model, strict=True):
+        kind = type(theirs).__name__
+        if kind == "Conv":
+            del theirs.bn
+            theirs.conv = ours.conv
+        elif kind == "RepConv":
+            del theirs.rbr_dense, theirs.rbr_1x1
+            theirs.rbr_reparam = ours.rbr_reparam
+        elif kind == "SPPCSPC":
+            for name, block in ours.named_children():
+                if name.startswith("cv"):
+                    del getattr(theirs, name).bn
+                    getattr(theirs, name).conv = block.conv
+    loaded, _ = read_back(save(tmp_path / "folded.pt", {"model": model}))
+    torch.testing.assert_close(detections(loaded), expected, rtol=1e-5, atol=1e-3)
+
+
+def test_a_model_saved_alone_or_within_a_wrapper(tmp_path, read_back, monkeypatch):
+    network = random_network(TINY, classes=2)
+    model = official_model(network, names(2))
+    alone = save(tmp_path / "alone.pt", model)
+    wrapped = save(tmp_path / "wrapped.pt", {"model": nn.DataParallel(model)})
+    expected = detections(halved(network))
+    for path in (alone, wrapped):
+        assert torch.equal(detections(read_back(path)[0]), expected)
+
+
+def test_an_only_class_is_as_sure_as_the_object(tmp_path, read_back):
+    network = random_network(TINY, classes=1)
+    loaded, _ = read_back(save(tmp_path / "one.pt", {"model": official_model(network, ["cat"])}))
+    torch.manual_seed(1)
+    pictures = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        rows = loaded(pictures)
+        maps = loaded.maps(pictures)
+    objectness = [level.view(1, 3, 6, -1)[:, :, 4].flatten() for level in maps]
+    torch.testing.assert_close(rows[0, :, 4], torch.cat(objectness).sigmoid())
+    assert not rows[..., 5].any()
+
+
+def test_anchors_that_the_training_fitted_are_kept(tmp_path, read_back):
+    network = random_network(TINY, classes=2)
+    network.detect.anchors *= 1.5
+    loaded, _ = read_back(save(tmp_path / "best.pt", {"model": official_model(network, names(2))}))
+    assert torch.equal(loaded.detect.anchors, network.detect.anchors)
+    assert loaded.table.anchors[0][0] == pytest.approx((15, 19.5))
+
+
+def broken(change: Callable[[Any], object]) -> nn.Module:
+    model = official_model(random_network(TINY, classes=2), names(2))
+    change(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: setattr(m.model[5].bn, "eps", 1e-5), r"model\.5\.bn .* eps 1e-05, must have 0"),
+        (lambda m: setattr(m.model[9].act, "negative_slope", 0.2), r"model\.9\.act .* 0\.2"),
+        (lambda m: setattr(m.model[9], "act", nn.SiLU()), r"model\.9\.act .* SiLU, must be Leaky"),
+        (lambda m: setattr(m.model[0], "act", nn.ReLU()), r"activation is ReLU"),
+        (lambda m: setattr(m.model[6], "f", [-4, -3, -2, -1]), r"row 6 .* of \[2, 3, 4, 5\]"),
+        (lambda m: setattr(m.model[31].m, "kernel_size", 7), r"row 31 .* maxpool \[7, 1\]"),
+        (lambda m: setattr(m.model[39], "mode", "bilinear"), r"model\.39 .* bilinear"),
+        (lambda m: setattr(m.model[4].conv, "groups", 2), r"model\.4\.conv .* groups 2"),
+        (lambda m: m.model.pop(76), r"has 77 rows|row 76"),
+        (lambda m: setattr(m, "names", names(3)), "names 3 classes, but its head tells 2"),
+        (lambda m: setattr(m, "names", []), "does not name its classes"),
+        (lambda m: setattr(m.model[77], "stride", torch.tensor([4.0, 8.0, 16.0])), "strides"),
+        (lambda m: m.model[77].m[0].register_parameter("bias", None), r"model\.77\.m\.0\.bias"),
+        (lambda m: m.model[3].register_buffer("extra", torch.ones(1)), r"model\.3\.extra"),
+        (lambda m: setattr(m, "model", None), "without 'model'"),
+    ],
+)
+def test_what_differs_from_the_table_is_named(change, message, tmp_path, read_back):
+    path = save(tmp_path / "odd.pt", {"model": broken(change)})
+    with pytest.raises(CheckpointError, match=message):
+        read_back(path)
+
+
+class Malicious:
+    def __init__(self, *call: Any) -> None:
+        self.call = call
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call[0], tuple(self.call[1:])
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize("function", [exec, __import__, eval])
+def test_a_malicious_pickle_is_refused_by_name_and_not_run(function, zipped, tmp_path):
+    trace = tmp_path / "trace"
+    code = f"open({str(trace)!r}, 'w')" if function is not __import__ else "this"
+    path = save(tmp_path / "evil.pt", {"model": Malicious(function, code)}, zipped=zipped)
+    with pytest.raises(CheckpointError, match=rf"asks for \w+\.{function.__name__}"):
+        read_network(path)
+    assert not trace.exists()
+
+
+def test_a_bare_pickle_is_refused_by_name_and_not_run(tmp_path):
+    trace = tmp_path / "trace"
+    evil = tmp_path / "evil.pt"
+    evil.write_bytes(pickle.dumps(Malicious(exec, f"open({str(trace)!r}, 'w')"), protocol=2))
+    with pytest.raises(CheckpointError, match=r"asks for \w+\.exec"):
+        read_network(evil)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_a_truncated_file_is_no_checkpoint(share, zipped, tmp_path):
+    model = official_model(random_network(TINY, classes=2), names(2))
+    path = save(tmp_path / "cut.pt", {"model": model}, zipped=zipped)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(CheckpointError, match=r"cut\.pt"):
+        read_network(path)
+
+
+def test_other_files_are_told_apart(tmp_path):
+    text = tmp_path / "notes.pt"
+    text.write_text("not a checkpoint")
+    weights = save(tmp_path / "weights.pt", random_network(TINY).state_dict())
+    archive = tmp_path / "archive.pt"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("readme", "hello")
+    program = tmp_path / "traced.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(torch.jit.script(nn.ReLU()), program)
+    for path, message in (
+        (text, "is no checkpoint"),
+        (weights, "no network under 'ema' or 'model'"),
+        (archive, "is no checkpoint"),
+        (program, "TorchScript"),
+        (tmp_path / "missing.pt", "no file"),
+        (tmp_path, "no file"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            read_network(path)

@@ -1,0 +1,1 @@
+"""How an ONNX file comes about: traced from a network, checked, narrowed to float16."""

@@ -1,0 +1,106 @@
+"""Whether two ways to compute the same detections agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from tools.errors import ExportError
+from tools.served_onnx import INPUT, OUTPUT
+
+Floats = npt.NDArray[np.float32]
+Detect = Callable[[Floats], Floats]
+"""Pictures, float32 [b, 3, H, W] RGB 0..1 -> rows, float32 [b, N, 6] as `output` has them."""
+
+_BATCH = 3
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far apart two results may be.
+
+    Attributes:
+        box_max: Pixels, of any coordinate.
+        box_mean: Pixels, on average.
+        confidence: Of any row.
+        classes: Share of the rows, 0..1, whose class may change: two of them may be as good.
+    """
+
+    box_max: float
+    box_mean: float
+    confidence: float
+    classes: float
+
+
+# Several times what the rounding of float32 was seen to do; a wrong graph is off by whole pixels.
+ROUNDING = Tolerance(box_max=0.05, box_mean=0.002, confidence=5e-5, classes=1e-4)
+# float16 has 11 significant bits. Random weights, which exaggerate
+# rounding, were seen to stay well below.
+ROUNDING_FLOAT16 = Tolerance(box_max=32.0, box_mean=1.0, confidence=0.05, classes=0.02)
+
+
+def fixed_pictures(height: int, width: int) -> Floats:
+    """The same noise every time: float32 [3, 3, height, width], 0..1."""
+    noise = np.random.default_rng(0)
+    return noise.random((_BATCH, 3, height, width), dtype=np.float32)
+
+
+def runner(model: onnx.ModelProto, *, threads: int = 2) -> Detect:
+    """Run a graph in ONNX Runtime on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+    def run(pictures: Floats) -> Floats:
+        output: Floats = session.run([OUTPUT], {INPUT: pictures})[0]
+        return output
+
+    return run
+
+
+def compare(actual: Floats, expected: Floats, tolerance: Tolerance, *, what: str) -> str:
+    """Measure how far two results are apart.
+
+    Args:
+        actual: Rows, float32 [b, N, 6].
+        expected: Rows of the same pictures.
+        tolerance: What is still the same.
+        what: The two, for the message.
+
+    Returns:
+        A sentence with the measured differences.
+
+    Raises:
+        ExportError: They differ by more.
+    """
+    if actual.shape != expected.shape:
+        raise ExportError(f"{what} differ in shape: {actual.shape} and {expected.shape}")
+    box = np.abs(actual[..., :4] - expected[..., :4])
+    confidence = np.abs(actual[..., 4] - expected[..., 4]).max()
+    changed = np.mean(actual[..., 5] != expected[..., 5])
+    sentence = (
+        f"{what} differ by {box.max():.5f} px at most and {box.mean():.6f} px on average, in "
+        f"confidence by {confidence:.1e}, in class in {changed:.3%} of the rows"
+    )
+    # Written so that a difference that is no number is too large.
+    if not (
+        box.max() <= tolerance.box_max
+        and box.mean() <= tolerance.box_mean
+        and confidence <= tolerance.confidence
+        and changed <= tolerance.classes
+    ):
+        raise ExportError(f"{sentence}; nothing was written")
+    return sentence
+
+
+def compare_alone(run: Detect, pictures: Floats, tolerance: Tolerance) -> str:
+    """Compare each picture of a batch with the picture alone; see `compare`."""
+    alone = np.concatenate([run(pictures[i : i + 1]) for i in range(len(pictures))])
+    return compare(run(pictures), alone, tolerance, what="Rows of a batch and the picture alone")

@@ -1,0 +1,51 @@
+"""From a network to its ONNX graph."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import onnx
+import torch
+
+from tools.served_onnx import INPUT, OUTPUT
+from tools.yolov7 import Network
+
+# The newest that every TensorRT 10 parses, and PyTorch's tracer writes.
+_OPSET = 17
+
+
+def traced(network: Network, *, side: int) -> onnx.ModelProto:
+    """The graph of a network.
+
+    Args:
+        network: On the CPU, folded.
+        side: Height and width of the input, in pixels; a multiple of 32.
+
+    Returns:
+        `input` float32 [batch, 3, side, side] -> `output` float32 [batch, N, 6], as
+        `tools.yolov7.head.Detect.decode` describes it.
+    """
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        # Deprecated, but it gives the cleaner graph, with a dynamic batch.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, 3, side, side),),
+            file,
+            dynamo=False,
+            opset_version=_OPSET,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+        )
+    model = onnx.load_from_string(file.getvalue())
+    # Tracing leaves sizes open that a server wants to check.
+    with torch.no_grad():
+        shape = network(torch.zeros(1, 3, side, side)).shape
+    for dim, size in zip(
+        model.graph.output[0].type.tensor_type.shape.dim[1:], shape[1:], strict=True
+    ):
+        dim.dim_value = size
+    return model

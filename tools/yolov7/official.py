@@ -1,0 +1,259 @@
+"""Networks from checkpoints in the official format: release files and those of `train.py`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from tools.errors import CheckpointError
+from tools.yolov7.fold import fold_implicit, folded
+from tools.yolov7.inert import Inert
+from tools.yolov7.network import Network
+from tools.yolov7.table import Row, Table, load_table, table_names
+
+_WRAPPERS = ("DataParallel", "DistributedDataParallel")
+_HEADS = ("Detect", "IDetect")
+_POOLS = ("MP", "SP")
+_ACTIVATIONS = {"SiLU": "silu", "LeakyReLU": "leaky_relu"}
+# What a module may not differ in from its namesake of ours. None of it shows in the tensors.
+_CONSTANTS: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.Conv2d: ("kernel_size", "stride", "padding", "dilation", "groups"),
+    nn.BatchNorm2d: ("eps",),
+    nn.MaxPool2d: ("kernel_size", "stride", "padding"),
+    nn.Upsample: ("scale_factor", "mode"),
+    nn.SiLU: (),
+    nn.LeakyReLU: ("negative_slope",),
+}
+# Only a network whose batch normalization is folded into its convolutions has this tensor.
+_FOLDED = "model.0.conv.bias"
+
+
+def network_of(data: Any, path: Path) -> tuple[Network, tuple[str, ...]]:
+    """Build the network that a checkpoint holds.
+
+    The averaged weights (`ema`) are taken where there are any, as the official code does.
+
+    Args:
+        data: What `load_inert` read.
+        path: Where from, for messages.
+
+    Returns:
+        The network, in float32, on the CPU, in evaluation mode; and its class names.
+
+    Raises:
+        CheckpointError: It holds no network that one of the tables describes exactly; says what
+            differs.
+    """
+    model = _model(data, path)
+    layers = list(_child(model, "model", path)._modules.values())
+    head, names = layers[-1], _names(model, path)
+    table = _table(layers, path)
+    _check_head(head, names, table, path)
+    table = dataclasses.replace(
+        table, class_ids=tuple(range(len(names))), anchors=_anchors(head, table)
+    )
+    tensors = _with_plain_head(dict(_tensors(model)), f"model.{len(layers) - 1}")
+    network = Network(table).eval()
+    if _FOLDED in tensors:
+        network = folded(network)
+    _check_constants(network, model, path)
+    _load(network, tensors, path)
+    return network, names
+
+
+def _model(data: Any, path: Path) -> Inert:
+    """The network among what a file holds, out of its wrappers."""
+    found = data
+    if isinstance(data, dict):
+        found = data.get("ema") or data.get("model")
+    while isinstance(found, Inert) and type(found).__name__ in _WRAPPERS:
+        found = _child(found, "module", path)
+    if not isinstance(found, Inert):
+        holds = f"holds {', '.join(map(str, data))}" if isinstance(data, dict) else "holds others"
+        raise CheckpointError(
+            f"{path} {holds}, but no network under 'ema' or 'model': save the whole checkpoint, as "
+            "the official train.py does, not only weights"
+        )
+    return found
+
+
+def _child(module: Any, name: str, path: Path) -> Any:
+    child = getattr(module, "_modules", {}).get(name)
+    if child is None:
+        raise CheckpointError(f"{path} holds a {type(module).__name__} without '{name}': no YOLOv7")
+    return child
+
+
+def _names(model: Inert, path: Path) -> tuple[str, ...]:
+    names = getattr(model, "names", None)
+    if isinstance(names, dict):
+        names = [names[key] for key in sorted(names)]
+    if not isinstance(names, list) or not names:
+        raise CheckpointError(f"{path} does not name its classes")
+    return tuple(map(str, names))
+
+
+def _check_head(head: Any, names: tuple[str, ...], table: Table, path: Path) -> None:
+    if head.nc != len(names):
+        raise CheckpointError(
+            f"{path} names {len(names)} classes, but its head tells {head.nc} apart"
+        )
+    if tuple(head.stride.tolist()) != table.strides:
+        raise CheckpointError(
+            f"the head of {path} has the strides {head.stride.tolist()}, must have "
+            f"{list(table.strides)} as in {table.name}"
+        )
+
+
+def _anchors(head: Any, table: Table) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Reference boxes in pixels; `train.py` may have fitted them to its data."""
+    levels = zip(head._buffers["anchors"].tolist(), table.strides, strict=True)
+    return tuple(tuple((w * s, h * s) for w, h in level) for level, s in levels)
+
+
+def _table(layers: list[Any], path: Path) -> Table:
+    """The table with just these rows and this activation."""
+    rows = [_row(i, layer) for i, layer in enumerate(layers)]
+    activation = _activation(layers[0], path)
+    tables = [load_table(name) for name in table_names()]
+    nearest = min(tables, key=lambda table: _differing(rows, table))
+    for row, (ours, theirs) in enumerate(zip(nearest.rows, rows, strict=False)):
+        if ours != theirs:
+            raise CheckpointError(
+                f"row {row} of {path} is {_text(theirs)}, but {_text(ours)} in {nearest.name}, the "
+                f"nearest of {', '.join(table_names())}: a variant needs a table of its own"
+            )
+    if len(rows) != len(nearest.rows):
+        raise CheckpointError(
+            f"{path} has {len(rows)} rows, {nearest.name} has {len(nearest.rows)}: a variant needs "
+            "a table of its own"
+        )
+    for table in tables:
+        if table.rows == nearest.rows and table.activation == activation:
+            return table
+    raise CheckpointError(
+        f"{path} has the rows of {nearest.name}, but its activation is {activation}: a variant "
+        "needs a table of its own"
+    )
+
+
+def _differing(rows: list[Row], table: Table) -> int:
+    same = sum(ours == theirs for ours, theirs in zip(table.rows, rows, strict=False))
+    return max(len(rows), len(table.rows)) - same
+
+
+def _text(row: Row) -> str:
+    return f"{row.kind} {list(row.numbers)} of {list(row.sources)}"
+
+
+def _row(index: int, layer: Any) -> Row:
+    """A layer in the words of the tables; one that they have no word for keeps its class's name."""
+    sources = layer.f if isinstance(layer.f, list) else [layer.f]
+    absolute = tuple(s if s >= 0 else max(index + s, -1) for s in sources)
+    children = layer._modules
+    match type(layer).__name__:
+        case "Conv":
+            return Row(absolute, "conv", _geometry(children["conv"]))
+        case "RepConv":
+            merged = children.get("rbr_reparam") or children["rbr_dense"]._modules["0"]
+            return Row(absolute, "repconv", _geometry(merged))
+        case "SPPCSPC":
+            return Row(absolute, "sppcspc", _geometry(children["cv7"]._modules["conv"])[:1])
+        case name if name in _POOLS:
+            pool = children["m"]
+            return Row(absolute, "maxpool", (_side(pool.kernel_size), _side(pool.stride)))
+        case "Concat" if layer.d == 1:
+            return Row(absolute, "concat", ())
+        case "Upsample":
+            return Row(absolute, "upsample", ())
+        case name:
+            return Row(absolute, "detect" if name in _HEADS else name, ())
+
+
+def _geometry(conv: Any) -> tuple[int, int, int]:
+    return conv.out_channels, _side(conv.kernel_size), _side(conv.stride)
+
+
+def _side(size: int | tuple[int, ...]) -> int:
+    return size if isinstance(size, int) else size[0]
+
+
+def _activation(first: Any, path: Path) -> str:
+    name = type(_child(first, "act", path)).__name__
+    return _ACTIVATIONS.get(name, name)
+
+
+def _check_constants(network: Network, model: Inert, path: Path) -> None:
+    """Compare, module by module, what the tensors do not show."""
+    modules = dict(_modules(model))
+    for name, ours in network.named_modules():
+        if type(ours) not in _CONSTANTS:
+            continue
+        theirs = modules.get(name)
+        if type(theirs).__name__ not in _names_of(type(ours)):
+            raise CheckpointError(
+                f"{name} of {path} is {type(theirs).__name__}, must be {type(ours).__name__} as in "
+                f"{network.table.name}"
+            )
+        for constant in _CONSTANTS[type(ours)]:
+            value, wanted = getattr(theirs, constant, None), getattr(ours, constant)
+            if value != wanted:
+                raise CheckpointError(
+                    f"{name} of {path} has {constant} {value}, must have {wanted} as in "
+                    f"{network.table.name}"
+                )
+
+
+def _names_of(kind: type[nn.Module]) -> tuple[str, ...]:
+    # What training on several GPUs leaves where one GPU leaves BatchNorm2d.
+    return (kind.__name__, "SyncBatchNorm") if kind is nn.BatchNorm2d else (kind.__name__,)
+
+
+def _modules(module: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """All modules by their dotted names; a pooling layer's only part stands for the layer."""
+    is_pool = type(module).__name__ in _POOLS
+    yield name, module._modules["m"] if is_pool else module
+    for child_name, child in module._modules.items():
+        if child is not None and not is_pool:
+            yield from _modules(child, f"{name}.{child_name}".lstrip("."))
+
+
+def _tensors(module: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The state dict, in float32."""
+    for name, tensor in {**module._parameters, **module._buffers}.items():
+        if tensor is not None:
+            yield prefix + name, tensor.detach().float()
+    for name, child in module._modules.items():
+        if child is not None:
+            yield from _tensors(child, f"{prefix}{name}.")
+
+
+def _with_plain_head(tensors: dict[str, Tensor], head: str) -> dict[str, Tensor]:
+    """Fold the implicit layers of IDetect into its convolutions, and drop what we compute."""
+    plain = {name: t for name, t in tensors.items() if not name.startswith(f"{head}.anchor_grid")}
+    added = sorted(name for name in tensors if name.startswith(f"{head}.ia."))
+    for level, name in enumerate(added):
+        addend, factor = plain.pop(name), plain.pop(f"{head}.im.{level}.implicit")
+        # A network folded before has them folded too, and keeps them without using them.
+        if _FOLDED not in tensors:
+            weight, bias = f"{head}.m.{level}.weight", f"{head}.m.{level}.bias"
+            plain[weight], plain[bias] = fold_implicit(
+                plain[weight], plain[bias], addend=addend, factor=factor
+            )
+    return plain
+
+
+def _load(network: Network, tensors: dict[str, Tensor], path: Path) -> None:
+    wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
+    given = {name: tuple(t.shape) for name, t in tensors.items()}
+    for name in {**wanted, **given}:
+        if wanted.get(name) != given.get(name):
+            raise CheckpointError(
+                f"{name} of {path} has the shape {given.get(name)}, must have {wanted.get(name)} "
+                f"as in {network.table.name}"
+            )
+    network.load_state_dict(tensors)
