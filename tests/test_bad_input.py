@@ -21,7 +21,7 @@ import cv2
 import pytest
 from clips import Image, gray, noise, packets, play, play_torn, steps, write_clip
 from yolostream import embedded
-from yolostream.cli import EXIT_INTERRUPTED, main
+from yolostream.cli import main
 from yolostream.errors import (
     ModelUnavailable,
     OutputError,
@@ -29,6 +29,7 @@ from yolostream.errors import (
     ServerUnavailable,
     SourceError,
 )
+from yolostream.interruption import EXIT_INTERRUPTED
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_MEMORY = Path("/dev/shm")

@@ -7,22 +7,22 @@ import sys
 from collections.abc import Iterator
 
 from yolostream.errors import YolostreamError
-
-EXIT_INTERRUPTED = 130
+from yolostream.interruption import EXIT_INTERRUPTED, interrupt_on_stop_signals
 
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn a known error, or Ctrl-C, into a line on stderr and the exit code that tells it apart.
+    """Turn a known error, Ctrl-C or SIGTERM into a line on stderr and an exit code of its own.
 
     Raises:
         SystemExit: with the exit code of the error.
     """
+    interrupt_on_stop_signals()
     try:
         yield
     except YolostreamError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was changed", file=sys.stderr)
+        print("error: interrupted", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -19,16 +17,15 @@ from yolostream import detect, embedded
 from yolostream.detector import DEFAULT_MODEL, Detector
 from yolostream.drawing import Labels
 from yolostream.errors import YolostreamError
+from yolostream.interruption import EXIT_INTERRUPTED, interrupt_on_stop_signals
 from yolostream.outputs.video import DEFAULT_BITRATE
 from yolostream.pipeline import IN_FLIGHT, Selection
 from yolostream.report import Report
 from yolostream.sources import Source, open_sources
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-EXIT_INTERRUPTED = 130
 MAX_IN_FLIGHT = 96
 """Frames on their way at once, all sources together; the server's queues hold somewhat more."""
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EMBEDDED_PANEL = "Embedded Triton (without --url)"
 
 stdout = Console()
@@ -274,18 +271,9 @@ def _complain(message: object) -> None:
     stderr.print(line, soft_wrap=True, highlight=False)
 
 
-def _interrupt_once(number: int, frame: FrameType | None) -> NoReturn:
-    """Asked to stop: finish the files, then go. Asking twice would only tear them."""
-    for stop in _STOP_SIGNALS:
-        signal.signal(stop, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Run the command line; a known error is one line and an exit code of its own."""
-    for number in _STOP_SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt_once)
+    interrupt_on_stop_signals()
     try:
         app()
     except YolostreamError as error:

@@ -8,7 +8,7 @@ import warnings
 import onnx
 import torch
 
-from tools.served_onnx import INPUT, OUTPUT
+from tools.served_onnx import INPUT, OUTPUT, ROW
 from tools.yolov7 import Network
 
 # The newest that every TensorRT 10 parses, and PyTorch's tracer writes.
@@ -42,10 +42,9 @@ def traced(network: Network, *, side: int) -> onnx.ModelProto:
         )
     model = onnx.load_from_string(file.getvalue())
     # Tracing leaves sizes open that a server wants to check.
-    with torch.no_grad():
-        shape = network(torch.zeros(1, 3, side, side)).shape
-    for dim, size in zip(
-        model.graph.output[0].type.tensor_type.shape.dim[1:], shape[1:], strict=True
-    ):
+    detect = network.detect
+    rows = sum(detect.anchors_per_level * (side // stride) ** 2 for stride in detect.strides)
+    sizes = model.graph.output[0].type.tensor_type.shape.dim[1:]
+    for dim, size in zip(sizes, (rows, ROW), strict=True):
         dim.dim_value = size
     return model

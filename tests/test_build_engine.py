@@ -1,0 +1,496 @@
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import yolostream
+from letterbox import letterbox
+from onnx import TensorProto, helper
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from repository import ROOT, config, parameters
+
+from tools import build_engine
+from tools.engine import trtexec
+from tools.engine.recipe import Recipe, read_recipe
+from tools.engine.trtexec import IMAGE, IN_IMAGE
+from tools.errors import EngineError, OnnxError, RepositoryError
+from tools.exporting.half import narrowed
+
+SHIPPED = ROOT / "yolov7_fp16"
+RECIPE = Recipe("0" * 64, (3, 640, 640), min_batch=1, opt_batch=8, max_batch=16)
+# A twentieth of a pixel of a 640 x 640 input; steps of FP16 are half a pixel there.
+CLOSE_PX = 0.05
+
+
+def install(path: Path, script: Path | str) -> None:
+    text = script.read_text() if isinstance(script, Path) else script
+    path.write_text(f"#!{sys.executable}\n{text}")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def no_tensorrt(tmp_path, monkeypatch):
+    """An empty folder is all of PATH."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setattr(trtexec, "IN_IMAGE", str(programs / "not-there"))
+    return programs
+
+
+@pytest.fixture
+def stand_in(no_tensorrt):
+    install(no_tensorrt / "trtexec", Path(__file__).with_name("stand_in_trtexec.py"))
+    return no_tensorrt
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A copy of the shipped network's folder, in a repository of its own."""
+    folder = tmp_path / "repository" / SHIPPED.name
+    (folder / "1").mkdir(parents=True)
+    shutil.copy(SHIPPED / "config.pbtxt", folder)
+    shutil.copy(SHIPPED / "1" / "model.onnx", folder / "1")
+    return folder
+
+
+@pytest.fixture
+def tool(model):
+    def run(*arguments: str) -> int:
+        try:
+            build_engine.main(["yolov7", f"--repository={model.parent}", *arguments])
+        except SystemExit as end:
+            return end.code
+        return 0
+
+    return run
+
+
+def plan_of(model: Path) -> Path:
+    return model / "1" / "model.plan"
+
+
+def sidecar_of(model: Path) -> Path:
+    return model / "1" / "model.plan.json"
+
+
+def contents(model: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (model / "1").iterdir()}
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def run_network(network: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(
+        network.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(["output"], {"input": images})[0]
+
+
+def test_the_shapes_of_a_plan_are_those_of_the_config():
+    settings = config("yolov7_fp16")
+    recipe = read_recipe(SHIPPED)
+    assert recipe.dims == tuple(settings.input[0].dims)
+    assert recipe.min_batch == 1
+    assert recipe.opt_batch == max(settings.dynamic_batching.preferred_batch_size)
+    assert recipe.max_batch == settings.max_batch_size
+    assert (
+        recipe.onnx_sha256
+        == hashlib.sha256((SHIPPED / "1" / "model.onnx").read_bytes()).hexdigest()
+    )
+
+
+def test_without_preferred_sizes_the_largest_batch_is_the_best(model):
+    edit(model / "config.pbtxt", "preferred_batch_size: [ 4, 8, 16 ]", "")
+    edit(model / "config.pbtxt", "max_batch_size: 16", "max_batch_size: 12")
+    assert read_recipe(model).opt_batch == 12
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "said"),
+    [
+        ("dims: [ 3, 640, 640 ]", "dims: [ 3, 640, 320 ]", EngineError, "320"),
+        ('name: "input"', 'name: "images"', EngineError, "images"),
+        ("dims: [ 25200, 6 ]", "dims: [ 300, 6 ]", EngineError, "25200"),
+        ("max_batch_size: 16", "max_batch_size: 0", EngineError, "max_batch_size"),
+        ("max_batch_size: 16", "max_batch_size: many", RepositoryError, "config.pbtxt"),
+    ],
+)
+def test_a_config_for_another_network_is_named(model, old, new, error, said):
+    edit(model / "config.pbtxt", old, new)
+    with pytest.raises(error, match=said):
+        read_recipe(model)
+
+
+def test_boxes_stay_where_they_are_because_only_the_convolutions_are_fp16(demo_frames):
+    exact = onnx.load(SHIPPED / "1" / "model.onnx")
+    image = np.empty((1, 3, 640, 640), np.float32)
+    letterbox(demo_frames("mb1_1", [40])[0], image[0])
+    expected = run_network(exact, image)
+    seen = expected[..., 4] > float(parameters("nms")["confidence_threshold"])
+    assert seen.any()
+
+    mixed = run_network(narrowed(exact), image)
+    off = np.abs(mixed - expected)[seen]
+    assert off[:, :4].max() < CLOSE_PX
+    assert off[:, 4].max() < 0.005
+    assert not off[:, 5].any()
+    assert off.any(), "nothing was computed in FP16"
+
+    everything = convert_float_to_float16(exact, keep_io_types=True)
+    assert np.abs(run_network(everything, image) - expected)[seen][:, :4].max() > CLOSE_PX
+
+
+def test_the_types_stand_in_the_graph():
+    graph = narrowed(onnx.load(SHIPPED / "1" / "model.onnx"))
+    typed = onnx.shape_inference.infer_shapes(graph, strict_mode=True).graph
+    kinds = {value.name: value.type.tensor_type.elem_type for value in typed.value_info}
+    produced = {node.op_type: {kinds.get(node.output[0])} for node in typed.node}
+    assert produced["Conv"] == {TensorProto.FLOAT16}
+    for after in ("Sigmoid", "Mul", "Add", "Sub", "ReduceMax"):
+        assert produced[after] == {TensorProto.FLOAT}
+    assert len(graph.opset_import) == 1
+
+
+def test_a_network_without_convolutions_is_refused():
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", 6])
+        for name in ("input", "output")
+    ]
+    node = helper.make_node("Relu", ["input"], ["output"])
+    graph = helper.make_graph([node], "g", values[:1], values[1:])
+    with pytest.raises(OnnxError, match="no convolution"):
+        narrowed(helper.make_model(graph))
+
+
+def test_a_network_that_was_exported_with_half_is_built_as_it_is():
+    graph = narrowed(onnx.load(SHIPPED / "1" / "model.onnx"))
+    assert narrowed(graph) == graph
+
+
+def test_trtexec_is_asked_for_exactly_this(tmp_path):
+    arguments = trtexec.build_arguments(
+        tmp_path / "a.onnx", tmp_path / "a.plan", tmp_path / "a.cache", RECIPE, workspace_gib=1.5
+    )
+    assert arguments == [
+        f"--onnx={tmp_path}/a.onnx",
+        f"--saveEngine={tmp_path}/a.plan",
+        f"--timingCacheFile={tmp_path}/a.cache",
+        "--minShapes=input:1x3x640x640",
+        "--optShapes=input:8x3x640x640",
+        "--maxShapes=input:16x3x640x640",
+        "--stronglyTyped",
+        "--memPoolSize=workspace:1536",
+        "--iterations=1",
+        "--duration=0",
+        "--warmUp=0",
+    ]
+    assert trtexec.load_arguments(tmp_path / "a.plan", RECIPE) == [
+        f"--loadEngine={tmp_path}/a.plan",
+        "--shapes=input:16x3x640x640",
+        *("--iterations=1", "--duration=0", "--warmUp=0"),
+    ]
+
+
+@pytest.mark.parametrize("image", [None, "example/triton:1"])
+def test_without_a_local_trtexec_the_image_s_is_used(no_tensorrt, tmp_path, image):
+    install(no_tensorrt / "docker", "")
+    assert trtexec.command(tmp_path, image=image) == [
+        *(f"{no_tensorrt}/docker", "run", "--rm", "--gpus", "all", "--init"),
+        *("--user", f"{os.getuid()}:{os.getgid()}"),
+        *("--mount", f"type=bind,source={tmp_path},target={tmp_path}"),
+        *(image or IMAGE, trtexec.IN_IMAGE),
+    ]
+
+
+def test_a_local_trtexec_is_used_unless_an_image_is_named(stand_in, tmp_path):
+    install(stand_in / "docker", "")
+    assert trtexec.command(tmp_path, image=None) == [f"{stand_in}/trtexec"]
+    assert trtexec.command(tmp_path, image="example/triton:1")[0] == f"{stand_in}/docker"
+
+
+def test_a_plan_and_what_it_was_built_from_lie_side_by_side(stand_in, model, tool, capsys):
+    assert tool() == 0
+    assert sorted(contents(model)) == [
+        *("model.onnx", "model.plan", "model.plan.cache", "model.plan.json")
+    ]
+    plan = plan_of(model).read_bytes()
+    known = json.loads(sidecar_of(model).read_text())
+    seconds, built_at = known.pop("build_seconds"), known.pop("built_at")
+    assert known == {
+        "recipe": {
+            "onnx_sha256": hashlib.sha256((model / "1" / "model.onnx").read_bytes()).hexdigest(),
+            "dims": [3, 640, 640],
+            "min_batch": 1,
+            "opt_batch": 16,
+            "max_batch": 16,
+            "precision": "FP16 up to the last convolutions, FP32 after them",
+        },
+        "machine": {"gpu": "NVIDIA H200", "compute_capability": "9.0", "tensorrt": "10.3.0"},
+        "plan_bytes": len(plan),
+        "plan_sha256": hashlib.sha256(plan).hexdigest(),
+        "tool_version": yolostream.__version__,
+    }
+    assert 0 < seconds < 60
+    assert datetime.datetime.fromisoformat(built_at).tzinfo == datetime.UTC
+    out, err = capsys.readouterr()
+    assert "NVIDIA H200 (compute 9.0), TensorRT 10.3.0" in out
+    assert "[W] [TRT] a warning" in err
+
+
+def test_a_plan_that_fits_is_left_alone(stand_in, model, tool, capsys):
+    tool()
+    written = sidecar_of(model).stat().st_mtime_ns
+    assert tool() == 0
+    assert "fits: nothing to do" in capsys.readouterr().out
+    assert tool("--check") == 0
+    assert sidecar_of(model).stat().st_mtime_ns == written
+    assert tool("--force") == 0
+    assert sidecar_of(model).stat().st_mtime_ns > written
+
+
+def another_gpu(model, monkeypatch):
+    monkeypatch.setenv("STAND_IN_GPU", "NVIDIA A10")
+    return "gpu: NVIDIA H200, now NVIDIA A10"
+
+
+def another_tensorrt(model, monkeypatch):
+    monkeypatch.setenv("STAND_IN_TENSORRT", "10.9.0")
+    return "tensorrt: 10.3.0, now 10.9.0"
+
+
+def another_network(model, monkeypatch):
+    path = model / "1" / "model.onnx"
+    network = onnx.load(path)
+    network.doc_string = "another one"
+    onnx.save(network, path)
+    return "onnx_sha256: "
+
+
+def another_batch(model, monkeypatch):
+    edit(model / "config.pbtxt", "max_batch_size: 16", "max_batch_size: 32")
+    return "max_batch: 16, now 32"
+
+
+def a_crash_between_plan_and_sidecar(model, monkeypatch):
+    plan_of(model).write_text("a newer plan")
+    return "not the plan that model.plan.json tells of"
+
+
+def a_damaged_sidecar(model, monkeypatch):
+    sidecar_of(model).write_text('{"recipe": {}')
+    return "missing or damaged"
+
+
+def a_sidecar_of_another_version(model, monkeypatch):
+    edit(sidecar_of(model), '"gpu"', '"card"')
+    return "missing or damaged"
+
+
+def a_missing_plan(model, monkeypatch):
+    plan_of(model).unlink()
+    return "not built yet"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        another_gpu,
+        another_tensorrt,
+        another_network,
+        another_batch,
+        a_crash_between_plan_and_sidecar,
+        a_damaged_sidecar,
+        a_sidecar_of_another_version,
+        a_missing_plan,
+    ],
+)
+def test_a_plan_that_does_not_fit_is_told_and_built_again(
+    stand_in, model, tool, monkeypatch, capsys, change
+):
+    tool()
+    reason = change(model, monkeypatch)
+    before = contents(model)
+    capsys.readouterr()
+    assert tool("--check") == EngineError.exit_code
+    said = capsys.readouterr().err
+    assert reason in said
+    assert "python -m tools.build_engine yolov7" in said
+    assert contents(model) == before
+
+    assert tool() == 0
+    assert reason in capsys.readouterr().err
+    assert tool("--check") == 0
+
+
+def test_a_plan_that_does_not_run_does_not_fit(stand_in, tool, monkeypatch, capsys):
+    tool()
+    monkeypatch.setenv("STAND_IN_FAILS", "")
+    assert tool("--check") == EngineError.exit_code
+    assert "[E] Inference set up failed" in capsys.readouterr().err
+
+
+def test_the_last_build_says_how_long_the_next_one_takes(stand_in, model, tool, capsys):
+    tool()
+    known = json.loads(sidecar_of(model).read_text())
+    sidecar_of(model).write_text(json.dumps(known | {"build_seconds": 372.4}))
+    capsys.readouterr()
+    tool("--force")
+    assert "of about 0:06:12" in capsys.readouterr().err
+
+
+def test_timings_are_kept_for_the_next_build(stand_in, model, tool, monkeypatch):
+    tool()
+    timings = model / "1" / "model.plan.cache"
+    assert timings.read_text() == "10.3.0"
+    # The stand-in refuses those of another TensorRT, as createTimingCache may.
+    monkeypatch.setenv("STAND_IN_TENSORRT", "10.9.0")
+    assert tool("--force") == 0
+    assert timings.read_text() == "10.9.0"
+
+
+PARSER = """[TRT] ModelImporter.cpp:949: While parsing node number 3 [Foo -> "/m/Foo_output_0"]:
+In node 3 with name: /m/Foo and operator: Foo (parseNode): UNSUPPORTED_NODE"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"STAND_IN_FAILS": PARSER}, ["/m/Foo_output_0", "name: /m/Foo"]),
+        (
+            {"STAND_IN_FAILS": "Error[1]: Error Code 1: Cuda Runtime (out of memory)"},
+            ["--workspace-gib", "Cuda Runtime", "NVIDIA H200"],
+        ),
+        ({"STAND_IN_FAILS": "Unknown option: --stronglyTyped"}, ["use TensorRT 10 or newer"]),
+        ({"STAND_IN_FORGETS": "1"}, ["wrote no plan"]),
+        ({"STAND_IN_GPU": ""}, ["Cannot find any available devices", "nvidia-smi"]),
+    ],
+)
+def test_a_failed_build_says_why_and_leaves_everything_as_it_was(
+    stand_in, model, tool, monkeypatch, capsys, variables, said
+):
+    tool()
+    before = contents(model)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    capsys.readouterr()
+    assert tool("--force") == EngineError.exit_code
+    error = capsys.readouterr().err.partition("error: ")[2]
+    assert all(text in error for text in said), error
+    assert contents(model) == before
+
+
+def test_a_plan_that_cannot_be_replaced_is_named(stand_in, model, tool, capsys):
+    plan_of(model).mkdir()
+    assert tool() == EngineError.exit_code
+    assert f"cannot write {plan_of(model)}" in capsys.readouterr().err
+    assert sorted(path.name for path in (model / "1").iterdir()) == ["model.onnx", "model.plan"]
+
+
+def test_without_tensorrt_and_docker_the_message_says_what_to_install(no_tensorrt, tool, capsys):
+    assert tool() == EngineError.exit_code
+    said = capsys.readouterr().err
+    assert IMAGE in said
+    assert "NVIDIA Container Toolkit" in said
+
+
+def test_a_trtexec_that_cannot_be_started_is_named(stand_in, tool, capsys):
+    (stand_in / "trtexec").write_text("#!/no/such/interpreter\n")
+    assert tool() == EngineError.exit_code
+    assert str(stand_in / "trtexec") in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_there_is_named(tool, model, capsys):
+    shutil.rmtree(model)
+    assert tool() == EngineError.exit_code
+    assert "tools.install_model" in capsys.readouterr().err
+
+
+def test_docker_builds_and_checks_in_the_one_folder_that_it_is_given(
+    no_tensorrt, model, tool, capsys
+):
+    install(no_tensorrt / "in-image", Path(__file__).with_name("stand_in_trtexec.py"))
+    install(
+        no_tensorrt / "docker",
+        f"""
+import os, sys
+at = sys.argv.index({IMAGE!r})
+folder = sys.argv[at - 1].rpartition("target=")[2]
+files = [text.partition("=")[2] for text in sys.argv if text.startswith(("--onnx", "--load"))]
+assert files and all(os.path.dirname(file) == folder for file in files), sys.argv
+program = {str(no_tensorrt / "in-image")!r}
+os.execv(program, [program, *sys.argv[at + 2 :]])
+""",
+    )
+    assert tool() == 0
+    assert plan_of(model).exists()
+    assert tool("--check") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        ("could not select device driver '' with capabilities: [[gpu]]", "Container Toolkit"),
+        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "start Docker"),
+    ],
+)
+def test_what_docker_lacks_is_said(no_tensorrt, model, tool, capsys, words, fix):
+    install(no_tensorrt / "docker", f'import sys; sys.exit("docker: " + {words!r})')
+    assert tool() == EngineError.exit_code
+    error = capsys.readouterr().err.partition("error: ")[2]
+    assert words in error
+    assert fix in error
+    assert list(contents(model)) == ["model.onnx"]
+
+
+def test_ctrl_c_ends_trtexec_and_leaves_nothing_behind(stand_in, model, tmp_path):
+    hanging = tmp_path / "pid"
+    tool = subprocess.Popen(
+        [sys.executable, "-m", "tools.build_engine", f"--repository={model.parent}"],
+        cwd=ROOT.parent,
+        env={**os.environ, "STAND_IN_HANGS": str(hanging)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with tool:
+        while not (hanging.exists() and hanging.read_text()):
+            assert tool.poll() is None
+            time.sleep(0.05)
+        tool.send_signal(signal.SIGINT)
+        _, said = tool.communicate(timeout=60)
+    assert tool.returncode == 130
+    assert "interrupted" in said
+    assert not Path("/proc", hanging.read_text()).exists()
+    assert list(contents(model)) == ["model.onnx"]
+
+
+@pytest.fixture
+def tensorrt():
+    if shutil.which("trtexec") or shutil.which(IN_IMAGE):
+        return
+    if os.environ.get("REQUIRE_TENSORRT") == "1":
+        raise FileNotFoundError("REQUIRE_TENSORRT=1, but there is no trtexec on PATH")
+    pytest.skip("needs trtexec; REQUIRE_TENSORRT=1 makes this a failure")
+
+
+@pytest.mark.timeout(1800)
+def test_tensorrt_builds_the_shipped_model(tensorrt, model, tool):
+    assert tool() == 0
+    assert tool("--check") == 0
+    assert plan_of(model).stat().st_size > 1_000_000

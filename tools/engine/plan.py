@@ -1,0 +1,135 @@
+"""A plan: whether it fits, and how it is built."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import onnx
+from yolostream import __version__
+
+from tools.engine import trtexec
+from tools.engine.progress import showing
+from tools.engine.recipe import Recipe
+from tools.engine.sidecar import Sidecar, differences, read_sidecar, sha256_of, sidecar_of
+from tools.errors import EngineError
+from tools.exporting.half import narrowed
+from tools.served_onnx import load_onnx
+
+
+@dataclass(frozen=True)
+class Target:
+    """A plan, there or not yet.
+
+    Attributes:
+        plan: Its path.
+        recipe: What it has to be built from.
+        image: Docker image to use even where there is a local trtexec.
+    """
+
+    plan: Path
+    recipe: Recipe
+    image: str | None
+
+    def run(
+        self, arguments: list[str], folder: Path, show: Callable[[str], None]
+    ) -> trtexec.Outcome:
+        """Run trtexec where it sees `folder`."""
+        return trtexec.run([*trtexec.command(folder, image=self.image), *arguments], show)
+
+
+def misfits(target: Target) -> list[str]:
+    """Why a plan cannot serve here, found by reading its sidecar and by running it once.
+
+    Raises:
+        EngineError: TensorRT cannot be started, or has no GPU.
+    """
+    sidecar = read_sidecar(target.plan)
+    if not target.plan.is_file():
+        return ["not built yet"]
+    if sidecar is None:
+        return [f"{sidecar_of(target.plan).name} beside it is missing or damaged"]
+    if sidecar.plan_sha256 != sha256_of(target.plan):
+        return [f"not the plan that {sidecar_of(target.plan).name} tells of"]
+    if found := differences(sidecar.recipe, target.recipe):
+        return found
+    with showing("trying", expected_s=None) as show:
+        arguments = trtexec.load_arguments(target.plan, target.recipe)
+        outcome = target.run(arguments, target.plan.parent, show)
+    found = differences(sidecar.machine, outcome.machine)
+    return found or ([outcome.failure] if outcome.failure else [])
+
+
+def build(target: Target, *, workspace_gib: float | None) -> Sidecar:
+    """Build a plan; what was there before is replaced at the end or stays.
+
+    Args:
+        target: What to build.
+        workspace_gib: GPU memory that a kernel may use to work in; all there is by default.
+
+    Raises:
+        EngineError: TensorRT did not build it or cannot be started, or the folder takes no file.
+        OnnxError: The network cannot be read.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=target.plan.parent) as folder:
+            return _build_in(Path(folder), target, workspace_gib)
+    except OSError as error:
+        raise EngineError(f"cannot write {target.plan}: {error.strerror}") from error
+
+
+def _build_in(folder: Path, target: Target, workspace_gib: float | None) -> Sidecar:
+    new = folder / target.plan.name
+    network = folder / "model.onnx"
+    onnx.save(narrowed(load_onnx(target.plan.with_name("model.onnx"))), network)
+    started = time.monotonic()
+    machine = _run_builder(target, network, new, workspace_gib)
+    sidecar = Sidecar(
+        recipe=target.recipe,
+        machine=machine,
+        build_seconds=round(time.monotonic() - started, 1),
+        plan_bytes=new.stat().st_size,
+        plan_sha256=sha256_of(new),
+        tool_version=__version__,
+        built_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    sidecar.write(sidecar_of(new))
+    # The plan first: should we die in between, it does not match the sidecar and is built again.
+    for made in (new, sidecar_of(new), _cache_of(new)):
+        if made.exists():
+            os.replace(made, target.plan.with_name(made.name))
+    return sidecar
+
+
+def _run_builder(
+    target: Target, network: Path, new: Path, workspace_gib: float | None
+) -> trtexec.Machine:
+    previous = read_sidecar(target.plan)
+    cache = _cache_of(new)
+    if _cache_of(target.plan).exists():
+        shutil.copyfile(_cache_of(target.plan), cache)
+    arguments = trtexec.build_arguments(
+        network, new, cache, target.recipe, workspace_gib=workspace_gib
+    )
+    with showing("building", previous.build_seconds if previous else None) as show:
+        outcome = target.run(arguments, new.parent, show)
+        if "TimingCache" in outcome.failure:
+            # It was damaged, or another TensorRT left it.
+            cache.unlink(missing_ok=True)
+            outcome = target.run(arguments, new.parent, show)
+    if outcome.failure:
+        raise EngineError(f"TensorRT built no plan on {outcome.machine}: {outcome.failure}")
+    if not new.is_file() or not new.stat().st_size:
+        raise EngineError(f"trtexec ended well on {outcome.machine} and wrote no plan")
+    return outcome.machine
+
+
+def _cache_of(plan: Path) -> Path:
+    """Timings of kernels, which make the next build faster."""
+    return plan.with_name(plan.name + ".cache")

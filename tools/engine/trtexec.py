@@ -1,0 +1,185 @@
+"""TensorRT by its own command, trtexec, which NVIDIA's Triton image carries.
+
+So the plan is built by the very TensorRT that will serve it, and nothing of ours, nor Python's
+TensorRT, has to be inside the image.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.engine.recipe import Recipe
+from tools.errors import EngineError
+
+IMAGE = "nvcr.io/nvidia/tritonserver:24.08-py3"
+"""The image that serves the plan; a plan fits no other TensorRT."""
+IN_IMAGE = "/usr/src/tensorrt/bin/trtexec"
+
+_STOP_TIMEOUT_S = 30.0
+_TAIL = 15
+# One batch shows that a plan runs.
+_ONE_BATCH = ["--iterations=1", "--duration=0", "--warmUp=0"]
+_STAMP = re.compile(r"^\[[\d/:-]+\] ")
+_MACHINE = re.compile(
+    r"\] (Selected Device|Compute Capability|TensorRT version): (.+)$", re.MULTILINE
+)
+_FIXES = {
+    "could not select device driver": "install the NVIDIA Container Toolkit",
+    "Cannot connect to the Docker daemon": "start Docker",
+    "no CUDA-capable device": "see with nvidia-smi whether there is a GPU",
+    "Cannot find any available devices": "see with nvidia-smi whether there is a GPU",
+    "out of memory": "free memory of the GPU, or set less of it with --workspace-gib",
+    "OutOfMemory": "free memory of the GPU, or set less of it with --workspace-gib",
+    "Unknown option": "use TensorRT 10 or newer",
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a plan is tied to."""
+
+    gpu: str
+    compute_capability: str
+    tensorrt: str
+
+    def __str__(self) -> str:
+        return f"{self.gpu} (compute {self.compute_capability}), TensorRT {self.tensorrt}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How trtexec ended.
+
+    Attributes:
+        machine: Where it ran.
+        failure: What TensorRT said, and the fix; empty where it did what was asked.
+    """
+
+    machine: Machine
+    failure: str
+
+
+def command(folder: Path, *, image: str | None) -> list[str]:
+    """How trtexec is started here: a local one, or that of the image, with a GPU and a folder.
+
+    Args:
+        folder: The one folder that it may see in the image, under the same path.
+        image: To be used even where there is a local trtexec.
+
+    Raises:
+        EngineError: There is neither trtexec nor Docker.
+    """
+    local = shutil.which("trtexec") or shutil.which(IN_IMAGE)
+    if local and not image:
+        return [local]
+    docker = shutil.which("docker")
+    if not docker:
+        raise EngineError(
+            f"neither trtexec nor docker is on PATH: install Docker and the NVIDIA Container "
+            f"Toolkit, or run this where TensorRT is installed; {IMAGE} has it"
+        )
+    here = folder.resolve()
+    return [
+        *(docker, "run", "--rm", "--gpus", "all"),
+        # trtexec as process 1 would ignore every signal that is to end it.
+        "--init",
+        *("--user", f"{os.getuid()}:{os.getgid()}"),
+        *("--mount", f"type=bind,source={here},target={here}"),
+        *(image or IMAGE, IN_IMAGE),
+    ]
+
+
+def build_arguments(
+    onnx: Path, plan: Path, cache: Path, recipe: Recipe, *, workspace_gib: float | None
+) -> list[str]:
+    """Arguments that make trtexec build a plan and run its `opt_batch` once."""
+    return [
+        f"--onnx={onnx.resolve()}",
+        f"--saveEngine={plan.resolve()}",
+        f"--timingCacheFile={cache.resolve()}",
+        f"--minShapes={recipe.shape(recipe.min_batch)}",
+        f"--optShapes={recipe.shape(recipe.opt_batch)}",
+        f"--maxShapes={recipe.shape(recipe.max_batch)}",
+        # TensorRT 10 has to be told; TensorRT 11 does nothing else.
+        "--stronglyTyped",
+        *([f"--memPoolSize=workspace:{workspace_gib * 1024:.0f}"] if workspace_gib else []),
+        *_ONE_BATCH,
+    ]
+
+
+def load_arguments(plan: Path, recipe: Recipe) -> list[str]:
+    """Arguments that make trtexec load a plan and run its largest batch once.
+
+    With --skipInference it would call a plan good that it could not load.
+    """
+    return [
+        f"--loadEngine={plan.resolve()}",
+        f"--shapes={recipe.shape(recipe.max_batch)}",
+        *_ONE_BATCH,
+    ]
+
+
+def run(arguments: list[str], show: Callable[[str], None]) -> Outcome:
+    """Run trtexec to its end; it ends with us.
+
+    Args:
+        arguments: Command and arguments.
+        show: Called with each line of its output.
+
+    Raises:
+        EngineError: It could not be started, or found no GPU.
+    """
+    lines: list[str] = []
+    try:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+    except OSError as error:
+        raise EngineError(f"cannot start {arguments[0]}: {error.strerror}") from error
+    with process:
+        try:
+            for line in process.stdout or ():
+                if text := _STAMP.sub("", line.strip()):
+                    lines.append(text)
+                    show(text)
+            process.wait()
+        finally:
+            _stop(process)
+    failure = _explain(lines, process.returncode) if process.returncode else ""
+    return Outcome(_machine(lines, failure), failure)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _explain(lines: list[str], code: int) -> str:
+    text = "\n".join(lines)
+    fixes = dict.fromkeys(fix for mark, fix in _FIXES.items() if mark in text)
+    said = [line for line in lines if line.startswith("[E]")] or lines[-_TAIL:]
+    return "\n".join([": ".join([f"trtexec ended with code {code}", *fixes]), *said])
+
+
+def _machine(lines: list[str], failure: str) -> Machine:
+    said = dict(_MACHINE.findall("\n".join(lines)))
+    try:
+        return Machine(
+            said["Selected Device"], said["Compute Capability"], said["TensorRT version"]
+        )
+    except KeyError as error:
+        raise EngineError(failure or f"trtexec did not say its {error}") from error
