@@ -25,7 +25,11 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def triton() -> Iterator[embedded.EmbeddedTriton]:
     with embedded.serve(
-        REPOSITORY / "model_repository", environment=REPOSITORY / ".venv-server", profile="cpu"
+        REPOSITORY / "model_repository",
+        environment=REPOSITORY / ".venv-server",
+        # Others, which a user has installed, may be broken.
+        models=["yolov7"],
+        profile="cpu",
     ) as server:
         yield server
 

@@ -9,8 +9,10 @@ import pytest
 import yolostream
 from repository import PROFILES, ROOT, config, parameters, tensors
 from tritonclient.grpc import model_config_pb2 as pb
-from yolostream import cli, detect, detector, embedded, errors
+from yolostream import cli, detect, detector, embedded, errors, interruption
 from yolostream.tracking import TrackerLimits
+
+from tools import errors as tool_errors
 
 STEPS = ("preprocess", "yolov7_fp16", "nms")
 
@@ -43,11 +45,29 @@ def test_every_wire_of_the_ensemble_fits_at_both_ends(profile):
         assert set(step.input_map) == set(inputs), step.model_name
         assert set(step.output_map) <= set(outputs), step.model_name
         for name, wire in step.input_map.items():
-            assert inputs[name] == wires[wire], f"{step.model_name}.{name}"
+            assert fits(wires[wire], inputs[name]), f"{step.model_name}.{name}"
         wires |= {wire: outputs[name] for name, wire in step.output_map.items()}
         assert model.max_batch_size == ensemble.max_batch_size, step.model_name
     for name, kind in tensors(ensemble.output).items():
         assert wires[name] == kind
+
+
+def fits(written, read):
+    """Whether a step can read what another wrote; -1 at the reader takes any size."""
+    (type_, sizes), (read_type, read_sizes) = written, read
+    return (
+        type_ == read_type
+        and len(sizes) == len(read_sizes)
+        and all(taken in (-1, size) for size, taken in zip(sizes, read_sizes, strict=True))
+    )
+
+
+def test_nms_takes_any_number_of_rows_and_nothing_else_is_open():
+    for profile in PROFILES:
+        assert tensors(config("nms", profile).input) == {
+            "output": (pb.TYPE_FP32, [-1, 6]),
+            "letterbox": (pb.TYPE_FP32, [4]),
+        }
 
 
 @pytest.mark.parametrize("model", STEPS)
@@ -152,13 +172,17 @@ def test_no_number_of_sources_overruns_the_server_s_queues():
 
 
 def test_exit_codes_tell_errors_apart():
-    tree = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    tree = [kind for kind in tree if issubclass(kind, errors.YolostreamError)]
-    codes = [kind.exit_code for kind in tree]
-    assert len(set(codes)) == len(codes) == 10
+    codes = {}
+    for module in (errors, tool_errors):
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, errors.YolostreamError):
+                assert kind.__name__ in module.__doc__
+                codes[kind] = kind.exit_code
+    # A tool's error that is nothing more ends as any error of the package does.
+    assert codes.pop(tool_errors.ToolError) == codes[errors.YolostreamError]
+    assert len(set(codes.values())) == len(codes) == 18
     # 2 is the command line's own, for wrong options.
-    assert not {0, 2, cli.EXIT_INTERRUPTED} & set(codes)
-    assert all(kind.__name__ in errors.__doc__ for kind in tree)
+    assert not {0, 2, interruption.EXIT_INTERRUPTED} & set(codes.values())
 
 
 def test_the_public_surface_is_small_and_whole():

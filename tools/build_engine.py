@@ -18,9 +18,7 @@ from tools.engine.plan import Target, build, misfits
 from tools.engine.recipe import read_recipe
 from tools.engine.trtexec import IMAGE
 from tools.errors import EngineError
-from tools.model_folders.files import network_of
-
-REPOSITORY = Path(__file__).resolve().parents[1] / "model_repository"
+from tools.model_folders.files import REPOSITORY, network_of
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -8,6 +8,7 @@ YolostreamError
       +-- RepositoryError   a model cannot be put into the model repository
       +-- DownloadError     a file cannot be fetched, or is not what it should be
       +-- EngineError       a TensorRT plan cannot be built or does not fit
+      +-- LabelsError       class names are missing, or do not fit the model
       +-- DatasetError      pictures or labels for an evaluation are missing or do not match
 
 Each message names the value that was wrong and the fix. Each class carries the exit code of the
@@ -59,7 +60,13 @@ class EngineError(ToolError):
     exit_code = 17
 
 
+class LabelsError(ToolError):
+    """Class names are missing, or do not fit the model."""
+
+    exit_code = 18
+
+
 class DatasetError(ToolError):
     """Pictures or labels for an evaluation are missing or do not match."""
 
-    exit_code = 18
+    exit_code = 19

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import json
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
+from tools.bare import BareDetector, load_detector
 from tools.streets import CLASS_NAMES, sample
 from tools.training.pictures import (
     Floats,
@@ -27,59 +24,8 @@ from tools.training.pictures import (
 )
 from tools.training.scoring import MAX_DETECTIONS, Score, score_class
 
-SIZE = 640
 # Beyond every seed that training draws or watches.
 FIRST_SCENE_SEED = 9_500_000
-_REPOSITORY = Path(__file__).parents[1] / "model_repository"
-
-Detector = Callable[[Picture], Floats]
-
-
-def load_detector(model: Path, *, confidence: float, iou: float, threads: int) -> Detector:
-    """A function from a picture to its detections: letterbox, network, suppression.
-
-    Args:
-        model: ONNX file from `tools.export_onnx`.
-        confidence: Least confidence of a detection.
-        iou: Overlap above which the weaker of two boxes of a class falls.
-        threads: Of ONNX Runtime.
-
-    Returns:
-        A function that gives float32 [n, 6]: x1, y1, x2, y2 in pixels of the picture, confidence,
-        class id.
-    """
-    letterbox = _stage("preprocess", "letterbox")
-    nms = _stage("nms", "nms")
-    thresholds = nms.Thresholds(confidence, iou, MAX_DETECTIONS)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-
-    def detect(picture: Picture) -> Floats:
-        image = np.empty((1, 3, SIZE, SIZE), np.float32)
-        place = letterbox.letterbox(picture.pixels, image[0])
-        output = session.run(["output"], {"input": image})[0][0]
-        rows = nms.non_maximum_suppression(output, thresholds)
-        height, width = picture.pixels.shape[:2]
-        boxes = nms.to_frame(rows[:, :4], place)[:, [1, 0, 3, 2]]
-        pixels = boxes * np.array([width, height, width, height], np.float32)
-        detections: Floats = np.concatenate([pixels, rows[:, 4:]], axis=1)
-        return detections
-
-    return detect
-
-
-def _stage(model: str, module: str) -> ModuleType:
-    """A pure module of the server; version folders are no packages, so it is loaded by its path."""
-    spec = importlib.util.spec_from_file_location(
-        module, _REPOSITORY / model / "1" / f"{module}.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[module] = loaded
-    spec.loader.exec_module(loaded)
-    return loaded
 
 
 def scores(pictures: list[Picture], detections: list[Floats]) -> dict[str, Any]:
@@ -119,11 +65,11 @@ def _class_scores(
     return {"mean_ap50": round(mean, 4), **rounded}
 
 
-def evaluate(detect: Detector, pictures: Iterable[Picture]) -> dict[str, Any]:
+def evaluate(detect: BareDetector, pictures: Iterable[Picture]) -> dict[str, Any]:
     """Detect on all pictures and score the result."""
     kept, detections = [], []
     for picture in pictures:
-        detections.append(detect(picture))
+        detections.append(detect(picture.pixels))
         kept.append(picture)
     return scores(kept, detections)
 
@@ -167,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.model,
         confidence=arguments.confidence,
         iou=arguments.iou,
+        max_detections=MAX_DETECTIONS,
         threads=arguments.threads,
     )
     annotated = annotated_classes(arguments.photographs)

@@ -20,7 +20,7 @@ import onnx
 from yolostream import __version__
 
 from tools.command import one_line_errors
-from tools.errors import ExportError
+from tools.errors import ExportError, LabelsError
 from tools.exporting.check import (
     ROUNDING,
     ROUNDING_FLOAT16,
@@ -32,7 +32,9 @@ from tools.exporting.check import (
     runner,
 )
 from tools.exporting.half import narrowed
-from tools.served_onnx import NAMES, load_onnx, read_served_onnx, sides_of
+from tools.labels import read_labels
+from tools.served_onnx import NAMES, load_onnx, names_of, read_served_onnx, sides_of
+from tools.yolo_layouts import served
 
 SIDE = 640
 _STRIDE = 32
@@ -83,17 +85,20 @@ def from_checkpoint(path: Path, *, side: int) -> Graph:
     return Graph(traced(plain, side=side), names, classes, reference)
 
 
-def from_onnx(path: Path) -> Graph:
+def from_onnx(path: Path, *, side: int | None, names: tuple[str, ...]) -> Graph:
     """Append to an exported YOLO what turns its output into ours.
+
+    Args:
+        path: ONNX file.
+        side: Height and width in pixels, where the file leaves them open.
+        names: Class names by class id; none to take those in the file.
 
     Raises:
         OnnxError: It is none that is known; says what was seen.
     """
-    from tools.yolo_layouts import served
-
-    model = served(load_onnx(path), source=str(path))
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    return Graph(model, tuple(json.loads(metadata.get(NAMES, "[]"))))
+    size = (side, side) if side else None
+    model = served(load_onnx(path), source=str(path), size=size, names=names)
+    return Graph(model, names_of(model))
 
 
 def write(graph: Graph, path: Path, *, half: bool = False, metadata: dict[str, str]) -> list[str]:
@@ -143,18 +148,15 @@ def _replace(path: Path, model: onnx.ModelProto) -> None:
         raise ExportError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _names(graph: Graph, labels: Path | None, source: Path) -> tuple[str, ...]:
-    """Class names: those of a file, which may rename classes but not add or drop any."""
-    if labels is None:
-        if not graph.names:
-            raise ExportError(f"{source} has no class names: give --labels a file, a name a line")
-        return graph.names
-    try:
-        names = tuple(labels.read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeError) as error:
-        raise ExportError(f"cannot read class names from {labels}: {error}") from error
+def _names(graph: Graph, given: tuple[str, ...], source: Path) -> tuple[str, ...]:
+    """Class names: those given may rename classes, but not add or drop any."""
+    names = given or graph.names
+    if not names:
+        raise LabelsError(f"{source} has no class names: give --labels a file, a name a line")
     if len(names) < graph.classes or len(names) != len(graph.names or names):
-        raise ExportError(f"{labels} names {len(names)} classes, {source} has {graph.classes}")
+        raise LabelsError(
+            f"--labels names {len(names)} classes, but {source} has {graph.classes}: one line each"
+        )
     return names
 
 
@@ -173,8 +175,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--size",
         type=_side,
-        help=f"height and width of the input, a multiple of {_STRIDE}; {SIDE} by default; an ONNX "
-        "file has its own",
+        help=f"height and width of the input, a multiple of {_STRIDE}; by default {SIDE}, and for "
+        "an ONNX file its own",
     )
     add("--half", action="store_true", help="float16 weights and arithmetic, for GPUs")
     return parser.parse_args(argv)
@@ -188,14 +190,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     source, output = arguments.source, arguments.output
-    if source.suffix.lower() != ".onnx":
-        graph = from_checkpoint(source, side=arguments.size or SIDE)
-    elif arguments.size:
-        raise ExportError(f"{source} has its input size inside: leave out --size")
+    given = read_labels(arguments.labels) if arguments.labels else ()
+    if source.suffix.lower() == ".onnx":
+        graph = from_onnx(source, side=arguments.size, names=given)
     else:
-        graph = from_onnx(source)
+        graph = from_checkpoint(source, side=arguments.size or SIDE)
     metadata = {
-        NAMES: json.dumps(_names(graph, arguments.labels, source)),
+        NAMES: json.dumps(_names(graph, given, source)),
         "source": source.name,
         "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
         "exporter": f"yolostream {__version__}",

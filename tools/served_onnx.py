@@ -52,10 +52,8 @@ def read_served_onnx(path: Path) -> ServedOnnx:
     model = load_onnx(path)
     height, width = _sides(path, _only(path, inputs_of(model.graph), INPUT))
     rows = _rows(path, _only(path, model.graph.output, OUTPUT))
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    names = tuple(json.loads(metadata.get(NAMES, "[]")))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ServedOnnx(path, height, width, rows, names, digest)
+    return ServedOnnx(path, height, width, rows, _names(path, model), digest)
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:
@@ -67,12 +65,27 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     if not path.is_file():
         raise OnnxError(f"no file {path}")
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, load_external_data=False)
         onnx.checker.check_model(model)
     # protobuf, the checker and missing side files each raise their own.
     except Exception as error:
         raise OnnxError(f"{path} is no ONNX model, or not a whole one: {_line(error)}") from error
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise OnnxError(f"{path} has weights in a file of their own: save it as one file")
     return model
+
+
+def names_of(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Class names by class id that a graph of ours states; empty where it does not.
+
+    Raises:
+        ValueError: They are no JSON list of strings.
+    """
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    names = json.loads(metadata.get(NAMES, "[]"))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(names)
+    return tuple(names)
 
 
 def sides_of(model: onnx.ModelProto) -> tuple[int, int]:
@@ -91,6 +104,13 @@ def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     """Inputs that a caller feeds; old exporters list the weights among them."""
     weights = {tensor.name for tensor in graph.initializer}
     return [tensor for tensor in graph.input if tensor.name not in weights]
+
+
+def _names(path: Path, model: onnx.ModelProto) -> tuple[str, ...]:
+    try:
+        return names_of(model)
+    except ValueError as error:
+        raise OnnxError(f"the class names in {path} are no JSON list: {_FIX}") from error
 
 
 def _only(path: Path, tensors: list[onnx.ValueInfoProto], name: str) -> list[int | str]:

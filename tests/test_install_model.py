@@ -1,0 +1,705 @@
+"""Detectors beside the shipped one: how they get into the model repository, and how they serve."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from clips import full_disk
+from conftest import REPOSITORY
+from google.protobuf import text_format
+from onnx import TensorProto, helper, numpy_helper
+from repository import PROFILES, ROOT
+from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+from yolostream import Detector, embedded
+
+from tools.errors import LabelsError, OnnxError, RepositoryError
+from tools.install_model import install, main
+
+SHIPPED = ("nms", "preprocess", "yolov7", "yolov7_fp16")
+SHIPPED_ONNX = ROOT / "yolov7_fp16" / "1" / "model.onnx"
+CELL = 32
+SIDES = ("left", "right")
+TAIL_ROWS = 1200
+CLIP = "mb1_1"
+
+
+def copy_of_the_repository(folder):
+    for name in SHIPPED:
+        unserved = shutil.ignore_patterns("__pycache__", "*.plan", "*.plan.json")
+        shutil.copytree(ROOT / name, folder / name, ignore=unserved)
+    return folder
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return copy_of_the_repository(tmp_path / "models")
+
+
+def cells_onnx(
+    path,
+    *,
+    height=320,
+    width=320,
+    names=SIDES,
+    rows=None,
+    batch=0,
+    divisor=1.0,
+    class_offset=0.0,
+):
+    """A detector that finds bright cells of 32x32 pixels; class 1 is the right half of the input.
+
+    `rows` is what it declares, `batch` the batch that it computes (0: what comes in).
+    """
+    across, down = width // CELL, height // CELL
+    left, top = np.meshgrid(np.arange(across), np.arange(down))
+    corners = np.stack([left, top, left + 1, top + 1], axis=-1).reshape(1, -1, 4) * CELL
+    sides = (left >= across / 2).reshape(1, -1, 1) + class_offset
+    cells = corners.shape[1]
+    constants = {
+        "corners": corners.astype(np.float32),
+        "sides": sides.astype(np.float32),
+        "column": np.array([batch, cells, 1], np.int64),
+        "zero": np.float32(0),
+        "divisor": np.float32(divisor),
+    }
+    pooling = {"kernel_shape": [CELL, CELL], "strides": [CELL, CELL]}
+    nodes = [
+        helper.make_node("AveragePool", ["input"], ["pooled"], **pooling),
+        helper.make_node("ReduceMean", ["pooled"], ["mean"], axes=[1]),
+        helper.make_node("Div", ["mean", "divisor"], ["divided"]),
+        # Brighter than the letterbox's gray.
+        helper.make_node("ThresholdedRelu", ["divided"], ["bright"], alpha=0.5),
+        helper.make_node("Reshape", ["bright", "column"], ["brightness"]),
+        helper.make_node("Mul", ["brightness", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "corners"], ["boxes"]),
+        helper.make_node("Add", ["nothing", "sides"], ["classes"]),
+        helper.make_node("Concat", ["boxes", "brightness", "classes"], ["output"], axis=2),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "cells",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, height, width])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", rows or cells, 6])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    opset = helper.make_opsetid("", 17)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    if names:
+        helper.set_model_props(model, {"names": json.dumps(names)})
+    onnx.save(model, path)
+    return path
+
+
+def tail_onnx(path):
+    """The shipped detector with the rows of its coarsest grid only."""
+    model = onnx.load(SHIPPED_ONNX)
+    for node in model.graph.node:
+        node.output[:] = ["all_rows" if name == "output" else name for name in node.output]
+    bounds = {"starts": [-TAIL_ROWS], "ends": [np.iinfo(np.int64).max], "axes": [1]}
+    for name, value in bounds.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), name))
+    model.graph.node.append(helper.make_node("Slice", ["all_rows", *bounds], ["output"]))
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = TAIL_ROWS
+    onnx.save(model, path)
+    return path
+
+
+def retrained_onnx(path):
+    """The shipped detector as another file."""
+    model = onnx.load(SHIPPED_ONNX)
+    model.producer_name = "another training"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def cells(tmp_path):
+    return cells_onnx(tmp_path / "cells.onnx")
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def times(folder):
+    return {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in [folder, *folder.rglob("*")]}
+
+
+def config(repository, model, profile=None):
+    path = repository / model / (f"configs/{profile}.pbtxt" if profile else "config.pbtxt")
+    return text_format.Parse(path.read_text(), ModelConfig())
+
+
+# What is written
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_network_is_set_up_as_the_shipped_one_except_for_names_and_sizes(
+    repository, cells, profile
+):
+    install(cells, "cells", repository=repository)
+
+    network = config(repository, "cells_fp16", profile)
+    assert network.name == "cells_fp16"
+    assert list(network.input[0].dims) == [3, 320, 320]
+    assert list(network.output[0].dims) == [100, 6]
+    shipped = config(repository, "yolov7_fp16", profile)
+    assert [list(w.inputs["input"].dims) for w in network.model_warmup] == [[3, 320, 320]] * len(
+        shipped.model_warmup
+    )
+    network.name = shipped.name
+    network.input[0].dims[:] = shipped.input[0].dims
+    network.output[0].dims[:] = shipped.output[0].dims
+    for warmup in network.model_warmup:
+        warmup.inputs["input"].dims[:] = shipped.input[0].dims
+    assert network == shipped
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_preprocess_stage_is_set_up_as_the_shipped_one_except_for_its_size(
+    repository, cells, profile
+):
+    install(cells, "cells", repository=repository)
+
+    stage, shipped = (config(repository, m, profile) for m in ("preprocess_320", "preprocess"))
+    assert list(stage.output[0].dims) == [3, 320, 320]
+    stage.name = shipped.name
+    stage.output[0].dims[:] = shipped.output[0].dims
+    assert stage == shipped
+
+
+def test_an_ensemble_differs_from_the_shipped_one_in_its_name_and_its_own_steps(repository, cells):
+    install(cells, "cells", repository=repository)
+
+    ensemble, shipped = config(repository, "cells"), config(repository, "yolov7")
+    steps = [step.model_name for step in ensemble.ensemble_scheduling.step]
+    assert steps == ["preprocess_320", "cells_fp16", "nms"]
+    ensemble.name = shipped.name
+    for step, shipped_step in zip(
+        ensemble.ensemble_scheduling.step, shipped.ensemble_scheduling.step, strict=True
+    ):
+        step.model_name = shipped_step.model_name
+    assert ensemble == shipped
+
+
+def test_every_config_says_who_wrote_it_and_from_what(repository, cells):
+    install(cells, "cells", repository=repository)
+
+    for model, source in (
+        ("cells", "yolov7"),
+        ("cells_fp16", "yolov7_fp16"),
+        ("preprocess_320", "preprocess"),
+    ):
+        for path in (repository / model).rglob("*.pbtxt"):
+            first, *_ = path.read_text().splitlines()
+            assert first.startswith("#")
+            assert "tools.install_model" in first
+            assert str(Path(source) / path.relative_to(repository / model)) in first
+
+
+def test_code_and_model_are_copies_and_labels_are_the_model_s_own(repository, cells):
+    install(cells, "cells", repository=repository)
+
+    written = contents(repository)
+    assert written[Path("cells_fp16/1/model.onnx")] == cells.read_bytes()
+    assert written[Path("cells/labels.txt")] == b"left\nright\n"
+    for copy, source in (("cells_fp16", "yolov7_fp16"), ("preprocess_320", "preprocess")):
+        for code in (ROOT / source / "1").glob("*.py"):
+            assert written[Path(copy, "1", code.name)] == code.read_bytes()
+    assert (repository / "cells" / "1").is_dir(), "Triton wants a version, and git keeps no folder"
+
+
+def test_a_model_of_the_shipped_size_shares_preprocess(repository, tmp_path):
+    install(cells_onnx(tmp_path / "m.onnx", height=640, width=640), "m", repository=repository)
+    assert {p.name for p in repository.iterdir()} == {*SHIPPED, "m", "m_fp16"}
+
+
+def test_models_of_one_size_share_their_preprocess_stage(repository, cells):
+    install(cells, "first", repository=repository)
+    before = times(repository / "preprocess_320")
+
+    _, changes = install(cells, "second", repository=repository)
+
+    assert {change.path.parts[0] for change in changes} == {"second", "second_fp16"}
+    assert times(repository / "preprocess_320") == before
+
+
+def test_a_second_run_changes_nothing_not_even_times(repository, cells, capsys):
+    command = [str(cells), "cells", "--repository", str(repository)]
+    main(command)
+    assert "installed cells" in capsys.readouterr().out
+    before = times(repository)
+
+    main(command)
+
+    assert "up to date" in capsys.readouterr().out
+    assert times(repository) == before
+
+
+def test_a_dry_run_says_what_a_real_one_does_and_changes_nothing(repository, cells, capsys):
+    before = times(repository)
+    command = [str(cells), "cells", "--repository", str(repository)]
+
+    main([*command, "--dry-run"])
+
+    assert times(repository) == before
+    plan = [line for line in capsys.readouterr().out.splitlines() if line.startswith(" ")]
+    shipped = set(contents(repository))
+    main(command)
+    done = capsys.readouterr().out
+    assert [line for line in done.splitlines() if line.startswith(" ")] == plan
+    assert {Path(line.split()[-1]) for line in plan} == set(contents(repository)) - shipped
+    assert f"yolostream detect VIDEO --model cells --model-repository {repository}" in done
+
+
+def test_installed_models_do_not_show_in_git(tmp_path, repository, cells):
+    def git(*arguments):
+        command = ["git", "-C", tmp_path, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    git("init")
+    shutil.copy(REPOSITORY / ".gitignore", tmp_path)
+    repository.rename(tmp_path / "model_repository")
+    git("add", "model_repository")
+    before = git("status", "--porcelain", "model_repository")
+    assert all(name in before for name in SHIPPED)
+
+    install(cells, "cells", repository=tmp_path / "model_repository")
+
+    assert git("status", "--porcelain", "model_repository") == before
+
+
+# Replacing
+
+
+def test_a_new_model_replaces_the_one_of_its_name(repository, tmp_path, cells):
+    install(cells, "cells", repository=repository)
+    larger = cells_onnx(tmp_path / "larger.onnx", height=640, width=640, names=("l", "r"))
+
+    install(larger, "cells", repository=repository)
+
+    assert list(config(repository, "cells_fp16", "cpu").output[0].dims) == [400, 6]
+    assert (repository / "cells" / "labels.txt").read_text() == "l\nr\n"
+    steps = config(repository, "cells").ensemble_scheduling.step
+    assert steps[0].model_name == "preprocess"
+
+
+def test_the_shipped_configs_stay_byte_for_byte_when_the_shipped_model_is_replaced(
+    repository, tmp_path
+):
+    before = contents(repository)
+    retrained = retrained_onnx(tmp_path / "retrained.onnx")
+
+    install(retrained, "yolov7", repository=repository)
+
+    after = contents(repository)
+    assert after.pop(Path("yolov7_fp16/1/model.onnx")) == retrained.read_bytes()
+    assert before.pop(Path("yolov7_fp16/1/model.onnx")) != retrained.read_bytes()
+    assert after == before
+
+
+def test_a_plan_does_not_outlive_the_onnx_file_that_it_was_built_from(repository, tmp_path, capsys):
+    version = repository / "yolov7_fp16" / "1"
+    plans = [version / "model.plan", version / "model.plan.json"]
+    for plan in plans:
+        plan.write_text("built from the shipped one")
+    main([str(SHIPPED_ONNX), "yolov7", "--repository", str(repository)])
+    assert all(plan.exists() for plan in plans), "it is the same ONNX file"
+    capsys.readouterr()
+
+    retrained = retrained_onnx(tmp_path / "retrained.onnx")
+    main([str(retrained), "yolov7", "--repository", str(repository)])
+
+    assert not any(plan.exists() for plan in plans)
+    said = capsys.readouterr().out
+    assert all(f"remove   {plan.relative_to(repository)}" in said for plan in plans)
+
+
+# Refusals: each leaves the repository as it was
+
+
+@pytest.fixture
+def refused(repository):
+    def check(path, name, *, error=RepositoryError, match, **options):
+        before = times(repository), contents(repository)
+        with pytest.raises(error, match=match):
+            install(path, name, repository=repository, **options)
+        assert (times(repository), contents(repository)) == before
+
+    return check
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "9lives", "_a", "-a", "a b", "a/b", "../a", "é", "a\n"),
+        *("yolo_fp16", "nms", "preprocess", "preprocess_320"),
+    ],
+)
+def test_a_name_that_does_not_do_is_refused(refused, cells, name):
+    refused(cells, name, match=f"^'{name}'")
+
+
+def test_the_shipped_name_keeps_the_shipped_sizes(refused, cells):
+    refused(cells, "yolov7", match=r"yolov7_fp16.*25200, 6.*100, 6.*another NAME")
+
+
+def test_a_folder_made_by_hand_is_not_overwritten(refused, repository, cells):
+    (repository / "mine").mkdir()
+    (repository / "mine" / "config.pbtxt").write_text('name: "mine" backend: "python"')
+    refused(cells, "mine", match="mine/config.pbtxt was written by hand")
+
+
+def test_an_nms_for_other_rows_is_found_before_triton_finds_it(refused, repository, cells):
+    path = repository / "nms" / "configs" / "cpu.pbtxt"
+    path.write_text(path.read_text().replace("[ -1, 6 ]", "[ 25200, 6 ]"))
+    refused(cells, "cells", match=r"'output' of .*cpu.pbtxt takes \[25200, 6\].*\[100, 6\]")
+
+
+def test_a_repository_without_the_shipped_folders_is_named(refused, repository, cells):
+    shutil.rmtree(repository / "yolov7")
+    refused(cells, "cells", match=r"cannot read .*yolov7/config\.pbtxt")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"divisor": 0.0}, "not finite"),
+        ({"batch": 1}, "alone and as a batch of two"),
+        ({"rows": 101}, "101"),
+        ({"class_offset": 1.0}, "class 2, but there are only 2 names"),
+        ({"class_offset": 0.5}, "no class ids"),
+        ({"class_offset": -1.0}, "no class ids"),
+    ],
+)
+def test_a_model_that_does_not_do_what_it_declares_is_refused(refused, tmp_path, wrong, match):
+    refused(cells_onnx(tmp_path / "m.onnx", **wrong), "m", error=OnnxError, match=match)
+
+
+def test_what_is_no_model_is_refused(refused, tmp_path):
+    (tmp_path / "m.onnx").write_text("no model")
+    refused(tmp_path / "m.onnx", "m", error=OnnxError, match="m.onnx")
+
+
+def test_a_model_in_several_files_is_refused(refused, tmp_path, cells, monkeypatch):
+    outside = {"save_as_external_data": True, "location": "weights.data", "size_threshold": 0}
+    onnx.save(onnx.load(cells), tmp_path / "m.onnx", **outside)
+    # Here the other file would be found, if anywhere.
+    monkeypatch.chdir(tmp_path)
+    refused(tmp_path / "m.onnx", "m", error=OnnxError, match="save it as one file")
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (b"left\n", "1 names.* 2 classes"),
+        (b"left\nright\nthird\n", "3 names.* 2 classes"),
+        (b"left\n\n", "1 names"),
+        (b"", "no class names"),
+        (b"\nright\n", "name 1 of .* is empty"),
+        (b"left\nleft\n", "names 1 and 2 .* 'left'"),
+        (b"left\nr\xe9\n", "UTF-8"),
+    ],
+)
+def test_labels_that_do_not_do_are_refused(refused, tmp_path, cells, text, match):
+    labels = tmp_path / "labels.txt"
+    labels.write_bytes(text)
+    refused(cells, "cells", labels=labels, error=LabelsError, match=match)
+
+
+def test_no_labels_at_all_are_refused(refused, tmp_path):
+    nameless = cells_onnx(tmp_path / "m.onnx", names=())
+    refused(nameless, "m", error=LabelsError, match="--labels")
+    (tmp_path / "empty.txt").touch()
+    refused(nameless, "m", labels=tmp_path / "empty.txt", error=LabelsError, match="no class names")
+    refused(
+        nameless, "m", labels=tmp_path / "missing.txt", error=LabelsError, match=r"missing\.txt"
+    )
+
+
+def test_too_few_labels_for_the_classes_that_a_model_answers_are_refused(refused, tmp_path):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("left\n")
+    nameless = cells_onnx(tmp_path / "m.onnx", names=())
+    refused(nameless, "m", labels=labels, error=OnnxError, match="class 1.* only 1 names")
+
+
+def test_more_labels_than_a_client_can_read_are_refused(refused, repository, tmp_path):
+    (most,) = (o.dims[0] for o in config(repository, "yolov7").output if o.label_filename)
+    names = [f"class {number}" for number in range(most + 1)]
+    many = cells_onnx(tmp_path / "m.onnx", names=names)
+    refused(many, "m", error=LabelsError, match=f"{most + 1} names.*{most}")
+
+
+def test_labels_from_windows_are_read_as_they_are_meant(repository, tmp_path, cells):
+    labels = tmp_path / "labels.txt"
+    labels.write_bytes(b"\xef\xbb\xbflinks \r\nrechts\r\n\r\n")
+    install(cells, "cells", labels=labels, repository=repository)
+    assert (repository / "cells" / "labels.txt").read_bytes() == b"links\nrechts\n"
+
+
+@pytest.mark.parametrize("name", ["new", "yolov7"])
+def test_a_full_disk_leaves_everything_as_it_was(repository, tmp_path, name):
+    before = contents(repository)
+    retrained = retrained_onnx(tmp_path / "retrained.onnx")
+    with (
+        full_disk(retrained.stat().st_size // 2),
+        pytest.raises(RepositoryError, match="cannot change"),
+    ):
+        install(retrained, name, repository=repository)
+    assert contents(repository) == before
+    assert {p.name for p in repository.iterdir()} == set(SHIPPED)
+
+
+def test_a_repository_that_is_not_to_be_written_to_is_named(cells):
+    # pytest's own folders are closed to the user that this test becomes.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        repository = copy_of_the_repository(Path(folder, "models"))
+        model = shutil.copy(cells, folder)
+        for path in repository.rglob("*"):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        user = os.geteuid()
+        if user == 0:  # To root, nothing is read-only.
+            os.seteuid(65534)
+        try:
+            before = times(repository)
+            with pytest.raises(RepositoryError, match=f"cannot change {repository}"):
+                install(Path(model), "cells", repository=repository)
+            assert times(repository) == before
+        finally:
+            os.seteuid(user)
+            for path in repository.rglob("*"):
+                path.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["yolov7", "new"])
+@pytest.mark.parametrize("cause", [OSError(errno.EIO, "the disk went away"), KeyboardInterrupt()])
+def test_whichever_step_fails_the_old_model_stays_whole(
+    repository, tmp_path, cells, monkeypatch, name, cause
+):
+    version = repository / "yolov7_fp16" / "1"
+    (version / "model.plan").write_text("built from the shipped one")
+    before, folders = contents(repository), set(repository.rglob("*/"))
+    model = cells if name == "new" else retrained_onnx(tmp_path / "retrained.onnx")
+    labels = tmp_path / "labels.txt"
+    count = 2 if name == "new" else 80
+    labels.write_text("".join(f"thing {number}\n" for number in range(count)))
+
+    move = os.replace
+    for step in itertools.count():
+        calls = itertools.count()
+
+        def move_or_fail(source, target, calls=calls, step=step):
+            if next(calls) == step:
+                raise cause
+            move(source, target)
+
+        monkeypatch.setattr(os, "replace", move_or_fail)
+        try:
+            install(model, name, labels=labels, repository=repository)
+        except (RepositoryError, KeyboardInterrupt):
+            assert contents(repository) == before, step
+            assert set(repository.rglob("*/")) == folders, step
+        else:
+            break
+    assert step > 1, "several steps were made to fail"
+    assert (repository / f"{name}_fp16" / "1" / "model.onnx").read_bytes() == model.read_bytes()
+
+
+def test_a_killed_installation_leaves_nothing_that_triton_takes_for_a_model(repository):
+    leftover = repository / "preprocess" / ".install-killed" / "new" / "half"
+    leftover.mkdir(parents=True)
+    (leftover / "config.pbtxt").write_text("half")
+    environment = REPOSITORY / ".venv-server"
+    with (
+        embedded.serve(repository, environment=environment, profile="cpu") as server,
+        Detector(server.url) as detector,
+    ):
+        assert detector.labels
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("nms", RepositoryError.exit_code), ("fine", OnnxError.exit_code)],
+)
+def test_errors_are_one_line_and_an_exit_code(repository, tmp_path, capsys, name, code):
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path / "none.onnx"), name, "--repository", str(repository)])
+    assert ended.value.code == code
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+
+
+# Serving
+
+
+@pytest.fixture(scope="module")
+def repository_of_four(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("four")
+    repository = copy_of_the_repository(folder / "models")
+    install(tail_onnx(folder / "tail.onnx"), "tail", repository=repository)
+    install(cells_onnx(folder / "cells.onnx"), "cells", repository=repository)
+    wide = cells_onnx(folder / "wide.onnx", height=192, width=320)
+    install(wide, "wide", repository=repository)
+    return repository
+
+
+@pytest.fixture(scope="module")
+def four_detectors(repository_of_four):
+    """A server of `yolov7`, `tail` with fewer rows, `cells` at 320x320 and `wide` at 192x320."""
+    environment = REPOSITORY / ".venv-server"
+    with embedded.serve(repository_of_four, environment=environment, profile="cpu") as server:
+        yield server
+
+
+def block(height, width, *, x1, y1, x2, y2):
+    frame = np.zeros((height, width, 3), np.uint8)
+    frame[y1:y2, x1:x2] = 255
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "stage", "frame_size", "box", "name"),
+    [
+        ("cells", (320, 320), "preprocess_320", (320, 320), (96, 160, 128, 192), "left"),
+        ("cells", (320, 320), "preprocess_320", (640, 640), (576, 64, 640, 128), "right"),
+        ("wide", (192, 320), "preprocess_192x320", (192, 320), (96, 160, 128, 192), "left"),
+        ("wide", (192, 320), "preprocess_192x320", (384, 640), (576, 64, 640, 128), "right"),
+        # As high as the input is: 96 pixels of its width are left on both sides.
+        ("wide", (192, 320), "preprocess_192x320", (192, 128), (32, 64, 64, 96), "left"),
+    ],
+)
+def test_other_input_sizes_give_boxes_in_pixels_of_the_frame(
+    four_detectors, model, size, stage, frame_size, box, name
+):
+    frame = block(*frame_size, **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)))
+    for shrink in (True, False):
+        with Detector(four_detectors.url, model, shrink=shrink) as detector:
+            assert detector.labels == SIDES
+            assert detector.model.input_size == size
+            assert detector.model.steps == (stage, f"{model}_fp16", "nms")
+            found = detector.detect(frame)
+            np.testing.assert_allclose(found.boxes, [box], atol=1e-3)
+            np.testing.assert_allclose(found.scores, [1.0], atol=1e-5)
+            assert found.names == [name]
+
+
+def test_detectors_with_different_rows_used_at_once_answer_each_frame_as_if_alone(
+    four_detectors, demo_frames
+):
+    frames = demo_frames(CLIP, range(0, 240, 30))
+    models = ("yolov7", "tail", "yolov7", "tail", "cells")
+    with contextlib.ExitStack() as stack:
+        detectors = {
+            name: stack.enter_context(Detector(four_detectors.url, name)) for name in set(models)
+        }
+        alone = {name: [d.detect(frame) for frame in frames] for name, d in detectors.items()}
+        together = threading.Barrier(len(models))
+
+        def run(name):
+            together.wait()
+            return [detectors[name].detect(frame) for frame in frames]
+
+        with ThreadPoolExecutor(len(models)) as pool:
+            answers = list(pool.map(run, models))
+
+    counts = {name: [len(found.scores) for found in alone[name]] for name in alone}
+    assert counts["tail"] != counts["yolov7"], "fewer rows have to find fewer objects"
+    assert sum(counts["tail"]) > 0
+    for name, answer in zip(models, answers, strict=True):
+        for got, expected in zip(answer, alone[name], strict=True):
+            np.testing.assert_allclose(got.boxes, expected.boxes, atol=1e-2)
+            np.testing.assert_allclose(got.scores, expected.scores, atol=2e-5)
+            assert got.names == expected.names
+
+
+def test_nms_batches_requests_of_different_rows_and_gives_each_its_own_answer(four_detectors):
+    rng = np.random.default_rng(0)
+    requests = [
+        boxes_of(rng, batch=1 + number % 2, rows=rows)
+        for number, rows in enumerate([25200] * 3 + [8400] * 3 + [100] * 3 + [8400, 25200] * 3)
+    ]
+    # Keeps the stage busy, so that the others meet in its queue.
+    blocker = boxes_of(rng, batch=16, rows=25200)
+    with InferenceServerClient(four_detectors.url) as client:
+        alone = [answer_of(client.infer("nms", nms_inputs(r))) for r in requests]
+        assert all((answer["num_detections"] > 0).all() for answer in alone)
+        before = executions(client)
+        answers = [None] * len(requests)
+        done = threading.Semaphore(0)
+
+        def keep(number):
+            def callback(result, error):
+                answers[number] = error or answer_of(result)
+                done.release()
+
+            return callback
+
+        client.async_infer("nms", nms_inputs(blocker), lambda result, error: done.release())
+        for number, request in enumerate(requests):
+            client.async_infer("nms", nms_inputs(request), keep(number))
+        for _ in [blocker, *requests]:
+            assert done.acquire(timeout=60)
+        assert executions(client) - before < 1 + len(requests), "nothing was batched"
+
+    for got, expected in zip(answers, alone, strict=True):
+        assert isinstance(got, dict), got
+        for name, value in expected.items():
+            np.testing.assert_array_equal(got[name], value, err_msg=name)
+
+
+def boxes_of(rng, *, batch, rows):
+    corners = rng.uniform(0, 600, (batch, rows, 2))
+    sides = rng.uniform(5, 40, (batch, rows, 2))
+    scores = rng.uniform(0, 1, (batch, rows, 1))
+    classes = rng.integers(0, 80, (batch, rows, 1))
+    return np.concatenate([corners, corners + sides, scores, classes], axis=2).astype(np.float32)
+
+
+def nms_inputs(output):
+    place = np.tile(np.array([0, 140, 640, 360], np.float32), (len(output), 1))
+    tensors = []
+    for name, values in (("output", output), ("letterbox", place)):
+        tensors.append(InferInput(name, list(values.shape), "FP32"))
+        tensors[-1].set_data_from_numpy(values)
+    return tensors
+
+
+def answer_of(result):
+    return {o.name: result.as_numpy(o.name) for o in result.get_response().outputs}
+
+
+def executions(client):
+    return client.get_inference_statistics("nms").model_stats[0].execution_count
+
+
+def test_detect_takes_an_installed_model_by_its_name(repository_of_four, tmp_path, yolostream_cli):
+    finished = yolostream_cli(
+        *("detect", REPOSITORY / "videos" / f"{CLIP}.mp4", "--model", "tail", "--limit", 4),
+        *("--model-repository", repository_of_four, "--profile", "cpu"),
+        *("--save", "jsonl", "--output", tmp_path),
+    )
+    assert finished.returncode == 0, finished.stderr
+    lines = [json.loads(line) for line in (tmp_path / f"{CLIP}.jsonl").read_text().splitlines()]
+    assert len(lines) == 4
+    names = set((REPOSITORY / "model_repository/yolov7/labels.txt").read_text().splitlines())
+    found = [thing for line in lines for thing in line["detections"]]
+    assert found
+    assert {thing["class"] for thing in found} <= names

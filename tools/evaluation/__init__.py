@@ -1,0 +1,1 @@
+"""Accuracy of what is served, by COCO's rules."""

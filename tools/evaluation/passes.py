@@ -1,0 +1,91 @@
+"""One way through all pictures of a dataset, as fast as the detector answers."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from rich import progress
+from rich.console import Console
+from yolostream.image import Image
+from yolostream.stages import Clock
+
+from tools.bare import Rows
+from tools.evaluation.picture import Picture, read_pixels
+
+_READERS = 2
+_READ_AHEAD = 16
+"""Pictures in memory that nobody has asked for yet; bounds it whatever the size of the dataset."""
+
+Detect = Callable[[Iterable[Image]], Iterable[Rows]]
+"""From pictures, uint8 [H, W, 3] RGB each, to their detections, in the same order."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What came of it.
+
+    Attributes:
+        rows: Detections of each picture, in the order of the pictures.
+        elapsed_s: Seconds from the first picture to the last answer.
+        waited_s: Seconds of these in which the detector had to wait for a picture to be read.
+    """
+
+    rows: list[Rows]
+    elapsed_s: float
+    waited_s: float
+
+    @property
+    def pictures_per_s(self) -> float:
+        """Pictures a second."""
+        return len(self.rows) / self.elapsed_s
+
+
+def run(pictures: Sequence[Picture], detect: Detect, *, title: str, console: Console) -> Pass:
+    """Detect in every picture, and show how far it is.
+
+    Raises:
+        DatasetError: A picture is broken.
+        YolostreamError: see `Detector.detect`.
+    """
+    clock = Clock()
+    rows: list[Rows] = []
+    started = time.perf_counter()
+    with _bar(console) as bar:
+        task = bar.add_task(title, total=len(pictures), rate=0.0)
+        for found in detect(_read_ahead(pictures, clock)):
+            rows.append(found)
+            rate = len(rows) / (time.perf_counter() - started)
+            bar.update(task, completed=len(rows), rate=rate)
+    return Pass(rows, time.perf_counter() - started, clock.seconds["decode"])
+
+
+def _read_ahead(pictures: Sequence[Picture], clock: Clock) -> Iterator[Image]:
+    """Decode in other threads what will be asked for next; counts the time that it was late."""
+    ahead: deque[Future[Image]] = deque()
+    with ThreadPoolExecutor(_READERS) as readers:
+        for picture in pictures:
+            ahead.append(readers.submit(read_pixels, picture))
+            if len(ahead) > _READ_AHEAD:
+                yield _wait(ahead, clock)
+        while ahead:
+            yield _wait(ahead, clock)
+
+
+def _wait(ahead: deque[Future[Image]], clock: Clock) -> Image:
+    with clock.stage("decode"):
+        return ahead.popleft().result()
+
+
+def _bar(console: Console) -> progress.Progress:
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]:5.1f} pictures/s"),
+        progress.TimeElapsedColumn(),
+        console=console,
+    )

@@ -1,0 +1,116 @@
+"""Put a detector into the model repository, to be served beside the others."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.command import one_line_errors
+from tools.errors import RepositoryError
+from tools.model_folders.changes import Change, apply, changes_to
+from tools.model_folders.files import REPOSITORY, detector_files, labels_of
+from tools.model_folders.labels import choose_labels
+from tools.model_folders.trial import try_out
+from tools.model_folders.wires import check_wires
+from tools.served_onnx import ServedOnnx, read_served_onnx
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+# Folders of the steps that detectors share or own.
+_STEP = re.compile(r"nms|preprocess(_.*)?|.*_fp16")
+
+
+def install(
+    path: Path,
+    name: str,
+    *,
+    labels: Path | None = None,
+    repository: Path = REPOSITORY,
+    dry_run: bool = False,
+) -> tuple[ServedOnnx, list[Change]]:
+    """Make `repository` serve an ONNX file as the ensemble `name`, or leave it as it is.
+
+    Args:
+        path: ONNX file from tools.export_onnx.
+        name: Of the ensemble; one that is there is replaced.
+        labels: UTF-8 text, one class name a line; by default the names in the ONNX file.
+        repository: Model repository with the shipped folders.
+        dry_run: Do everything except writing.
+
+    Returns:
+        What the file declares, and what had to change: nothing where all was there already.
+
+    Raises:
+        OnnxError: The file cannot be served.
+        LabelsError: There are no class names, or they do not fit.
+        RepositoryError: The name does not do, or the repository does not take the model.
+    """
+    _check_name(name)
+    served = read_served_onnx(path)
+    model = path.read_bytes()
+    _, most = labels_of(repository)
+    names = choose_labels(served, labels, most=most)
+    files = detector_files(repository, name, served, model=model, labels=names)
+    check_wires(repository, files, name)
+    changes = changes_to(repository, files)
+    if changes:
+        try_out(model, served, class_count=len(names))
+        if not dry_run:
+            apply(changes, repository)
+    return served, changes
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise RepositoryError(
+            f"'{name}' is no name for a model: take letters, digits, '_' and '-', a letter first"
+        )
+    if _STEP.fullmatch(name):
+        raise RepositoryError(f"'{name}' is kept for a step of the ensembles: take another name")
+
+
+def _report(options: argparse.Namespace, served: ServedOnnx, changes: Sequence[Change]) -> None:
+    if changes:
+        done = "would install" if options.dry_run else "installed"
+        sizes = f"{served.height}x{served.width} pixels, {served.rows} rows a frame"
+        print(f"{done} {options.name} ({sizes})", *changes, sep="\n  ")
+    else:
+        print(f"{options.name} is up to date")
+    if not options.dry_run:
+        elsewhere = options.repository.resolve() != REPOSITORY
+        where = f" --model-repository {options.repository}" if elsewhere else ""
+        print(f"next: yolostream detect VIDEO --model {options.name}{where}")
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.install_model", description=__doc__)
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL.onnx", help="ONNX file from tools.export_onnx")
+    add("name", metavar="NAME", help="name that callers use; a model of that name is replaced")
+    add(
+        "--labels",
+        type=Path,
+        help="text file with one class name a line; by default the names in the ONNX file",
+    )
+    add("--repository", type=Path, default=REPOSITORY, help="model repository to put it into")
+    add("--dry-run", action="store_true", help="say what would change, and change nothing")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    options = _arguments(argv)
+    with one_line_errors():
+        served, changes = install(
+            options.model,
+            options.name,
+            labels=options.labels,
+            repository=options.repository,
+            dry_run=options.dry_run,
+        )
+        _report(options, served, changes)
+
+
+if __name__ == "__main__":
+    main()

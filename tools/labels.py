@@ -1,0 +1,49 @@
+"""Class names in a text file: one a line, in the order of the class ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.errors import LabelsError
+
+
+def read_labels(file: Path) -> tuple[str, ...]:
+    """Read class names by class id.
+
+    Args:
+        file: UTF-8 text. Line ends of Windows and blank lines at the end do no harm.
+
+    Raises:
+        LabelsError: It cannot be read, or its names do not do.
+    """
+    try:
+        # Editors on Windows put a mark in front.
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabelsError(f"cannot read class names from {file} as UTF-8: {error}") from error
+    names = tuple(line.strip() for line in text.rstrip().splitlines())
+    check_labels(names, file)
+    return names
+
+
+def check_labels(names: Sequence[str], source: Path) -> None:
+    """Make sure that each class has a name, and one of its own.
+
+    Raises:
+        LabelsError: There are no names, one is empty, or two are the same.
+    """
+    if not names:
+        raise LabelsError(f"{source} has no class names: write one a line")
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, start=1):
+        if not name:
+            raise LabelsError(
+                f"name {number} of {source} is empty: a line's place is its class id, so name it"
+            )
+        if name in first:
+            raise LabelsError(
+                f"names {first[name]} and {number} of {source} are both '{name}': "
+                "make them different, or nobody can ask for one of them"
+            )
+        first[name] = number

@@ -1,0 +1,66 @@
+"""A model's first run, before anybody depends on it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from tools.errors import OnnxError
+from tools.served_onnx import INPUT, OUTPUT, ROW, ServedOnnx
+
+Floats = npt.NDArray[np.float32]
+
+
+def try_out(model: bytes, served: ServedOnnx, *, class_count: int) -> None:
+    """Run a model on noise, once alone and once as a batch of two, on the CPU.
+
+    Args:
+        model: The file's content.
+        served: What it declares.
+        class_count: Class ids have to be below it.
+
+    Raises:
+        OnnxError: It does not run, or answers anything but what it declares.
+    """
+    for batch, output in zip((1, 2), _outputs(model, served), strict=True):
+        expected = (batch, served.rows, ROW)
+        if output.shape != expected:
+            raise OnnxError(f"{served.path} answers {output.shape} where it declares {expected}")
+        if not np.isfinite(output).all():
+            raise OnnxError(f"{served.path} answers numbers that are not finite: export it again")
+        _check_classes(output[..., -1], served, class_count)
+
+
+def _outputs(model: bytes, served: ServedOnnx) -> list[Floats]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # What goes wrong is in the exception too.
+    noise = np.random.default_rng(0)
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return [
+            session.run(
+                [OUTPUT],
+                {INPUT: noise.random((batch, 3, served.height, served.width), np.float32)},
+            )[0]
+            for batch in (1, 2)
+        ]
+    # ONNX Runtime has an exception for each of its codes.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0]
+        raise OnnxError(
+            f"{served.path} does not run alone and as a batch of two: {reason}"
+        ) from error
+
+
+def _check_classes(ids: Floats, served: ServedOnnx, class_count: int) -> None:
+    if (ids != ids.round()).any() or ids.min() < 0:
+        raise OnnxError(
+            f"the last column of '{OUTPUT}' of {served.path} holds no class ids, but "
+            f"{ids.min():g} to {ids.max():g}: export it again"
+        )
+    if ids.max() >= class_count:
+        raise OnnxError(
+            f"{served.path} answers class {ids.max():g}, but there are only {class_count} names: "
+            "give --labels with one for each class"
+        )

@@ -1,0 +1,58 @@
+"""Whether the steps of an ensemble fit together, which Triton says only when it loads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tools.errors import RepositoryError
+from tools.model_folders.files import CONFIG, Files, parse_config, read_config
+
+_ANY = -1
+
+
+def check_wires(repository: Path, files: Files, ensemble: str) -> None:
+    """Follow every tensor of an ensemble through its steps, in every profile.
+
+    Args:
+        repository: Model repository.
+        files: What is to be written to it.
+        ensemble: Name of the ensemble.
+
+    Raises:
+        RepositoryError: A step takes other sizes than it is given.
+    """
+
+    def config(model: str, profile: Path) -> tuple[Path, Any]:
+        """What Triton loads for `model` in a profile once the files are written."""
+        candidates = (Path(model, profile), Path(model, CONFIG))
+        there = (p for p in candidates if p in files or (repository / p).exists())
+        path = next(there, candidates[-1])
+        if path in files:
+            return path, parse_config(files[path], path)
+        return path, read_config(repository / path)
+
+    _, whole = config(ensemble, CONFIG)
+    for profile in _profiles(files):
+        wires = {tensor.name: list(tensor.dims) for tensor in whole.input}
+        for step in whole.ensemble_scheduling.step:
+            path, model = config(step.model_name, profile)
+            for tensor in model.input:
+                given = wires[step.input_map[tensor.name]]
+                if not _fit(given, list(tensor.dims)):
+                    raise RepositoryError(
+                        f"'{tensor.name}' of {repository / path} takes {list(tensor.dims)}, but "
+                        f"'{ensemble}' gives it {given}: set its dims to {given}, or -1 for any"
+                    )
+            wires |= {step.output_map[t.name]: list(t.dims) for t in model.output}
+
+
+def _profiles(files: Files) -> list[Path]:
+    """Every `config.pbtxt` and `configs/PROFILE.pbtxt` there is, relative to a model's folder."""
+    return sorted({path.relative_to(path.parts[0]) for path in files if path.suffix == ".pbtxt"})
+
+
+def _fit(given: list[int], taken: list[int]) -> bool:
+    return len(given) == len(taken) and all(
+        size == other or _ANY in (size, other) for size, other in zip(given, taken, strict=True)
+    )

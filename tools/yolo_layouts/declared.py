@@ -1,0 +1,155 @@
+"""What an ONNX file says about itself, and what of that rules it out before it is run.
+
+Ultralytics' exporters write Python literals as metadata: `names` {0: 'person', ...}, `task`
+'detect', `imgsz` [height, width], `end2end` and `args`, the options of the export.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+
+import onnx
+
+from tools.errors import OnnxError
+from tools.served_onnx import NAMES, inputs_of, shape_of
+
+# From the first that knows every operator we append to the last that TensorRT 10.3 parses.
+_OPSETS = range(11, 21)
+_NMS = ("NonMaxSuppression", "NMS")
+
+
+def described(model: onnx.ModelProto) -> str:
+    """The tensors at both ends, and the opset, for messages."""
+    inputs = ", ".join(map(_tensor, inputs_of(model.graph)))
+    outputs = ", ".join(map(_tensor, model.graph.output))
+    return f"input {inputs}; output {outputs}; opset {_opset(model)}"
+
+
+def metadata_of(model: onnx.ModelProto) -> dict[str, str]:
+    """Metadata by key."""
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def refuse_other_tasks(model: onnx.ModelProto) -> None:
+    """Let only detectors pass, as they are before non-maximum suppression.
+
+    Raises:
+        OnnxError: It is something else, or in an opset that cannot be served.
+    """
+    opset = _opset(model)
+    if opset not in _OPSETS:
+        raise OnnxError(
+            f"opset {opset} is not among {_OPSETS[0]} to {_OPSETS[-1]}: export it with opset 17"
+        )
+    task = metadata_of(model).get("task", "detect")
+    if task != "detect":
+        raise OnnxError(f"its task is '{task}', not 'detect': take a detection model")
+    options = _literal(model, "args")
+    ends = _literal(model, "end2end") is True or (
+        isinstance(options, dict) and options.get("nms") is True
+    )
+    suppressing = any(name in node.op_type for node in model.graph.node for name in _NMS)
+    if ends or suppressing:
+        raise OnnxError("it suppresses overlapping boxes itself, end to end: export it without NMS")
+
+
+def stated_names(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Class names by class id; empty where the file states none.
+
+    Raises:
+        OnnxError: They are neither a list nor a dictionary by class id.
+    """
+    text = metadata_of(model).get(NAMES)
+    if text is None:
+        return ()
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = _literal(model, NAMES)
+    if isinstance(names, dict):
+        by_id = {str(class_id): name for class_id, name in names.items()}
+        names = [by_id.get(str(class_id)) for class_id in range(len(by_id))]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise OnnxError(
+            f"its class names are {text!r}, neither a list nor a dictionary by class id from 0: "
+            "give them yourself"
+        )
+    return tuple(names)
+
+
+def pinned(model: onnx.ModelProto, size: tuple[int, int] | None) -> onnx.ModelProto:
+    """Copy a graph, with the height and width of its input fixed and the batch left dynamic.
+
+    Args:
+        model: The graph.
+        size: Height and width in pixels, where the graph leaves them open.
+
+    Raises:
+        OnnxError: There is no one input of float32 [b, 3, H, W], its batch is fixed, or its size is
+            open and not stated, or not the one that was asked for.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    pictures = _pictures(copy.graph)
+    batch, _, *sides = pictures.type.tensor_type.shape.dim
+    for side, declared, asked, stated in zip(
+        sides, shape_of(pictures)[2:], size or (None, None), _stated_size(model), strict=True
+    ):
+        pixels = declared if isinstance(declared, int) else asked or stated
+        if pixels is None:
+            raise OnnxError(
+                f"its {declared} is dynamic and metadata 'imgsz' is missing: give a size"
+            )
+        if asked not in (None, pixels):
+            raise OnnxError(
+                f"its input has {pixels} pixels where {asked} were asked for: drop the size"
+            )
+        side.dim_value = pixels
+    batch.dim_param = "batch"
+    # Sizes that were inferred while height and width were still open.
+    del copy.graph.value_info[:]
+    return copy
+
+
+def _pictures(graph: onnx.GraphProto) -> onnx.ValueInfoProto:
+    inputs = inputs_of(graph)
+    if len(inputs) != 1:
+        raise OnnxError(f"it has {len(inputs)} inputs instead of one")
+    (pictures,) = inputs
+    if pictures.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+        raise OnnxError(
+            f"its input is {_tensor(pictures)}, not float32: export it without half, int8"
+        )
+    match shape_of(pictures):
+        case [int(batch), *_]:
+            raise OnnxError(f"its batch is fixed to {batch}: export it with a dynamic batch")
+        case [_, 3, _, _]:
+            return pictures
+        case shape:
+            raise OnnxError(f"its input is {shape}, not [b, 3, height, width]: export it as NCHW")
+
+
+def _stated_size(model: onnx.ModelProto) -> tuple[int, int] | tuple[None, None]:
+    match _literal(model, "imgsz"):
+        case [int(height), int(width)]:
+            return height, width
+    return None, None
+
+
+def _literal(model: onnx.ModelProto, key: str) -> object:
+    """A Python literal out of the metadata; None where there is none."""
+    try:
+        return ast.literal_eval(metadata_of(model).get(key, "None"))
+    except (ValueError, SyntaxError, TypeError):
+        return None
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+
+
+def _tensor(tensor: onnx.ValueInfoProto) -> str:
+    kind = onnx.TensorProto.DataType.Name(tensor.type.tensor_type.elem_type).lower()
+    shape = ", ".join(map(str, shape_of(tensor)))
+    return f"'{tensor.name}' {kind} [{shape}]"

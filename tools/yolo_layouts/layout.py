@@ -1,0 +1,81 @@
+"""The layouts in which YOLO exporters write boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+BOX = 4
+"""Values of a box: center x, center y, width, height, in pixels of the input."""
+_STRIDES = ((8, 16, 32), (8, 16, 32, 64))
+
+Values = npt.NDArray[np.float32]
+Size = tuple[int, int]
+"""Height and width, in pixels."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an exporter writes boxes: `BOX` values, objectness if any, a probability per class.
+
+    Attributes:
+        exporter: Whose it is.
+        boxes_per_cell: Of the grid of each stride.
+        objectness: Whether a box has one.
+        columns: Whether a box is a column, [b, values, N], instead of a row, [b, N, values].
+    """
+
+    exporter: str
+    boxes_per_cell: int
+    objectness: bool
+    columns: bool = False
+
+    @property
+    def before_classes(self) -> int:
+        """Values of a box before its class probabilities."""
+        return BOX + self.objectness
+
+    def rows(self, values: Values) -> Values:
+        """A box a row, [b, N, values]."""
+        return values.transpose(0, 2, 1) if self.columns else values
+
+    def classes(self, values: Values) -> int:
+        """How many class probabilities a box has, if values are in this layout."""
+        values_per_box: int = self.rows(values).shape[2]
+        return values_per_box - self.before_classes
+
+    def box_counts(self, size: Size) -> set[int]:
+        """How many boxes a picture may have."""
+        return {cells * self.boxes_per_cell for cells in _cell_counts(size)}
+
+
+LAYOUTS = (
+    Layout("YOLOv5 or YOLOv7", boxes_per_cell=3, objectness=True),
+    Layout("YOLOv8, v9 or 11", boxes_per_cell=1, objectness=False, columns=True),
+    Layout("YOLOv8, v9 or 11, transposed", boxes_per_cell=1, objectness=False),
+)
+# Known so as not to be taken for a YOLOv8 of one class more; YOLOX wants BGR, 0..255.
+NOT_SERVED = Layout("YOLOv6 or YOLOX", boxes_per_cell=1, objectness=True)
+
+
+def box_counts(size: Size) -> set[int]:
+    """How many boxes a picture may have in any of the layouts."""
+    return set().union(*(layout.box_counts(size) for layout in LAYOUTS))
+
+
+def is_raw_map(shape: tuple[int, ...], size: Size) -> bool:
+    """Whether [b, channels, y, x] or [b, anchors, y, x, values] covers the grid of a stride."""
+    grids = {(size[0] // stride, size[1] // stride) for stride in _STRIDES[-1]}
+    return len(shape) in (4, 5) and shape[2:4] in grids
+
+
+def _cell_counts(size: Size) -> set[int]:
+    """Cells of the grids of all strides together, for each set of strides that fits."""
+    height, width = size
+    return {
+        sum((height // stride) * (width // stride) for stride in strides)
+        for strides in _STRIDES
+        if height % strides[-1] == width % strides[-1] == 0
+    }

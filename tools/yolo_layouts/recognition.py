@@ -1,0 +1,171 @@
+"""Which layout a graph uses: decided by what it makes of noise, and by the class names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from tools.errors import OnnxError
+from tools.served_onnx import INPUT, OUTPUT, ROW, inputs_of, sides_of
+from tools.yolo_layouts.layout import (
+    BOX,
+    LAYOUTS,
+    NOT_SERVED,
+    Layout,
+    Size,
+    Values,
+    box_counts,
+    is_raw_map,
+)
+
+_PICTURES = 2
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Where a graph has its boxes.
+
+    Attributes:
+        output: Name of the tensor.
+        rows: N, the boxes of one picture.
+        layout: How they are written; None where they follow the contract.
+        classes: How many there are; 0 where they follow the contract, which does not tell.
+    """
+
+    output: str
+    rows: int
+    layout: Layout | None = None
+    classes: int = 0
+
+
+def recognized(model: onnx.ModelProto, *, names: int) -> Prediction:
+    """Find the boxes in what a graph makes of noise.
+
+    Args:
+        model: A graph whose height and width are fixed.
+        names: How many class names there are; 0 if none are known.
+
+    Raises:
+        OnnxError: It does not run, or none or more than one of the layouts fits.
+    """
+    size = sides_of(model)
+    if size[0] % 32 or size[1] % 32:
+        raise OnnxError(f"its input is {size[0]}x{size[1]} pixels: export it for multiples of 32")
+    outputs = _run_on_noise(model, size)
+    prediction = _contract(model, outputs, size) or _decoded(outputs, size, names)
+    for name, values in outputs.items():
+        if name != prediction.output and not is_raw_map(values.shape, size):
+            raise OnnxError(f"its output '{name}' is none of a detector: take a detection model")
+    return prediction
+
+
+def _run_on_noise(model: onnx.ModelProto, size: Size) -> dict[str, Values]:
+    """Outputs of a batch, by name."""
+    options = onnxruntime.SessionOptions()
+    # Its messages come as exceptions too.
+    options.log_severity_level = 4
+    noise = np.random.default_rng(0).random((_PICTURES, 3, *size), dtype=np.float32)
+    (pictures,) = inputs_of(model.graph)
+    names = [output.name for output in model.graph.output]
+    try:
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return dict(zip(names, session.run(names, {pictures.name: noise}), strict=True))
+    # ONNX Runtime has a class of its own for each of its error codes.
+    except Exception as error:
+        line = str(error).splitlines()[0]
+        raise OnnxError(f"it does not run on {_PICTURES} pictures at once: {line}") from error
+
+
+def _contract(model: onnx.ModelProto, outputs: dict[str, Values], size: Size) -> Prediction | None:
+    """The output that follows the contract, in values too.
+
+    Under other names it must have a row for every box: with fewer, it is what non-maximum
+    suppression left.
+    """
+    ends = [tensor.name for tensor in (*inputs_of(model.graph), *model.graph.output)]
+    for name, values in outputs.items():
+        if _follows_contract(values):
+            rows = values.shape[1]
+            if ends == [INPUT, OUTPUT] or rows in box_counts(size):
+                return Prediction(name, rows)
+    return None
+
+
+def _follows_contract(values: Values) -> bool:
+    if not _holds_rows(values) or values.shape[2] != ROW:
+        return False
+    boxes, confidence, class_id = np.split(values, [BOX, BOX + 1], axis=2)
+    whole = bool(np.all(class_id == np.floor(class_id)))
+    return whole and _are_corners(boxes) and _are_probabilities(confidence)
+
+
+def _decoded(outputs: dict[str, Values], size: Size, names: int) -> Prediction:
+    """The one output and layout that fit each other and the number of class names."""
+    readings = [
+        (name, layout)
+        for name, values in outputs.items()
+        for layout in (*LAYOUTS, NOT_SERVED)
+        if _fits(layout, values, size)
+    ]
+    if not readings:
+        shapes = ", ".join(f"'{name}' {list(values.shape)}" for name, values in outputs.items())
+        raise OnnxError(
+            f"a detector before non-maximum suppression has one of {sorted(box_counts(size))} "
+            f"boxes for {size[0]}x{size[1]} pixels, but {_PICTURES} pictures give {shapes}"
+        )
+    seen = " or ".join(
+        f"{layout.classes(outputs[name])} classes in '{name}' as {layout.exporter} writes them"
+        for name, layout in readings
+    )
+    fitting = [
+        (name, layout) for name, layout in readings if names in (0, layout.classes(outputs[name]))
+    ]
+    if not fitting:
+        raise OnnxError(f"{names} class names do not fit {seen}: give one for each class")
+    if len(fitting) > 1:
+        raise OnnxError(f"it may hold {seen}: give the class names, or export one output")
+    ((name, layout),) = fitting
+    if layout is NOT_SERVED:
+        raise OnnxError(f"'{name}' is laid out as {layout.exporter} writes it, with objectness")
+    rows = layout.rows(outputs[name])
+    _refuse_other_values(name, rows[..., :BOX], rows[..., BOX:])
+    return Prediction(name, rows.shape[1], layout, layout.classes(outputs[name]))
+
+
+def _refuse_other_values(name: str, boxes: Values, probabilities: Values) -> None:
+    if not _are_probabilities(probabilities):
+        raise OnnxError(
+            f"what should be probabilities in '{name}' is from {probabilities.min():.4g} to "
+            f"{probabilities.max():.4g}, not within 0..1: export a detection model, decoded"
+        )
+    if boxes.max() <= 1:
+        raise OnnxError(f"the boxes in '{name}' are in 0..1: export them in pixels")
+    if _are_corners(boxes):
+        raise OnnxError(f"the boxes in '{name}' are corners: export centers and sizes")
+
+
+def _fits(layout: Layout, values: Values, size: Size) -> bool:
+    return (
+        _holds_rows(values)
+        and layout.rows(values).shape[1] in layout.box_counts(size)
+        and layout.classes(values) > 0
+    )
+
+
+def _holds_rows(values: Values) -> bool:
+    """Whether this is float32 [b, ..., ...], of the pictures that went in."""
+    return values.dtype == np.float32 and values.ndim == 3 and len(values) == _PICTURES
+
+
+def _are_corners(boxes: Values) -> bool:
+    # Among centers and sizes, small boxes at the right or at the bottom give the lie to this.
+    return bool(np.all(boxes[..., :2] <= boxes[..., 2:]))
+
+
+def _are_probabilities(values: Values) -> bool:
+    return bool(np.all((values >= 0) & (values <= 1)))

@@ -1,0 +1,118 @@
+"""The change of a graph itself: names, decoding, and what nobody needs any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import onnx
+import onnx.compose
+import onnx.parser
+
+from tools.served_onnx import INPUT, OUTPUT, ROW, inputs_of
+from tools.yolo_layouts.layout import BOX, Layout
+from tools.yolo_layouts.recognition import Prediction
+
+
+def follow_contract(graph: onnx.GraphProto, prediction: Prediction) -> None:
+    """Give a graph the one input and the one output of the contract, in place."""
+    (pictures,) = inputs_of(graph)
+    boxes = OUTPUT
+    decoding = onnx.GraphProto()
+    if prediction.layout:
+        decoding = _decoding(prediction.layout, prediction.classes)
+        boxes = decoding.input[0].name
+    # Tensors inside of the graph may bear the names of its new ends.
+    away = {name: f"source/{name}" for name in (INPUT, OUTPUT)}
+    _rename(graph, away | {prediction.output: boxes, pictures.name: INPUT})
+    graph.node.extend(decoding.node)
+    graph.initializer.extend(decoding.initializer)
+    del graph.output[:]
+    graph.output.append(
+        onnx.helper.make_tensor_value_info(
+            OUTPUT, onnx.TensorProto.FLOAT, ["batch", prediction.rows, ROW]
+        )
+    )
+    _prune(graph)
+
+
+def _decoding(layout: Layout, classes: int) -> onnx.GraphProto:
+    """What turns boxes of a layout into rows, of operators that opsets 11 to 20 agree on."""
+    # The probability of a single class is not trained: objectness alone is the confidence.
+    weighed = layout.objectness and classes > 1
+    first = layout.before_classes if weighed else BOX
+    boxes, transpose = "rows", ""
+    if layout.columns:
+        boxes, transpose = "columns", "rows = Transpose <perm = [0, 2, 1]> (columns)"
+    objectness = "objectness = Slice (rows, four, five, axis)"
+    graph = onnx.parser.parse_graph(f"""
+        decoding (float[batch, x, y] {boxes}) => (float[batch, n, {ROW}] {OUTPUT})
+        <int64[1] zero = {{0}}, int64[1] two = {{2}}, int64[1] four = {{4}}, int64[1] five = {{5}},
+         int64[1] first = {{{first}}}, int64[1] end = {{{first + classes}}},
+         int64[1] axis = {{2}}, float half = {{0.5}}>
+        {{
+            {transpose}
+            center = Slice (rows, zero, two, axis)
+            size = Slice (rows, two, four, axis)
+            reach = Mul (size, half)
+            top_left = Sub (center, reach)
+            bottom_right = Add (center, reach)
+            classes = Slice (rows, first, end, axis)
+            best = ArgMax <axis = 2, keepdims = 1> (classes)
+            probability = GatherElements <axis = 2> (classes, best)
+            {objectness if weighed else ""}
+            confidence = {"Mul (objectness, probability)" if weighed else "Identity (probability)"}
+            class_id = Cast <to = {onnx.TensorProto.FLOAT}> (best)
+            {OUTPUT} = Concat <axis = 2> (top_left, bottom_right, confidence, class_id)
+        }}
+    """)
+    return onnx.compose.add_prefix_graph(graph, "decoding/", rename_outputs=False)
+
+
+def _rename(graph: onnx.GraphProto, new: Mapping[str, str]) -> None:
+    for scope in _scopes(graph):
+        for node in scope.node:
+            node.input[:] = [new.get(name, name) for name in node.input]
+            node.output[:] = [new.get(name, name) for name in node.output]
+        for tensor in (*scope.input, *scope.output, *scope.value_info, *scope.initializer):
+            tensor.name = new.get(tensor.name, tensor.name)
+
+
+def _prune(graph: onnx.GraphProto) -> None:
+    """Drop the nodes that do not lead to an output, and the weights that only they read."""
+    needed = {tensor.name for tensor in graph.output}
+    for index, node in reversed(list(enumerate(graph.node))):
+        if needed.isdisjoint(node.output):
+            del graph.node[index]
+        else:
+            needed.update(_read_by(node))
+    unused = {weight.name for weight in graph.initializer} - needed
+    # Old exporters list the weights among the inputs, too.
+    for tensors in (graph.initializer, graph.input):
+        for index, tensor in reversed(list(enumerate(tensors))):
+            if tensor.name in unused:
+                del tensors[index]
+
+
+def _read_by(node: onnx.NodeProto) -> Iterator[str]:
+    """Names of the tensors that a node reads; a branch or loop body reads those around it too."""
+    yield from node.input
+    for branch in _branches(node):
+        for scope in _scopes(branch):
+            for inner in scope.node:
+                yield from inner.input
+            yield from (tensor.name for tensor in scope.output)
+
+
+def _scopes(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph, and all that lie in its nodes."""
+    yield graph
+    for node in graph.node:
+        for branch in _branches(node):
+            yield from _scopes(branch)
+
+
+def _branches(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        yield from attribute.graphs
+        if attribute.HasField("g"):
+            yield attribute.g
