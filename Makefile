@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VIDEOS := videos/mb1_1.mp4 videos/mb2_2.mp4
 OUTPUT := output
+TORCH_TESTS := $(shell grep -l REQUIRE_TORCH tests/test_*.py)
 
 .PHONY: help
 help: ## print this
@@ -14,9 +15,12 @@ demo: install ## run the main job: both demo videos through a real Triton, resul
 test: install .venv/.dev check ## everything that needs no GPU, against a real Triton
 	.venv/bin/pytest
 
-.PHONY: test-training
-test-training: .venv-train/.train ## the tests of network and training, which need PyTorch
-	REQUIRE_TORCH=1 .venv-train/bin/python -m pytest tests/test_network.py tests/test_official.py tests/test_export.py tests/test_training.py
+.PHONY: tools
+tools: install .venv-tools/.tools ## an environment for tools/: export, install, evaluate, train (PyTorch)
+
+.PHONY: test-tools
+test-tools: tools ## the tests that need PyTorch: network, checkpoints, export, training, their guide
+	REQUIRE_TORCH=1 .venv-tools/bin/python -m pytest $(TORCH_TESTS)
 
 .PHONY: check
 check: .venv/.dev ## formatting, lint and types
@@ -47,7 +51,7 @@ install: .venv/.client .venv-server/.server ## the two environments: client and 
 
 .PHONY: clean
 clean: ## remove environments and results
-	rm -rf .venv .venv-server .venv-train $(OUTPUT)
+	rm -rf .venv .venv-server .venv-tools $(OUTPUT)
 
 # --no-deps: the lists are complete, and pins that contradict each other stay apart.
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --no-deps
@@ -62,11 +66,11 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 	.venv/$(PIP_INSTALL) -r requirements/dev.txt
 	@touch $@
 
-.venv-train/.train: requirements/client.txt requirements/dev.txt requirements/train.txt
-	$(PYTHON) -m venv .venv-train
-	.venv-train/$(PIP_INSTALL) -r requirements/client.txt -r requirements/dev.txt
-	.venv-train/$(PIP_INSTALL) --no-build-isolation --editable .
-	.venv-train/bin/python -m pip install --quiet -r requirements/train.txt
+.venv-tools/.tools: requirements/client.txt requirements/dev.txt requirements/tools.txt pyproject.toml
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/$(PIP_INSTALL) -r requirements/client.txt -r requirements/dev.txt
+	.venv-tools/$(PIP_INSTALL) --no-build-isolation --editable .
+	.venv-tools/bin/python -m pip install --quiet -r requirements/tools.txt
 	@touch $@
 
 .venv-server/.server: requirements/server.txt
