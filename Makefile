@@ -37,6 +37,31 @@ format: .venv/.dev ## put the code into shape
 serve: install ## run Triton here until Ctrl-C, on ports 8000 to 8002
 	.venv/bin/yolostream serve
 
+COMPOSE := docker compose
+# Containers run as the caller, and so what they write is the caller's.
+export YOLOSTREAM_USER ?= $(shell id -u):$(shell id -g)
+
+.PHONY: up
+up: ## in containers, on a GPU: build the plan, serve it on ports 8000 to 8002, run the demo videos
+	mkdir -p output
+	$(COMPOSE) build
+	$(COMPOSE) run --rm client
+
+.PHONY: up-cpu
+up-cpu: ## the same without a GPU and without NVIDIA's images
+	mkdir -p output
+	$(COMPOSE) --file docker-compose.cpu.yaml build
+	$(COMPOSE) --file docker-compose.cpu.yaml run --rm client
+
+.PHONY: deepstream
+deepstream: ## the demo videos through DeepStream, in containers on a GPU
+	mkdir -p output
+	$(COMPOSE) --profile deepstream up --build deepstream
+
+.PHONY: down
+down: ## stop and remove the containers
+	$(COMPOSE) --profile deepstream down --remove-orphans
+
 .PHONY: speed
 speed: install .venv/.dev ## measure the ratios that the README quotes (10 minutes)
 	.venv/bin/python -m loadtest.speed

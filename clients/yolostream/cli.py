@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -15,6 +17,8 @@ from rich.text import Text
 
 from yolostream import detect, embedded
 from yolostream.detector import DEFAULT_MODEL, Detector
+from yolostream.doctor import Verdict, examine
+from yolostream.doctor.report import show
 from yolostream.drawing import Labels
 from yolostream.errors import YolostreamError
 from yolostream.interruption import EXIT_INTERRUPTED, interrupt_on_stop_signals
@@ -195,6 +199,25 @@ def serve(
         with contextlib.suppress(KeyboardInterrupt):
             stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
             server.wait()
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    model_repository: ModelRepository = DEFAULT_MODEL_REPOSITORY,
+    server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,
+) -> None:
+    """Say what is missing or wrong on this machine and in the DeepStream files.
+
+    The exit code is 1 if something is wrong; what not everybody needs is only noted.
+    """
+    checks = examine(model_repository, server_environment, REPOSITORY / "clients" / "deepstream")
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
+    else:
+        show(checks, stdout)
+    if any(check.verdict == Verdict.bad for check in checks):
+        raise typer.Exit(1)
 
 
 @contextlib.contextmanager

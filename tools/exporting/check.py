@@ -41,7 +41,7 @@ class Tolerance:
 ROUNDING = Tolerance(box_max=0.05, box_mean=0.002, confidence=5e-5, classes=1e-4)
 # float16 has 11 significant bits. Random weights, which exaggerate
 # rounding, were seen to stay well below.
-ROUNDING_FLOAT16 = Tolerance(box_max=32.0, box_mean=1.0, confidence=0.05, classes=0.02)
+ROUNDING_FLOAT16 = Tolerance(box_max=8.0, box_mean=0.25, confidence=0.02, classes=0.01)
 
 
 def fixed_pictures(height: int, width: int) -> Floats:

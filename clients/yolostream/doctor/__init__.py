@@ -1,0 +1,38 @@
+"""Checks of what a user has set up, before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yolostream.doctor import machine
+from yolostream.doctor.check import Check, Verdict, bad
+from yolostream.doctor.containers import containers
+from yolostream.doctor.deepstream import check_deepstream
+
+__all__ = ["Check", "Verdict", "examine"]
+
+
+def examine(model_repository: Path, server_environment: Path, deepstream: Path) -> list[Check]:
+    """Look at everything; nothing is started, changed or downloaded.
+
+    Args:
+        model_repository: What Triton serves.
+        server_environment: Python environment of the embedded Triton.
+        deepstream: Folder of DeepStream configurations.
+    """
+    return [
+        machine.client(),
+        machine.server_environment(server_environment),
+        machine.ports(),
+        machine.shared_memory(),
+        *machine.gpus(),
+        machine.plan(model_repository),
+        *containers(),
+        *_deepstream(deepstream, model_repository),
+    ]
+
+
+def _deepstream(folder: Path, model_repository: Path) -> list[Check]:
+    problems = check_deepstream(folder, model_repository)
+    fine = Check("DeepStream files", Verdict.good, f"nothing wrong in {folder}")
+    return [bad(problem) for problem in problems] or [fine]

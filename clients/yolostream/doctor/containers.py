@@ -1,0 +1,61 @@
+"""Checks of what the containers need: Docker, Compose, the way to the GPU, and room for images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+from yolostream.doctor.asking import ask
+from yolostream.doctor.check import Check, Verdict
+
+IMAGES_GB = 40
+"""Unpacked, roughly: half for Triton and what builds its plan, half for DeepStream."""
+
+
+def containers() -> list[Check]:
+    """Docker and all that hangs on it; notes only, because the embedded Triton needs none."""
+    docker = shutil.which("docker")
+    if docker is None:
+        fix = "install Docker Engine; only the containers need it"
+        return [Check("Docker", Verdict.note, "not installed", fix)]
+    text, failure = ask([docker, "info", "--format", "{{json .}}"])
+    if failure:
+        fix = "start Docker, and be in the group 'docker'; only the containers need it"
+        return [Check("Docker", Verdict.note, failure, fix)]
+    info = json.loads(text)
+    docker_is_there = Check("Docker", Verdict.good, f"engine {info['ServerVersion']}")
+    return [docker_is_there, _compose(info), _toolkit(info), _room(info)]
+
+
+def _compose(info: dict[str, Any]) -> Check:
+    for plugin in info["ClientInfo"]["Plugins"] or ():
+        if plugin["Name"] == "compose":
+            return Check("Compose", Verdict.good, plugin["Version"])
+    if shutil.which("docker-compose"):
+        fix = "make up COMPOSE=docker-compose; 1.29 is the oldest that reads our files"
+        return Check("Compose", Verdict.note, "docker-compose, without the plugin", fix)
+    return Check("Compose", Verdict.note, "not installed", "install the package of its plugin")
+
+
+def _toolkit(info: dict[str, Any]) -> Check:
+    part = "Container Toolkit"
+    if "nvidia" in info["Runtimes"]:
+        return Check(part, Verdict.good, "Docker knows the runtime 'nvidia'")
+    fix = (
+        "install the NVIDIA Container Toolkit and run 'nvidia-ctk runtime configure'; CPU: no need"
+    )
+    return Check(part, Verdict.note, "Docker knows no runtime 'nvidia'", fix)
+
+
+def _room(info: dict[str, Any]) -> Check:
+    part, folder = "room for images", info["DockerRootDir"]
+    try:
+        free_gb = shutil.disk_usage(folder).free / 1e9
+    except OSError as error:
+        return Check(part, Verdict.note, f"{folder} cannot be seen from here: {error.strerror}")
+    found = f"{free_gb:.0f} GB free in {folder}"
+    if free_gb >= IMAGES_GB:
+        return Check(part, Verdict.good, found)
+    fix = f"about {IMAGES_GB} GB are needed, half of them without DeepStream: 'docker system prune'"
+    return Check(part, Verdict.note, found, fix)

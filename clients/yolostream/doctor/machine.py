@@ -1,0 +1,156 @@
+"""Checks of the machine: what the embedded Triton needs, and what GPUs there are."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import platform
+import shutil
+import socket
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import numpy as np
+
+from yolostream._version import __version__
+from yolostream.doctor.asking import ask
+from yolostream.doctor.check import Check, Verdict
+from yolostream.embedded import LOOPBACK, choose_profile
+from yolostream.errors import ServerStartError
+from yolostream.server_environment import ServerEnvironment
+
+PORTS = (8000, 8001, 8002)
+"""HTTP, gRPC and metrics of `yolostream serve` and of the containers."""
+SHARED_MEMORY_BYTES = 256 * 2**20
+"""Free in /dev/shm; a full batch of the network's input alone takes 79 MB of it, once a stage."""
+CONTAINER_DRIVER = 560
+"""NVIDIA driver that the images of Triton 24.08 and DeepStream 7.1 (CUDA 12.6) are made for."""
+
+_SHARED_MEMORY = Path("/dev/shm")
+_NVIDIA_SMI = ("--query-gpu=name,compute_cap,driver_version,memory.total", "--format=csv,noheader")
+
+
+def client() -> Check:
+    """The interpreter that runs this."""
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}"
+    return Check("client", Verdict.good, f"yolostream {__version__}, {versions}")
+
+
+def server_environment(folder: Path) -> Check:
+    """The environment of the embedded Triton, and which profile it serves."""
+    part = "embedded Triton"
+    try:
+        environment = ServerEnvironment.check(folder)
+    except ServerStartError as error:
+        what, _, fix = str(error).rpartition(": ")
+        return Check(part, Verdict.bad, what, fix)
+    kind = "onnxruntime-gpu" if environment.has_onnxruntime_gpu else "onnxruntime for the CPU"
+    profile = choose_profile(environment)
+    found = f"Python {environment.python_version}, {kind}, serves profile '{profile}'"
+    return Check(part, Verdict.good, found)
+
+
+def ports(numbers: Sequence[int] = PORTS) -> Check:
+    """Whether the server's ports are free on loopback, or who is there.
+
+    Args:
+        numbers: Ports of HTTP, gRPC and metrics.
+    """
+    taken = [port for port in numbers if not _is_free(port)]
+    if not taken:
+        return Check("ports", Verdict.good, f"{_listed(numbers)} are free")
+    if triton := _triton_at(numbers[0]):
+        return Check("ports", Verdict.good, f"Triton {triton} answers at port {numbers[0]}")
+    fix = "stop what listens there, or choose others: 'yolostream serve --help', ports in .env"
+    return Check("ports", Verdict.note, f"taken: {_listed(taken)}", fix)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _triton_at(port: int) -> str | None:
+    """Version of the Triton that answers there."""
+    connection = HTTPConnection(LOOPBACK, port, timeout=2)
+    try:
+        connection.request("GET", "/v2")
+        answer = json.load(connection.getresponse())
+        return str(answer["version"]) if answer["name"] == "triton" else None
+    except (OSError, HTTPException, ValueError, LookupError, TypeError):
+        return None
+    finally:
+        connection.close()
+
+
+def shared_memory() -> Check:
+    """Room in /dev/shm for frames and batches, and frames that killed clients left there."""
+    usage = shutil.disk_usage(_SHARED_MEMORY)
+    left_over = sum(map(_is_left_over, _SHARED_MEMORY.glob("yolostream-frames-*")))
+    found = f"{_gigabytes(usage.free)} free of {_gigabytes(usage.total)}"
+    if left_over:
+        found += f"; left over: {left_over}, which the next client removes"
+    if usage.free >= SHARED_MEMORY_BYTES:
+        return Check("/dev/shm", Verdict.good, found)
+    needed = _gigabytes(SHARED_MEMORY_BYTES)
+    fix = f"make {needed} free: 'mount -o remount,size=1G /dev/shm', 'docker run --shm-size=1g'"
+    return Check("/dev/shm", Verdict.bad, found, fix)
+
+
+def _is_left_over(region: Path) -> bool:
+    """Whether the owner, who holds its lock while it lives, is gone."""
+    with contextlib.suppress(OSError), region.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def gpus() -> list[Check]:
+    """GPUs and their driver, as nvidia-smi tells of them."""
+    nvidia_smi = shutil.which("nvidia-smi")
+    if nvidia_smi is None:
+        return [Check("GPU", Verdict.note, "no nvidia-smi, so no GPU: the CPU computes")]
+    lines, failure = ask([nvidia_smi, *_NVIDIA_SMI])
+    if failure:
+        return [Check("GPU", Verdict.bad, failure, "reinstall the NVIDIA driver, or reboot")]
+    return [_gpu(line) for line in lines.splitlines()]
+
+
+def _gpu(line: str) -> Check:
+    name, compute_capability, driver, memory = line.split(", ")
+    found = f"{name}, compute {compute_capability}, {memory}, driver {driver}"
+    if int(driver.split(".")[0]) >= CONTAINER_DRIVER:
+        return Check("GPU", Verdict.good, found)
+    fix = f"the containers want driver {CONTAINER_DRIVER}; data-center GPUs make do with some older"
+    return Check("GPU", Verdict.note, found, fix)
+
+
+def plan(model_repository: Path) -> Check:
+    """The TensorRT plan, by what is written beside it."""
+    part = "TensorRT plan"
+    path = model_repository / "yolov7_fp16" / "1" / "model.plan"
+    if not path.exists():
+        fix = "'make up' builds it; only the containers with a GPU need it"
+        return Check(part, Verdict.note, "not built", fix)
+    whether = "'python -m tools.build_engine --check' tells whether it fits"
+    try:
+        machine = json.loads(path.with_name("model.plan.json").read_text())["machine"]
+        found = f"built for {machine['gpu']} and TensorRT {machine['tensorrt']}"
+    except (OSError, ValueError, LookupError, TypeError):
+        return Check(part, Verdict.note, "nothing beside it says what it was built for", whether)
+    return Check(part, Verdict.good, found, whether)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

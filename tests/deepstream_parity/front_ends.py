@@ -1,0 +1,88 @@
+"""The two front ends, and the modes of DeepStream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from yolostream import Detections, Detector
+from yolostream.image import Image
+
+from tests.deepstream_parity.material import Material
+from tests.nvinferserver.config import App, read_app, read_element
+from tests.nvinferserver.element import Element
+from tests.nvinferserver.frames import BLACK, Place, mux
+from tests.nvinferserver.requests import connect
+
+CONFIGURATIONS = Path(__file__).parents[2] / "clients" / "deepstream"
+APP = CONFIGURATIONS / "dual_video.txt"
+GRAY = 114
+"""Around the picture in the letterbox of the ensemble."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    title: str
+    configuration: str
+    """Of nvinferserver."""
+    padding: int = BLACK
+
+
+MODES = {
+    "A": Mode("A, DeepStream letterboxes", "config_infer_yolov7.txt"),
+    "A gray": Mode("A, if it could pad with gray (a control)", "config_infer_yolov7.txt", GRAY),
+    "B": Mode("B, the ensemble letterboxes", "config_infer_yolov7_full_frame.txt"),
+    "B shrunk": Mode("B, DeepStream shrinks first", "config_infer_yolov7_shrunk.txt"),
+}
+
+
+def app_of(mode: Mode) -> App:
+    """The demo application, with the element's configuration of `mode`."""
+    app = read_app(APP)
+    infer, labels = read_element(CONFIGURATIONS / mode.configuration)
+    infer.max_batch_size = app.infer.max_batch_size
+    return replace(app, infer=infer, labels=labels)
+
+
+def by_client(url: str, material: Material, *, shrink: bool) -> list[Detections]:
+    """What the Python client finds in each frame, source by source."""
+    with Detector(url, shrink=shrink) as detector:
+        return [found for _, found in detector.stream(material.frames)]
+
+
+def by_deepstream(url: str, material: Material, mode: Mode) -> list[Detections]:
+    """What DeepStream finds in each frame, source by source, in pixels of the frame."""
+    app = app_of(mode)
+    with connect(url) as channel:
+        element = Element(channel, app.infer, app.labels, padding=mode.padding)
+        answers = [
+            (muxed.source, muxed.number, found)
+            for muxed, found in element.detect(mux(material.sources, app.mux))
+        ]
+    answers.sort(key=lambda answer: answer[:2])
+    return [
+        replace(found, boxes=found.boxes * _scale(app, image))
+        for image, (*_, found) in zip(material.frames, answers, strict=True)
+    ]
+
+
+def reach(image: Image, mode: Mode) -> npt.NDArray[np.float32]:
+    """Largest x and y, twice, that a box may have in both front ends; float32 [4], in `image`.
+
+    DeepStream's parser clips to the last pixel of the tensor, width - 1 and height - 1, the client
+    to the edge of the frame. Which is the lesser depends on the padding.
+    """
+    app = app_of(mode)
+    height, width, _ = app.infer.backend.inputs[0].dims
+    place = Place.fit((app.mux.width, app.mux.height), (width, height), app.infer.preprocess)
+    last = place.to_mux(np.array([[width - 1, height - 1, 0, 0]], np.float32))[0, :2]
+    frame = np.array([app.mux.width, app.mux.height], np.float32)
+    return np.tile(np.minimum(last, frame), 2) * _scale(app, image)
+
+
+def _scale(app: App, image: Image) -> npt.NDArray[np.float32]:
+    """From the muxer's pixels to those of `image`, float32 [4]."""
+    height, width = image.shape[:2]
+    return np.array([width / app.mux.width, height / app.mux.height] * 2, np.float32)

@@ -1,0 +1,86 @@
+"""Frames, and what is to be found in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import av
+from yolostream.image import Image
+
+from tools.evaluation.dataset import Dataset
+from tools.evaluation.picture import Picture
+from tools.streets import CLASS_NAMES, sample
+from tools.streets.truth import write_coco
+
+VIDEOS = Path(__file__).parents[2] / "videos"
+CLIPS = ("mb1_1", "mb2_2")
+
+# Beyond every seed that training draws or that the demo model is evaluated with.
+FIRST_SCENE_SEED = 9_700_000
+SCENE_SIZE = (1280, 720)
+
+Labels = list[dict[str, Any]]
+"""COCO annotations of one frame."""
+
+
+@dataclass(frozen=True)
+class Material:
+    sources: list[list[Image]]
+    truth: Dataset
+    """Its pictures are the frames, source by source."""
+
+    @property
+    def frames(self) -> list[Image]:
+        return [image for source in self.sources for image in source]
+
+
+def clips(*, every: int) -> Material:
+    """Every so many frames of the demo clips."""
+    sources, labels = [], []
+    for name in CLIPS:
+        with av.open(str(VIDEOS / f"{name}.mp4")) as video:
+            decoded = enumerate(video.decode(video=0))
+            sources.append([f.to_ndarray(format="rgb24") for i, f in decoded if i % every == 0])
+        labels += _labels(VIDEOS / f"{name}.coco.json")[::every]
+    return Material(sources, _truth(sources, labels))
+
+
+def scenes(count: int) -> Material:
+    """Generated streets, one after the other as one source."""
+    width, height = SCENE_SIZE
+    drawn = [sample(FIRST_SCENE_SEED + n, width=width, height=height) for n in range(count)]
+    sources = [[image for image, _ in drawn]]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "scenes.json"
+        annotations = [annotations for _, annotations in drawn]
+        write_coco(path, annotations, video_name="scenes", size=SCENE_SIZE, fps=1)
+        labels = _labels(path)
+    return Material(sources, _truth(sources, labels))
+
+
+def _labels(coco: Path) -> list[Labels]:
+    document = json.loads(coco.read_text())
+    frames: list[Labels] = [[] for _ in document["images"]]
+    for row in document["annotations"]:
+        frames[row["image_id"]].append(row)
+    return frames
+
+
+def _truth(sources: Sequence[Sequence[Image]], labels: Sequence[Labels]) -> Dataset:
+    images = [image for source in sources for image in source]
+    return Dataset(
+        path=VIDEOS,
+        pictures=tuple(
+            Picture(number, VIDEOS, image.shape[1], image.shape[0])
+            for number, image in enumerate(images, 1)
+        ),
+        annotations=tuple(
+            {**row, "image_id": number} for number, frame in enumerate(labels, 1) for row in frame
+        ),
+        categories=CLASS_NAMES,
+    )

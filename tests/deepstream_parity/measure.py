@@ -1,0 +1,76 @@
+"""Every mode of DeepStream against the client, as a dictionary for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from yolostream import Detections
+
+from tests.deepstream_parity.front_ends import MODES, Mode, by_client, by_deepstream, reach
+from tests.deepstream_parity.material import Material
+from tools.agreement import agreement
+from tools.evaluation.dataset import match
+from tools.evaluation.scoring import coco_results, score
+
+REPOSITORY = Path(__file__).parents[2]
+MODEL = REPOSITORY / "model_repository" / "yolov7_fp16" / "1" / "model.onnx"
+
+CLIENTS = {"shrunk": True, "full size": False}
+"""How the Python client sends a frame: shrunk to fit the network, as it does by default, or not."""
+
+
+def measure(url: str, material: Material) -> dict[str, Any]:
+    """What both front ends find in `material`, and how far they agree."""
+    clients = {name: by_client(url, material, shrink=shrink) for name, shrink in CLIENTS.items()}
+    modes = {name: by_deepstream(url, material, mode) for name, mode in MODES.items()}
+    return {
+        "frames": len(material.frames),
+        "ap50": {
+            name: round(ap50(material, found), 4) for name, found in (clients | modes).items()
+        },
+        "pairs": [
+            {"mode": mode, "client": client, **compare(material, found, sent, MODES[mode])}
+            for mode, found in modes.items()
+            for client, sent in clients.items()
+        ],
+    }
+
+
+def compare(
+    material: Material, deepstream: Sequence[Detections], client: Sequence[Detections], mode: Mode
+) -> dict[str, Any]:
+    """How far they agree, as they are and with the boxes of both cut to what both can give."""
+    found = list(zip(deepstream, client, strict=True))
+    limits = [reach(image, mode) for image in material.frames]
+    compared = agreement(found)
+    inside = agreement(
+        (_cut(one, limit), _cut(other, limit))
+        for (one, other), limit in zip(found, limits, strict=True)
+    )
+    return {
+        "deepstream_boxes": compared.boxes[0],
+        "client_boxes": compared.boxes[1],
+        "unpaired": sum(compared.boxes) - 2 * len(compared.ious),
+        "agreeing": round(compared.share, 4),
+        "agreeing_edges_aside": round(inside.share, 4),
+        "median_iou": round(float(np.median(compared.ious)), 4),
+        "median_score_difference": round(float(np.median(compared.score_differences)), 4),
+    }
+
+
+def _cut(found: Detections, limit: npt.NDArray[np.float32]) -> Detections:
+    return replace(found, boxes=np.clip(found.boxes, 0, limit))
+
+
+def ap50(material: Material, found: Sequence[Detections]) -> float:
+    """Mean average precision at IoU 0.5, of what the ensemble keeps by default."""
+    matching = match(material.truth, found[0].labels)
+    rows = [np.column_stack([f.boxes, f.scores, f.class_ids]).astype(np.float32) for f in found]
+    overall = score(material.truth, matching, coco_results(material.truth, matching, rows)).overall
+    assert overall["AP50"] is not None, "there is nothing to find"
+    return overall["AP50"]

@@ -1,0 +1,58 @@
+"""Replay a deepstream-app configuration without DeepStream, and write what it would find as KITTI.
+
+`python -m tests.nvinferserver clients/deepstream/dual_video.txt --output FOLDER` streams the files
+that the configuration names into a running Triton, and writes one text file a frame, as
+deepstream-app does with `gie-kitti-output-dir`. `python -m tools.compare_kitti` compares the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from yolostream.detector import DEFAULT_URL
+from yolostream.image import Image
+from yolostream.sources import open_sources
+
+from tools.command import one_line_errors
+
+from .config import FILE, read_app
+from .element import Element
+from .frames import mux
+from .kitti import write_kitti
+from .requests import connect
+
+
+def replay(configuration: Path, folder: Path, *, url: str) -> None:
+    """Write the KITTI text of every frame of every source into `folder`."""
+    app = read_app(configuration)
+    with ExitStack() as stack:
+        sources = [_images(uri, stack) for uri in app.uris]
+        element = Element(stack.enter_context(connect(url)), app.infer, app.labels)
+        folder.mkdir(parents=True, exist_ok=True)
+        for muxed, found in element.detect(mux(sources, app.mux)):
+            write_kitti(folder, source=muxed.source, number=muxed.number, found=found)
+
+
+def _images(uri: str, stack: ExitStack) -> Iterator[Image]:
+    sources, errors = open_sources([uri.removeprefix(FILE)])
+    for error in errors:
+        raise error
+    video = stack.enter_context(closing(sources[0]))
+    return (frame.image for frame in video)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.nvinferserver", description=__doc__)
+    parser.add_argument("configuration", type=Path, help="of deepstream-app, INI")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the KITTI text")
+    parser.add_argument("--url", default=DEFAULT_URL, help="gRPC address of Triton, host:port")
+    arguments = parser.parse_args(argv)
+    with one_line_errors():
+        replay(arguments.configuration, arguments.output, url=arguments.url)
+
+
+if __name__ == "__main__":
+    main()

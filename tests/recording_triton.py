@@ -1,0 +1,107 @@
+"""A gRPC server that answers as Triton with this repository would, and keeps what it is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import numpy as np
+from google.protobuf.message import Message
+from repository import config
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+from tritonclient.grpc.service_pb2_grpc import (
+    GRPCInferenceServiceServicer,
+    add_GRPCInferenceServiceServicer_to_server,
+)
+from tritonclient.utils import np_to_triton_dtype
+
+SHAPES = {
+    "detection_boxes": (300, 4),
+    "detection_classes": (300,),
+    "detection_scores": (300,),
+    "num_detections": (1,),
+}
+
+
+@dataclass
+class RecordingTriton(GRPCInferenceServiceServicer):
+    model: ModelConfig = field(default_factory=lambda: config("yolov7"))
+    """What it says of its one model."""
+    answers: dict[str, Any] = field(default_factory=lambda: dict.fromkeys(SHAPES, np.float32(0)))
+    """Value that fills each output, with its type; an output that is not there is not answered."""
+    hold_s: float = 0.0
+    """How long an inference takes."""
+    url: str = ""
+    requests: list[Message] = field(default_factory=list)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+    deadlines: list[float] = field(default_factory=list)
+    """Seconds that were left of each call."""
+    most_at_once: int = 0
+    _now: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def inferences(self) -> list[pb.ModelInferRequest]:
+        return [r for r in self.requests if isinstance(r, pb.ModelInferRequest)]
+
+    def ServerLive(self, request, context):  # noqa: N802  # the protocol's names
+        self._record(request, context)
+        return pb.ServerLiveResponse(live=True)
+
+    def ServerReady(self, request, context):  # noqa: N802
+        self._record(request, context)
+        return pb.ServerReadyResponse(ready=True)
+
+    def ModelReady(self, request, context):  # noqa: N802
+        self._record(request, context)
+        return pb.ModelReadyResponse(ready=True)
+
+    def ModelConfig(self, request, context):  # noqa: N802
+        self._record(request, context)
+        return pb.ModelConfigResponse(config=self.model)
+
+    def ModelInfer(self, request, context):  # noqa: N802
+        with self._lock:
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+        self._record(request, context)
+        threading.Event().wait(self.hold_s)
+        with self._lock:
+            self._now -= 1
+        return self._answer(request.inputs[0].shape[0])
+
+    def _answer(self, count: int) -> pb.ModelInferResponse:
+        response = pb.ModelInferResponse(model_name=self.model.name)
+        for name, value in self.answers.items():
+            array = np.full((count, *SHAPES[name]), value)
+            response.outputs.add(
+                name=name, datatype=np_to_triton_dtype(array.dtype), shape=array.shape
+            )
+            response.raw_output_contents.append(array.tobytes())
+        return response
+
+    def _record(self, request: Message, context: grpc.ServicerContext) -> None:
+        with self._lock:
+            self.requests.append(request)
+            self.metadata.append(dict(context.invocation_metadata()))
+            self.deadlines.append(context.time_remaining())
+
+
+@contextlib.contextmanager
+def recording_triton(**settings: Any) -> Iterator[RecordingTriton]:
+    triton = RecordingTriton(**settings)
+    options = [("grpc.max_receive_message_length", -1)]
+    server = grpc.server(ThreadPoolExecutor(8), options=options)
+    add_GRPCInferenceServiceServicer_to_server(triton, server)
+    triton.url = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        yield triton
+    finally:
+        server.stop(None).wait()

@@ -1,0 +1,309 @@
+"""The containers, as far as they can be held to the rest without running one."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import PurePosixPath
+from string import Template
+
+import pytest
+import yaml
+from conftest import REPOSITORY
+from typer.main import get_command
+from yolostream import ServerStartError, cli
+from yolostream.doctor import machine
+from yolostream.server_environment import ServerEnvironment
+
+from tools.engine import trtexec
+from tools.errors import EngineError
+
+FILES = ("docker-compose.yaml", "docker-compose.cpu.yaml")
+DOCKERFILES = sorted((REPOSITORY / "docker").glob("*.Dockerfile"))
+VARIABLES = dict(
+    line.split("=", 1)
+    for line in (REPOSITORY / ".env").read_text().splitlines()
+    if line and not line.startswith("#")
+)
+
+
+def parsed(path):
+    return yaml.safe_load(Template(path.read_text()).substitute(VARIABLES))["services"]
+
+
+def read(path):
+    return {name: service_of(path, name) for name in parsed(path)}
+
+
+def service_of(path, name):
+    """A service with variables put in, `extends` followed, and paths of the host absolute."""
+    service = parsed(path)[name]
+    if build := service.get("build"):
+        build["context"] = (path.parent / build["context"]).resolve()
+        build["dockerfile"] = (build["context"] / build["dockerfile"]).resolve()
+    if "volumes" in service:
+        service["volumes"] = [mount(text, path) for text in service["volumes"]]
+    if extended := service.pop("extends", None):
+        base = REPOSITORY / extended["file"] if "file" in extended else path
+        inherited = service_of(base, extended["service"])
+        assert not inherited.keys() & service.keys(), "Compose would merge them"
+        service |= inherited
+    return service
+
+
+def mount(text, path):
+    host, inside, *mode = text.split(":")
+    return (path.parent / host).resolve(), PurePosixPath(inside), mode == ["ro"]
+
+
+SERVICES = [
+    pytest.param(service, id=f"{file}:{name}")
+    for file in FILES
+    for name, service in read(REPOSITORY / file).items()
+]
+GPU = read(REPOSITORY / FILES[0])
+CPU = read(REPOSITORY / FILES[1])
+
+
+def on_host(service, path):
+    """Where a path inside a container lies on the host."""
+    inside = PurePosixPath(os.path.normpath(PurePosixPath(service["working_dir"]) / path))
+    for host, target, _ in sorted(service["volumes"], key=lambda mounted: -len(str(mounted[1]))):
+        if inside.is_relative_to(target):
+            return host / inside.relative_to(target)
+    raise AssertionError(f"nothing is mounted at {inside}")
+
+
+def option(words, name):
+    return words[words.index(name) + 1]
+
+
+@pytest.fixture
+def docker_compose():
+    if program := shutil.which("docker-compose"):
+        return [program]
+    docker = shutil.which("docker")
+    if (
+        docker
+        and not subprocess.run([docker, "compose", "version"], capture_output=True).returncode
+    ):
+        return [docker, "compose"]
+    if os.environ.get("REQUIRE_DOCKER_COMPOSE") == "1":
+        pytest.fail("REQUIRE_DOCKER_COMPOSE=1, but Compose is not installed here")
+    pytest.skip("needs Compose; REQUIRE_DOCKER_COMPOSE=1 makes this a failure")
+
+
+def resolved(docker_compose, *files):
+    arguments = [word for file in files for word in ("--file", file)]
+    done = subprocess.run(
+        [*docker_compose, *arguments, "--profile", "deepstream", "config"],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert done.returncode == 0, done.stderr
+    return yaml.safe_load(done.stdout)["services"]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_compose_reads_the_files_as_these_tests_do(docker_compose, file):
+    theirs, ours = resolved(docker_compose, file), read(REPOSITORY / file)
+    assert theirs.keys() == ours.keys()
+    for name, service in ours.items():
+        # Versions of Compose write ports, volumes and commands in different ways.
+        for key in ("image", "user", "environment", "working_dir", "ipc", "deploy", "restart"):
+            assert theirs[name].get(key) == service.get(key), f"{name}.{key}"
+        assert theirs[name].get("healthcheck", {}).get("test") == health_check(service)
+
+
+def health_check(service):
+    return service.get("healthcheck", {}).get("test")
+
+
+def test_with_mps_every_process_on_the_gpu_is_one_user_s_and_finds_the_daemon(docker_compose):
+    file = "docker-compose.mps.yaml"
+    services, added = resolved(docker_compose, FILES[0], file), parsed(REPOSITORY / file)
+    assert services["triton"]["depends_on"]["mps"]["condition"] == "service_healthy"
+    on_gpu = {"mps", "triton", "deepstream"}
+    assert {name for name, service in added.items() if "volumes" in service} == on_gpu
+    assert {service["user"] for service in services.values()} == {VARIABLES["YOLOSTREAM_USER"]}
+    # The engine has ended before anybody serves.
+    joined = {name: service.get("ipc") for name, service in services.items() if name != "engine"}
+    assert joined.pop("mps") == "shareable"
+    assert set(joined.values()) == {"service:mps"}
+
+
+def test_every_variable_is_used():
+    files = [REPOSITORY / file for file in FILES] + [REPOSITORY / "docker" / "services.yaml"]
+    used = set(re.findall(r"\$\{(\w+)\}", "".join(path.read_text() for path in files)))
+    assert used == VARIABLES.keys()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_path_of_the_host_is_there(service):
+    assert service["build"]["dockerfile"] in DOCKERFILES
+    stage = service["build"].get("target")
+    assert stage is None or f" AS {stage}\n" in service["build"]["dockerfile"].read_text()
+    for host, _, _ in service["volumes"]:
+        # A run makes output/.
+        assert host.exists() or host == REPOSITORY / "output"
+    if "working_dir" in service:
+        assert on_host(service, ".").is_relative_to(REPOSITORY)
+    if path := service.get("environment", {}).get("PYTHONPATH"):
+        assert (on_host(service, path) / "yolostream").is_dir()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_may_write_results_and_plans_only(service):
+    assert service["user"] == VARIABLES["YOLOSTREAM_USER"]
+    assert not service["user"].startswith("0:")
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    writable = {host.name for host, _, read_only in service["volumes"] if not read_only}
+    building = service.get("command", "").startswith("python -m tools.build_engine")
+    assert writable <= ({"model_repository"} if building else {"output"})
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_host_listens_on_loopback_only(service):
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+
+
+def test_ports_are_the_same_everywhere():
+    parameters = get_command(cli.app).commands["serve"].params
+    defaults = {parameter.name: parameter.default for parameter in parameters}
+    served = [defaults[f"{name}_port"] for name in ("http", "grpc", "metrics")]
+    assert served == list(machine.PORTS)
+    for triton in (GPU["triton"], CPU["triton"]):
+        assert [port.split(":")[1:] for port in triton["ports"]] == [[str(p)] * 2 for p in served]
+    for client in (GPU["client"], CPU["client"]):
+        assert option(client["command"].split(), "--url") == f"triton:{defaults['grpc_port']}"
+
+
+def test_images_are_the_contract_s():
+    assert VARIABLES["TRITON_IMAGE"] == trtexec.IMAGE == "nvcr.io/nvidia/tritonserver:24.08-py3"
+    assert VARIABLES["DEEPSTREAM_IMAGE"] == "nvcr.io/nvidia/deepstream:7.1-triton-multiarch"
+
+
+def test_dockerfiles_take_their_versions_from_the_requirements():
+    for path in DOCKERFILES:
+        text = path.read_text()
+        # uv is nobody's requirement: it fetches a Python and is done.
+        assert set(re.findall(r"(\S+)==", text)) <= {"uv"}
+        for copied in re.findall(r"^COPY (.+) /requirements/$", text, re.MULTILINE):
+            assert all((REPOSITORY / "requirements" / name).exists() for name in copied.split())
+
+
+@pytest.mark.parametrize("model", ["preprocess", "nms"])
+def test_the_triton_image_has_what_the_python_stages_import(model):
+    dockerfile = GPU["triton"]["build"]["dockerfile"].read_text()
+    installed = re.search(r"server\.txt \\\n +(.+)\n", dockerfile).group(1).split()
+    packages = importlib.metadata.packages_distributions()
+    for path in (REPOSITORY / "model_repository" / model / "1").glob("*.py"):
+        for name in imported(path) - sys.stdlib_module_names - {"triton_python_backend_utils"}:
+            assert set(packages[name]) & set(installed), f"{name} in {path}"
+
+
+def imported(path):
+    # Ubuntu 22.04, on which the image stands, has Python 3.10.
+    tree = ast.walk(ast.parse(path.read_text(), feature_version=(3, 10)))
+    names = set()
+    for node in tree:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module)
+    return {name.split(".")[0] for name in names}
+
+
+def test_tritonserver_knows_every_option():
+    program, *arguments = shlex.split(GPU["triton"]["command"])
+    environment = ServerEnvironment.check(REPOSITORY / ".venv-server")
+    tritonserver = environment.wheel / "bin" / program
+    options = subprocess.run(
+        [tritonserver, "--help"],
+        capture_output=True,
+        text=True,
+        env={"LD_LIBRARY_PATH": str(environment.libraries)},
+    )
+    known = set(re.findall(r"^  (--[\w-]+)", options.stdout + options.stderr, re.MULTILINE))
+    assert {argument.split("=")[0] for argument in arguments} <= known
+    (served,) = [a.split("=")[1] for a in arguments if a.startswith("--model-repository")]
+    assert served in [str(target) for _, target, _ in GPU["triton"]["volumes"]]
+
+
+def test_a_container_is_healthy_when_its_model_is_ready(triton):
+    assert health_check(CPU["triton"]) == health_check(GPU["triton"])
+    port = triton.http_url.rpartition(":")[2]
+    assert is_healthy(port=port)
+    assert not is_healthy(port=port, model="nobody")
+    with socket.socket() as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))
+        assert not is_healthy(port=str(nobody_listens.getsockname()[1]))
+
+
+def is_healthy(*, port, model="yolov7"):
+    kind, *command = health_check(GPU["triton"])
+    assert kind == "CMD"
+    command = [
+        word.replace("8000", port).replace("models/yolov7", f"models/{model}") for word in command
+    ]
+    return not subprocess.run(command, capture_output=True).returncode
+
+
+def test_nobody_loads_models_over_the_network():
+    # Triton's default mode refuses to; the other two would run the code of whoever reaches it.
+    assert "control-mode" not in GPU["triton"]["command"] + CPU["triton"]["command"]
+
+
+def test_the_client_s_command_runs(triton, yolostream_cli, tmp_path):
+    words = GPU["client"]["command"].split()
+    words[words.index("--url") + 1] = triton.url
+    done = yolostream_cli(
+        *words, "--limit", 2, "--save", "jsonl", "--output", tmp_path, cwd=REPOSITORY
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_without_a_gpu_the_server_s_command_is_the_command_line_s(yolostream_cli, tmp_path):
+    words = CPU["triton"]["command"].split()
+    environment = option(words, "--server-environment")
+    assert f"-m venv {environment} " in CPU["triton"]["build"]["dockerfile"].read_text()
+    words[words.index(environment)] = str(tmp_path)
+    done = yolostream_cli(*words)
+    # It has read every option and looked for the server, which is elsewhere here.
+    assert done.returncode == ServerStartError.exit_code
+    assert str(tmp_path) in done.stderr.replace("\n", "")
+
+
+def test_the_command_of_the_engine_is_one_of_the_tool_s(tmp_path):
+    python, *words = GPU["engine"]["command"].split()
+    assert python == "python"
+    done = subprocess.run(
+        [sys.executable, *words, "--repository", tmp_path],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    assert done.returncode == EngineError.exit_code
+    assert f"no {tmp_path}/yolov7_fp16/config.pbtxt" in done.stderr
+
+
+def test_deepstream_finds_its_configurations_and_its_ports_are_published():
+    deepstream = GPU["deepstream"]
+    config = on_host(deepstream, option(deepstream["command"].split(), "-c"))
+    assert config.is_file()
+    published = {port.rpartition(":")[2] for port in deepstream["ports"]}
+    for path in config.parent.glob("*.txt"):
+        assert set(re.findall(r"^rtsp-port=(\d+)", path.read_text(), re.MULTILINE)) <= published
+        addresses = set(re.findall(r'^\s*url: "(.+)"', path.read_text(), re.MULTILINE))
+        assert addresses <= {option(GPU["client"]["command"].split(), "--url")}

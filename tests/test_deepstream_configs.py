@@ -1,0 +1,457 @@
+"""DeepStream's configurations against the rules of its sources; DeepStream itself is not here."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from google.protobuf import text_format
+from repository import parameters
+from yolostream.doctor.deepstream import check_deepstream
+from yolostream.doctor.nvinferserver import read_inference_config
+from yolostream.tracking import TrackerLimits
+
+REPOSITORY = Path(__file__).parents[1]
+SHIPPED = REPOSITORY / "clients" / "deepstream"
+APPLICATIONS = sorted(
+    path.name for path in SHIPPED.glob("*.txt") if not path.name.startswith("config_infer_")
+)
+
+INFER, FULL_FRAME = "config_infer_yolov7.txt", "config_infer_yolov7_full_frame.txt"
+SHRUNK = "config_infer_yolov7_shrunk.txt"
+DIRECT = "direct/config_infer_yolov7_direct.txt"
+TRACKER = "config_tracker_yolostream.yml"
+LABELS = "../../model_repository/yolov7/labels.txt"
+ENSEMBLE = "../../model_repository/yolov7/config.pbtxt"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of clients/deepstream, with what it refers to where it is in the repository."""
+    folder = tmp_path / "clients" / "deepstream"
+    shutil.copytree(SHIPPED, folder)
+    shutil.copytree(
+        REPOSITORY / "model_repository",
+        tmp_path / "model_repository",
+        ignore=shutil.ignore_patterns("*.onnx", "*.plan", "__pycache__"),
+    )
+    (tmp_path / "videos").symlink_to(REPOSITORY / "videos")
+    return folder
+
+
+def problems_in(folder):
+    return check_deepstream(folder, folder.parents[1] / "model_repository")
+
+
+def edit(path, old, new):
+    content = path.read_bytes().decode()
+    assert old in content, f"{path.name} no longer holds what this test breaks"
+    path.write_bytes(content.replace(old, new, 1).encode())
+
+
+def test_what_is_shipped_has_no_problems(folder):
+    assert problems_in(folder) == []
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_what_is_shipped_as_a_comment_has_no_problems_either(folder, name):
+    path = folder / name
+    text = path.read_text()
+    alternatives = re.findall(r"^#([a-z-]+)=(.+)$", text, re.MULTILINE)
+    assert alternatives
+    for key, value in alternatives:
+        active = re.compile(rf"^{key}=.*\n", re.MULTILINE)
+        path.write_text(active.sub("", text).replace(f"#{key}={value}", f"{key}={value}"))
+        assert problems_in(folder) == []
+
+
+# File, what stands there, what is broken, field, words of the finding, word of the fix.
+BROKEN = {
+    "a batch larger than the model's": (
+        *(INFER, "max_batch_size: 16", "max_batch_size: 17"),
+        *("max_batch_size", "17 is not within yolov7's 16", "lower"),
+    ),
+    "a renamed input": (
+        *(INFER, 'name: "frames"', 'name: "images"'),
+        *("backend.inputs.name", "no input 'images'", "frames"),
+    ),
+    "an input that is preprocessed under another name": (
+        *(INFER, 'tensor_name: "frames"', 'tensor_name: "images"'),
+        *("preprocess.tensor_name", "no input 'images'", "frames"),
+    ),
+    "sizes left open": (
+        *(INFER, "dims: [ 640, 640, 3 ]", "dims: [ -1, -1, 3 ]"),
+        *("backend.inputs.dims", "[-1, -1, 3] does not fit", "[ 640, 640, 3 ]"),
+    ),
+    "sizes forgotten": (
+        *(INFER, "dims: [ 640, 640, 3 ]", ""),
+        *("backend.inputs.dims", "does not fit", "[ 640, 640, 3 ]"),
+    ),
+    "planes where the model takes pixels": (
+        *(INFER, "dims: [ 640, 640, 3 ]", "dims: [ 3, 640, 640 ]"),
+        *("backend.inputs.dims", "[3, 640, 640] does not fit", "[ 640, 640, 3 ]"),
+    ),
+    "a layout of planes": (
+        *(INFER, "TENSOR_ORDER_NHWC", "TENSOR_ORDER_LINEAR"),
+        *("preprocess.tensor_order", "laid out otherwise", "TENSOR_ORDER_NHWC"),
+    ),
+    "pixels divided by 255 twice": (
+        *(INFER, "scale_factor: 1.0", "scale_factor: 0.0039"),
+        *("preprocess.normalize.scale_factor", "0.0039", "write 1"),
+    ),
+    "pixels of the network not divided": (
+        *(DIRECT, "scale_factor: 0.00392156862745098", "scale_factor: 1.0"),
+        *("preprocess.normalize.scale_factor", "TYPE_FP32", "0.00392156863"),
+    ),
+    "BGR": (
+        *(INFER, "IMAGE_FORMAT_RGB", "IMAGE_FORMAT_BGR"),
+        *("preprocess.network_format", "RGB", "IMAGE_FORMAT_RGB"),
+    ),
+    "scaling by the nearest pixel": (
+        *(INFER, "frame_scaling_filter: 1", ""),
+        *("preprocess.frame_scaling_filter", "nearest", "write 1"),
+    ),
+    "an output that the model lacks": (
+        *(INFER, '{ name: "num_detections" }', '{ name: "num_dets" }'),
+        *("backend.outputs", "no output 'num_dets'", "num_detections"),
+    ),
+    "an output that the parser needs and nobody asks for": (
+        *(INFER, '{ name: "detection_scores" },', ""),
+        *("backend.outputs", "'detection_scores' is not asked for", "add"),
+    ),
+    "INT32 classes": (
+        *(ENSEMBLE, *('"detection_classes"\n    data_type: TYPE_' + t for t in ("FP32", "INT32"))),
+        *("backend.outputs", "'detection_classes' is TYPE_INT32", "TYPE_FP32"),
+    ),
+    "a second input": (
+        ENSEMBLE,
+        "input [\n",
+        'input [\n  { name: "threshold" data_type: TYPE_FP32 dims: [ 1 ] },\n',
+        *("backend.inputs", "threshold, frames", "one input"),
+    ),
+    "a configuration for another model": (
+        *(INFER, 'model_name: "yolov7"', 'model_name: "yolo11"'),
+        *("model_name", "has no yolo11/config.pbtxt", "yolov7"),
+    ),
+    "a version that is not there": (
+        *(INFER, "version: -1", "version: 7"),
+        *("version", "no version 7", "-1"),
+    ),
+    "an address with a scheme": (
+        *(INFER, '"triton:8001"', '"http://triton:8001"'),
+        *("grpc.url", "http://triton:8001", "host:port"),
+    ),
+    "a threshold above that of nms": (
+        *(INFER, "threshold: 0.0", "threshold: 0.5"),
+        *("simple_cluster.threshold", "0.5 drops boxes", "model_repository/nms/config.pbtxt"),
+    ),
+    "suppression of what is suppressed": (
+        *(INFER, "simple_cluster { threshold: 0.0 }", "nms { iou_threshold: 0.45 }"),
+        *("postprocess.detection.nms", "already", "simple_cluster"),
+    ),
+    "no suppression without the ensemble": (
+        *(DIRECT, "iou_threshold: 0.45", ""),
+        *("postprocess.detection.nms", "does not suppress", "iou_threshold"),
+    ),
+    "the parser of the network for the ensemble": (
+        *(INFER, "NvDsInferParseCustomTfSSD", "NvDsInferParseYolo"),
+        *("custom_parse_bbox_func", "six numbers", "NvDsInferParseCustomTfSSD"),
+    ),
+    "a parser by position": (
+        *(INFER, "NvDsInferParseCustomTfSSD", "NvDsInferParseCustomBatchedNMSTLT"),
+        *("custom_parse_bbox_func", "BatchedNMS", "NvDsInferParseCustomTfSSD"),
+    ),
+    "a parser library that is nowhere": (
+        *(INFER, "libnvds_infercustomparser.so", "libnvds_customparser.so"),
+        *("custom_lib.path", "libnvds_customparser.so", "libnvds_infercustomparser.so"),
+    ),
+    "a filter that drops boxes": (
+        *(INFER, "input_control {", "output_control { detect_control { } }\ninput_control {"),
+        *("output_control.detect_control", "lower edge", "remove"),
+    ),
+    "clipping to no region": (
+        *(INFER, "unique_id: 1", "unique_id: 1 clip_object_outside_roi: true"),
+        *("clip_object_outside_roi", "no size", "remove"),
+    ),
+    "a threshold for a class that is not there": (
+        INFER,
+        "num_detected_classes: 80",
+        "num_detected_classes: 80 per_class_params { key: 80 value { pre_threshold: 0.3 } }",
+        *("per_class_params", "no class 80", "below"),
+    ),
+    "more classes than labels": (
+        *(INFER, "num_detected_classes: 80", "num_detected_classes: 81"),
+        *("num_detected_classes", "81, but labels.txt has 80 lines", "write 80"),
+    ),
+    "labels that are nowhere": (
+        *(INFER, "../../model_repository/yolov7/labels.txt", "labels.txt"),
+        *("labelfile_path", "no 'labels.txt'", "relative to this file"),
+    ),
+    "a missing label": (
+        *(LABELS, "bicycle\n", ""),
+        *("num_detected_classes", "labels.txt has 79 lines", "complete"),
+    ),
+    "labels from Windows": (
+        *(LABELS, "bicycle\n", "bicycle\r\n"),
+        *("labelfile_path", "Windows", "LF"),
+    ),
+    "an empty label": (
+        *(LABELS, "bicycle\n", "\n"),
+        *("labelfile_path", "empty line", "remove"),
+    ),
+    "true for a number": (
+        *(INFER, "maintain_aspect_ratio: 1", "maintain_aspect_ratio: true"),
+        *("", "Couldn't parse integer: true", "config_infer_yolov7.txt"),
+    ),
+    "a field of nobody": (
+        *(INFER, "unique_id: 1", "unique_id: 1 colour: 2"),
+        *("", 'no field named "colour"', "config_infer_yolov7.txt"),
+    ),
+    "a field that 6.3 does not know": (
+        *(INFER, "backend {", "backend { disable_warmup: true"),
+        *("", 'no field named "disable_warmup"', "config_infer_yolov7.txt"),
+    ),
+    "a key of nvinfer": (
+        *(INFER, "unique_id: 1", "net-scale-factor=0.0039"),
+        *("", "cannot be read", "nvinfer's keys"),
+    ),
+    "two members of a oneof": (
+        *(INFER, "grpc {", 'model_repo { root: "models" } grpc {'),
+        *("", 'another member of oneof "server"', "config_infer_yolov7.txt"),
+    ),
+    "a batch of the application larger than the model's": (
+        *("benchmark.txt", "batch-size=16", "batch-size=32"),
+        *("[primary-gie] batch-size", "32 is not within yolov7's max_batch_size, 16", "lower"),
+    ),
+    "nvinfer in place of nvinferserver": (
+        *("dual_video.txt", "plugin-type=1", "plugin-type=0"),
+        *("[primary-gie] plugin-type", "nvinfer would run", "write 1"),
+    ),
+    "nvinfer by default": (
+        *("dual_video.txt", "plugin-type=1\n", ""),
+        *("[primary-gie] plugin-type", "nvinfer would run", "write 1"),
+    ),
+    "a key of nvinfer in the application": (
+        *("dual_video.txt", "interval=0", "cluster-mode=2"),
+        *("[primary-gie] cluster-mode", "no such key", "remove"),
+    ),
+    "no inference": (
+        *("dual_video.txt", "[primary-gie]\nenable=1", "[primary-gie]\nenable=0"),
+        *("[primary-gie]", "not enabled", "enable=1"),
+    ),
+    "an inference configuration that is nowhere": (
+        *("dual_video.txt", "config-file=config_infer", "config-file=configs/config_infer"),
+        *("[primary-gie] config-file", "no 'configs/config_infer_yolov7.txt'", "relative"),
+    ),
+    "a comment behind a value": (
+        *("dual_video.txt", "batch-size=2", "batch-size=2  # both videos"),
+        *("[streammux] batch-size", "'2  # both videos' holds a comment", "line of its own"),
+    ),
+    "a word for a number": (
+        *("dual_video.txt", "sync=0", "sync=false"),
+        *("[sink0] sync", "'false' is no integer", "whole number"),
+    ),
+    "a color of three": (
+        *("dual_video.txt", "bbox-border-color=0;1;0;1", "bbox-border-color=0;1;0"),
+        *("[primary-gie] bbox-border-color", "'0;1;0' is no color", "alpha"),
+    ),
+    "a misspelled key": (
+        *("dual_video.txt", "display-tracking-id=1", "display-track-id=1"),
+        *("[tracker] display-track-id", "no such key", "did you mean display-tracking-id?"),
+    ),
+    "a misspelled group": (
+        *("dual_video.txt", "[osd]", "[ods]"),
+        *("[ods]", "no such group", "did you mean osd?"),
+    ),
+    "a key of newer versions": (
+        *("rtsp_cameras.txt", "latency=200", "leaky=2"),
+        *("[source0] leaky", "no such key", "remove"),
+    ),
+    "a key of the tracker that is gone": (
+        *("dual_video.txt", "display-tracking-id=1", "enable-batch-process=1"),
+        *("[tracker] enable-batch-process", "no such key", "remove"),
+    ),
+    "a tracker off its grid": (
+        *("dual_video.txt", "tracker-height=544", "tracker-height=540"),
+        *("[tracker] tracker-height", "540 is no multiple of 32", "write 544"),
+    ),
+    "a tracker library that is nowhere": (
+        *("dual_video.txt", "libnvds_nvmultiobjecttracker.so", "libnvds_nvdcf.so"),
+        *("[tracker] ll-lib-file", "libnvds_nvdcf.so", "image"),
+    ),
+    "a missing video": (
+        *("dual_video.txt", "mb2_2.mp4", "mb3_3.mp4"),
+        *("[source1] uri", "no '../../videos/mb3_3.mp4'", "file://../../videos"),
+    ),
+    "a path in place of a URI": (
+        *("dual_video.txt", "file://../../videos/mb1_1", "../../videos/mb1_1"),
+        *("[source0] uri", "is no URI", "write file://"),
+    ),
+    "a source without a muxer that knows it is live": (
+        *("rtsp_cameras.txt", "live-source=1", "live-source=0"),
+        *("[streammux] live-source", "0 does not fit", "write 1"),
+    ),
+    "a silent camera that stops all": (
+        *("rtsp_cameras.txt", "batched-push-timeout=40000\n", ""),
+        *("[streammux] batched-push-timeout", "silent camera", "40000"),
+    ),
+    "a camera given up at its first stall": (
+        *("rtsp_cameras.txt", "rtsp-reconnect-attempts=-1", "rtsp-reconnect-attempts=0"),
+        *("[source0] rtsp-reconnect-attempts", "0 gives the camera up", "write -1"),
+    ),
+    "a camera left to the default": (
+        *("rtsp_cameras.txt", "rtsp-reconnect-attempts=-1\n", ""),
+        *("[source0] rtsp-reconnect-attempts", "nothing gives the camera up", "write -1"),
+    ),
+    "a camera that is never asked again": (
+        *("rtsp_cameras.txt", "rtsp-reconnect-interval-sec=10\n", ""),
+        *("[source0] rtsp-reconnect-interval-sec", "never connects again", "10"),
+    ),
+    "frames stretched to the tensor": (
+        *("dual_video.txt", "config-file=config_infer_yolov7.txt", f"config-file={FULL_FRAME}"),
+        *("[streammux] width", "640x720 is stretched to the tensor's 1280x720", "[ 720, 640, 3 ]"),
+    ),
+    "a sink of no source": (
+        *("dual_video.txt", "source-id=1", "source-id=2"),
+        *("[sink1] source-id", "no source 2", "0 to 1"),
+    ),
+    "a sink that the tiler leaves empty": (
+        *("tiled_rtsp.txt", "sync=1", "sync=1\nsource-id=1"),
+        *("[sink0] source-id", "1 gets nothing while the tiler is on", "write 0"),
+    ),
+    "a tiler without room": (
+        *("tiled_rtsp.txt", "columns=2", "columns=1"),
+        *("[tiled-display] rows", "no room for 2 sources", "raise"),
+    ),
+    "two sinks into one file": (
+        *("dual_video.txt", "detections_1.mp4", "detections_0.mp4"),
+        *("[sink1] output-file", "that of [sink0] too", "its own"),
+    ),
+    "an encoder without a bit rate": (
+        *("dual_video.txt", "bitrate=2000000\n", ""),
+        *("[sink0] bitrate", "missing", "bits per second"),
+    ),
+    "messages that nobody writes": (
+        *("kafka.txt", "msg-conv-msg2p-new-api=1\n", ""),
+        *("[sink1] msg-conv-msg2p-new-api", "no message is sent", "write 1"),
+    ),
+    "an address of Kafka with a colon": (
+        *("kafka.txt", "kafka;9092;detections", "kafka:9092"),
+        *("[sink1] msg-broker-conn-str", "'kafka:9092' is no address", "host;port;topic"),
+    ),
+    "a key written twice": (
+        *("dual_video.txt", "live-source=0", "live-source=0\nlive-source=0"),
+        *("", "already exists", "key=value"),
+    ),
+    "the tracker's old flat layout": (
+        *(TRACKER, "BaseConfig:", "NvDCF:"),
+        *("NvDCF", "no such section", "BaseConfig"),
+    ),
+    "a key in the wrong section of the tracker": (
+        *(TRACKER, "  useUniqueID: 0", "  maxShadowTrackingAge: 0"),
+        *("TrajectoryManagement.maxShadowTrackingAge", "no such key", "its section"),
+    ),
+    "a tracker that is no YAML": (
+        *(TRACKER, "  useUniqueID: 0", "\tuseUniqueID: 0"),
+        *("", "is no YAML", "spaces"),
+    ),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_whatever_is_broken_is_told_with_file_field_and_fix(folder, broken):
+    name, old, new, field, what, fix = broken
+    if field == "[streammux] width":
+        edit(folder / name, "width=1280", "width=640")
+    edit(folder / name, old, new)
+    found = problems_in(folder)
+    # What is wrong with a model or its labels is told with the configuration that asks for them.
+    file = INFER if name.startswith("..") else Path(name).name
+    where = f"{file}: {field}" if field else file
+    told = [problem for problem in found if problem.where == where]
+    assert any(what in problem.what and fix in problem.fix for problem in told), found
+    assert where in str(told[0])
+
+
+def test_models_that_deepstream_would_load_itself_are_told(folder):
+    path = folder / INFER
+    in_process, replaced = re.subn(r"grpc \{.*?\}", "model_repo { }", path.read_text(), flags=re.S)
+    path.write_text(in_process)
+    assert replaced == 1
+    assert f"{INFER}: grpc" in [problem.where for problem in problems_in(folder)]
+
+
+def test_a_model_that_triton_cannot_read_is_told(folder):
+    edit(folder / ENSEMBLE, "max_batch_size: 16", "max_batch_size: sixteen")
+    told = [problem for problem in problems_in(folder) if problem.where == f"{INFER}: model_name"]
+    assert "sixteen" in told[0].what
+
+
+def test_a_folder_without_configurations_is_told(tmp_path):
+    (problem,) = check_deepstream(tmp_path / "nothing", REPOSITORY / "model_repository")
+    assert "nothing" in problem.where
+
+
+@pytest.mark.parametrize("count", [16, 17])
+def test_with_a_list_of_sources_their_number_is_the_batch(folder, count):
+    path = folder / "dual_video.txt"
+    text = re.sub(r"\[source0\].*?(?=\[streammux\])", "", path.read_text(), flags=re.DOTALL)
+    uris = ";".join(["file://../../videos/mb1_1.mp4"] * count)
+    path.write_text(f"{text}\n[source-list]\nlist={uris}\n\n[source-attr-all]\nenable=1\ntype=2\n")
+    told = [problem.where for problem in problems_in(folder)]
+    assert told == ["dual_video.txt: [primary-gie] batch-size"] * (count > 16)
+
+
+def test_the_modes_differ_in_the_letterbox_alone():
+    modes = [read_inference_config(SHIPPED / name) for name in (INFER, FULL_FRAME, SHRUNK)]
+    for config in modes:
+        preprocess = config.infer_config.preprocess
+        assert preprocess.maintain_aspect_ratio == preprocess.symmetric_padding
+        preprocess.ClearField("maintain_aspect_ratio")
+        preprocess.ClearField("symmetric_padding")
+        config.infer_config.backend.inputs[0].ClearField("dims")
+    assert len({text_format.MessageToString(config) for config in modes}) == 1
+
+
+def test_the_direct_way_suppresses_as_the_ensemble_does():
+    nms = read_inference_config(SHIPPED / DIRECT).infer_config.postprocess.detection.nms
+    served = parameters("nms")
+    assert f"{nms.confidence_threshold:g}" == served["confidence_threshold"]
+    assert f"{nms.iou_threshold:g}" == served["iou_threshold"]
+    assert str(nms.topk) == served["max_detections"]
+
+
+def test_the_tracker_s_limits_are_those_of_the_python_client():
+    limits = yaml.safe_load((SHIPPED / TRACKER).read_text().removeprefix("%YAML:1.0"))
+    assert limits["TargetManagement"]["maxTargetsPerStream"] == TrackerLimits().max_targets
+    assert limits["BaseConfig"]["minDetectorConfidence"] == TrackerLimits().min_confidence
+    assert bool(limits["TrajectoryManagement"]["enableReAssoc"]) == (
+        TrackerLimits().reassociate_s > 0
+    )
+
+
+def test_every_stream_has_a_sensor_in_kafka_s_messages():
+    application, sensors = configparser.RawConfigParser(), configparser.RawConfigParser()
+    application.read(SHIPPED / "kafka.txt")
+    sensors.read(SHIPPED / application["sink1"]["msg-conv-config"])
+    streams = [group.removeprefix("source") for group in application if "source" in group]
+    assert len(streams) > 1
+    for number in streams:
+        assert {f"sensor{number}", f"place{number}", f"analytics{number}"} <= set(sensors)
+
+
+@pytest.mark.parametrize("name", [INFER, FULL_FRAME, SHRUNK, DIRECT])
+def test_triton_is_where_the_compose_file_puts_it(name):
+    host, _ = read_inference_config(SHIPPED / name).infer_config.backend.triton.grpc.url.split(":")
+    services = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())["services"]
+    assert host in services
+
+
+def test_the_direct_parser_is_built_on_the_image_that_runs_it():
+    (image,) = re.findall(r"^DEEPSTREAM_IMAGE=(.+)$", (REPOSITORY / ".env").read_text(), re.M)
+    stages = re.findall(r"^FROM (\S+)", (SHIPPED / "direct" / "Dockerfile").read_text(), re.M)
+    assert stages == [image, image]
