@@ -21,6 +21,7 @@ from tools.training.loss import detection_loss  # noqa: E402
 from tools.training.pictures import Picture, scene  # noqa: E402
 from tools.training.predictions import build_grid, rows_of  # noqa: E402
 from tools.training.render import render  # noqa: E402
+from tools.training.riders import without_riders  # noqa: E402
 from tools.training.sampling import build_sampler  # noqa: E402
 from tools.training.schedule import learning_rate_factor, plain_share  # noqa: E402
 from tools.training.start import fresh_network, optimizer_for  # noqa: E402
@@ -113,6 +114,14 @@ def test_scene_is_shrunk_with_its_boxes() -> None:
     assert drawn.pixels.shape == (360, 640, 3)
     assert drawn.boxes.tolist() == [[0, 0, 50, 25]]
     assert drawn.ignored.tolist() == [[100, 50, 200, 150]]
+
+
+def test_tall_two_wheelers_of_the_mixed_source_lose_their_riders() -> None:
+    boxes = np.array([[0, 0, 10, 40], [0, 0, 10, 40], [0, 0, 40, 30], [0, 0, 10, 40]], np.float32)
+    source = replace(picture(), boxes=boxes, class_ids=np.array([1, 3, 1, 2]))
+    assert without_riders(source).boxes[:, 1].tolist() == pytest.approx([12, 8, 0, 0])
+    np.testing.assert_array_equal(without_riders(source).boxes[:, [0, 2, 3]], boxes[:, [0, 2, 3]])
+    np.testing.assert_array_equal(without_riders(replace(source, source="np")).boxes, boxes)
 
 
 def test_label_is_learned_near_its_center_by_one_label_a_row() -> None:

@@ -20,6 +20,7 @@ from tools.training.batch import draw_batch
 from tools.training.gallery import SIDE, empty_gallery
 from tools.training.pictures import Picture, annotated_classes, photograph, photograph_paths, scene
 from tools.training.preview import write_sheet
+from tools.training.riders import without_riders
 from tools.training.sampling import build_sampler
 from tools.training.settings import Data, Settings
 from tools.training.start import fresh_network
@@ -40,6 +41,7 @@ def load_data(arguments: argparse.Namespace, pool: Executor, *, class_ids: tuple
     """Read the photographs and begin to draw the scenes, with all processes of the pool."""
     annotated = annotated_classes(arguments.photographs)
     read = partial(photograph, annotated=annotated)
+    study = partial(_photograph_without_riders, annotated=annotated)
     draw = partial(_scene, annotated=class_ids)
     paths = {
         split: photograph_paths(arguments.photographs, split)[: arguments.limit]
@@ -48,7 +50,7 @@ def load_data(arguments: argparse.Namespace, pool: Executor, *, class_ids: tuple
     unseen = range(VALIDATION_SEED, VALIDATION_SEED + min(_WATCHED_SCENES, arguments.scenes))
     galleries = {}
     for name, function, inputs, room in (
-        ("training", read, paths["train"], arguments.scenes),
+        ("training", study, paths["train"], arguments.scenes),
         ("photographs", read, paths["val"], 0),
         ("scenes", draw, unseen, 0),
     ):
@@ -66,6 +68,10 @@ def _be_one_of_many() -> None:
     # The training process launches kernels all the time and must never wait for a core.
     os.nice(10)
     cv2.setNumThreads(1)
+
+
+def _photograph_without_riders(path: Path, *, annotated: dict[str, tuple[int, ...]]) -> Picture:
+    return without_riders(photograph(path, annotated=annotated))
 
 
 def _scene(seed: int, *, annotated: tuple[int, ...]) -> Picture:
@@ -102,7 +108,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="folder with images, labels, ignore, annotated_classes.json",
     )
     add("--scenes", type=int, default=6000, help="generated scenes to train on")
-    add("--output", type=Path, default=Path("runs/demo.pt"), help="checkpoint to write")
+    add(
+        "--output",
+        type=Path,
+        default=Path("runs/demo.pt"),
+        help="checkpoint to write at the end; those on the way have their second in the name",
+    )
     add(
         "--minutes",
         type=float,
@@ -111,7 +122,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--batch", type=int, default=128, help="pictures per step")
     add("--rate", type=float, default=2e-3, help="peak learning rate")
-    add("--decay", type=float, default=0.03, help="weight decay")
+    add("--decay", type=float, default=0.05, help="weight decay")
     add("--table", default="yolov7-tiny-half", help="network table")
     add("--initial", type=Path, help="checkpoint to start from")
     add("--device", default="cuda", help="cuda or cpu")

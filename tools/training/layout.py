@@ -11,7 +11,7 @@ from tools.training.gallery import SIDE, Gallery
 from tools.training.sampling import Sampler
 
 TILES = 4
-_STRETCH = 0.12
+_STRETCH = 0.2
 # Objects of a mosaic shall mostly have sizes between these, in pixels (square root of the area).
 _SMALL, _LARGE = 14.0, 220.0
 _UNCHANGED_SHARE = 0.5

@@ -19,10 +19,10 @@ class Settings:
         batch: Pictures per step.
         rate: Peak learning rate of AdamW.
         decay: Weight decay.
-        output: Checkpoint to write, of the averaged weights.
+        output: Checkpoint to write at the end, of the averaged weights.
         compiled: Use `torch.compile`.
         log_every_s: Seconds between lines of the log.
-        save_every_s: Seconds between checkpoints.
+        save_every_s: Seconds between checkpoints on the way, with their second in the name.
         watch_every_s: Seconds between evaluations.
         receive_every_s: Seconds between looks for new pictures.
     """
@@ -34,8 +34,8 @@ class Settings:
     output: Path
     compiled: bool = False
     log_every_s: float = 5.0
-    save_every_s: float = 120.0
-    watch_every_s: float = 150.0
+    save_every_s: float = 60.0
+    watch_every_s: float = 120.0
     receive_every_s: float = 8.0
 
 

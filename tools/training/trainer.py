@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ from tools.yolov7.checkpoint import Meta, save_checkpoint
 
 _log = logging.getLogger(__name__)
 _GRADIENT_NORM = 5.0
-SCENE_SHARE = 0.4
+SCENE_SHARE = 0.5
 
 
 def train(network: Network, data: Data, settings: Settings) -> Network:
@@ -51,10 +52,10 @@ def train(network: Network, data: Data, settings: Settings) -> Network:
         if receiving.due():
             run.receive()
         if saving.due():
-            run.save()
+            run.save(settings.output.with_stem(f"{settings.output.stem}-{run.elapsed_s:04.0f}s"))
         if watching.due():
             run.watch()
-    run.save()
+    run.save(settings.output)
     run.watch()
     return run.averaged.network
 
@@ -91,9 +92,14 @@ class _Run:
         self._images = self._logged_images = 0
 
     @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._start_s
+
+    @property
     def progress(self) -> float:
         """Elapsed share of the training time."""
-        return (time.monotonic() - self._start_s) / (60 * self._settings.minutes)
+        return self.elapsed_s / (60 * self._settings.minutes)
 
     def step(self) -> None:
         """One batch: forward, backward, update."""
@@ -147,12 +153,11 @@ class _Run:
             rate,
         )
 
-    def save(self) -> None:
+    def save(self, path: Path) -> None:
         """Write the averaged weights."""
-        minutes = (time.monotonic() - self._start_s) / 60
-        meta = Meta(self._network.table.name, self._images, round(minutes, 2))
-        save_checkpoint(self._settings.output, self.averaged.network, meta)
-        _log.info("saved %s after %.1f minutes", self._settings.output, minutes)
+        meta = Meta(self._network.table.name, self._images, round(self.elapsed_s / 60, 2))
+        save_checkpoint(path, self.averaged.network, meta)
+        _log.info("saved %s after %.0f s", path, self.elapsed_s)
 
     def watch(self) -> None:
         """Log the average precision on the watched galleries."""
