@@ -13,7 +13,8 @@ demo: install ## run the main job: both demo videos through a real Triton, resul
 
 .PHONY: test
 test: install .venv/.dev check ## everything that needs no GPU, against a real Triton
-	.venv/bin/pytest
+	.venv/bin/pytest -m "not alone" --numprocesses 2 --dist loadfile
+	.venv/bin/pytest -m alone
 
 .PHONY: tools
 tools: install .venv-tools/.tools ## an environment for tools/: export, install, evaluate, train (PyTorch)

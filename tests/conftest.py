@@ -13,6 +13,10 @@ import pytest
 from yolostream import Detector, embedded
 
 REPOSITORY = Path(__file__).parents[1]
+_LIMITED = (
+    "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+    "runpy.run_module('yolostream', run_name='__main__')"
+)
 
 
 def pytest_configure() -> None:
@@ -42,11 +46,17 @@ def detector(triton: embedded.EmbeddedTriton) -> Iterator[Detector]:
 
 @pytest.fixture
 def yolostream_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line in a process of its own; `largest_file` is in bytes."""
+
     def run(
-        *arguments: object, timeout: float = 120, **options: object
+        *arguments: object, timeout: float = 120, largest_file: int | None = None, **options: object
     ) -> subprocess.CompletedProcess[str]:
+        program = ["-m", "yolostream"]
+        if largest_file is not None:
+            # Not preexec_fn: a fork of this process takes gRPC's threads apart.
+            program = ["-c", _LIMITED.format(limit=largest_file)]
         return subprocess.run(
-            [sys.executable, "-m", "yolostream", *map(str, arguments)],
+            [sys.executable, *program, *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -266,7 +265,7 @@ def test_full_disk_keeps_what_came_before(
     finished = yolostream_cli(
         *("detect", path, "--url", triton.url, "--output", out, "--save", "mp4"),
         *("--save", "jsonl", "--save", "csv"),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        largest_file=limit,
     )
     check(finished, OutputError.exit_code, f"cannot write {out / 'clip.mp4'}", "free space")
     played = len(play_torn(out / "clip.mp4"))
@@ -287,7 +286,7 @@ def test_full_shared_memory_is_no_traceback(
     finished = yolostream_cli(
         *("detect", path, "--url", triton.url, "--output", tmp_path / "out"),
         *("--save", "jsonl", "--no-shrink"),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        largest_file=limit,
     )
     errors = errors_of(finished)
     assert len(errors) == (finished.returncode != 0)
@@ -454,6 +453,7 @@ def test_ctrl_c_while_the_server_starts_leaves_nothing(tmp_path: Path) -> None:
     check_nothing_left(tmp_path)
 
 
+@pytest.mark.alone
 def test_killed_process_leaves_playable_files_and_the_next_one_cleans_up(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
 ) -> None:

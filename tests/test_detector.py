@@ -79,6 +79,7 @@ def test_both_transports_give_the_same(triton, frame):
         assert same(shared.detect(frame), grpc.detect(frame), atol=0)
 
 
+@pytest.mark.alone
 def test_shared_memory_is_taken_where_it_works_and_left_clean(triton, frame):
     before = regions()
     with Detector(triton.url, max_in_flight=2) as detector:
@@ -92,6 +93,7 @@ def test_shared_memory_is_taken_where_it_works_and_left_clean(triton, frame):
     assert regions() == before
 
 
+@pytest.mark.alone
 def test_leftovers_of_killed_clients_go_and_those_of_living_ones_stay(detector, frame):
     detector.detect(frame)
     leftover = Path("/dev/shm/yolostream-frames-leftover")

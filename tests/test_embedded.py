@@ -20,6 +20,8 @@ from yolostream import ServerStartError, embedded
 from yolostream.run_folder import remove_leftovers
 from yolostream.server_environment import ServerEnvironment, check_glibc
 
+pytestmark = pytest.mark.alone
+
 MODELS = REPOSITORY / "model_repository"
 ENVIRONMENT = REPOSITORY / ".venv-server"
 
