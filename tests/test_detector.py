@@ -241,6 +241,7 @@ def test_a_server_that_was_restarted_is_used_again(frame):
                 assert time.monotonic() < deadline
 
 
+@pytest.mark.alone
 def test_a_stream_left_early_leaves_nothing_behind(triton, frame):
     before = regions()
     with Detector(triton.url) as detector:
