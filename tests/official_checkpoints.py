@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from tools.yolov7 import Network
+from tools.yolov7 import Network, folded
 
 _COMMON = ("Conv", "Concat", "MP", "SP", "SPPCSPC", "RepConv", "ImplicitA", "ImplicitM")
 _YOLO = ("Model", "Detect", "IDetect")
@@ -22,7 +22,10 @@ def install_official_names(patch: pytest.MonkeyPatch, folder: Path) -> None:
     package = folder / "models"
     package.mkdir()
     for module, names in (("__init__", ()), ("common", _COMMON), ("yolo", _YOLO)):
-        classes = (f"class {name}(nn.Module):\n    pass\n" for name in names)
+        classes = (
+            f"class {name}(nn.Module):\n    def fuseforward(self, x):\n        return x\n"
+            for name in names
+        )
         (package / f"{module}.py").write_text("from torch import nn\n" + "\n".join(classes))
     patch.syspath_prepend(folder)
     for module in ("models.common", "models.yolo"):
@@ -88,7 +91,8 @@ def _head(network: Network, *, implicit: bool) -> Any:
     head = _new("models.yolo", "IDetect" if implicit else "Detect")
     head.m = ours.m
     head.register_buffer("anchors", ours.anchors)
-    head.register_buffer("anchor_grid", ours.anchors[:, None, :, None, None] * 0)
+    pixels = ours.anchors * torch.tensor(ours.strides)[:, None, None]
+    head.register_buffer("anchor_grid", pixels[:, None, :, None, None])
     head.nc, head.stride = len(network.table.class_ids), torch.tensor(ours.strides).float()
     if implicit:
         head.ia = nn.ModuleList(_implicit("ImplicitA", conv.in_channels) for conv in ours.m)
@@ -100,6 +104,25 @@ def _implicit(name: str, channels: int) -> nn.Module:
     layer = _new("models.common", name)
     layer.implicit = nn.Parameter(torch.rand(1, channels, 1, 1) + 0.5)
     return layer
+
+
+def fold_officially(model: Any, network: Network) -> None:
+    """Put our folded convolutions where the official folding leaves its own."""
+    for theirs, ours in zip(model.model, folded(network).model, strict=True):
+        match type(theirs).__name__:
+            case "Conv":
+                _fold_block(theirs, ours)
+            case "RepConv":
+                del theirs.rbr_dense, theirs.rbr_1x1
+                theirs.rbr_reparam = ours.rbr_reparam
+            case "SPPCSPC":
+                for name in (f"cv{number}" for number in range(1, 8)):
+                    _fold_block(getattr(theirs, name), getattr(ours, name))
+
+
+def _fold_block(theirs: Any, ours: Any) -> None:
+    del theirs.bn
+    theirs.conv = ours.conv
 
 
 def save(path: Path, checkpoint: Any, *, zipped: bool = True) -> Path:

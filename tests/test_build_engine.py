@@ -17,7 +17,7 @@ import onnxruntime
 import pytest
 import yolostream
 from letterbox import letterbox
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from repository import ROOT, config, parameters
 
@@ -177,6 +177,27 @@ def test_a_network_without_convolutions_is_refused():
     graph = helper.make_graph([node], "g", values[:1], values[1:])
     with pytest.raises(OnnxError, match="no convolution"):
         narrowed(helper.make_model(graph))
+
+
+def test_a_constant_may_be_used_before_and_after_the_last_convolutions():
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", 3, 8, 8])
+        for name in ("input", "output")
+    ]
+    nodes = [
+        helper.make_node("Reshape", ["input", "shape"], ["before"], name="before"),
+        helper.make_node("Conv", ["before", "kernel"], ["after"], name="conv"),
+        helper.make_node("Reshape", ["after", "shape"], ["output"], name="after"),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([0, 3, 8, 8]), "shape"),
+        numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "kernel"),
+    ]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:], constants)
+    opset = [helper.make_opsetid("", 17)]
+    network = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    image = np.ones((1, 3, 8, 8), np.float32)
+    assert np.array_equal(run_network(narrowed(network), image), run_network(network, image))
 
 
 def test_a_network_that_was_exported_with_half_is_built_as_it_is():

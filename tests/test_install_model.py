@@ -347,7 +347,7 @@ def refused(repository):
     "name",
     [
         *("", "9lives", "_a", "-a", "a b", "a/b", "../a", "é", "a\n"),
-        *("yolo_fp16", "nms", "preprocess", "preprocess_320"),
+        *("yolo_fp16", "nms", "preprocess", "preprocess_320", "yolov7_evaluation"),
     ],
 )
 def test_a_name_that_does_not_do_is_refused(refused, cells, name):
@@ -413,6 +413,7 @@ def test_a_model_in_several_files_is_refused(refused, tmp_path, cells, monkeypat
         (b"\nright\n", "name 1 of .* is empty"),
         (b"left\nleft\n", "names 1 and 2 .* 'left'"),
         (b"left\nr\xe9\n", "UTF-8"),
+        (b"left\nri\x07ght\n", "without line breaks"),
     ],
 )
 def test_labels_that_do_not_do_are_refused(refused, tmp_path, cells, text, match):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ needs("torch", variable="REQUIRE_TORCH")
 import torch  # noqa: E402
 from networks import random_network  # noqa: E402
 from official_checkpoints import (  # noqa: E402
+    fold_officially,
     forget_official_names,
     install_official_names,
     official_model,
@@ -135,23 +137,19 @@ def test_implicit_layers_are_folded_into_the_head(zipped, tmp_path, read_back):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-4)
 
 
-def test_networks_that_were_folded_before_they_were_saved(tmp_path, read_back):
+@pytest.mark.parametrize("head_is_folded", [True, False])
+def test_networks_that_were_folded_before_they_were_saved(head_is_folded, tmp_path, read_back):
     network = random_network("yolov7", classes=3)
     expected = detections(network)
     model = official_model(network, names(3), implicit=True, dtype=torch.float32)
-    for theirs, ours in zip(model.model, folded(network).model, strict=True):
-        kind = type(theirs).__name__
-        if kind == "Conv":
-            del theirs.bn
-            theirs.conv = ours.conv
-        elif kind == "RepConv":
-            del theirs.rbr_dense, theirs.rbr_1x1
-            theirs.rbr_reparam = ours.rbr_reparam
-        elif kind == "SPPCSPC":
-            for name, block in ours.named_children():
-                if name.startswith("cv"):
-                    del getattr(theirs, name).bn
-                    getattr(theirs, name).conv = block.conv
+    fold_officially(model, network)
+    head = model.model[-1]
+    if head_is_folded:
+        head.forward = head.fuseforward
+    else:
+        for addend, factor in zip(head.ia, head.im, strict=True):
+            addend.implicit.data.zero_()
+            factor.implicit.data.fill_(1)
     loaded, _ = read_back(save(tmp_path / "folded.pt", {"model": model}))
     torch.testing.assert_close(detections(loaded), expected, rtol=1e-5, atol=1e-3)
 
@@ -160,7 +158,10 @@ def test_a_model_saved_alone_or_within_a_wrapper(tmp_path, read_back, monkeypatc
     network = random_network(TINY, classes=2)
     model = official_model(network, names(2))
     alone = save(tmp_path / "alone.pt", model)
-    wrapped = save(tmp_path / "wrapped.pt", {"model": nn.DataParallel(model)})
+    wrapper = nn.DataParallel(model)
+    # On a machine with GPUs it has one.
+    wrapper.src_device_obj = torch.device("cuda:0")
+    wrapped = save(tmp_path / "wrapped.pt", {"model": wrapper})
     expected = detections(halved(network))
     for path in (alone, wrapped):
         assert torch.equal(detections(read_back(path)[0]), expected)
@@ -187,6 +188,36 @@ def test_anchors_that_the_training_fitted_are_kept(tmp_path, read_back):
     assert loaded.table.anchors[0][0] == pytest.approx((15, 19.5))
 
 
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({i: f"kind {i}" for i in range(12)}, names(12)),
+        ({str(i): f"kind {i}" for i in range(12)}, names(12)),
+        (tuple(names(12)), names(12)),
+        ({i + 1: f"kind {i}" for i in range(12)}, []),
+        ([np.str_(f"kind {i}") for i in range(12)], []),
+        (None, []),
+    ],
+    ids=["by number", "by text", "tuple", "from 1", "NumPy's text", "none"],
+)
+def test_class_names_are_in_order_or_not_there(stated, expected, tmp_path, read_back):
+    model = official_model(random_network(TINY, classes=12), names(12))
+    model.names = stated
+    loaded, labels = read_back(save(tmp_path / "best.pt", {"model": model}))
+    assert list(labels) == expected
+    assert len(loaded.table.class_ids) == 12
+
+
+def test_anchors_are_read_where_the_official_code_decodes_with_them(tmp_path, read_back):
+    network = random_network(TINY, classes=2)
+    model = official_model(network, names(2))
+    # What half precision may leave of two copies of one number.
+    model.model[77].anchor_grid[0] *= 1.001
+    loaded, _ = read_back(save(tmp_path / "best.pt", {"model": model}))
+    pixels = loaded.detect.anchors[0] * 8
+    assert torch.equal(pixels, model.model[77].anchor_grid[0].float().reshape(3, 2))
+
+
 def broken(change: Callable[[Any], object]) -> nn.Module:
     model = official_model(random_network(TINY, classes=2), names(2))
     change(model)
@@ -206,7 +237,7 @@ def broken(change: Callable[[Any], object]) -> nn.Module:
         (lambda m: setattr(m.model[4].conv, "groups", 2), r"model\.4\.conv .* groups 2"),
         (lambda m: m.model.pop(76), r"has 77 rows|row 76"),
         (lambda m: setattr(m, "names", names(3)), "names 3 classes, but its head tells 2"),
-        (lambda m: setattr(m, "names", []), "does not name its classes"),
+        (lambda m: m.model[77].anchor_grid.mul_(1.01), "anchors of .* contradict"),
         (lambda m: setattr(m.model[77], "stride", torch.tensor([4.0, 8.0, 16.0])), "strides"),
         (lambda m: m.model[77].m[0].register_parameter("bias", None), r"model\.77\.m\.0\.bias"),
         (lambda m: m.model[3].register_buffer("extra", torch.ones(1)), r"model\.3\.extra"),
@@ -238,6 +269,37 @@ def test_a_malicious_pickle_is_refused_by_name_and_not_run(function, zipped, tmp
     assert not trace.exists()
 
 
+def legacy(path: Path, opcodes: bytes) -> Path:
+    """A file of the older format around the given pickle."""
+    head = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
+    before = b"".join(pickle.dumps(part, protocol=2) for part in head)
+    path.write_bytes(before + opcodes + pickle.dumps([], protocol=2))
+    return path
+
+
+def test_a_pickle_that_changes_what_it_may_call_is_refused_and_writes_nothing(tmp_path):
+    target = tmp_path / "stolen"
+    function = b"ctorch._utils\n_rebuild_tensor_v2\n"
+    name = str(target).encode()
+    state = b"}X\x0c\x00\x00\x00dump_patches\x88s"
+    slots = b"}X\x08\x00\x00\x00__name__X" + len(name).to_bytes(4, "little") + name + b"s"
+    module = b"(X\x06\x00\x00\x00moduleh\x00X\x01\x00\x00\x00aX\x04\x00\x00\x00texttQ"
+    opcodes = b"\x80\x02" + function + b"q\x00" + state + slots + b"\x86b0" + module + b"."
+    with pytest.raises(CheckpointError, match=r"evil\.pt"):
+        read_network(legacy(tmp_path / "evil.pt", opcodes))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["evil.pt"]
+    assert torch._utils._rebuild_tensor_v2.__name__ == "_rebuild_tensor_v2"
+    assert not hasattr(torch._utils._rebuild_tensor_v2, "dump_patches")
+
+
+def test_sources_in_a_file_of_the_older_format_are_not_compared(tmp_path):
+    function = b"ctorch._utils\n_rebuild_tensor_v2\n"
+    module = b"X\x01\x00\x00\x00aX\x04\x00\x00\x00texttQ"
+    opcodes = b"\x80\x02(X\x06\x00\x00\x00module" + function + module + b"."
+    with pytest.raises(CheckpointError, match="no network under"):
+        read_network(legacy(tmp_path / "plain.pt", opcodes))
+
+
 def test_a_bare_pickle_is_refused_by_name_and_not_run(tmp_path):
     trace = tmp_path / "trace"
     evil = tmp_path / "evil.pt"
@@ -265,6 +327,14 @@ def test_other_files_are_told_apart(tmp_path):
     archive = tmp_path / "archive.pt"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("readme", "hello")
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(archive.read_bytes().replace(b"PK\x01\x02", b"PK\x09\x09"))
+    foreign = save(tmp_path / "foreign.pt", {"state_dict": {}, "meta": {"epoch": 1}})
+    unknown = {"table": "yolov9000", "images_seen": 0, "minutes": 0.0}
+    ours = save(tmp_path / "ours.pt", {"state_dict": {}, "meta": unknown})
+    packed = tmp_path / "packed.pt"
+    with tarfile.open(packed, "w") as file:
+        file.add(text, "storages")
     program = tmp_path / "traced.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -273,6 +343,10 @@ def test_other_files_are_told_apart(tmp_path):
         (text, "is no checkpoint"),
         (weights, "no network under 'ema' or 'model'"),
         (archive, "is no checkpoint"),
+        (damaged, "is no checkpoint"),
+        (foreign, "no network under 'ema' or 'model'"),
+        (ours, "yolov9000"),
+        (packed, "tar archive"),
         (program, "TorchScript"),
         (tmp_path / "missing.pt", "no file"),
         (tmp_path, "no file"),

@@ -32,7 +32,7 @@ from tools.exporting.check import (
     runner,
 )
 from tools.exporting.half import narrowed
-from tools.labels import read_labels
+from tools.labels import check_labels, read_labels
 from tools.served_onnx import NAMES, load_onnx, names_of, read_served_onnx, sides_of
 from tools.yolo_layouts import served
 
@@ -153,6 +153,7 @@ def _names(graph: Graph, given: tuple[str, ...], source: Path) -> tuple[str, ...
     names = given or graph.names
     if not names:
         raise LabelsError(f"{source} has no class names: give --labels a file, a name a line")
+    check_labels(names, source)
     if len(names) < graph.classes or len(names) != len(graph.names or names):
         raise LabelsError(
             f"--labels names {len(names)} classes, but {source} has {graph.classes}: one line each"

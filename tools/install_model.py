@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tools.command import one_line_errors
 from tools.errors import RepositoryError
+from tools.evaluation.variant import SUFFIX
 from tools.model_folders.changes import Change, apply, changes_to
 from tools.model_folders.files import REPOSITORY, detector_files, labels_of
 from tools.model_folders.labels import choose_labels
@@ -17,8 +18,8 @@ from tools.model_folders.wires import check_wires
 from tools.served_onnx import ServedOnnx, read_served_onnx
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-# Folders of the steps that detectors share or own.
-_STEP = re.compile(r"nms|preprocess(_.*)?|.*_fp16")
+# Folders of the steps that detectors share or own, and what an evaluation adds.
+_STEP = re.compile(rf"nms|preprocess(_.*)?|.*_fp16|.*{SUFFIX}")
 
 
 def install(

@@ -41,9 +41,31 @@ def check_labels(names: Sequence[str], source: Path) -> None:
             raise LabelsError(
                 f"name {number} of {source} is empty: a line's place is its class id, so name it"
             )
+        if name != name.strip() or not name.isprintable():
+            raise LabelsError(
+                f"name {number} of {source} is {name!r}: without line breaks and blanks around it, "
+                "please"
+            )
         if name in first:
             raise LabelsError(
                 f"names {first[name]} and {number} of {source} are both '{name}': "
                 "make them different, or nobody can ask for one of them"
             )
         first[name] = number
+
+
+def names_by_id(names: object) -> tuple[str, ...]:
+    """Class names in order, however they were kept.
+
+    Args:
+        names: A list, or a dictionary by class id from 0, whose keys may be text.
+
+    Raises:
+        ValueError: They are something else, or an id is left out.
+    """
+    if isinstance(names, dict):
+        by_id = {str(class_id): name for class_id, name in names.items()}
+        names = [by_id.get(str(class_id)) for class_id in range(len(by_id))]
+    if not isinstance(names, list | tuple) or not all(isinstance(n, str | int) for n in names):
+        raise ValueError(f"{names!r} is neither a list nor a dictionary by class id from 0")
+    return tuple(map(str, names))

@@ -121,7 +121,7 @@ def _only(path: Path, tensors: list[onnx.ValueInfoProto], name: str) -> list[int
     if tensors[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
         raise OnnxError(f"'{name}' of {path} must be float32: {_FIX}")
     shape = shape_of(tensors[0])
-    if isinstance(shape[0], int):
+    if shape and isinstance(shape[0], int):
         raise OnnxError(
             f"'{name}' of {path} has a fixed batch of {shape[0]}: export it with a dynamic batch"
         )

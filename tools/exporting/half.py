@@ -34,20 +34,31 @@ def narrowed(model: onnx.ModelProto) -> onnx.ModelProto:
     seam = _seam(typed.graph)
     if not seam:
         raise OnnxError("the network has no convolution that could run in float16")
-    extractor = Extractor(typed)
-    body = extractor.extract_model([INPUT], seam)
-    tail = extractor.extract_model(seam, [OUTPUT])
-    body = convert_float_to_float16(body, keep_io_types=True)
-    for part in (body, tail):
-        # Both know the shapes at the seam, and may not.
-        del part.graph.value_info[:]
-    graph = compose.merge_graphs(body.graph, tail.graph, [(name, name) for name in seam])
+    try:
+        graph = _joined(Extractor(typed), seam)
+    except ValueError as error:
+        raise OnnxError(f"the network cannot be split at its last convolutions: {error}") from error
     OnnxModel.graph_topological_sort(graph)
     mixed = onnx.helper.make_model(
         graph, opset_imports=model.opset_import, ir_version=model.ir_version
     )
     onnx.checker.check_model(mixed, full_check=True)
     return mixed
+
+
+def _joined(extractor: Extractor, seam: list[str]) -> onnx.GraphProto:
+    """The part up to the seam in float16, and the rest as it is."""
+    body = extractor.extract_model([INPUT], seam)
+    tail = extractor.extract_model(seam, [OUTPUT])
+    body = convert_float_to_float16(body, keep_io_types=True)
+    for part in (body, tail):
+        # Both know the shapes at the seam, and may not.
+        del part.graph.value_info[:]
+    # Both hold the constants that both use, and may not under one name.
+    rest = compose.add_prefix_graph(
+        tail.graph, "float32/", rename_inputs=False, rename_outputs=False
+    )
+    return compose.merge_graphs(body.graph, rest, [(name, name) for name in seam])
 
 
 def _seam(graph: onnx.GraphProto) -> list[str]:

@@ -12,6 +12,7 @@ import json
 import onnx
 
 from tools.errors import OnnxError
+from tools.labels import names_by_id
 from tools.served_onnx import NAMES, inputs_of, shape_of
 
 # From the first that knows every operator we append to the last that TensorRT 10.3 parses.
@@ -67,15 +68,13 @@ def stated_names(model: onnx.ModelProto) -> tuple[str, ...]:
         names = json.loads(text)
     except ValueError:
         names = _literal(model, NAMES)
-    if isinstance(names, dict):
-        by_id = {str(class_id): name for class_id, name in names.items()}
-        names = [by_id.get(str(class_id)) for class_id in range(len(by_id))]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    try:
+        return names_by_id(names)
+    except ValueError as error:
         raise OnnxError(
             f"its class names are {text!r}, neither a list nor a dictionary by class id from 0: "
-            "give them yourself"
-        )
-    return tuple(names)
+            "give them with --labels"
+        ) from error
 
 
 def pinned(model: onnx.ModelProto, size: tuple[int, int] | None) -> onnx.ModelProto:

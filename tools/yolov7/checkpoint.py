@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def load_checkpoint(path: Path) -> tuple[Network, Meta]:
     data = load_inert(path)
     if not _is_own(data):
         raise CheckpointError(f"{path} is not a checkpoint of tools.train_demo_model")
-    return _own(data)
+    return _own(data, path)
 
 
 def read_network(path: Path) -> tuple[Network, tuple[str, ...]]:
@@ -67,19 +67,30 @@ def read_network(path: Path) -> tuple[Network, tuple[str, ...]]:
     """
     data = load_inert(path)
     if _is_own(data):
-        return _own(data)[0], ()
+        return _own(data, path)[0], ()
     try:
         return network_of(data, path)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} holds no whole YOLOv7: {error} is missing") from error
+    # What a checkpoint of another kind lacks shows in as many ways.
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} holds no whole YOLOv7 ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _is_own(data: object) -> bool:
-    return isinstance(data, dict) and set(data) == {"state_dict", "meta"}
+    return (
+        isinstance(data, dict)
+        and set(data) == {"state_dict", "meta"}
+        and isinstance(data["meta"], dict)
+        and set(data["meta"]) == {field.name for field in fields(Meta)}
+    )
 
 
-def _own(data: dict[str, Any]) -> tuple[Network, Meta]:
+def _own(data: dict[str, Any], path: Path) -> tuple[Network, Meta]:
     meta = Meta(**data["meta"])
-    network = Network(load_table(meta.table))
-    network.load_state_dict(data["state_dict"])
+    try:
+        network = Network(load_table(meta.table))
+        network.load_state_dict(data["state_dict"])
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not fit its network table: {error}") from error
     return network.eval(), meta

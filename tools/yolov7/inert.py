@@ -9,7 +9,7 @@ other name ends the reading.
 from __future__ import annotations
 
 import pickle
-import warnings
+import tarfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,18 +21,45 @@ import torch
 
 from tools.errors import CheckpointError
 
+
+class _Refusal(Exception):
+    """The pickle asks for something that no checkpoint needs."""
+
+
+class _Frozen:
+    """Calls a function and takes no attributes, which a pickle may try to give it."""
+
+    __slots__ = ("_function",)
+    _function: Callable[..., Any]
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        object.__setattr__(self, "_function", function)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise _Refusal(f"a change of {self._function.__name__}")
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+
 _REAL: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("builtins", "set"): set,
     ("__builtin__", "set"): set,
     ("torch", "Size"): torch.Size,
-    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+    ("torch._utils", "_rebuild_tensor"): _Frozen(torch._utils._rebuild_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): _Frozen(torch._utils._rebuild_tensor_v2),
+    ("torch._utils", "_rebuild_parameter"): _Frozen(torch._utils._rebuild_parameter),
 }
 _INERT_PACKAGES = ("models", "numpy", "torch.nn")
-# A fused network refers to its methods by name, a NumPy number encodes its bytes as text.
-_INERT_NAMES = {("builtins", "getattr"), ("__builtin__", "getattr"), ("_codecs", "encode")}
+# A fused network refers to its methods by name, a NumPy number encodes its bytes as text, and a
+# wrapper for several GPUs says on which it ran.
+_INERT_NAMES = {
+    ("builtins", "getattr"),
+    ("__builtin__", "getattr"),
+    ("_codecs", "encode"),
+    ("torch", "device"),
+}
 
 
 class Inert:
@@ -46,10 +73,6 @@ class Inert:
             self.__dict__.update(state)
 
 
-class _Refusal(Exception):
-    """The pickle names something that no checkpoint needs."""
-
-
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _REAL:
@@ -58,6 +81,19 @@ class _Unpickler(pickle.Unpickler):
         if package or (module, name) in _INERT_NAMES:
             return type(name, (Inert,), {})
         raise _Refusal(f"{module}.{name}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, _without_sources(value) if name == "persistent_load" else value)
+
+
+def _without_sources(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Take classes as they are; PyTorch would compare their sources, and write what differs."""
+
+    def load_persistent(identifier: Any) -> Any:
+        kind, *rest = identifier
+        return rest[0] if kind in ("module", b"module") else load(identifier)
+
+    return load_persistent
 
 
 # What `torch.load` takes in place of the module `pickle`.
@@ -82,19 +118,17 @@ def load_inert(path: Path) -> Any:
     """
     if not path.is_file():
         raise CheckpointError(f"no file {path}")
-    if _is_torchscript(path):
-        raise CheckpointError(
-            f"{path} is a traced TorchScript program: take the checkpoint that it was made from"
-        )
     try:
-        with warnings.catch_warnings():
-            # The older format carries the source of every class, which PyTorch wants to compare.
-            warnings.simplefilter("ignore")
-            return torch.load(path, "cpu", pickle_module=_PICKLE, weights_only=False)
+        _refuse_other_archives(path)
+        return torch.load(path, "cpu", pickle_module=_PICKLE, weights_only=False)
+    except CheckpointError:
+        raise
     except _Refusal as refusal:
         raise CheckpointError(
             f"{path} asks for {refusal}, which no YOLOv7 checkpoint needs; nothing of it was run"
         ) from None
+    except PermissionError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     # Damaged files fail in as many ways as there are bytes.
     except Exception as error:
         raise CheckpointError(
@@ -102,8 +136,13 @@ def load_inert(path: Path) -> Any:
         ) from error
 
 
-def _is_torchscript(path: Path) -> bool:
+def _refuse_other_archives(path: Path) -> None:
+    if tarfile.is_tarfile(path):
+        raise CheckpointError(f"{path} is a tar archive: take the checkpoint out of it")
     if not zipfile.is_zipfile(path):
-        return False
+        return
     with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+        if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+            raise CheckpointError(
+                f"{path} is a traced TorchScript program: take the checkpoint that it was made from"
+            )

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tools.errors import CheckpointError
+from tools.labels import names_by_id
 from tools.yolov7.fold import fold_implicit, folded
 from tools.yolov7.inert import Inert
 from tools.yolov7.network import Network
@@ -18,6 +20,7 @@ from tools.yolov7.table import Row, Table, load_table, table_names
 _WRAPPERS = ("DataParallel", "DistributedDataParallel")
 _HEADS = ("Detect", "IDetect")
 _POOLS = ("MP", "SP")
+_KEYS_SHOWN = 5
 _ACTIVATIONS = {"SiLU": "silu", "LeakyReLU": "leaky_relu"}
 # What a module may not differ in from its namesake of ours. None of it shows in the tensors.
 _CONSTANTS: dict[type[nn.Module], tuple[str, ...]] = {
@@ -28,6 +31,7 @@ _CONSTANTS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.SiLU: (),
     nn.LeakyReLU: ("negative_slope",),
 }
+_ROUNDING_OF_HALF = 2e-3
 # Only a network whose batch normalization is folded into its convolutions has this tensor.
 _FOLDED = "model.0.conv.bias"
 
@@ -42,7 +46,8 @@ def network_of(data: Any, path: Path) -> tuple[Network, tuple[str, ...]]:
         path: Where from, for messages.
 
     Returns:
-        The network, in float32, on the CPU, in evaluation mode; and its class names.
+        The network, in float32, on the CPU, in evaluation mode; and its class names, none where the
+        file has none that can be read.
 
     Raises:
         CheckpointError: It holds no network that one of the tables describes exactly; says what
@@ -50,13 +55,14 @@ def network_of(data: Any, path: Path) -> tuple[Network, tuple[str, ...]]:
     """
     model = _model(data, path)
     layers = list(_child(model, "model", path)._modules.values())
-    head, names = layers[-1], _names(model, path)
+    head, names = layers[-1], _names(model)
     table = _table(layers, path)
     _check_head(head, names, table, path)
     table = dataclasses.replace(
-        table, class_ids=tuple(range(len(names))), anchors=_anchors(head, table)
+        table, class_ids=tuple(range(int(head.nc))), anchors=_anchors(head, table)
     )
-    tensors = _with_plain_head(dict(_tensors(model)), f"model.{len(layers) - 1}")
+    tensors = _with_plain_head(dict(_tensors(model)), head, f"model.{len(layers) - 1}")
+    tensors = _with_anchors_of_grid(tensors, f"model.{len(layers) - 1}", table, path)
     network = Network(table).eval()
     if _FOLDED in tensors:
         network = folded(network)
@@ -73,10 +79,12 @@ def _model(data: Any, path: Path) -> Inert:
     while isinstance(found, Inert) and type(found).__name__ in _WRAPPERS:
         found = _child(found, "module", path)
     if not isinstance(found, Inert):
-        holds = f"holds {', '.join(map(str, data))}" if isinstance(data, dict) else "holds others"
+        keys = (
+            ", ".join(map(str, list(data)[:_KEYS_SHOWN])) if isinstance(data, dict) else "no keys"
+        )
         raise CheckpointError(
-            f"{path} {holds}, but no network under 'ema' or 'model': save the whole checkpoint, as "
-            "the official train.py does, not only weights"
+            f"{path} holds {keys} ..., but no network under 'ema' or 'model': save the whole "
+            "checkpoint, as the official train.py does, not only weights"
         )
     return found
 
@@ -88,17 +96,16 @@ def _child(module: Any, name: str, path: Path) -> Any:
     return child
 
 
-def _names(model: Inert, path: Path) -> tuple[str, ...]:
-    names = getattr(model, "names", None)
-    if isinstance(names, dict):
-        names = [names[key] for key in sorted(names)]
-    if not isinstance(names, list) or not names:
-        raise CheckpointError(f"{path} does not name its classes")
-    return tuple(map(str, names))
+def _names(model: Inert) -> tuple[str, ...]:
+    """Class names by class id; none where they are no plain text."""
+    try:
+        return names_by_id(getattr(model, "names", ()))
+    except ValueError:
+        return ()
 
 
 def _check_head(head: Any, names: tuple[str, ...], table: Table, path: Path) -> None:
-    if head.nc != len(names):
+    if names and head.nc != len(names):
         raise CheckpointError(
             f"{path} names {len(names)} classes, but its head tells {head.nc} apart"
         )
@@ -232,18 +239,37 @@ def _tensors(module: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
             yield from _tensors(child, f"{prefix}{name}.")
 
 
-def _with_plain_head(tensors: dict[str, Tensor], head: str) -> dict[str, Tensor]:
-    """Fold the implicit layers of IDetect into its convolutions, and drop what we compute."""
-    plain = {name: t for name, t in tensors.items() if not name.startswith(f"{head}.anchor_grid")}
-    added = sorted(name for name in tensors if name.startswith(f"{head}.ia."))
-    for level, name in enumerate(added):
-        addend, factor = plain.pop(name), plain.pop(f"{head}.im.{level}.implicit")
-        # A network folded before has them folded too, and keeps them without using them.
-        if _FOLDED not in tensors:
-            weight, bias = f"{head}.m.{level}.weight", f"{head}.m.{level}.bias"
+def _with_plain_head(tensors: dict[str, Tensor], head: Any, name: str) -> dict[str, Tensor]:
+    """Fold the implicit layers of IDetect into its convolutions."""
+    plain = dict(tensors)
+    # The official code folds them too where it folds a network, and keeps them without using them.
+    is_folded = "forward" in vars(head)
+    for level in range(sum(key.startswith(f"{name}.ia.") for key in tensors)):
+        addend = plain.pop(f"{name}.ia.{level}.implicit")
+        factor = plain.pop(f"{name}.im.{level}.implicit")
+        if not is_folded:
+            weight, bias = f"{name}.m.{level}.weight", f"{name}.m.{level}.bias"
             plain[weight], plain[bias] = fold_implicit(
                 plain[weight], plain[bias], addend=addend, factor=factor
             )
+    return plain
+
+
+def _with_anchors_of_grid(
+    tensors: dict[str, Tensor], head: str, table: Table, path: Path
+) -> dict[str, Tensor]:
+    """Take the reference boxes from `anchor_grid`, in pixels, as the official decoding does."""
+    plain = dict(tensors)
+    grid = plain.pop(f"{head}.anchor_grid", None)
+    anchors = plain[f"{head}.anchors"]
+    if grid is not None:
+        strides = torch.tensor(table.strides, dtype=torch.float32)
+        decoded = grid.reshape(anchors.shape) / strides[:, None, None]
+        if not torch.allclose(decoded, anchors, rtol=_ROUNDING_OF_HALF):
+            raise CheckpointError(
+                f"the anchors of {path} and its anchor_grid contradict each other: train it again"
+            )
+        plain[f"{head}.anchors"] = decoded
     return plain
 
 
