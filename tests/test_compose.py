@@ -19,7 +19,7 @@ import yaml
 from conftest import REPOSITORY
 from typer.main import get_command
 from yolostream import ServerStartError, cli
-from yolostream.doctor import machine
+from yolostream.doctor import machine, paths
 from yolostream.server_environment import ServerEnvironment
 
 from tools.engine import trtexec
@@ -296,6 +296,16 @@ def test_the_command_of_the_engine_is_one_of_the_tool_s(tmp_path):
     )
     assert done.returncode == EngineError.exit_code
     assert f"no {tmp_path}/yolov7_fp16/config.pbtxt" in done.stderr
+
+
+def test_the_doctor_maps_paths_as_the_compose_file_mounts_them():
+    assert on_host(GPU["deepstream"], paths.MOUNT) == REPOSITORY
+
+
+def test_the_deepstream_image_has_what_the_configurations_need():
+    dockerfile = GPU["deepstream"]["build"]["dockerfile"].read_text()
+    assert "user_additional_install.sh" in dockerfile  # x264enc, for enc-type=1
+    assert "librdkafka1" in dockerfile  # for kafka.txt
 
 
 def test_deepstream_finds_its_configurations_and_its_ports_are_published():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from google.protobuf import text_format
 from repository import parameters
 from yolostream.doctor.deepstream import check_deepstream
 from yolostream.doctor.nvinferserver import read_inference_config
+from yolostream.doctor.paths import DIRECT_PARSERS
 from yolostream.tracking import TrackerLimits
 
 REPOSITORY = Path(__file__).parents[1]
@@ -203,6 +206,14 @@ BROKEN = {
         *(LABELS, "bicycle\n", "\n"),
         *("labelfile_path", "empty line", "remove"),
     ),
+    "a label that DeepStream cuts": (
+        *(LABELS, "bicycle\n", "bicycle;tandem\n"),
+        *("labelfile_path", "cuts 'bicycle;tandem'", "another character"),
+    ),
+    "labels of NVIDIA's models": (
+        *(INFER, LABELS, "/opt/nvidia/deepstream/deepstream/samples/models/labels.txt"),
+        *("labelfile_path", "does not have the labels of yolov7", LABELS),
+    ),
     "true for a number": (
         *(INFER, "maintain_aspect_ratio: 1", "maintain_aspect_ratio: true"),
         *("", "Couldn't parse integer: true", "config_infer_yolov7.txt"),
@@ -281,11 +292,19 @@ BROKEN = {
     ),
     "a tracker library that is nowhere": (
         *("dual_video.txt", "libnvds_nvmultiobjecttracker.so", "libnvds_nvdcf.so"),
-        *("[tracker] ll-lib-file", "libnvds_nvdcf.so", "image"),
+        *("[tracker] ll-lib-file", "libnvds_nvdcf.so", "libnvds_nvmultiobjecttracker.so"),
     ),
     "a missing video": (
         *("dual_video.txt", "mb2_2.mp4", "mb3_3.mp4"),
-        *("[source1] uri", "no '../../videos/mb3_3.mp4'", "file://../../videos"),
+        *("[source1] uri", "no '../../videos/mb3_3.mp4'", "relative to this file"),
+    ),
+    "a missing video under the mount": (
+        *("dual_video.txt", "../../videos/mb2_2.mp4", "/workspace/yolostream/videos/mb3_3.mp4"),
+        *("[source1] uri", "no '/workspace/yolostream/videos/mb3_3.mp4'", "relative to this file"),
+    ),
+    "a path that leaves the repository": (
+        *("dual_video.txt", "../../videos/mb2_2.mp4", "../../../videos/mb2_2.mp4"),
+        *("[source1] uri", "/workspace/videos/mb2_2.mp4 in the container", "into the repository"),
     ),
     "a path in place of a URI": (
         *("dual_video.txt", "file://../../videos/mb1_1", "../../videos/mb1_1"),
@@ -451,7 +470,88 @@ def test_triton_is_where_the_compose_file_puts_it(name):
     assert host in services
 
 
-def test_the_direct_parser_is_built_on_the_image_that_runs_it():
-    (image,) = re.findall(r"^DEEPSTREAM_IMAGE=(.+)$", (REPOSITORY / ".env").read_text(), re.M)
-    stages = re.findall(r"^FROM (\S+)", (SHIPPED / "direct" / "Dockerfile").read_text(), re.M)
-    assert stages == [image, image]
+def test_a_file_of_the_host_that_no_container_sees_is_told(folder):
+    outside = REPOSITORY / "videos" / "mb2_2.mp4"
+    assert outside.exists()
+    edit(folder / "dual_video.txt", "../../videos/mb2_2.mp4", str(outside))
+    (problem,) = problems_in(folder)
+    assert problem.where == "dual_video.txt: [source1] uri"
+    assert "outside the mount /workspace/yolostream" in problem.what
+    assert "into the repository" in problem.fix
+
+
+def test_paths_of_the_containers_are_not_looked_for_on_the_host(folder):
+    path = folder / "kafka.txt"
+    streams = "/opt/nvidia/deepstream/deepstream/samples/streams/sample_1080p_h264.mp4"
+    edit(path, "file://../../videos/mb1_1.mp4", "file:///workspace/yolostream/videos/mb1_1.mp4")
+    edit(path, "file://../../videos/mb2_2.mp4", f"file://{streams}")
+    edit(path, "config-file=", "config-file=/workspace/yolostream/clients/deepstream/")
+    edit(path, "libnvds_kafka_proto.so", "libnvds_redis_proto.so")
+    edit(folder / INFER, LABELS, "/workspace/yolostream/model_repository/yolov7/labels.txt")
+    edit(folder / INFER, "/deepstream/lib/", "/deepstream-7.1/lib/")
+    assert problems_in(folder) == []
+    # It is read, too.
+    edit(path, "\nbatch-size=2\ninterval", "\nbatch-size=32\ninterval")
+    assert [problem.where for problem in problems_in(folder)] == [
+        "kafka.txt: [primary-gie] batch-size"
+    ]
+
+
+@pytest.fixture
+def beside(folder):
+    """Another detector with as many classes, of other names, as `tools.install_model` adds it."""
+    models = folder.parents[1] / "model_repository"
+    for name in ("yolov7", "yolov7_fp16"):
+        shutil.copytree(models / name, models / name.replace("yolov7", "cells"))
+    for name in ("cells", "cells_fp16"):
+        config = models / name / "config.pbtxt"
+        config.write_text(re.sub(r'"yolov7(_fp16)?"', r'"cells\1"', config.read_text()))
+    edit(models / "cells" / "labels.txt", "bicycle", "nucleus")
+    return "cells"
+
+
+@pytest.mark.parametrize("file", [INFER, DIRECT])
+def test_a_configuration_for_another_model_with_the_labels_of_the_first_is_told(
+    folder, beside, file
+):
+    path = folder / file
+    edit(path, 'model_name: "yolov7', f'model_name: "{beside}')
+    (problem,) = problems_in(folder)
+    assert problem.where == f"{path.name}: labelfile_path"
+    assert f"the labels of {beside}" in problem.what
+    edit(path, "model_repository/yolov7/labels.txt", f"model_repository/{beside}/labels.txt")
+    assert problems_in(folder) == []
+    assert problem.fix.removeprefix("write ") in path.read_text()
+
+
+def test_a_copy_of_the_model_s_labels_is_as_good(folder):
+    shutil.copy(folder / LABELS, folder / "names")
+    edit(folder / INFER, LABELS, "names")
+    assert problems_in(folder) == []
+
+
+def test_the_direct_parser_is_built_upon_the_service_s_image_and_a_commit():
+    service = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())["services"]
+    dockerfile = (SHIPPED / "direct" / "Dockerfile").read_text()
+    stages = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    assert stages == [service["deepstream"]["image"]] * 2
+    assert re.search(r"^ARG COMMIT=[0-9a-f]{40}$", dockerfile, re.MULTILINE)
+    assert (
+        f"/{DIRECT_PARSERS.rpartition('/')[2]} {DIRECT_PARSERS.rpartition('/')[0]}/" in dockerfile
+    )
+
+
+def test_the_script_builds_the_service_s_image_before_the_parser_s(tmp_path):
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$PWD: $*" >> {tmp_path}/calls\n')
+    docker.chmod(0o755)
+    subprocess.run(
+        [SHIPPED / "direct" / "build.sh"],
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    first, second = (tmp_path / "calls").read_text().splitlines()
+    assert first == f"{REPOSITORY}: compose --profile deepstream build deepstream"
+    assert second.startswith(f"{REPOSITORY}: build ")
+    assert (REPOSITORY / second.split()[-1] / "Dockerfile").is_file()

@@ -172,6 +172,36 @@ def test_containers_are_noted_part_by_part(program, monkeypatch):
     assert "COMPOSE=docker-compose" in by_part(containers())["Compose"].fix
 
 
+UNREACHABLE = {
+    "Docker 20.10": (
+        json.dumps({"ServerErrors": ["Cannot connect to the daemon"], "ClientInfo": {}}),
+        "Cannot connect to the daemon",
+    ),
+    "podman": (json.dumps({"host": {}, "version": {"Version": "4.3.1"}}), "no Docker Engine"),
+    "a template that is not known": ("{{json .}}", "no JSON object"),
+    "a list": ("[]", "no JSON object"),
+    "nothing": ("", "no JSON object"),
+}
+
+
+@pytest.mark.parametrize(("says", "found"), UNREACHABLE.values(), ids=UNREACHABLE)
+def test_a_docker_that_ends_well_without_an_engine_is_noted(program, says, found):
+    program("docker", says=says)
+    (check,) = containers()
+    assert (check.part, check.verdict) == ("Docker", Verdict.note)
+    assert found in check.found
+    assert "start Docker" in check.fix
+
+
+def test_an_engine_that_says_nothing_but_its_version_is_noted_part_by_part(program):
+    program("docker", says=json.dumps({"ServerVersion": "20.10.24", "ClientInfo": None}))
+    checks = by_part(containers())
+    assert checks["Docker"].found == "engine 20.10.24"
+    for part in ("Compose", "Container Toolkit"):
+        assert checks[part].verdict == Verdict.note
+    assert "/var/lib/docker" in checks["room for images"].found
+
+
 def test_the_plan_is_told_by_what_the_builder_wrote_beside_it(tmp_path):
     assert machine.plan(tmp_path).found == "not built"
     plan = tmp_path / "yolov7_fp16" / "1" / "model.plan"

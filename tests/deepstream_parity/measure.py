@@ -20,6 +20,9 @@ from tools.evaluation.scoring import coco_results, score
 REPOSITORY = Path(__file__).parents[2]
 MODEL = REPOSITORY / "model_repository" / "yolov7_fp16" / "1" / "model.onnx"
 
+METRICS = ("AP", "AP50")
+"""As COCO has them: the mean over IoU 0.50, 0.55, ... 0.95, and at IoU 0.50."""
+
 CLIENTS = {"shrunk": True, "full size": False}
 """How the Python client sends a frame: shrunk to fit the network, as it does by default, or not."""
 
@@ -30,9 +33,7 @@ def measure(url: str, material: Material) -> dict[str, Any]:
     modes = {name: by_deepstream(url, material, mode) for name, mode in MODES.items()}
     return {
         "frames": len(material.frames),
-        "ap50": {
-            name: round(ap50(material, found), 4) for name, found in (clients | modes).items()
-        },
+        "accuracy": {name: accuracy(material, found) for name, found in (clients | modes).items()},
         "pairs": [
             {"mode": mode, "client": client, **compare(material, found, sent, MODES[mode])}
             for mode, found in modes.items()
@@ -67,10 +68,14 @@ def _cut(found: Detections, limit: npt.NDArray[np.float32]) -> Detections:
     return replace(found, boxes=np.clip(found.boxes, 0, limit))
 
 
-def ap50(material: Material, found: Sequence[Detections]) -> float:
-    """Mean average precision at IoU 0.5, of what the ensemble keeps by default."""
+def accuracy(material: Material, found: Sequence[Detections]) -> dict[str, float]:
+    """Mean average precision of what the ensemble keeps by default, by the name of the metric."""
     matching = match(material.truth, found[0].labels)
     rows = [np.column_stack([f.boxes, f.scores, f.class_ids]).astype(np.float32) for f in found]
     overall = score(material.truth, matching, coco_results(material.truth, matching, rows)).overall
-    assert overall["AP50"] is not None, "there is nothing to find"
-    return overall["AP50"]
+    return {metric: round(_known(overall[metric]), 4) for metric in METRICS}
+
+
+def _known(value: float | None) -> float:
+    assert value is not None, "there is nothing to find"
+    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from google.protobuf import text_format
@@ -130,9 +130,8 @@ def _file_source(group: str, uri: str, path: Path) -> Iterator[Finding]:
         return
     if name == uri:
         yield f"[{group}] uri", f"'{uri}' is no URI", f"write file://{uri}"
-    elif not paths.exists(name, path):
-        fix = f"write the path from {path.parent.name}/ on, as in file://../../videos/mb1_1.mp4"
-        yield f"[{group}] uri", f"there is no '{name}'", fix
+    elif problem := paths.missing(name, path):
+        yield f"[{group}] uri", *problem
 
 
 def _rtsp_source(group: str, keys: Keys, uri: str) -> Iterator[Finding]:
@@ -171,11 +170,13 @@ def _inference(application: _Application, model_repository: Path) -> Iterator[Fi
     if _integer(keys, "plugin-type") != _NVINFERSERVER:
         what = "nvinfer would run, which cannot read the file of nvinferserver"
         yield "[primary-gie] plugin-type", what, "write 1"
-    if not paths.exists(name, application.path):
-        yield "[primary-gie] config-file", f"there is no '{name}'", paths.FIX
+    if problem := paths.missing(name, application.path):
+        yield "[primary-gie] config-file", *problem
+    file = paths.on_host(name, application.path)
+    if problem or file is None:
         return
     try:
-        config: Any = read_inference_config(application.path.parent / name)
+        config: Any = read_inference_config(file)
         infer = config.infer_config
         model = read_model(model_repository, infer.backend.triton.model_name)
     except (text_format.ParseError, UnicodeDecodeError, FileNotFoundError):
@@ -216,9 +217,12 @@ def _tracker(application: _Application) -> Iterator[Finding]:
             fix = f"write {max(1, round(size / _TRACKER_GRID)) * _TRACKER_GRID}"
             yield f"[tracker] {side}", what, fix
     for key in ("ll-lib-file", "ll-config-file") if application.tracker else ():
-        name = application.tracker.get(key, "")
-        if not paths.exists(name, application.path):
-            yield f"[tracker] {key}", f"there is no '{name}'", paths.FIX
+        if problem := paths.missing(application.tracker.get(key, ""), application.path):
+            yield f"[tracker] {key}", *problem
+    library, known = PurePosixPath(application.tracker.get("ll-lib-file", "")), paths.TRACKER
+    if library.is_relative_to(paths.IMAGE) and library.name != known.name:
+        what = f"DeepStream 7.1 has no tracker '{library}'"
+        yield "[tracker] ll-lib-file", what, f"write {known}"
 
 
 def _tiler(application: _Application) -> Iterator[Finding]:
@@ -275,8 +279,8 @@ def _shared(sinks: Mapping[str, Keys], key: str, kind: int) -> Iterator[Finding]
 
 def _broker(group: str, keys: Keys, path: Path) -> Iterator[Finding]:
     for key in ("msg-conv-config", "msg-broker-proto-lib"):
-        if not paths.exists(keys.get(key, ""), path):
-            yield f"[{group}] {key}", f"there is no '{keys.get(key, '')}'", paths.FIX
+        if problem := paths.missing(keys.get(key, ""), path):
+            yield f"[{group}] {key}", *problem
     if keys.get("msg-conv-msg2p-new-api") not in ("1", "true"):
         what = "without it no message is sent, for deepstream-app attaches no events"
         yield f"[{group}] msg-conv-msg2p-new-api", what, "write 1"

@@ -12,6 +12,9 @@ from yolostream.doctor.check import Check, Verdict
 IMAGES_GB = 40
 """Unpacked, roughly: half for Triton and what builds its plan, half for DeepStream."""
 
+ROOT = "/var/lib/docker"
+"""Where Docker has images unless told otherwise."""
+
 
 def containers() -> list[Check]:
     """Docker and all that hangs on it; notes only, because the embedded Triton needs none."""
@@ -19,19 +22,38 @@ def containers() -> list[Check]:
     if docker is None:
         fix = "install Docker Engine; only the containers need it"
         return [Check("Docker", Verdict.note, "not installed", fix)]
-    text, failure = ask([docker, "info", "--format", "{{json .}}"])
+    info, failure = _info(docker)
     if failure:
         fix = "start Docker, and be in the group 'docker'; only the containers need it"
         return [Check("Docker", Verdict.note, failure, fix)]
-    info = json.loads(text)
     docker_is_there = Check("Docker", Verdict.good, f"engine {info['ServerVersion']}")
     return [docker_is_there, _compose(info), _toolkit(info), _room(info)]
 
 
+def _info(docker: str) -> tuple[dict[str, Any], str]:
+    """What `docker info` says of an engine that answers, or what went wrong."""
+    text, failure = ask([docker, "info", "--format", "{{json .}}"])
+    if failure:
+        return {}, failure
+    try:
+        info = json.loads(text)
+    except ValueError:
+        info = None
+    if not isinstance(info, dict):
+        return {}, "'docker info' prints no JSON object"
+    # Docker 20.10 ends with code 0 where its daemon does not answer.
+    if errors := info.get("ServerErrors"):
+        return {}, "; ".join(map(str, errors))
+    if not info.get("ServerVersion"):
+        # As podman does under the name of docker.
+        return {}, "'docker info' tells of no Docker Engine"
+    return info, ""
+
+
 def _compose(info: dict[str, Any]) -> Check:
-    for plugin in info["ClientInfo"]["Plugins"] or ():
-        if plugin["Name"] == "compose":
-            return Check("Compose", Verdict.good, plugin["Version"])
+    for plugin in (info.get("ClientInfo") or {}).get("Plugins") or ():
+        if plugin.get("Name") == "compose":
+            return Check("Compose", Verdict.good, plugin.get("Version") or "of no known version")
     if shutil.which("docker-compose"):
         fix = "make up COMPOSE=docker-compose; 1.29 is the oldest that reads our files"
         return Check("Compose", Verdict.note, "docker-compose, without the plugin", fix)
@@ -40,7 +62,7 @@ def _compose(info: dict[str, Any]) -> Check:
 
 def _toolkit(info: dict[str, Any]) -> Check:
     part = "Container Toolkit"
-    if "nvidia" in info["Runtimes"]:
+    if "nvidia" in (info.get("Runtimes") or {}):
         return Check(part, Verdict.good, "Docker knows the runtime 'nvidia'")
     fix = (
         "install the NVIDIA Container Toolkit and run 'nvidia-ctk runtime configure'; CPU: no need"
@@ -49,7 +71,7 @@ def _toolkit(info: dict[str, Any]) -> Check:
 
 
 def _room(info: dict[str, Any]) -> Check:
-    part, folder = "room for images", info["DockerRootDir"]
+    part, folder = "room for images", info.get("DockerRootDir") or ROOT
     try:
         free_gb = shutil.disk_usage(folder).free / 1e9
     except OSError as error:

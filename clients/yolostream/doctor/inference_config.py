@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from google.protobuf import text_format
@@ -40,6 +42,7 @@ def check_inference_config(path: Path, model_repository: Path) -> list[Problem]:
     try:
         model = read_model(model_repository, infer.backend.triton.model_name)
         found += _against_model(infer, model, model_repository)
+        found += _labels_against_model(infer, path, model_repository)
     except FileNotFoundError as error:
         found.append(_no_such_model(Path(error.filename), model_repository))
     except text_format.ParseError as error:
@@ -193,10 +196,8 @@ def _postprocess(infer: Any, path: Path) -> Iterator[Finding]:
     if parser not in _LIBRARIES:
         what = f"'{parser}' reads no outputs of this project's models"
         yield "custom_parse_bbox_func", what, f"write {_SSD}"
-    elif infer.custom_lib.path != _LIBRARIES[parser] and not paths.exists(
-        infer.custom_lib.path, path
-    ):
-        what = f"there is no '{infer.custom_lib.path}'"
+    elif not _has_parser(infer.custom_lib.path, parser, path):
+        what = f"there is no {parser} in '{infer.custom_lib.path}'"
         yield "custom_lib.path", what, f"write {_LIBRARIES[parser]}"
     for entry in detection.per_class_params:
         if not 0 <= entry.key < detection.num_detected_classes:
@@ -206,11 +207,20 @@ def _postprocess(infer: Any, path: Path) -> Iterator[Finding]:
     yield from _labels(infer.postprocess, path)
 
 
+def _has_parser(library: str, parser: str, path: Path) -> bool:
+    """Whether it is the library that has it, or one of the repository, built by somebody else."""
+    own, known = paths.on_host(library, path), PurePosixPath(_LIBRARIES[parser])
+    if own is not None:
+        return own.is_file()
+    place = PurePosixPath(library)
+    return place == known or (place.is_relative_to(paths.IMAGE) and place.name == known.name)
+
+
 def _labels(postprocess: Any, path: Path) -> Iterator[Finding]:
-    name = postprocess.labelfile_path
-    labels = path.parent / name
-    if not name or not labels.is_file():
-        yield "labelfile_path", f"there is no '{name}'", paths.FIX
+    if problem := paths.missing(postprocess.labelfile_path, path):
+        yield "labelfile_path", *problem
+    labels = paths.on_host(postprocess.labelfile_path, path)
+    if problem or labels is None:
         return
     content = labels.read_bytes()
     if b"\r" in content:
@@ -220,7 +230,43 @@ def _labels(postprocess: Any, path: Path) -> Iterator[Finding]:
     if any(not line.strip() for line in lines):
         what = f"{labels.name} has an empty line, which shifts every label after it"
         yield "labelfile_path", what, "remove the line"
+    for line in lines:
+        if ";" in line:
+            what = f"DeepStream cuts '{line}' in {labels.name} at the ';'"
+            yield "labelfile_path", what, "write another character, such as a comma"
     classes = postprocess.detection.num_detected_classes
     if classes != len(lines):
         what = f"{classes}, but {labels.name} has {len(lines)} lines"
         yield "num_detected_classes", what, f"write {len(lines)}, or complete {labels.name}"
+
+
+def _labels_against_model(infer: Any, path: Path, model_repository: Path) -> Iterator[Finding]:
+    name = infer.postprocess.labelfile_path
+    served = _served_labels(infer.backend.triton.model_name, model_repository)
+    labels = paths.on_host(name, path)
+    if not served or paths.missing(name, path):
+        return
+    # Labels in NVIDIA's image are of NVIDIA's models.
+    if labels is None or _lines(labels) not in map(_lines, served):
+        what = f"'{name}' does not have the labels of {infer.backend.triton.model_name}"
+        yield "labelfile_path", what, f"write {os.path.relpath(served[0], path.parent)}"
+
+
+def _served_labels(name: str, model_repository: Path) -> list[Path]:
+    """The label files of a model, or else of the ensembles that it is a step of."""
+    files: dict[str, list[Path]] = {}
+    users = []
+    for path in sorted(model_repository.glob("*/config.pbtxt")):
+        # A broken model that nobody asks for is no problem of DeepStream.
+        with contextlib.suppress(text_format.ParseError):
+            model = read_model(model_repository, path.parent.name)
+            names = [output.label_filename for output in model.output if output.label_filename]
+            files[path.parent.name] = [path.with_name(file) for file in names]
+            if name in [step.model_name for step in model.ensemble_scheduling.step]:
+                users.append(path.parent.name)
+    found = files[name] or [file for user in users for file in files[user]]
+    return [file for file in found if file.is_file()]
+
+
+def _lines(labels: Path) -> list[str]:
+    return labels.read_text(encoding="utf-8", errors="replace").splitlines()
