@@ -63,10 +63,13 @@ def write_dataset(folder):
 
 
 def run(command, checkout):
-    words = command.replace(".venv-tools/bin/yolostream", f"{sys.executable} -m yolostream")
-    words = words.replace(".venv-tools/bin/python", sys.executable)
+    program, *arguments = command.split()
+    here = {
+        ".venv-tools/bin/python": [sys.executable],
+        ".venv-tools/bin/yolostream": [sys.executable, "-m", "yolostream"],
+    }
     done = subprocess.run(
-        words.split(),
+        [*here[program], *arguments],
         cwd=checkout,
         env={**os.environ, "PYTHONPATH": str(checkout / "clients")},
         capture_output=True,
