@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tools.bare import BareDetector, load_detector
+from tools.digest import sha256_of
 from tools.streets import CLASS_NAMES, sample
 from tools.training.pictures import (
     Floats,
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ),
     }
     settings = {
-        "model_sha256": hashlib.sha256(arguments.model.read_bytes()).hexdigest(),
+        "model_sha256": sha256_of(arguments.model),
         "confidence": arguments.confidence,
         "iou": arguments.iou,
         "max_detections": MAX_DETECTIONS,

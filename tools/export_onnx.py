@@ -7,7 +7,6 @@ of `tools.train_demo_model`, or an ONNX file that another YOLO was exported to.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -20,6 +19,7 @@ import onnx
 from yolostream import __version__
 
 from tools.command import one_line_errors
+from tools.digest import sha256_of
 from tools.errors import ExportError, LabelsError
 from tools.exporting.check import (
     ROUNDING,
@@ -199,7 +199,7 @@ def _export(arguments: argparse.Namespace) -> None:
     metadata = {
         NAMES: json.dumps(_names(graph, given, source)),
         "source": source.name,
-        "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "source_sha256": sha256_of(source),
         "exporter": f"yolostream {__version__}",
     }
     for sentence in write(graph, output, half=arguments.half, metadata=metadata):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import http.client
 import json
 import os
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from tools.command import one_line_errors
+from tools.digest import sha256_of
 from tools.errors import DownloadError
 
 RELEASE = "https://github.com/WongKinYiu/yolov7/releases/download/v0.1"
@@ -91,8 +91,7 @@ def _check_size(target: Path, size: int) -> None:
 
 def _recorded(file: Path, *, sidecar: Path, url: str | None) -> Record:
     """Hold a file to its record, or make that where there is none."""
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = sha256_of(file)
     if not sidecar.exists():
         time = datetime.now(UTC).isoformat(timespec="seconds")
         record = Record(url, file.stat().st_size, digest, time)

@@ -10,9 +10,9 @@ from pathlib import Path
 from tools.command import one_line_errors
 from tools.errors import RepositoryError
 from tools.evaluation.variant import SUFFIX
+from tools.labels import choose_labels
 from tools.model_folders.changes import Change, apply, changes_to
 from tools.model_folders.files import REPOSITORY, detector_files, labels_of
-from tools.model_folders.labels import choose_labels
 from tools.model_folders.trial import try_out
 from tools.model_folders.wires import check_wires
 from tools.served_onnx import ServedOnnx, read_served_onnx
@@ -51,7 +51,7 @@ def install(
     served = read_served_onnx(path)
     model = path.read_bytes()
     _, most = labels_of(repository)
-    names = choose_labels(served, labels, most=most)
+    names = choose_labels(served.names, labels, model=path, most=most)
     files = detector_files(repository, name, served, model=model, labels=names)
     check_wires(repository, files, name)
     changes = changes_to(repository, files)

@@ -1,4 +1,4 @@
-"""Class names in a text file: one a line, in the order of the class ids."""
+"""Class names by class id: from a text file, a model, or whatever a checkpoint keeps them in."""
 
 from __future__ import annotations
 
@@ -24,6 +24,38 @@ def read_labels(file: Path) -> tuple[str, ...]:
         raise LabelsError(f"cannot read class names from {file} as UTF-8: {error}") from error
     names = tuple(line.strip() for line in text.rstrip().splitlines())
     check_labels(names, file)
+    return names
+
+
+def choose_labels(
+    own: tuple[str, ...], file: Path | None, *, model: Path, most: int
+) -> tuple[str, ...]:
+    """Class names by class id: those of `file`, else those that the model states.
+
+    Args:
+        own: Those that the model states; empty where it states none.
+        file: See `read_labels`.
+        model: The model's file, for messages.
+        most: How many the ensemble can tell its callers.
+
+    Raises:
+        LabelsError: There are none, `file` and model disagree in number, they are too many, or a
+            name is empty or there twice.
+    """
+    if file is None and not own:
+        raise LabelsError(
+            f"{model} does not name its classes: give --labels, a file with one name a line"
+        )
+    names = own if file is None else read_labels(file)
+    source = file or model
+    if own and len(names) != len(own):
+        raise LabelsError(
+            f"{source} has {len(names)} names, but {model} has {len(own)} classes: "
+            "one line each, in the order of the class ids"
+        )
+    if len(names) > most:
+        raise LabelsError(f"{source} has {len(names)} names, the ensemble carries {most}")
+    check_labels(names, source)
     return names
 
 

@@ -6,13 +6,13 @@ y2 in pixels of the input, confidence, class id. b is dynamic.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
+from tools.digest import sha256_of
 from tools.errors import OnnxError
 
 INPUT, OUTPUT = "input", "output"
@@ -52,8 +52,7 @@ def read_served_onnx(path: Path) -> ServedOnnx:
     model = load_onnx(path)
     height, width = _sides(path, _only(path, inputs_of(model.graph), INPUT))
     rows = _rows(path, _only(path, model.graph.output, OUTPUT))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ServedOnnx(path, height, width, rows, _names(path, model), digest)
+    return ServedOnnx(path, height, width, rows, _names(path, model), sha256_of(path))
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:

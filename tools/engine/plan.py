@@ -14,10 +14,11 @@ from pathlib import Path
 import onnx
 from yolostream import __version__
 
+from tools.digest import sha256_of
 from tools.engine import trtexec
 from tools.engine.progress import showing
 from tools.engine.recipe import Recipe
-from tools.engine.sidecar import Sidecar, differences, read_sidecar, sha256_of, sidecar_of
+from tools.engine.sidecar import Sidecar, differences, read_sidecar, sidecar_of
 from tools.errors import EngineError
 from tools.exporting.half import narrowed
 from tools.served_onnx import load_onnx

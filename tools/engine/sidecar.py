@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,12 +53,6 @@ def read_sidecar(plan: Path) -> Sidecar | None:
         return Sidecar(recipe=Recipe(**recipe), machine=Machine(**machine), **fields)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def differences(was: Recipe | Machine, wanted: Recipe | Machine) -> list[str]:

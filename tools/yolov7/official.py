@@ -15,13 +15,11 @@ from tools.labels import names_by_id
 from tools.yolov7.fold import fold_implicit, folded
 from tools.yolov7.inert import Inert
 from tools.yolov7.network import Network
-from tools.yolov7.table import Row, Table, load_table, table_names
+from tools.yolov7.recognition import POOLS, table_of
+from tools.yolov7.table import Table
 
 _WRAPPERS = ("DataParallel", "DistributedDataParallel")
-_HEADS = ("Detect", "IDetect")
-_POOLS = ("MP", "SP")
 _KEYS_SHOWN = 5
-_ACTIVATIONS = {"SiLU": "silu", "LeakyReLU": "leaky_relu"}
 # What a module may not differ in from its namesake of ours. None of it shows in the tensors.
 _CONSTANTS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Conv2d: ("kernel_size", "stride", "padding", "dilation", "groups"),
@@ -56,7 +54,7 @@ def network_of(data: Any, path: Path) -> tuple[Network, tuple[str, ...]]:
     model = _model(data, path)
     layers = list(_child(model, "model", path)._modules.values())
     head, names = layers[-1], _names(model)
-    table = _table(layers, path)
+    table = table_of(layers, path)
     _check_head(head, names, table, path)
     table = dataclasses.replace(
         table, class_ids=tuple(range(int(head.nc))), anchors=_anchors(head, table)
@@ -122,78 +120,6 @@ def _anchors(head: Any, table: Table) -> tuple[tuple[tuple[float, float], ...], 
     return tuple(tuple((w * s, h * s) for w, h in level) for level, s in levels)
 
 
-def _table(layers: list[Any], path: Path) -> Table:
-    """The table with just these rows and this activation."""
-    rows = [_row(i, layer) for i, layer in enumerate(layers)]
-    activation = _activation(layers[0], path)
-    tables = [load_table(name) for name in table_names()]
-    nearest = min(tables, key=lambda table: _differing(rows, table))
-    for row, (ours, theirs) in enumerate(zip(nearest.rows, rows, strict=False)):
-        if ours != theirs:
-            raise CheckpointError(
-                f"row {row} of {path} is {_text(theirs)}, but {_text(ours)} in {nearest.name}, the "
-                f"nearest of {', '.join(table_names())}: a variant needs a table of its own"
-            )
-    if len(rows) != len(nearest.rows):
-        raise CheckpointError(
-            f"{path} has {len(rows)} rows, {nearest.name} has {len(nearest.rows)}: a variant needs "
-            "a table of its own"
-        )
-    for table in tables:
-        if table.rows == nearest.rows and table.activation == activation:
-            return table
-    raise CheckpointError(
-        f"{path} has the rows of {nearest.name}, but its activation is {activation}: a variant "
-        "needs a table of its own"
-    )
-
-
-def _differing(rows: list[Row], table: Table) -> int:
-    same = sum(ours == theirs for ours, theirs in zip(table.rows, rows, strict=False))
-    return max(len(rows), len(table.rows)) - same
-
-
-def _text(row: Row) -> str:
-    return f"{row.kind} {list(row.numbers)} of {list(row.sources)}"
-
-
-def _row(index: int, layer: Any) -> Row:
-    """A layer in the words of the tables; one that they have no word for keeps its class's name."""
-    sources = layer.f if isinstance(layer.f, list) else [layer.f]
-    absolute = tuple(s if s >= 0 else max(index + s, -1) for s in sources)
-    children = layer._modules
-    match type(layer).__name__:
-        case "Conv":
-            return Row(absolute, "conv", _geometry(children["conv"]))
-        case "RepConv":
-            merged = children.get("rbr_reparam") or children["rbr_dense"]._modules["0"]
-            return Row(absolute, "repconv", _geometry(merged))
-        case "SPPCSPC":
-            return Row(absolute, "sppcspc", _geometry(children["cv7"]._modules["conv"])[:1])
-        case name if name in _POOLS:
-            pool = children["m"]
-            return Row(absolute, "maxpool", (_side(pool.kernel_size), _side(pool.stride)))
-        case "Concat" if layer.d == 1:
-            return Row(absolute, "concat", ())
-        case "Upsample":
-            return Row(absolute, "upsample", ())
-        case name:
-            return Row(absolute, "detect" if name in _HEADS else name, ())
-
-
-def _geometry(conv: Any) -> tuple[int, int, int]:
-    return conv.out_channels, _side(conv.kernel_size), _side(conv.stride)
-
-
-def _side(size: int | tuple[int, ...]) -> int:
-    return size if isinstance(size, int) else size[0]
-
-
-def _activation(first: Any, path: Path) -> str:
-    name = type(_child(first, "act", path)).__name__
-    return _ACTIVATIONS.get(name, name)
-
-
 def _check_constants(network: Network, model: Inert, path: Path) -> None:
     """Compare, module by module, what the tensors do not show."""
     modules = dict(_modules(model))
@@ -222,7 +148,7 @@ def _names_of(kind: type[nn.Module]) -> tuple[str, ...]:
 
 def _modules(module: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """All modules by their dotted names; a pooling layer's only part stands for the layer."""
-    is_pool = type(module).__name__ in _POOLS
+    is_pool = type(module).__name__ in POOLS
     yield name, module._modules["m"] if is_pool else module
     for child_name, child in module._modules.items():
         if child is not None and not is_pool:
