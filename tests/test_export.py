@@ -19,7 +19,7 @@ import torch  # noqa: E402
 from networks import random_network  # noqa: E402
 
 from tools.errors import ExportError, OnnxError  # noqa: E402
-from tools.export_onnx import Graph, write  # noqa: E402
+from tools.exporting.graph import Graph, write  # noqa: E402
 from tools.exporting.trace import traced  # noqa: E402
 from tools.served_onnx import read_served_onnx  # noqa: E402
 from tools.yolov7 import Network, folded  # noqa: E402

@@ -8,53 +8,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 from yolostream import __version__
 
 from tools.command import one_line_errors
 from tools.digest import sha256_of
-from tools.errors import ExportError, LabelsError
-from tools.exporting.check import (
-    ROUNDING,
-    ROUNDING_FLOAT16,
-    Detect,
-    Floats,
-    compare,
-    compare_alone,
-    fixed_pictures,
-    runner,
-)
-from tools.exporting.half import narrowed
+from tools.errors import LabelsError
+from tools.exporting.check import Floats
+from tools.exporting.graph import Graph, write
 from tools.labels import check_labels, read_labels
-from tools.served_onnx import NAMES, load_onnx, names_of, read_served_onnx, sides_of
+from tools.served_onnx import NAMES, load_onnx, names_of, read_served_onnx
 from tools.yolo_layouts import served
 
 SIDE = 640
 _STRIDE = 32
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A graph before it is checked and written.
-
-    Attributes:
-        model: The graph, in float32.
-        names: Class names by class id; none where the source has none.
-        classes: How many there have to be at least.
-        reference: Computes what the graph should; none where the graph is all there is.
-    """
-
-    model: onnx.ModelProto
-    names: tuple[str, ...]
-    classes: int = 1
-    reference: Detect | None = None
 
 
 def from_checkpoint(path: Path, *, side: int) -> Graph:
@@ -99,53 +69,6 @@ def from_onnx(path: Path, *, side: int | None, names: tuple[str, ...]) -> Graph:
     size = (side, side) if side else None
     model = served(load_onnx(path), source=str(path), size=size, names=names)
     return Graph(model, names_of(model))
-
-
-def write(graph: Graph, path: Path, *, half: bool = False, metadata: dict[str, str]) -> list[str]:
-    """Check a graph, and write it if it computes what it should.
-
-    Args:
-        graph: The graph.
-        path: File to write; it is only touched when every check succeeds.
-        half: Compute in float16, between a float32 input and output.
-        metadata: Strings to store in the file.
-
-    Returns:
-        What the checks measured, a sentence each.
-
-    Raises:
-        ExportError: A check failed, or the file cannot be written.
-        OnnxError: The ensemble could not serve the graph.
-    """
-    run = runner(graph.model)
-    height, width = sides_of(graph.model)
-    pictures = fixed_pictures(height, width)
-    said = []
-    if graph.reference:
-        what = "ONNX Runtime and PyTorch"
-        said.append(compare(run(pictures), graph.reference(pictures), ROUNDING, what=what))
-    model, tolerance = graph.model, ROUNDING
-    if half:
-        model, tolerance = narrowed(graph.model), ROUNDING_FLOAT16
-        what = "float16 and float32"
-        wide, run = run, runner(model)
-        said.append(compare(run(pictures), wide(pictures), tolerance, what=what))
-    said.append(compare_alone(run, pictures, tolerance))
-    onnx.helper.set_model_props(model, metadata)
-    _replace(path, model)
-    return said
-
-
-def _replace(path: Path, model: onnx.ModelProto) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            candidate = Path(folder) / path.name
-            onnx.save(model, candidate)
-            read_served_onnx(candidate)
-            os.replace(candidate, path)
-    except OSError as error:
-        raise ExportError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _names(graph: Graph, given: tuple[str, ...], source: Path) -> tuple[str, ...]:

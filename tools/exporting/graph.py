@@ -1,0 +1,87 @@
+"""A graph to be exported: checked first, then written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from tools.errors import ExportError
+from tools.exporting.check import (
+    ROUNDING,
+    ROUNDING_FLOAT16,
+    Detect,
+    compare,
+    compare_alone,
+    fixed_pictures,
+    runner,
+)
+from tools.exporting.half import narrowed
+from tools.served_onnx import read_served_onnx, sides_of
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph before it is checked and written.
+
+    Attributes:
+        model: The graph, in float32.
+        names: Class names by class id; none where the source has none.
+        classes: How many there have to be at least.
+        reference: Computes what the graph should; none where the graph is all there is.
+    """
+
+    model: onnx.ModelProto
+    names: tuple[str, ...]
+    classes: int = 1
+    reference: Detect | None = None
+
+
+def write(graph: Graph, path: Path, *, half: bool = False, metadata: dict[str, str]) -> list[str]:
+    """Check a graph, and write it if it computes what it should.
+
+    Args:
+        graph: The graph.
+        path: File to write; it is only touched when every check succeeds.
+        half: Compute in float16, between a float32 input and output.
+        metadata: Strings to store in the file.
+
+    Returns:
+        What the checks measured, a sentence each.
+
+    Raises:
+        ExportError: A check failed, or the file cannot be written.
+        OnnxError: The ensemble could not serve the graph.
+    """
+    run = runner(graph.model)
+    height, width = sides_of(graph.model)
+    pictures = fixed_pictures(height, width)
+    said = []
+    if graph.reference:
+        what = "ONNX Runtime and PyTorch"
+        said.append(compare(run(pictures), graph.reference(pictures), ROUNDING, what=what))
+    model, tolerance = graph.model, ROUNDING
+    if half:
+        model, tolerance = narrowed(graph.model), ROUNDING_FLOAT16
+        what = "float16 and float32"
+        wide, run = run, runner(model)
+        said.append(compare(run(pictures), wide(pictures), tolerance, what=what))
+    said.append(compare_alone(run, pictures, tolerance))
+    onnx.helper.set_model_props(model, metadata)
+    _replace(path, model)
+    return said
+
+
+def _replace(path: Path, model: onnx.ModelProto) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            candidate = Path(folder) / path.name
+            onnx.save(model, candidate)
+            read_served_onnx(candidate)
+            os.replace(candidate, path)
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error.strerror}") from error
