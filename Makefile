@@ -68,6 +68,23 @@ speed: install .venv/.dev ## measure the ratios that the README quotes (10 minut
 	.venv/bin/python -m loadtest.speed
 	.venv/bin/python -m loadtest.readme
 
+# A quick or a foreign run is no measurement to publish.
+LOADTEST_RESULTS := $(if $(QUICK)$(URL),$(OUTPUT)/loadtest,loadtest/results)
+LOADTEST_OPTIONS := $(if $(QUICK),--quick) $(if $(URL),--url $(URL))
+
+# Where perf_analyzer cannot be fetched the others go on, and the report says that it is missing.
+.PHONY: loadtest
+loadtest: install .venv/.dev ## what it costs, and how many cameras fit (10 minutes; QUICK=1, URL=host:8001)
+	.venv/bin/python -m loadtest.price $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/price.json
+	-.venv/bin/python -m loadtest.perf_analyzer $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/perf_analyzer.json
+	.venv/bin/python -m loadtest.capacity $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/capacity.json
+	.venv/bin/python -m loadtest.report --folder $(LOADTEST_RESULTS)
+	$(if $(QUICK)$(URL),,.venv/bin/python -m loadtest.readme)
+
+.PHONY: capacity
+capacity: install .venv/.dev ## how many cameras one server takes, and what it is short of
+	.venv/bin/python -m loadtest.capacity $(LOADTEST_OPTIONS) --output $(OUTPUT)/loadtest/capacity.json
+
 .PHONY: videos
 videos: install ## draw the demo videos and their truth again
 	.venv/bin/python -m tools.make_videos
@@ -77,7 +94,7 @@ install: .venv/.client .venv-server/.server ## the two environments: client and 
 
 .PHONY: clean
 clean: ## remove environments and results
-	rm -rf .venv .venv-server .venv-tools $(OUTPUT)
+	rm -rf .venv .venv-server .venv-tools .venv-perf $(OUTPUT)
 
 # --no-deps: the lists are complete, and pins that contradict each other stay apart.
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --no-deps

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-from loadtest.speed import REPOSITORY, RESULTS
+from loadtest.plots import ONE_AT_A_TIME
+from loadtest.repository import REPOSITORY, RESULTS_FOLDER
+from loadtest.result_file import read
+from loadtest.speed import RESULTS
+from loadtest.table import table
 
 README = REPOSITORY / "README.md"
-START, END = "<!-- speed -->\n", "<!-- /speed -->"
+REPORT = RESULTS_FOLDER / "report.json"
 
 
 def speed_table(figures: dict[str, Any]) -> str:
@@ -63,17 +66,73 @@ def _growth(proportional_mb: list[float]) -> float:
     return (sum(late) / len(late)) / (sum(early) / len(early))
 
 
+def loadtest_section(report: dict[str, Any]) -> str:
+    """What `loadtest.report` joined, in Markdown, with its pictures."""
+    figures = report["figures"]
+    folder = RESULTS_FOLDER.relative_to(REPOSITORY)
+    pictures = [
+        f"![{words.partition(';')[0]}]({folder / name})\n\n*{words}*\n"
+        for name, words in captions(figures)
+    ]
+    return "\n".join([table(figures), "", *pictures])
+
+
+def captions(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """File name and caption of each picture that `plots.draw` makes of these figures."""
+    words = {
+        "perf_analyzer": ("concurrency.png", _concurrency_caption),
+        "capacity": ("cameras.png", _cameras_caption),
+        "price": ("frame_time.png", _frame_time_caption),
+    }
+    return [(name, say(figures[part])) for part, (name, say) in words.items() if part in figures]
+
+
+def _concurrency_caption(perf_analyzer: dict[str, Any]) -> str:
+    first = perf_analyzer["points"][0]
+    height, width = first["size"]
+    return (
+        f"perf_analyzer on {first['model']}, frames of {width}x{height}: throughput and latency "
+        "against requests in flight"
+    )
+
+
+def _cameras_caption(capacity: dict[str, Any]) -> str:
+    return f"Latency and lost frames against cameras; the bound is {capacity['bound_ms']:g} ms"
+
+
+def _frame_time_caption(price: dict[str, Any]) -> str:
+    sums = {way: sum(parts.values()) for way, parts in price["parts_ms"].items()}
+    told = [
+        f"{' '.join(label.split())} {sums[way]:.0f} ms"
+        for way, label in ONE_AT_A_TIME.items()
+        if way in sums
+    ]
+    return f"Where a frame's time goes, one frame at a time; {'; '.join(told)}"
+
+
 def with_speed(readme: str, table: str) -> str:
-    """The README with `table` between its two marks."""
-    before, rest = readme.split(START)
-    _, after = rest.split(END)
-    return f"{before}{START}{table}{END}{after}"
+    """The README with `table` between the marks of `loadtest.speed`."""
+    return _between(readme, "speed", table)
 
 
-def main(results: Path = RESULTS) -> None:
+def with_loadtest(readme: str, section: str) -> str:
+    """The README with `section` between the marks of `loadtest.report`."""
+    return _between(readme, "loadtest", section)
+
+
+def _between(readme: str, mark: str, text: str) -> str:
+    start, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
+    before, rest = readme.split(start)
+    _, after = rest.split(end)
+    return f"{before}{start}{text}{end}{after}"
+
+
+def main() -> None:
     """Rewrite the README."""
-    table = speed_table(json.loads(results.read_text()))
-    README.write_text(with_speed(README.read_text(), table))
+    readme = README.read_text(encoding="utf-8")
+    readme = with_speed(readme, speed_table(json.loads(RESULTS.read_text(encoding="utf-8"))))
+    readme = with_loadtest(readme, loadtest_section(read(REPORT)))
+    README.write_text(readme, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from itertools import cycle
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
@@ -28,14 +24,19 @@ import typer
 from google.protobuf import text_format
 from rich.console import Console
 from tritonclient.grpc.model_config_pb2 import ModelConfig
-from yolostream import Detector, detect, embedded
+from yolostream import Detector, detect
+from yolostream.detector import DEFAULT_MODEL
 from yolostream.pipeline import IN_FLIGHT, Selection
 from yolostream.sources import open_sources
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-DETECTOR_FOLDER = REPOSITORY / "model_repository" / "yolov7_fp16"
-VIDEOS = [str(REPOSITORY / "videos" / name) for name in ("mb1_1.mp4", "mb2_2.mp4")]
-RESULTS = REPOSITORY / "loadtest" / "results" / "speed.json"
+from loadtest.frames import demo_frames
+from loadtest.machine import machine
+from loadtest.repository import MODELS, RESULTS_FOLDER, VIDEOS
+from loadtest.server import served
+
+DETECTOR_FOLDER = MODELS / "yolov7_fp16"
+PAIR = [str(VIDEOS / name) for name in ("mb1_1.mp4", "mb2_2.mp4")]
+RESULTS = RESULTS_FOLDER / "speed.json"
 
 Frames = list[npt.NDArray[np.uint8]]
 console = Console(stderr=True)
@@ -48,11 +49,9 @@ def main(
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     """Measure the ratios that the README quotes."""
-    frames = _demo_frames()
+    frames = demo_frames(size=(360, 640))
     with (
-        embedded.serve(
-            REPOSITORY / "model_repository", environment=REPOSITORY / ".venv-server", profile="cpu"
-        ) as server,
+        served(None, model=DEFAULT_MODEL) as server,
         Detector(server.url) as detector,
     ):
         bare = _bare_loop(frames)
@@ -60,9 +59,9 @@ def main(
         for number in range(rounds):
             turns.append(_turn(bare, detector, frames, seconds))
             console.print(f"turn {number + 1} of {rounds}: {turns[-1]}")
-        memory = _memory(detector, server.process.pid, frames, soak_frames)
+        memory = _memory(detector, server.pids, frames, soak_frames)
     figures = {
-        "machine": _machine(),
+        "machine": machine(),
         "command": f"python -m loadtest.speed --seconds {seconds:g} --rounds {rounds} "
         f"--soak-frames {soak_frames}",
         "detector_threads": _detector_threads(),
@@ -84,7 +83,7 @@ def _turn(
     used_before = time.process_time()
     started = time.perf_counter()
     ensemble_rate = _rate(
-        (None for _ in detector.stream(cycle(frames), in_flight=IN_FLIGHT * len(VIDEOS))), seconds
+        (None for _ in detector.stream(cycle(frames), in_flight=IN_FLIGHT * len(PAIR))), seconds
     )
     answered = ensemble_rate * (time.perf_counter() - started)
     client_ms = 1000 * (time.process_time() - used_before) / answered
@@ -113,14 +112,6 @@ def _rate(work: Iterator[None], seconds: float) -> float:
 def _repeat(call: Callable[[], None]) -> Iterator[None]:
     while True:
         yield call()
-
-
-def _demo_frames() -> Frames:
-    """Frames of the first demo clip as the client sends them, uint8 [360, 640, 3]."""
-    (video,), _ = open_sources(VIDEOS[:1])
-    frames = [cv2.resize(frame.image, (640, 360)) for frame in video if frame.index % 10 == 0]
-    video.close()
-    return frames  # type: ignore[return-value]  # OpenCV's stub widens the dtype
 
 
 def _bare_loop(frames: Frames) -> Callable[[], None]:
@@ -155,7 +146,7 @@ def _detector_threads() -> int:
 
 def _pair_rate(detector: Detector) -> float:
     """Frames per second of `detect` on both demo clips, everything written."""
-    sources, _ = open_sources(VIDEOS)
+    sources, _ = open_sources(PAIR)
     with tempfile.TemporaryDirectory() as folder:
         report = detect.run(
             sources,
@@ -168,7 +159,9 @@ def _pair_rate(detector: Detector) -> float:
     return report.frames / report.elapsed_s
 
 
-def _memory(detector: Detector, server_pid: int, frames: Frames, count: int) -> dict[str, object]:
+def _memory(
+    detector: Detector, server_pids: tuple[int, ...], frames: Frames, count: int
+) -> dict[str, object]:
     """Memory of client and server together, shared pages once, while `count` frames pass."""
     samples = []
     every = max(1, count // 20)
@@ -176,36 +169,13 @@ def _memory(detector: Detector, server_pid: int, frames: Frames, count: int) -> 
     for number in range(count):
         next(stream)
         if number % every == 0:
-            samples.append(round(_proportional_mb(server_pid), 1))
+            samples.append(round(_proportional_mb(server_pids), 1))
     return {"frames": count, "proportional_mb": samples}
 
 
-def _proportional_mb(server_pid: int) -> float:
-    server = psutil.Process(server_pid)
-    processes = [psutil.Process(os.getpid()), server, *server.children(recursive=True)]
+def _proportional_mb(server_pids: tuple[int, ...]) -> float:
+    processes = [psutil.Process(pid) for pid in (os.getpid(), *server_pids)]
     return float(sum(process.memory_full_info().pss for process in processes) / 1e6)
-
-
-def _machine() -> dict[str, object]:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=REPOSITORY,
-    )
-    names = [
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "onnxruntime": version("onnxruntime"),
-        "commit": commit.stdout.strip(),
-    }
 
 
 if __name__ == "__main__":

@@ -1,0 +1,183 @@
+"""How many cameras a server can take, and what keeps it from more.
+
+Run it as `python -m loadtest.capacity`: cameras that send at their own rate are doubled until one
+frame in a hundred comes late or not at all, the edge is then narrowed down, and the number found
+has to hold once more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup
+from yolostream import Detector
+from yolostream.connection import connect
+from yolostream.detector import DEFAULT_MODEL
+from yolostream.triton_errors import translated
+
+from loadtest.bottleneck import bound_by
+from loadtest.camera import MAX_IN_FLIGHT, clip_frames
+from loadtest.load import Bound, Step, measure
+from loadtest.overload import overload
+from loadtest.repository import RESULTS_FOLDER
+from loadtest.result_file import writing
+from loadtest.server import served
+from tools.command import one_line_errors
+
+RESULTS = RESULTS_FOLDER / "capacity.json"
+CPU_BOUND = Bound(frames_per_second=10, latency_s=0.200)
+GPU_BOUND = Bound(frames_per_second=30, latency_s=0.033)
+MAX_CAMERAS = 256
+_TIMEOUT_S = 10.0
+
+console = Console(stderr=True)
+
+
+def main(
+    url: Annotated[
+        str | None,
+        typer.Option(help="gRPC address of a Triton, host:port. By default one is started here."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name of the ensemble.")] = DEFAULT_MODEL,
+    clip: Annotated[str, typer.Option(help="Demo clip that every camera shows.")] = "mb1_1",
+    frames_per_second: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Of each camera; by default 10, or 30 with a GPU."),
+    ] = None,
+    bound_ms: Annotated[
+        float | None,
+        typer.Option(min=1, help="For the p99 of each camera; by default 200, or 33 with a GPU."),
+    ] = None,
+    overload_seconds: Annotated[
+        float, typer.Option("--overload", help="Then send three times as much, so many seconds.")
+    ] = 0.0,
+    quick: Annotated[
+        bool, typer.Option(help="Short steps: rough figures in half a minute.")
+    ] = False,
+    output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
+) -> None:
+    """Find how many cameras a server can take."""
+    with (
+        one_line_errors(),
+        served(url, model=model) as target,
+        Detector(target.url, model, max_in_flight=MAX_IN_FLIGHT) as detector,
+        writing(output, tool="loadtest.capacity", url=target.url) as figures,
+    ):
+        usual = GPU_BOUND if _on_gpu(target.url, detector.model.steps) else CPU_BOUND
+        bound = Bound(
+            frames_per_second=frames_per_second or usual.frames_per_second,
+            latency_s=bound_ms / 1000 if bound_ms else usual.latency_s,
+        )
+        facts = {
+            "model": model,
+            "transport": detector.transport,
+            "frames_per_second": bound.frames_per_second,
+            "bound_ms": 1000 * bound.latency_s,
+        }
+        frames = clip_frames(clip, detector.model)
+        steps: list[Step] = []
+
+        def holds(cameras: int) -> bool:
+            step = measure(
+                target, detector, frames, count=cameras, bound=bound, seconds=2 if quick else 10
+            )
+            steps.append(step)
+            figures.update(facts, steps=[dataclasses.asdict(step) for step in steps])
+            console.print(_progress(step))
+            return step.broken_by is None
+
+        found = capacity(holds)
+        figures.update(_answer(found, steps, bound))
+        typer.echo(figures["sentence"])
+        if overload_seconds:
+            figures["overload"] = {
+                kind: overload(
+                    target,
+                    detector,
+                    frames,
+                    capacity=found,
+                    bound=bound,
+                    seconds=overload_seconds,
+                    stubborn=kind == "stubborn",
+                )
+                for kind in ("dropping", "stubborn")
+            }
+
+
+def capacity(holds: Callable[[int], bool]) -> int:
+    """Search for the most cameras that hold, `MAX_CAMERAS` at most.
+
+    Args:
+        holds: measures so many cameras. A number that does not hold is tried once more, for a
+            machine has hiccups, and the number found has to hold twice.
+    """
+
+    def holds_at_last(cameras: int) -> bool:
+        return holds(cameras) or holds(cameras)
+
+    most, least_broken = 0, 1
+    while least_broken <= MAX_CAMERAS and holds_at_last(least_broken):
+        most, least_broken = least_broken, 2 * least_broken
+    while least_broken <= MAX_CAMERAS and least_broken - most > 1:
+        middle = (most + least_broken) // 2
+        if holds_at_last(middle):
+            most = middle
+        else:
+            least_broken = middle
+    while most and not holds_at_last(most):
+        most -= 1
+    return most
+
+
+def _answer(found: int, steps: list[Step], bound: Bound) -> dict[str, Any]:
+    """The capacity, and what was in the way of one camera more."""
+    rate = f"{bound.frames_per_second:g} fps"
+    cameras = _cameras(found)
+    own = steps[-1]
+    answer: dict[str, Any] = {
+        "cameras": found,
+        "generator_cpu_ms_per_frame": own.generator_cpu_ms_per_frame,
+        "broken_by": None,
+        "bound_by": None,
+        "sentence": f"{cameras} at {rate}; more were not tried",
+    }
+    broken = [step for step in steps if step.broken_by and step.cameras == found + 1]
+    if broken:
+        reason, resource = broken[-1].broken_by, bound_by(broken[-1], bound)
+        answer |= {
+            "broken_by": reason,
+            "bound_by": resource,
+            "sentence": f"{cameras} at {rate}; the next one breaks {reason}; bound by {resource}",
+        }
+    return answer
+
+
+def _progress(step: Step) -> str:
+    p99 = "no answer" if step.p99_ms is None else f"p99 {step.p99_ms:.0f} ms"
+    verdict = "holds" if step.broken_by is None else f"breaks {step.broken_by}"
+    return f"{_cameras(step.cameras)}: {p99}, {step.lost:.1%} lost: {verdict}"
+
+
+def _cameras(count: int) -> str:
+    return f"{count} camera" if count == 1 else f"{count} cameras"
+
+
+def _on_gpu(url: str, models: tuple[str, ...]) -> bool:
+    """Whether any of `models` runs on a GPU."""
+    with translated(url, models[0]), connect(url) as client:
+        return any(
+            group.kind == ModelInstanceGroup.KIND_GPU
+            for model in models
+            for group in client.get_model_config(
+                model, client_timeout=_TIMEOUT_S
+            ).config.instance_group
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,78 @@
+"""Two reports side by side: what became worse by more than the turns of each lie apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from loadtest.errors import RegressionError, ResultError
+from loadtest.spread import Spread
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure, of which more is better, in an old report and in a new one."""
+
+    name: str
+    old: Spread
+    new: Spread
+
+    @property
+    def ratio(self) -> float:
+        """New over old, of the medians."""
+        return self.new.median / self.old.median
+
+    @property
+    def noise(self) -> float:
+        """How far the turns of each run lie apart, together, as a fraction of the old median."""
+        apart = self.old.high - self.old.low + self.new.high - self.new.low
+        return apart / self.old.median
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.ratio:.2f} of {self.old.median:g}, noise {self.noise:.2f}"
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+    """Compare the prices in two reports.
+
+    Args:
+        old: Content of a `report.json`.
+        new: Another.
+
+    Returns:
+        The figures that both have: ratios always, frames per second only where both come from the
+        same kind of machine.
+
+    Raises:
+        ResultError: One of them has no prices, or those of one turn, which does not tell its noise.
+    """
+    before, after = _price(old, "old"), _price(new, "new")
+    same = all(old["machine"][key] == new["machine"][key] for key in ("processor", "cores"))
+    return [
+        Change(name, Spread(**before[kind][name]), Spread(**after[kind][name]))
+        for kind in (("ratios", "frames_per_s") if same else ("ratios",))
+        for name in before[kind].keys() & after[kind].keys()
+    ]
+
+
+def check(changes: list[Change]) -> None:
+    """Fail if a figure became worse by more than the noise.
+
+    Raises:
+        RegressionError: At least one did.
+    """
+    if worse := [change for change in changes if change.ratio < 1 - change.noise]:
+        raise RegressionError(
+            f"worse than before: {'; '.join(map(str, worse))}; measure again on a quiet machine, "
+            "then look at what changed"
+        )
+
+
+def _price(report: dict[str, Any], which: str) -> dict[str, Any]:
+    price: dict[str, Any] | None = report["figures"].get("price")
+    if price is None or len(price["turns"]) < 2:
+        raise ResultError(
+            f"the {which} report has no price of two turns or more, so its noise is unknown: "
+            "run 'make loadtest' without QUICK"
+        )
+    return price

@@ -1,0 +1,39 @@
+"""Frames of the demo clips: load as a camera makes it, neither zeros nor noise."""
+
+from __future__ import annotations
+
+import cv2
+from yolostream.image import Image
+from yolostream.sources import open_sources
+
+from loadtest.repository import VIDEOS
+
+
+def demo_frames(
+    name: str = "mb1_1", *, size: tuple[int, int] | None = None, every: int = 10
+) -> list[Image]:
+    """Read frames of a demo clip.
+
+    Args:
+        name: Of the clip in `videos/`, without its ending.
+        size: Height and width to resize to, in pixels; by default the clip's own.
+        every: Take every Nth frame.
+
+    Returns:
+        uint8 [height, width, 3] each, RGB.
+
+    Raises:
+        SourceError: There is no such clip.
+    """
+    sources, errors = open_sources([str(VIDEOS / f"{name}.mp4")])
+    if errors:
+        raise errors[0]
+    (video,) = sources
+    try:
+        frames = [frame.image for frame in video if frame.index % every == 0]
+    finally:
+        video.close()
+    if size is not None:
+        height, width = size
+        frames = [cv2.resize(frame, (width, height)) for frame in frames]  # type: ignore[misc]  # OpenCV's stub widens the dtype
+    return frames

@@ -1,0 +1,230 @@
+"""So many cameras for so many seconds, and what it cost whom."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+import urllib.request
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+from yolostream import Detector
+from yolostream.image import Image
+from yolostream.pipeline import IN_FLIGHT
+from yolostream.statistics import StepTotals
+
+from loadtest.camera import ANSWERED, LATE, Camera, Record
+from loadtest.server import Target
+
+RECORDS_KEPT = 100_000
+MAX_LOST = 0.01
+"""Share of the frames that may be dropped or rejected; as many as a p99 leaves out."""
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_GPU_UTILIZATION = re.compile(r"^nv_gpu_utilization\{.*\} (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What every camera has to hold."""
+
+    frames_per_second: float
+    latency_s: float
+    """At the 99th percentile."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What so many cameras met with; shares are of one core, of the machine, or of the frames."""
+
+    cameras: int
+    frames: int
+    outcomes: dict[str, int]
+    p50_ms: float | None
+    p99_ms: float | None
+    lost: float
+    """Share of the frames without an answer."""
+    broken_by: str | None
+    """`p99` or `the drop rate`; None where the cameras held the bound."""
+    sent_late_p99_ms: float
+    """Between a frame's time and its sending: of the load generator alone."""
+    generator_cores: float
+    generator_cpu_ms_per_frame: float
+    server_cores: float | None
+    """None where the server runs elsewhere."""
+    machine_busy: float
+    """Share of this machine's processors in use, by whomever."""
+    other_cores: float | None
+    """Taken by other programs; None where the server runs elsewhere."""
+    gpu_utilization: float | None
+    queue_ms: dict[str, float]
+    """Mean wait for each model, by its name."""
+    compute_ms: dict[str, float]
+    """Mean time in each model, by its name."""
+
+
+@contextlib.contextmanager
+def cameras(
+    detector: Detector,
+    frames: Sequence[Image],
+    *,
+    count: int,
+    bound: Bound,
+    in_flight: int = IN_FLIGHT,
+) -> Iterator[deque[Record]]:
+    """Run `count` cameras inside the block; yields the latest records of all, still growing."""
+    records: deque[Record] = deque(maxlen=RECORDS_KEPT)
+    stop = threading.Event()
+    threads = [
+        threading.Thread(
+            target=Camera(
+                detector,
+                frames,
+                frames_per_second=bound.frames_per_second,
+                bound_s=bound.latency_s,
+                on_record=records.append,
+                number=number,
+                in_flight=in_flight,
+            ).run,
+            args=(stop,),
+        )
+        for number in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield records
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def measure(
+    target: Target,
+    detector: Detector,
+    frames: Sequence[Image],
+    *,
+    count: int,
+    bound: Bound,
+    seconds: float,
+) -> Step:
+    """Let `count` cameras run, and look at the last `seconds`.
+
+    Raises:
+        ServerError: the server went away.
+    """
+    with cameras(detector, frames, count=count, bound=bound) as records:
+        time.sleep(seconds / 4)  # Queues fill, and places are made.
+        before = _Usage.now(target, detector)
+        time.sleep(seconds)
+        after = _Usage.now(target, detector)
+        gpu = gpu_utilization(target)
+    return _step(
+        count,
+        [record for record in records if before.time_s <= record.scheduled_s < after.time_s],
+        before,
+        after,
+        bound,
+        gpu,
+    )
+
+
+def gpu_utilization(target: Target) -> float | None:
+    """Of the busiest GPU, 0..1, from Triton's metrics; None where it tells of none."""
+    if target.metrics_url is None:
+        return None
+    with _DIRECT.open(target.metrics_url, timeout=10) as answer:
+        shares = _GPU_UTILIZATION.findall(answer.read().decode())
+    return max(map(float, shares), default=None)
+
+
+@dataclass(frozen=True)
+class _Usage:
+    time_s: float
+    own_cpu_s: float
+    server_cpu_s: float | None
+    machine_idle_s: float
+    models: dict[str, StepTotals]
+
+    @classmethod
+    def now(cls, target: Target, detector: Detector) -> _Usage:
+        models = detector.statistics()
+        return cls(
+            time_s=time.perf_counter(),
+            own_cpu_s=time.process_time(),
+            server_cpu_s=_cpu_s(target.pids) if target.pids else None,
+            machine_idle_s=psutil.cpu_times().idle + psutil.cpu_times().iowait,
+            models=models,
+        )
+
+
+def _cpu_s(pids: Sequence[int]) -> float:
+    total = 0.0
+    for pid in pids:
+        # One that is gone is noticed by the frames that it leaves unanswered.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = psutil.Process(pid).cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def _step(
+    count: int,
+    records: list[Record],
+    before: _Usage,
+    after: _Usage,
+    bound: Bound,
+    gpu: float | None,
+) -> Step:
+    seconds = after.time_s - before.time_s
+    outcomes = Counter(record.outcome for record in records)
+    latencies_ms = [1000 * r.latency_s for r in records if r.latency_s is not None]
+    p50_ms, p99_ms = (
+        np.percentile(latencies_ms, [50, 99]).round(2).tolist() if latencies_ms else (None, None)
+    )
+    sent_late_ms = [1000 * (r.sent_s - r.scheduled_s) for r in records if r.sent_s is not None]
+    lost = 1 - (outcomes[ANSWERED] + outcomes[LATE]) / max(1, len(records))
+    passed = {name: after.models[name].since(before.models[name]) for name in after.models}
+    own_cpu_s = after.own_cpu_s - before.own_cpu_s
+    cores = psutil.cpu_count()
+    busy_cores = min(cores, cores - (after.machine_idle_s - before.machine_idle_s) / seconds)
+    server_cores = other_cores = None
+    if before.server_cpu_s is not None and after.server_cpu_s is not None:
+        server_cores = (after.server_cpu_s - before.server_cpu_s) / seconds
+        other_cores = round(max(0.0, busy_cores - server_cores - own_cpu_s / seconds), 2)
+    return Step(
+        cameras=count,
+        frames=len(records),
+        outcomes=dict(outcomes),
+        p50_ms=p50_ms,
+        p99_ms=p99_ms,
+        lost=round(lost, 4),
+        broken_by=_broken_by(p99_ms, lost, bound),
+        sent_late_p99_ms=round(float(np.percentile(sent_late_ms or [0.0], 99)), 2),
+        generator_cores=round(own_cpu_s / seconds, 3),
+        generator_cpu_ms_per_frame=round(1000 * own_cpu_s / max(1, len(sent_late_ms)), 2),
+        server_cores=None if server_cores is None else round(server_cores, 2),
+        machine_busy=round(busy_cores / cores, 2),
+        other_cores=other_cores,
+        gpu_utilization=gpu,
+        queue_ms={name: _mean_ms(t.queue_s, t.frames) for name, t in passed.items()},
+        compute_ms={name: _mean_ms(t.compute_s, t.frames) for name, t in passed.items()},
+    )
+
+
+def _broken_by(p99_ms: float | None, lost: float, bound: Bound) -> str | None:
+    if lost > MAX_LOST:
+        return "the drop rate"
+    if p99_ms is None or p99_ms > 1000 * bound.latency_s:
+        return "p99"
+    return None
+
+
+def _mean_ms(seconds: float, frames: int) -> float:
+    return round(1000 * seconds / max(1, frames), 2)

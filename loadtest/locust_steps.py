@@ -1,0 +1,86 @@
+"""The number of cameras that hold the bound, found by locust.
+
+Named beside `loadtest/locustfile.py`, as `-f loadtest/locustfile.py,loadtest/locust_steps.py`, it
+adds a camera after each `--step-seconds` until more than one frame in a hundred is late or lost,
+takes it away again, sees whether the others hold, and ends.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from locust import LoadTestShape, events
+from locust.argument_parser import LocustArgumentParser
+from locust.stats import StatsEntry
+
+MAX_LOST = 0.01
+"""As in `loadtest.load`, whose import would stop locust's clock."""
+SETTLE = 0.25
+"""Share of a step that does not count: the queues of the step before are still there."""
+
+logger = logging.getLogger(__name__)
+
+
+@events.init_command_line_parser.add_listener
+def add_options(parser: LocustArgumentParser) -> None:
+    """How long a number of cameras is looked at."""
+    parser.add_argument(
+        "--step-seconds", type=float, default=15.0, help="With so many cameras at a time."
+    )
+
+
+class CameraSteps(LoadTestShape):
+    """One camera more a step, and one step back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reset_time()
+
+    def reset_time(self) -> None:
+        """Begin anew, with one camera."""
+        super().reset_time()
+        self._cameras = 1
+        self._confirming = False
+        self._begin()
+
+    def tick(self) -> tuple[int, float] | None:
+        """Look at the present number of cameras, which is what locust asks for each second."""
+        seconds = self.runner.environment.parsed_options.step_seconds
+        if not self._total.num_requests:
+            self._begin()  # The first camera is still on its way.
+        elif self._counted is None and self.get_run_time() - self._began_s >= SETTLE * seconds:
+            self._counted = self._total.num_requests, self._total.num_failures
+        elif self._counted is not None and self.get_run_time() - self._began_s >= seconds:
+            if self._is_found():
+                return None
+            self._begin()
+        return self._cameras, float(self._cameras)
+
+    def _begin(self) -> None:
+        self._began_s = self.get_run_time()
+        self._counted: tuple[int, int] | None = None
+
+    def _is_found(self) -> bool:
+        """Judge the step that ends, and choose the next one's number of cameras."""
+        holds = self._holds()
+        logger.info("%d cameras %s", self._cameras, "hold" if holds else "do not hold")
+        if holds and not self._confirming:
+            self._cameras += 1
+            return False
+        if not holds:
+            self._cameras -= 1
+            self._confirming = True
+        if holds or not self._cameras:
+            logger.info("capacity: %d cameras", self._cameras)
+            return True
+        return False
+
+    def _holds(self) -> bool:
+        frames_before, lost_before = self._counted
+        frames = self._total.num_requests - frames_before
+        lost = self._total.num_failures - lost_before
+        return frames > 0 and lost <= MAX_LOST * frames
+
+    @property
+    def _total(self) -> StatsEntry:
+        return self.runner.stats.total

@@ -1,0 +1,134 @@
+"""The real perf_analyzer: found on PATH, or taken from the wheel that carries it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtest.errors import PerfAnalyzerError
+from loadtest.repository import REPOSITORY, SERVER_ENVIRONMENT
+
+VERSION = "2.50.0"
+"""Of tritonclient: one whose perf_analyzer starts with glibc 2.35, as the server does."""
+
+FOLDER = REPOSITORY / ".venv-perf"
+
+_NAME = "perf_analyzer"
+# Neither Debian's packages nor the wheel bring these two in the versions that it is linked to.
+_BORROWED = ("libb64.so.0d", "libcudart.so.12")
+
+
+@dataclass(frozen=True)
+class PerfAnalyzer:
+    """A binary that starts.
+
+    Attributes:
+        path: Of the binary.
+        libraries: Folder to look for shared libraries in, after those of the environment.
+    """
+
+    path: Path
+    libraries: Path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment to run it in."""
+        inherited = os.environ.get("LD_LIBRARY_PATH", "")
+        # gRPC reads these two in small letters only.
+        direct = os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy", "")  # noqa: SIM112
+        return {
+            **os.environ,
+            "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [inherited, str(self.libraries)])),
+            # A proxy in the environment must not come between it and our own machine.
+            "no_grpc_proxy": ",".join(filter(None, [direct, "localhost,127.0.0.1,::1"])),
+        }
+
+
+def ready(
+    libraries: Path, *, folder: Path = FOLDER, server_environment: Path = SERVER_ENVIRONMENT
+) -> PerfAnalyzer:
+    """Find perf_analyzer or install it, and make sure that it starts.
+
+    Args:
+        libraries: Empty folder, to be filled with links to what the binary needs.
+        folder: Where it is installed if PATH has none.
+        server_environment: Has those libraries, in the nvidia-pytriton wheel.
+
+    Raises:
+        PerfAnalyzerError: It cannot be fetched, or does not start here.
+    """
+    on_path = shutil.which(_NAME)
+    path = Path(on_path).resolve() if on_path else folder / VERSION / _NAME
+    if not path.exists():
+        _install(path)
+    _link_libraries(libraries, server_environment)
+    found = PerfAnalyzer(path, libraries)
+    _check(found)
+    return found
+
+
+def _install(path: Path) -> None:
+    wheel = f"tritonclient=={VERSION}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place: an installation that is broken off leaves no half binary behind.
+    with tempfile.TemporaryDirectory(prefix=".install-", dir=path.parent) as scratch:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        options = ["--no-deps", "--no-compile", "--only-binary=:all:", f"--target={scratch}"]
+        done = subprocess.run([*pip, *options, wheel], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise PerfAnalyzerError(
+                f"cannot fetch {wheel}, which carries perf_analyzer ({_last_line(done.stderr)}): "
+                "connect to a package index, or put a perf_analyzer on PATH"
+            )
+        os.replace(Path(scratch) / "bin" / _NAME, path)
+
+
+def _link_libraries(folder: Path, server_environment: Path) -> None:
+    """Give the wheel's copies, whose names carry a hash, the names that the binary asks for."""
+    for name in _BORROWED:
+        stem = name.partition(".")[0]
+        for copy in server_environment.glob(
+            f"lib/python3*/site-packages/nvidia_pytriton.libs/{stem}-*.so*"
+        ):
+            (folder / name).symlink_to(copy.resolve())
+            break
+
+
+def _check(found: PerfAnalyzer) -> None:
+    try:
+        done = subprocess.run(
+            [found.path, "--version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=found.variables,
+            check=False,
+        )
+    except OSError as error:
+        raise PerfAnalyzerError(
+            f"{found.path} cannot be started ({error.strerror}): remove it, and it is "
+            "installed anew"
+        ) from error
+    if done.returncode != 0:
+        words = _last_line(done.stderr)
+        raise PerfAnalyzerError(f"{found.path} does not start ({words}): {_fix(words)}")
+
+
+def _fix(words: str) -> str:
+    if "GLIBC" in words:
+        return (
+            f"take it out of PATH, then that of tritonclient {VERSION} is installed, which needs "
+            "glibc 2.35 (Ubuntu 22.04, Debian 12) or newer"
+        )
+    if any(name in words for name in _BORROWED):
+        return "run 'make install', whose Triton brings the library along"
+    return f"it needs Linux on x86-64 and the libraries that 'ldd {_NAME}' lists"
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no reason given"])[-1]

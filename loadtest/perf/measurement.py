@@ -1,0 +1,161 @@
+"""One run of perf_analyzer, or two where the first finds no stable figures."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tritonclient.utils import InferenceServerException
+from yolostream.connection import connect
+
+from loadtest.errors import ResultError
+from loadtest.perf.binary import PerfAnalyzer
+from loadtest.perf.points import Point
+from loadtest.perf.report import REPORT, read_report, reason
+
+_TRIALS = 4
+"""Windows that it may try until the last three agree."""
+
+_WINDOWS = 3
+"""Windows that it needs to be content with anything."""
+
+_ANY_PERCENT = 1000
+
+_UNSTABLE = 2
+"""Exit code of perf_analyzer, which then writes no report."""
+
+_STARTS_S = 2.0
+"""That it takes to start twice and read what is to be sent."""
+
+_SHORTEST_WINDOW_S = 0.5
+_SHARED_MEMORY = Path("/dev/shm")
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """Whom to ask, with what.
+
+    Attributes:
+        perf: The binary.
+        url: gRPC address of the server.
+        requests: File of what is sent.
+        regions: Names that perf_analyzer gives to shared memory for it.
+    """
+
+    perf: PerfAnalyzer
+    url: str
+    requests: Path
+    regions: tuple[str, ...]
+
+
+def measure(
+    load: Load, point: Point, raw: Path, seconds: float, *, stable_percent: float = 10
+) -> dict[str, Any]:
+    """Measure a point.
+
+    Args:
+        load: Whom to ask, with what.
+        point: How.
+        raw: Folder for what perf_analyzer writes; is made.
+        seconds: That it should take at most.
+        stable_percent: By how much three windows in a row may differ from each other.
+
+    Returns:
+        `stable`; where it is not, perf_analyzer's own `words`; and what `read_report` returns,
+        unless there was no measurement at all.
+
+    Raises:
+        ResultError: `raw` cannot be written, or is there already.
+    """
+    try:
+        raw.mkdir(parents=True)
+    except OSError as error:
+        raise ResultError(
+            f"cannot make {raw} ({error.strerror}): name another folder with --raw"
+        ) from error
+    window_s = max(_SHORTEST_WINDOW_S, (seconds - _STARTS_S) / (_TRIALS + _WINDOWS))
+    code, words = _run(load, point, raw, window_s, percent=stable_percent)
+    if code == 0:
+        return {"stable": True, **read_report(raw)}
+    if code == _UNSTABLE:
+        # It keeps unstable figures to itself, unless told to be content with anything.
+        code, failure = _run(load, point, raw, window_s, percent=_ANY_PERCENT)
+        if code == 0:
+            return {"stable": False, "words": words, **read_report(raw)}
+        words = failure
+    return {"stable": False, "words": words}
+
+
+def _run(
+    load: Load, point: Point, raw: Path, window_s: float, *, percent: float
+) -> tuple[int, str]:
+    """Run it once; return its exit code and its words."""
+    command = [
+        *[str(load.perf.path), "-m", point.model, "-u", load.url, "-i", "grpc", "--async"],
+        *["--concurrency-range", str(point.concurrency), "-b", str(point.batch)],
+        *["--input-data", str(load.requests)],
+        *["--shared-memory", "none" if point.transport == "grpc" else point.transport],
+        *["--measurement-interval", str(round(1000 * window_s)), "--max-trials", str(_TRIALS)],
+        *["--stability-percentage", f"{percent:g}"],
+        *["-f", REPORT, "--verbose-csv"],
+    ]
+    if point.transport != "grpc":
+        # Otherwise it goes through each byte that was sent: half a minute for tensors of 5 MB.
+        command += ["--profile-export-file", "requests.json"]
+    log = raw / f"within-{percent:g}-percent.log"
+    timeout_s = 30 + 3 * _TRIALS * window_s
+    with log.open("w") as file, _no_regions_left(load, point):
+        try:
+            code = subprocess.run(
+                command,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=load.perf.variables,
+                # Ctrl-C reaches us alone.
+                start_new_session=True,
+                # It writes the reports of an ensemble's steps to where it stands.
+                cwd=raw,
+                timeout=timeout_s,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL, f"no end after {timeout_s:.0f} s: stopped"
+    return code, _words(code, log)
+
+
+def _words(code: int, log: Path) -> str:
+    if code == -signal.SIGBUS:
+        return f"{_SHARED_MEMORY} is full: make it larger, or remove what was left there"
+    if code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    return reason(log.read_text(errors="replace"))
+
+
+@contextlib.contextmanager
+def _no_regions_left(load: Load, point: Point) -> Iterator[None]:
+    """Remove what perf_analyzer leaves in shared memory when it is stopped."""
+    try:
+        yield
+    finally:
+        if point.transport != "grpc":
+            _forget(load, point)
+            for name in load.regions:
+                (_SHARED_MEMORY / name).unlink(missing_ok=True)
+
+
+def _forget(load: Load, point: Point) -> None:
+    """Have the server forget the regions; one that is gone has done so."""
+    with contextlib.suppress(InferenceServerException), connect(load.url) as client:
+        forget = (
+            client.unregister_system_shared_memory
+            if point.transport == "system"
+            else client.unregister_cuda_shared_memory
+        )
+        for name in load.regions:
+            forget(name, client_timeout=_TIMEOUT_S)

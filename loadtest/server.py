@@ -1,0 +1,120 @@
+"""The server under load: one that is there already, or an embedded one."""
+
+from __future__ import annotations
+
+import contextlib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from yolostream import embedded
+from yolostream.connection import connect
+from yolostream.errors import ModelUnavailable
+from yolostream.triton_errors import translated
+
+from loadtest.repository import MODELS, SERVER_ENVIRONMENT
+
+_TIMEOUT_S = 10.0
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running server.
+
+    Attributes:
+        url: gRPC address, as a `Detector` takes it.
+        http_url: HTTP address, `host:port`; None where it is not found.
+        metrics_url: Of its Prometheus metrics; None where it is not found.
+        pids: Of the server and its children; empty where it runs on another machine.
+    """
+
+    url: str
+    http_url: str | None
+    metrics_url: str | None
+    pids: tuple[int, ...]
+
+
+@contextlib.contextmanager
+def served(
+    url: str | None,
+    *,
+    model: str,
+    more_models: Sequence[str] = (),
+    more_repositories: Sequence[Path] = (),
+    profile: embedded.Profile = "cpu",
+) -> Iterator[Target]:
+    """Find the Triton at `url`, or without one start it here until the block ends.
+
+    Args:
+        url: gRPC address of a Triton, `host:port`.
+        model: Has to be ready.
+        more_models: Started beside it; only without `url`.
+        more_repositories: Where they lie; only without `url`.
+        profile: Which `configs/PROFILE.pbtxt` the models load; only without `url`.
+
+    Raises:
+        ServerUnavailable: Nobody answers at `url`.
+        ModelUnavailable: The server has no such model.
+        ServerStartError: The embedded Triton does not start.
+    """
+    if url is not None:
+        yield _running(url, model)
+        return
+    with embedded.serve(
+        MODELS,
+        environment=SERVER_ENVIRONMENT,
+        more_repositories=more_repositories,
+        models=[model, *more_models],
+        profile=profile,
+    ) as server:
+        yield Target(
+            url=server.url,
+            http_url=server.http_url,
+            metrics_url=server.metrics_url,
+            pids=_family(server.process.pid),
+        )
+
+
+def _running(url: str, model: str) -> Target:
+    with translated(url, model), connect(url) as client:
+        if not client.is_model_ready(model, client_timeout=_TIMEOUT_S):
+            raise ModelUnavailable(
+                f"{url} has no model '{model}', or it is not ready: see the server's log"
+            )
+    host, _, port = url.rpartition(":")
+    # Triton's own order: HTTP 8000, gRPC 8001, metrics 8002.
+    http_url, metrics_url = f"{host}:{int(port) - 1}", f"http://{host}:{int(port) + 1}/metrics"
+    return Target(
+        url=url,
+        http_url=http_url if _answers(f"http://{http_url}/v2/health/live") else None,
+        metrics_url=metrics_url if _answers(metrics_url) else None,
+        pids=_listening(url, int(port)),
+    )
+
+
+def _answers(address: str) -> bool:
+    try:
+        with _DIRECT.open(address, timeout=_TIMEOUT_S) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _listening(url: str, port: int) -> tuple[int, ...]:
+    """Processes of the server that listens on this machine."""
+    if not url.startswith(("127.", "localhost:", "[::1]:")):
+        return ()
+    for connection in psutil.net_connections("tcp"):
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+        # Those of another user are hidden.
+        if listens and connection.pid is not None:
+            return _family(connection.pid)
+    return ()
+
+
+def _family(pid: int) -> tuple[int, ...]:
+    return (pid, *(child.pid for child in psutil.Process(pid).children(recursive=True)))

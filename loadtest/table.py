@@ -1,0 +1,101 @@
+"""The report's figures in Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loadtest.plots import TRANSPORTS, sweep
+
+_RATIOS = {
+    "ensemble_over_bare": (
+        "the ensemble over bare ONNX Runtime sessions, shared memory",
+        "at least 0.92",
+    ),
+    "ensemble_grpc_over_bare": ("the same over gRPC", "at least 0.88"),
+    "network_over_bare": ("the network alone through Triton over them, shared memory", ""),
+    "network_grpc_over_bare": ("the same over gRPC", ""),
+    "one_session_over_bare": ("one bare session with all threads over them", ""),
+    "one_camera_over_usual": (
+        "one camera over the usual client, which sends one FP32 tensor at a time",
+        "at least 1.5",
+    ),
+    "one_at_a_time_over_usual": ("the same with one frame at a time, shared memory", ""),
+    "ensemble_grpc_over_client_side": (
+        "the ensemble over letterbox and NMS in the client, gRPC, many in flight",
+        "",
+    ),
+    "unbatched_over_ensemble": ("without dynamic batching over with it as shipped", ""),
+    "joined_over_ensemble": ("with batches as the GPU profile joins them, over as shipped", ""),
+}
+"""What a ratio of frames per second is of, and where it should be."""
+
+_SETTINGS = {
+    "ensemble": "as shipped",
+    "unbatched": "without dynamic batching",
+    "joined": "joined as in the GPU profile",
+}
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Say in Markdown what the figures of a `report.json` say; parts may be missing."""
+    sections = {"capacity": capacity, "price": price, "perf_analyzer": perf_analyzer}
+    texts = [write(figures[part]) for part, write in sections.items() if part in figures]
+    return "\n".join([*texts, *map(_source, figures["sources"].items())])
+
+
+def price(figures: dict[str, Any]) -> str:
+    """What the ensemble costs and saves, and in which batches the network ran."""
+    lines = ["| frames per second | ratio | turns | bar |", "| --- | ---: | ---: | ---: |"]
+    for key, (what, bar) in _RATIOS.items():
+        if key in figures["ratios"]:
+            ratio = figures["ratios"][key]
+            apart = f"{ratio['low']:.2f} to {ratio['high']:.2f}"
+            lines.append(f"| {what} | {ratio['median']:.2f} | {apart} | {bar} |")
+    lines += ["", *_batches(figures["batch_sizes"])]
+    return "\n".join([*lines, ""])
+
+
+def perf_analyzer(figures: dict[str, Any]) -> str:
+    """Throughput and latency against requests in flight."""
+    lines = [
+        "| perf_analyzer, requests in flight | frames/s | p50 | p99 |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for transport, points in sweep(figures["points"]).items():
+        for point in points:
+            latency, mark = point["latency_ms"], "" if point["stable"] else " (unstable)"
+            lines.append(
+                f"| {point['concurrency']}, {TRANSPORTS[transport]}{mark} "
+                f"| {point['frames_per_s']:.1f} "
+                f"| {latency['p50']:.0f} ms | {latency['p99']:.0f} ms |"
+            )
+    return "\n".join([*lines, ""])
+
+
+def capacity(figures: dict[str, Any]) -> str:
+    """How many cameras fit."""
+    return (
+        f"**{figures.get('sentence', 'The search for the number of cameras was interrupted')}.**\n"
+    )
+
+
+def _batches(sizes: dict[str, dict[str, dict[str, int]]]) -> list[str]:
+    """How many frames the network, the middle step of an ensemble, took at once."""
+    told = []
+    for way, setting in _SETTINGS.items():
+        if way in sizes:
+            _, network, _ = sizes[way].values()
+            runs = sum(network.values())
+            shares = ", ".join(f"{size} ({count / runs:.0%})" for size, count in network.items())
+            told.append(f"{setting}: {shares}")
+    return [f"Frames that the network took at once, {'; '.join(told)}."] if told else []
+
+
+def _source(part: tuple[str, dict[str, Any]]) -> str:
+    name, source = part
+    machine = source["machine"]
+    return (
+        f"- [{name}.json](loadtest/results/{name}.json): `{source['command']}` on "
+        f"{machine['cores']} cores ({machine['processor']}), Triton {machine['triton']}, "
+        f"commit {machine['commit']}{', interrupted' if source['partial'] else ''}"
+    )

@@ -1,0 +1,254 @@
+"""Cameras that do not wait, and how many of them a server can take."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from instant import MODEL, serve_instant
+from yolostream import Detector, errors
+
+from loadtest.bottleneck import bound_by
+from loadtest.camera import ANSWERED, DROPPED, LATE, MAX_IN_FLIGHT, Camera, clip_frames
+from loadtest.capacity import MAX_CAMERAS, capacity
+from loadtest.load import Bound, Step, measure
+from loadtest.overload import overload
+from loadtest.server import Target
+
+BOUND = Bound(frames_per_second=10, latency_s=0.2)
+STEP = Step(
+    cameras=4,
+    frames=40,
+    outcomes={LATE: 40},
+    p50_ms=100.0,
+    p99_ms=300.0,
+    lost=0.0,
+    broken_by="p99",
+    sent_late_p99_ms=1.0,
+    generator_cores=0.1,
+    generator_cpu_ms_per_frame=1.0,
+    server_cores=1.0,
+    machine_busy=0.5,
+    other_cores=0.0,
+    gpu_utilization=None,
+    queue_ms={"preprocess": 1.0, "yolov7_fp16": 2.0},
+    compute_ms={"preprocess": 3.0, "yolov7_fp16": 60.0},
+)
+
+
+@pytest.fixture(scope="module")
+def instant():
+    with serve_instant() as server:
+        yield server
+
+
+@pytest.fixture
+def connected(instant):
+    with Detector(instant.url, MODEL, max_in_flight=MAX_IN_FLIGHT) as detector:
+        yield detector
+
+
+def target(server) -> Target:
+    return Target(server.url, server.http_url, server.metrics_url, (server.process.pid,))
+
+
+def run_capacity(*arguments, **options):
+    command = [sys.executable, "-m", "loadtest.capacity", *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_a_camera_goes_on_while_the_server_stands_still(instant, connected):
+    rate = 20
+    records = []
+    camera = Camera(
+        connected,
+        clip_frames("mb1_1", connected.model),
+        frames_per_second=rate,
+        bound_s=0.5,
+        on_record=records.append,
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=camera.run, args=(stop,))
+    started = time.perf_counter()
+    thread.start()
+    time.sleep(1)
+    instant.process.send_signal(signal.SIGSTOP)
+    time.sleep(1.5)
+    instant.process.send_signal(signal.SIGCONT)
+    time.sleep(1.5)
+    ended = time.perf_counter()
+    stop.set()
+    thread.join()
+
+    due = [record.scheduled_s for record in sorted(records, key=lambda r: r.scheduled_s)]
+    assert np.allclose(np.diff(due), 1 / rate), "no frame is missing and none was put off"
+    assert due[-1] - due[0] > ended - started - 0.5
+    outcomes = Counter(record.outcome for record in records)
+    assert set(outcomes) == {ANSWERED, LATE, DROPPED}
+    assert outcomes[DROPPED] > rate, "a second and a half stood still, less what was on its way"
+    assert all(record.sent_s is None for record in records if record.outcome == DROPPED)
+    slowest = max(record.latency_s for record in records if record.latency_s is not None)
+    assert slowest > 1, "counted from when the frame was due"
+    assert records[-1].outcome == ANSWERED
+
+
+def test_a_hundred_frames_a_second_cost_the_client_little_and_go_out_in_time(instant, connected):
+    step = measure(
+        target(instant),
+        connected,
+        clip_frames("mb1_1", connected.model),
+        count=10,
+        bound=Bound(frames_per_second=10, latency_s=1),
+        seconds=2,
+    )
+    assert step.frames == pytest.approx(200, abs=30)
+    assert step.generator_cpu_ms_per_frame < 4
+    assert step.compute_ms.keys() == {"instant_answer"}
+
+
+def test_frames_are_shrunk_beforehand(connected):
+    frames = clip_frames("mb1_1", connected.model, first=2)
+    assert [(frame.shape, frame.dtype) for frame in frames] == [((360, 640, 3), np.uint8)] * 2
+    with pytest.raises(errors.SourceError, match="nope"):
+        clip_frames("nope", connected.model)
+
+
+@pytest.mark.parametrize("truth", [0, 1, 2, 3, 11, 64, MAX_CAMERAS])
+def test_the_search_finds_the_edge_and_has_looked_beyond_it(truth):
+    asked = []
+
+    def holds(cameras):
+        asked.append(cameras)
+        return cameras <= truth
+
+    assert capacity(holds) == truth
+    assert truth == MAX_CAMERAS or truth + 1 in asked
+    assert truth == 0 or asked.count(truth) > 1, "it held twice"
+
+
+def test_one_hiccup_does_not_change_what_the_search_finds():
+    hiccups = {4}
+
+    def holds(cameras):
+        if cameras in hiccups:
+            hiccups.discard(cameras)
+            return False
+        return cameras <= 5
+
+    assert capacity(holds) == 5
+
+
+def test_a_number_that_does_not_hold_again_is_not_the_answer():
+    answers = {3: iter([True, False, False])}
+
+    def holds(cameras):
+        return next(answers[cameras]) if cameras in answers else cameras < 3
+
+    assert capacity(holds) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "resource"),
+    [
+        ({"machine_busy": 0.97}, "yolov7_fp16 on the CPU"),
+        ({"machine_busy": 0.97, "other_cores": 1.5}, "other programs on the CPU"),
+        ({"machine_busy": 0.97, "server_cores": None}, "the time that yolov7_fp16 takes"),
+        ({"gpu_utilization": 0.95, "machine_busy": 0.97}, "yolov7_fp16 on the GPU"),
+        ({"queue_ms": {"preprocess": 80.0, "yolov7_fp16": 2.0}}, "the queue of preprocess"),
+        ({"p50_ms": 400.0}, "the wire"),
+        ({"sent_late_p99_ms": 90.0}, "the load generator, which sends late"),
+    ],
+)
+def test_the_resource_that_ran_out_is_named(changes, resource):
+    assert bound_by(dataclasses.replace(STEP, **changes), BOUND) == resource
+
+
+def test_a_quick_run_says_how_many_and_why_not_more(triton, tmp_path):
+    output = tmp_path / "capacity.json"
+    done = run_capacity(
+        *("--url", triton.url, "--quick", "--frames-per-second", 25, "--output", output)
+    )
+    said, progress = done.communicate(timeout=120)
+    assert done.returncode == 0, progress
+    result = json.loads(output.read_text())
+    figures = result["figures"]
+    assert result["partial"] is False
+    assert said == figures["sentence"] + "\n"
+    assert said.startswith(f"{figures['cameras']} camera")
+    assert "; the next one breaks " in said
+    beyond = [s for s in figures["steps"] if s["cameras"] == figures["cameras"] + 1]
+    assert beyond[-1]["broken_by"] == figures["broken_by"] is not None
+    assert figures["bound_ms"] == 200
+    held = figures["steps"][-1]
+    assert held["cameras"] == figures["cameras"] or figures["cameras"] == 0
+    for step in figures["steps"]:
+        assert set(step["compute_ms"]) == {"preprocess", "yolov7_fp16", "nms"}
+        assert sum(step["outcomes"].values()) == step["frames"] > 0
+
+
+def test_a_flood_is_rejected_in_words_and_survived(triton, demo_frames):
+    with Detector(triton.url, max_in_flight=MAX_IN_FLIGHT) as detector:
+        result = overload(
+            target(triton),
+            detector,
+            clip_frames("mb1_1", detector.model, first=2),
+            capacity=2,
+            bound=Bound(frames_per_second=50, latency_s=0.2),
+            seconds=2,
+            stubborn=True,
+        )
+        assert len(detector.detect(demo_frames("mb1_1", [120])[0])) > 0
+    assert result["cameras"] == 6
+    assert result["outcomes"]["Overloaded"] > 0
+    assert "queue is full" in result["messages"]["Overloaded"]
+    assert len(result["server_memory_mb"]) == 4
+    assert min(result["server_memory_mb"]) > 0
+
+
+def test_without_a_server_or_its_model_the_old_figures_stay(instant, tmp_path):
+    output = tmp_path / "capacity.json"
+    output.write_text("old")
+    for arguments, error in (
+        (("--url", "127.0.0.1:1"), errors.ServerUnavailable),
+        (("--url", instant.url, "--model", "nope"), errors.ModelUnavailable),
+    ):
+        done = run_capacity(*arguments, "--output", output)
+        _, complaint = done.communicate(timeout=60)
+        assert done.returncode == error.exit_code
+        assert complaint.startswith("error: ")
+        assert "Traceback" not in complaint
+    assert output.read_text() == "old"
+
+
+def test_a_server_that_dies_leaves_what_was_measured_until_then(tmp_path):
+    output = tmp_path / "capacity.json"
+    with serve_instant() as server:
+        running = run_capacity(
+            *("--url", server.url, "--model", MODEL, "--quick", "--bound-ms", 1000),
+            *("--output", output),
+        )
+        first = running.stderr.readline()
+        server.process.kill()
+        _, complaint = running.communicate(timeout=120)
+    assert "1 camera" in first
+    assert running.returncode == errors.ServerUnavailable.exit_code, complaint
+    result = json.loads(output.read_text())
+    assert result["partial"] is True
+    assert len(result["figures"]["steps"]) >= 1
+    assert "partial" in complaint

@@ -1,0 +1,288 @@
+"""NVIDIA's perf_analyzer, the real one, against a real Triton."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+from yolostream import embedded
+
+from loadtest.errors import PerfAnalyzerError, ResultError
+from loadtest.frames import demo_frames
+from loadtest.perf import binary, inputs
+from loadtest.perf.measurement import Load, measure
+from loadtest.perf.points import SHRUNK, Point, full, shared_out
+from loadtest.perf.report import read_report, reason
+
+CAPTURED = REPOSITORY / "tests" / "data" / "perf_analyzer"
+ENSEMBLE = "yolov7"
+FRAMES = 2
+
+
+@pytest.fixture(scope="module")
+def perf(tmp_path_factory):
+    return binary.ready(tmp_path_factory.mktemp("libraries"))
+
+
+@pytest.fixture(scope="module")
+def requests(triton):
+    return inputs.requests(triton.url, ENSEMBLE, demo_frames(size=SHRUNK)[:FRAMES])
+
+
+@pytest.fixture(scope="module")
+def loads(triton, perf, requests, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("requests")
+    outputs = inputs.describe(triton.url, ENSEMBLE).outputs
+    loads = {}
+    for model, sent in requests.items():
+        path = folder / f"{model}.json"
+        inputs.write(path, sent)
+        loads[model] = Load(perf, triton.url, path, inputs.regions(sent, outputs[model]))
+    return loads
+
+
+@pytest.fixture
+def start(tmp_path):
+    started = []
+
+    def run(*arguments):
+        places = ["--raw", tmp_path / "raw", "--output", tmp_path / "figures.json"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "loadtest.perf_analyzer", *map(str, [*arguments, *places])],
+            cwd=REPOSITORY,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_it_sends_what_the_ensemble_hands_from_step_to_step(
+    requests, detector, loads, perf, tmp_path
+):
+    found = [len(detector.detect(sent["frames"][0])) for sent in requests[ENSEMBLE]]
+    assert min(found) > 0
+    counts = [{"num_detections": np.array([[count]], np.float32)} for count in found]
+    expected = {
+        ENSEMBLE: counts,
+        "preprocess": [{"images": sent["input"]} for sent in requests["yolov7_fp16"]],
+        "yolov7_fp16": [{"output": sent["output"]} for sent in requests["nms"]],
+        "nms": counts,
+    }
+    answers_as_expected = {
+        model: answers_are(expected[model], model, loads[model], perf, tmp_path) for model in loads
+    }
+    assert answers_as_expected == dict.fromkeys(requests, True)
+    others = [{"num_detections": answer["num_detections"] + 1} for answer in counts]
+    assert not answers_are(others, "nms", loads["nms"], perf, tmp_path)
+
+
+def answers_are(answers, model, load, perf, folder):
+    # perf_analyzer itself compares them, byte for byte.
+    data = json.loads(load.requests.read_text())
+    inputs.write(folder / "answers.json", answers)
+    data["validation_data"] = json.loads((folder / "answers.json").read_text())["data"]
+    (folder / "both.json").write_text(json.dumps(data))
+    command = [perf.path, "-m", model, "-u", load.url, "-i", "grpc", "--async"]
+    done = subprocess.run(
+        [*command, "--input-data", folder / "both.json", "--request-count", str(FRAMES)],
+        env=perf.variables,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 or "doesn't match expected output" in done.stderr, done.stderr
+    return done.returncode == 0
+
+
+def test_a_quick_sweep_measures_every_model_and_leaves_no_shared_memory_behind(
+    start, triton, loads, tmp_path
+):
+    of_a_killed_run = Path("/dev/shm") / loads["nms"].regions[-1]
+    of_a_killed_run.write_bytes(b"left over")
+    process = start("--url", triton.url, "--quick")
+    _, log = process.communicate(timeout=120)
+    assert process.returncode == 0, log
+    written = json.loads((tmp_path / "figures.json").read_text())
+    measured = written["figures"]["points"]
+    assert not written["partial"]
+    assert {point["model"] for point in measured} == set(loads)
+    assert {point["transport"] for point in measured} >= {"grpc", "system"}
+    for point in measured:
+        assert point["stable"] == ("words" not in point)
+        assert (tmp_path / "raw" / point["raw"]).is_dir()
+    for point in [point for point in measured if "frames_per_s" in point]:
+        latency = point["latency_ms"]
+        assert point["frames_per_s"] > 0
+        assert 0 < latency["p50"] <= latency["p90"] <= latency["p95"] <= latency["p99"]
+        assert set(point["stages"]) == (set(loads) - {ENSEMBLE} if point["stages"] else set())
+        raw = tmp_path / "raw" / point["raw"]
+        assert (raw / "report.csv").exists()
+        if point["transport"] != "grpc":
+            (experiment,) = json.loads((raw / "requests.json").read_text())["experiments"]
+            assert experiment["requests"]
+    assert any(point["stages"] for point in measured)
+    assert not left_behind(loads)
+
+
+def left_behind(loads):
+    names = {name for load in loads.values() for name in load.regions}
+    return [name for name in names if (Path("/dev/shm") / name).exists()]
+
+
+def test_unstable_figures_are_kept_and_marked_in_perf_analyzers_own_words(loads, tmp_path):
+    point = Point(ENSEMBLE, "grpc", concurrency=1)
+    measured = measure(loads[ENSEMBLE], point, tmp_path / "raw", 0, stable_percent=0.001)
+    assert not measured["stable"]
+    assert measured["words"].startswith("Failed to obtain stable measurement")
+    assert measured["frames_per_s"] > 0
+
+
+def test_what_cannot_be_measured_says_why(loads, tmp_path):
+    point = Point("nope", "grpc", concurrency=1)
+    measured = measure(loads[ENSEMBLE], point, tmp_path / "raw", 0)
+    assert not measured["stable"]
+    assert "unknown model: 'nope'" in measured["words"]
+
+
+def test_ctrl_c_keeps_what_was_measured_and_leaves_no_shared_memory_behind(
+    start, triton, loads, tmp_path
+):
+    process = start("--url", triton.url, "--minutes", 0.1)
+    wait_for_shared_memory(process)
+    process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=30)
+    assert process.returncode == 130, log
+    assert json.loads((tmp_path / "figures.json").read_text())["partial"]
+    assert "partial" in log
+    assert not left_behind(loads)
+
+
+def wait_for_shared_memory(process):
+    # It follows when the ensemble was measured over gRPC.
+    for line in process.stderr:
+        if line.startswith(f"{ENSEMBLE}-grpc"):
+            return
+    raise AssertionError(f"ended with {process.wait()}")
+
+
+def test_a_server_that_dies_leaves_partial_figures_and_its_own_exit_code(start, loads, tmp_path):
+    with embedded.serve(
+        REPOSITORY / "model_repository",
+        environment=REPOSITORY / ".venv-server",
+        models=[ENSEMBLE],
+        profile="cpu",
+    ) as server:
+        process = start("--url", server.url, "--minutes", 0.1)
+        wait_for_shared_memory(process)
+        os.kill(server.process.pid, signal.SIGKILL)
+        _, log = process.communicate(timeout=60)
+    assert process.returncode == 8, log
+    assert f"no Triton answers at {server.url}" in log
+    written = json.loads((tmp_path / "figures.json").read_text())
+    assert written["partial"]
+    assert "words" in written["figures"]["points"][-1]
+    assert not left_behind(loads)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--url", "127.0.0.1:1"], 8), (["--model", "nope"], 9)]
+)
+def test_without_server_or_model_the_old_figures_stay(start, tmp_path, arguments, code):
+    (tmp_path / "figures.json").write_text("old")
+    process = start(*arguments)
+    _, log = process.communicate(timeout=60)
+    assert process.returncode == code, log
+    assert (tmp_path / "figures.json").read_text() == "old"
+
+
+def test_a_raw_folder_that_cannot_be_made_is_named(loads, tmp_path):
+    (tmp_path / "raw").write_text("a file")
+    with pytest.raises(ResultError, match=r"raw/point .*--raw"):
+        measure(loads["nms"], Point("nms", "grpc", concurrency=1), tmp_path / "raw" / "point", 0)
+
+
+def test_a_report_says_what_perf_analyzer_printed():
+    log = (CAPTURED / "stable.log").read_text()
+    report = read_report(CAPTURED)
+    assert report["frames_per_s"] == float(re.search(r"Throughput: ([\d.]+) infer", log)[1])
+    printed = {
+        name: int(value) / 1000 for name, value in re.findall(r"(p\d\d) latency: (\d+) usec", log)
+    }
+    mean = int(re.search(r"Avg latency: (\d+) usec", log)[1]) / 1000
+    assert report["latency_ms"] == {**printed, "mean": mean}
+    steps = re.findall(
+        r"^  (\w+), version(?:.*\n){4}.*latency: .*\(overhead .*? \+ (.*)\)", log, re.M
+    )
+    assert report["stages"] == {
+        name: {
+            part.strip().replace(" ", "_"): int(value) / 1000
+            for part, value in re.findall(r"([a-z ]+) (\d+) usec", parts)
+        }
+        for name, parts in steps
+    }
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("unstable", "Failed to obtain stable measurement within 3 measurement windows"),
+        ("short_window", "No valid requests recorded within time interval. Please use a larger"),
+        ("unknown_model", "unknown model: 'nope' is not found"),
+        ("server_gone", "Socket closed"),
+    ],
+)
+def test_a_bad_end_is_told_in_perf_analyzers_own_words(log, words):
+    told = reason((CAPTURED / f"{log}.log").read_text())
+    assert words in told
+    assert "Measurement Settings" not in told
+
+
+def test_the_time_that_a_point_leaves_over_is_for_those_that_follow():
+    plan = full(ENSEMBLE, ["nms"], ["grpc", "system"])
+    seconds = [given for _, given in shared_out(plan, 100.0)]
+    assert len(seconds) == len(plan)
+    assert seconds[0] == pytest.approx(100.0 / len(plan), rel=0.01)
+    assert seconds[-1] == pytest.approx(100.0, rel=0.01)
+
+
+def test_the_points_of_a_sweep_have_names_of_their_own():
+    plan = full(ENSEMBLE, ["preprocess", "yolov7_fp16", "nms"], ["grpc", "system", "cuda"])
+    assert len({point.label for point in plan}) == len(plan)
+
+
+def test_without_the_servers_libraries_it_says_what_brings_them(perf, tmp_path):
+    (tmp_path / "libraries").mkdir()
+    with pytest.raises(PerfAnalyzerError, match=r"lib\w+\.so.*make install"):
+        binary.ready(tmp_path / "libraries", server_environment=tmp_path)
+
+
+def test_without_a_network_it_says_what_it_needed_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(PerfAnalyzerError, match=f"tritonclient=={binary.VERSION}.*package index"):
+        binary.ready(tmp_path, folder=tmp_path / "perf")
+    assert not [path for path in (tmp_path / "perf").rglob("*") if path.is_file()]
+
+
+def test_a_binary_of_a_newer_glibc_says_which_one_starts_here(tmp_path, monkeypatch):
+    words = "perf_analyzer: /lib/libc.so.6: version `GLIBC_2.99' not found"
+    newer = tmp_path / "perf_analyzer"
+    newer.write_text(f'#!/bin/sh\necho "{words.replace("`", "")}" >&2\nexit 1\n')
+    newer.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "libraries").mkdir()
+    with pytest.raises(PerfAnalyzerError, match=r"GLIBC_2\.99.*glibc 2\.35"):
+        binary.ready(tmp_path / "libraries")
