@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from loadtest.load import Bound, Step
+from loadtest.cameras import Bound
+from loadtest.load import Step
 
-FULL = 0.9
-"""Share of a resource from which on it holds the rest up."""
+FULL = 0.8
+"""Share of a resource from which on it holds the rest up: queues grow before all of it is taken."""
 
 
 def bound_by(step: Step, bound: Bound) -> str:

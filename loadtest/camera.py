@@ -5,17 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
-from typing import NamedTuple
+from itertools import islice
 
 from yolostream import Detector
 from yolostream.errors import YolostreamError
 from yolostream.image import Image
 from yolostream.model import Model
-from yolostream.pending import Pending
 from yolostream.pipeline import IN_FLIGHT
 from yolostream.slots import resize
 from yolostream.sources import open_sources
@@ -43,7 +40,8 @@ class Record:
     """When its answer or error was there; None for one that was never sent."""
     outcome: str
     """`ANSWERED` within the bound, `LATE` after it, `DROPPED`, or the name of an error class."""
-    error: YolostreamError | None = None
+    message: str | None = None
+    """Of that error."""
 
     @property
     def latency_s(self) -> float | None:
@@ -57,26 +55,20 @@ class Record:
         return self.answered_s - self.scheduled_s
 
 
-class _Sent(NamedTuple):
-    scheduled_s: float
-    sent_s: float
-    pending: Pending
-
-
 class Camera:
     """Sends frames of its clip at its own rate, open loop.
 
-    A frame that is due while `in_flight` earlier ones are unanswered is dropped, as is one that
-    passed while the server kept the camera waiting.
+    A frame that is due while `in_flight` earlier ones are unanswered is dropped.
 
     Args:
         detector: may be shared by all cameras; needs room for `in_flight` frames of each.
         frames: uint8 [H, W, 3] each, RGB; repeated from the start.
         frames_per_second: rate.
         bound_s: seconds within which an answer is of use.
-        on_record: is given the record of each frame, in order, in the thread of `run`.
+        on_record: is given the record of each frame, in several threads.
         number: of this camera; spreads the cameras over a frame's time.
-        in_flight: frames on their way at once.
+        in_flight: frames on their way at once, each in a thread of its own: a thread that waits for
+            its answer costs less than one that is woken by another with the answer.
     """
 
     def __init__(
@@ -97,52 +89,47 @@ class Camera:
         self._on_record = on_record
         self._number = number
         self._in_flight = in_flight
-        self._sent: deque[_Sent] = deque()
+        self._turn = threading.Lock()
+        self._index = 0
+        self._started_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Send until `stop` is set, then wait for the frames on their way."""
         # Multiples of the golden ratio lie apart from each other, however many there are.
-        started_s = time.perf_counter() + self._number * 0.618 % 1 * self._period_s
-        for index in count():
-            scheduled_s = started_s + index * self._period_s
-            if stop.wait(max(0.0, scheduled_s - time.perf_counter())):
-                break
-            self._collect()
-            missed = time.perf_counter() - scheduled_s > self._period_s
-            if missed or len(self._sent) >= self._in_flight:
+        self._started_s = time.perf_counter() + self._number * 0.618 % 1 * self._period_s
+        senders = [
+            threading.Thread(target=self._send, args=(stop,)) for _ in range(self._in_flight)
+        ]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+
+    def _send(self, stop: threading.Event) -> None:
+        while (taken := self._take(stop)) is not None:
+            frame, scheduled_s = taken
+            sent_s, message = time.perf_counter(), None
+            try:
+                self._detector.detect(frame)
+                late = time.perf_counter() - scheduled_s > self._bound_s
+                outcome = LATE if late else ANSWERED
+            except YolostreamError as error:
+                outcome, message = type(error).__name__, str(error)
+            self._on_record(Record(scheduled_s, sent_s, time.perf_counter(), outcome, message))
+
+    def _take(self, stop: threading.Event) -> tuple[Image, float] | None:
+        """Wait for the next frame; None when there is none any more."""
+        free_s = time.perf_counter()
+        with self._turn:
+            # What was due while every sender waited for the server is gone.
+            while (scheduled_s := self._started_s + self._index * self._period_s) < free_s:
                 self._on_record(Record(scheduled_s, None, None, DROPPED))
-            else:
-                self._send(self._frames[index % len(self._frames)], scheduled_s)
-        self._collect(wait=True)
-
-    def _send(self, frame: Image, scheduled_s: float) -> None:
-        sent_s = time.perf_counter()
-        try:
-            self._sent.append(_Sent(scheduled_s, sent_s, self._detector.submit(frame)))
-        except YolostreamError as error:
-            self._on_record(_failed(scheduled_s, sent_s, time.perf_counter(), error))
-
-    def _collect(self, *, wait: bool = False) -> None:
-        """Record the frames that are answered, or wait for all."""
-        while self._sent and (wait or self._sent[0].pending.done()):
-            self._on_record(self._record(*self._sent.popleft()))
-
-    def _record(self, scheduled_s: float, sent_s: float, pending: Pending) -> Record:
-        error = None
-        try:
-            pending.result()
-        except YolostreamError as failure:
-            error = failure
-        # Not now: the answer may have been there for a while.
-        answered_s = sent_s + pending.shrink_s + pending.request_s
-        if error is not None:
-            return _failed(scheduled_s, sent_s, answered_s, error)
-        in_time = answered_s - scheduled_s <= self._bound_s
-        return Record(scheduled_s, sent_s, answered_s, ANSWERED if in_time else LATE)
-
-
-def _failed(scheduled_s: float, sent_s: float, answered_s: float, error: YolostreamError) -> Record:
-    return Record(scheduled_s, sent_s, answered_s, type(error).__name__, error)
+                self._index += 1
+            if stop.wait(max(0.0, scheduled_s - time.perf_counter())):
+                return None
+            frame = self._frames[self._index % len(self._frames)]
+            self._index += 1
+            return frame, scheduled_s
 
 
 def clip_frames(clip: str, model: Model, *, first: int = 30) -> list[Image]:

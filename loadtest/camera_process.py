@@ -1,25 +1,33 @@
-"""Cameras in a process of their own, for a program that cannot give them threads.
+"""Cameras in a process of their own: other programs give them no time, and their cost is their own.
 
-Locust makes greenlets of threads: a camera there waits while another user or the web page works.
-Ten cameras at 10 frames/s, gRPC made ready for greenlets, dropped 9 to 22 of 600 frames that a
-server without work to do answered; those in a process of their own dropped none.
+Threads beside another program's work, or locust's greenlets, make a camera wait while that works:
+ten cameras at 10 frames/s as greenlets dropped 9 to 22 of 600 frames that a server without work to
+do answered; those in a process of their own dropped none.
 
 Reads from stdin: `start NUMBER` and `stop NUMBER` of a camera, and the end of the file for all.
-Writes to stdout a line a frame: its latency in milliseconds, `nan` without an answer, and where it
-was not answered within the bound its outcome, as `loadtest.camera.Record` has them.
+Writes JSON to stdout, line by line: `"ready"`, then of each frame a list of the fields of
+`loadtest.camera.Record`, and `{"stopped": NUMBER}` when a camera's last frame is told.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
+from dataclasses import astuple
+from typing import Any
 
 from yolostream import Detector
+from yolostream.pipeline import IN_FLIGHT
 
-from loadtest.camera import ANSWERED, MAX_IN_FLIGHT, Camera, Record, clip_frames
+from loadtest.camera import MAX_IN_FLIGHT, Camera, clip_frames
 from tools.command import one_line_errors
+
+_WRITE_EVERY_S = 0.2
 
 
 def main() -> None:
@@ -29,48 +37,77 @@ def main() -> None:
         parser.add_argument(option, required=True)
     for option in ("--frames-per-second", "--bound-ms"):
         parser.add_argument(option, type=float, required=True)
+    parser.add_argument("--in-flight", type=int, default=IN_FLIGHT)
     options = parser.parse_args()
     with (
         one_line_errors(),
         Detector(options.url, options.model, max_in_flight=MAX_IN_FLIGHT) as detector,
+        _Lines() as lines,
     ):
         frames = clip_frames(options.clip, detector.model)
-        _serve(
-            lambda number: Camera(
+
+        def run(number: int, stop: threading.Event) -> None:
+            Camera(
                 detector,
                 frames,
                 frames_per_second=options.frames_per_second,
                 bound_s=options.bound_ms / 1000,
-                on_record=_report,
+                on_record=lambda record: lines.append(astuple(record)),
                 number=number,
-            )
-        )
+                in_flight=options.in_flight,
+            ).run(stop)
+            lines.append({"stopped": number})
+
+        lines.append("ready")
+        _obey(run)
 
 
-def _serve(camera: Callable[[int], Camera]) -> None:
-    """Obey stdin."""
+def _obey(run: Callable[[int, threading.Event], None]) -> None:
+    """Do what stdin says, until it ends."""
     running: dict[int, tuple[threading.Thread, threading.Event]] = {}
-    for line in sys.stdin:
-        command, number = line.split()
-        if command == "start":
-            stop = threading.Event()
-            thread = threading.Thread(target=camera(int(number)).run, args=(stop,))
-            running[int(number)] = thread, stop
-            thread.start()
-        else:
-            running[int(number)][1].set()
-    for _, stop in running.values():
-        stop.set()
-    for thread, _ in running.values():
-        thread.join()
+    try:
+        for line in sys.stdin:
+            command, number = line.split()
+            if command == "start":
+                stop = threading.Event()
+                thread = threading.Thread(target=run, args=(int(number), stop))
+                running[int(number)] = thread, stop
+                thread.start()
+            else:
+                running[int(number)][1].set()
+    finally:
+        for _, stop in running.values():
+            stop.set()
+        for thread, _ in running.values():
+            thread.join()
 
 
-def _report(record: Record) -> None:
-    latency_s = float("nan") if record.latency_s is None else record.latency_s
-    outcome = "" if record.outcome == ANSWERED else record.outcome
-    # One call, for cameras speak at the same time.
-    sys.stdout.write(f"{1000 * latency_s:.1f} {outcome}\n")
-    sys.stdout.flush()
+class _Lines:
+    """Written a few times a second: a line at a time would wake the reader for each frame."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Any] = deque()
+        self.append = self._waiting.append
+        self._ended = threading.Event()
+        self._writer = threading.Thread(target=self._write)
+
+    def __enter__(self) -> _Lines:
+        self._writer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._writer.join()
+
+    def _write(self) -> None:
+        ended = False
+        while not ended:
+            ended = self._ended.wait(_WRITE_EVERY_S)
+            lines = [json.dumps(self._waiting.popleft()) for _ in range(len(self._waiting))]
+            # A reader that is gone has closed stdin too.
+            with contextlib.suppress(BrokenPipeError):
+                sys.stdout.writelines(f"{line}\n" for line in lines)
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from yolostream.detector import DEFAULT_MODEL
 from yolostream.triton_errors import translated
 
 from loadtest.bottleneck import bound_by
-from loadtest.camera import MAX_IN_FLIGHT, clip_frames
-from loadtest.load import Bound, Step, measure
+from loadtest.cameras import Bound, Cameras
+from loadtest.load import Step, measure
 from loadtest.overload import overload
 from loadtest.repository import RESULTS_FOLDER
 from loadtest.result_file import writing
@@ -65,7 +65,7 @@ def main(
     with (
         one_line_errors(),
         served(url, model=model) as target,
-        Detector(target.url, model, max_in_flight=MAX_IN_FLIGHT) as detector,
+        Detector(target.url, model, max_in_flight=1) as detector,
         writing(output, tool="loadtest.capacity", url=target.url) as figures,
     ):
         usual = GPU_BOUND if _on_gpu(target.url, detector.model.steps) else CPU_BOUND
@@ -79,34 +79,28 @@ def main(
             "frames_per_second": bound.frames_per_second,
             "bound_ms": 1000 * bound.latency_s,
         }
-        frames = clip_frames(clip, detector.model)
         steps: list[Step] = []
+        with Cameras(target.url, model, clip=clip, bound=bound) as cameras:
 
-        def holds(cameras: int) -> bool:
-            step = measure(
-                target, detector, frames, count=cameras, bound=bound, seconds=2 if quick else 10
-            )
-            steps.append(step)
-            figures.update(facts, steps=[dataclasses.asdict(step) for step in steps])
-            console.print(_progress(step))
-            return step.broken_by is None
+            def holds(count: int) -> bool:
+                step = measure(target, detector, cameras, count=count, seconds=2 if quick else 10)
+                steps.append(step)
+                figures.update(facts, steps=[dataclasses.asdict(step) for step in steps])
+                console.print(_progress(step))
+                return step.broken_by is None
 
-        found = capacity(holds)
+            found = capacity(holds)
         figures.update(_answer(found, steps, bound))
         typer.echo(figures["sentence"])
         if overload_seconds:
-            figures["overload"] = {
-                kind: overload(
-                    target,
-                    detector,
-                    frames,
-                    capacity=found,
-                    bound=bound,
-                    seconds=overload_seconds,
-                    stubborn=kind == "stubborn",
-                )
-                for kind in ("dropping", "stubborn")
-            }
+            figures["overload"] = overload(
+                target,
+                detector,
+                clip=clip,
+                capacity=found,
+                bound=bound,
+                seconds=overload_seconds,
+            )
 
 
 def capacity(holds: Callable[[int], bool]) -> int:

@@ -11,14 +11,14 @@ import numpy.typing as npt
 from yolostream.image import Image
 
 from loadtest.repository import MODELS
-from tools.bare import _pure_module
+from tools.bare import pure_module
 from tools.evaluation.variant import Thresholds
 
 Tensor = npt.NDArray[np.float32]
 
 # The server's own functions, so that the boxes are the same and only the place differs.
-_letterbox = _pure_module(MODELS / "preprocess", "letterbox")
-_nms = _pure_module(MODELS / "nms", "nms")
+_letterbox = pure_module(MODELS / "preprocess", "letterbox")
+_nms = pure_module(MODELS / "nms", "nms")
 
 
 @dataclass(frozen=True)

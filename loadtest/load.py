@@ -4,38 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 import time
 import urllib.request
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import psutil
 from yolostream import Detector
-from yolostream.image import Image
-from yolostream.pipeline import IN_FLIGHT
 from yolostream.statistics import StepTotals
 
-from loadtest.camera import ANSWERED, LATE, Camera, Record
+from loadtest.camera import ANSWERED, LATE, Record
+from loadtest.cameras import Bound, Cameras
 from loadtest.server import Target
 
-RECORDS_KEPT = 100_000
 MAX_LOST = 0.01
 """Share of the frames that may be dropped or rejected; as many as a p99 leaves out."""
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _GPU_UTILIZATION = re.compile(r"^nv_gpu_utilization\{.*\} (\S+)", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What every camera has to hold."""
-
-    frames_per_second: float
-    latency_s: float
-    """At the 99th percentile."""
 
 
 @dataclass(frozen=True)
@@ -68,69 +56,27 @@ class Step:
     """Mean time in each model, by its name."""
 
 
-@contextlib.contextmanager
-def cameras(
-    detector: Detector,
-    frames: Sequence[Image],
-    *,
-    count: int,
-    bound: Bound,
-    in_flight: int = IN_FLIGHT,
-) -> Iterator[deque[Record]]:
-    """Run `count` cameras inside the block; yields the latest records of all, still growing."""
-    records: deque[Record] = deque(maxlen=RECORDS_KEPT)
-    stop = threading.Event()
-    threads = [
-        threading.Thread(
-            target=Camera(
-                detector,
-                frames,
-                frames_per_second=bound.frames_per_second,
-                bound_s=bound.latency_s,
-                on_record=records.append,
-                number=number,
-                in_flight=in_flight,
-            ).run,
-            args=(stop,),
-        )
-        for number in range(count)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield records
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
 def measure(
-    target: Target,
-    detector: Detector,
-    frames: Sequence[Image],
-    *,
-    count: int,
-    bound: Bound,
-    seconds: float,
+    target: Target, detector: Detector, cameras: Cameras, *, count: int, seconds: float
 ) -> Step:
     """Let `count` cameras run, and look at the last `seconds`.
 
     Raises:
         ServerError: the server went away.
+        LoadTestError: the cameras did.
     """
-    with cameras(detector, frames, count=count, bound=bound) as records:
+    with cameras.showing(count) as records:
         time.sleep(seconds / 4)  # Queues fill, and places are made.
-        before = _Usage.now(target, detector)
+        before = _Usage.now(target, detector, cameras)
         time.sleep(seconds)
-        after = _Usage.now(target, detector)
+        after = _Usage.now(target, detector, cameras)
         gpu = gpu_utilization(target)
     return _step(
         count,
         [record for record in records if before.time_s <= record.scheduled_s < after.time_s],
         before,
         after,
-        bound,
+        cameras.bound,
         gpu,
     )
 
@@ -153,11 +99,11 @@ class _Usage:
     models: dict[str, StepTotals]
 
     @classmethod
-    def now(cls, target: Target, detector: Detector) -> _Usage:
+    def now(cls, target: Target, detector: Detector, cameras: Cameras) -> _Usage:
         models = detector.statistics()
         return cls(
             time_s=time.perf_counter(),
-            own_cpu_s=time.process_time(),
+            own_cpu_s=time.process_time() + cameras.cpu_s(),
             server_cpu_s=_cpu_s(target.pids) if target.pids else None,
             machine_idle_s=psutil.cpu_times().idle + psutil.cpu_times().iowait,
             models=models,

@@ -8,8 +8,8 @@ failed where there was no answer within the bound: late, dropped by the camera, 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
-import math
 import subprocess
 import sys
 from itertools import count
@@ -88,20 +88,30 @@ class Cameras:
 
     def _read(self) -> None:
         for line in self._process.stdout:
-            self._fire(*line.split())
+            said = json.loads(line)
+            if isinstance(said, list):
+                self._fire(*said)
         if code := self._process.wait():
             logger.error("the cameras ended with code %d", code)
             self._environment.process_exit_code = code
             gevent.spawn(self._environment.runner.quit)
 
-    def _fire(self, latency_ms: str, failure: str | None = None) -> None:
-        response_time = float(latency_ms)
+    def _fire(
+        self,
+        scheduled_s: float,
+        _sent_s: float | None,
+        answered_s: float | None,
+        outcome: str,
+        _message: str | None,
+    ) -> None:
+        """Tell locust of a frame, in the order of the fields of `loadtest.camera.Record`."""
+        answered = outcome in ("answered", "late")
         self._environment.events.request.fire(
             request_type="camera",
             name="frame",
-            response_time=None if math.isnan(response_time) else response_time,
+            response_time=1000 * (answered_s - scheduled_s) if answered else None,
             response_length=0,
-            exception=failure,
+            exception=None if outcome == "answered" else outcome,
             context={},
         )
 

@@ -1,24 +1,21 @@
-"""Three times what a server can take, and how it gets over it."""
+"""Three times what a server can take, from cameras that do not care, and how it gets over it."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 import psutil
 from yolostream import Detector
-from yolostream.image import Image
-from yolostream.pipeline import IN_FLIGHT
 
 from loadtest.camera import ANSWERED
-from loadtest.load import Bound, cameras
+from loadtest.cameras import Bound, Cameras
 from loadtest.server import Target
 
 FACTOR = 3
-STUBBORN_IN_FLIGHT = 1000
+IN_FLIGHT = 1000
 """Frames of all cameras on their way at once: more than a server queues, so that it must reject."""
 RECOVERY_S = 5.0
 _SAMPLE_S = 0.5
@@ -27,24 +24,24 @@ _SAMPLE_S = 0.5
 def overload(
     target: Target,
     detector: Detector,
-    frames: Sequence[Image],
     *,
+    clip: str,
     capacity: int,
     bound: Bound,
     seconds: float,
-    stubborn: bool,
 ) -> dict[str, object]:
     """Flood the server, then go back to what it can take.
+
+    The cameras of the flood go on sending without answers, until the server rejects; those of the
+    project's clients would drop what they cannot send.
 
     Args:
         target: to be flooded.
         detector: connected to it.
-        frames: of the cameras.
+        clip: that every camera shows.
         capacity: cameras that it can take.
         bound: of each.
         seconds: length of the flood.
-        stubborn: whether its cameras go on sending without answers, until the server rejects;
-            others drop what they cannot send, as this project's clients do.
 
     Returns:
         Outcomes and latency of the flood, the server's memory in MB during it, an error message
@@ -53,29 +50,32 @@ def overload(
     Raises:
         ServerError: the server did not survive.
     """
-    flood = FACTOR * max(1, capacity)
-    in_flight = STUBBORN_IN_FLIGHT // flood + 1 if stubborn else IN_FLIGHT
+    usual = max(1, capacity)
+    flood = FACTOR * usual
+    where = target.url, detector.model.name
     memory_mb = []
-    with contextlib.ExitStack() as both, contextlib.ExitStack() as flooding:
-        records = flooding.enter_context(
-            cameras(detector, frames, count=flood, bound=bound, in_flight=in_flight)
-        )
-        for _ in range(max(1, round(seconds / _SAMPLE_S))):
-            time.sleep(_SAMPLE_S)
-            memory_mb.append(_memory_mb(target))
-        detector.statistics()  # It is alive.
-        ended_s = time.perf_counter()
-        after = both.enter_context(cameras(detector, frames, count=max(1, capacity), bound=bound))
-        # What the flood has on its way is still in the way of the others.
-        flooding.close()
-        time.sleep(max(0.0, ended_s + RECOVERY_S - time.perf_counter()))
+    with (
+        Cameras(*where, clip=clip, bound=bound) as afterwards,
+        Cameras(*where, clip=clip, bound=bound, in_flight=IN_FLIGHT // flood + 1) as flooding,
+    ):
+        afterwards.make_ready(usual)
+        with contextlib.ExitStack() as after:
+            with flooding.showing(flood) as records:
+                for _ in range(max(1, round(seconds / _SAMPLE_S))):
+                    time.sleep(_SAMPLE_S)
+                    memory_mb.append(_memory_mb(target))
+                detector.statistics()  # It is alive.
+                ended_s = time.perf_counter()
+                # What the flood has on its way is still in the way of the others.
+                recovered = after.enter_context(afterwards.showing(usual))
+            time.sleep(max(0.0, ended_s + RECOVERY_S - time.perf_counter()))
     latencies_ms = [1000 * r.latency_s for r in records if r.latency_s is not None]
-    unwell_s = [r.scheduled_s - ended_s for r in after if r.outcome != ANSWERED]
+    unwell_s = [r.scheduled_s - ended_s for r in recovered if r.outcome != ANSWERED]
     return {
         "cameras": flood,
         "seconds": seconds,
         "outcomes": dict(Counter(record.outcome for record in records)),
-        "messages": {r.outcome: str(r.error) for r in records if r.error is not None},
+        "messages": {r.outcome: r.message for r in records if r.message is not None},
         "p99_ms": round(float(np.percentile(latencies_ms, 99)), 1) if latencies_ms else None,
         "server_memory_mb": memory_mb,
         "recovery_s": round(max(unwell_s, default=0.0), 2),

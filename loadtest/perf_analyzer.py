@@ -36,7 +36,7 @@ def main(
     model: Annotated[str, typer.Option(help="Ensemble; its steps are measured too.")] = (
         DEFAULT_MODEL
     ),
-    minutes: Annotated[float, typer.Option(min=0.1, help="For all of it.")] = 4.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="For all of it.")] = 3.0,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few points in 20 seconds, whatever --minutes says.")
     ] = False,

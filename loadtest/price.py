@@ -7,6 +7,7 @@ turn, because machines differ, and each of them from minute to minute.
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -20,10 +21,9 @@ from yolostream import Detector
 from yolostream.connection import connect
 from yolostream.detector import DEFAULT_MODEL, Transport
 from yolostream.pipeline import IN_FLIGHT
-from yolostream.triton_errors import translated
 
 from loadtest import result_file
-from loadtest.bare import Share, Tensor, bare_network
+from loadtest.bare import Tensor, bare_network
 from loadtest.batching import write_variants
 from loadtest.client_side import letterboxed, sender, suppressor
 from loadtest.frames import demo_frames
@@ -49,7 +49,7 @@ def main(
         str | None, typer.Option(help="gRPC address of a Triton. By default one is started here.")
     ] = None,
     model: Annotated[str, typer.Option(help="Name of the ensemble.")] = DEFAULT_MODEL,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Length of each measurement.")] = 4.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of each measurement.")] = 3.0,
     rounds: Annotated[int, typer.Option(min=1, help="Turns; medians are reported.")] = 3,
     quick: Annotated[bool, typer.Option("--quick", help="One short turn.")] = False,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
@@ -124,7 +124,7 @@ def _ways(
         tensors = [letterboxed(frame, shape)[0] for frame in frames]
         local = described.transport == "shared-memory"
         yield {
-            **(_bare(url, step, tensors) if with_bare else {}),
+            **(_bare(step, tensors) if with_bare else {}),
             "network": Way(tensors, send(BUSY, shared_memory=local), BUSY, (step,)),
             "network_grpc": Way(tensors, send(BUSY, shared_memory=False), BUSY, (step,)),
             "ensemble": ensemble(model, BUSY),
@@ -138,15 +138,13 @@ def _ways(
         }
 
 
-def _bare(url: str, step: str, tensors: list[Tensor]) -> dict[str, Way]:
-    """The network in this process, with as many sessions as the server has, and with one."""
-    with translated(url, step), connect(url) as client:
-        share = Share.of(client.get_model_config(step, client_timeout=_TIMEOUT_S).config)
-    whole = Share(instances=1, threads=share.instances * share.threads)
+def _bare(step: str, tensors: list[Tensor]) -> dict[str, Way]:
+    """The network in this process: one session with all cores, and one session a core."""
     model = MODELS / step / "1" / "model.onnx"
+    cores = len(os.sched_getaffinity(0))
     return {
-        name: Way(tensors, bare_network(model, chosen), 2 * chosen.instances)
-        for name, chosen in (("bare", share), ("bare_one_session", whole))
+        "bare": Way(tensors, bare_network(model, sessions=1, threads=cores), 2),
+        "bare_sessions": Way(tensors, bare_network(model, sessions=cores, threads=1), 2 * cores),
     }
 
 

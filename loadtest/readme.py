@@ -52,7 +52,7 @@ def speed_table(figures: dict[str, Any]) -> str:
     lines.append(
         f"Medians of {len(figures['turns'])} turns in one run of `{figures['command']}` on "
         f"{machine['cores']} cores ({machine['processor']}), profile `cpu`, "
-        f"{figures['detector_threads']} detector threads on both sides, {figures['transport']}; "
+        f"{figures['threads']} threads in the loop, {figures['transport']}; "
         f"the bare loop did {median['bare_frames_per_s']:.0f} frames/s. "
         "Raw figures: [speed.json](loadtest/results/speed.json)."
     )

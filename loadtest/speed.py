@@ -21,9 +21,7 @@ import numpy.typing as npt
 import onnxruntime
 import psutil
 import typer
-from google.protobuf import text_format
 from rich.console import Console
-from tritonclient.grpc.model_config_pb2 import ModelConfig
 from yolostream import Detector, detect
 from yolostream.detector import DEFAULT_MODEL
 from yolostream.pipeline import IN_FLIGHT, Selection
@@ -64,7 +62,7 @@ def main(
         "machine": machine(),
         "command": f"python -m loadtest.speed --seconds {seconds:g} --rounds {rounds} "
         f"--soak-frames {soak_frames}",
-        "detector_threads": _detector_threads(),
+        "threads": len(os.sched_getaffinity(0)),
         "transport": detector.transport,
         "turns": turns,
         "median": {key: statistics.median(turn[key] for turn in turns) for key in turns[0]},
@@ -117,7 +115,7 @@ def _repeat(call: Callable[[], None]) -> Iterator[None]:
 def _bare_loop(frames: Frames) -> Callable[[], None]:
     """The same model on the same frames, ready-made tensors, nothing around it."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _detector_threads()
+    options.intra_op_num_threads = len(os.sched_getaffinity(0))
     session = onnxruntime.InferenceSession(DETECTOR_FOLDER / "1" / "model.onnx", options)
     tensors = cycle([_tensor(frame) for frame in frames])
 
@@ -131,17 +129,6 @@ def _tensor(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     canvas = np.full((640, 640, 3), 114, np.uint8)
     canvas[140:500] = frame
     return np.ascontiguousarray(canvas.transpose(2, 0, 1)[np.newaxis]).astype(np.float32) / 255
-
-
-def _detector_threads() -> int:
-    """Threads that all instances of the detector have together in the `cpu` profile."""
-    config = text_format.Parse(
-        (DETECTOR_FOLDER / "configs" / "cpu.pbtxt").read_text(), ModelConfig()
-    )
-    instances = sum(group.count for group in config.instance_group)
-    threads = int(config.parameters["intra_op_threads"].string_value)
-    # 0 shares the cores, as model.py does.
-    return instances * (threads or max(1, len(os.sched_getaffinity(0)) // instances))
 
 
 def _pair_rate(detector: Detector) -> float:

@@ -8,13 +8,14 @@ from loadtest.plots import TRANSPORTS, sweep
 
 _RATIOS = {
     "ensemble_over_bare": (
-        "the ensemble over bare ONNX Runtime sessions, shared memory",
+        "the ensemble over a bare ONNX Runtime loop, shared memory",
         "at least 0.92",
     ),
     "ensemble_grpc_over_bare": ("the same over gRPC", "at least 0.88"),
-    "network_over_bare": ("the network alone through Triton over them, shared memory", ""),
+    "network_over_bare": ("the network alone through Triton over that loop, shared memory", ""),
     "network_grpc_over_bare": ("the same over gRPC", ""),
-    "one_session_over_bare": ("one bare session with all threads over them", ""),
+    "sessions_over_bare": ("a bare session a core, side by side, over that loop", ""),
+    "ensemble_over_sessions": ("the ensemble over a bare session a core, shared memory", ""),
     "one_camera_over_usual": (
         "one camera over the usual client, which sends one FP32 tensor at a time",
         "at least 1.5",
@@ -73,10 +74,34 @@ def perf_analyzer(figures: dict[str, Any]) -> str:
 
 
 def capacity(figures: dict[str, Any]) -> str:
-    """How many cameras fit."""
-    return (
-        f"**{figures.get('sentence', 'The search for the number of cameras was interrupted')}.**\n"
+    """How many cameras fit, and what became of too many."""
+    if "sentence" not in figures:
+        return "The search for the number of cameras was interrupted.\n"
+    said = [f"**{figures['sentence']}.**"]
+    if "overload" in figures:
+        said.append(_overload(figures["overload"]))
+    said.append(
+        "The cameras themselves took "
+        f"{figures['generator_cpu_ms_per_frame']:.1f} ms of processor time a frame."
     )
+    return "\n".join([*said, ""])
+
+
+def _overload(figures: dict[str, Any]) -> str:
+    memory_mb = figures["server_memory_mb"]
+    later_mb = memory_mb[len(memory_mb) // 2 :]
+    frames = sum(figures["outcomes"].values())
+    outcomes = ", ".join(f"{count / frames:.0%} {what}" for what, count in _most_first(figures))
+    return (
+        f"Flooded by {figures['cameras']} cameras that do not wait for answers, for "
+        f"{figures['seconds']:g} s: {outcomes}; the server's memory was {min(later_mb):.0f} to "
+        f"{max(later_mb):.0f} MB in the second half; {figures['recovery_s']:.1f} s afterwards every "
+        "frame was answered within the bound again."
+    )
+
+
+def _most_first(figures: dict[str, Any]) -> list[tuple[str, int]]:
+    return sorted(figures["outcomes"].items(), key=lambda one: -one[1])
 
 
 def _batches(sizes: dict[str, dict[str, dict[str, int]]]) -> list[str]:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 
 import numpy as np
+import psutil
 import pytest
 from conftest import REPOSITORY
 from instant import MODEL, serve_instant
@@ -19,8 +20,10 @@ from yolostream import Detector, errors
 
 from loadtest.bottleneck import bound_by
 from loadtest.camera import ANSWERED, DROPPED, LATE, MAX_IN_FLIGHT, Camera, clip_frames
+from loadtest.cameras import FRAMES_PER_PROCESS, Bound, Cameras
 from loadtest.capacity import MAX_CAMERAS, capacity
-from loadtest.load import Bound, Step, measure
+from loadtest.errors import LoadTestError
+from loadtest.load import Step, measure
 from loadtest.overload import overload
 from loadtest.server import Target
 
@@ -73,6 +76,11 @@ def run_capacity(*arguments, **options):
     )
 
 
+def camera_processes():
+    children = psutil.Process().children()
+    return [child for child in children if "loadtest.camera_process" in child.cmdline()]
+
+
 def test_a_camera_goes_on_while_the_server_stands_still(instant, connected):
     rate = 20
     records = []
@@ -109,17 +117,37 @@ def test_a_camera_goes_on_while_the_server_stands_still(instant, connected):
 
 
 def test_a_hundred_frames_a_second_cost_the_client_little_and_go_out_in_time(instant, connected):
-    step = measure(
-        target(instant),
-        connected,
-        clip_frames("mb1_1", connected.model),
-        count=10,
-        bound=Bound(frames_per_second=10, latency_s=1),
-        seconds=2,
-    )
+    bound = Bound(frames_per_second=10, latency_s=1)
+    with Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras:
+        step = measure(target(instant), connected, cameras, count=10, seconds=2)
     assert step.frames == pytest.approx(200, abs=30)
-    assert step.generator_cpu_ms_per_frame < 4
+    assert 0 < step.generator_cpu_ms_per_frame < 4
     assert step.compute_ms.keys() == {"instant_answer"}
+
+
+def test_many_cameras_are_shared_out_among_processes(instant):
+    bound = Bound(frames_per_second=FRAMES_PER_PROCESS / 2, latency_s=1)
+    with Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras:
+        with cameras.showing(5) as records:
+            time.sleep(1)
+            assert len(camera_processes()) == 3
+        assert {record.outcome for record in records} <= {ANSWERED, DROPPED}
+        before = len(records)
+        with cameras.showing(1) as fewer:
+            time.sleep(1)
+        assert len(records) == before, "of one that has ended no frame comes any more"
+        assert ANSWERED in {record.outcome for record in fewer}
+    assert camera_processes() == []
+
+
+def test_cameras_that_cannot_start_say_so(capfd):
+    with (
+        Cameras("127.0.0.1:1", MODEL, clip="mb1_1", bound=BOUND) as cameras,
+        pytest.raises(LoadTestError, match=f"exit code {errors.ServerUnavailable.exit_code}"),
+        cameras.showing(1),
+    ):
+        pass
+    assert "no Triton answers at 127.0.0.1:1" in capfd.readouterr().err
 
 
 def test_frames_are_shrunk_beforehand(connected):
@@ -203,15 +231,14 @@ def test_a_quick_run_says_how_many_and_why_not_more(triton, tmp_path):
 
 
 def test_a_flood_is_rejected_in_words_and_survived(triton, demo_frames):
-    with Detector(triton.url, max_in_flight=MAX_IN_FLIGHT) as detector:
+    with Detector(triton.url) as detector:
         result = overload(
             target(triton),
             detector,
-            clip_frames("mb1_1", detector.model, first=2),
+            clip="mb1_1",
             capacity=2,
             bound=Bound(frames_per_second=50, latency_s=0.2),
             seconds=2,
-            stubborn=True,
         )
         assert len(detector.detect(demo_frames("mb1_1", [120])[0])) > 0
     assert result["cameras"] == 6

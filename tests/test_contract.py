@@ -14,7 +14,8 @@ from yolostream.tracking import TrackerLimits
 
 from tools import errors as tool_errors
 
-STEPS = ("preprocess", "yolov7_fp16", "nms")
+DETECTOR = "yolov7_fp16"
+STEPS = ("preprocess", DETECTOR, "nms")
 
 CONTRACT_IN = {"frames": (pb.TYPE_UINT8, [-1, -1, 3])}
 CONTRACT_OUT = {
@@ -96,11 +97,14 @@ def test_instances_are_where_the_profile_says(model, profile, kind):
 
 @pytest.mark.parametrize("model", STEPS)
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_step_batches_and_rejects_when_its_queue_is_full(model, profile):
+def test_every_step_batches_and_the_slow_one_rejects_when_its_queue_is_full(model, profile):
     settings = config(model, profile)
     assert settings.HasField("dynamic_batching")
-    policy = settings.dynamic_batching.default_queue_policy
-    assert policy.max_queue_size >= settings.max_batch_size
+    queue_size = settings.dynamic_batching.default_queue_policy.max_queue_size
+    if model == DETECTOR:
+        assert queue_size >= settings.max_batch_size
+    else:
+        assert queue_size == 0, "with one, Triton 2.51 now and then keeps a request waiting"
 
 
 def test_the_default_profile_serves_a_warmed_up_tensorrt_plan():
@@ -166,9 +170,8 @@ def test_every_profile_on_the_command_line_has_its_configs():
 
 
 def test_no_number_of_sources_overruns_the_server_s_queues():
-    for model in STEPS:
-        queue = config(model, "cpu").dynamic_batching.default_queue_policy.max_queue_size
-        assert queue > cli.MAX_IN_FLIGHT
+    queue = config(DETECTOR, "cpu").dynamic_batching.default_queue_policy.max_queue_size
+    assert queue > cli.MAX_IN_FLIGHT
 
 
 def test_exit_codes_tell_errors_apart():

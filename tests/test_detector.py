@@ -186,7 +186,7 @@ def test_an_answer_that_takes_too_long(triton, frame):
 
 
 def test_a_full_queue_is_told_apart(triton, frame):
-    queue_size = config("preprocess", "cpu").dynamic_batching.default_queue_policy.max_queue_size
+    queue_size = config("yolov7_fp16", "cpu").dynamic_batching.default_queue_policy.max_queue_size
     with Detector(triton.url, max_in_flight=6 * queue_size, transport="grpc") as detector:
         small = np.zeros((64, 64, 3), np.uint8)
         pending = [detector.submit(small) for _ in range(6 * queue_size)]

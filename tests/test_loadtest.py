@@ -16,12 +16,10 @@ import numpy as np
 import psutil
 import pytest
 from conftest import REPOSITORY
-from repository import config
 from yolostream import ModelUnavailable, ServerUnavailable, embedded
 from yolostream.connection import connect
 
 from loadtest import comparison, readme, report, result_file, spread
-from loadtest.bare import Share
 from loadtest.batching import JOINED, UNBATCHED, write_variants
 from loadtest.client_side import sender, suppressor
 from loadtest.errors import RegressionError, ResultError
@@ -154,10 +152,8 @@ def test_the_variants_differ_in_how_requests_are_joined(tmp_path):
             model = f"{NETWORK}_{setting}"
             way = Way(tensors, submit, 8, (model,))
             sizes[setting] = observe(way, 0.5, client, target.url)["batch_sizes"][model]
-        share = Share.of(client.get_model_config(f"{NETWORK}_{JOINED}").config)
     assert list(sizes[UNBATCHED]) == ["1"]
     assert max(map(int, sizes[JOINED])) > 1
-    assert share.instances == sum(group.count for group in config(NETWORK, "cpu").instance_group)
 
 
 def test_prices_are_kept_with_where_they_come_from(priced, triton):

@@ -21,10 +21,20 @@ from loadtest.perf import binary, inputs
 from loadtest.perf.measurement import Load, measure
 from loadtest.perf.points import SHRUNK, Point, full, shared_out
 from loadtest.perf.report import read_report, reason
+from loadtest.repository import MODELS, SERVER_ENVIRONMENT
 
 CAPTURED = REPOSITORY / "tests" / "data" / "perf_analyzer"
 ENSEMBLE = "yolov7"
 FRAMES = 2
+
+
+@pytest.fixture(scope="module")
+def triton():
+    """Of its own: perf_analyzer makes a server forget the shared memory of all its clients."""
+    with embedded.serve(
+        MODELS, environment=SERVER_ENVIRONMENT, models=[ENSEMBLE], profile="cpu"
+    ) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

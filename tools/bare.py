@@ -43,8 +43,8 @@ def load_detector(
     Returns:
         A function from uint8 [H, W, 3], RGB, to `Rows`.
     """
-    letterbox = _pure_module(repository / "preprocess", "letterbox")
-    nms = _pure_module(repository / "nms", "nms")
+    letterbox = pure_module(repository / "preprocess", "letterbox")
+    nms = pure_module(repository / "nms", "nms")
     thresholds = nms.Thresholds(confidence, iou, max_detections)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
@@ -65,7 +65,7 @@ def load_detector(
     return detect
 
 
-def _pure_module(model: Path, name: str) -> ModuleType:
+def pure_module(model: Path, name: str) -> ModuleType:
     """A module beside `model.py`; version folders are no packages, so it is loaded by its path."""
     spec = importlib.util.spec_from_file_location(f"served_{name}", model / "1" / f"{name}.py")
     assert spec is not None

@@ -28,8 +28,8 @@ from yolostream.report import Report
 from yolostream.sources import Source, open_sources
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-MAX_IN_FLIGHT = 96
-"""Frames on their way at once, all sources together; the server's queues hold somewhat more."""
+MAX_IN_FLIGHT = 40
+"""Frames on their way at once, all sources together; the server's queue holds somewhat more."""
 EMBEDDED_PANEL = "Embedded Triton (without --url)"
 
 stdout = Console()

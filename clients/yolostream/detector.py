@@ -93,7 +93,17 @@ class Detector:
             Overloaded: the server's queue is full.
             ServerError: anything else that the server reports.
         """
-        return self.submit(frame).result()
+        slot = self._free_slot_for(frame)
+        try:
+            slot, tensor = self._written(slot, frame)
+            # Not `submit`: waiting in the caller's own thread takes a quarter less processor time.
+            with self._translated(slot):
+                result = self._client.infer(
+                    self.model.name, [tensor], client_timeout=self.timeout_s
+                )
+            return self._detections(result, frame)
+        finally:
+            self._free.put(slot)
 
     def submit(self, frame: Image) -> Pending:
         """Send one frame and return at once; wait only while `max_in_flight` are on their way.
@@ -102,56 +112,62 @@ class Detector:
             FrameError: `frame` is not uint8 [H, W, 3].
             DeadlineExceeded: no place became free within `timeout_s`.
         """
-        _check(frame)
-        height, width = frame.shape[:2]
-        sent_height, sent_width = (
-            self.model.shrunk(height, width) if self._shrink else (height, width)
-        )
-        slot = self._free_slot()
+        slot = self._free_slot_for(frame)
         try:
-            pending, tensor, slot = self._written(slot, frame, sent_height, sent_width)
-            self._send(tensor, pending, slot, height, width)
+            started = time.perf_counter()
+            slot, tensor = self._written(slot, frame)
+            pending = Pending(shrink_s=time.perf_counter() - started)
+            self._send(tensor, pending, slot, frame)
         except BaseException:
             self._free.put(slot)
             raise
         return pending
 
-    def _written(
-        self, slot: Slot, frame: Image, height: int, width: int
-    ) -> tuple[Pending, InferInput, Slot]:
-        started = time.perf_counter()
+    def _written(self, slot: Slot, frame: Image) -> tuple[Slot, InferInput]:
+        """The frame in a place: the one given, or where that fails one that never does."""
+        height, width = frame.shape[:2]
+        if self._shrink:
+            height, width = self.model.shrunk(height, width)
         with translated(self.url, self.model.name):
             try:
-                tensor = slot.write(frame, height=height, width=width)
+                return slot, slot.write(frame, height=height, width=width)
             except OSError:
                 # /dev/shm is full: what waits in this place goes by gRPC from now on.
                 slot.close()
                 slot = GrpcSlot()
-                tensor = slot.write(frame, height=height, width=width)
-        return Pending(shrink_s=time.perf_counter() - started), tensor, slot
+                return slot, slot.write(frame, height=height, width=width)
 
-    def _send(
-        self, tensor: InferInput, pending: Pending, slot: Slot, height: int, width: int
-    ) -> None:
+    def _send(self, tensor: InferInput, pending: Pending, slot: Slot, frame: Image) -> None:
         def on_answer(result: InferResult | None, error: InferenceServerException | None) -> None:
-            if error is not None and is_about_shared_memory(error):
-                slot.forget()
-            self._free.put(slot)
+            outcome: Detections | Exception
             try:
-                with translated(self.url, self.model.name):
+                with self._translated(slot):
                     if error is not None:
                         raise error
-                    pending.answer(self._detections(result, height, width))
+                outcome = self._detections(result, frame)
             except Exception as failure:
                 # Whatever it is belongs to the one who waits, not to gRPC's thread.
-                pending.answer(failure)
+                outcome = failure
+            self._free.put(slot)
+            pending.answer(outcome)
 
-        try:
+        with self._translated(slot):
             self._client.async_infer(
                 self.model.name, [tensor], on_answer, client_timeout=self.timeout_s
             )
-        except ValueError as error:
-            raise ServerUnavailable(f"the connection to {self.url} is closed") from error
+
+    @contextlib.contextmanager
+    def _translated(self, slot: Slot) -> Iterator[None]:
+        """Raise what becomes of the frame in `slot` as one of our errors."""
+        with translated(self.url, self.model.name):
+            try:
+                yield
+            except InferenceServerException as error:
+                if is_about_shared_memory(error):
+                    slot.forget()
+                raise
+            except ValueError as error:
+                raise ServerUnavailable(f"the connection to {self.url} is closed") from error
 
     def stream(
         self, frames: Iterable[Image], *, in_flight: int = 4
@@ -207,7 +223,8 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _free_slot(self) -> Slot:
+    def _free_slot_for(self, frame: Image) -> Slot:
+        _check(frame)
         if not self._places:
             raise ServerUnavailable("this detector is closed: make a new one")
         try:
@@ -235,7 +252,8 @@ class Detector:
             return GrpcSlot()
         return SharedMemorySlot(self._client, timeout_s=self.timeout_s)
 
-    def _detections(self, result: InferResult, height: int, width: int) -> Detections:
+    def _detections(self, result: InferResult, frame: Image) -> Detections:
+        height, width = frame.shape[:2]
         count = int(result.as_numpy("num_detections")[0, 0])
         top_left_bottom_right = result.as_numpy("detection_boxes")[0, :count]
         scale = np.array([width, height, width, height], dtype=np.float32)
