@@ -83,7 +83,7 @@ def main(
         with Cameras(target.url, model, clip=clip, bound=bound) as cameras:
 
             def holds(count: int) -> bool:
-                step = measure(target, detector, cameras, count=count, seconds=2 if quick else 10)
+                step = measure(target, detector, cameras, count=count, seconds=1 if quick else 10)
                 steps.append(step)
                 figures.update(facts, steps=[dataclasses.asdict(step) for step in steps])
                 console.print(_progress(step))

@@ -95,8 +95,8 @@ def _overload(figures: dict[str, Any]) -> str:
     return (
         f"Flooded by {figures['cameras']} cameras that do not wait for answers, for "
         f"{figures['seconds']:g} s: {outcomes}; the server's memory was {min(later_mb):.0f} to "
-        f"{max(later_mb):.0f} MB in the second half; {figures['recovery_s']:.1f} s afterwards every "
-        "frame was answered within the bound again."
+        f"{max(later_mb):.0f} MB in the second half; {figures['recovery_s']:.1f} s afterwards "
+        "every frame was answered within the bound again."
     )
 
 
