@@ -78,6 +78,7 @@ loadtest: install .venv/.dev ## what it costs, and how many cameras fit (10 minu
 	.venv/bin/python -m loadtest.price $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/price.json
 	-.venv/bin/python -m loadtest.perf_analyzer $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/perf_analyzer.json
 	.venv/bin/python -m loadtest.capacity $(LOADTEST_OPTIONS) --overload $(if $(QUICK),2,60) --output $(LOADTEST_RESULTS)/capacity.json
+	$(if $(URL),,.venv/bin/python -m loadtest.queue_limit $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/queue_limit.json)
 	.venv/bin/python -m loadtest.report --folder $(LOADTEST_RESULTS)
 	$(if $(QUICK)$(URL),,.venv/bin/python -m loadtest.readme)
 

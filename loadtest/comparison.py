@@ -1,4 +1,4 @@
-"""Two reports side by side: what became worse by more than the turns of each lie apart."""
+"""Two reports side by side: what became worse by more than the turns of both lie apart."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Change:
 
     @property
     def noise(self) -> float:
-        """How far the turns of each run lie apart, together, as a fraction of the old median."""
+        """Width of the middle half of the turns, of both runs together, over the old median."""
         apart = self.old.high - self.old.low + self.new.high - self.new.low
         return apart / self.old.median
 

@@ -49,8 +49,8 @@ def main(
         str | None, typer.Option(help="gRPC address of a Triton. By default one is started here.")
     ] = None,
     model: Annotated[str, typer.Option(help="Name of the ensemble.")] = DEFAULT_MODEL,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Length of each measurement.")] = 3.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns; medians are reported.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of each measurement.")] = 1.2,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns; medians are reported.")] = 8,
     quick: Annotated[bool, typer.Option("--quick", help="One short turn.")] = False,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:

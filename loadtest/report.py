@@ -15,7 +15,7 @@ from loadtest.repository import RESULTS_FOLDER
 from loadtest.table import table
 from tools.command import one_line_errors
 
-PARTS = ("price", "perf_analyzer", "capacity")
+PARTS = ("price", "perf_analyzer", "capacity", "queue_limit")
 """Scripts whose figures are joined; each wrote a file of its own name."""
 
 console = Console(stderr=True)

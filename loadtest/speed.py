@@ -31,6 +31,7 @@ from loadtest.frames import demo_frames
 from loadtest.machine import machine
 from loadtest.repository import MODELS, RESULTS_FOLDER, VIDEOS
 from loadtest.server import served
+from tools.command import one_line_errors
 
 DETECTOR_FOLDER = MODELS / "yolov7_fp16"
 PAIR = [str(VIDEOS / name) for name in ("mb1_1.mp4", "mb2_2.mp4")]
@@ -166,4 +167,5 @@ def _proportional_mb(server_pids: tuple[int, ...]) -> float:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with one_line_errors():
+        typer.run(main)

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 RATIOS = {
     "ensemble_over_bare": ("ensemble", "bare"),
     "ensemble_grpc_over_bare": ("ensemble_grpc", "bare"),
@@ -29,7 +31,7 @@ Turns = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Spread:
-    """One figure in all turns."""
+    """One figure in all turns: their median, and where their middle half begins and ends."""
 
     median: float
     low: float
@@ -38,8 +40,8 @@ class Spread:
     @classmethod
     def of(cls, values: list[float]) -> Spread:
         """Sum up at least one value."""
-        middle, low, high = statistics.median(values), min(values), max(values)
-        return cls(round(middle, 3), round(low, 3), round(high, 3))
+        low, middle, high = np.percentile(values, [25, 50, 75]).round(3).tolist()
+        return cls(middle, low, high)
 
 
 def summary(turns: Turns) -> dict[str, Any]:

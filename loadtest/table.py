@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from loadtest.plots import TRANSPORTS, sweep
+from loadtest.queue_limit import LIMITED, STEP
 
 _RATIOS = {
     "ensemble_over_bare": (
@@ -39,14 +41,22 @@ _SETTINGS = {
 
 def table(figures: dict[str, Any]) -> str:
     """Say in Markdown what the figures of a `report.json` say; parts may be missing."""
-    sections = {"capacity": capacity, "price": price, "perf_analyzer": perf_analyzer}
+    sections = {
+        "capacity": capacity,
+        "price": price,
+        "perf_analyzer": perf_analyzer,
+        "queue_limit": queue_limit,
+    }
     texts = [write(figures[part]) for part, write in sections.items() if part in figures]
     return "\n".join([*texts, *map(_source, figures["sources"].items())])
 
 
 def price(figures: dict[str, Any]) -> str:
     """What the ensemble costs and saves, and in which batches the network ran."""
-    lines = ["| frames per second | ratio | turns | bar |", "| --- | ---: | ---: | ---: |"]
+    lines = [
+        "| frames per second | ratio | half of the turns | bar |",
+        "| --- | ---: | ---: | ---: |",
+    ]
     for key, (what, bar) in _RATIOS.items():
         if key in figures["ratios"]:
             ratio = figures["ratios"][key]
@@ -70,6 +80,26 @@ def perf_analyzer(figures: dict[str, Any]) -> str:
                 f"| {point['frames_per_s']:.1f} "
                 f"| {latency['p50']:.0f} ms | {latency['p99']:.0f} ms |"
             )
+    return "\n".join([*lines, ""])
+
+
+def queue_limit(figures: dict[str, Any]) -> str:
+    """What a queue limit does to a quick step."""
+    turns, in_flight = figures["turns"], figures["in_flight"]
+    late = f"over {1000 * figures['stall_s']:.0f} ms"
+    lines = [
+        f"| `{STEP}` alone, {in_flight} requests in flight | requests/s | p99 | {late} |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for model, what in (
+        (LIMITED, f"with `max_queue_size: {figures['limit']}`"),
+        (STEP, "without, as shipped"),
+    ):
+        per_s, p99_ms = (
+            median(t[model][key] for t in turns) for key in ("requests_per_s", "p99_ms")
+        )
+        stalls, requests = (sum(t[model][key] for t in turns) for key in ("stalls", "requests"))
+        lines.append(f"| {what} | {per_s:.0f} | {p99_ms:.0f} ms | {stalls} of {requests:,} |")
     return "\n".join([*lines, ""])
 
 

@@ -19,7 +19,7 @@ from conftest import REPOSITORY
 from yolostream import ModelUnavailable, ServerUnavailable, embedded
 from yolostream.connection import connect
 
-from loadtest import comparison, readme, report, result_file, spread
+from loadtest import comparison, readme, report, result_file, spread, table
 from loadtest.batching import JOINED, UNBATCHED, write_variants
 from loadtest.client_side import sender, suppressor
 from loadtest.errors import RegressionError, ResultError
@@ -120,6 +120,19 @@ def test_the_client_side_way_finds_what_the_ensemble_finds(triton, detector, sha
         boxes = rows[:, [1, 0, 3, 2]] * [width, height, width, height]
         np.testing.assert_allclose(rows[:, 4], found.scores, atol=1e-3)
         np.testing.assert_allclose(boxes, found.boxes, atol=0.5)
+
+
+def test_a_step_with_a_queue_limit_is_measured_beside_the_one_without(tmp_path):
+    output = tmp_path / "queue_limit.json"
+    done = run("queue_limit", "--seconds", 0.5, "--rounds", 1, "--output", output)
+    assert done.returncode == 0, done.stderr
+    figures = result_file.read(output)["figures"]
+    (turn,) = figures["turns"]
+    for model in ("nms_limited", "nms"):
+        assert turn[model]["requests"] == pytest.approx(turn[model]["requests_per_s"] * 0.5, abs=1)
+        assert 0 < turn[model]["p50_ms"] <= turn[model]["p99_ms"]
+        assert 0 <= turn[model]["stalls"] < turn[model]["requests"]
+    assert f"of {turn['nms']['requests']:,} |" in table.queue_limit(figures)
 
 
 def test_a_way_is_divided_into_what_the_server_says(triton, detector):
@@ -241,7 +254,7 @@ def test_the_report_joins_what_is_there_and_names_what_is_missing(priced):
     assert done.returncode == 0, done.stderr
     written = result_file.read(priced / "report.json")
     assert written["partial"]
-    assert written["figures"]["missing"] == ["perf_analyzer", "capacity"]
+    assert written["figures"]["missing"] == ["perf_analyzer", "capacity", "queue_limit"]
     for part in ("perf_analyzer", "capacity"):
         assert f"python -m loadtest.{part}" in done.stderr
     ratio = written["figures"]["price"]["ratios"]["one_camera_over_usual"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,8 @@ class TritonPythonModel:
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         options = onnxruntime.SessionOptions()
         instances = sum(group["count"] for group in config["instance_group"])
-        cores = len(os.sched_getaffinity(0))
-        options.intra_op_num_threads = int(parameters["intra_op_threads"]) or ceil(
-            cores / instances
+        options.intra_op_num_threads = int(parameters["intra_op_threads"]) or max(
+            1, len(os.sched_getaffinity(0)) // instances
         )
         # Idle threads that spin would take the cores that decode, track and encode.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
