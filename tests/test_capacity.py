@@ -238,13 +238,13 @@ def test_a_flood_is_rejected_in_words_and_survived(triton, demo_frames):
             clip="mb1_1",
             capacity=2,
             bound=Bound(frames_per_second=50, latency_s=0.2),
-            seconds=2,
+            seconds=1,
         )
         assert len(detector.detect(demo_frames("mb1_1", [120])[0])) > 0
     assert result["cameras"] == 6
     assert result["outcomes"]["Overloaded"] > 0
     assert "queue is full" in result["messages"]["Overloaded"]
-    assert len(result["server_memory_mb"]) == 4
+    assert len(result["server_memory_mb"]) == 2
     assert min(result["server_memory_mb"]) > 0
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from yolostream import embedded
+from yolostream import Detector, embedded
 
 from loadtest.errors import PerfAnalyzerError, ResultError
 from loadtest.frames import demo_frames
@@ -29,12 +29,12 @@ FRAMES = 2
 
 
 @pytest.fixture(scope="module")
-def triton():
+def server():
     """Of its own: perf_analyzer makes a server forget the shared memory of all its clients."""
     with embedded.serve(
         MODELS, environment=SERVER_ENVIRONMENT, models=[ENSEMBLE], profile="cpu"
-    ) as server:
-        yield server
+    ) as embedded_server:
+        yield embedded_server
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +43,19 @@ def perf(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def requests(triton):
-    return inputs.requests(triton.url, ENSEMBLE, demo_frames(size=SHRUNK)[:FRAMES])
+def requests(server):
+    return inputs.requests(server.url, ENSEMBLE, demo_frames(size=SHRUNK)[:FRAMES])
 
 
 @pytest.fixture(scope="module")
-def loads(triton, perf, requests, tmp_path_factory):
+def loads(server, perf, requests, tmp_path_factory):
     folder = tmp_path_factory.mktemp("requests")
-    outputs = inputs.describe(triton.url, ENSEMBLE).outputs
+    outputs = inputs.describe(server.url, ENSEMBLE).outputs
     loads = {}
     for model, sent in requests.items():
         path = folder / f"{model}.json"
         inputs.write(path, sent)
-        loads[model] = Load(perf, triton.url, path, inputs.regions(sent, outputs[model]))
+        loads[model] = Load(perf, server.url, path, inputs.regions(sent, outputs[model]))
     return loads
 
 
@@ -81,9 +81,10 @@ def start(tmp_path):
 
 
 def test_it_sends_what_the_ensemble_hands_from_step_to_step(
-    requests, detector, loads, perf, tmp_path
+    requests, server, loads, perf, tmp_path
 ):
-    found = [len(detector.detect(sent["frames"][0])) for sent in requests[ENSEMBLE]]
+    with Detector(server.url) as detector:
+        found = [len(detector.detect(sent["frames"][0])) for sent in requests[ENSEMBLE]]
     assert min(found) > 0
     counts = [{"num_detections": np.array([[count]], np.float32)} for count in found]
     expected = {
@@ -118,11 +119,11 @@ def answers_are(answers, model, load, perf, folder):
 
 
 def test_a_quick_sweep_measures_every_model_and_leaves_no_shared_memory_behind(
-    start, triton, loads, tmp_path
+    start, server, loads, tmp_path
 ):
     of_a_killed_run = Path("/dev/shm") / loads["nms"].regions[-1]
     of_a_killed_run.write_bytes(b"left over")
-    process = start("--url", triton.url, "--quick")
+    process = start("--url", server.url, "--quick")
     _, log = process.communicate(timeout=120)
     assert process.returncode == 0, log
     written = json.loads((tmp_path / "figures.json").read_text())
@@ -168,9 +169,9 @@ def test_what_cannot_be_measured_says_why(loads, tmp_path):
 
 
 def test_ctrl_c_keeps_what_was_measured_and_leaves_no_shared_memory_behind(
-    start, triton, loads, tmp_path
+    start, server, loads, tmp_path
 ):
-    process = start("--url", triton.url, "--minutes", 0.1)
+    process = start("--url", server.url, "--minutes", 0.1)
     wait_for_shared_memory(process)
     process.send_signal(signal.SIGINT)
     _, log = process.communicate(timeout=30)
