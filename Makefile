@@ -77,7 +77,7 @@ LOADTEST_OPTIONS := $(if $(QUICK),--quick) $(if $(URL),--url $(URL))
 loadtest: install .venv/.dev ## what it costs, and how many cameras fit (10 minutes; QUICK=1, URL=host:8001)
 	.venv/bin/python -m loadtest.price $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/price.json
 	-.venv/bin/python -m loadtest.perf_analyzer $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/perf_analyzer.json
-	.venv/bin/python -m loadtest.capacity $(LOADTEST_OPTIONS) --overload $(if $(QUICK),2,60) --output $(LOADTEST_RESULTS)/capacity.json
+	.venv/bin/python -m loadtest.capacity $(LOADTEST_OPTIONS) $(if $(QUICK),,--overload 60) --output $(LOADTEST_RESULTS)/capacity.json
 	$(if $(URL),,.venv/bin/python -m loadtest.queue_limit $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/queue_limit.json)
 	.venv/bin/python -m loadtest.report --folder $(LOADTEST_RESULTS)
 	$(if $(QUICK)$(URL),,.venv/bin/python -m loadtest.readme)

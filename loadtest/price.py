@@ -59,7 +59,7 @@ def main(
     With --url the bare network and the other settings are left out: they need a server of our own.
     """
     if quick:
-        seconds, rounds = 0.7, 1
+        seconds, rounds = 0.5, 1
     with contextlib.ExitStack() as stack:
         target, variants = stack.enter_context(_serving(url, model))
         figures = stack.enter_context(
