@@ -46,12 +46,12 @@ console = Console(stderr=True)
 def main(
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of each measurement.")] = 5.0,
     rounds: Annotated[int, typer.Option(min=1, help="Turns.")] = 3,
-    quick: Annotated[bool, typer.Option("--quick", help="One turn of two seconds.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="One turn of a second.")] = False,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     """Compare a quick step with a queue limit and without, in turns, on a server of its own."""
     if quick:
-        seconds, rounds = 2.0, 1
+        seconds, rounds = 1.0, 1
     with tempfile.TemporaryDirectory() as folder:
         _write_limited(Path(folder) / LIMITED)
         with (

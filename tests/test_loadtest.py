@@ -164,7 +164,7 @@ def test_the_variants_differ_in_how_requests_are_joined(tmp_path):
         for setting, submit in ((UNBATCHED, alone), (JOINED, together)):
             model = f"{NETWORK}_{setting}"
             way = Way(tensors, submit, 8, (model,))
-            sizes[setting] = observe(way, 0.5, client, target.url)["batch_sizes"][model]
+            sizes[setting] = observe(way, 2.0, client, target.url)["batch_sizes"][model]
     assert list(sizes[UNBATCHED]) == ["1"]
     assert max(map(int, sizes[JOINED])) > 1
 
