@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import cycle
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -21,8 +23,11 @@ from tritonclient.utils import InferenceServerException
 from yolostream.connection import connect
 from yolostream.triton_errors import translated
 
+from loadtest.errors import LoadTestError
+
 Tensor = npt.NDArray[np.float32]
 _TIMEOUT_S = 30.0
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 @contextlib.contextmanager
@@ -43,6 +48,7 @@ def network(
 
     Raises:
         ServerError: There is no such server or model, or it does not share this memory.
+        LoadTestError: There is no shared memory left.
     """
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(connect(url))
@@ -126,11 +132,30 @@ class _Region:
     def __init__(self, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
         self.size = 4 * int(np.prod(shape))
-        # Python removes it even where this process is killed.
-        self.memory = SharedMemory(create=True, size=self.size)
+        try:
+            self.memory = _taken(self.size)
+        except OSError as error:
+            raise LoadTestError(
+                f"{_SHARED_MEMORY} has no room for {self.size / 1e6:.1f} MB ({error.strerror}): "
+                "remove what was left there, or mount it larger"
+            ) from error
 
     def array(self) -> Tensor:
         return np.ndarray(self.shape, np.float32, self.memory.buf)
+
+
+def _taken(size: int) -> SharedMemory:
+    # Python removes it even where this process is killed.
+    memory = SharedMemory(create=True, size=size)
+    try:
+        with (_SHARED_MEMORY / memory.name).open("rb+") as file:
+            # A full /dev/shm would otherwise end the process at the first write.
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError:
+        memory.close()
+        memory.unlink()
+        raise
+    return memory
 
 
 @contextlib.contextmanager

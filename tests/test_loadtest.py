@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from clips import full_disk
 from conftest import REPOSITORY
 from yolostream import ModelUnavailable, ServerUnavailable, embedded
 from yolostream.connection import connect
@@ -22,7 +23,7 @@ from yolostream.connection import connect
 from loadtest import comparison, readme, report, result_file, spread, table
 from loadtest.batching import JOINED, UNBATCHED, write_variants
 from loadtest.client_side import sender, suppressor
-from loadtest.errors import RegressionError, ResultError
+from loadtest.errors import LoadTestError, RegressionError, ResultError
 from loadtest.frames import demo_frames
 from loadtest.machine import machine
 from loadtest.network import network
@@ -133,6 +134,17 @@ def test_a_step_with_a_queue_limit_is_measured_beside_the_one_without(tmp_path):
         assert 0 < turn[model]["p50_ms"] <= turn[model]["p99_ms"]
         assert 0 <= turn[model]["stalls"] < turn[model]["requests"]
     assert f"of {turn['nms']['requests']:,} |" in table.queue_limit(figures)
+
+
+def test_shared_memory_that_is_full_is_an_error_and_leaves_nothing_behind(triton):
+    before = regions()
+    with (
+        full_disk(after_bytes=1_000_000),
+        pytest.raises(LoadTestError, match=r"/dev/shm has no room for 4\.9 MB"),
+        network(triton.url, NETWORK, in_flight=1, shared_memory=True),
+    ):
+        pass
+    assert regions() == before
 
 
 def test_a_way_is_divided_into_what_the_server_says(triton, detector):
