@@ -70,11 +70,13 @@ speed: install .venv/.dev ## measure the ratios that the README quotes (10 minut
 
 # A quick or a foreign run is no measurement to publish.
 LOADTEST_RESULTS := $(if $(QUICK)$(URL),$(OUTPUT)/loadtest,loadtest/results)
+LOADTEST_PARTS := price perf_analyzer capacity queue_limit
 LOADTEST_OPTIONS := $(if $(QUICK),--quick) $(if $(URL),--url $(URL))
 
 # Where perf_analyzer cannot be fetched the others go on, and the report says that it is missing.
 .PHONY: loadtest
 loadtest: install .venv/.dev ## what it costs, and how many cameras fit (10 minutes; QUICK=1, URL=host:8001)
+	rm -f $(LOADTEST_PARTS:%=$(LOADTEST_RESULTS)/%.json)
 	.venv/bin/python -m loadtest.price $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/price.json
 	-.venv/bin/python -m loadtest.perf_analyzer $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/perf_analyzer.json
 	.venv/bin/python -m loadtest.capacity $(LOADTEST_OPTIONS) $(if $(QUICK),,--overload 60) --output $(LOADTEST_RESULTS)/capacity.json

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 from yolostream import Detector
-from yolostream.errors import YolostreamError
 from yolostream.image import Image
 from yolostream.model import Model
 from yolostream.pipeline import IN_FLIGHT
@@ -91,6 +90,9 @@ class Camera:
         self._in_flight = in_flight
         self._turn = threading.Lock()
         self._index = 0
+        self._counting = threading.Lock()
+        self._waiting = 0
+        self._free_since_s = 0.0
         self._started_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -113,23 +115,33 @@ class Camera:
                 self._detector.detect(frame)
                 late = time.perf_counter() - scheduled_s > self._bound_s
                 outcome = LATE if late else ANSWERED
-            except YolostreamError as error:
+            except Exception as error:
+                # Whatever it is: a frame that nobody tells of would look like none.
                 outcome, message = type(error).__name__, str(error)
-            self._on_record(Record(scheduled_s, sent_s, time.perf_counter(), outcome, message))
+            answered_s = time.perf_counter()
+            self._on_record(Record(scheduled_s, sent_s, answered_s, outcome, message))
+            with self._counting:
+                if self._waiting == self._in_flight:
+                    self._free_since_s = answered_s
+                self._waiting -= 1
 
     def _take(self, stop: threading.Event) -> tuple[Image, float] | None:
         """Wait for the next frame; None when there is none any more."""
-        free_s = time.perf_counter()
         with self._turn:
             # What was due while every sender waited for the server is gone.
-            while (scheduled_s := self._started_s + self._index * self._period_s) < free_s:
-                self._on_record(Record(scheduled_s, None, None, DROPPED))
+            while (due_s := self._due_s()) < self._free_since_s and not stop.is_set():
+                self._on_record(Record(due_s, None, None, DROPPED))
                 self._index += 1
-            if stop.wait(max(0.0, scheduled_s - time.perf_counter())):
+            if stop.is_set() or stop.wait(max(0.0, due_s - time.perf_counter())):
                 return None
             frame = self._frames[self._index % len(self._frames)]
             self._index += 1
-            return frame, scheduled_s
+            with self._counting:
+                self._waiting += 1
+            return frame, due_s
+
+    def _due_s(self) -> float:
+        return self._started_s + self._index * self._period_s
 
 
 def clip_frames(clip: str, model: Model, *, first: int = 30) -> list[Image]:

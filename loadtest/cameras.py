@@ -24,12 +24,10 @@ FRAMES_PER_PROCESS = 250
 """Frames a second that one process sends, so that none of them is short of time: Python does one
 thing at a time, and a frame costs it one to two milliseconds."""
 
-_RECORDS_KEPT = 100_000
-
 
 @dataclass(frozen=True)
 class Bound:
-    """What every camera has to hold."""
+    """What all cameras together have to hold."""
 
     frames_per_second: float
     latency_s: float
@@ -77,13 +75,13 @@ class Cameras:
         """Run `count` cameras inside the block.
 
         Yields:
-            The latest records of all, still growing; complete after the block.
+            The records of all, still growing; complete after the block.
 
         Raises:
             LoadTestError: a process of theirs ended.
         """
         self.make_ready(count)
-        records: deque[Record] = deque(maxlen=_RECORDS_KEPT)
+        records: deque[Record] = deque()
         processes = [self._processes[n % len(self._processes)] for n in range(count)]
         for number, process in enumerate(processes):
             process.start(number, records)
@@ -169,7 +167,8 @@ class _CameraProcess:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        with self._process.stdout as lines:
+        # A process that is killed may leave half a line.
+        with self._process.stdout as lines, contextlib.suppress(json.JSONDecodeError):
             for line in lines:
                 match json.loads(line):
                     case [*fields]:

@@ -1,8 +1,8 @@
 """How many cameras a server can take, and what keeps it from more.
 
-Run it as `python -m loadtest.capacity`: cameras that send at their own rate are doubled until one
-frame in a hundred comes late or not at all, the edge is then narrowed down, and the number found
-has to hold once more.
+Run it as `python -m loadtest.capacity`: cameras that send at their own rate are doubled until the
+p99 of all frames is late or one frame in a hundred is lost, the edge is then narrowed down, and the
+number found has to hold once more.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main(
     ] = None,
     bound_ms: Annotated[
         float | None,
-        typer.Option(min=1, help="For the p99 of each camera; by default 200, or 33 with a GPU."),
+        typer.Option(min=1, help="For the p99 of all frames; by default 200, or 33 with a GPU."),
     ] = None,
     overload_seconds: Annotated[
         float, typer.Option("--overload", help="Then send three times as much, so many seconds.")

@@ -82,11 +82,14 @@ def measure(
 
 
 def gpu_utilization(target: Target) -> float | None:
-    """Of the busiest GPU, 0..1, from Triton's metrics; None where it tells of none."""
+    """Of the busiest GPU, 0..1, from Triton's metrics; None where they tell of none."""
     if target.metrics_url is None:
         return None
-    with _DIRECT.open(target.metrics_url, timeout=10) as answer:
-        shares = _GPU_UTILIZATION.findall(answer.read().decode())
+    try:
+        with _DIRECT.open(target.metrics_url, timeout=10) as answer:
+            shares = _GPU_UTILIZATION.findall(answer.read().decode())
+    except OSError:
+        return None
     return max(map(float, shares), default=None)
 
 

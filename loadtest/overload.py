@@ -19,6 +19,8 @@ IN_FLIGHT = 1000
 """Frames of all cameras on their way at once: more than a server queues, so that it must reject."""
 RECOVERY_S = 5.0
 _SAMPLE_S = 0.5
+_WELL_S = 1.0
+"""So long has all to be well before the server counts as recovered."""
 
 
 def overload(
@@ -45,7 +47,8 @@ def overload(
 
     Returns:
         Outcomes and latency of the flood, the server's memory in MB during it, an error message
-        of each kind, and the seconds until every frame was answered within the bound again.
+        of each kind, and the seconds until every frame was answered within the bound again, or
+        None where that did not come.
 
     Raises:
         ServerError: the server did not survive.
@@ -69,8 +72,8 @@ def overload(
                 # What the flood has on its way is still in the way of the others.
                 recovered = after.enter_context(afterwards.showing(usual))
             time.sleep(max(0.0, ended_s + RECOVERY_S - time.perf_counter()))
+    records = [record for record in records if record.scheduled_s < ended_s]
     latencies_ms = [1000 * r.latency_s for r in records if r.latency_s is not None]
-    unwell_s = [r.scheduled_s - ended_s for r in recovered if r.outcome != ANSWERED]
     return {
         "cameras": flood,
         "seconds": seconds,
@@ -78,11 +81,25 @@ def overload(
         "messages": {r.outcome: r.message for r in records if r.message is not None},
         "p99_ms": round(float(np.percentile(latencies_ms, 99)), 1) if latencies_ms else None,
         "server_memory_mb": memory_mb,
-        "recovery_s": round(max(unwell_s, default=0.0), 2),
+        "recovery_s": _recovery_s([(r.scheduled_s - ended_s, r.outcome) for r in recovered]),
     }
+
+
+def _recovery_s(outcomes: list[tuple[float, str]]) -> float | None:
+    """When the last frame was not answered in time; None where that went on until the end.
+
+    Args:
+        outcomes: of each frame after the flood: seconds since its end, and what became of it.
+    """
+    last_s = max((second for second, outcome in outcomes if outcome != ANSWERED), default=0.0)
+    return round(last_s, 2) if last_s < RECOVERY_S - _WELL_S else None
 
 
 def _memory_mb(target: Target) -> float:
     """Of the server, shared pages once; 0 where it runs elsewhere."""
-    shares = [psutil.Process(pid).memory_full_info().pss for pid in target.pids]
-    return round(float(sum(shares)) / 1e6, 1)
+    share = 0
+    for pid in target.pids:
+        # One that is gone is noticed by the frames that it leaves unanswered.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            share += psutil.Process(pid).memory_full_info().pss
+    return round(share / 1e6, 1)

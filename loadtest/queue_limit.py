@@ -61,13 +61,15 @@ def main(
             result_file.writing(output, tool="loadtest.queue_limit", url=target.url) as figures,
         ):
             sent = inputs.requests(target.url, DEFAULT_MODEL, demo_frames(size=SHRUNK)[:1])
-            figures.update(in_flight=IN_FLIGHT, limit=LIMIT, stall_s=STALL_S, turns=[])
+            turns = []
             for _ in range(rounds):
                 turn = {
                     model: _measure(target.url, model, sent[STEP][0], seconds)
                     for model in (LIMITED, STEP)
                 }
-                figures["turns"].append(turn)
+                turns.append(turn)
+                # Not before there is one: what an interrupted run leaves has figures in it.
+                figures.update(in_flight=IN_FLIGHT, limit=LIMIT, stall_s=STALL_S, turns=turns)
                 console.print(turn)
 
 

@@ -46,14 +46,18 @@ class Spread:
 
 def summary(turns: Turns) -> dict[str, Any]:
     """What a report says of the turns, as JSON can hold it."""
-    # The last turn of an interrupted run has not gone every way.
-    turns = [turn for turn in turns if turn.keys() == turns[0].keys()]
+    turns = complete(turns)
     return {
         "frames_per_s": {name: asdict(one) for name, one in rates(turns).items()},
         "ratios": {name: asdict(one) for name, one in ratios(turns).items()},
         "parts_ms": {name: parts_ms(turns, name) for name in turns[0]},
         "batch_sizes": {name: batch_sizes(turns, name) for name in turns[0]},
     }
+
+
+def complete(turns: Turns) -> Turns:
+    """Without the last turn of an interrupted run, which has not gone every way."""
+    return [turn for turn in turns if turn.keys() == turns[0].keys()]
 
 
 def rates(turns: Turns) -> dict[str, Spread]:

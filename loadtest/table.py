@@ -122,12 +122,23 @@ def _overload(figures: dict[str, Any]) -> str:
     later_mb = memory_mb[len(memory_mb) // 2 :]
     frames = sum(figures["outcomes"].values())
     outcomes = ", ".join(f"{count / frames:.0%} {what}" for what, count in _most_first(figures))
-    return (
+    said = [
         f"Flooded by {figures['cameras']} cameras that do not wait for answers, for "
-        f"{figures['seconds']:g} s: {outcomes}; the server's memory was {min(later_mb):.0f} to "
-        f"{max(later_mb):.0f} MB in the second half; {figures['recovery_s']:.1f} s afterwards "
-        "every frame was answered within the bound again (bar: 2 s)."
-    )
+        f"{figures['seconds']:g} s: {outcomes}"
+    ]
+    if max(later_mb) > 0:
+        said.append(
+            f"the server's memory was {min(later_mb):.0f} to {max(later_mb):.0f} MB in the "
+            "second half"
+        )
+    if figures["recovery_s"] is None:
+        said.append("afterwards it did not recover while it was watched")
+    else:
+        said.append(
+            f"{figures['recovery_s']:.1f} s afterwards every frame was answered within the bound "
+            "again (bar: 2 s)"
+        )
+    return "; ".join(said) + "."
 
 
 def _most_first(figures: dict[str, Any]) -> list[tuple[str, int]]:

@@ -24,7 +24,7 @@ from loadtest.cameras import FRAMES_PER_PROCESS, Bound, Cameras
 from loadtest.capacity import MAX_CAMERAS, capacity
 from loadtest.errors import LoadTestError
 from loadtest.load import Step, measure
-from loadtest.overload import overload
+from loadtest.overload import _recovery_s, overload
 from loadtest.server import Target
 
 BOUND = Bound(frames_per_second=10, latency_s=0.2)
@@ -114,6 +114,17 @@ def test_a_camera_goes_on_while_the_server_stands_still(instant, connected):
     slowest = max(record.latency_s for record in records if record.latency_s is not None)
     assert slowest > 1, "counted from when the frame was due"
     assert records[-1].outcome == ANSWERED
+
+
+def test_a_server_with_nothing_to_do_answers_every_frame(instant):
+    bound = Bound(frames_per_second=5, latency_s=5)
+    with (
+        Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras,
+        cameras.showing(3) as records,
+    ):
+        time.sleep(2)
+    assert len(records) >= 3 * 5
+    assert {record.outcome for record in records} == {ANSWERED}
 
 
 def test_a_hundred_frames_a_second_cost_the_client_little_and_go_out_in_time(instant, connected):
@@ -246,6 +257,24 @@ def test_a_flood_is_rejected_in_words_and_survived(triton, demo_frames):
     assert "queue is full" in result["messages"]["Overloaded"]
     assert len(result["server_memory_mb"]) == 2
     assert min(result["server_memory_mb"]) > 0
+
+
+def test_a_flood_counts_as_over_only_when_all_was_well_for_a_while():
+    assert _recovery_s([(0.5, LATE), (1.5, DROPPED), (1.6, ANSWERED), (4.9, ANSWERED)]) == 1.5
+    assert _recovery_s([(0.1, ANSWERED), (4.9, ANSWERED)]) == 0
+    assert _recovery_s([(0.5, ANSWERED), (4.9, LATE)]) is None
+
+
+def test_a_camera_process_that_is_killed_is_an_error_and_no_hang(instant):
+    bound = Bound(frames_per_second=100, latency_s=1)
+    with (
+        Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras,
+        pytest.raises(LoadTestError, match="exit code -9"),
+        cameras.showing(1),
+    ):
+        time.sleep(1)
+        (process,) = camera_processes()
+        process.kill()
 
 
 def test_without_a_server_or_its_model_the_old_figures_stay(instant, tmp_path):

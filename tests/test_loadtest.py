@@ -319,7 +319,7 @@ def test_frames_per_second_of_another_machine_are_not_compared(priced):
     new = report.join(priced)
     old = copy.deepcopy(new)
     assert any(change.name == "ensemble" for change in comparison.changes(old, new))
-    old["machine"]["processor"] = "another"
+    old["figures"]["sources"]["price"]["machine"]["processor"] = "another"
     assert {change.name for change in comparison.changes(old, new)} <= spread.RATIOS.keys()
 
 
