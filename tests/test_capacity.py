@@ -267,14 +267,14 @@ def test_a_flood_counts_as_over_only_when_all_was_well_for_a_while():
 
 def test_a_camera_process_that_is_killed_is_an_error_and_no_hang(instant):
     bound = Bound(frames_per_second=100, latency_s=1)
-    with (
-        Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras,
-        pytest.raises(LoadTestError, match="exit code -9"),
-        cameras.showing(1),
-    ):
+    with Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras:
+        showing = cameras.showing(1)
+        showing.__enter__()
         time.sleep(1)
         (process,) = camera_processes()
         process.kill()
+        with pytest.raises(LoadTestError, match="exit code -9"):
+            showing.__exit__(None, None, None)
 
 
 def test_without_a_server_or_its_model_the_old_figures_stay(instant, tmp_path):

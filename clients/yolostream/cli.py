@@ -28,7 +28,7 @@ from yolostream.report import Report
 from yolostream.sources import Source, open_sources
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-MAX_IN_FLIGHT = 32
+MAX_IN_FLIGHT = 28
 """Frames on their way at once, all sources together; the server's queue holds somewhat more."""
 EMBEDDED_PANEL = "Embedded Triton (without --url)"
 
