@@ -5,6 +5,7 @@ YolostreamError
       +-- PerfAnalyzerError   perf_analyzer cannot be had, does not start, or fails
       +-- ResultError         a file of figures is missing, or is not what it should be
       +-- RegressionError     something became worse by more than the measurements scatter
+      +-- GpuError            there is no GPU, or a part that measuring one needs
 
 Each message names the value that was wrong and the fix. Each class carries the exit code of the
 script that ends with it; the codes go on where those of `tools.errors` end.
@@ -35,3 +36,9 @@ class RegressionError(LoadTestError):
     """Something became worse by more than the measurements scatter."""
 
     exit_code = 22
+
+
+class GpuError(LoadTestError):
+    """There is no GPU, or a part that measuring one needs."""
+
+    exit_code = 23

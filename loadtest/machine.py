@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
+from yolostream import __version__
 from yolostream.connection import connect
 from yolostream.triton_errors import translated
 
@@ -33,7 +34,8 @@ def machine(url: str | None = None) -> dict[str, object]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "gpus": _gpus(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("onnxruntime", "tritonclient", "yolostream")},
+        **{name: version(name) for name in ("onnxruntime", "tritonclient")},
+        "yolostream": __version__,
         "commit": _commit(),
     }
     if url is not None:

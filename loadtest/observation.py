@@ -35,7 +35,7 @@ def observe(way: Way, seconds: float, client: InferenceServerClient, url: str) -
         return statistics.read(client, way.models, url=url, timeout_s=_TIMEOUT_S)
 
     def batches() -> dict[str, dict[int, int]]:
-        return {model: _batches(client, model, url) for model in way.models}
+        return {model: batches_of(client, model, url) for model in way.models}
 
     with walking(way) as walk:
         totals_before, batches_before = totals(), batches()
@@ -52,7 +52,7 @@ def observe(way: Way, seconds: float, client: InferenceServerClient, url: str) -
         "latency_ms": round(pace.latency_ms, 2),
         "parts_ms": {name: round(value, 2) for name, value in parts.items()} if passed else {},
         "batch_sizes": {
-            model: _since(now, batches_before[model]) for model, now in batches_after.items()
+            model: since(now, batches_before[model]) for model, now in batches_after.items()
         },
     }
 
@@ -62,13 +62,18 @@ def _per_frame_ms(seconds: float, total: statistics.StepTotals) -> float:
     return 1000 * seconds / max(1, total.frames)
 
 
-def _batches(client: InferenceServerClient, model: str, url: str) -> dict[int, int]:
+def batches_of(client: InferenceServerClient, model: str, url: str) -> dict[int, int]:
+    """How often a model has run on a batch of which size since it was loaded.
+
+    Raises:
+        ServerError: The server does not tell, or is away.
+    """
     with translated(url, model):
         (stats,) = client.get_inference_statistics(model, client_timeout=_TIMEOUT_S).model_stats
     return {batch.batch_size: batch.compute_infer.count for batch in stats.batch_stats}
 
 
-def _since(now: dict[int, int], before: dict[int, int]) -> dict[str, int]:
-    """Smallest size first; JSON has no keys but text."""
+def since(now: dict[int, int], before: dict[int, int]) -> dict[str, int]:
+    """What came after `before`, smallest size first; JSON has no keys but text."""
     between = {size: count - before.get(size, 0) for size, count in sorted(now.items())}
     return {str(size): count for size, count in between.items() if count}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from loadtest.gpu import pages
 from loadtest.plots import ONE_AT_A_TIME
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER
 from loadtest.result_file import read
@@ -133,6 +134,7 @@ def main() -> None:
     readme = with_speed(readme, speed_table(json.loads(RESULTS.read_text(encoding="utf-8"))))
     readme = with_loadtest(readme, loadtest_section(read(REPORT)))
     README.write_text(readme, encoding="utf-8")
+    pages.rewrite()
 
 
 if __name__ == "__main__":

@@ -46,6 +46,11 @@ def served(
     more_models: Sequence[str] = (),
     more_repositories: Sequence[Path] = (),
     profile: embedded.Profile = "cpu",
+    repository: Path = MODELS,
+    environment: Path = SERVER_ENVIRONMENT,
+    mps: bool = True,
+    options: Sequence[str] = (),
+    start_timeout_s: float | None = None,
 ) -> Iterator[Target]:
     """Find the Triton at `url`, or without one start it here until the block ends.
 
@@ -55,6 +60,11 @@ def served(
         more_models: Started beside it; only without `url`.
         more_repositories: Where they lie; only without `url`.
         profile: Which `configs/PROFILE.pbtxt` the models load; only without `url`.
+        repository: Model repository; only without `url`.
+        environment: Virtual environment of the server; only without `url`.
+        mps: Whether its processes may share a GPU at once; only without `url`.
+        options: Further ones of tritonserver, as it takes them; only without `url`.
+        start_timeout_s: Seconds until the models have to be ready; only without `url`.
 
     Raises:
         ServerUnavailable: Nobody answers at `url`.
@@ -65,11 +75,14 @@ def served(
         yield _running(url, model)
         return
     with embedded.serve(
-        MODELS,
-        environment=SERVER_ENVIRONMENT,
+        repository,
+        environment=environment,
         more_repositories=more_repositories,
         models=[model, *more_models],
         profile=profile,
+        start_timeout_s=start_timeout_s,
+        mps=mps,
+        options=options,
     ) as server:
         yield Target(
             url=server.url,

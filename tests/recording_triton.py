@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import numpy as np
@@ -93,9 +93,15 @@ class RecordingTriton(GRPCInferenceServiceServicer):
             self.deadlines.append(context.time_remaining())
 
 
+Recording = TypeVar("Recording", bound=RecordingTriton)
+
+
 @contextlib.contextmanager
-def recording_triton(**settings: Any) -> Iterator[RecordingTriton]:
-    triton = RecordingTriton(**settings)
+def recording_triton(
+    kind: type[Recording] = RecordingTriton,  # type: ignore[assignment]
+    **settings: Any,
+) -> Iterator[Recording]:
+    triton = kind(**settings)
     options = [("grpc.max_receive_message_length", -1)]
     server = grpc.server(ThreadPoolExecutor(8), options=options)
     add_GRPCInferenceServiceServicer_to_server(triton, server)

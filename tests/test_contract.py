@@ -10,6 +10,7 @@ import yolostream
 from repository import PROFILES, ROOT, config, parameters, tensors
 from tritonclient.grpc import model_config_pb2 as pb
 from yolostream import cli, detect, detector, embedded, errors, interruption
+from yolostream.sources import decoding
 from yolostream.tracking import TrackerLimits
 
 from tools import errors as tool_errors
@@ -72,14 +73,16 @@ def test_nms_takes_any_number_of_rows_and_nothing_else_is_open():
 
 
 @pytest.mark.parametrize("model", STEPS)
-@pytest.mark.parametrize("profile", ["cpu", "onnx-gpu"])
+@pytest.mark.parametrize("profile", PROFILES[1:])
 def test_profiles_differ_only_in_how_a_model_is_run(model, profile):
     default, other = config(model), config(model, profile)
     assert list(other.input) == list(default.input)
     assert list(other.output) == list(default.output)
     assert other.max_batch_size == default.max_batch_size
-    for key, value in parameters(model).items():
-        assert parameters(model, profile)[key] == value
+    shared = parameters(model)
+    # Of GPUs alone.
+    shared.pop("FORCE_CPU_ONLY_INPUT_TENSORS", None)
+    assert shared.items() <= parameters(model, profile).items()
 
 
 @pytest.mark.parametrize("model", STEPS)
@@ -88,6 +91,7 @@ def test_profiles_differ_only_in_how_a_model_is_run(model, profile):
     [
         (None, pb.ModelInstanceGroup.KIND_GPU),
         ("onnx-gpu", pb.ModelInstanceGroup.KIND_GPU),
+        ("torch-gpu", pb.ModelInstanceGroup.KIND_GPU),
         ("cpu", pb.ModelInstanceGroup.KIND_CPU),
     ],
 )
@@ -107,6 +111,13 @@ def test_every_step_batches_and_the_slow_one_rejects_when_its_queue_is_full(mode
         assert queue_size == 0, "with one, Triton 2.51 now and then keeps a request waiting"
 
 
+@pytest.mark.parametrize("profile", PROFILES[:-1])
+def test_tensors_stay_on_the_gpu(profile):
+    for model in STEPS:
+        if config(model, profile).backend == "python":
+            assert parameters(model, profile)["FORCE_CPU_ONLY_INPUT_TENSORS"] == "no", model
+
+
 def test_the_default_profile_serves_a_warmed_up_tensorrt_plan():
     plan = config("yolov7_fp16")
     assert plan.platform == "tensorrt_plan"
@@ -118,7 +129,7 @@ def test_the_default_profile_serves_a_warmed_up_tensorrt_plan():
 
 
 def test_thresholds_are_the_contract_s():
-    assert parameters("nms") == {
+    assert parameters("nms", "cpu") == {
         "confidence_threshold": "0.25",
         "iou_threshold": "0.45",
         "max_detections": "300",
@@ -161,12 +172,17 @@ def test_the_shipped_model_fits_its_config():
 def test_choices_on_the_command_line_are_those_of_the_library():
     assert tuple(cli.Save) == detect.FORMATS
     assert tuple(cli.Transport) == typing.get_args(detector.Transport)
+    assert tuple(cli.Decoder) == typing.get_args(decoding.DecoderName)
     assert tuple(cli.Profile) == typing.get_args(embedded.Profile)
 
 
 def test_every_profile_on_the_command_line_has_its_configs():
     for profile in cli.Profile:
-        assert all((ROOT / model / "configs" / f"{profile}.pbtxt").exists() for model in STEPS)
+        assert (ROOT / DETECTOR / "configs" / f"{profile}.pbtxt").exists()
+        # Where a step has none, the default serves: that of a GPU.
+        for model in STEPS:
+            on_gpu = config(model, profile).instance_group[0].kind == pb.ModelInstanceGroup.KIND_GPU
+            assert on_gpu == (profile != cli.Profile.cpu), model
 
 
 def test_no_number_of_sources_overruns_the_server_s_queues():

@@ -249,6 +249,46 @@ def test_a_stream_left_early_leaves_nothing_behind(triton, frame):
     assert regions() == before
 
 
+@pytest.mark.alone
+@pytest.mark.parametrize("method", ["detect", "submit"])
+def test_an_interrupt_while_a_place_is_taken_does_not_hold_up_the_end(
+    triton, frame, method, monkeypatch
+):
+    before = regions()
+    with Detector(triton.url, max_in_flight=2, timeout_s=60) as detector:
+        detector.detect(frame)
+        take = detector._free.get
+
+        def interrupted(**options):
+            take(**options)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(detector._free, "get", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            getattr(detector, method)(frame)
+        monkeypatch.undo()
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
+    assert regions() == before
+
+
+def test_an_interrupt_while_a_frame_is_sent_gives_its_place_back_once(triton, frame, monkeypatch):
+    with Detector(triton.url, max_in_flight=2) as detector:
+        send = detector._client.async_infer
+
+        def interrupted(*arguments, **options):
+            send(*arguments, **options)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(detector._client, "async_infer", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            detector.submit(frame)
+        monkeypatch.undo()
+        detector.detect(frame)
+        time.sleep(0.5)
+        assert detector._free.qsize() == 2
+
+
 def test_a_closed_detector_says_so(triton, frame):
     detector = Detector(triton.url, transport="grpc", timeout_s=1)
     detector.close()

@@ -140,7 +140,9 @@ def times(folder):
 
 
 def config(repository, model, profile=None):
-    path = repository / model / (f"configs/{profile}.pbtxt" if profile else "config.pbtxt")
+    path = repository / model / f"configs/{profile}.pbtxt"
+    if not path.exists():
+        path = repository / model / "config.pbtxt"
     return text_format.Parse(path.read_text(), ModelConfig())
 
 

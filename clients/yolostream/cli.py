@@ -25,7 +25,7 @@ from yolostream.interruption import EXIT_INTERRUPTED, interrupt_on_stop_signals
 from yolostream.outputs.video import DEFAULT_BITRATE
 from yolostream.pipeline import IN_FLIGHT, Selection
 from yolostream.report import Report
-from yolostream.sources import Source, open_sources
+from yolostream.sources import Source, nvdec, open_sources
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MAX_IN_FLIGHT = 28
@@ -59,6 +59,15 @@ class Transport(StrEnum):
     auto = "auto"
     grpc = "grpc"
     shared_memory = "shared-memory"
+    cuda_shared_memory = "cuda-shared-memory"
+
+
+class Decoder(StrEnum):
+    """What decodes videos; the names are those of `sources.decoding.DecoderName`."""
+
+    cpu = "cpu"
+    gpu = "gpu"
+    auto = "auto"
 
 
 class Profile(StrEnum):
@@ -66,6 +75,7 @@ class Profile(StrEnum):
 
     cpu = "cpu"
     onnx_gpu = "onnx-gpu"
+    torch_gpu = "torch-gpu"
 
 
 ProfileOption = Annotated[
@@ -124,6 +134,9 @@ def detect_command(
     transport: Annotated[
         Transport, typer.Option(help="How frames travel to the server.")
     ] = Transport.auto,
+    decoder: Annotated[
+        Decoder, typer.Option(help="What decodes videos; 'auto' is the GPU where there is one.")
+    ] = Decoder.cpu,
     in_flight: Annotated[
         int, typer.Option(min=1, help="Frames of one source on their way at once.")
     ] = IN_FLIGHT,
@@ -136,7 +149,12 @@ def detect_command(
 
     Writes an annotated MP4 of each source, a tiled one of all, JSON Lines, CSV and MOT text.
     """
-    opened, source_errors = open_sources(sources, reserved_names=frozenset({detect.TILED_NAME}))
+    opened, source_errors = open_sources(
+        sources,
+        reserved_names=frozenset({detect.TILED_NAME}),
+        decoder=decoder.value,
+        notify=_note,
+    )
     for source_error in source_errors:
         _complain(source_error)
     if not opened:
@@ -156,6 +174,8 @@ def detect_command(
                     transport=transport.value,
                 )
             )
+        if decoder is not Decoder.cpu and transport is Transport.auto:
+            _note_detour(detector)
         report = detect.run(
             opened,
             detector,
@@ -249,7 +269,10 @@ def _started(
         host=host,
         ports=ports,
     ) as server:
-        stderr.print(f"Triton is ready at {server.url} (profile {server.profile})", style="dim")
+        turns = "" if server.mps or server.profile == "cpu" else ", its steps take turns: no MPS"
+        stderr.print(
+            f"Triton is ready at {server.url} (profile {server.profile}{turns})", style="dim"
+        )
         yield server
 
 
@@ -287,11 +310,26 @@ def _conclude(report: Report, source_errors: Sequence[YolostreamError]) -> None:
         raise typer.Exit(errors[0].exit_code)
 
 
+def _note_detour(detector: Detector) -> None:
+    if detector.transport != "cuda-shared-memory" and not nvdec.missing():
+        _note(
+            f"frames that the GPU decodes reach {detector.url} through the host's memory; "
+            "'--transport cuda-shared-memory' says why"
+        )
+
+
+def _note(message: object) -> None:
+    _say(("note:", "bold yellow"), message)
+
+
 def _complain(message: object) -> None:
+    _say(("error:", "bold red"), message)
+
+
+def _say(kind: tuple[str, str], message: object) -> None:
     # A file's name may be any bytes, and may look like markup.
     printable = str(message).encode(errors="replace").decode()
-    line = Text.assemble(("error:", "bold red"), f" {printable}")
-    stderr.print(line, soft_wrap=True, highlight=False)
+    stderr.print(Text.assemble(kind, f" {printable}"), soft_wrap=True, highlight=False)
 
 
 def main() -> None:

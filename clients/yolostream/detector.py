@@ -8,26 +8,27 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Literal
 
 import numpy as np
 from tritonclient.grpc import InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
 from yolostream import statistics
-from yolostream.connection import connect, try_shared_memory
+from yolostream.connection import connect
 from yolostream.detections import Detections
-from yolostream.errors import DeadlineExceeded, FrameError, ServerUnavailable
-from yolostream.image import Image
+from yolostream.errors import DeadlineExceeded, ServerUnavailable
+from yolostream.image import AnyImage, check, size_of
 from yolostream.model import Model, describe
 from yolostream.pending import Pending
-from yolostream.slots import GrpcSlot, SharedMemorySlot, Slot
+from yolostream.slots import GrpcSlot, Slot
+from yolostream.transport import Transport, choose, new_slot
 from yolostream.triton_errors import is_about_shared_memory, translated
-
-Transport = Literal["auto", "grpc", "shared-memory"]
 
 DEFAULT_URL = "127.0.0.1:8001"
 DEFAULT_MODEL = "yolov7"
+
+# Filling a place with a frame takes much less.
+_GRACE_S = 0.5
 
 
 class Detector:
@@ -41,8 +42,8 @@ class Detector:
         shrink: shrink frames to fit the network's input before they are sent (aspect kept). The
             boxes are the same to half a pixel of that input, and a 1080p frame is 0.69 MB on the
             wire instead of 6.2 MB.
-        transport: how frames travel. `auto` takes shared memory where client and server share
-            this machine's, and gRPC everywhere else.
+        transport: how frames travel. `auto` takes memory where client and server share it, the
+            GPU's or this machine's, and gRPC everywhere else.
 
     Raises:
         ServerUnavailable: nobody answers at `url`.
@@ -66,24 +67,32 @@ class Detector:
         self._free: queue.LifoQueue[Slot] = queue.LifoQueue()  # The last one is still in the cache.
         try:
             self.model: Model = describe(self._client, model, url=url, timeout_s=timeout_s)
-            self.transport: Transport = self._choose(transport)
+            self.transport: Transport = choose(
+                self._client, self.model, transport, url=url, timeout_s=timeout_s
+            )
         except BaseException:
             self._client.close()
             raise
-        for _ in range(max_in_flight):
-            self._free.put(self._new_slot())
-        self._places = max_in_flight
+        self._slots = [
+            new_slot(self.transport, self._client, timeout_s=timeout_s)
+            for _ in range(max_in_flight)
+        ]
+        for slot in self._slots:
+            self._free.put(slot)
+        self._read: set[Slot] = set()  # By the server, from the request to the answer.
+        self._closed = False
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names by class id, from the model's labels.txt."""
         return self.model.labels
 
-    def detect(self, frame: Image) -> Detections:
+    def detect(self, frame: AnyImage) -> Detections:
         """Find the objects in one frame.
 
         Args:
-            frame: uint8 [H, W, 3], RGB; without `shrink` at most 8192 pixels on a side.
+            frame: uint8 [H, W, 3], RGB, in the host's memory or a GPU's; without `shrink`, and
+                from GPU memory to GPU memory, at most 8192 pixels on a side.
 
         Raises:
             FrameError: `frame` is not that.
@@ -93,51 +102,65 @@ class Detector:
             Overloaded: the server's queue is full.
             ServerError: anything else that the server reports.
         """
-        slot = self._free_slot_for(frame)
+        taken: list[Slot] = []
         try:
-            slot, tensor = self._written(slot, frame)
+            tensor = self._place(frame, taken)
             # Not `submit`: waiting in the caller's own thread takes a quarter less processor time.
-            with self._translated(slot):
+            with self._translated(taken[0]):
                 result = self._client.infer(
                     self.model.name, [tensor], client_timeout=self.timeout_s
                 )
             return self._detections(result, frame)
         finally:
-            self._free.put(slot)
+            self._release(taken)
 
-    def submit(self, frame: Image) -> Pending:
+    def submit(self, frame: AnyImage) -> Pending:
         """Send one frame and return at once; wait only while `max_in_flight` are on their way.
 
         Raises:
             FrameError: `frame` is not uint8 [H, W, 3].
             DeadlineExceeded: no place became free within `timeout_s`.
         """
-        slot = self._free_slot_for(frame)
+        taken: list[Slot] = []
         try:
             started = time.perf_counter()
-            slot, tensor = self._written(slot, frame)
+            tensor = self._place(frame, taken)
             pending = Pending(shrink_s=time.perf_counter() - started)
-            self._send(tensor, pending, slot, frame)
+            self._send(tensor, pending, taken, frame)
         except BaseException:
-            self._free.put(slot)
+            self._release(taken)
             raise
         return pending
 
-    def _written(self, slot: Slot, frame: Image) -> tuple[Slot, InferInput]:
-        """The frame in a place: the one given, or where that fails one that never does."""
-        height, width = frame.shape[:2]
+    def _place(self, frame: AnyImage, taken: list[Slot]) -> InferInput:
+        """Put the frame into a free place, which is `taken` from then until `_release`."""
+        taken.append(self._free_slot_for(frame))
+        height, width = size_of(frame)
         if self._shrink:
             height, width = self.model.shrunk(height, width)
         with translated(self.url, self.model.name):
             try:
-                return slot, slot.write(frame, height=height, width=width)
+                tensor = taken[0].write(frame, height=height, width=width)
             except OSError:
-                # /dev/shm is full: what waits in this place goes by gRPC from now on.
-                slot.close()
-                slot = GrpcSlot()
-                return slot, slot.write(frame, height=height, width=width)
+                # No room in /dev/shm or on the GPU: this place goes by gRPC from now on.
+                taken[0].close()
+                taken[0] = GrpcSlot()
+                tensor = taken[0].write(frame, height=height, width=width)
+        self._read.add(taken[0])
+        return tensor
 
-    def _send(self, tensor: InferInput, pending: Pending, slot: Slot, frame: Image) -> None:
+    def _release(self, taken: list[Slot]) -> None:
+        """Give the place back, once: an interrupted `submit` may meet its own answer here."""
+        with contextlib.suppress(IndexError):
+            slot = taken.pop()
+            self._read.discard(slot)
+            self._free.put(slot)
+
+    def _send(
+        self, tensor: InferInput, pending: Pending, taken: list[Slot], frame: AnyImage
+    ) -> None:
+        slot = taken[0]
+
         def on_answer(result: InferResult | None, error: InferenceServerException | None) -> None:
             outcome: Detections | Exception
             try:
@@ -148,7 +171,7 @@ class Detector:
             except Exception as failure:
                 # Whatever it is belongs to the one who waits, not to gRPC's thread.
                 outcome = failure
-            self._free.put(slot)
+            self._release(taken)
             pending.answer(outcome)
 
         with self._translated(slot):
@@ -170,20 +193,20 @@ class Detector:
                 raise ServerUnavailable(f"the connection to {self.url} is closed") from error
 
     def stream(
-        self, frames: Iterable[Image], *, in_flight: int = 4
-    ) -> Iterator[tuple[Image, Detections]]:
+        self, frames: Iterable[AnyImage], *, in_flight: int = 4
+    ) -> Iterator[tuple[AnyImage, Detections]]:
         """Find the objects in each frame, several on their way at once, answers in order.
 
         Frames are taken only as fast as answers come: nothing queues up.
 
         Args:
-            frames: uint8 [H, W, 3] each, RGB; sizes may differ.
+            frames: uint8 [H, W, 3] each, RGB; sizes and places may differ.
             in_flight: frames of this stream on their way at once.
 
         Raises:
             YolostreamError: see `detect`.
         """
-        pending: deque[tuple[Image, Pending]] = deque()
+        pending: deque[tuple[AnyImage, Pending]] = deque()
         for frame in frames:
             pending.append((frame, self.submit(frame)))
             while pending and (len(pending) >= in_flight or pending[0][1].done()):
@@ -204,13 +227,28 @@ class Detector:
 
     def close(self) -> None:
         """Wait for the frames on their way, then give back the connection and shared memory."""
+        self._closed = True
         deadline = time.monotonic() + self.timeout_s
-        with contextlib.suppress(queue.Empty):
-            for _ in range(self._places):
-                # A place in use is still being read by the server.
-                self._free.get(timeout=max(0.0, deadline - time.monotonic())).close()
-        self._places = 0
+        for _ in self._slots:
+            if not self._wait_for_a_place(deadline):
+                break
+        for slot in self._slots:
+            # What is still being read belongs to the server.
+            if slot not in self._read:
+                slot.close()
         self._client.close()
+
+    def _wait_for_a_place(self, deadline: float) -> bool:
+        while time.monotonic() < deadline:
+            try:
+                self._free.get(timeout=_GRACE_S)
+            except queue.Empty:
+                # An interrupt may have lost it on the way out or in, but never what was sent.
+                if not self._read:
+                    return False
+            else:
+                return True
+        return False
 
     def __enter__(self) -> Detector:
         return self
@@ -223,9 +261,9 @@ class Detector:
     ) -> None:
         self.close()
 
-    def _free_slot_for(self, frame: Image) -> Slot:
-        _check(frame)
-        if not self._places:
+    def _free_slot_for(self, frame: AnyImage) -> Slot:
+        check(frame)
+        if self._closed:
             raise ServerUnavailable("this detector is closed: make a new one")
         try:
             return self._free.get(timeout=self.timeout_s)
@@ -234,26 +272,8 @@ class Detector:
                 f"no place for a frame within {self.timeout_s:g} s: {self.url} is too slow"
             ) from None
 
-    def _choose(self, wanted: Transport) -> Transport:
-        if wanted == "grpc":
-            return "grpc"
-        problem = try_shared_memory(self._client, self.model, timeout_s=self.timeout_s)
-        if problem is None:
-            return "shared-memory"
-        if wanted == "shared-memory":
-            raise ServerUnavailable(
-                f"{self.url} does not share this machine's memory ({problem}): "
-                "use transport 'auto' or 'grpc'"
-            ) from problem
-        return "grpc"
-
-    def _new_slot(self) -> Slot:
-        if self.transport == "grpc":
-            return GrpcSlot()
-        return SharedMemorySlot(self._client, timeout_s=self.timeout_s)
-
-    def _detections(self, result: InferResult, frame: Image) -> Detections:
-        height, width = frame.shape[:2]
+    def _detections(self, result: InferResult, frame: AnyImage) -> Detections:
+        height, width = size_of(frame)
         count = int(result.as_numpy("num_detections")[0, 0])
         top_left_bottom_right = result.as_numpy("detection_boxes")[0, :count]
         scale = np.array([width, height, width, height], dtype=np.float32)
@@ -263,13 +283,3 @@ class Detector:
             class_ids=result.as_numpy("detection_classes")[0, :count].astype(np.int64),
             labels=self.labels,
         )
-
-
-def _check(frame: Image) -> None:
-    shape = list(getattr(frame, "shape", ()))
-    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8:
-        raise FrameError(
-            f"a frame must be a uint8 array, got {getattr(frame, 'dtype', type(frame))}"
-        )
-    if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
-        raise FrameError(f"a frame must be [height, width, 3] RGB, got {shape}")

@@ -17,13 +17,25 @@ from pathlib import Path
 from typing import IO, Literal
 
 from yolostream.errors import ModelUnavailable, ServerStartError
-from yolostream.run_folder import remove_leftovers, run_folder
+from yolostream.mps import running
+from yolostream.run_folder import MPS_FOLDER, remove_leftovers, run_folder
 from yolostream.server_environment import ServerEnvironment
 
-Profile = Literal["cpu", "onnx-gpu"]
+Profile = Literal["cpu", "onnx-gpu", "torch-gpu"]
 
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S: dict[Profile, float] = {
+    "cpu": 120.0,
+    # Kernels are chosen, compiled and recorded before the first frame.
+    "onnx-gpu": 600.0,
+    "torch-gpu": 1800.0,
+}
 STOP_TIMEOUT_S = 10.0
+
+GPU_POOL_BYTES = 512 << 20
+"""On each GPU, for tensors between the steps: 5.5 MB a frame. The others go by the host."""
+HOST_REGION_BYTES = 128 << 20
+"""For each process of a step: what comes and goes in host memory. A 1080p frame is 6.2 MB."""
+
 LOOPBACK = "127.0.0.1"
 
 _CHATTER = re.compile(r"I\d{4} |[|+]")
@@ -49,6 +61,8 @@ class EmbeddedTriton:
     http_url: str
     metrics_url: str
     profile: Profile
+    mps: bool
+    """Whether its processes share a GPU at once; without MPS they take turns on it."""
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -63,9 +77,12 @@ class EmbeddedTriton:
 
 
 def choose_profile(environment: ServerEnvironment) -> Profile:
-    """`onnx-gpu` where a GPU and onnxruntime-gpu are there, else `cpu`."""
-    has_gpu = Path("/dev/nvidia0").exists()
-    return "onnx-gpu" if has_gpu and environment.has_onnxruntime_gpu else "cpu"
+    """The fastest that a GPU and the server's environment allow, else `cpu`."""
+    if not gpu_numbers():
+        return "cpu"
+    if environment.has_torch:
+        return "torch-gpu"
+    return "onnx-gpu" if environment.has_onnxruntime_gpu else "cpu"
 
 
 @contextlib.contextmanager
@@ -78,7 +95,9 @@ def serve(
     profile: Profile | None = None,
     host: str = LOOPBACK,
     ports: Ports = Ports(),
-    start_timeout_s: float = START_TIMEOUT_S,
+    mps: bool = True,
+    options: Sequence[str] = (),
+    start_timeout_s: float | None = None,
 ) -> Iterator[EmbeddedTriton]:
     """Serve a model repository until the block ends, and leave nothing behind.
 
@@ -93,7 +112,10 @@ def serve(
         profile: which `configs/PROFILE.pbtxt` the models load; by default what the machine allows.
         host: address to listen on; anything but loopback lets others in, unauthenticated.
         ports: fixed ports, or 0 for free ones.
-        start_timeout_s: seconds until every model has to be ready.
+        mps: let the processes of the GPU profiles share a GPU at once, where NVIDIA's MPS is there.
+        options: more of tritonserver's own, after ours; the last of a kind counts.
+        start_timeout_s: seconds until every model has to be ready; by default what the profile
+            needs.
 
     Raises:
         ModelUnavailable: a repository has no folder for one of `models`.
@@ -105,13 +127,14 @@ def serve(
     _check_repositories(repositories, models)
     remove_leftovers()
     chosen = profile or choose_profile(checked)
-    with run_folder() as run:
+    with run_folder() as run, _sharing_gpu(run, wanted=mps and chosen != "cpu") as with_mps:
         taken = _free_ports(ports, host)
         with _running(
             [
                 *_command(run, checked, chosen, host, taken),
                 *(f"--model-repository={folder.resolve()}" for folder in repositories),
                 *(_load_only(models) if models else []),
+                *options,
             ],
             run,
             checked,
@@ -121,11 +144,17 @@ def serve(
                 http_url=f"{host}:{taken.http}",
                 metrics_url=f"http://{host}:{taken.metrics}/metrics",
                 profile=chosen,
+                mps=with_mps,
                 process=process,
                 log=run / "server.log",
             )
-            _wait_until_ready(server, start_timeout_s)
+            patience_s = START_TIMEOUT_S[chosen] if start_timeout_s is None else start_timeout_s
+            _wait_until_ready(server, patience_s)
             yield server
+
+
+def _sharing_gpu(run: Path, *, wanted: bool) -> contextlib.AbstractContextManager[bool]:
+    return running(run / MPS_FOLDER) if wanted else contextlib.nullcontext(False)
 
 
 def _check_repositories(repositories: Sequence[Path], models: Sequence[str]) -> None:
@@ -168,6 +197,23 @@ def _command(
         f"--metrics-address={host}",
         f"--metrics-port={ports.metrics}",
         "--exit-timeout-secs=5",
+        *([] if profile == "cpu" else gpu_memory_options(gpu_numbers())),
+    ]
+
+
+def gpu_numbers() -> list[int]:
+    """Numbers of this machine's GPUs, as a process sees them."""
+    if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return list(range(len(visible.split(","))))
+    return sorted(int(path.name[len("nvidia") :]) for path in Path("/dev").glob("nvidia[0-9]*"))
+
+
+def gpu_memory_options(gpus: Sequence[int]) -> list[str]:
+    """Room for what is on its way between the steps, as tritonserver's options."""
+    return [
+        *(f"--cuda-memory-pool-byte-size={gpu}:{GPU_POOL_BYTES}" for gpu in gpus),
+        # One region that never grows: preprocess locks its pages once.
+        f"--backend-config=python,shm-default-byte-size={HOST_REGION_BYTES}",
     ]
 
 

@@ -20,6 +20,8 @@ from yolostream.detections import Detections
 from yolostream.detector import Detector
 from yolostream.drawing import Painter
 from yolostream.errors import YolostreamError
+from yolostream.gpu_memory import on_host
+from yolostream.image import Image
 from yolostream.outputs.output import Output
 from yolostream.pending import Pending
 from yolostream.sources import Frame, Source
@@ -200,16 +202,20 @@ class _Runner:
         if lane.tracker is not None:
             with clock.stage("track"):
                 detections = lane.tracker.update(detections)
-        annotated = frame.image
-        if lane.painter is not None:
-            with clock.stage("draw"):
-                annotated = lane.painter.draw(frame.image, detections)
+        annotated = self._annotated(frame, detections)
         with clock.stage("encode"):
             for output in lane.outputs:
                 output.write(frame, annotated, detections)
         lane.objects_found += len(detections)
         if detections.track_ids is not None:
             lane.tracks.update(detections.track_ids[detections.track_ids > 0].tolist())
+
+    def _annotated(self, frame: Frame, detections: Detections) -> Image:
+        if self._lane.painter is None:
+            # Nobody looks at it, so it stays where it is, in GPU memory too.
+            return frame.image  # type: ignore[return-value]
+        with self._lane.clock.stage("draw"):
+            return self._lane.painter.draw(on_host(frame.image), detections)
 
     def _close_outputs(self) -> None:
         for output in self._lane.outputs:

@@ -11,7 +11,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from yolostream.mps import stop_leftover
+
 RUN_PREFIX = "yolostream-server-"
+MPS_FOLDER = "mps"
+"""In the folder of a run: of the MPS that shares its GPU."""
 
 _SHARED_MEMORY = Path("/dev/shm")
 
@@ -23,6 +27,7 @@ def remove_leftovers() -> None:
             # The owner holds this lock for as long as it lives.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _kill_orphan(run)
+            stop_leftover(run / MPS_FOLDER)
             _remove_shared_memory(run)
             shutil.rmtree(run)
 

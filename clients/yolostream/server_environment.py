@@ -34,6 +34,8 @@ print(json.dumps({
                 if importlib.util.find_spec(m) is None],
     "numpy_major": int(__import__("numpy").__version__.split(".")[0])
         if importlib.util.find_spec("numpy") else 0,
+    "cupy": bool(importlib.util.find_spec("cupy")),
+    "torch": bool(importlib.util.find_spec("torch")),
     "onnxruntime_gpu": bool(importlib.util.find_spec("onnxruntime")) and
         "CUDAExecutionProvider" in __import__("onnxruntime").get_available_providers(),
 }))
@@ -51,6 +53,9 @@ class ServerEnvironment:
     """Folder of libpython3.X.so.1.0; empty where the loader finds it by itself."""
     numpy_major: int
     has_onnxruntime_gpu: bool
+    """With what the GPU stages of the profile `onnx-gpu` need."""
+    has_torch: bool
+    """With what the GPU stages of the profile `torch-gpu` need."""
 
     @property
     def wheel(self) -> Path:
@@ -83,7 +88,8 @@ class ServerEnvironment:
             site_packages=Path(facts["site_packages"]),
             libpython_folder=facts["libpython_folder"] or "",
             numpy_major=facts["numpy_major"],
-            has_onnxruntime_gpu=facts["onnxruntime_gpu"],
+            has_onnxruntime_gpu=facts["cupy"] and facts["onnxruntime_gpu"],
+            has_torch=facts["cupy"] and facts["torch"],
         )
 
 

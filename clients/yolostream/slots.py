@@ -15,7 +15,8 @@ import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
-from yolostream.image import Image
+from yolostream.gpu_memory import on_host
+from yolostream.image import AnyImage, Image
 
 INPUT_NAME = "frames"
 
@@ -26,8 +27,11 @@ _REGION_PREFIX = "yolostream-frames-"
 class Slot(Protocol):
     """Room for one frame on its way; reused as soon as the answer is there."""
 
-    def write(self, frame: Image, *, height: int, width: int) -> InferInput:
-        """Put `frame` (uint8 [H, W, 3], RGB), resized to height x width, where the server reads."""
+    def write(self, frame: AnyImage, *, height: int, width: int) -> InferInput:
+        """Put `frame` (uint8 [H, W, 3], RGB), resized to height x width, where the server reads.
+
+        A frame that stays in GPU memory all the way is not resized.
+        """
 
     def forget(self) -> None:
         """Start anew with the next frame: the server is not the one it was."""
@@ -42,8 +46,9 @@ class GrpcSlot:
     def __init__(self) -> None:
         self._input = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
 
-    def write(self, frame: Image, *, height: int, width: int) -> InferInput:
+    def write(self, frame: AnyImage, *, height: int, width: int) -> InferInput:
         """Put `frame` (uint8 [H, W, 3], RGB), resized to height x width, into the message."""
+        frame = on_host(frame)
         if frame.shape[:2] != (height, width):
             frame = resize(frame, height=height, width=width)
         self._input.set_shape([1, height, width, 3])
@@ -66,13 +71,14 @@ class SharedMemorySlot:
         self._input = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
         self._region: _Region | None = None
 
-    def write(self, frame: Image, *, height: int, width: int) -> InferInput:
+    def write(self, frame: AnyImage, *, height: int, width: int) -> InferInput:
         """Put `frame` (uint8 [H, W, 3], RGB), resized to height x width, into the region.
 
         Raises:
             OSError: /dev/shm is full.
             InferenceServerException: the server does not share this machine's memory.
         """
+        frame = on_host(frame)
         size = height * width * 3
         region = self._region_of(size)
         target = np.frombuffer(region.memory, np.uint8, size).reshape(height, width, 3)

@@ -73,12 +73,7 @@ def measure(
     Raises:
         ResultError: `raw` cannot be written, or is there already.
     """
-    try:
-        raw.mkdir(parents=True)
-    except OSError as error:
-        raise ResultError(
-            f"cannot make {raw} ({error.strerror}): name another folder with --raw"
-        ) from error
+    _make(raw)
     window_s = max(_SHORTEST_WINDOW_S, (seconds - _STARTS_S) / (_TRIALS + _WINDOWS))
     code, words = _run(load, point, raw, window_s, percent=stable_percent)
     if code == 0:
@@ -92,28 +87,72 @@ def measure(
     return {"stable": False, "words": words}
 
 
-def _run(
-    load: Load, point: Point, raw: Path, window_s: float, *, percent: float
-) -> tuple[int, str]:
-    """Run it once; return its exit code and its words."""
-    command = [
+def measure_once(
+    load: Load, point: Point, raw: Path, *, window_s: float, intervals: Path | None = None
+) -> dict[str, Any]:
+    """Measure a point in three windows, however much they differ.
+
+    Args:
+        load: Whom to ask, with what.
+        point: How.
+        raw: Folder for what perf_analyzer writes; is made.
+        window_s: Length of a window, in seconds.
+        intervals: File of microseconds between requests, in place of `point.concurrency`.
+
+    Returns:
+        What `read_report` returns; or nothing but perf_analyzer's own `words`.
+
+    Raises:
+        ResultError: `raw` cannot be written, or is there already.
+    """
+    _make(raw)
+    code, words = _run(load, point, raw, window_s, percent=_ANY_PERCENT, intervals=intervals)
+    return read_report(raw) if code == 0 else {"words": words}
+
+
+def _make(raw: Path) -> None:
+    try:
+        raw.mkdir(parents=True)
+    except OSError as error:
+        raise ResultError(
+            f"cannot make {raw} ({error.strerror}): name another folder with --raw"
+        ) from error
+
+
+def command(
+    load: Load, point: Point, *, window_s: float, percent: float, intervals: Path | None = None
+) -> list[str]:
+    """The command line that measures a point; see `measure_once`."""
+    concurrency = ["--concurrency-range", str(point.concurrency)]
+    return [
         *[str(load.perf.path), "-m", point.model, "-u", load.url, "-i", "grpc", "--async"],
-        *["--concurrency-range", str(point.concurrency), "-b", str(point.batch)],
-        *["--input-data", str(load.requests)],
+        *(["--request-intervals", str(intervals)] if intervals else concurrency),
+        *["-b", str(point.batch), "--input-data", str(load.requests)],
         *["--shared-memory", "none" if point.transport == "grpc" else point.transport],
         *["--measurement-interval", str(round(1000 * window_s)), "--max-trials", str(_TRIALS)],
         *["--stability-percentage", f"{percent:g}"],
         *["-f", REPORT, "--verbose-csv"],
-    ]
-    if point.transport != "grpc":
         # Otherwise it goes through each byte that was sent: half a minute for tensors of 5 MB.
-        command += ["--profile-export-file", "requests.json"]
+        *(["--profile-export-file", "requests.json"] if point.transport != "grpc" else []),
+    ]
+
+
+def _run(
+    load: Load,
+    point: Point,
+    raw: Path,
+    window_s: float,
+    *,
+    percent: float,
+    intervals: Path | None = None,
+) -> tuple[int, str]:
+    """Run it once; return its exit code and its words."""
     log = raw / f"within-{percent:g}-percent.log"
     timeout_s = 30 + 3 * _TRIALS * window_s
     with log.open("w") as file, _no_regions_left(load, point):
         try:
             code = subprocess.run(
-                command,
+                command(load, point, window_s=window_s, percent=percent, intervals=intervals),
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=load.perf.variables,

@@ -1,75 +1,30 @@
-"""A graph with float16 weights and arithmetic between a float32 input and a float32 output.
-
-The types stand in the graph itself, so that a runtime has nothing to decide ("strong typing"): the
-one way that TensorRT 10 and 11 share, and one that ONNX Runtime can run and check.
-"""
+"""The server's own way to float16, which it goes by itself on a GPU with a float32 model."""
 
 from __future__ import annotations
 
+import importlib.util
+
 import onnx
-from onnx import compose
-from onnx.utils import Extractor
-from onnxruntime.transformers.float16 import convert_float_to_float16
-from onnxruntime.transformers.onnx_model import OnnxModel
 
 from tools.errors import OnnxError
-from tools.served_onnx import INPUT, OUTPUT
+from tools.model_folders.files import REPOSITORY
+
+# By its path: a model's folder holds all that it needs, and is no package.
+_SPEC = importlib.util.spec_from_file_location("half", REPOSITORY / "yolov7_fp16" / "1" / "half.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+_half = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_half)
 
 
 def narrowed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Put all that a convolution depends on into float16.
-
-    What follows the last convolutions stays in float32: pixels beyond 512 come in steps of 0.5 in
-    float16, and boxes would jump with them. Inside the network a step is a thousandth of the value.
-
-    Args:
-        model: It is left as it is. One with float16 weights comes back unchanged.
+    """Put all that a convolution depends on into float16; see the server's `half.py`.
 
     Raises:
-        OnnxError: There is no convolution.
+        OnnxError: There is no convolution, or no seam behind the last ones.
     """
-    if any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer):
-        return model
-    typed = onnx.shape_inference.infer_shapes(model)
-    seam = _seam(typed.graph)
-    if not seam:
-        raise OnnxError("the network has no convolution that could run in float16")
     try:
-        graph = _joined(Extractor(typed), seam)
-    except ValueError as error:
-        raise OnnxError(f"the network cannot be split at its last convolutions: {error}") from error
-    OnnxModel.graph_topological_sort(graph)
-    mixed = onnx.helper.make_model(
-        graph, opset_imports=model.opset_import, ir_version=model.ir_version
-    )
-    onnx.checker.check_model(mixed, full_check=True)
-    return mixed
-
-
-def _joined(extractor: Extractor, seam: list[str]) -> onnx.GraphProto:
-    """The part up to the seam in float16, and the rest as it is."""
-    body = extractor.extract_model([INPUT], seam)
-    tail = extractor.extract_model(seam, [OUTPUT])
-    body = convert_float_to_float16(body, keep_io_types=True)
-    for part in (body, tail):
-        # Both know the shapes at the seam, and may not.
-        del part.graph.value_info[:]
-    # Both hold the constants that both use, and may not under one name.
-    rest = compose.add_prefix_graph(
-        tail.graph, "float32/", rename_inputs=False, rename_outputs=False
-    )
-    return compose.merge_graphs(body.graph, rest, [(name, name) for name in seam])
-
-
-def _seam(graph: onnx.GraphProto) -> list[str]:
-    """Tensors that leave the part of the graph that convolutions depend on."""
-    maker = {name: node for node in graph.node for name in node.output}
-    waiting = [name for node in graph.node if node.op_type == "Conv" for name in node.output]
-    body: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        if name in maker and name not in body:
-            body.add(name)
-            waiting.extend(maker[name].input)
-    after = (node for node in graph.node if not body.intersection(node.output))
-    return sorted({name for node in after for name in node.input} & body)
+        graph: onnx.ModelProto = _half.narrowed(model)
+    except _half.NarrowingError as error:
+        raise OnnxError(str(error)) from error
+    return graph

@@ -142,7 +142,7 @@ def _folder(repository: Path, source: str, name: str, edit: Callable[[Any], None
         config.name = name
         edit(config)
         files[Path(name, path)] = _text(repository, Path(name, path), config, Path(source, path))
-    for code in sorted((repository / source).glob("1/*.py")):
+    for code in sorted((repository / source).glob("1/*.[pc][yu]")):
         files[Path(name, "1", code.name)] = code.read_bytes()
     return files
 

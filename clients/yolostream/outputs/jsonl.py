@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from yolostream.detections import Detections
-from yolostream.image import Image
+from yolostream.image import Image, size_of
 from yolostream.outputs.lines import LineFile
 from yolostream.sources import Frame
 
@@ -20,7 +20,7 @@ class JsonLines:
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame; see `Output`."""
-        height, width = frame.image.shape[:2]
+        height, width = size_of(frame.image)
         record = {
             "source": self._source,
             "frame": frame.index,

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from yolostream.image import Image
+from yolostream.image import AnyImage
 
 
 @dataclass(frozen=True, repr=False)
 class Frame:
     """One decoded frame and its place in time."""
 
-    image: Image
-    """uint8 [H, W, 3], RGB."""
+    image: AnyImage
+    """uint8 [H, W, 3], RGB; in GPU memory where the GPU has decoded it."""
     index: int
     """0-based number of the frame in its source, counting skipped ones."""
     pts: int
@@ -59,3 +60,8 @@ class Source(Protocol):
     @property
     def files(self) -> list[Path]:
         """The files that it reads."""
+
+
+def shown(uri: str) -> str:
+    """The address without the user and password in it."""
+    return re.sub(r"(?<=://)[^/@]*@", "", uri)

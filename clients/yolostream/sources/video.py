@@ -1,31 +1,36 @@
-"""Video files, cameras and network streams, decoded by FFmpeg."""
+"""Video files, cameras and network streams, read by FFmpeg."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.container
-import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from yolostream.errors import SourceError
-from yolostream.image import Image
-from yolostream.sources.source import Frame
+from yolostream.sources.decoder import CpuDecoder, Decoded, DecoderError, StartDecoder
+from yolostream.sources.source import Frame, shown
 
 DEFAULT_FRAME_RATE = Fraction(30)
 CONNECT_TIMEOUT_S = 10.0
 
 
 class Video:
-    """A video file, a camera or a network stream, decoded by FFmpeg."""
+    """A video file, a camera or a network stream, read by FFmpeg."""
 
     is_video = True
 
-    def __init__(self, uri: str, *, name: str, is_live: bool = False, format: str | None = None):
+    def __init__(
+        self,
+        uri: str,
+        *,
+        name: str,
+        is_live: bool = False,
+        format: str | None = None,
+        start_decoder: StartDecoder = CpuDecoder,
+    ) -> None:
         self.uri = uri
         self.name = name
         self.is_live = is_live
@@ -34,14 +39,12 @@ class Video:
             self._container.close()
             raise SourceError(f"{shown(uri)} has no video in it: give a video file")
         self._stream = self._container.streams.video[0]
-        self._stream.thread_type = "AUTO"
         self.frame_rate = (
             self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FRAME_RATE
         )
         self.frame_count = self._stream.frames or None
-        # Kept, so that the conversion to RGB is set up once and not for each frame.
-        self._reformatter = VideoReformatter()
         self.time_base = self._stream.time_base or 1 / self.frame_rate
+        self._decoder = start_decoder(self._stream)
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame; see `Source`."""
@@ -50,13 +53,14 @@ class Video:
             # Timestamps are missing in some files and run backwards in others.
             pts = decoded.pts if decoded.pts is not None else last_pts + self._step
             last_pts = max(pts, last_pts + 1)
-            yield Frame(self._upright(decoded), index, last_pts, self.time_base)
+            yield Frame(decoded.image, index, last_pts, self.time_base)
             index += 1
         if index == 0:
             raise SourceError(f"{shown(self.uri)} holds no readable frame: is it damaged?")
 
     def close(self) -> None:
         """Let go of the file or device."""
+        self._decoder.close()
         self._container.close()
 
     @property
@@ -72,26 +76,22 @@ class Video:
     def _step(self) -> int:
         return max(1, round(1 / (self.frame_rate * self.time_base)))
 
-    def _upright(self, decoded: av.VideoFrame) -> Image:
-        """The frame as RGB, turned as a phone's display matrix asks."""
-        image: Image = self._reformatter.reformat(decoded, format="rgb24").to_ndarray()  # type: ignore[assignment]  # rgb24 is uint8
-        turns = decoded.rotation // 90
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-
-    def _decoded(self) -> Iterator[av.VideoFrame]:
+    def _decoded(self) -> Iterator[Decoded]:
         packets = damaged = 0
         try:
             for packet in self._container.demux(self._stream):
                 packets += packet.size > 0
                 try:
-                    frames = packet.decode()
+                    pictures = self._decoder.decode(packet)
                 except av.InvalidDataError:
                     # The decoder goes on at the next keyframe, and so does a camera.
                     damaged += 1
                 else:
-                    yield from frames
+                    yield from pictures
         except (av.FFmpegError, OSError) as error:
             raise self._broken(packets, str(error.strerror)) from error
+        except DecoderError as error:
+            raise self._broken(packets, str(error)) from error
         # The index, not `frame_count`, which counts what an edit list hides and AVI's gaps too.
         if packets < len(self._stream.index_entries):
             raise self._broken(packets, "the file is cut off")
@@ -107,11 +107,6 @@ class Video:
             f"{shown(self.uri)} breaks off after {packets}{total} frames ({reason}): "
             f"what came before was kept; {self._advice}"
         )
-
-
-def shown(uri: str) -> str:
-    """The address without the user and password in it."""
-    return re.sub(r"(?<=://)[^/@]*@", "", uri)
 
 
 def _open(uri: str, format: str | None) -> av.container.InputContainer:

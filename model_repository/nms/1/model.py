@@ -1,4 +1,4 @@
-"""The detector's rows in, at most 300 detections out. The work is in `nms.py`."""
+"""The detector's rows in, at most 300 detections out. The work is in `nms*.py`."""
 
 from __future__ import annotations
 
@@ -8,50 +8,102 @@ import cv2
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from .nms import Thresholds, non_maximum_suppression, to_frame
+from .nms import Thresholds, detect
 
 
 class TritonPythonModel:
     def initialize(self, args):
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
-        self.thresholds = Thresholds(
+        thresholds = Thresholds(
             confidence=float(parameters["confidence_threshold"]),
             iou=float(parameters["iou_threshold"]),
             max_detections=int(parameters["max_detections"]),
         )
         # Declared sizes are promises that nobody else checks.
         rows = pb_utils.get_output_config_by_name(config, "detection_boxes")["dims"][0]
-        if rows != self.thresholds.max_detections:
+        if rows != thresholds.max_detections:
             raise pb_utils.TritonModelException(
-                f"max_detections is {self.thresholds.max_detections}, but detection_boxes has "
+                f"max_detections is {thresholds.max_detections}, but detection_boxes has "
                 f"{rows} rows: set both to the same number"
             )
-        cv2.setNumThreads(1)
+        on_gpu = args["model_instance_kind"] == "GPU"
+        self.stage = (
+            _GpuStage(int(args["model_instance_device_id"]), thresholds, config["max_batch_size"])
+            if on_gpu
+            else _CpuStage(thresholds)
+        )
 
     def execute(self, requests):
-        return [self._respond(request) for request in requests]
-
-    def _respond(self, request):
-        predictions = pb_utils.get_input_tensor_by_name(request, "output").as_numpy()
-        places = pb_utils.get_input_tensor_by_name(request, "letterbox").as_numpy()
-        batch, rows = len(predictions), self.thresholds.max_detections
-        counts = np.zeros((batch, 1), dtype=np.float32)
-        boxes = np.zeros((batch, rows, 4), dtype=np.float32)
-        scores = np.zeros((batch, rows), dtype=np.float32)
-        classes = np.zeros((batch, rows), dtype=np.float32)
-        for index, place in enumerate(places):
-            found = non_maximum_suppression(predictions[index], self.thresholds)
-            used = len(found)
-            counts[index] = used
-            boxes[index, :used] = to_frame(found[:, :4], place)
-            scores[index, :used] = found[:, 4]
-            classes[index, :used] = found[:, 5]
-        return pb_utils.InferenceResponse(
+        """Find the detections of all requests as one batch."""
+        predictions, letterboxes = (
             [
-                pb_utils.Tensor("num_detections", counts),
-                pb_utils.Tensor("detection_boxes", boxes),
-                pb_utils.Tensor("detection_scores", scores),
-                pb_utils.Tensor("detection_classes", classes),
+                self.stage.read(pb_utils.get_input_tensor_by_name(request, name))
+                for request in requests
             ]
+            for name in ("output", "letterbox")
         )
+        found = self.stage.detect(predictions, letterboxes)
+        ends = np.cumsum([len(batch) for batch in predictions]).tolist()
+        return [
+            pb_utils.InferenceResponse(
+                [
+                    pb_utils.Tensor("num_detections", found.numbers[start:end]),
+                    pb_utils.Tensor("detection_boxes", found.boxes[start:end]),
+                    pb_utils.Tensor("detection_scores", found.scores[start:end]),
+                    pb_utils.Tensor("detection_classes", found.classes[start:end]),
+                ]
+            )
+            for start, end in zip([0, *ends], ends)
+        ]
+
+
+class _CpuStage:
+    def __init__(self, thresholds):
+        self.thresholds = thresholds
+        cv2.setNumThreads(1)
+
+    def read(self, tensor):
+        return tensor.as_numpy()
+
+    def detect(self, predictions, letterboxes):
+        return detect(predictions, letterboxes, self.thresholds)
+
+
+class _GpuStage:
+    def __init__(self, device, thresholds, max_batch):
+        try:
+            import cupy
+
+            from .nms_cuda import CudaNms
+
+            self.device = cupy.cuda.Device(device)
+            self.device.use()
+            self.stream = cupy.cuda.Stream(non_blocking=True)
+            self.cuda_nms = CudaNms(thresholds, max_batch=max_batch)
+        except Exception as error:
+            raise pb_utils.TritonModelException(
+                f"nms cannot use GPU {device} ({type(error).__name__}: {error}): install "
+                "requirements/server-gpu.txt, free the GPU, leave it out with "
+                "CUDA_VISIBLE_DEVICES, or serve the profile 'cpu'"
+            ) from error
+        self.cupy = cupy
+
+    def read(self, tensor):
+        if tensor.is_cpu():
+            # Where Triton's pool of GPU memory is used up, tensors come through the host.
+            with self.stream:
+                return self.cupy.asarray(tensor.as_numpy())
+        array = self.cupy.from_dlpack(tensor)
+        return array if array.device == self.device else self._fetched(array)
+
+    def _fetched(self, array):
+        """From another GPU, whose memory kernels here may not read."""
+        with self.stream:
+            here = self.cupy.empty_like(array)
+            here.data.copy_from_device_async(array.data, array.nbytes)
+        return here
+
+    def detect(self, predictions, letterboxes):
+        with self.stream:
+            return self.cuda_nms(predictions, letterboxes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -18,6 +20,54 @@ class Thresholds:
     confidence: float
     iou: float
     max_detections: int
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What `nms/config.pbtxt` declares as outputs; rows that are not in use are zero.
+
+    Attributes:
+        numbers: float32 [n, 1]: rows in use.
+        boxes: float32 [n, places, 4]: y1, x1, y2, x2, normalized to the frame, clipped to 0..1.
+        scores: float32 [n, places], best first.
+        classes: float32 [n, places]: class ids.
+    """
+
+    numbers: Floats
+    boxes: Floats
+    scores: Floats
+    classes: Floats
+
+
+def detect(
+    predictions: Sequence[Floats], letterboxes: Sequence[Floats], thresholds: Thresholds
+) -> Detections:
+    """Find the detections of each frame.
+
+    Args:
+        predictions: float32 [n, rows, 6] each, as `output` of the network.
+        letterboxes: float32 [n, 4] each, as `letterbox` of preprocess.
+        thresholds: What counts, and how many places a frame has.
+
+    Returns:
+        The detections of all frames in turn.
+    """
+    count, places = sum(map(len, predictions)), thresholds.max_detections
+    found = Detections(
+        numbers=np.zeros((count, 1), np.float32),
+        boxes=np.zeros((count, places, 4), np.float32),
+        scores=np.zeros((count, places), np.float32),
+        classes=np.zeros((count, places), np.float32),
+    )
+    frames = zip(chain(*predictions), chain(*letterboxes), strict=True)
+    for index, (rows, place) in enumerate(frames):
+        kept = non_maximum_suppression(rows, thresholds)
+        used = len(kept)
+        found.numbers[index] = used
+        found.boxes[index, :used] = to_frame(kept[:, :4], place)
+        found.scores[index, :used] = kept[:, 4]
+        found.classes[index, :used] = kept[:, 5]
+    return found
 
 
 def non_maximum_suppression(predictions: Floats, thresholds: Thresholds) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -45,6 +46,23 @@ class Letterbox:
         )
 
 
+def unrounded_place(
+    *, frame_height: int, frame_width: int, height: int, width: int
+) -> npt.NDArray[np.float32]:
+    """Where a frame lies in an input of height x width, as boxes are mapped back with.
+
+    Returns:
+        float32 [4]: left, top, width and height in pixels of the input, before they are rounded to
+        the whole pixels that are filled, as in the official `scale_coords`.
+    """
+    gain = min(height / frame_height, width / frame_width)
+    content_width, content_height = frame_width * gain, frame_height * gain
+    return np.array(
+        [(width - content_width) / 2, (height - content_height) / 2, content_width, content_height],
+        dtype=np.float32,
+    )
+
+
 def check_frames(frames: npt.NDArray[np.uint8]) -> None:
     """Raise `FrameError` unless `frames` is uint8 [N, H, W, 3] with sides of 1 to 8192 pixels."""
     shape = list(frames.shape)
@@ -56,6 +74,21 @@ def check_frames(frames: npt.NDArray[np.uint8]) -> None:
         raise FrameError(f"a frame's sides must be 1 to {MAX_SIDE} pixels, got {shape}")
 
 
+def letterbox_all(
+    frames: Sequence[Image], image_shape: tuple[int, int, int]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Letterbox frames, each of any size, into one array; see `letterbox`.
+
+    Returns:
+        float32 [n, *image_shape] and float32 [n, 4].
+    """
+    images = np.empty((len(frames), *image_shape), dtype=np.float32)
+    places = np.empty((len(frames), 4), dtype=np.float32)
+    for row, frame in enumerate(frames):
+        places[row] = letterbox(frame, images[row])
+    return images, places
+
+
 def letterbox(frame: Image, out: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Write `frame` letterboxed and scaled to 0..1 into `out`; return where it lies there.
 
@@ -64,9 +97,7 @@ def letterbox(frame: Image, out: npt.NDArray[np.float32]) -> npt.NDArray[np.floa
         out: float32 [3, height, width], overwritten: RGB planes, 0..1, `FILL`/255 around.
 
     Returns:
-        float32 [4]: left, top, width and height of the frame in `out`, in pixels. These are the
-        unrounded values that boxes are mapped back with, not the whole pixels that were filled,
-        as in the official `scale_coords`.
+        float32 [4]: where the frame lies in `out`, see `unrounded_place`.
     """
     frame_height, frame_width = frame.shape[:2]
     _, height, width = out.shape
@@ -84,10 +115,6 @@ def letterbox(frame: Image, out: npt.NDArray[np.float32]) -> npt.NDArray[np.floa
     # Planes first: dividing contiguous bytes is three times as fast as striding over RGB triples.
     for plane, target in zip(cv2.split(frame), out, strict=True):
         np.divide(plane, np.float32(255), out=target[place.top : bottom, place.left : right])
-
-    gain = min(height / frame_height, width / frame_width)
-    content_width, content_height = frame_width * gain, frame_height * gain
-    return np.array(
-        [(width - content_width) / 2, (height - content_height) / 2, content_width, content_height],
-        dtype=np.float32,
+    return unrounded_place(
+        frame_height=frame_height, frame_width=frame_width, height=height, width=width
     )

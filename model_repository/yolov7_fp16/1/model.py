@@ -1,6 +1,7 @@
-"""The detector where there is no TensorRT: the same names and tensors, served by ONNX Runtime.
+"""The detector where there is no TensorRT plan: the same names and tensors.
 
-Only the profiles `cpu` and `onnx-gpu` run this file; the default profile serves `model.plan`.
+Only the profiles `cpu`, `onnx-gpu` and `torch-gpu` run this file; the default profile serves
+`model.plan`.
 """
 
 from __future__ import annotations
@@ -9,38 +10,76 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import triton_python_backend_utils as pb_utils
+
+_MODEL = Path(__file__).with_name("model.onnx")
 
 
 class TritonPythonModel:
     def initialize(self, args):
         config = json.loads(args["model_config"])
-        parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
-        options = onnxruntime.SessionOptions()
-        instances = sum(group["count"] for group in config["instance_group"])
-        options.intra_op_num_threads = int(parameters["intra_op_threads"]) or max(
-            1, len(os.sched_getaffinity(0)) // instances
-        )
-        # Idle threads that spin would take the cores that decode, track and encode.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        model = Path(__file__).with_name("model.onnx")
-        providers = parameters["execution_providers"].split(",")
-        self.session = onnxruntime.InferenceSession(model, options, providers=providers)
-        if self.session.get_providers()[0] != providers[0]:
-            raise pb_utils.TritonModelException(
-                f"ONNX Runtime has no {providers[0]} here, only {self.session.get_providers()}: "
-                "install onnxruntime-gpu, or serve the profile 'cpu'"
-            )
+        on_gpu = args["model_instance_kind"] == "GPU"
+        stage = _GpuStage if on_gpu else _CpuStage
+        self.stage = stage(config, int(args["model_instance_device_id"]))
 
     def execute(self, requests):
-        """Run the frames of all requests as one batch."""
-        batches = [pb_utils.get_input_tensor_by_name(r, "input").as_numpy() for r in requests]
-        images = batches[0] if len(batches) == 1 else np.concatenate(batches)
-        (output,) = self.session.run(["output"], {"input": images})
-        ends = np.cumsum([len(batch) for batch in batches])
-        return [
-            pb_utils.InferenceResponse([pb_utils.Tensor("output", rows)])
-            for rows in np.split(output, ends[:-1])
-        ]
+        """Run the images of all requests as one batch."""
+        tensors = [pb_utils.get_input_tensor_by_name(request, "input") for request in requests]
+        answers = self.stage.network.run([self.stage.read(tensor) for tensor in tensors])
+        return [pb_utils.InferenceResponse([self.stage.tensor("output", rows)]) for rows in answers]
+
+
+class _CpuStage:
+    def __init__(self, config, device):
+        from .cpu_network import CpuNetwork
+
+        threads = int(config["parameters"]["intra_op_threads"]["string_value"])
+        instances = sum(group["count"] for group in config["instance_group"])
+        self.network = CpuNetwork(_MODEL, threads=threads, instances=instances)
+
+    def read(self, tensor):
+        return tensor.as_numpy()
+
+    def tensor(self, name, array):
+        return pb_utils.Tensor(name, array)
+
+
+class _GpuStage:
+    def __init__(self, config, device):
+        parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
+        # Read by CUDA when it starts.
+        os.environ.setdefault("CUDA_MPS_CLIENT_PRIORITY", parameters["mps_client_priority"])
+        try:
+            import cupy
+
+            from .network import open_network
+
+            self.network = open_network(
+                _MODEL,
+                runtime=parameters["runtime"],
+                device=device,
+                batch_sizes=_powers_of_two(int(parameters["largest_launch"])),
+                image_shape=tuple(config["input"][0]["dims"]),
+                rows=config["output"][0]["dims"][0],
+            )
+        except Exception as error:
+            raise pb_utils.TritonModelException(
+                f"{config['name']} cannot use GPU {device} ({type(error).__name__}: {error}): "
+                "install requirements/server-gpu.txt, free the GPU or leave it out with "
+                "CUDA_VISIBLE_DEVICES, or serve the profile 'cpu'"
+            ) from error
+        self.cupy = cupy
+
+    def read(self, tensor):
+        if not tensor.is_cpu():
+            return self.cupy.from_dlpack(tensor)
+        # Where Triton's pool of GPU memory is used up, tensors come through the host.
+        with self.network.stream:
+            return self.cupy.asarray(tensor.as_numpy())
+
+    def tensor(self, name, array):
+        return pb_utils.Tensor.from_dlpack(name, array)
+
+
+def _powers_of_two(largest):
+    return [1 << power for power in range(largest.bit_length())]

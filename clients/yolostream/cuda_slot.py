@@ -1,0 +1,151 @@
+"""Where a frame waits in a GPU's memory, which the server reads without a copy through the host."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Iterator
+from uuid import uuid4
+
+import cupy
+import numpy as np
+from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
+
+from yolostream.gpu_memory import on_device
+from yolostream.image import AnyImage, Image
+from yolostream.slots import INPUT_NAME, resize
+
+# CUDA allocates and shares whole blocks of this many bytes: a smaller region would share its block
+# with whatever else is in it.
+_BLOCK = 2 << 20
+
+
+class CudaSharedMemorySlot:
+    """The frame lies in a GPU's memory: one region, registered once, reused."""
+
+    def __init__(self, client: InferenceServerClient, *, timeout_s: float) -> None:
+        self._client = client
+        self._timeout_s = timeout_s
+        self._input = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
+        self._region: _Region | None = None
+
+    def write(self, frame: AnyImage, *, height: int, width: int) -> InferInput:
+        """Put `frame` (uint8 [H, W, 3], RGB) into the region.
+
+        From the host it comes resized to height x width; from GPU memory whole, because there the
+        server shrinks it faster than anybody could here.
+
+        Raises:
+            OSError: the GPU has no room, or fails.
+            InferenceServerException: the server does not read this machine's GPU memory.
+        """
+        with _failures_as_os_error():
+            if isinstance(frame, np.ndarray):
+                region = self._region_of(height * width * 3)
+                region.upload(frame, height=height, width=width)
+            else:
+                picture = on_device(frame)
+                height, width, _ = picture.shape
+                region = self._region_of(picture.nbytes, device=picture.device.id)
+                region.copy(picture)
+        self._input.set_shape([1, height, width, 3])
+        self._input.set_shared_memory(region.name, height * width * 3)
+        return self._input
+
+    def forget(self) -> None:
+        """Free the region, of which the server knows nothing any more."""
+        if self._region is not None:
+            self._region.close()
+            self._region = None
+
+    def close(self) -> None:
+        """Unregister and free the region."""
+        if self._region is not None:
+            # A server that is gone has forgotten the region already.
+            with contextlib.suppress(InferenceServerException):
+                self._client.unregister_cuda_shared_memory(
+                    self._region.name, client_timeout=self._timeout_s
+                )
+            self.forget()
+
+    def _region_of(self, size: int, *, device: int | None = None) -> _Region:
+        """The region, replaced where a frame needs a larger one, or one on its own GPU."""
+        region = self._region
+        if region is None or region.size < size or device not in (None, region.device):
+            self.close()
+            region = _Region(size, device=cupy.cuda.Device().id if device is None else device)
+            try:
+                self._client.register_cuda_shared_memory(
+                    region.name,
+                    region.handle,
+                    region.device,
+                    region.size,
+                    client_timeout=self._timeout_s,
+                )
+            except BaseException:
+                region.close()
+                raise
+            self._region = region
+        return region
+
+
+class _Region:
+    """Memory of one GPU that another process may open."""
+
+    def __init__(self, size: int, *, device: int) -> None:
+        self.name = f"yolostream-frames-{uuid4().hex}"
+        self.device = device
+        self.size = -(-size // _BLOCK) * _BLOCK
+        self._staging = np.empty(0, np.uint8)
+        with cupy.cuda.Device(device):
+            # It waits for the default stream, on which callers compute their frames.
+            self._stream = cupy.cuda.Stream()
+            # Not from CuPy's pool: what is shared is the whole allocation.
+            self._address = cupy.cuda.runtime.malloc(self.size)
+
+    @property
+    def handle(self) -> bytes:
+        """What another process opens the memory by, in base64."""
+        with cupy.cuda.Device(self.device):
+            return base64.b64encode(cupy.cuda.runtime.ipcGetMemHandle(self._address))
+
+    def upload(self, frame: Image, *, height: int, width: int) -> None:
+        """Copy a frame from the host, resized to height x width."""
+        size = height * width * 3
+        with cupy.cuda.Device(self.device), self._stream:
+            if self._staging.size < size:
+                # Pinned: the GPU fetches it by itself, twice as fast.
+                pinned = cupy.cuda.alloc_pinned_memory(self.size)
+                self._staging = np.frombuffer(pinned, np.uint8, self.size)
+            target = self._staging[:size].reshape(height, width, 3)
+            if frame.shape[:2] == (height, width):
+                np.copyto(target, frame)
+            else:
+                resize(frame, height=height, width=width, out=target)
+            self._fill(target.ctypes.data, size, cupy.cuda.runtime.memcpyHostToDevice)
+
+    def copy(self, picture: cupy.ndarray) -> None:
+        """Copy a frame that lies on the same GPU."""
+        with cupy.cuda.Device(self.device), self._stream:
+            whole = cupy.ascontiguousarray(picture)
+            self._fill(whole.data.ptr, whole.nbytes, cupy.cuda.runtime.memcpyDeviceToDevice)
+
+    def close(self) -> None:
+        # A GPU that has failed has lost its memory already.
+        with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError), cupy.cuda.Device(self.device):
+            cupy.cuda.runtime.free(self._address)
+
+    def _fill(self, source: int, size: int, direction: int) -> None:
+        """Copy `size` bytes, and wait: the server's stream knows nothing of ours."""
+        cupy.cuda.runtime.memcpyAsync(self._address, source, size, direction, self._stream.ptr)
+        self._stream.synchronize()
+
+
+@contextlib.contextmanager
+def _failures_as_os_error() -> Iterator[None]:
+    """A full GPU is met as a full /dev/shm is."""
+    try:
+        yield
+    except (cupy.cuda.runtime.CUDARuntimeError, MemoryError) as error:
+        raise OSError(f"no room in GPU memory ({error})") from error

@@ -1,0 +1,65 @@
+"""Pictures in a GPU's memory, through CuPy, which is imported only where there are any."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from yolostream.errors import FrameError
+from yolostream.image import AnyImage, DeviceImage, Image
+
+if TYPE_CHECKING:
+    import cupy
+
+INSTALL = ".venv/bin/pip install --no-deps -r requirements/gpu-client.txt"
+
+
+def missing() -> str:
+    """What keeps this machine from GPU memory, and the fix; empty where nothing does."""
+    if importlib.util.find_spec("cupy") is None:
+        return f"cupy is not installed ({INSTALL})"
+    try:
+        import cupy
+
+        cupy.cuda.runtime.getDeviceCount()
+    except (ImportError, RuntimeError) as error:
+        return (
+            f"CUDA finds no GPU ({first_line(error)}): is NVIDIA's driver installed (nvidia-smi)?"
+        )
+    return ""
+
+
+def on_host(image: AnyImage) -> Image:
+    """The picture in the host's memory: copied there, or as it is.
+
+    Raises:
+        FrameError: it lies in a GPU's memory, which cannot be read here.
+    """
+    if isinstance(image, np.ndarray):
+        return image
+    try:
+        import cupy
+
+        host: Image = cupy.asnumpy(on_device(image))
+    except (ImportError, RuntimeError) as error:
+        reason = missing() or first_line(error)
+        raise FrameError(f"a frame in GPU memory cannot be read: {reason}") from error
+    return host
+
+
+def on_device(image: DeviceImage) -> cupy.ndarray:
+    """The picture as a CuPy array, not copied, once what fills it has finished."""
+    import cupy
+
+    # CuPy waits for others' streams by itself, but not for the one that its own arrays name.
+    stream = image.__cuda_array_interface__.get("stream")
+    if stream is not None:
+        cupy.cuda.runtime.streamSynchronize(stream)
+    return cupy.asarray(image)
+
+
+def first_line(error: BaseException) -> str:
+    """What is wrong, without the advice that CUDA's libraries write below."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,76 @@
+"""Which decoder a video gets: the GPU's where that was asked for and works, else the CPU's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Literal
+
+import av
+
+from yolostream.sources import nvdec
+from yolostream.sources.decoder import CpuDecoder, Decoded, Decoder, DecoderError, StartDecoder
+from yolostream.sources.source import shown
+
+DecoderName = Literal["cpu", "gpu", "auto"]
+Notify = Callable[[str], None]
+
+# A camera's stream may start in the middle of a group of pictures, of ten seconds at most.
+_PATIENCE_PACKETS = 600
+
+
+def decoder_starter(wanted: DecoderName, *, notify: Notify) -> StartDecoder:
+    """What starts the decoders of a run.
+
+    Args:
+        wanted: `gpu` and `auto` fall back to the CPU, for one video or all of them.
+        notify: takes a line that says why.
+    """
+    if wanted == "cpu":
+        return CpuDecoder
+    if lack := nvdec.missing():
+        notify(f"videos are decoded on the CPU: {lack}")
+        return CpuDecoder
+    return partial(GpuFirstDecoder, start=nvdec.GpuDecoder, notify=notify)
+
+
+class GpuFirstDecoder:
+    """Decodes on the GPU, or from the first packet on the CPU if the GPU gives no picture."""
+
+    def __init__(self, stream: av.VideoStream, *, start: StartDecoder, notify: Notify) -> None:
+        self._stream = stream
+        self._notify = notify
+        # Until the first picture it is open whether the GPU can do it.
+        self._kept: list[av.Packet[av.VideoStream]] | None = []
+        self._decoder: Decoder
+        try:
+            self._decoder = start(stream)
+        except DecoderError as error:
+            self._fall_back(error)
+
+    def decode(self, packet: av.Packet[av.VideoStream]) -> Iterable[Decoded]:
+        """The pictures that this packet completes; see `Decoder`."""
+        if self._kept is None:
+            return self._decoder.decode(packet)
+        self._kept.append(packet)
+        try:
+            pictures = list(self._decoder.decode(packet))
+            if not pictures and (not packet.size or len(self._kept) > _PATIENCE_PACKETS):
+                raise DecoderError("the GPU gives no picture")
+        except DecoderError as error:
+            kept = self._kept
+            self._fall_back(error)
+            return [picture for packet in kept for picture in self._decoder.decode(packet)]
+        if pictures:
+            self._kept = None
+        return pictures
+
+    def close(self) -> None:
+        """Let go of the hardware."""
+        self._decoder.close()
+
+    def _fall_back(self, error: DecoderError) -> None:
+        name = shown(str(self._stream.container.name))
+        self._notify(f"{name} is decoded on the CPU: {error}")
+        self._decoder = CpuDecoder(self._stream)
+        self._kept = None

@@ -1,0 +1,158 @@
+"""Videos decoded by the GPU's NVDEC, through PyNvVideoCodec: pictures that stay in GPU memory.
+
+FFmpeg still reads the containers, so that times, cuts and breaks are the same as on the CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.bitstream import BitStreamFilterContext
+
+from yolostream import gpu_memory
+from yolostream.sources.decoder import Decoded, DecoderError
+from yolostream.sources.nv12 import Nv12ToRgb
+
+# NVDEC's names, and what makes a container's packets the plain stream that it reads.
+_CODECS = {
+    "h264": ("H264", "h264_mp4toannexb"),
+    "hevc": ("HEVC", "hevc_mp4toannexb"),
+    "av1": ("AV1", "null"),
+    "vp8": ("VP8", "null"),
+    "vp9": ("VP9", "null"),
+}
+_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
+# More than any codec keeps back; a damaged packet never gets its picture.
+_MOST_WAITING = 64
+
+
+def missing() -> str:
+    """What keeps this machine from decoding on the GPU, and the fix; empty where nothing does."""
+    if lack := gpu_memory.missing():
+        return lack
+    if importlib.util.find_spec("PyNvVideoCodec") is None:
+        return f"PyNvVideoCodec is not installed ({gpu_memory.INSTALL})"
+    # It logs a page about what the one line here says.
+    logging.getLogger("PyNvVideoCodec").addHandler(logging.NullHandler())
+    try:
+        import PyNvVideoCodec  # noqa: F401
+    except Exception as error:  # whatever it finds wrong with the driver
+        return (
+            f"PyNvVideoCodec does not load ({gpu_memory.first_line(error)}): a container needs "
+            "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video"
+        )
+    return ""
+
+
+class GpuDecoder:
+    """NVDEC on the current GPU.
+
+    Raises:
+        DecoderError: it does not decode this codec, pixel format or size.
+    """
+
+    def __init__(self, stream: av.VideoStream) -> None:
+        codec, bitstream_filter = _format_of(stream)
+        self._waiting: dict[int, tuple[int | None, bool]] = {}
+        self._count = 0
+        context = stream.codec_context
+        self._to_rgb = Nv12ToRgb(
+            colorspace=int(context.colorspace),
+            full_range=context.color_range == 2 or context.pix_fmt == "yuvj420p",
+            turns=_turns(str(stream.container.name)),
+        )
+        with _as_decoder_error():
+            import cupy
+            import PyNvVideoCodec as nvc  # noqa: N813  # as its own samples call it
+
+            self._nvc = nvc
+            self._filter = BitStreamFilterContext(bitstream_filter, stream)
+            self._cuda_stream = cupy.cuda.Stream(non_blocking=True)
+            self._decoder = nvc.CreateDecoder(
+                gpuid=cupy.cuda.Device().id,
+                codec=getattr(nvc.cudaVideoCodec, codec),
+                cudastream=self._cuda_stream.ptr,
+                usedevicememory=True,
+            )
+
+    def decode(self, packet: av.Packet[av.VideoStream]) -> list[Decoded]:
+        """The pictures that this packet completes, in GPU memory; see `Decoder`."""
+        if not packet.size:
+            return self._decode(b"")
+        # NVDEC hands the number back with the picture, whatever the order; times may be missing.
+        self._count += 1
+        self._waiting[self._count] = packet.pts, packet.is_discard
+        if len(self._waiting) > _MOST_WAITING:
+            del self._waiting[next(iter(self._waiting))]
+        # The filter empties what it is given.
+        copy = av.Packet(bytes(packet))
+        copy.is_keyframe = packet.is_keyframe
+        return self._decode(b"".join(map(bytes, self._filter.filter(copy))))
+
+    def close(self) -> None:
+        """Let go of NVDEC."""
+        self._decoder = None
+
+    def _decode(self, data: bytes) -> list[Decoded]:
+        """Send a piece of the stream, or its end if there is nothing in it."""
+        bitstream = np.frombuffer(data, np.uint8)
+        with _as_decoder_error():
+            piece = self._nvc.PacketData()
+            piece.bsl = bitstream.size
+            piece.bsl_data = bitstream.ctypes.data if bitstream.size else 0
+            piece.pts = self._count
+            frames = self._decoder.Decode(piece)
+            # Its surfaces are used again for the next packet: all are made RGB before that.
+            return [decoded for frame in frames if (decoded := self._decoded(frame))]
+
+    def _decoded(self, frame: Any) -> Decoded | None:
+        pts, is_hidden = self._waiting.pop(frame.getPTS(), (None, False))
+        if is_hidden:
+            # An edit list cuts it off; others are made from it.
+            return None
+        rows, width = frame.shape
+        image = self._to_rgb(
+            frame.GetPtrToPlane(0), height=rows * 2 // 3, width=width, stream=self._cuda_stream
+        )
+        return Decoded(image, pts)
+
+
+def _format_of(stream: av.VideoStream) -> tuple[str, str]:
+    """NVDEC's name for the codec, and the bitstream filter."""
+    context = stream.codec_context
+    name = context.codec.canonical_name
+    if name not in _CODECS:
+        raise DecoderError(f"NVDEC has no codec {name}, only {', '.join(_CODECS)}")
+    if context.pix_fmt not in _PIXEL_FORMATS or context.width % 2 or context.height % 2:
+        raise DecoderError(
+            f"{context.pix_fmt} {context.width}x{context.height} is not read from the GPU, only "
+            "yuv420p with even sides"
+        )
+    return _CODECS[name]
+
+
+def _turns(name: str) -> int:
+    """Quarter turns counterclockwise that a file's display matrix asks for."""
+    if not Path(name).is_file():
+        return 0
+    # Only a decoded frame tells.
+    with contextlib.suppress(av.FFmpegError), av.open(name) as container:
+        for frame in container.decode(video=0):
+            return frame.rotation // 90
+    return 0
+
+
+@contextlib.contextmanager
+def _as_decoder_error() -> Iterator[None]:
+    """PyNvVideoCodec does not document what it raises; CuPy's compiler may be missing, too."""
+    try:
+        yield
+    except Exception as error:
+        raise DecoderError(f"the GPU's decoder fails ({gpu_memory.first_line(error)})") from error

@@ -1,0 +1,138 @@
+"""What has to be there before anything is measured: the network, its repository, perf_analyzer."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import mean
+
+from rich.console import Console
+
+from loadtest.errors import GpuError
+from loadtest.gpu import requests
+from loadtest.gpu.lengths import Lengths
+from loadtest.gpu.model_folders import write_repository
+from loadtest.perf import binary
+from loadtest.perf.points import SHRUNK
+from tools.digest import sha256_of
+
+USUAL_CANDIDATES = 50
+"""For the time of `nms`, where the network was given and nobody counted."""
+
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network that is served.
+
+    Attributes:
+        path: ONNX file.
+        candidates: Rows above the threshold of each frame that it was made with; none if it was
+            there already.
+    """
+
+    path: Path
+    candidates: tuple[int, ...] = ()
+
+    @property
+    def usual_candidates(self) -> int:
+        """Rows of a frame that `nms` has to work on."""
+        return round(mean(self.candidates or [USUAL_CANDIDATES]))
+
+    def facts(self) -> dict[str, str]:
+        """What a file of figures says of it."""
+        words = f"network {self.path.name} as given"
+        if self.candidates:
+            words = (
+                "YOLOv7 at 640, float16, random weights with "
+                f"{min(self.candidates)} to {max(self.candidates)} boxes a frame before suppression"
+            )
+        return {"sha256": sha256_of(self.path), "words": words}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every measurement needs.
+
+    Attributes:
+        perf: perf_analyzer.
+        environment: Virtual environment of the server.
+        repository: Model repository to serve.
+        work: Folder for files that are sent.
+        raw: Folder for what perf_analyzer writes.
+        lengths: How long to measure.
+        say: Tells people how far it is.
+    """
+
+    perf: binary.PerfAnalyzer
+    environment: Path
+    repository: Path
+    work: Path
+    raw: Path
+    lengths: Lengths
+    say: Callable[[str], None]
+
+
+def network(path: Path) -> Network:
+    """The network at `path`, made there if need be.
+
+    Raises:
+        GpuError: It has to be made, and there is no PyTorch.
+    """
+    if path.exists():
+        return Network(path)
+    if importlib.util.find_spec("torch") is None:
+        raise GpuError(
+            "the network is made with PyTorch, which is not here: run it from .venv-tools "
+            "('make tools'), or give --onnx a file that is there"
+        )
+    from loadtest.gpu import random_network
+
+    with console.status("making a YOLOv7 with random weights"):
+        return Network(path, tuple(random_network.export(path, requests.frames(SHRUNK))))
+
+
+def prepare(work: Path, *, network: Path, environment: Path, raw: Path, lengths: Lengths) -> Bench:
+    """Fill a folder with what is needed.
+
+    Args:
+        work: Empty.
+        network: ONNX file.
+        environment: Virtual environment of the server.
+        raw: Gets a folder of this run, for what perf_analyzer writes.
+        lengths: How long to measure.
+
+    Raises:
+        PerfAnalyzerError: It cannot be had, or does not start.
+    """
+    libraries, repository = work / "libraries", work / "models"
+    libraries.mkdir()
+    write_repository(repository, network)
+    return Bench(
+        perf=binary.ready(libraries, server_environment=environment),
+        environment=environment,
+        repository=repository,
+        work=work,
+        raw=raw / f"{datetime.now():%Y%m%d-%H%M%S}",
+        lengths=lengths,
+        say=_say,
+    )
+
+
+def chosen(only: Sequence[str], names: Sequence[str], *, what: str) -> Sequence[str]:
+    """Those of `names` that are asked for, or all.
+
+    Raises:
+        GpuError: There is no such one.
+    """
+    if unknown := set(only) - set(names):
+        raise GpuError(f"no {what} '{min(unknown)}': choose among {', '.join(names)}")
+    return only or names
+
+
+def _say(words: str) -> None:
+    console.print(words, highlight=False, soft_wrap=True)

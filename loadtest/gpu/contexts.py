@@ -1,0 +1,106 @@
+"""What processes, queues, pools and MPS buy: `python -m loadtest.gpu.contexts`."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from yolostream.errors import ServerError, ServerStartError
+
+from loadtest.gpu import bench, engine, lengths, memory, profiles, requests
+from loadtest.gpu.bench import Bench
+from loadtest.gpu.facts import facts
+from loadtest.gpu.measuring import ask, serving
+from loadtest.gpu.model_folders import ENSEMBLE, edit_configs, write_repository
+from loadtest.gpu.profiles import Profile
+from loadtest.gpu.variants import VARIANTS, Variant
+from loadtest.gpu.variants_table import table
+from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
+from loadtest.result_file import writing
+from tools.command import one_line_errors
+
+RESULTS = RESULTS_FOLDER / "gpu_contexts.json"
+ROWS = ("one_stream", "streams", "batches")
+
+
+def main(
+    profile: Annotated[str, typer.Option(help="To vary.")] = "onnx-gpu",
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"Variants: {', '.join(VARIANTS)}. All by default.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Short windows: rough figures.")] = False,
+    server_environment: Annotated[
+        Path, typer.Option(help="Virtual environment of the server.")
+    ] = SERVER_ENVIRONMENT,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(help="The network; made there if it is missing, which needs PyTorch."),
+    ] = None,
+    raw: Annotated[Path, typer.Option(help="What perf_analyzer wrote goes into here.")] = (
+        REPOSITORY / "output" / "gpu_contexts"
+    ),
+    output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
+) -> None:
+    """Measure each variant on a server of its own: half a minute each."""
+    with one_line_errors(), tempfile.TemporaryDirectory(prefix="gpu-") as scratch:
+        names = bench.chosen(only or [], [*VARIANTS], what="variant")
+        (chosen,), work = profiles.chosen([profile]), Path(scratch)
+        with writing(output, tool="loadtest.gpu.contexts") as figures:
+            network = bench.network(onnx or work / "model.onnx")
+            ready = bench.prepare(
+                work,
+                network=network.path,
+                environment=server_environment,
+                raw=raw,
+                lengths=lengths.QUICK if quick else lengths.FULL,
+            )
+            figures["gpu"], figures["network"] = facts(server_environment), network.facts()
+            figures["profile"] = chosen.name
+            figures["bare"] = engine.bare(
+                server_environment, ready.repository, chosen, ready.lengths
+            )
+            figures["variants"] = {}
+            for name in names:
+                figures["variants"][name] = measured(ready, chosen, name, network.path)
+        typer.echo(table(figures))
+
+
+def measured(ready: Bench, profile: Profile, name: str, network: Path) -> dict[str, Any]:
+    """Measure a variant.
+
+    Args:
+        ready: The bench of the ensemble as it is shipped.
+        profile: That is varied.
+        name: Of the variant.
+        network: ONNX file.
+
+    Returns:
+        What `ask` returns by row, and `memory_gb` on a GPU; or nothing but `words`, why not.
+    """
+    variant, repository = VARIANTS[name], ready.work / "variants" / name
+    write_repository(repository, network)
+    edit_configs(repository, profile.name, variant.edits)
+    own = dataclasses.replace(ready, repository=repository)
+    try:
+        return _measured(own, profile, name, variant)
+    # A setting that a machine does not take is a finding; the others go on.
+    except (ServerError, ServerStartError) as error:
+        ready.say(f"{name}: {error}")
+        return {"words": str(error)}
+
+
+def _measured(own: Bench, profile: Profile, name: str, variant: Variant) -> dict[str, Any]:
+    empty_gb = memory.used_gb() if profile.on_gpu else 0.0
+    with serving(own, profile.name, mps=variant.mps, options=variant.options) as target:
+        load_of = requests.loads(own.perf, target.url, ENSEMBLE, own.work)
+        figures: dict[str, Any] = {row: ask(own, name, target, load_of, row) for row in ROWS}
+        if profile.on_gpu:
+            figures["memory_gb"] = round(memory.used_gb() - empty_gb, 3)
+    return figures
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,72 @@
+"""The bare engine, and the GPU time of the two other stages, measured without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from loadtest.gpu import in_server
+from loadtest.gpu.lengths import Lengths
+from loadtest.gpu.model_folders import NETWORK
+from loadtest.gpu.profiles import Profile
+from loadtest.gpu.rows import STAGES_BATCH
+from loadtest.perf.points import SHRUNK
+from tools.served_onnx import read_served_onnx
+
+_DEVICE = 0
+
+
+def bare(environment: Path, repository: Path, profile: Profile, lengths: Lengths) -> dict[str, Any]:
+    """Run the engine in a loop, in one process.
+
+    Args:
+        environment: Virtual environment of the server.
+        repository: Model repository with the network.
+        profile: Whose engine.
+        lengths: How long.
+
+    Returns:
+        `frames_per_s`, `windows` and `p50_ms` by batch size.
+
+    Raises:
+        LoadTestError: It fails.
+    """
+    folder = repository.resolve() / NETWORK / "1"
+    served = read_served_onnx(folder / "model.onnx")
+    arguments = {
+        "folder": str(folder),
+        "model": str(folder / "model.onnx"),
+        "runtime": profile.runtime,
+        "device": _DEVICE,
+        "batch_sizes": profile.batch_sizes,
+        "image_shape": (3, served.height, served.width),
+        "rows": served.rows,
+        "windows": lengths.bare_windows,
+        "window_s": lengths.bare_window_s,
+    }
+    return in_server.run(environment, "bare_loop", arguments)
+
+
+def stages(environment: Path, repository: Path, *, candidates: int, repeats: int) -> dict[str, Any]:
+    """Measure the GPU time of `preprocess` and `nms`.
+
+    Args:
+        environment: Virtual environment of the server.
+        repository: Model repository with the stages.
+        candidates: Rows of a frame above the threshold.
+        repeats: Calls.
+
+    Returns:
+        `preprocess_us` and `nms_us`, microseconds a frame.
+
+    Raises:
+        LoadTestError: It fails.
+    """
+    arguments = {
+        "repository": str(repository.resolve()),
+        "batch": STAGES_BATCH,
+        "repeats": repeats,
+        "candidates": candidates,
+        "frame": SHRUNK,
+    }
+    return in_server.run(environment, "stages_time", arguments)

@@ -1,0 +1,149 @@
+"""All rows of one profile: the bare engine first, then a server of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
+
+from yolostream import embedded
+
+from loadtest.gpu import cameras, engine, memory, requests
+from loadtest.gpu.bench import Bench
+from loadtest.gpu.model_folders import ENSEMBLE, STEPS
+from loadtest.gpu.profiles import Profile
+from loadtest.gpu.rows import CAMERA_FPS, POINTS, Figures
+from loadtest.gpu.watch import watched
+from loadtest.machine import machine
+from loadtest.perf.measurement import Load, measure_once
+from loadtest.perf.points import SHRUNK, Point, Size
+from loadtest.server import Target, served
+
+
+def measure(
+    bench: Bench, profile: Profile, rows: Sequence[str], *, candidates: int, figures: Figures
+) -> None:
+    """Measure the rows of a profile, and add each to `figures` when it is done.
+
+    Args:
+        bench: With what.
+        profile: The profile.
+        rows: Of `loadtest.gpu.rows.ROWS`.
+        candidates: Rows of a frame that `nms` has to work on.
+        figures: Gets `bare`, and `rows` by name.
+
+    Raises:
+        YolostreamError: The engine, the server or perf_analyzer fails.
+    """
+    figures["bare"] = engine.bare(bench.environment, bench.repository, profile, bench.lengths)
+    bench.say(f"{profile.name}, bare: {_rates(figures['bare'])}")
+    measured = figures.setdefault("rows", {})
+    if "stages" in rows:
+        measured["stages"] = engine.stages(
+            bench.environment,
+            bench.repository,
+            candidates=candidates,
+            repeats=bench.lengths.stage_repeats,
+        )
+        bench.say(f"{profile.name}, stages: {measured['stages']}")
+    empty_gb = memory.used_gb() if "memory" in rows else 0.0
+    with serving(bench, profile.name) as target:
+        figures["triton"] = machine(target.url)["triton"]
+        loaded_gb = memory.used_gb() if "memory" in rows else 0.0
+        _ask(bench, profile.name, target, rows, measured)
+        if "memory" in rows:
+            after_gb = memory.used_gb()
+            measured["memory"] = {
+                "loaded_gb": round(loaded_gb - empty_gb, 3),
+                "after_work_gb": round(after_gb - empty_gb, 3),
+            }
+            bench.say(f"{profile.name}, memory: {measured['memory']}")
+
+
+@contextlib.contextmanager
+def serving(
+    bench: Bench, profile: str, *, mps: bool = True, options: Sequence[str] = ()
+) -> Iterator[Target]:
+    """Serve the repository of a bench until the block ends."""
+    with served(
+        None,
+        model=ENSEMBLE,
+        # The command line takes any name that the repository has a configuration for.
+        profile=cast(embedded.Profile, profile),
+        repository=bench.repository,
+        environment=bench.environment,
+        mps=mps,
+        options=options,
+    ) as target:
+        yield target
+
+
+def ask(
+    bench: Bench, name: str, target: Target, load_of: Callable[[Size], Load], row: str
+) -> dict[str, Any]:
+    """Measure one row of `POINTS`, and watch the server meanwhile.
+
+    Args:
+        bench: With what.
+        name: Of the profile or variant, for people and files.
+        target: The server.
+        load_of: What to send, by size.
+        row: Name of the row.
+
+    Returns:
+        What `measure_once` returns, and `watched`, what `watched` saw.
+    """
+    point, raw = POINTS[row], bench.raw / name / row
+    load = load_of(point.size)
+    with watched(target, STEPS) as seen:
+        measured = measure_once(load, point, raw, window_s=bench.lengths.window_s)
+    bench.say(f"{name}, {row}: {line(measured)}")
+    return {**measured, "watched": seen}
+
+
+def _ask(
+    bench: Bench, name: str, target: Target, rows: Sequence[str], measured: dict[str, Any]
+) -> None:
+    load_of = requests.loads(bench.perf, target.url, ENSEMBLE, bench.work)
+    for row in [row for row in POINTS if row in rows]:
+        measured[row] = ask(bench, name, target, load_of, row)
+    if "cameras" in rows:
+        rates = [row["frames_per_s"] for row in measured.values() if "frames_per_s" in row]
+        most_frames_per_s = max(rates, default=256.0 * CAMERA_FPS)
+        measured["cameras"] = _cameras(bench, name, load_of(SHRUNK), most_frames_per_s)
+
+
+def _cameras(bench: Bench, name: str, load: Load, most_frames_per_s: float) -> dict[str, Any]:
+    """Search for the most cameras, and keep every step of the search."""
+    steps: list[dict[str, Any]] = []
+    # Of the point, all but the concurrency counts.
+    point = Point(ENSEMBLE, "system", 1)
+
+    def holds(count: int) -> bool:
+        path = bench.work / f"{count}-cameras.txt"
+        cameras.write_intervals(path, count)
+        raw = bench.raw / name / f"cameras-{count}-try-{len(steps)}"
+        window_s = bench.lengths.camera_window_s
+        measured = measure_once(load, point, raw, window_s=window_s, intervals=path)
+        held = cameras.held(count, measured)
+        steps.append({"cameras": count, "held": held, **measured})
+        bench.say(f"{name}, {count} cameras: {line(measured)}: {'hold' if held else 'break'}")
+        return held
+
+    found = cameras.most(holds, at_most=int(most_frames_per_s / CAMERA_FPS) + 1)
+    return {"cameras": found, "steps": steps}
+
+
+def line(measured: dict[str, Any]) -> str:
+    """What `measure_once` returned, for people."""
+    if "frames_per_s" not in measured:
+        return str(measured["words"])
+    latency = measured["latency_ms"]
+    return (
+        f"{measured['frames_per_s']:.1f} frames/s, p50 {latency['p50']:.2f} ms, "
+        f"p99 {latency['p99']:.2f} ms"
+    )
+
+
+def _rates(bare: dict[str, Any]) -> str:
+    return ", ".join(f"{one['frames_per_s']:.0f} frames/s at {size}" for size, one in bare.items())

@@ -1,0 +1,53 @@
+"""A model repository of its own for a measurement: the committed one is never touched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+from loadtest.repository import MODELS
+from tools.model_folders.files import CONFIG, read_config
+
+ENSEMBLE, NETWORK = "yolov7", "yolov7_fp16"
+STEPS = ("preprocess", NETWORK, "nms")
+
+# A copy of the weights would take as long as a measurement.
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "model.onnx*", "*.plan*", "*.pt*")
+
+
+def write_repository(folder: Path, onnx: Path, *, models: Path = MODELS) -> None:
+    """Write the ensemble and its steps, with another network.
+
+    Args:
+        folder: To be made.
+        onnx: The network's file, which is linked to.
+        models: Model repository to copy from.
+    """
+    for name in (ENSEMBLE, *STEPS):
+        shutil.copytree(models / name, folder / name, ignore=_LEFT_OUT)
+    (folder / NETWORK / "1" / "model.onnx").symlink_to(onnx.resolve())
+
+
+def edit_configs(
+    folder: Path, profile: str, edits: Iterable[tuple[str, Callable[[Any], None]]]
+) -> None:
+    """Change the configurations that a profile loads.
+
+    Args:
+        folder: Model repository that may be changed.
+        profile: Name of the profile.
+        edits: Name of a model, and what to do with its `ModelConfig`.
+
+    Raises:
+        RepositoryError: A configuration is not to be read.
+    """
+    for model, edit in edits:
+        own = folder / model / "configs" / f"{profile}.pbtxt"
+        path = own if own.exists() else folder / model / CONFIG
+        config = read_config(path)
+        edit(config)
+        path.write_text(text_format.MessageToString(config), encoding="utf-8")

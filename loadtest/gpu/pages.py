@@ -1,0 +1,53 @@
+"""Puts the measured figures into the pages that have a place for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from loadtest.gpu import table, variants_table
+from loadtest.repository import REPOSITORY, RESULTS_FOLDER
+from loadtest.result_file import read
+
+GPU, CONTEXTS = RESULTS_FOLDER / "gpu.json", RESULTS_FOLDER / "gpu_contexts.json"
+
+
+def texts(gpu: Path = GPU, contexts: Path = CONTEXTS) -> dict[str, str]:
+    """Markdown by the name of its mark, of the files that are there.
+
+    Raises:
+        ResultError: A file is something else.
+    """
+    told = {}
+    if gpu.exists():
+        content = read(gpu)
+        told["gpu"] = table.section(content, path=_link(gpu))
+        told["gpu-times"] = table.times(content["figures"]["profiles"])
+    if contexts.exists():
+        content = read(contexts)
+        caption = table.caption(content, path=_link(contexts))
+        told["gpu-contexts"] = f"{variants_table.table(content['figures'])}\n\n{caption}\n"
+    return told
+
+
+def filled(page: str, texts: dict[str, str]) -> str:
+    """A page with each text between `<!-- NAME -->` and `<!-- /NAME -->`, where it has these."""
+    for name, text in texts.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        if start in page:
+            before, rest = page.split(start)
+            _, after = rest.split(end)
+            page = f"{before}{start}{text}{end}{after}"
+    return page
+
+
+def rewrite() -> None:
+    """Rewrite the README and the pages in `docs`."""
+    told = texts()
+    for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
+        page = path.read_text(encoding="utf-8")
+        if (new := filled(page, told)) != page:
+            path.write_text(new, encoding="utf-8")
+
+
+def _link(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()

@@ -1,0 +1,134 @@
+"""A whole YOLOv7 with random weights, exported as a real one is; needs PyTorch.
+
+Speed does not depend on what the weights say, with one exception: `nms` works on the rows that
+count. Random weights would give it none or thousands, so they are set to give it as many as a
+street.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+from yolostream.image import Image
+
+from loadtest.gpu.model_folders import ENSEMBLE
+from loadtest.repository import MODELS
+from tools.exporting.check import runner
+from tools.exporting.half import narrowed
+from tools.exporting.trace import traced
+from tools.served_onnx import NAMES, read_served_onnx
+from tools.yolov7 import Network, folded, load_table
+from tools.yolov7.head import BOX_FIELDS, Detect
+
+TABLE = "yolov7"
+SIDE = 640
+CANDIDATES = 50
+"""Rows of a frame above the threshold, on average."""
+
+CONFIDENCE = 0.25
+_FILL = 114
+_HALVINGS = 40
+
+
+def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> list[int]:
+    """Make the network and write its float16 graph.
+
+    It goes through the steps of `tools.export_onnx`, save for the comparison with float32: random
+    weights blow the rounding of float16 up to boxes elsewhere.
+
+    Args:
+        path: ONNX file to write.
+        frames: uint8 [H, W, 3] each, RGB, that the network is set up with.
+        table: Name of its layer table.
+
+    Returns:
+        How many candidates each of the frames has, by the graph that was written.
+
+    Raises:
+        OnnxError: The ensemble could not serve the graph.
+    """
+    pictures = torch.stack([_picture(frame) for frame in frames])
+    model = narrowed(traced(folded(_network(table, pictures)), side=SIDE))
+    names = (MODELS / ENSEMBLE / "labels.txt").read_text(encoding="utf-8").splitlines()
+    source = f"{table}, random weights, seed 0"
+    onnx.helper.set_model_props(model, {NAMES: json.dumps(names), "source": source})
+    onnx.save(model, path)
+    read_served_onnx(path)
+    run = runner(model, threads=len(os.sched_getaffinity(0)))
+    rows = [run(picture[None].numpy())[0] for picture in pictures]
+    return [int((one[:, 4] > CONFIDENCE).sum()) for one in rows]
+
+
+def _network(table: str, pictures: Tensor) -> Network:
+    """Random weights that answer to pictures, float32 [b, 3, H, W], as `CANDIDATES` says."""
+    torch.manual_seed(0)
+    network = Network(load_table(table))
+    with torch.no_grad():
+        _set_statistics(network, pictures)
+        logits = _logits(network.detect, network.maps(pictures))
+        _add_objectness(network.detect, objectness_bias(logits, candidates=CANDIDATES))
+    return network
+
+
+def _picture(frame: Image) -> Tensor:
+    """A frame as the network sees it, roughly letterboxed: float32 [3, SIDE, SIDE], 0..1."""
+    height = round(SIDE * frame.shape[0] / frame.shape[1])
+    canvas = np.full((SIDE, SIDE, 3), _FILL, np.uint8)
+    top = (SIDE - height) // 2
+    canvas[top : top + height] = cv2.resize(frame, (SIDE, height))
+    return torch.from_numpy(canvas).permute(2, 0, 1).float() / 255
+
+
+def _set_statistics(network: Network, pictures: Tensor) -> None:
+    """Give batch normalization the statistics of these pictures.
+
+    Without them the signal fades from layer to layer, and every cell answers the same.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        # The plain mean of what passes.
+        norm.momentum = None
+    network.train()
+    network.maps(pictures)
+    network.eval()
+
+
+def _logits(head: Detect, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Objectness, and the best class's probability, of each row: float [b, N] each."""
+    objectness, best = [], []
+    for level in maps:
+        raw = level.reshape(len(level), head.anchors_per_level, head.fields, -1)
+        objectness.append(raw[:, :, BOX_FIELDS].flatten(1))
+        best.append(raw[:, :, BOX_FIELDS + 1 :].amax(dim=2).sigmoid().flatten(1))
+    return torch.cat(objectness, dim=1), torch.cat(best, dim=1)
+
+
+def objectness_bias(logits: tuple[Tensor, Tensor], *, candidates: int) -> float:
+    """What to add to objectness so that a picture has so many candidates on average.
+
+    Args:
+        logits: Of objectness, float [b, N], and the best class's probability, 0..1, likewise.
+        candidates: Rows of a picture above `CONFIDENCE`.
+    """
+    objectness, best = logits
+    low, high = -30.0, 30.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        count = ((objectness + middle).sigmoid() * best > CONFIDENCE).float().sum() / len(best)
+        low, high = (low, middle) if count > candidates else (middle, high)
+    return low
+
+
+def _add_objectness(head: Detect, bias: float) -> None:
+    for conv in head.m:
+        assert isinstance(conv, nn.Conv2d)
+        assert conv.bias is not None
+        conv.bias.view(head.anchors_per_level, head.fields)[:, BOX_FIELDS] += bias

@@ -1,0 +1,123 @@
+"""Other settings for processes, queues, pools and contexts of the same ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loadtest.gpu.model_folders import NETWORK
+
+PREPROCESS, NMS = "preprocess", "nms"
+_MB = 2**20
+
+Edit = tuple[str, Callable[[Any], None]]
+"""Name of a model, and what to do with its `ModelConfig`."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One setting.
+
+    Attributes:
+        words: What it is, for people.
+        edits: Of the configurations.
+        options: Further ones of tritonserver.
+        mps: Whether MPS runs, where it is there.
+    """
+
+    words: str
+    edits: tuple[Edit, ...] = ()
+    options: tuple[str, ...] = ()
+    mps: bool = True
+
+
+def instances(**counts: int) -> tuple[Edit, ...]:
+    """So many processes of each step."""
+
+    def edit(count: int) -> Callable[[Any], None]:
+        def change(config: Any) -> None:
+            config.instance_group[0].count = count
+
+        return change
+
+    return tuple((name, edit(count)) for name, count in counts.items())
+
+
+def _processes(preprocess: int, network: int, nms: int) -> tuple[str, tuple[Edit, ...]]:
+    """Words and edits for so many processes of each step."""
+    words = f"processes of each step: {preprocess}, {network}, {nms}"
+    return words, instances(**{PREPROCESS: preprocess, NETWORK: network, NMS: nms})
+
+
+def joined(delay_us: int, preferred: Sequence[int] = ()) -> Edit:
+    """The network waits so long for a batch, or until it has one of a preferred size."""
+
+    def change(config: Any) -> None:
+        batching = config.dynamic_batching
+        batching.max_queue_delay_microseconds = delay_us
+        batching.preferred_batch_size[:] = preferred
+
+    return NETWORK, change
+
+
+def told(parameter: str, value: str) -> Edit:
+    """The network has this value of a parameter."""
+
+    def change(config: Any) -> None:
+        config.parameters[parameter].string_value = value
+
+    return NETWORK, change
+
+
+def taking_turns(*models: str) -> tuple[Edit, ...]:
+    """One of these models at a time; needs `--rate-limit=execution_count`."""
+
+    def change(config: Any) -> None:
+        limiter = config.instance_group[0].rate_limiter
+        del limiter.resources[:]
+        limiter.resources.add(name="gpu", count=1)
+
+    return tuple((name, change) for name in models)
+
+
+_LIMIT = "--rate-limit=execution_count"
+
+VARIANTS: dict[str, Variant] = {
+    "shipped": Variant("as shipped"),
+    "no-mps": Variant("without MPS", mps=False),
+    "1-1-1": Variant(*_processes(1, 1, 1)),
+    "1-2-1": Variant(*_processes(1, 2, 1)),
+    "2-1-1": Variant(*_processes(2, 1, 1)),
+    "2-2-2": Variant(*_processes(2, 2, 2)),
+    "2-3-1": Variant(*_processes(2, 3, 1)),
+    "launch-16": Variant(
+        "the network computes 16 frames at once", (joined(0, (16,)), told("largest_launch", "16"))
+    ),
+    "launch-4": Variant(
+        "the network computes 4 frames at once", (joined(0, (4,)), told("largest_launch", "4"))
+    ),
+    "equal-priority": Variant(
+        "the network gives way to no other step", (told("mps_client_priority", "0"),)
+    ),
+    "delay-500": Variant("it waits 0.5 ms for a batch", (joined(500, (4, 8)),)),
+    "delay-2000": Variant("it waits 2 ms for a batch", (joined(2000, (8,)),)),
+    "small-cuda-pool": Variant(
+        "a CUDA pool of 64 MB", options=(f"--cuda-memory-pool-byte-size=0:{64 * _MB}",)
+    ),
+    "no-cuda-pool": Variant("no CUDA pool", options=("--cuda-memory-pool-byte-size=0:0",)),
+    "pinned-pool": Variant(
+        "a pinned pool of 1 GB", options=(f"--pinned-memory-pool-byte-size={1024 * _MB}",)
+    ),
+    "growing-region": Variant(
+        "shared memory of the steps as Triton has it, 1 MB that grows",
+        options=("--backend-config=python,shm-default-byte-size=1048576",),
+    ),
+    "one-at-a-time": Variant(
+        "one step at a time, by the rate limiter",
+        taking_turns(PREPROCESS, NETWORK, NMS),
+        options=(_LIMIT, "--rate-limit-resource=gpu:1"),
+    ),
+    "shipped-again": Variant("as shipped, once more at the end"),
+}
+"""In the order in which they are measured."""

@@ -1,0 +1,71 @@
+"""What the server was doing while it was measured, so that a missed bar can be explained."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psutil
+from yolostream.connection import connect
+
+from loadtest.gpu.utilization import sampled
+from loadtest.observation import batches_of, since
+from loadtest.server import Target
+
+
+@contextlib.contextmanager
+def watched(target: Target, models: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Watch a server inside the block.
+
+    Args:
+        target: The server.
+        models: Whose batches are told.
+
+    Yields:
+        Empty; after the block `batch_sizes`, how often each model has run on a batch of which
+        size; `cpu_ms_per_frame`, processor time of each of the server's processes; and `gpu`, what
+        `loadtest.gpu.utilization` saw.
+    """
+    seen: dict[str, Any] = {}
+    before, cpu_before_s = _batches(target, models), _cpu_s(target.pids)
+    with sampled() as gpu:
+        yield seen
+    cpu_s, after = _cpu_s(target.pids), _batches(target, models)
+    seen["batch_sizes"] = {model: since(after[model], before[model]) for model in models}
+    # Not by the second: before and after it sends, perf_analyzer reads and writes.
+    frames = max(1, frames_of(seen["batch_sizes"][models[-1]]))
+    seen["cpu_ms_per_frame"] = {
+        name: round(1000 * (now_s - cpu_before_s.get(name, 0.0)) / frames, 3)
+        for name, now_s in cpu_s.items()
+    }
+    seen["gpu"] = gpu
+
+
+def frames_of(batch_sizes: Mapping[str, int]) -> int:
+    """Frames in so many batches of each size."""
+    return sum(int(size) * count for size, count in batch_sizes.items())
+
+
+def _batches(target: Target, models: Sequence[str]) -> dict[str, dict[int, int]]:
+    with connect(target.url) as client:
+        return {model: batches_of(client, model, target.url) for model in models}
+
+
+def _cpu_s(pids: Sequence[int]) -> dict[str, float]:
+    """Processor time of each process so far, in seconds, by what it serves."""
+    times: dict[str, float] = {}
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            spent = process.cpu_times()
+            times[process_name(process.cmdline(), pid)] = float(spent.user + spent.system)
+    return times
+
+
+def process_name(command: Sequence[str], pid: int) -> str:
+    """The model that a stub of the Python backend serves, with its process; else the program."""
+    program = (command[0] if command else "unknown").rpartition("/")[2]
+    model_file = next((part for part in command if part.endswith("/model.py")), None)
+    served = model_file.split("/")[-3] if model_file else program
+    return f"{served} ({pid})"

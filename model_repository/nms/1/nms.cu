@@ -1,0 +1,205 @@
+// Non-maximum suppression of a whole batch, row for row as `nms.py` does it on the CPU.
+//
+// Two launches: `collect` gathers what scores enough, over all frames at once; `suppress` ranks and
+// thins out each frame in a block of its own. Rows of equal score rank as they stand in the tensor.
+
+typedef unsigned long long Key;  // score above, row below: unique, and in the order of the ranking
+
+#define FULL 0xffffffffu
+#define ROW_VALUES 6
+
+struct Batch {
+    const float* predictions[MAX_BATCH];  // [rows, 6]: x1, y1, x2, y2, confidence, class id
+    const float* places[MAX_BATCH];       // [4]: left, top, width, height
+};
+
+struct Thresholds {
+    float confidence, iou;
+    int max_detections;
+};
+
+// A float as an integer that is ordered as it is.
+static __device__ unsigned ordered(float value) {
+    const unsigned bits = __float_as_uint(value);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+static __device__ int row_of(Key key) { return (int)(FULL - (unsigned)key); }
+
+// keys: [batch, rows], in any order; counts: [batch], zero before.
+extern "C" __global__ void collect(const Batch batch, Thresholds thresholds, int rows, Key* keys,
+                                   int* counts) {
+    const int row = blockIdx.x * blockDim.x + threadIdx.x;
+    if (row >= rows) return;
+    const float* values = batch.predictions[blockIdx.y] + (long)ROW_VALUES * row;
+    const float score = values[4];
+    if (!(score > thresholds.confidence)) return;
+    for (int i = 0; i < ROW_VALUES; ++i)
+        if (!isfinite(values[i])) return;
+    const int place = atomicAdd(&counts[blockIdx.y], 1);
+    keys[(long)rows * blockIdx.y + place] = (Key)ordered(score) << 32 | (FULL - (unsigned)row);
+}
+
+struct Box {
+    float x1, y1, x2, y2, score, klass;
+};
+
+static __device__ Box box_at(const float* predictions, Key key) {
+    const float* v = predictions + (long)ROW_VALUES * row_of(key);
+    return {v[0], v[1], v[2], v[3], v[4], v[5]};
+}
+
+// Whether `box` falls to `better`: same class, more than `iou` in common. In double precision and
+// with OpenCV's rounding, so that boxes at the threshold fall here if they fall there. To OpenCV,
+// boxes without an area are one, whatever their class.
+static __device__ bool falls(const Box& box, const Box& better, float iou) {
+    const double width = (double)box.x2 - box.x1, height = (double)box.y2 - box.y1;
+    const double other_width = (double)better.x2 - better.x1;
+    const double other_height = (double)better.y2 - better.y1;
+    const double areas = width * height + other_width * other_height;
+    if (areas <= 2.220446049250313e-16) return 1.0f > iou;  // DBL_EPSILON
+    if ((int)box.klass != (int)better.klass) return false;
+    double common = 0.0;
+    if (width > 0 && height > 0 && other_width > 0 && other_height > 0) {
+        const double across = fmin((double)box.x2, (double)better.x2) - fmax(box.x1, better.x1);
+        const double down = fmin((double)box.y2, (double)better.y2) - fmax(box.y1, better.y1);
+        if (across > 0 && down > 0) common = across * down;
+    }
+    const double distance = 1.0 - common / (areas - common);
+    return 1.0f - (float)distance > iou;
+}
+
+// What the threads of a block share.
+struct Shared {
+    Key keys[CHUNK];
+    Box boxes[CHUNK];
+    Box kept[MAX_DETECTIONS];
+    bool fallen[CHUNK];
+    int histogram[256];
+    int count, digit, above;
+    Key prefix;
+};
+
+// The `wanted`-th best of the keys below `limit`: found digit by digit, most significant first.
+static __device__ Key nth_best(const Key* keys, int count, Key limit, int wanted, Shared& shared) {
+    Key prefix = 0;
+    for (int shift = 56; shift >= 0; shift -= 8) {
+        for (int i = threadIdx.x; i < 256; i += THREADS) shared.histogram[i] = 0;
+        __syncthreads();
+        for (int i = threadIdx.x; i < count; i += THREADS) {
+            const Key key = keys[i];
+            const bool same = shift == 56 || key >> (shift + 8) == prefix >> (shift + 8);
+            if (key < limit && same) atomicAdd(&shared.histogram[key >> shift & 255], 1);
+        }
+        __syncthreads();
+        if (threadIdx.x == 0) {
+            int digit = 255, above = 0;
+            while (above + shared.histogram[digit] < wanted) above += shared.histogram[digit--];
+            shared.prefix = prefix | (Key)digit << shift;
+            shared.above = above;
+        }
+        __syncthreads();
+        prefix = shared.prefix;
+        wanted -= shared.above;
+    }
+    return prefix;
+}
+
+// Put the keys from `least` up to but not including `limit` into `shared`, best first.
+static __device__ int ranked(const Key* keys, int count, Key least, Key limit, Shared& shared) {
+    if (threadIdx.x == 0) shared.count = 0;
+    __syncthreads();
+    for (int i = threadIdx.x; i < count; i += THREADS)
+        if (keys[i] >= least && keys[i] < limit) shared.keys[atomicAdd(&shared.count, 1)] = keys[i];
+    __syncthreads();
+    const int found = shared.count;
+    int size = 1;
+    while (size < found) size *= 2;
+    for (int i = found + threadIdx.x; i < size; i += THREADS) shared.keys[i] = 0;
+    // Bitonic: `size` is a power of two.
+    for (int run = 2; run <= size; run *= 2) {
+        for (int step = run / 2; step > 0; step /= 2) {
+            __syncthreads();
+            for (int i = threadIdx.x; i < size; i += THREADS) {
+                const int partner = i ^ step;
+                if (partner <= i) continue;
+                const Key a = shared.keys[i], b = shared.keys[partner];
+                if ((a < b) == ((i & run) == 0)) {
+                    shared.keys[i] = b;
+                    shared.keys[partner] = a;
+                }
+            }
+        }
+    }
+    __syncthreads();
+    return found;
+}
+
+// Append to `shared.kept` what the ranked boxes leave over; the new number of those.
+static __device__ int thinned(const float* predictions, int found, int kept,
+                              const Thresholds& thresholds, Shared& shared) {
+    for (int i = threadIdx.x; i < found; i += THREADS) {
+        const Box box = box_at(predictions, shared.keys[i]);
+        bool fallen = false;
+        for (int j = 0; j < kept && !fallen; ++j)
+            fallen = falls(box, shared.kept[j], thresholds.iou);
+        shared.boxes[i] = box;
+        shared.fallen[i] = fallen;
+    }
+    __syncthreads();
+    for (int best = 0; best < found && kept < thresholds.max_detections; ++best) {
+        if (shared.fallen[best]) continue;  // the same for all threads
+        const Box better = shared.boxes[best];
+        if (threadIdx.x == 0) shared.kept[kept] = better;
+        ++kept;
+        for (int i = best + 1 + threadIdx.x; i < found; i += THREADS)
+            if (!shared.fallen[i] && falls(shared.boxes[i], better, thresholds.iou))
+                shared.fallen[i] = true;
+        __syncthreads();
+    }
+    __syncthreads();
+    return kept;
+}
+
+static __device__ float clipped(float value) { return fminf(fmaxf(value, 0.0f), 1.0f); }
+
+// Outputs as `nms/config.pbtxt` declares them, each [batch, ...]; unused rows are zero. `counts` is
+// zero again afterwards.
+extern "C" __global__ void suppress(const Batch batch, Thresholds thresholds, int rows,
+                                    const Key* keys, int* counts, float* numbers, float* boxes,
+                                    float* scores, float* classes) {
+    __shared__ Shared shared;
+    const int frame = blockIdx.x;
+    const float* predictions = batch.predictions[frame];
+    const float* place = batch.places[frame];
+    const int count = counts[frame];
+    keys += (long)rows * frame;
+
+    // A better row never falls to a worse one, so the ranking may be worked off in chunks.
+    int kept = 0;
+    Key limit = ~(Key)0;
+    for (int done = 0; done < count && kept < thresholds.max_detections;) {
+        const int wanted = count - done < CHUNK ? count - done : CHUNK;
+        const Key least = done + wanted == count ? 0 : nth_best(keys, count, limit, wanted, shared);
+        const int found = ranked(keys, count, least, limit, shared);
+        kept = thinned(predictions, found, kept, thresholds, shared);
+        done += found;
+        limit = least;
+    }
+
+    const int places = thresholds.max_detections;
+    for (int i = threadIdx.x; i < places; i += THREADS) {
+        const Box box = i < kept ? shared.kept[i] : Box{};
+        float* out = boxes + 4L * (places * frame + i);
+        out[0] = i < kept ? clipped((box.y1 - place[1]) / place[3]) : 0.0f;
+        out[1] = i < kept ? clipped((box.x1 - place[0]) / place[2]) : 0.0f;
+        out[2] = i < kept ? clipped((box.y2 - place[1]) / place[3]) : 0.0f;
+        out[3] = i < kept ? clipped((box.x2 - place[0]) / place[2]) : 0.0f;
+        scores[places * frame + i] = box.score;
+        classes[places * frame + i] = box.klass;
+    }
+    if (threadIdx.x == 0) {
+        numbers[frame] = (float)kept;
+        counts[frame] = 0;
+    }
+}

@@ -1,0 +1,95 @@
+"""The letterbox of a whole batch of frames in one launch on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cupy as cp
+import numpy as np
+import numpy.typing as npt
+
+from .frame_table import fill_table, table_of
+from .host_pages import HostPages
+from .letterbox import FILL
+
+Frames = npt.NDArray[np.uint8] | cp.ndarray
+_BLOCK = (32, 8)
+
+
+class CudaLetterbox:
+    """Computes what `letterbox.letterbox_all` does, for frames in host or device memory.
+
+    Pixels are those of the CPU stage: both shrink as OpenCV does. Uses the current device.
+
+    Args:
+        image_shape: 3, height and width of the images to make.
+        max_batch: Most frames of one call.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], *, max_batch: int) -> None:
+        self._image_size = image_shape[1:]
+        self._table = table_of(max_batch)
+        self._images = cp.empty((max_batch, *image_shape), np.float32)
+        self._places = cp.empty((max_batch, 4), np.float32)
+        source = Path(__file__).with_name("letterbox.cu").read_text()
+        # Without fused multiply-adds: the CPU rounds twice.
+        options = (f"-DMAX_BATCH={max_batch}", "--fmad=false")
+        self._kernel = cp.RawModule(code=source, options=options).get_function("letterbox")
+        self._arrived = cp.empty(0, np.uint8)
+        self._host_pages = HostPages()
+
+    def __call__(self, batches: Sequence[Frames]) -> tuple[cp.ndarray, cp.ndarray]:
+        """Letterbox the frames of several requests on the current stream; do not wait for them.
+
+        Args:
+            batches: uint8 [n, H, W, 3] each, RGB, NumPy or CuPy, C-contiguous; sizes may differ.
+
+        Returns:
+            float32 [n, 3, height, width], RGB, 0..1, and float32 [n, 4]: left, top, width and
+            height of each frame in its image, in pixels. The next call overwrites both.
+        """
+        count = sum(map(len, batches))
+        images, places = self._images[:count], self._places[:count]
+        addresses = [
+            start + index * (frames.nbytes // len(frames))
+            for frames, start in zip(batches, self._on_device(batches), strict=True)
+            for index in range(len(frames))
+        ]
+        fill_table(
+            self._table,
+            addresses=addresses,
+            frame_sizes=[frames.shape[1:3] for frames in batches for _ in range(len(frames))],
+            image_size=self._image_size,
+        )
+        height, width = map(np.int32, self._image_size)
+        grid = (-(-int(width) // _BLOCK[0]), -(-int(height) // _BLOCK[1]), count)
+        fill = np.float32(FILL) / np.float32(255)
+        self._kernel(grid, _BLOCK, (self._table, images, places, height, width, fill))
+        return images, places
+
+    def _on_device(self, batches: Sequence[Frames]) -> list[int]:
+        """Where each batch begins in this device's memory, to which it is copied if need be."""
+        total = sum(frames.nbytes for frames in batches if not self._is_here(frames))
+        if self._arrived.nbytes < total:
+            self._arrived = cp.empty(total, np.uint8)
+        addresses, free = [], self._arrived.data
+        for frames in batches:
+            if self._is_here(frames):
+                addresses.append(frames.data.ptr)
+            else:
+                self._fetch(frames, free)
+                addresses.append(free.ptr)
+                free = free + frames.nbytes  # Not +=, which moves the array too.
+        return addresses
+
+    def _is_here(self, frames: Frames) -> bool:
+        return isinstance(frames, cp.ndarray) and bool(frames.device == self._images.device)
+
+    def _fetch(self, frames: Frames, target: cp.cuda.MemoryPointer) -> None:
+        if isinstance(frames, np.ndarray):
+            start = frames.__array_interface__["data"][0]
+            self._host_pages.lock(start)
+            target.copy_from_host_async(start, frames.nbytes)
+        else:
+            target.copy_from_device_async(frames.data, frames.nbytes)

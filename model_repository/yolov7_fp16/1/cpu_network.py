@@ -1,0 +1,46 @@
+"""The detector on the CPU: ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+Floats = npt.NDArray[np.float32]
+
+
+class CpuNetwork:
+    """A session on a share of the cores.
+
+    Args:
+        model: ONNX file.
+        threads: Of this session; 0 takes this instance's share of the cores.
+        instances: How many share them.
+    """
+
+    def __init__(self, model: Path, *, threads: int, instances: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or max(1, len(os.sched_getaffinity(0)) // instances)
+        # Idle threads that spin would take the cores that decode, track and encode.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"]
+        )
+
+    def run(self, batches: Sequence[Floats]) -> list[Floats]:
+        """Detect in the images of several requests as one batch.
+
+        Args:
+            batches: float32 [n, 3, H, W] each, RGB, 0..1.
+
+        Returns:
+            float32 [n, rows, 6] each.
+        """
+        images = batches[0] if len(batches) == 1 else np.concatenate(batches)
+        (output,) = self._session.run(["output"], {"input": images})
+        ends = np.cumsum([len(batch) for batch in batches])
+        return list(np.split(output, ends[:-1]))

@@ -1,0 +1,114 @@
+"""The detector on a GPU: the images of several requests at once, in launches of ready-made sizes.
+
+A runtime computes a few batch sizes, each as a CUDA graph on memory that never moves: the many
+small kernels of a network are one launch, and any number of images is some launches in a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Protocol
+
+import cupy as cp
+import numpy as np
+
+from .launches import launches
+
+
+class Runtime(Protocol):
+    """Computes a network."""
+
+    def launch(self, batch_size: int) -> None:
+        """Compute the first rows of the output from those of the input; do not wait for them."""
+
+
+class Network:
+    """A network with its memory.
+
+    Args:
+        runtime: Computes it.
+        inputs: float32 [largest launch, 3, H, W], which the runtime reads.
+        outputs: float32 [largest launch, rows, 6], which the runtime writes.
+        batch_sizes: Those that the runtime computes, ascending.
+        stream: Where it does.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        inputs: cp.ndarray,
+        outputs: cp.ndarray,
+        batch_sizes: Sequence[int],
+        stream: cp.cuda.Stream,
+    ) -> None:
+        self._inputs, self._outputs = inputs, outputs
+        self.launch = runtime.launch
+        self.batch_sizes, self.stream = tuple(batch_sizes), stream
+
+    def run(self, batches: Sequence[cp.ndarray]) -> list[cp.ndarray]:
+        """Detect in the images of several requests.
+
+        Args:
+            batches: float32 [n, 3, H, W] each, RGB, 0..1, in memory of any GPU.
+
+        Returns:
+            float32 [n, rows, 6] each; the work is done.
+        """
+        ends = np.cumsum([0, *map(len, batches)]).tolist()
+        with self.stream:
+            rows = cp.empty((ends[-1], *self._outputs.shape[1:]), np.float32)
+            images = chain.from_iterable(batches)
+            for start, size in launches(ends[-1], self.batch_sizes):
+                used = min(size, ends[-1] - start)
+                for place, image in zip(self._inputs[:used], images):  # noqa: B905  # more follow
+                    _copy(place, image)
+                self.launch(size)
+                _copy(rows[start : start + used], self._outputs[:used])
+        self.stream.synchronize()
+        return [rows[start:end] for start, end in pairwise(ends)]
+
+
+def _copy(target: cp.ndarray, source: cp.ndarray) -> None:
+    target.data.copy_from_device_async(source.data, source.nbytes)
+
+
+def open_network(
+    model: Path,
+    *,
+    runtime: str,
+    device: int,
+    batch_sizes: Sequence[int],
+    image_shape: tuple[int, int, int],
+    rows: int,
+) -> Network:
+    """Load a network and warm it up, so that the first frame is not slow.
+
+    Args:
+        model: ONNX file; its weights are narrowed to float16 unless they are.
+        runtime: `onnxruntime` or `torch`.
+        device: CUDA device.
+        batch_sizes: To prepare, ascending.
+        image_shape: 3, height and width of an image.
+        rows: Rows of the output for one image.
+    """
+    cp.cuda.Device(device).use()
+    stream = cp.cuda.Stream(non_blocking=True)
+    inputs = cp.zeros((batch_sizes[-1], *image_shape), np.float32)
+    outputs = cp.zeros((batch_sizes[-1], rows, 6), np.float32)
+    cp.cuda.Device(device).synchronize()
+    memory = {"inputs": inputs, "outputs": outputs, "batch_sizes": batch_sizes, "stream": stream}
+    return Network(_runtime(runtime)(model, **memory), **memory)
+
+
+def _runtime(name: str) -> type[Runtime]:
+    # Each in an environment that need not have the other.
+    if name == "torch":
+        from .torch_runtime import TorchRuntime
+
+        return TorchRuntime
+    from .onnx_runtime import OnnxRuntime
+
+    return OnnxRuntime

@@ -1,0 +1,187 @@
+"""An ONNX graph as a PyTorch module: the operators that YOLO detectors are made of.
+
+Sizes, axes and such have to be constants of the graph, which they are in what `tools.export_onnx`
+writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import getitem
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+INPUT, OUTPUT = "input", "output"
+
+
+class OperatorError(ValueError):
+    """The graph has an operator that is not known here; the message names it."""
+
+
+def module_of(model: onnx.ModelProto) -> fx.GraphModule:
+    """Make a module of a graph: float32 [b, 3, H, W] RGB 0..1 -> float32 [b, rows, 6].
+
+    Args:
+        model: ONNX, as `tools.export_onnx` writes it.
+
+    Raises:
+        OperatorError: It has an operator that is not in `OPERATORS`.
+    """
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    root, graph = nn.Module(), fx.Graph()
+    values: dict[str, fx.Node] = {INPUT: graph.placeholder(INPUT)}
+
+    def tensor(name: str) -> fx.Node:
+        if name not in values:
+            buffer = f"constant_{len(values)}"
+            root.register_buffer(buffer, torch.from_numpy(constants[name].copy()))
+            values[name] = graph.get_attr(buffer)
+        return values[name]
+
+    for node in model.graph.node:
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        if (constant := _constant(node, attributes, constants)) is not None:
+            constants[node.output[0]] = constant
+            continue
+        operator, numbers = _operator(node.op_type)
+        arguments = [
+            (constants[name].tolist() if position in numbers else tensor(name)) if name else None
+            for position, name in enumerate(node.input)
+        ]
+        result = graph.call_function(operator, tuple(arguments), attributes)
+        for position, name in enumerate(node.output):
+            several = len(node.output) > 1
+            values[name] = graph.call_function(getitem, (result, position)) if several else result
+    graph.output(values[OUTPUT])
+    return fx.GraphModule(root, graph)
+
+
+def _constant(
+    node: onnx.NodeProto, attributes: dict[str, Any], constants: dict[str, Any]
+) -> npt.NDArray[Any] | None:
+    """What a node that depends on nothing gives; None where it depends on the input."""
+    if node.op_type == "Constant":
+        return numpy_helper.to_array(attributes["value"])
+    if node.op_type == "Cast" and node.input[0] in constants:
+        # Narrowing a graph sends numbers through float16 and back.
+        kind = onnx.helper.tensor_dtype_to_np_dtype(attributes["to"])
+        narrowed: npt.NDArray[Any] = constants[node.input[0]].astype(kind)
+        return narrowed
+    return None
+
+
+def _operator(name: str) -> tuple[Callable[..., Any], tuple[int, ...]]:
+    if name not in OPERATORS:
+        raise OperatorError(
+            f"PyTorch is not told how to compute {name}: serve the profile 'onnx-gpu'"
+        )
+    return OPERATORS[name]
+
+
+def _conv(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    pads: Sequence[int] = (0, 0, 0, 0),
+    strides: Sequence[int] = (1, 1),
+    dilations: Sequence[int] = (1, 1),
+    group: int = 1,
+    **_: Any,
+) -> Tensor:
+    return functional.conv2d(
+        x, weight, bias, tuple(strides), tuple(pads[:2]), tuple(dilations), group
+    )
+
+
+def _max_pool(
+    x: Tensor, *, kernel_shape: Sequence[int], strides: Sequence[int], pads: Sequence[int], **_: Any
+) -> Tensor:
+    return functional.max_pool2d(x, tuple(kernel_shape), tuple(strides), tuple(pads[:2]))
+
+
+def _resize(x: Tensor, _roi: Any, scales: list[float], **_: Any) -> Tensor:
+    return functional.interpolate(x, scale_factor=tuple(scales[2:]), mode="nearest")
+
+
+def _reshape(x: Tensor, shape: list[int], **_: Any) -> Tensor:
+    return x.reshape([x.shape[axis] if size == 0 else size for axis, size in enumerate(shape)])
+
+
+def _slice(
+    x: Tensor, starts: list[int], ends: list[int], axes: list[int], steps: list[int] | None = None
+) -> Tensor:
+    cut = [slice(None)] * x.ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps or [1] * len(axes), strict=True):
+        cut[axis] = slice(start, end, step)
+    return x[tuple(cut)]
+
+
+def _split(x: Tensor, sizes: list[int], *, axis: int = 0) -> tuple[Tensor, ...]:
+    return x.split(sizes, axis)
+
+
+def _arg_max(x: Tensor, *, axis: int, keepdims: int = 1, **_: Any) -> Tensor:
+    return x.argmax(axis, keepdim=bool(keepdims))
+
+
+def _reduce_max(
+    x: Tensor, axes: list[int] | None = None, *, keepdims: int = 1, **more: Any
+) -> Tensor:
+    # An attribute in opset 17, an input in 18.
+    return x.amax(more.get("axes", axes), keepdim=bool(keepdims))
+
+
+def _cast(x: Tensor, *, to: int) -> Tensor:
+    return x.to(_KINDS[to])
+
+
+def _unsqueeze(x: Tensor, axes: list[int]) -> Tensor:
+    for axis in sorted(axes):
+        x = x.unsqueeze(axis)
+    return x
+
+
+_KINDS = {
+    onnx.TensorProto.FLOAT: torch.float32,
+    onnx.TensorProto.FLOAT16: torch.float16,
+    onnx.TensorProto.INT64: torch.int64,
+    onnx.TensorProto.INT32: torch.int32,
+}
+
+OPERATORS: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
+    "Add": (torch.add, ()),
+    "ArgMax": (_arg_max, ()),
+    "Cast": (_cast, ()),
+    "Concat": (lambda *parts, axis: torch.cat(parts, axis), ()),
+    "Conv": (_conv, ()),
+    "Div": (torch.div, ()),
+    "Gather": (
+        lambda x, index, *, axis=0: x.index_select(axis, index.reshape(-1)).reshape(
+            *x.shape[:axis], *index.shape, *x.shape[axis + 1 :]
+        ),
+        (),
+    ),
+    "LeakyRelu": (lambda x, *, alpha=0.01: functional.leaky_relu(x, alpha), ()),
+    "MatMul": (torch.matmul, ()),
+    "MaxPool": (_max_pool, ()),
+    "Mul": (torch.mul, ()),
+    "Pow": (torch.pow, ()),
+    "ReduceMax": (_reduce_max, (1,)),
+    "Reshape": (_reshape, (1,)),
+    "Resize": (_resize, (1, 2)),
+    "Sigmoid": (torch.sigmoid, ()),
+    "Slice": (_slice, (1, 2, 3, 4)),
+    "Softmax": (lambda x, *, axis=-1: x.softmax(axis), ()),
+    "Split": (_split, (1,)),
+    "Sub": (torch.sub, ()),
+    "Transpose": (lambda x, *, perm: x.permute(perm), ()),
+    "Unsqueeze": (_unsqueeze, (1,)),
+}
+"""Each operator, and which of its inputs are numbers that stand in the graph."""

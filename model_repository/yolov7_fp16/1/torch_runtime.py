@@ -1,0 +1,60 @@
+"""PyTorch on a GPU: the same ONNX file, compiled by TorchInductor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cupy as cp
+import onnx
+import torch
+
+from .half import narrowed
+from .onnx_module import module_of
+
+_WARM_UP_RUNS = 3
+
+
+class TorchRuntime:
+    """A compiled module with a CUDA graph a batch size.
+
+    Args:
+        model: ONNX file.
+        inputs: float32 [largest batch, 3, H, W].
+        outputs: float32 [largest batch, rows, 6].
+        batch_sizes: Those to record, ascending.
+        stream: Where all work goes.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        *,
+        inputs: cp.ndarray,
+        outputs: cp.ndarray,
+        batch_sizes: Sequence[int],
+        stream: cp.cuda.Stream,
+    ) -> None:
+        torch.backends.cudnn.benchmark = True
+        module = module_of(narrowed(onnx.load(model))).eval().cuda(inputs.device.id)
+        module = module.to(memory_format=torch.channels_last)
+        compiled = torch.compile(module, dynamic=False)
+        self._stream = torch.cuda.ExternalStream(stream.ptr)
+        self._graphs = {}
+        # They never run at once, and may use the same memory.
+        pool = torch.cuda.graph_pool_handle()
+        with torch.inference_mode(), torch.cuda.stream(self._stream):
+            # The largest first: its memory holds the others.
+            for size in reversed(batch_sizes):
+                images, rows = (torch.from_dlpack(array[:size]) for array in (inputs, outputs))
+                for _ in range(_WARM_UP_RUNS):
+                    rows.copy_(compiled(images))
+                self._graphs[size] = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(self._graphs[size], pool=pool, stream=self._stream):
+                    rows.copy_(compiled(images))
+        stream.synchronize()
+
+    def launch(self, batch_size: int) -> None:
+        """Compute the first `batch_size` rows of the output; do not wait for them."""
+        with torch.cuda.stream(self._stream):
+            self._graphs[batch_size].replay()

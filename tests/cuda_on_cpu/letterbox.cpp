@@ -1,0 +1,8 @@
+#include "cuda.hpp"
+#include "letterbox.cu"
+
+extern "C" void run_letterbox(const Batch* batch, int frames, float* images, float* places,
+                              int height, int width, float fill) {
+    launch({width, height, frames}, 1,
+           [&] { letterbox(*batch, images, places, height, width, fill); });
+}

@@ -1,0 +1,101 @@
+"""What both the CPU and the CUDA side of a stage are asked, and how their answers are compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from version_folder import part
+
+MAX_BATCH = 16
+SIDE = 640
+MAX_DETECTIONS = 300
+_DATA = Path(__file__).parent / "data"
+_SIZES = [
+    *(tuple(case["hw"]) for case in json.loads((_DATA / "letterbox_cases.json").read_text())),
+    *((360, 640), (640, 640), (720, 1280), (1080, 1920), (1280, 1280), (1, 1), (3, 700)),
+    *((641, 640), (333, 77), (2, 5), (320, 320), (2160, 3840)),
+]
+
+letterboxing = part("preprocess", "letterbox")
+suppressing = part("nms", "nms")
+
+
+def batches_of_mixed_frames():
+    """Lists of noise, uint8 [H, W, 3], as large as a batch may be and of different sizes."""
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (*size, 3), np.uint8) for size in _SIZES]
+    return [frames[start : start + MAX_BATCH] for start in range(0, len(frames), MAX_BATCH)]
+
+
+def assert_letterboxed(frames, images, places):
+    """Every pixel within a gray level of the CPU stage, every place the same."""
+    expected_images, expected_places = letterboxing.letterbox_all(frames, (3, SIDE, SIDE))
+    np.testing.assert_array_equal(places, expected_places)
+    for frame, image, expected in zip(frames, images, expected_images, strict=True):
+        apart = np.abs(image - expected).max() * 255
+        # Rounding to 0..1 and back takes its share.
+        assert apart < 1.01, f"{frame.shape}: {apart} gray levels"
+
+
+def thresholds(confidence=0.25):
+    return suppressing.Thresholds(confidence=confidence, iou=0.45, max_detections=MAX_DETECTIONS)
+
+
+def street(seed, *, candidates, frames=3, rows=6300):
+    """Heaps of boxes around a few objects, the rest below the threshold; and where they lie."""
+    rng = np.random.default_rng(seed)
+    predictions = np.zeros((frames, rows, 6), np.float32)
+    predictions[..., 4] = rng.uniform(0, 0.2, (frames, rows))
+    for frame in predictions:
+        where = rng.choice(rows, candidates, replace=False)
+        objects = max(1, candidates // 8)
+        centers = rng.uniform(0, SIDE, (objects, 2))[rng.integers(0, objects, candidates)]
+        sides = rng.uniform(10, 120, (objects, 2))[rng.integers(0, objects, candidates)]
+        frame[where, :2] = centers - sides / 2 + rng.normal(0, 3, (candidates, 2))
+        frame[where, 2:4] = centers + sides / 2 + rng.normal(0, 3, (candidates, 2))
+        frame[where, 4] = rng.uniform(0.2, 1, candidates)
+        frame[where, 5] = rng.integers(0, 5, candidates)
+    return predictions, rng.uniform(1, 600, (frames, 4)).astype(np.float32)
+
+
+def equal_scores():
+    predictions, places = street(1, candidates=3000)
+    predictions[..., 4] = np.round(predictions[..., 4], 1)
+    return predictions, places
+
+
+def noise():
+    """What DeepStream warms up with: arbitrary numbers, and some that are none."""
+    rng = np.random.default_rng(2)
+    predictions = rng.uniform(-50, 700, (2, 6300, 6)).astype(np.float32)
+    predictions[..., 4] = rng.uniform(0, 1, (2, 6300))
+    predictions[..., 5] = rng.integers(0, 80, (2, 6300))
+    predictions[0, ::7, 2] = np.nan
+    predictions[1, ::5, 1] = np.inf
+    return predictions, np.array([[0, 140, 640, 360], [80, 0, 480, 640]], np.float32)
+
+
+def reference(image):
+    """Rows that the official suppression was tried on."""
+    predictions = np.load(_DATA / "nms_parity.npz")[f"predictions_{image}"]
+    return predictions[np.newaxis], np.array([[0, 0, 640, 640]], np.float32)
+
+
+SUPPRESSION_CASES = {
+    **{f"{n} candidates": lambda n=n: street(n, candidates=n) for n in (0, 1, 30, 700, 1024, 1025)},
+    "5000 candidates": lambda: street(5000, candidates=5000),
+    "equal scores": equal_scores,
+    "noise": noise,
+    "first reference": lambda: reference(0),
+    "second reference": lambda: reference(1),
+}
+
+
+def assert_suppressed(found, predictions, places):
+    """Row for row what the CPU stage finds."""
+    expected = suppressing.detect([predictions], [places], thresholds())
+    assert expected.numbers.max() <= MAX_DETECTIONS
+    for name in ("numbers", "boxes", "scores", "classes"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)

@@ -1,0 +1,162 @@
+"""Stand-ins for CuPy and PyNvVideoCodec, as much as the client uses: a GPU in the host's memory.
+
+What runs on a GPU is tested on one (`test_gpu_transport.py`). These are for what the client
+decides and asks for, which has to be right also on machines where nobody can see it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import types
+from typing import Any
+
+import av
+import numpy as np
+
+
+class CUDARuntimeError(RuntimeError):
+    """CuPy's."""
+
+
+class Gpu:
+    """One process's view of `devices` GPUs with `free_bytes` each."""
+
+    def __init__(self, *, devices: int = 1, free_bytes: int = 1 << 30) -> None:
+        self.devices = devices
+        self.free_bytes = free_bytes
+        self.current = 0
+        self.allocated: dict[int, ctypes.Array[ctypes.c_char]] = {}
+        self.copies: list[int] = []
+        """Direction of each copy; CUDA's numbers."""
+
+    def malloc(self, size: int) -> int:
+        if size > self.free_bytes:
+            raise CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+        memory = ctypes.create_string_buffer(size)
+        self.allocated[ctypes.addressof(memory)] = memory
+        return ctypes.addressof(memory)
+
+    def free(self, address: int) -> None:
+        del self.allocated[address]
+
+    def copy(self, target: int, source: int, size: int, direction: int, stream: int) -> None:
+        self.copies.append(direction)
+        ctypes.memmove(target, source, size)
+
+    def count(self) -> int:
+        if not self.devices:
+            raise CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+        return self.devices
+
+
+class DeviceArray:
+    """What CuPy calls an ndarray; made from NumPy's."""
+
+    def __init__(self, array: np.ndarray[Any, Any], device: int = 0) -> None:
+        self.array = array
+        self.shape, self.dtype, self.nbytes = array.shape, array.dtype, array.nbytes
+        self.device = types.SimpleNamespace(id=device)
+        self.data = types.SimpleNamespace(ptr=array.ctypes.data)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {"shape": self.shape, "typestr": self.dtype.str, "stream": 1, "version": 3}
+
+
+def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
+    class Device:
+        def __init__(self, number: int | None = None) -> None:
+            self.id = gpu.current if number is None else number
+
+        def __enter__(self) -> Device:
+            self._before, gpu.current = gpu.current, self.id
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            gpu.current = self._before
+
+    class Stream(contextlib.nullcontext):  # type: ignore[type-arg]
+        ptr = 7
+
+        def __init__(self, *, non_blocking: bool = False) -> None:
+            super().__init__()
+
+        def synchronize(self) -> None:
+            pass
+
+    module = types.ModuleType("cupy")
+    runtime = types.SimpleNamespace(
+        CUDARuntimeError=CUDARuntimeError,
+        malloc=gpu.malloc,
+        free=gpu.free,
+        memcpyAsync=gpu.copy,
+        memcpyHostToDevice=1,
+        memcpyDeviceToDevice=3,
+        ipcGetMemHandle=lambda address: address.to_bytes(64, "little"),
+        getDeviceCount=gpu.count,
+        streamSynchronize=lambda stream: None,
+    )
+    module.cuda = types.SimpleNamespace(  # type: ignore[attr-defined]
+        Device=Device, Stream=Stream, runtime=runtime, alloc_pinned_memory=bytearray
+    )
+    module.asarray = lambda array: array  # type: ignore[attr-defined]
+    module.asnumpy = lambda array: array.array  # type: ignore[attr-defined]
+    module.ascontiguousarray = lambda array: DeviceArray(  # type: ignore[attr-defined]
+        np.ascontiguousarray(array.array), array.device.id
+    )
+    module.uint8 = np.uint8  # type: ignore[attr-defined]
+    module.empty = lambda shape, dtype: DeviceArray(np.empty(shape, dtype))  # type: ignore[attr-defined]
+    module.RawKernel = lambda source, name: _nv12_to_rgb  # type: ignore[attr-defined]
+    return module
+
+
+def _nv12_to_rgb(grid: object, block: object, arguments: tuple[Any, ...]) -> None:
+    address, rgb, height, width, turns, black, luma, red_v, green_u, green_v, blue_u = arguments
+    size = int(height) * 3 // 2 * int(width)
+    planes = np.frombuffer(ctypes.string_at(int(address), size), np.uint8).reshape(-1, width)
+    light = luma * (planes[:height] - black)
+    chroma = planes[height:].reshape(height // 2, width // 2, 2).astype(np.float32) - 128
+    u, v = np.moveaxis(chroma.repeat(2, axis=0).repeat(2, axis=1), -1, 0)
+    colors = [light + red_v * v, light + green_u * u + green_v * v, light + blue_u * u]
+    rgb.array[:] = np.rot90(np.clip(np.stack(colors, axis=-1), 0, 255).astype(np.uint8), turns)
+
+
+class _Surface:
+    def __init__(self, frame: av.VideoFrame) -> None:
+        self.array = np.ascontiguousarray(frame.reformat(format="nv12").to_ndarray())
+        self.shape = self.array.shape
+        self._pts = frame.pts
+
+    def getPTS(self) -> int:  # noqa: N802  # NVIDIA's names
+        assert self._pts is not None
+        return self._pts
+
+    def GetPtrToPlane(self, number: int) -> int:  # noqa: N802
+        return self.array.ctypes.data
+
+
+class _Decoder:
+    """FFmpeg's decoders, fed as NVDEC is: plain streams without a container's headers."""
+
+    def __init__(self, *, codec: str, usedevicememory: bool, **_: object) -> None:
+        self._context = av.CodecContext.create(codec, "r")
+        self._surfaces: list[_Surface] = []
+
+    def Decode(self, piece: Any) -> list[_Surface]:  # noqa: N802
+        for surface in self._surfaces:
+            # They are reused: what was not copied until now is lost.
+            surface.array[:] = 0
+        packet = av.Packet(ctypes.string_at(piece.bsl_data, piece.bsl)) if piece.bsl else None
+        if packet is not None:
+            packet.pts = piece.pts
+        self._surfaces = [_Surface(frame) for frame in self._context.decode(packet)]
+        return self._surfaces
+
+
+def stand_in_nvc() -> types.ModuleType:
+    module = types.ModuleType("PyNvVideoCodec")
+    module.PacketData = types.SimpleNamespace  # type: ignore[attr-defined]
+    module.cudaVideoCodec = types.SimpleNamespace(H264="h264", HEVC="hevc")  # type: ignore[attr-defined]
+    module.CreateDecoder = _Decoder  # type: ignore[attr-defined]
+    return module

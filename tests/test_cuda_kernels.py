@@ -1,0 +1,79 @@
+"""The CUDA kernels, compiled for the CPU, against the stages of the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+from cuda_on_cpu import address, compiled, needs_compiler
+from stage_cases import (
+    MAX_BATCH,
+    MAX_DETECTIONS,
+    SIDE,
+    SUPPRESSION_CASES,
+    assert_letterboxed,
+    assert_suppressed,
+    batches_of_mixed_frames,
+    letterboxing,
+    suppressing,
+    thresholds,
+)
+from version_folder import part
+
+pytestmark = needs_compiler
+
+tables = part("preprocess", "frame_table")
+
+
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kernels")
+    macros = {
+        "MAX_BATCH": MAX_BATCH,
+        "THREADS": 4,
+        "CHUNK": 1024,
+        "MAX_DETECTIONS": MAX_DETECTIONS,
+    }
+    return {
+        name: compiled(name, model=model, folder=folder, **macros)
+        for name, model in (("letterbox", "preprocess"), ("nms", "nms"))
+    }
+
+
+@pytest.mark.parametrize("frames", batches_of_mixed_frames())
+def test_a_batch_of_mixed_sizes_is_letterboxed_as_on_the_cpu(libraries, frames):
+    images = np.full((len(frames), 3, SIDE, SIDE), np.nan, np.float32)
+    places = np.full((len(frames), 4), np.nan, np.float32)
+    table = tables.table_of(MAX_BATCH)
+    tables.fill_table(
+        table,
+        addresses=[frame.ctypes.data for frame in frames],
+        frame_sizes=[frame.shape[:2] for frame in frames],
+        image_size=(SIDE, SIDE),
+    )
+    fill = ctypes.c_float(np.float32(letterboxing.FILL) / np.float32(255))
+    libraries["letterbox"].run_letterbox(
+        address(table), len(frames), address(images), address(places), SIDE, SIDE, fill
+    )
+    assert_letterboxed(frames, images, places)
+
+
+@pytest.mark.parametrize("case", SUPPRESSION_CASES.values(), ids=SUPPRESSION_CASES)
+def test_rows_are_those_of_the_cpu(libraries, case):
+    predictions, places = case()
+    frames, rows = predictions.shape[:2]
+    table = np.zeros((2, MAX_BATCH), np.uint64)
+    table[0, :frames] = [prediction.ctypes.data for prediction in predictions]
+    table[1, :frames] = [place.ctypes.data for place in places]
+    limits = thresholds()
+    limits = np.array((limits.confidence, limits.iou, limits.max_detections), "f4,f4,i4")
+    keys, counts = np.zeros((frames, rows), np.uint64), np.zeros(MAX_BATCH, np.int32)
+    shapes = (1,), (MAX_DETECTIONS, 4), (MAX_DETECTIONS,), (MAX_DETECTIONS,)
+    found = [np.full((frames, *shape), np.nan, np.float32) for shape in shapes]
+    libraries["nms"].run_nms(
+        *(address(table), address(limits), frames, rows, address(keys), address(counts)),
+        *map(address, found),
+    )
+    assert_suppressed(suppressing.Detections(*found), predictions, places)
+    assert not counts.any(), "the next batch counts from zero"

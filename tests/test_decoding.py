@@ -1,0 +1,236 @@
+"""Which decoder a video gets, and that all decoders give the same, without a GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import types
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from clips import MILLISECOND, noise, packets, steps, trimmed, turned, write_clip
+from stand_in_gpu import DeviceArray, Gpu, stand_in_cupy, stand_in_nvc
+from yolostream.errors import SourceError
+from yolostream.gpu_memory import on_host
+from yolostream.sources import open_sources
+from yolostream.sources.decoder import CpuDecoder, DecoderError
+from yolostream.sources.decoding import GpuFirstDecoder
+from yolostream.sources.nvdec import GpuDecoder
+from yolostream.sources.video import Video
+
+
+@pytest.fixture
+def with_nvdec(monkeypatch):
+    for name, module in {
+        "cupy": stand_in_cupy(Gpu()),
+        "PyNvVideoCodec": stand_in_nvc(),
+    }.items():
+        module.__spec__ = types.SimpleNamespace(name=name)  # type: ignore[assignment]
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+@pytest.fixture
+def without_nvdec(monkeypatch):
+    def find_spec(name: str, package: str | None = None):
+        return None if name in ("cupy", "PyNvVideoCodec") else found(name, package)
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+
+
+def read(path: Path, decoder: str):
+    """Frames, the source and what was said."""
+    notes: list[str] = []
+    (source,), errors = open_sources([str(path)], decoder=decoder, notify=notes.append)
+    assert not errors
+    try:
+        return list(source), source, notes
+    finally:
+        source.close()
+
+
+def assert_same(path: Path) -> None:
+    expected, cpu, _ = read(path, "cpu")
+    frames, gpu, notes = read(path, "gpu")
+    assert notes == []
+    assert all(isinstance(frame.image, DeviceArray) for frame in frames)
+    assert (gpu.frame_rate, gpu.frame_count) == (cpu.frame_rate, cpu.frame_count)
+    assert [(f.index, f.pts, f.time_base) for f in frames] == [
+        (f.index, f.pts, f.time_base) for f in expected
+    ]
+    for frame, other in zip(frames, expected, strict=True):
+        image = on_host(frame.image)
+        assert image.shape == other.image.shape
+        # FFmpeg's RGB is computed in 16 bits, ours in 32.
+        assert np.abs(image.astype(int) - other.image).mean() < 1
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".mov"])
+def test_times_and_pictures_are_those_of_the_cpu(tmp_path, with_nvdec, suffix):
+    # Noise makes the encoder look ahead and back: pictures are not sent in the order of showing.
+    images = [noise(number) // 4 + image[0, 0, 0] // 2 for number, image in enumerate(_grays(20))]
+    assert_same(write_clip(tmp_path / f"clip{suffix}", images))
+
+
+def test_the_demo_video_is_the_same(with_nvdec):
+    assert_same(Path(__file__).parents[1] / "videos" / "mb1_1.mp4")
+
+
+def test_a_variable_frame_rate_is_kept(tmp_path, with_nvdec):
+    times = [5000, 5040, 5100, 5500, 5533, 5900]
+    assert_same(write_clip(tmp_path / "c.mkv", steps(6), pts=times, time_base=MILLISECOND))
+
+
+def test_a_video_without_timestamps_is_timed_the_same(tmp_path, with_nvdec):
+    assert_same(write_clip(tmp_path / "clip.h264", steps(8), format="h264"))
+
+
+def test_what_an_edit_list_hides_stays_hidden(tmp_path, with_nvdec):
+    assert_same(trimmed(write_clip(tmp_path / "clip.mp4", steps(20))))
+
+
+@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
+def test_a_phone_s_video_is_turned_upright(tmp_path, with_nvdec, matrix):
+    assert_same(turned(write_clip(tmp_path / "clip.mp4", [noise(1)]), matrix))
+
+
+def test_a_truncated_video_breaks_off_the_same(tmp_path, with_nvdec):
+    path = write_clip(tmp_path / "clip.mp4", steps(12))
+    path.write_bytes(path.read_bytes()[: packets(path)[6][0] + 5])
+    with pytest.raises(SourceError, match=r"breaks off after .* of 12 frames"):
+        read(path, "gpu")
+
+
+@pytest.mark.parametrize("decoder", ["gpu", "auto"])
+def test_without_nvdec_it_is_the_cpu_and_one_line_says_so(tmp_path, without_nvdec, decoder):
+    for name in "ab":
+        write_clip(tmp_path / f"{name}.mp4", steps(3))
+    notes: list[str] = []
+    sources, _ = open_sources([f"{tmp_path}/*.mp4"], decoder=decoder, notify=notes.append)
+    for source in sources:
+        assert all(isinstance(frame.image, np.ndarray) for frame in source)
+        source.close()
+    (note,) = notes
+    assert "on the CPU: cupy is not installed" in note
+    assert "\n" not in note
+
+
+def test_the_cpu_is_asked_for_in_silence(tmp_path, without_nvdec):
+    assert read(write_clip(tmp_path / "clip.mp4", steps(3)), "cpu")[2] == []
+
+
+def test_a_library_that_does_not_load_is_said_in_one_line(tmp_path, with_nvdec, monkeypatch):
+    module = types.ModuleType("PyNvVideoCodec")
+    monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, package=None: module if name == "PyNvVideoCodec" else found(name, package),
+    )
+    _, _, (note,) = read(write_clip(tmp_path / "clip.mp4", steps(3)), "gpu")
+    assert "PyNvVideoCodec does not load" in note
+    assert "\n" not in note
+
+
+@pytest.mark.parametrize(
+    ("clip", "named"),
+    [
+        (("clip.avi", {"codec": "mpeg4"}), "no codec mpeg4, only h264"),
+        (("clip.mp4", {"width": 33, "height": 47}), "yuv444p 33x47"),
+    ],
+)
+def test_what_nvdec_cannot_do_falls_back_by_name(tmp_path, with_nvdec, clip, named):
+    name, features = clip
+    size = {key: features.pop(key) for key in ("width", "height") if key in features}
+    path = write_clip(tmp_path / name, steps(3, **size), **features)
+    frames, _, (note,) = read(path, "gpu")
+    assert len(frames) == 3
+    assert note.startswith(f"{path} is decoded on the CPU: ")
+    assert named in note
+
+
+class Failing:
+    """Gives a picture for each packet, as FFmpeg does, and at one of them up."""
+
+    def __init__(self, stream, *, at: int, pictures: bool) -> None:
+        self._inner = CpuDecoder(stream)
+        self._left, self._pictures = at, pictures
+
+    def decode(self, packet):
+        if not self._left:
+            raise DecoderError("resolution not supported")
+        self._left -= 1
+        return self._inner.decode(packet) if self._pictures else []
+
+    def close(self) -> None: ...
+
+
+def video(path: Path, notes: list[str], **failing) -> Video:
+    def start(stream):
+        return GpuFirstDecoder(
+            stream, start=lambda stream: Failing(stream, **failing), notify=notes.append
+        )
+
+    return Video(str(path), name="clip", start_decoder=start)
+
+
+@pytest.mark.parametrize("at", [0, 3, 100])
+def test_a_gpu_that_gives_no_picture_costs_no_frame(tmp_path, at):
+    path = write_clip(tmp_path / "clip.mp4", steps(12))
+    notes: list[str] = []
+    frames = list(video(path, notes, at=at, pictures=False))
+    assert [frame.index for frame in frames] == list(range(12))
+    assert len(notes) == 1
+    expected, _, _ = read(path, "cpu")
+    assert [frame.pts for frame in frames] == [frame.pts for frame in expected]
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(frames, expected, strict=True))
+
+
+def test_a_gpu_that_gives_up_later_breaks_the_video_off(tmp_path):
+    path = write_clip(tmp_path / "clip.mp4", steps(23))
+    source = video(path, notes := [], at=20, pictures=True)
+    frames = []
+
+    def take() -> None:
+        for frame in source:
+            frames.append(frame)  # what came before the error counts
+
+    with pytest.raises(SourceError, match=r"breaks off after 21 .*resolution not supported"):
+        take()
+    source.close()
+    assert frames
+    assert notes == []
+
+
+def test_the_command_line_says_it_once_and_goes_on(tmp_path, triton, yolostream_cli):
+    if importlib.util.find_spec("cupy") is not None:
+        pytest.skip("cupy is here: test_gpu_transport.py has the rest")
+    paths = [write_clip(tmp_path / f"{name}.mp4", steps(3)) for name in "ab"]
+    arguments = ("detect", *paths, "--url", triton.url, "--save", "jsonl", "--decoder", "gpu")
+    done = yolostream_cli(*arguments, "--output", tmp_path / "output")
+    assert done.returncode == 0
+    assert done.stderr.count("note:") == 1
+    assert "videos are decoded on the CPU: cupy is not installed" in done.stderr
+    for name in "ab":
+        lines = (tmp_path / "output" / f"{name}.jsonl").read_text().splitlines()
+        assert [json.loads(line)["width"] for line in lines] == [64] * 3
+
+
+def test_nothing_of_a_packet_is_lost_to_the_filter(tmp_path, with_nvdec):
+    # FFmpeg's bitstream filters take the data out of what they are given.
+    path = write_clip(tmp_path / "clip.mp4", steps(3))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        decoder = GpuDecoder(stream)
+        for packet in container.demux(stream):
+            before = packet.size
+            decoder.decode(packet)
+            assert packet.size == before
+
+
+def _grays(count: int):
+    return steps(count, width=320, height=240)

@@ -1,0 +1,385 @@
+"""The benchmark of the GPU path: all that needs no GPU, and the whole of it on the CPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+from conftest import REPOSITORY
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from loadtest.errors import GpuError, LoadTestError
+from loadtest.gpu import (
+    bars,
+    bench,
+    cameras,
+    engine,
+    facts,
+    in_server,
+    lengths,
+    memory,
+    pages,
+    profiles,
+    rows,
+    table,
+    utilization,
+    variants_table,
+    watch,
+)
+from loadtest.gpu.model_folders import ENSEMBLE, NETWORK, STEPS, edit_configs, write_repository
+from loadtest.gpu.variants import VARIANTS
+from loadtest.perf.binary import PerfAnalyzer
+from loadtest.perf.measurement import Load, command
+from loadtest.repository import MODELS, SERVER_ENVIRONMENT
+
+ONNX = MODELS / NETWORK / "1" / "model.onnx"
+
+BARE = {
+    "1": {"frames_per_s": 800.0, "windows": [800.0], "p50_ms": 1.25},
+    "16": {"frames_per_s": 2000.0, "windows": [2000.0], "p50_ms": 8.0},
+}
+
+
+def perf_row(frames_per_s, p50_ms=10.0):
+    step = {"queue": 0.5, "compute_input": 0.1, "compute_infer": 2.0, "compute_output": 0.2}
+    return {
+        "frames_per_s": frames_per_s,
+        "latency_ms": {"mean": p50_ms, "p50": p50_ms, "p99": 2 * p50_ms},
+        "stages": dict.fromkeys(STEPS, step),
+        "watched": {"batch_sizes": {name: {"8": 3, "16": 1} for name in STEPS}},
+    }
+
+
+@pytest.fixture
+def figures():
+    return {
+        "bare": BARE,
+        "triton": "2.51.0",
+        "rows": {
+            "one_stream": perf_row(300.0, 3.25),
+            "four_in_flight": perf_row(600.0),
+            "streams": perf_row(1800.0),
+            "batches": perf_row(1000.0),
+            "full_hd_cuda": {"words": "CUDA shared memory failed"},
+            "cameras": {"cameras": 50, "steps": []},
+            "stages": {"preprocess_us": 20.0, "nms_us": 25.5},
+            "memory": {"loaded_gb": 2.0, "after_work_gb": 3.25},
+        },
+    }
+
+
+@pytest.fixture
+def content(figures):
+    return {
+        "machine": {"cores": 16, "processor": "AMD EPYC"},
+        "command": "python -m loadtest.gpu",
+        "partial": False,
+        "figures": {
+            "gpu": {
+                "gpus": [["NVIDIA H200", "580.1"]],
+                "cuda": "13.0",
+                "server_packages": {"cupy-cuda13x": "14.2.0"},
+            },
+            "network": {"sha256": "", "words": "YOLOv7 at 640"},
+            "profiles": {"onnx-gpu": figures},
+        },
+    }
+
+
+def test_every_ratio_is_taken_within_the_run(figures):
+    assert bars.values(figures) == pytest.approx(
+        {
+            "one_stream": 2.0,
+            "four_in_flight": 0.75,
+            "streams": 0.9,
+            "batches": 0.5,
+            "cameras_over_bare": 0.75,
+            "cameras": 50,
+            "stages": 45.5,
+            "memory": 3.25,
+        }
+    )
+
+
+def test_the_table_says_of_every_bar_whether_it_is_met(content):
+    lines = table.section(content, path="loadtest/results/gpu.json").splitlines()
+    cells = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in lines}
+    checks = bars.CHECKS
+    expected = {
+        "one_stream": ["at most 2.50 ms", "2.00 ms, met |"],
+        "four_in_flight": ["at least 0.80", "**0.75, missed** |"],
+        "full_hd_cuda": ["at least 0.70", "**failed** |"],
+        "stages": ["at most 60 µs", "46 µs, met |"],
+        "memory": ["at most 4.0 GB", "3.2 GB, met |"],
+    }
+    assert {key: cells[checks[key].words] for key in expected} == expected
+    assert checks["full_hd_system"].words not in cells
+    assert "NVIDIA H200 (driver 580.1), CUDA 13.0, 16 cores" in lines[-1]
+    assert "cupy-cuda13x 14.2.0" in lines[-1]
+
+
+def test_a_bar_binds_only_where_there_is_a_gpu(figures):
+    text = table.verdicts({"cpu": figures})
+    assert "met" not in text
+    assert "missed" not in text
+
+
+def test_a_profile_that_does_not_run_has_no_column(figures):
+    assert table.verdicts({"onnx-gpu": figures, "torch-gpu": {}}) == table.verdicts(
+        {"onnx-gpu": figures}
+    )
+
+
+def test_the_times_tell_waiting_from_working(figures):
+    (line,) = [line for line in table.times({"cpu": figures}).splitlines() if "batches" in line]
+    assert line == "| `cpu`, batches | 10.0 | 0.5 + 2.3 | 0.5 + 2.3 | 0.5 + 2.3 | 10.0 |"
+
+
+def test_every_row_has_a_bar_and_every_bar_a_row():
+    assert {check.row for check in bars.CHECKS.values()} == set(rows.ROWS)
+    assert set(rows.of_profile(on_gpu=False)) < set(rows.of_profile(on_gpu=True)) == set(rows.ROWS)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("profile", [name for name in profiles.PROFILES if name != "cpu"])
+def test_a_variant_is_a_valid_configuration_that_says_what_it_changes(name, profile, tmp_path):
+    write_repository(tmp_path / "models", ONNX)
+    edit_configs(tmp_path / "models", profile, VARIANTS[name].edits)
+    changed = {model for model, _ in VARIANTS[name].edits}
+    for model in STEPS:
+        own = MODELS / model / "configs" / f"{profile}.pbtxt"
+        path = own.relative_to(MODELS) if own.exists() else f"{model}/config.pbtxt"
+        before, after = (parse(root / path) for root in (MODELS, tmp_path / "models"))
+        assert after.name == model
+        assert after.max_batch_size == before.max_batch_size
+        if model not in changed:
+            assert after == before
+
+
+def parse(path):
+    return text_format.Parse(path.read_text(), ModelConfig())
+
+
+def test_variants_set_processes_delays_and_turns(tmp_path):
+    write_repository(tmp_path / "models", ONNX)
+    for name in ("2-2-2", "delay-500", "one-at-a-time"):
+        edit_configs(tmp_path / "models", "onnx-gpu", VARIANTS[name].edits)
+    network = parse(tmp_path / "models" / NETWORK / "configs" / "onnx-gpu.pbtxt")
+    nms = parse(tmp_path / "models" / "nms" / "config.pbtxt")
+    assert (network.instance_group[0].count, nms.instance_group[0].count) == (2, 2)
+    assert network.dynamic_batching.max_queue_delay_microseconds == 500
+    assert list(network.dynamic_batching.preferred_batch_size) == [4, 8]
+    for config in (network, nms):
+        (resource,) = config.instance_group[0].rate_limiter.resources
+        assert (resource.name, resource.count) == ("gpu", 1)
+
+
+def test_the_repository_that_is_served_is_a_copy_with_another_network(tmp_path):
+    network = tmp_path / "other.onnx"
+    network.write_bytes(b"other")
+    write_repository(tmp_path / "models", network)
+    assert {path.name for path in (tmp_path / "models").iterdir()} == {ENSEMBLE, *STEPS}
+    assert (tmp_path / "models" / NETWORK / "1" / "model.onnx").read_bytes() == b"other"
+    for model in STEPS:
+        code = {path.name for path in (MODELS / model / "1").glob("*.py")}
+        assert code <= {path.name for path in (tmp_path / "models" / model / "1").iterdir()}
+    assert not (tmp_path / "models" / "nms" / "1" / "model.py").is_symlink()
+
+
+@pytest.mark.parametrize("row", rows.POINTS)
+def test_the_command_line_of_a_row(row, tmp_path):
+    point = rows.POINTS[row]
+    load = Load(PerfAnalyzer(tmp_path / "perf_analyzer", tmp_path), "host:1", tmp_path / "in", ())
+    line = command(load, point, window_s=0.5, percent=1000)
+    options = dict(pairwise(line))
+    assert options["-b"] == str(point.batch)
+    assert options["--concurrency-range"] == str(point.concurrency)
+    assert options["--shared-memory"] == point.transport
+    assert options["--measurement-interval"] == "500"
+    paced = command(load, point, window_s=0.5, percent=1000, intervals=tmp_path / "pace")
+    assert "--concurrency-range" not in paced
+    assert paced[paced.index("--request-intervals") + 1] == str(tmp_path / "pace")
+
+
+@pytest.mark.parametrize("count", [1, 2, 48, 1000])
+def test_each_camera_sends_once_in_its_period(count):
+    intervals = cameras.intervals_us(count)
+    assert len(intervals) == count
+    assert min(intervals) >= 1
+    assert sum(intervals) == pytest.approx(1e6 / 30, abs=1 + count / 4)
+    assert intervals == cameras.intervals_us(count)
+
+
+@pytest.mark.parametrize("capacity", [0, 1, 17, 64])
+def test_the_search_finds_the_most_cameras_and_tries_them_twice(capacity):
+    tried = []
+
+    def holds(count):
+        tried.append(count)
+        return count <= capacity
+
+    assert cameras.most(holds, at_most=64) == capacity
+    assert tried.count(capacity) == (2 if capacity else 0)
+    assert len(tried) < 12
+
+
+def test_cameras_that_held_by_chance_are_not_counted():
+    answers = iter([True, True, False, False, False, True])
+    assert 0 <= cameras.most(lambda _: next(answers), at_most=10) < 8
+
+
+@pytest.mark.parametrize(
+    ("measured", "held"),
+    [
+        ({"frames_per_s": 299.0, "latency_ms": {"p99": 32.0}}, True),
+        ({"frames_per_s": 299.0, "latency_ms": {"p99": 34.0}}, False),
+        ({"frames_per_s": 280.0, "latency_ms": {"p99": 10.0}}, False),
+        ({"words": "Exceeds maximum queue size"}, False),
+    ],
+)
+def test_cameras_hold_when_all_is_answered_in_time(measured, held):
+    assert cameras.held(10, measured) == held
+
+
+def test_memory_is_that_of_all_gpus():
+    assert memory.parsed_gb("1000\n24\n") == pytest.approx(1024 * 2**20 / 1e9)
+    with pytest.raises(GpuError, match="N/A"):
+        memory.parsed_gb("[N/A]\n")
+
+
+def test_the_versions_that_a_figure_depends_on():
+    assert facts.cuda_version("| Driver Version: 580.159.04     CUDA Version: 13.0     |") == "13.0"
+    assert facts.cuda_version("") is None
+    assert {"nvidia-pytriton", "onnxruntime"} <= facts.packages(SERVER_ENVIRONMENT).keys()
+
+
+def test_a_process_is_named_after_what_it_serves():
+    stub = ["/x/triton_python_backend_stub", "/tmp/models/nms/1/model.py", "region", "nms_0_0"]
+    assert watch.process_name(stub, 7) == "nms (7)"
+    assert watch.process_name(["/bin/tritonserver", "--x"], 8) == "tritonserver (8)"
+    assert watch.frames_of({"1": 3, "16": 2}) == 35
+
+
+def test_how_busy_the_gpu_is_counts_only_while_there_is_a_load():
+    output = "0, 345, 70.1\n98, 1980, 600.5\n100, 1900, 640.0\n0, 345, 71.0\n97, 19"
+    expected = {"busy_percent": 99.0, "clock_mhz": 1940.0, "power_w": 620.25}
+    assert utilization.summary(output) == expected
+    assert utilization.summary("") == {}
+
+
+def test_a_program_in_the_servers_python_answers_in_its_last_line(tmp_path):
+    line = in_server.command_of(tmp_path, "bare_loop", {"device": 0})
+    assert line[0] == str(tmp_path / "bin" / "python")
+    assert json.loads(line[2]) == {"device": 0}
+    assert in_server.parsed("bare_loop", 'chatter\n{"1": 2}\n') == {"1": 2}
+    with pytest.raises(LoadTestError, match="bare_loop ended without figures: chatter"):
+        in_server.parsed("bare_loop", "chatter\n")
+    with pytest.raises(LoadTestError, match="--server-environment"):
+        in_server.run(tmp_path, "bare_loop", {})
+    with pytest.raises(LoadTestError, match=r"bare_loop .* failed: .*KeyError"):
+        in_server.run(SERVER_ENVIRONMENT, "bare_loop", {})
+
+
+_STAND_IN_NETWORK = """
+from .neighbor import SECONDS
+import time, types
+
+def open_network(model, *, runtime, device, batch_sizes, image_shape, rows):
+    assert (runtime, device, image_shape, rows) == ("torch", 0, (3, 640, 640), 25200)
+    stream = types.SimpleNamespace(synchronize=lambda: time.sleep(SECONDS))
+    return types.SimpleNamespace(launch=lambda size: None, stream=stream)
+"""
+
+
+def test_the_bare_loop_waits_for_each_batch(tmp_path):
+    write_repository(tmp_path, ONNX)
+    (tmp_path / NETWORK / "1" / "network.py").write_text(_STAND_IN_NETWORK)
+    (tmp_path / NETWORK / "1" / "neighbor.py").write_text("SECONDS = 0.01")
+    profile = profiles.Profile("torch-gpu", "torch", batch_sizes=(1, 8))
+    figures = engine.bare(SERVER_ENVIRONMENT, tmp_path, profile, lengths.QUICK)
+    assert figures["1"]["p50_ms"] == pytest.approx(10, rel=0.5)
+    assert figures["8"]["frames_per_s"] == pytest.approx(800, rel=0.5)
+    assert len(figures["1"]["windows"]) == lengths.QUICK.bare_windows
+
+
+def test_profiles_are_those_that_the_repository_has_on_a_machine_that_can(tmp_path):
+    (tmp_path / "nvidia0").touch()
+    (tmp_path / "nms" / "configs").mkdir(parents=True)
+    (tmp_path / "nms" / "configs" / "onnx-gpu.pbtxt").touch()
+    (found,) = profiles.chosen([], devices=tmp_path, models=tmp_path)
+    assert found.runtime == "onnxruntime"
+    with pytest.raises(GpuError, match=r"'torch-gpu': choose among onnx-gpu"):
+        profiles.chosen(["torch-gpu"], devices=tmp_path, models=tmp_path)
+    with pytest.raises(GpuError, match="no NVIDIA GPU here"):
+        profiles.chosen([], devices=tmp_path / "nms", models=tmp_path)
+    assert not profiles.chosen(["cpu"], devices=tmp_path / "nms")[0].on_gpu
+
+
+def test_a_variant_that_does_not_start_stays_in_the_table(content, figures):
+    variants = {"shipped": figures["rows"] | {"memory_gb": 2.0}, "no-mps": {"words": "no"}}
+    text = variants_table.table({"profile": "onnx-gpu", "bare": BARE, "variants": variants})
+    assert "| as shipped | 3.25 ms | 0.90 | 0.50 | 2.0 GB |" in text
+    assert "| without MPS | does not start |" in text
+
+
+def test_pages_get_what_they_have_a_place_for():
+    page = "before\n<!-- gpu -->\nold\n<!-- /gpu -->\nafter\n"
+    assert pages.filled(page, {"gpu": "new\n", "gpu-times": "x"}) == page.replace("old", "new")
+
+
+def test_an_unknown_row_is_told_with_those_that_there_are():
+    with pytest.raises(GpuError, match="no row 'nope': choose among one_stream, "):
+        bench.chosen(["nope"], rows.ROWS, what="row")
+
+
+def run(tmp_path, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "loadtest.gpu", "--output", tmp_path / "gpu.json", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.skipif(bool(profiles.gpus()), reason="there is a GPU")
+def test_without_a_gpu_it_says_so_in_one_line(tmp_path):
+    done = run(tmp_path)
+    assert done.returncode == GpuError.exit_code
+    assert done.stderr.startswith("error: no NVIDIA GPU here")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "gpu.json").exists()
+
+
+def test_a_server_that_does_not_start_leaves_partial_figures(tmp_path):
+    places = ["--raw", tmp_path / "raw", "--onnx", ONNX, "--server-environment", tmp_path]
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").write_text("#!/bin/sh\necho no engine >&2; exit 1\n")
+    (tmp_path / "bin" / "python").chmod(0o755)
+    (tmp_path / "lib" / "python3").mkdir(parents=True)
+    libraries = SERVER_ENVIRONMENT.glob("lib/python3*/site-packages")
+    (tmp_path / "lib" / "python3" / "site-packages").symlink_to(next(libraries))
+    done = run(tmp_path, "--profile", "cpu", "--quick", *places)
+    assert done.returncode == LoadTestError.exit_code
+    assert "error: cpu: bare_loop" in done.stderr
+    assert "no engine" in done.stderr
+    assert json.loads((tmp_path / "gpu.json").read_text())["partial"]
+
+
+def test_a_row_is_measured_on_the_cpu(tmp_path):
+    places = ["--raw", tmp_path / "raw", "--onnx", ONNX]
+    done = run(tmp_path, "--profile", "cpu", "--quick", "--only", "one_stream", *places)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "gpu.json").read_text())
+    assert not written["partial"]
+    figures = written["figures"]["profiles"]["cpu"]
+    assert figures["bare"]["1"]["frames_per_s"] > 0
+    measured = figures["rows"]["one_stream"]
+    assert measured["latency_ms"]["p50"] > 0
+    assert set(measured["watched"]["batch_sizes"][NETWORK]) == {"1"}
+    assert any(name.startswith(NETWORK) for name in measured["watched"]["cpu_ms_per_frame"])
+    assert bars.CHECKS["one_stream"].words in done.stdout

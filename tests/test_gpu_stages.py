@@ -1,0 +1,71 @@
+"""The stages on a GPU against those on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gpu import needs_gpu
+from stage_cases import (
+    MAX_BATCH,
+    SIDE,
+    SUPPRESSION_CASES,
+    assert_letterboxed,
+    assert_suppressed,
+    batches_of_mixed_frames,
+    thresholds,
+)
+from version_folder import part
+
+pytestmark = needs_gpu
+
+
+@pytest.fixture(scope="module")
+def cuda_letterbox():
+    letterbox = part("preprocess", "letterbox_cuda").CudaLetterbox
+    return letterbox((3, SIDE, SIDE), max_batch=MAX_BATCH)
+
+
+@pytest.fixture(scope="module")
+def cuda_nms():
+    return part("nms", "nms_cuda").CudaNms(thresholds(), max_batch=MAX_BATCH)
+
+
+@pytest.mark.parametrize("where", ["host", "device", "both"])
+@pytest.mark.parametrize("frames", batches_of_mixed_frames())
+def test_a_batch_of_mixed_sizes_is_letterboxed_as_on_the_cpu(cuda_letterbox, frames, where):
+    import cupy
+
+    on_device = {"host": 0, "device": 1, "both": 2}[where]
+    sent = [
+        cupy.asarray(frame[np.newaxis])
+        if on_device and index % on_device == 0
+        else frame[np.newaxis]
+        for index, frame in enumerate(frames)
+    ]
+    images, places = cuda_letterbox(sent)
+    assert_letterboxed(frames, images.get(), places.get())
+
+
+@pytest.mark.parametrize("case", SUPPRESSION_CASES.values(), ids=SUPPRESSION_CASES)
+def test_rows_are_those_of_the_cpu(cuda_nms, case):
+    import cupy
+
+    predictions, places = case()
+    # Requests of different lengths, each in memory of its own.
+    lengths = [1, len(predictions) - 1] if len(predictions) > 1 else [1]
+    ends = np.cumsum(lengths)[:-1]
+    found = cuda_nms(
+        [cupy.asarray(part) for part in np.split(predictions, ends)],
+        [cupy.asarray(part) for part in np.split(places, ends)],
+    )
+    assert_suppressed(found, predictions, places)
+
+
+def test_a_full_batch_is_answered_twice_the_same(cuda_nms):
+    import cupy
+
+    predictions, places = SUPPRESSION_CASES["700 candidates"]()
+    wanted = np.arange(MAX_BATCH) % len(predictions)
+    for _ in range(2):
+        found = cuda_nms([cupy.asarray(predictions[wanted])], [cupy.asarray(places[wanted])])
+        assert_suppressed(found, predictions[wanted], places[wanted])

@@ -1,0 +1,215 @@
+"""Frames in GPU memory, from NVDEC to the server's network, on a real GPU."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import noise, steps, turned, write_clip
+from gpu import HAS_GPU, needs_gpu
+from yolostream import Detector, embedded, gpu_memory
+from yolostream.gpu_memory import on_host
+from yolostream.sources import nvdec, open_sources
+
+if HAS_GPU:
+    import cupy
+
+pytestmark = needs_gpu
+
+REPOSITORY = Path(__file__).parents[1]
+VIDEOS = REPOSITORY / "videos"
+# Whole, with rows that run backwards, with odd sides, and with gaps.
+VIEWS = (np.s_[:], np.s_[:, ::-1], np.s_[:481, :641], np.s_[::2, ::2])
+
+
+def same(one, other, atol=1e-2):
+    return (
+        len(one) == len(other)
+        and np.array_equal(one.class_ids, other.class_ids)
+        and np.allclose(one.boxes, other.boxes, atol=atol)
+        and np.allclose(one.scores, other.scores, atol=1e-3)
+    )
+
+
+def regions(detector):
+    return detector._client.get_cuda_shared_memory_status().regions
+
+
+@pytest.fixture(scope="module")
+def gpu_triton():
+    with embedded.serve(
+        REPOSITORY / "model_repository",
+        environment=REPOSITORY / ".venv-server",
+        models=["yolov7"],
+        profile="onnx-gpu",
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def frame(demo_frames):
+    return demo_frames("mb1_1", [120])[0]
+
+
+def test_nothing_is_missing():
+    assert gpu_memory.missing() == ""
+    assert nvdec.missing() == ""
+
+
+def test_boxes_are_those_of_the_other_transports(gpu_triton, demo_frames):
+    frames = demo_frames("mb1_1", range(0, 300, 60))
+    with (
+        Detector(gpu_triton.url, transport="cuda-shared-memory") as cuda,
+        Detector(gpu_triton.url, transport="shared-memory") as shared,
+        Detector(gpu_triton.url, transport="grpc") as grpc,
+    ):
+        for frame in frames:
+            found = cuda.detect(frame)
+            assert len(found) > 0
+            assert same(found, shared.detect(frame))
+            assert same(found, grpc.detect(frame))
+
+
+def test_a_frame_on_the_gpu_is_found_as_one_of_the_host(gpu_triton, frame):
+    with (
+        Detector(gpu_triton.url, transport="cuda-shared-memory", shrink=False) as cuda,
+        Detector(gpu_triton.url, transport="shared-memory", shrink=False) as shared,
+    ):
+        for view in VIEWS:
+            picture, on_gpu = frame[view], cupy.asarray(frame)[view]
+            expected = shared.detect(np.ascontiguousarray(picture))
+            assert same(cuda.detect(on_gpu), expected)
+            assert same(cuda.detect(picture), expected)
+            assert same(shared.detect(on_gpu), expected)
+
+
+def test_what_still_fills_a_frame_is_waited_for(gpu_triton, frame):
+    with Detector(gpu_triton.url, transport="cuda-shared-memory") as detector:
+        expected = detector.detect(cupy.asarray(frame))
+        stream = cupy.cuda.Stream(non_blocking=True)
+        source = cupy.asarray(frame)
+        for _ in range(5):
+            with stream:
+                late = cupy.zeros_like(source)
+                busy = cupy.ones(1 << 26, cupy.float32)
+                for _ in range(50):
+                    cupy.sqrt(busy, out=busy)
+                late[:] = source
+                found = detector.detect(late)
+            assert same(found, expected)
+
+
+def test_a_region_is_reused_grows_and_goes(gpu_triton, frame):
+    with Detector(gpu_triton.url, transport="grpc") as observer:
+        before = set(regions(observer))
+        with Detector(
+            gpu_triton.url, transport="cuda-shared-memory", max_in_flight=1, shrink=False
+        ) as detector:
+            assert set(regions(observer)) == before
+            for _ in range(3):
+                detector.detect(np.ascontiguousarray(frame[:240, :320]))
+            (small,) = set(regions(observer)) - before
+            detector.detect(np.ascontiguousarray(frame[:200, :300]))
+            assert set(regions(observer)) - before == {small}
+            detector.detect(frame)
+            (large,) = set(regions(observer)) - before
+            assert large != small
+            assert regions(observer)[large].byte_size >= frame.nbytes
+        assert set(regions(observer)) == before
+
+
+def test_memory_is_given_back(gpu_triton, frame):
+    def one_detector() -> None:
+        with Detector(gpu_triton.url, transport="cuda-shared-memory", max_in_flight=8) as detector:
+            list(detector.stream([cupy.asarray(frame)] * 16))
+
+    one_detector()
+    before, _ = cupy.cuda.runtime.memGetInfo()
+    for _ in range(20):
+        one_detector()
+    after, _ = cupy.cuda.runtime.memGetInfo()
+    # 20 x 8 regions of 4 MiB would be 640.
+    assert before - after < 64 << 20
+
+
+def test_auto_falls_back_where_the_server_has_no_gpu(triton, frame):
+    with Detector(triton.url) as detector:
+        assert detector.transport == "shared-memory"
+        assert same(detector.detect(frame), detector.detect(cupy.asarray(frame)), atol=1)
+
+
+def read(path, decoder):
+    notes = []
+    (source,), _ = open_sources([str(path)], decoder=decoder, notify=notes.append)
+    try:
+        return list(source), notes
+    finally:
+        source.close()
+
+
+def assert_decoded_the_same(path):
+    frames, notes = read(path, "gpu")
+    expected, _ = read(path, "cpu")
+    assert notes == []
+    assert [(f.index, f.pts, f.time_base) for f in frames] == [
+        (f.index, f.pts, f.time_base) for f in expected
+    ]
+    for frame, other in zip(frames, expected, strict=True):
+        assert isinstance(frame.image, cupy.ndarray)
+        image = on_host(frame.image).astype(int)
+        assert image.shape == other.image.shape
+        # H.264 leaves decoders no choice. RGB is computed in 32 bits by us, and in 16, cut off at
+        # each step, by FFmpeg: up to four levels, half a level on average.
+        assert np.abs(image - other.image).max() <= 4
+        assert np.abs(image - other.image).mean() < 1
+
+
+@pytest.mark.parametrize("name", ["mb1_1", "mb2_2"])
+def test_nvdec_gives_what_ffmpeg_gives(name):
+    assert_decoded_the_same(VIDEOS / f"{name}.mp4")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".mov", ".h264"])
+def test_nvdec_gives_what_ffmpeg_gives_from_any_container(tmp_path, suffix):
+    images = [noise(number) // 4 + 40 * (number % 3) for number in range(24)]
+    format = "h264" if suffix == ".h264" else None
+    assert_decoded_the_same(write_clip(tmp_path / f"clip{suffix}", images, format=format))
+
+
+@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
+def test_nvdec_s_pictures_are_turned_upright(tmp_path, matrix):
+    assert_decoded_the_same(turned(write_clip(tmp_path / "clip.mp4", [noise(1)] * 3), matrix))
+
+
+def test_what_nvdec_cannot_do_falls_back_in_one_line(tmp_path):
+    frames, (note,) = read(write_clip(tmp_path / "c.mp4", steps(5, width=33, height=47)), "gpu")
+    assert len(frames) == 5
+    assert "is decoded on the CPU" in note
+
+
+def rows(path):
+    return list(csv.reader(path.open()))
+
+
+def test_detect_on_the_gpu_finds_what_it_finds_on_the_cpu(gpu_triton, tmp_path, yolostream_cli):
+    for decoder in ("cpu", "gpu"):
+        done = yolostream_cli(
+            *("detect", VIDEOS / "mb1_1.mp4", "--url", gpu_triton.url, "--decoder", decoder),
+            *("--limit", 60, "--save", "mp4", "--save", "csv", "--output", tmp_path / decoder),
+        )
+        assert done.returncode == 0, done.stderr
+        assert "note:" not in done.stderr
+        assert (tmp_path / decoder / "mb1_1.mp4").stat().st_size > 0
+    one, other = (rows(tmp_path / decoder / "mb1_1.csv") for decoder in ("cpu", "gpu"))
+    # A level more or less in a pixel moves what is found with a confidence at the threshold.
+    assert abs(len(one) - len(other)) <= 0.05 * len(one)
+
+
+def test_a_detour_through_the_host_is_said(triton, tmp_path, yolostream_cli):
+    arguments = ("--decoder", "gpu", "--limit", 5, "--save", "csv", "--output", tmp_path)
+    done = yolostream_cli("detect", VIDEOS / "mb1_1.mp4", "--url", triton.url, *arguments)
+    assert done.returncode == 0
+    assert done.stderr.count("note:") == 1
+    assert "through the host" in done.stderr

@@ -1,0 +1,64 @@
+"""The kernel that makes NVDEC's pictures RGB, compiled for the CPU, against FFmpeg."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from cuda_on_cpu import COMPILER, needs_compiler
+from yolostream.sources import nv12
+
+pytestmark = needs_compiler
+
+_RUN = """
+#include "cuda.hpp"
+%s
+extern "C" void run(const unsigned char* nv12, unsigned char* rgb, int height, int width, int turns,
+                    const float* c) {
+    launch({width, height}, 1, [&] {
+        nv12_to_rgb(nv12, rgb, height, width, turns, c[0], c[1], c[2], c[3], c[4], c[5]);
+    });
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nv12")
+    source, library = folder / "nv12.cpp", folder / "libnv12.so"
+    source.write_text(_RUN % nv12._KERNEL)
+    include = Path(__file__).parent / "cuda_on_cpu"
+    options = ["-std=c++20", "-O2", "-shared", "-fPIC", "-pthread", f"-I{include}"]
+    subprocess.run([str(COMPILER), *options, str(source), f"-o{library}"], check=True)
+    return ctypes.CDLL(str(library))
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("color_range", [0, 1, 2])
+# BT.709, untagged, BT.601 in its two flavors, SMPTE 240M, BT.2020: what streams are tagged with.
+@pytest.mark.parametrize("colorspace", [1, 2, 5, 6, 7, 9])
+def test_colors_are_those_of_ffmpeg(kernel, demo_frame, colorspace, color_range, turns):
+    frame = av.VideoFrame.from_ndarray(demo_frame, format="rgb24").reformat(format="yuv420p")
+    frame.colorspace, frame.color_range = colorspace, color_range
+    expected = np.rot90(frame.reformat(format="rgb24").to_ndarray(), turns)
+    height, width = frame.height, frame.width
+    planes = frame.to_ndarray()
+    u, v = planes[height:].reshape(2, height // 2, width // 2)
+    surface = np.concatenate([planes[:height], np.dstack([u, v]).reshape(height // 2, width)])
+    rgb = np.empty_like(expected, order="C")
+    coefficients = nv12.coefficients(colorspace, full_range=color_range == 2)
+    pointers = [ctypes.c_void_p(array.ctypes.data) for array in (surface, rgb, coefficients)]
+    kernel.run(pointers[0], pointers[1], height, width, turns, pointers[2])
+    difference = np.abs(rgb.astype(int) - expected)
+    # FFmpeg computes in 16 bits, and cuts off at each step.
+    assert difference.max() <= 4
+    assert difference.mean() < 1
+
+
+@pytest.fixture(scope="module")
+def demo_frame(demo_frames):
+    return np.ascontiguousarray(demo_frames("mb1_1", [120])[0][::2, ::2])

@@ -1,0 +1,27 @@
+"""The network with random weights that the GPU benchmark serves."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from needs import needs
+
+from loadtest.gpu import requests
+from loadtest.perf.points import SHRUNK
+from tools.served_onnx import read_served_onnx
+
+needs("torch", variable="REQUIRE_TORCH")
+
+from loadtest.gpu import random_network  # noqa: E402  # needs PyTorch
+
+
+def test_it_finds_as_much_as_there_is_in_a_street_and_can_be_served(tmp_path):
+    path = tmp_path / "model.onnx"
+    frames = requests.frames(SHRUNK)
+    counts = random_network.export(path, frames, table="yolov7-tiny-half")
+    assert len(counts) == len(frames)
+    assert 20 <= np.mean(counts) <= 100
+    served = read_served_onnx(path)
+    assert (served.height, served.width, served.rows) == (640, 640, 25200)
+    weights = {tensor.data_type for tensor in onnx.load(path).graph.initializer}
+    assert onnx.TensorProto.FLOAT16 in weights

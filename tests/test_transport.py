@@ -1,0 +1,269 @@
+"""How frames get to the server: what is chosen, asked for and given back, without a GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import importlib.util
+import sys
+import types
+
+import numpy as np
+import pytest
+import yolostream
+from recording_triton import RecordingTriton, recording_triton
+from repository import config
+from stand_in_gpu import DeviceArray, Gpu, stand_in_cupy
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.utils import serialize_byte_tensor
+from yolostream import Detector, gpu_memory
+from yolostream.transport import PREFERENCE
+
+TO_DEVICE, ON_DEVICE = 1, 3
+BLOCK = 2 << 20
+
+
+@pytest.fixture
+def with_gpu(monkeypatch):
+    """Gives this process a GPU that is none."""
+
+    def install(**features) -> Gpu:
+        gpu = Gpu(**features)
+        cupy = stand_in_cupy(gpu)
+        cupy.__spec__ = types.SimpleNamespace(name="cupy")  # type: ignore[assignment]
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        # It holds on to the CuPy that it has met first.
+        monkeypatch.delitem(sys.modules, "yolostream.cuda_slot", raising=False)
+        return gpu
+
+    yield install
+    sys.modules.pop("yolostream.cuda_slot", None)
+
+
+@pytest.fixture
+def without_cupy(monkeypatch):
+    def find_spec(name: str, package: str | None = None):
+        return None if name == "cupy" else found(name, package)
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+
+
+class GpuTriton(RecordingTriton):
+    """Takes regions of GPU memory, and keeps the picture of each frame as it came."""
+
+    def __init__(self, **settings) -> None:
+        super().__init__(**settings)
+        self.regions: dict[str, pb.CudaSharedMemoryRegisterRequest] = {}
+        self.registered = 0
+        self.pictures: list[np.ndarray] = []
+
+    def ModelConfig(self, request, context):  # noqa: N802  # the protocol's names
+        return pb.ModelConfigResponse(config=config(request.name))
+
+    def CudaSharedMemoryRegister(self, request, context):  # noqa: N802
+        self.regions[request.name] = request
+        self.registered += 1
+        return pb.CudaSharedMemoryRegisterResponse()
+
+    def CudaSharedMemoryUnregister(self, request, context):  # noqa: N802
+        del self.regions[request.name]
+        return pb.CudaSharedMemoryUnregisterResponse()
+
+    def ModelInfer(self, request, context):  # noqa: N802
+        (tensor,) = request.inputs
+        if request.outputs:
+            return self._labels(request.outputs[0].name)
+        if "shared_memory_region" in tensor.parameters:
+            name = tensor.parameters["shared_memory_region"].string_param
+            if name not in self.regions:
+                context.abort(3, f"Unable to find shared memory region: '{name}'")
+            address = int.from_bytes(self.regions[name].raw_handle, "little")
+            size = tensor.parameters["shared_memory_byte_size"].int64_param
+            picture = np.frombuffer(ctypes.string_at(address, size), np.uint8)
+        else:
+            picture = np.frombuffer(request.raw_input_contents[0], np.uint8)
+        self.pictures.append(picture.reshape(tensor.shape[1:]))
+        return super().ModelInfer(request, context)
+
+    def _labels(self, output: str) -> pb.ModelInferResponse:
+        label = serialize_byte_tensor(np.array([[b"0:0:car"]], object)).item()
+        response = pb.ModelInferResponse(model_name=self.model.name, raw_output_contents=[label])
+        response.outputs.add(name=output, datatype="BYTES", shape=[1, 1])
+        return response
+
+
+@contextlib.contextmanager
+def gpu_triton():
+    with recording_triton(GpuTriton) as server:
+        yield server
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_auto_prefers_gpu_memory_where_the_server_reads_it(with_gpu):
+    with_gpu()
+    with gpu_triton() as server, Detector(server.url) as detector:
+        assert detector.transport == PREFERENCE[0] == "cuda-shared-memory"
+
+
+def test_a_server_without_a_gpu_gets_frames_through_its_own_memory(triton, with_gpu, demo_frames):
+    gpu = with_gpu()
+    with Detector(triton.url) as detector:
+        assert detector.transport == "shared-memory"
+        assert len(detector.detect(demo_frames("mb1_1", [120])[0])) > 0
+    assert not gpu.allocated
+
+
+def test_asked_for_by_name_a_server_without_a_gpu_is_an_error(triton, with_gpu):
+    with_gpu()
+    with pytest.raises(
+        yolostream.ServerUnavailable, match=rf"{triton.url}.*GPU memory.*run Triton on this"
+    ):
+        Detector(triton.url, transport="cuda-shared-memory")
+
+
+def test_without_cupy_auto_does_without_and_the_name_says_how_to_get_it(triton, without_cupy):
+    with Detector(triton.url) as detector:
+        assert detector.transport == "shared-memory"
+    with pytest.raises(yolostream.ServerUnavailable, match=r"cupy.*requirements/gpu-client\.txt"):
+        Detector(triton.url, transport="cuda-shared-memory")
+
+
+def test_without_a_gpu_the_driver_is_asked_for(triton, with_gpu):
+    with_gpu(devices=0)
+    with Detector(triton.url) as detector:
+        assert detector.transport == "shared-memory"
+    with pytest.raises(yolostream.ServerUnavailable, match=r"cudaErrorNoDevice.*driver"):
+        Detector(triton.url, transport="cuda-shared-memory")
+
+
+def test_a_region_is_registered_once_and_grows_with_the_frames(with_gpu):
+    gpu = with_gpu()
+    with (
+        gpu_triton() as server,
+        Detector(server.url, max_in_flight=1, shrink=False) as detector,
+    ):
+        probed = server.registered
+        for _ in range(3):
+            detector.detect(noise(480, 640))
+        assert server.registered == probed + 1
+        detector.detect(noise(1080, 1920))
+        assert server.registered == probed + 2
+        (region,) = server.regions.values()
+        assert (region.byte_size, region.device_id) == (3 * BLOCK, 0)
+        assert len(gpu.allocated) == 1
+        # A small frame does not need a small one.
+        detector.detect(noise(480, 640))
+        assert server.registered == probed + 2
+    assert not server.regions
+    assert not gpu.allocated
+
+
+def test_a_frame_of_the_host_is_shrunk_before_it_goes_up(with_gpu):
+    gpu = with_gpu()
+    frame = noise(720, 1280)
+    with gpu_triton() as server, Detector(server.url) as detector:
+        detector.detect(frame)
+    with gpu_triton() as other, Detector(other.url, transport="grpc") as detector:
+        detector.detect(frame)
+    assert server.pictures[-1].shape == (360, 640, 3)
+    assert np.array_equal(server.pictures[-1], other.pictures[-1])
+    assert set(gpu.copies) == {TO_DEVICE}
+
+
+def test_a_frame_on_the_gpu_stays_there_whole(with_gpu):
+    gpu = with_gpu()
+    frame = noise(720, 1280)
+    with gpu_triton() as server, Detector(server.url) as detector:
+        # A view with gaps in it, too.
+        for picture in (frame, frame[:, ::-1]):
+            gpu.copies.clear()
+            found = detector.detect(DeviceArray(picture))
+            assert np.array_equal(server.pictures[-1], picture)
+            assert gpu.copies == [ON_DEVICE]
+        assert len(found) == 0
+        # Boxes are in the pixels of the frame as it was given.
+        server.answers["num_detections"] = np.float32(1)
+        server.answers["detection_boxes"] = np.float32(0.5)
+        assert detector.detect(DeviceArray(frame)).boxes[0].tolist() == [640, 360, 640, 360]
+
+
+def test_the_region_is_on_the_gpu_of_the_frame(with_gpu):
+    gpu = with_gpu(devices=2)
+    with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
+        detector.detect(DeviceArray(noise(64, 64), device=1))
+        assert [region.device_id for region in server.regions.values()] == [1]
+        # A frame of the host goes where there is a place already.
+        detector.detect(noise(64, 64))
+        assert [region.device_id for region in server.regions.values()] == [1]
+        detector.detect(DeviceArray(noise(64, 64), device=0))
+        assert [region.device_id for region in server.regions.values()] == [0]
+    assert not gpu.allocated
+    assert gpu.current == 0
+
+
+@pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
+def test_a_frame_on_the_gpu_is_brought_to_the_host_for_the_other_transports(
+    triton, with_gpu, demo_frames, transport
+):
+    with_gpu()
+    (frame,) = demo_frames("mb1_1", [120])
+    with Detector(triton.url, transport=transport) as detector:
+        one, other = detector.detect(frame), detector.detect(DeviceArray(frame))
+    assert len(one) > 0
+    assert np.array_equal(one.boxes, other.boxes)
+
+
+def test_a_full_gpu_costs_shared_memory_but_no_frame(with_gpu):
+    gpu = with_gpu()
+    with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
+        gpu.free_bytes = 0
+        frame = noise(360, 640)
+        detector.detect(frame)
+        assert np.array_equal(server.pictures[-1], frame)
+        detector.detect(DeviceArray(frame))
+        assert np.array_equal(server.pictures[-1], frame)
+    assert not server.regions
+
+
+def test_a_server_that_forgot_the_region_gets_a_new_one(with_gpu):
+    with_gpu()
+    with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
+        detector.detect(noise(64, 64))
+        server.regions.clear()
+        with pytest.raises(yolostream.ServerUnavailable, match="send it again"):
+            detector.detect(noise(64, 64))
+        detector.detect(noise(64, 64))
+
+
+@pytest.mark.parametrize(
+    ("picture", "named"),
+    [
+        (np.zeros((8, 8), np.uint8), r"\[8, 8\]"),
+        (np.zeros((8, 8, 4), np.uint8), r"\[8, 8, 4\]"),
+        (np.zeros((0, 8, 3), np.uint8), r"\[0, 8, 3\]"),
+        (np.zeros((8, 8, 3), np.float32), "float32"),
+    ],
+)
+def test_bad_frames_on_the_gpu_are_told_apart_like_others(detector, picture, named):
+    with pytest.raises(yolostream.FrameError, match=named):
+        detector.submit(DeviceArray(picture))
+
+
+def test_a_frame_on_the_gpu_needs_cupy(detector, without_cupy):
+    with pytest.raises(yolostream.FrameError, match="cupy is not installed"):
+        detector.detect(DeviceArray(noise(8, 8)))
+    # And cost no place.
+    assert len(detector.detect(noise(8, 8))) == 0
+
+
+def test_what_is_missing_is_one_line(with_gpu):
+    with_gpu(devices=0)
+    assert "\n" not in gpu_memory.missing()
+    with_gpu()
+    assert gpu_memory.missing() == ""
