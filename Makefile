@@ -2,6 +2,10 @@ PYTHON ?= python3
 VIDEOS := videos/mb1_1.mp4 videos/mb2_2.mp4
 OUTPUT := output
 TORCH_TESTS := $(shell grep -l REQUIRE_TORCH tests/test_*.py)
+# What .venv-server is filled with: 'make gpu' chooses, and the commands after it keep to that.
+GPU_GOAL := $(filter gpu gpu-check,$(MAKECMDGOALS))
+SERVER := $(firstword $(and $(GPU_GOAL),$(TORCH),.torch) \
+	$(notdir $(wildcard .venv-server/.torch .venv-server/.gpu)) $(and $(GPU_GOAL),.gpu) .server)
 
 .PHONY: help
 help: ## print this
@@ -68,6 +72,32 @@ speed: install .venv/.dev ## measure the ratios that the README quotes (10 minut
 	.venv/bin/python -m loadtest.speed
 	.venv/bin/python -m loadtest.readme
 
+GPU_OUTPUT := $(OUTPUT)/gpu
+GPU_LOG := $(GPU_OUTPUT)/check.log
+GPU_RESULTS := $(if $(QUICK),$(GPU_OUTPUT),loadtest/results)
+GPU_NETWORK := $(or $(ONNX),$(GPU_OUTPUT)/yolov7.onnx)
+GPU_PROFILES := --profile onnx-gpu $(if $(filter .torch,$(SERVER)),--profile torch-gpu)
+
+.PHONY: gpu
+gpu: install .venv/.gpu ## the two environments for an NVIDIA GPU (with PyTorch's profile: TORCH=1)
+
+# A log of a failed run counts as much as one of a good one: tee may not hide how it ended.
+.PHONY: gpu-check
+gpu-check: SHELL := bash
+gpu-check: .SHELLFLAGS := -o pipefail -c
+gpu-check: gpu .venv/.dev $(GPU_NETWORK) ## on a GPU: its tests and what it costs (TORCH=1, QUICK=1, ONNX=FILE)
+	mkdir -p $(GPU_OUTPUT)
+	REQUIRE_GPU=1 .venv/bin/python -m pytest tests/test_gpu_*.py 2>&1 | tee $(GPU_LOG)
+	.venv/bin/python -m loadtest.gpu $(GPU_PROFILES) $(if $(QUICK),--quick) --onnx $(GPU_NETWORK) \
+		--raw $(GPU_OUTPUT) --output $(GPU_RESULTS)/gpu.json 2>&1 | tee --append $(GPU_LOG)
+	$(if $(QUICK),,.venv/bin/python -m loadtest.readme)
+
+# Made once, with PyTorch: an architecture of the real size, whose weights do not matter.
+$(GPU_OUTPUT)/yolov7.onnx: | .venv-tools/.tools
+	mkdir -p $(@D)
+	.venv-tools/bin/python -c "from pathlib import Path; from loadtest.gpu import bench; bench.network(Path('$@.new'))"
+	mv $@.new $@
+
 # A quick or a foreign run is no measurement to publish.
 LOADTEST_RESULTS := $(if $(QUICK)$(URL),$(OUTPUT)/loadtest,loadtest/results)
 LOADTEST_PARTS := price perf_analyzer capacity queue_limit
@@ -93,7 +123,7 @@ videos: install ## draw the demo videos and their truth again
 	.venv/bin/python -m tools.make_videos
 
 .PHONY: install
-install: .venv/.client .venv-server/.server ## the two environments: client and server
+install: .venv/.client .venv-server/$(SERVER) ## the two environments: client and server
 
 .PHONY: clean
 clean: ## remove environments and results
@@ -119,7 +149,15 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 	.venv-tools/bin/python -m pip install --quiet -r requirements/tools.txt
 	@touch $@
 
+.venv/.gpu: requirements/gpu-client.txt .venv/.client
+	.venv/$(PIP_INSTALL) -r requirements/gpu-client.txt
+	@touch $@
+
+# --clear: ONNX Runtime for the CPU, left beside the one for a GPU, would take its place.
 .venv-server/.server: requirements/server.txt
-	$(PYTHON) -m venv .venv-server
-	.venv-server/$(PIP_INSTALL) -r requirements/server.txt
+.venv-server/.gpu: requirements/server-gpu.txt
+.venv-server/.torch: requirements/server-gpu.txt requirements/server-torch.txt
+.venv-server/.server .venv-server/.gpu .venv-server/.torch:
+	$(PYTHON) -m venv --clear .venv-server
+	.venv-server/$(PIP_INSTALL) $(^:%=-r %)
 	@touch $@

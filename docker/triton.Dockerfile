@@ -2,10 +2,10 @@
 # are mounted, so that changing them needs no new image.
 ARG TRITON_IMAGE
 FROM ${TRITON_IMAGE} AS triton
-COPY server.txt /requirements/
-# What preprocess and nms import; onnxruntime is not among it, because TensorRT runs the network.
-RUN python3 -m pip install --no-cache-dir --no-deps --constraint /requirements/server.txt \
-    numpy opencv-python-headless
+COPY container-gpu.txt /requirements/
+RUN python3 -m pip install --no-cache-dir --no-deps --requirement /requirements/container-gpu.txt
+# Where CuPy keeps the kernels that it has compiled; whoever runs this has no home here.
+ENV CUPY_CACHE_DIR=/tmp/cupy
 
 # trtexec is in that image, and the very one that will serve; our tools need a newer Python.
 FROM triton AS engine

@@ -48,7 +48,7 @@ def served(
     profile: embedded.Profile = "cpu",
     repository: Path = MODELS,
     environment: Path = SERVER_ENVIRONMENT,
-    mps: bool = True,
+    share_gpu: bool = True,
     options: Sequence[str] = (),
     start_timeout_s: float | None = None,
 ) -> Iterator[Target]:
@@ -62,7 +62,7 @@ def served(
         profile: Which `configs/PROFILE.pbtxt` the models load; only without `url`.
         repository: Model repository; only without `url`.
         environment: Virtual environment of the server; only without `url`.
-        mps: Whether its processes may share a GPU at once; only without `url`.
+        share_gpu: Whether its processes may compute at once on a GPU; only without `url`.
         options: Further ones of tritonserver, as it takes them; only without `url`.
         start_timeout_s: Seconds until the models have to be ready; only without `url`.
 
@@ -81,7 +81,7 @@ def served(
         models=[model, *more_models],
         profile=profile,
         start_timeout_s=start_timeout_s,
-        mps=mps,
+        share_gpu=share_gpu,
         options=options,
     ) as server:
         yield Target(

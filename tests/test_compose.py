@@ -17,8 +17,9 @@ from string import Template
 import pytest
 import yaml
 from conftest import REPOSITORY
+from repository import config
 from typer.main import get_command
-from yolostream import ServerStartError, cli
+from yolostream import ServerStartError, cli, embedded
 from yolostream.doctor import machine, paths
 from yolostream.server_environment import ServerEnvironment
 
@@ -205,8 +206,12 @@ def test_dockerfiles_take_their_versions_from_the_requirements():
 @pytest.mark.parametrize("model", ["preprocess", "nms"])
 def test_the_triton_image_has_what_the_python_stages_import(model):
     dockerfile = GPU["triton"]["build"]["dockerfile"].read_text()
-    installed = re.search(r"server\.txt \\\n +(.+)\n", dockerfile).group(1).split()
-    packages = importlib.metadata.packages_distributions()
+    stage = dockerfile.partition(" AS engine")[0]
+    (listed,) = re.findall(r"--requirement /requirements/(\S+)", stage)
+    pins = (REPOSITORY / "requirements" / listed).read_text()
+    installed = re.findall(r"^([\w-]+)==", pins, re.MULTILINE)
+    # CuPy is not where this runs.
+    packages = {**importlib.metadata.packages_distributions(), "cupy": ["cupy-cuda12x"]}
     for path in (REPOSITORY / "model_repository" / model / "1").glob("*.py"):
         for name in imported(path) - sys.stdlib_module_names - {"triton_python_backend_utils"}:
             assert set(packages[name]) & set(installed), f"{name} in {path}"
@@ -238,6 +243,24 @@ def test_tritonserver_knows_every_option():
     assert {argument.split("=")[0] for argument in arguments} <= known
     (served,) = [a.split("=")[1] for a in arguments if a.startswith("--model-repository")]
     assert served in [str(target) for _, target, _ in GPU["triton"]["volumes"]]
+
+
+def test_the_stages_have_the_memory_that_the_embedded_server_gives_them():
+    arguments = shlex.split(GPU["triton"]["command"])
+    # The container sees one GPU, and calls it 0.
+    assert f"--cuda-memory-pool-byte-size=0:{embedded.GPU_POOL_BYTES}" in arguments
+    region = f"--backend-config=python,shm-default-byte-size={embedded.HOST_REGION_BYTES}"
+    assert region in arguments
+
+
+def test_shared_memory_holds_a_region_a_process_and_the_client_s_frames():
+    size, unit = re.fullmatch(r"(\d+)(gb|mb)", VARIABLES["YOLOSTREAM_SHARED_MEMORY"]).groups()
+    total = int(size) << {"mb": 20, "gb": 30}[unit]
+    groups = [group for model in ("preprocess", "nms") for group in config(model).instance_group]
+    # Room for one instance more, as a user may want.
+    processes = 1 + sum(group.count for group in groups)
+    frames = cli.MAX_IN_FLIGHT * 1080 * 1920 * 3
+    assert processes * embedded.HOST_REGION_BYTES + frames <= total
 
 
 def test_a_container_is_healthy_when_its_model_is_ready(triton):
@@ -310,10 +333,10 @@ def test_the_deepstream_image_has_what_the_configurations_need():
 
 def test_deepstream_finds_its_configurations_and_its_ports_are_published():
     deepstream = GPU["deepstream"]
-    config = on_host(deepstream, option(deepstream["command"].split(), "-c"))
-    assert config.is_file()
+    application = on_host(deepstream, option(deepstream["command"].split(), "-c"))
+    assert application.is_file()
     published = {port.rpartition(":")[2] for port in deepstream["ports"]}
-    for path in config.parent.glob("*.txt"):
+    for path in application.parent.glob("*.txt"):
         assert set(re.findall(r"^rtsp-port=(\d+)", path.read_text(), re.MULTILINE)) <= published
         addresses = set(re.findall(r'^\s*url: "(.+)"', path.read_text(), re.MULTILINE))
         assert addresses <= {option(GPU["client"]["command"].split(), "--url")}

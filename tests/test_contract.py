@@ -111,6 +111,11 @@ def test_every_step_batches_and_the_slow_one_rejects_when_its_queue_is_full(mode
         assert queue_size == 0, "with one, Triton 2.51 now and then keeps a request waiting"
 
 
+def test_every_step_deals_with_its_gpu_in_the_same_way():
+    first, *others = ((ROOT / model / "1" / "gpu.py").read_text() for model in STEPS)
+    assert all(other == first for other in others)
+
+
 @pytest.mark.parametrize("profile", PROFILES[:-1])
 def test_tensors_stay_on_the_gpu(profile):
     for model in STEPS:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,9 +10,10 @@ import sys
 
 import pytest
 from conftest import REPOSITORY
-from yolostream import slots
-from yolostream.doctor import Verdict, examine, machine
+from yolostream import mps, slots
+from yolostream.doctor import Verdict, examine, gpu, machine
 from yolostream.doctor.containers import IMAGES_GB, containers
+from yolostream.server_environment import ServerEnvironment
 
 from tools.engine.recipe import Recipe
 from tools.engine.sidecar import Sidecar, sidecar_of
@@ -128,14 +130,70 @@ def test_too_little_shared_memory_is_wrong(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("driver", "verdict"), [("560.35.03", Verdict.good), ("535.86.10", Verdict.note)]
+    ("driver", "verdict", "fix"),
+    [
+        ("580.65.06", Verdict.good, ""),
+        ("560.35.03", Verdict.note, "onnx-gpu and torch-gpu want driver 580"),
+        ("535.86.10", Verdict.note, "driver 580, the containers 560"),
+    ],
 )
-def test_a_gpu_is_told_with_its_driver(program, driver, verdict):
+def test_a_gpu_is_told_with_its_driver(program, driver, verdict, fix):
     program("nvidia-smi", says=f"NVIDIA H200, 9.0, {driver}, 143771 MiB\n" * 2)
     first, second = machine.gpus()
     assert first == second
     assert first.verdict == verdict
     assert all(word in first.found for word in ("NVIDIA H200", "9.0", driver, "143771 MiB"))
+    assert fix in first.fix
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """As on a machine with a GPU and a server environment that has what is told."""
+
+    def make(**has):
+        monkeypatch.setattr(gpu, "gpu_numbers", lambda: [0])
+        environment = dataclasses.replace(ServerEnvironment.check(SERVER), **has)
+        monkeypatch.setattr(ServerEnvironment, "check", lambda folder: environment)
+        return by_part(gpu.gpu_profiles(SERVER))
+
+    return make
+
+
+def test_a_gpu_without_its_packages_is_told_how_to_get_them(program, on_gpu):
+    checks = on_gpu(has_onnxruntime_gpu=False, has_torch=False)
+    assert {check.verdict for check in checks.values()} == {Verdict.note}
+    assert checks["profile onnx-gpu"].fix == "'make gpu' installs them"
+    assert "make gpu TORCH=1" in checks["profile torch-gpu"].fix
+    assert "nvidia-compute-utils" in checks["MPS"].fix
+
+
+def test_a_gpu_with_its_packages_serves_both_profiles(program, on_gpu, monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    for name in ("clang", mps.CONTROL):
+        program(name)
+    checks = on_gpu(has_onnxruntime_gpu=True, has_torch=True)
+    assert {check.verdict for check in checks.values()} == {Verdict.good}
+    assert "clang" in checks["profile torch-gpu"].found
+    monkeypatch.setenv(mps.PIPES, "somewhere")
+    assert "runs" in on_gpu()["MPS"].found
+
+
+def test_pytorch_without_a_compiler_is_told_what_to_install(program, on_gpu, monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    check = on_gpu(has_torch=True)["profile torch-gpu"]
+    assert check.verdict == Verdict.note
+    assert "apt install gcc libc6-dev python3." in check.fix
+    monkeypatch.setenv("CC", sys.executable)
+    assert on_gpu(has_torch=True)["profile torch-gpu"].verdict == Verdict.good
+
+
+def test_without_gpu_or_server_the_profiles_are_one_note(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpu, "gpu_numbers", list)
+    (check,) = gpu.gpu_profiles(SERVER)
+    assert (check.verdict, "--gpus all" in check.fix) == (Verdict.note, True)
+    monkeypatch.setattr(gpu, "gpu_numbers", lambda: [0])
+    (check,) = gpu.gpu_profiles(tmp_path)
+    assert (check.verdict, check.fix) == (Verdict.note, "'make gpu'")
 
 
 def test_no_gpu_is_a_note_and_a_broken_driver_is_wrong(program):

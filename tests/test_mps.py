@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-import os
-
 import pytest
 from yolostream import mps
-
-PLACES = ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY")
 
 
 @pytest.fixture(autouse=True)
 def no_mps(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    for name in PLACES:
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
 
 
 @pytest.fixture
@@ -31,41 +26,48 @@ def told(tmp_path):
 
 
 def test_it_runs_inside_the_block_in_folders_of_its_own(tmp_path, told):
-    with mps.running(tmp_path / "mps") as runs:
-        assert runs
-        assert told.read_text().split() == [str(tmp_path / "mps" / "pipe"), "-d"]
-        assert os.environ["CUDA_MPS_LOG_DIRECTORY"] == str(tmp_path / "mps" / "log")
+    pipe, log = tmp_path / "mps" / "pipe", tmp_path / "mps" / "log"
+    with mps.running(tmp_path / "mps") as variables:
+        assert variables == {
+            "CUDA_MPS_PIPE_DIRECTORY": str(pipe),
+            "CUDA_MPS_LOG_DIRECTORY": str(log),
+        }
+        assert told.read_text().split() == [str(pipe), "-d"]
+        assert pipe.is_dir()
+        assert log.is_dir()
+    assert told.read_text().split() == [str(pipe), "-d", str(pipe), "quit"]
+
+
+def test_an_error_in_the_block_ends_it_too(tmp_path, told):
+    with pytest.raises(RuntimeError), mps.running(tmp_path / "mps"):
+        raise RuntimeError
     assert told.read_text().split()[-1] == "quit"
-    assert not set(PLACES) & set(os.environ)
 
 
 def test_without_it_the_block_runs_all_the_same(tmp_path):
-    with mps.running(tmp_path / "mps") as runs:
-        assert not runs
-        assert not set(PLACES) & set(os.environ)
+    with mps.running(tmp_path / "mps") as variables:
+        assert variables is None
 
 
 def test_one_that_does_not_start_is_left_out(tmp_path, told):
     (tmp_path / "code").write_text("1")
-    with mps.running(tmp_path / "mps") as runs:
-        assert not runs
-        # A CUDA program would wait for a server behind this pipe.
-        assert not set(PLACES) & set(os.environ)
+    with mps.running(tmp_path / "mps") as variables:
+        # A CUDA program would wait for a service behind its pipe.
+        assert variables is None
     assert "quit" not in told.read_text()
 
 
 def test_one_that_runs_already_is_used_and_left_alone(tmp_path, told, monkeypatch):
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "/another")
-    with mps.running(tmp_path / "mps") as runs:
-        assert runs
+    with mps.running(tmp_path / "mps") as variables:
+        assert variables == {}
     assert not told.exists()
 
 
-def test_a_leftover_is_told_to_end(tmp_path, told):
+def test_only_such_a_service_is_ended_as_a_leftover(tmp_path, told):
     pipe = tmp_path / "mps" / "pipe"
     pipe.mkdir(parents=True)
-    pid = pipe / f"{mps.CONTROL}.pid"
-    pid.write_text("1")
+    (pipe / f"{mps.CONTROL}.pid").write_text("1")
     mps.stop_leftover(tmp_path / "mps")
-    assert not told.exists(), "process 1 is no such service"
+    assert not told.exists(), "process 1 is something else"
     mps.stop_leftover(tmp_path / "none")

@@ -269,7 +269,9 @@ def _started(
         host=host,
         ports=ports,
     ) as server:
-        turns = "" if server.mps or server.profile == "cpu" else ", its steps take turns: no MPS"
+        turns = (
+            "" if server.shares_gpu or server.profile == "cpu" else ", its steps take turns: no MPS"
+        )
         stderr.print(
             f"Triton is ready at {server.url} (profile {server.profile}{turns})", style="dim"
         )

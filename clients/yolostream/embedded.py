@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from yolostream import mps
 from yolostream.errors import ModelUnavailable, ServerStartError
-from yolostream.mps import running
 from yolostream.run_folder import MPS_FOLDER, remove_leftovers, run_folder
 from yolostream.server_environment import ServerEnvironment
 
@@ -61,8 +61,8 @@ class EmbeddedTriton:
     http_url: str
     metrics_url: str
     profile: Profile
-    mps: bool
-    """Whether its processes share a GPU at once; without MPS they take turns on it."""
+    shares_gpu: bool
+    """Whether its processes compute at once on a GPU, through MPS, and not in turns."""
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -95,7 +95,7 @@ def serve(
     profile: Profile | None = None,
     host: str = LOOPBACK,
     ports: Ports = Ports(),
-    mps: bool = True,
+    share_gpu: bool = True,
     options: Sequence[str] = (),
     start_timeout_s: float | None = None,
 ) -> Iterator[EmbeddedTriton]:
@@ -112,7 +112,8 @@ def serve(
         profile: which `configs/PROFILE.pbtxt` the models load; by default what the machine allows.
         host: address to listen on; anything but loopback lets others in, unauthenticated.
         ports: fixed ports, or 0 for free ones.
-        mps: let the processes of the GPU profiles share a GPU at once, where NVIDIA's MPS is there.
+        share_gpu: let the processes of the GPU profiles compute at once, where NVIDIA's MPS is
+            there; without it they take turns on a GPU.
         options: more of tritonserver's own, after ours; the last of a kind counts.
         start_timeout_s: seconds until every model has to be ready; by default what the profile
             needs.
@@ -127,7 +128,7 @@ def serve(
     _check_repositories(repositories, models)
     remove_leftovers()
     chosen = profile or choose_profile(checked)
-    with run_folder() as run, _sharing_gpu(run, wanted=mps and chosen != "cpu") as with_mps:
+    with run_folder() as run, _sharing_gpu(run, wanted=share_gpu and chosen != "cpu") as shared:
         taken = _free_ports(ports, host)
         with _running(
             [
@@ -138,13 +139,14 @@ def serve(
             ],
             run,
             checked,
+            shared or {},
         ) as process:
             server = EmbeddedTriton(
                 url=f"{host}:{taken.grpc}",
                 http_url=f"{host}:{taken.http}",
                 metrics_url=f"http://{host}:{taken.metrics}/metrics",
                 profile=chosen,
-                mps=with_mps,
+                shares_gpu=shared is not None,
                 process=process,
                 log=run / "server.log",
             )
@@ -153,8 +155,10 @@ def serve(
             yield server
 
 
-def _sharing_gpu(run: Path, *, wanted: bool) -> contextlib.AbstractContextManager[bool]:
-    return running(run / MPS_FOLDER) if wanted else contextlib.nullcontext(False)
+def _sharing_gpu(
+    run: Path, *, wanted: bool
+) -> contextlib.AbstractContextManager[dict[str, str] | None]:
+    return mps.running(run / MPS_FOLDER) if wanted else contextlib.nullcontext()
 
 
 def _check_repositories(repositories: Sequence[Path], models: Sequence[str]) -> None:
@@ -252,10 +256,10 @@ def _free_ports(ports: Ports, host: str) -> Ports:
 
 @contextlib.contextmanager
 def _running(
-    command: list[str], run: Path, environment: ServerEnvironment
+    command: list[str], run: Path, environment: ServerEnvironment, variables: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     with (run / "server.log").open("wb") as log:
-        process = _start(command, log, environment)
+        process = _start(command, log, environment, variables)
         try:
             (run / "pid").write_text(str(process.pid))
             yield process
@@ -264,12 +268,13 @@ def _running(
 
 
 def _start(
-    command: list[str], log: IO[bytes], environment: ServerEnvironment
+    command: list[str], log: IO[bytes], environment: ServerEnvironment, more: dict[str, str]
 ) -> subprocess.Popen[bytes]:
     libraries = [str(environment.libraries), environment.libpython_folder]
     inherited = os.environ.get("LD_LIBRARY_PATH", "")
     variables = {
         **os.environ,
+        **more,
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [*libraries, inherited])),
         # The stub takes the packages of the first python3 on PATH.
         "PATH": os.pathsep.join([str(environment.python.parent), os.environ.get("PATH", "")]),

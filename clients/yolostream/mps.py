@@ -16,32 +16,35 @@ _TIMEOUT_S = 30.0
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[bool]:
-    """Run the service for this process, and for those that it starts, until the block ends.
+def running(folder: Path) -> Iterator[dict[str, str] | None]:
+    """Run the service until the block ends.
 
     Args:
         folder: For its pipes and logs; a path of more than 100 characters is too long for a socket.
 
     Yields:
-        Whether it runs: not where it is not installed, or does not start. Where the environment
-        names one that runs already, that is used.
+        Environment variables of the processes that are to share a GPU through it. None where it is
+        not installed or does not start. Where the environment names one that runs already, that is
+        used, and none are needed.
     """
     if PIPES in os.environ:
-        yield True
+        yield {}
         return
     places = {PIPES: folder / "pipe", "CUDA_MPS_LOG_DIRECTORY": folder / "log"}
-    with contextlib.ExitStack() as stack:
-        started = False
-        if shutil.which(CONTROL) is not None:
-            for place in places.values():
-                place.mkdir(parents=True)
-            stack.enter_context(_variables({name: str(place) for name, place in places.items()}))
-            started = _tell("-d")
-            if started:
-                stack.callback(_tell, words="quit\n")
-            else:
-                stack.close()
-        yield started
+    variables = {name: str(place) for name, place in places.items()}
+    if shutil.which(CONTROL) is None:
+        yield None
+        return
+    for place in places.values():
+        place.mkdir(parents=True)
+    if not _tell(variables, "-d"):
+        yield None
+        return
+    try:
+        yield variables
+    finally:
+        # It waits for the processes that use it.
+        _tell(variables, words="quit\n")
 
 
 def stop_leftover(folder: Path) -> None:
@@ -50,15 +53,15 @@ def stop_leftover(folder: Path) -> None:
     Args:
         folder: As `running` was given it.
     """
+    pipe = folder / "pipe"
     with contextlib.suppress(OSError, ValueError):
-        pid = int((folder / "pipe" / f"{CONTROL}.pid").read_text())
+        pid = int((pipe / f"{CONTROL}.pid").read_text())
         # The number may belong to someone else by now.
         if CONTROL.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-            with _variables({PIPES: str(folder / "pipe")}):
-                _tell(words="quit\n")
+            _tell({PIPES: str(pipe)}, words="quit\n")
 
 
-def _tell(*options: str, words: str = "") -> bool:
+def _tell(variables: dict[str, str], *options: str, words: str = "") -> bool:
     """Talk to the service; return whether it did as it was told."""
     try:
         done = subprocess.run(
@@ -67,6 +70,7 @@ def _tell(*options: str, words: str = "") -> bool:
             # Not captured: the daemon keeps what it inherits open.
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, **variables},
             text=True,
             timeout=_TIMEOUT_S,
             check=False,
@@ -74,18 +78,3 @@ def _tell(*options: str, words: str = "") -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
-
-
-@contextlib.contextmanager
-def _variables(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for what is started inside the block."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

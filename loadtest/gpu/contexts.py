@@ -94,7 +94,7 @@ def measured(ready: Bench, profile: Profile, name: str, network: Path) -> dict[s
 
 def _measured(own: Bench, profile: Profile, name: str, variant: Variant) -> dict[str, Any]:
     empty_gb = memory.used_gb() if profile.on_gpu else 0.0
-    with serving(own, profile.name, mps=variant.mps, options=variant.options) as target:
+    with serving(own, profile.name, share_gpu=variant.mps, options=variant.options) as target:
         load_of = requests.loads(own.perf, target.url, ENSEMBLE, own.work)
         figures: dict[str, Any] = {row: ask(own, name, target, load_of, row) for row in ROWS}
         if profile.on_gpu:

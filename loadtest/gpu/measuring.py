@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from yolostream import embedded
 
-from loadtest.gpu import cameras, engine, memory, requests
+from loadtest.gpu import cameras, client, engine, memory, requests
 from loadtest.gpu.bench import Bench
 from loadtest.gpu.model_folders import ENSEMBLE, STEPS
 from loadtest.gpu.profiles import Profile
-from loadtest.gpu.rows import CAMERA_FPS, POINTS, Figures
+from loadtest.gpu.rows import CAMERA_FPS, FULL_HD, POINTS, Figures
 from loadtest.gpu.watch import watched
 from loadtest.machine import machine
 from loadtest.perf.measurement import Load, measure_once
@@ -62,7 +62,7 @@ def measure(
 
 @contextlib.contextmanager
 def serving(
-    bench: Bench, profile: str, *, mps: bool = True, options: Sequence[str] = ()
+    bench: Bench, profile: str, *, share_gpu: bool = True, options: Sequence[str] = ()
 ) -> Iterator[Target]:
     """Serve the repository of a bench until the block ends."""
     with served(
@@ -72,7 +72,7 @@ def serving(
         profile=cast(embedded.Profile, profile),
         repository=bench.repository,
         environment=bench.environment,
-        mps=mps,
+        share_gpu=share_gpu,
         options=options,
     ) as target:
         yield target
@@ -107,6 +107,11 @@ def _ask(
     load_of = requests.loads(bench.perf, target.url, ENSEMBLE, bench.work)
     for row in [row for row in POINTS if row in rows]:
         measured[row] = ask(bench, name, target, load_of, row)
+    if "client" in rows:
+        measured["client"] = client.measure(
+            target.url, ENSEMBLE, requests.frames(FULL_HD), window_s=bench.lengths.window_s
+        )
+        bench.say(f"{name}, client: {measured['client']}")
     if "cameras" in rows:
         rates = [row["frames_per_s"] for row in measured.values() if "frames_per_s" in row]
         most_frames_per_s = max(rates, default=256.0 * CAMERA_FPS)

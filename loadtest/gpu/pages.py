@@ -11,8 +11,13 @@ from loadtest.result_file import read
 GPU, CONTEXTS = RESULTS_FOLDER / "gpu.json", RESULTS_FOLDER / "gpu_contexts.json"
 
 
-def texts(gpu: Path = GPU, contexts: Path = CONTEXTS) -> dict[str, str]:
+def texts(gpu: Path = GPU, contexts: Path = CONTEXTS, *, root: str = "") -> dict[str, str]:
     """Markdown by the name of its mark, of the files that are there.
+
+    Args:
+        gpu: What `loadtest.gpu` wrote.
+        contexts: What `loadtest.gpu.contexts` wrote.
+        root: From the page to the repository's root, for links: `../` or nothing.
 
     Raises:
         ResultError: A file is something else.
@@ -20,11 +25,11 @@ def texts(gpu: Path = GPU, contexts: Path = CONTEXTS) -> dict[str, str]:
     told = {}
     if gpu.exists():
         content = read(gpu)
-        told["gpu"] = table.section(content, path=_link(gpu))
+        told["gpu"] = table.section(content, path=root + _link(gpu))
         told["gpu-times"] = table.times(content["figures"]["profiles"])
     if contexts.exists():
         content = read(contexts)
-        caption = table.caption(content, path=_link(contexts))
+        caption = table.caption(content, path=root + _link(contexts))
         told["gpu-contexts"] = f"{variants_table.table(content['figures'])}\n\n{caption}\n"
     return told
 
@@ -42,9 +47,9 @@ def filled(page: str, texts: dict[str, str]) -> str:
 
 def rewrite() -> None:
     """Rewrite the README and the pages in `docs`."""
-    told = texts()
     for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
         page = path.read_text(encoding="utf-8")
+        told = texts(root="" if path.parent == REPOSITORY else "../")
         if (new := filled(page, told)) != page:
             path.write_text(new, encoding="utf-8")
 

@@ -68,7 +68,7 @@ POINTS: dict[str, Point] = {
 }
 """Closed-loop loads, by row: so many requests are on their way at once."""
 
-OTHER_ROWS = ("cameras", "stages", "memory")
+OTHER_ROWS = ("client", "cameras", "stages", "memory")
 ROWS = (*POINTS, *OTHER_ROWS)
 
 

@@ -38,6 +38,7 @@ def watched(target: Target, models: Sequence[str]) -> Iterator[dict[str, Any]]:
     seen["cpu_ms_per_frame"] = {
         name: round(1000 * (now_s - cpu_before_s.get(name, 0.0)) / frames, 3)
         for name, now_s in cpu_s.items()
+        if now_s > cpu_before_s.get(name, 0.0)
     }
     seen["gpu"] = gpu
 

@@ -8,6 +8,7 @@ from yolostream.doctor import machine
 from yolostream.doctor.check import Check, Verdict, bad
 from yolostream.doctor.containers import containers
 from yolostream.doctor.deepstream import check_deepstream
+from yolostream.doctor.gpu import gpu_profiles
 
 __all__ = ["Check", "Verdict", "examine"]
 
@@ -26,6 +27,7 @@ def examine(model_repository: Path, server_environment: Path, deepstream: Path) 
         machine.ports(),
         machine.shared_memory(),
         *machine.gpus(),
+        *gpu_profiles(server_environment),
         machine.plan(model_repository),
         *containers(),
         *_deepstream(deepstream, model_repository),

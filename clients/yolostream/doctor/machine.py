@@ -27,6 +27,8 @@ SHARED_MEMORY_BYTES = 256 * 2**20
 """Free in /dev/shm; a full batch of the network's input alone takes 79 MB of it, once a stage."""
 CONTAINER_DRIVER = 560
 """NVIDIA driver that the images of Triton 24.08 and DeepStream 7.1 (CUDA 12.6) are made for."""
+PROFILE_DRIVER = 580
+"""The one for CUDA 13, which `make gpu` installs."""
 
 _SHARED_MEMORY = Path("/dev/shm")
 _NVIDIA_SMI = ("--query-gpu=name,compute_cap,driver_version,memory.total", "--format=csv,noheader")
@@ -126,10 +128,13 @@ def gpus() -> list[Check]:
 def _gpu(line: str) -> Check:
     name, compute_capability, driver, memory = line.split(", ")
     found = f"{name}, compute {compute_capability}, {memory}, driver {driver}"
-    if int(driver.split(".")[0]) >= CONTAINER_DRIVER:
-        return Check("GPU", Verdict.good, found)
-    fix = f"the containers want driver {CONTAINER_DRIVER}; data-center GPUs make do with some older"
-    return Check("GPU", Verdict.note, found, fix)
+    number = int(driver.split(".")[0])
+    wants = []
+    if number < PROFILE_DRIVER:
+        wants.append(f"onnx-gpu and torch-gpu want driver {PROFILE_DRIVER}")
+    if number < CONTAINER_DRIVER:
+        wants.append(f"the containers {CONTAINER_DRIVER}; data-center GPUs make do with some older")
+    return Check("GPU", Verdict.note if wants else Verdict.good, found, ", ".join(wants))
 
 
 def plan(model_repository: Path) -> Check:

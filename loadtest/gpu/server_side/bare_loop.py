@@ -36,11 +36,15 @@ def main() -> None:
 
 def _open(options: dict[str, Any]) -> Callable[[int], None]:
     """The network that the server serves, opened as the server opens it."""
+    import cupy
+
+    cupy.cuda.Device(options["device"]).use()
     network = load(Path(options["folder"]), "network").open_network(
         Path(options["model"]),
         runtime=options["runtime"],
-        device=options["device"],
+        stream=cupy.cuda.Stream(non_blocking=True),
         batch_sizes=options["batch_sizes"],
+        max_batch=options["batch_sizes"][-1],
         image_shape=tuple(options["image_shape"]),
         rows=options["rows"],
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import cv2
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from .gpu import Gpu
 from .nms import Thresholds, detect
 
 
@@ -33,6 +35,8 @@ class TritonPythonModel:
             if on_gpu
             else _CpuStage(thresholds)
         )
+        # What is there by now stays: looking through it again and again would hold up frames.
+        gc.freeze()
 
     def execute(self, requests):
         """Find the detections of all requests as one batch."""
@@ -72,38 +76,13 @@ class _CpuStage:
 
 class _GpuStage:
     def __init__(self, device, thresholds, max_batch):
-        try:
-            import cupy
-
+        self.gpu = Gpu("nms", device)
+        self.read = self.gpu.array
+        with self.gpu.opening():
             from .nms_cuda import CudaNms
 
-            self.device = cupy.cuda.Device(device)
-            self.device.use()
-            self.stream = cupy.cuda.Stream(non_blocking=True)
             self.cuda_nms = CudaNms(thresholds, max_batch=max_batch)
-        except Exception as error:
-            raise pb_utils.TritonModelException(
-                f"nms cannot use GPU {device} ({type(error).__name__}: {error}): install "
-                "requirements/server-gpu.txt, free the GPU, leave it out with "
-                "CUDA_VISIBLE_DEVICES, or serve the profile 'cpu'"
-            ) from error
-        self.cupy = cupy
-
-    def read(self, tensor):
-        if tensor.is_cpu():
-            # Where Triton's pool of GPU memory is used up, tensors come through the host.
-            with self.stream:
-                return self.cupy.asarray(tensor.as_numpy())
-        array = self.cupy.from_dlpack(tensor)
-        return array if array.device == self.device else self._fetched(array)
-
-    def _fetched(self, array):
-        """From another GPU, whose memory kernels here may not read."""
-        with self.stream:
-            here = self.cupy.empty_like(array)
-            here.data.copy_from_device_async(array.data, array.nbytes)
-        return here
 
     def detect(self, predictions, letterboxes):
-        with self.stream:
+        with self.gpu.computing():
             return self.cuda_nms(predictions, letterboxes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import cv2
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from .gpu import Gpu
 from .letterbox import FrameError, check_frames, letterbox_all
 
 
@@ -21,6 +23,8 @@ class TritonPythonModel:
             if on_gpu
             else _CpuStage(image_shape)
         )
+        # What is there by now stays: looking through it again and again would hold up frames.
+        gc.freeze()
 
     def execute(self, requests):
         """Letterbox the frames of all requests as one batch, whatever their sizes."""
@@ -73,35 +77,23 @@ class _CpuStage:
 
 class _GpuStage:
     def __init__(self, device, image_shape, max_batch):
-        try:
-            import cupy
-
+        self.gpu = Gpu("preprocess", device)
+        with self.gpu.opening():
             from .letterbox_cuda import CudaLetterbox
 
-            cupy.cuda.Device(device).use()
-            self.stream = cupy.cuda.Stream(non_blocking=True)
             self.cuda_letterbox = CudaLetterbox(image_shape, max_batch=max_batch)
-        except Exception as error:
-            raise pb_utils.TritonModelException(
-                f"preprocess cannot use GPU {device} ({type(error).__name__}: {error}): install "
-                "requirements/server-gpu.txt, free the GPU, leave it out with "
-                "CUDA_VISIBLE_DEVICES, or serve the profile 'cpu'"
-            ) from error
-        self.from_dlpack = cupy.from_dlpack
 
     def read(self, tensor):
-        return tensor.as_numpy() if tensor.is_cpu() else self.from_dlpack(tensor)
+        # Frames in host memory are copied all at once later.
+        return tensor.as_numpy() if tensor.is_cpu() else self.gpu.array(tensor)
 
     def tensor(self, name, array):
         # Both outputs stay on the GPU: an ensemble loses its way where one does and one does not.
         return pb_utils.Tensor.from_dlpack(name, array)
 
     def letterbox(self, batches):
-        with self.stream:
-            images, places = self.cuda_letterbox(batches)
-        # Triton copies what it is given at once.
-        self.stream.synchronize()
-        return images, places
+        with self.gpu.computing():
+            return self.cuda_letterbox(batches)
 
 
 def _error_of(frames):

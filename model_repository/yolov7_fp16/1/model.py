@@ -6,11 +6,14 @@ Only the profiles `cpu`, `onnx-gpu` and `torch-gpu` run this file; the default p
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from pathlib import Path
 
 import triton_python_backend_utils as pb_utils
+
+from .gpu import Gpu
 
 _MODEL = Path(__file__).with_name("model.onnx")
 
@@ -21,11 +24,13 @@ class TritonPythonModel:
         on_gpu = args["model_instance_kind"] == "GPU"
         stage = _GpuStage if on_gpu else _CpuStage
         self.stage = stage(config, int(args["model_instance_device_id"]))
+        # What is there by now stays: looking through it again and again would hold up frames.
+        gc.freeze()
 
     def execute(self, requests):
         """Run the images of all requests as one batch."""
         tensors = [pb_utils.get_input_tensor_by_name(request, "input") for request in requests]
-        answers = self.stage.network.run([self.stage.read(tensor) for tensor in tensors])
+        answers = self.stage.run([self.stage.read(tensor) for tensor in tensors])
         return [pb_utils.InferenceResponse([self.stage.tensor("output", rows)]) for rows in answers]
 
 
@@ -35,7 +40,7 @@ class _CpuStage:
 
         threads = int(config["parameters"]["intra_op_threads"]["string_value"])
         instances = sum(group["count"] for group in config["instance_group"])
-        self.network = CpuNetwork(_MODEL, threads=threads, instances=instances)
+        self.run = CpuNetwork(_MODEL, threads=threads, instances=instances).run
 
     def read(self, tensor):
         return tensor.as_numpy()
@@ -49,33 +54,24 @@ class _GpuStage:
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         # Read by CUDA when it starts.
         os.environ.setdefault("CUDA_MPS_CLIENT_PRIORITY", parameters["mps_client_priority"])
-        try:
-            import cupy
-
+        self.gpu = Gpu(config["name"], device)
+        self.read = self.gpu.array
+        with self.gpu.opening():
             from .network import open_network
 
             self.network = open_network(
                 _MODEL,
                 runtime=parameters["runtime"],
-                device=device,
+                stream=self.gpu.stream,
                 batch_sizes=_powers_of_two(int(parameters["largest_launch"])),
+                max_batch=config["max_batch_size"],
                 image_shape=tuple(config["input"][0]["dims"]),
                 rows=config["output"][0]["dims"][0],
             )
-        except Exception as error:
-            raise pb_utils.TritonModelException(
-                f"{config['name']} cannot use GPU {device} ({type(error).__name__}: {error}): "
-                "install requirements/server-gpu.txt, free the GPU or leave it out with "
-                "CUDA_VISIBLE_DEVICES, or serve the profile 'cpu'"
-            ) from error
-        self.cupy = cupy
 
-    def read(self, tensor):
-        if not tensor.is_cpu():
-            return self.cupy.from_dlpack(tensor)
-        # Where Triton's pool of GPU memory is used up, tensors come through the host.
-        with self.network.stream:
-            return self.cupy.asarray(tensor.as_numpy())
+    def run(self, batches):
+        with self.gpu.computing():
+            return self.network.run(batches)
 
     def tensor(self, name, array):
         return pb_utils.Tensor.from_dlpack(name, array)

@@ -7,7 +7,7 @@ small kernels of a network are one launch, and any number of images is some laun
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +30,7 @@ class Network:
     Args:
         runtime: Computes it.
         inputs: float32 [largest launch, 3, H, W], which the runtime reads.
-        outputs: float32 [largest launch, rows, 6], which the runtime writes.
+        outputs: float32 [largest batch, rows, 6], whose first rows the runtime writes.
         batch_sizes: Those that the runtime computes, ascending.
         stream: Where it does.
     """
@@ -52,23 +52,24 @@ class Network:
         """Detect in the images of several requests.
 
         Args:
-            batches: float32 [n, 3, H, W] each, RGB, 0..1, in memory of any GPU.
+            batches: float32 [n, 3, H, W] each, RGB, 0..1, in memory of any GPU; together as many as
+                `outputs` has rows for.
 
         Returns:
-            float32 [n, rows, 6] each; the work is done.
+            float32 [n, rows, 6] each: views that the next call overwrites. The work may still be
+            under way on the current stream, which has to be `stream`.
         """
-        ends = np.cumsum([0, *map(len, batches)]).tolist()
-        with self.stream:
-            rows = cp.empty((ends[-1], *self._outputs.shape[1:]), np.float32)
-            images = chain.from_iterable(batches)
-            for start, size in launches(ends[-1], self.batch_sizes):
-                used = min(size, ends[-1] - start)
-                for place, image in zip(self._inputs[:used], images):  # noqa: B905  # more follow
-                    _copy(place, image)
-                self.launch(size)
-                _copy(rows[start : start + used], self._outputs[:used])
-        self.stream.synchronize()
-        return [rows[start:end] for start, end in pairwise(ends)]
+        images = list(chain.from_iterable(batches))
+        # The first launch comes last: what it leaves is in its place already.
+        for start, size in reversed(list(launches(len(images), self.batch_sizes))):
+            taken = images[start : start + size]
+            for place, image in zip(self._inputs, taken):  # noqa: B905  # may have room left
+                _copy(place, image)
+            self.launch(size)
+            if start:
+                _copy(self._outputs[start : start + len(taken)], self._outputs[: len(taken)])
+        ends = accumulate(map(len, batches), initial=0)
+        return [self._outputs[start:end] for start, end in pairwise(ends)]
 
 
 def _copy(target: cp.ndarray, source: cp.ndarray) -> None:
@@ -79,8 +80,9 @@ def open_network(
     model: Path,
     *,
     runtime: str,
-    device: int,
+    stream: cp.cuda.Stream,
     batch_sizes: Sequence[int],
+    max_batch: int,
     image_shape: tuple[int, int, int],
     rows: int,
 ) -> Network:
@@ -89,16 +91,15 @@ def open_network(
     Args:
         model: ONNX file; its weights are narrowed to float16 unless they are.
         runtime: `onnxruntime` or `torch`.
-        device: CUDA device.
+        stream: Where all work goes, on the current device.
         batch_sizes: To prepare, ascending.
+        max_batch: Most images of one call of `Network.run`.
         image_shape: 3, height and width of an image.
         rows: Rows of the output for one image.
     """
-    cp.cuda.Device(device).use()
-    stream = cp.cuda.Stream(non_blocking=True)
     inputs = cp.zeros((batch_sizes[-1], *image_shape), np.float32)
-    outputs = cp.zeros((batch_sizes[-1], rows, 6), np.float32)
-    cp.cuda.Device(device).synchronize()
+    outputs = cp.zeros((max_batch, rows, 6), np.float32)
+    cp.cuda.Device().synchronize()
     memory = {"inputs": inputs, "outputs": outputs, "batch_sizes": batch_sizes, "stream": stream}
     return Network(_runtime(runtime)(model, **memory), **memory)
 

@@ -23,8 +23,8 @@ class OnnxRuntime:
 
     Args:
         model: ONNX file.
-        inputs: float32 [largest batch, 3, H, W].
-        outputs: float32 [largest batch, rows, 6].
+        inputs: float32 [at least the largest batch size, 3, H, W].
+        outputs: float32 [at least the largest batch size, rows, 6].
         batch_sizes: Those to record, ascending.
         stream: Where all work goes.
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 import cupy as cp
 import onnx
 import torch
+from torch._inductor.async_compile import shutdown_compile_workers
 
 from .half import narrowed
 from .onnx_module import module_of
@@ -20,8 +21,8 @@ class TorchRuntime:
 
     Args:
         model: ONNX file.
-        inputs: float32 [largest batch, 3, H, W].
-        outputs: float32 [largest batch, rows, 6].
+        inputs: float32 [at least the largest batch size, 3, H, W].
+        outputs: float32 [at least the largest batch size, rows, 6].
         batch_sizes: Those to record, ascending.
         stream: Where all work goes.
     """
@@ -39,22 +40,24 @@ class TorchRuntime:
         module = module_of(narrowed(onnx.load(model))).eval().cuda(inputs.device.id)
         module = module.to(memory_format=torch.channels_last)
         compiled = torch.compile(module, dynamic=False)
-        self._stream = torch.cuda.ExternalStream(stream.ptr)
+        own = torch.cuda.ExternalStream(stream.ptr)
+        torch.cuda.set_stream(own)
         self._graphs = {}
         # They never run at once, and may use the same memory.
         pool = torch.cuda.graph_pool_handle()
-        with torch.inference_mode(), torch.cuda.stream(self._stream):
+        with torch.inference_mode():
             # The largest first: its memory holds the others.
             for size in reversed(batch_sizes):
                 images, rows = (torch.from_dlpack(array[:size]) for array in (inputs, outputs))
                 for _ in range(_WARM_UP_RUNS):
                     rows.copy_(compiled(images))
                 self._graphs[size] = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(self._graphs[size], pool=pool, stream=self._stream):
+                with torch.cuda.graph(self._graphs[size], pool=pool, stream=own):
                     rows.copy_(compiled(images))
+        # They would wait for more work as long as the server runs.
+        shutdown_compile_workers()
         stream.synchronize()
 
     def launch(self, batch_size: int) -> None:
         """Compute the first `batch_size` rows of the output; do not wait for them."""
-        with torch.cuda.stream(self._stream):
-            self._graphs[batch_size].replay()
+        self._graphs[batch_size].replay()

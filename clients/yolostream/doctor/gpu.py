@@ -1,0 +1,69 @@
+"""Checks of what the embedded Triton needs to compute on a GPU."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from yolostream import mps
+from yolostream.doctor.check import Check, Verdict
+from yolostream.embedded import gpu_numbers
+from yolostream.errors import ServerStartError
+from yolostream.server_environment import ServerEnvironment
+
+COMPILERS = ("gcc", "clang")
+"""Those that PyTorch's compiler looks for, unless the variable CC names one."""
+
+
+def gpu_profiles(folder: Path) -> list[Check]:
+    """Which profiles a GPU can serve; notes only, because the CPU serves everything.
+
+    Args:
+        folder: Environment of the embedded Triton.
+    """
+    if not gpu_numbers():
+        found = "no device file of an NVIDIA GPU (/dev/nvidia0): the CPU serves everything"
+        fix = "where there is one: install its driver; in a container, '--gpus all'"
+        return [Check("GPU profiles", Verdict.note, found, fix)]
+    try:
+        environment = ServerEnvironment.check(folder)
+    except ServerStartError:
+        return [
+            Check("GPU profiles", Verdict.note, f"no embedded Triton in {folder}", "'make gpu'")
+        ]
+    return [_onnx(environment), _torch(environment), _mps()]
+
+
+def _onnx(environment: ServerEnvironment) -> Check:
+    part = "profile onnx-gpu"
+    if environment.has_onnxruntime_gpu:
+        return Check(part, Verdict.good, "CuPy and onnxruntime-gpu")
+    return Check(
+        part, Verdict.note, "CuPy or onnxruntime-gpu is missing", "'make gpu' installs them"
+    )
+
+
+def _torch(environment: ServerEnvironment) -> Check:
+    part = "profile torch-gpu"
+    if not environment.has_torch:
+        fix = "'make gpu TORCH=1' installs them; needed for this profile only"
+        return Check(part, Verdict.note, "CuPy or PyTorch is missing", fix)
+    compiler = next(filter(shutil.which, [os.environ.get("CC", ""), *COMPILERS]), None)
+    if compiler is None:
+        python = f"python{environment.python_version}-dev"
+        fix = f"'apt install gcc libc6-dev {python}', or serve the profile 'onnx-gpu'"
+        return Check(part, Verdict.note, "PyTorch, but no C compiler for what it generates", fix)
+    return Check(part, Verdict.good, f"CuPy and PyTorch, which compiles with {compiler}")
+
+
+def _mps() -> Check:
+    if mps.PIPES in os.environ:
+        return Check("MPS", Verdict.good, f"{mps.PIPES} names one that runs")
+    if shutil.which(mps.CONTROL):
+        return Check("MPS", Verdict.good, f"{mps.CONTROL}, which the server starts for itself")
+    fix = (
+        "install it with the driver's tools (Ubuntu: nvidia-compute-utils-VERSION); "
+        "without it the server's processes take turns on a GPU"
+    )
+    return Check("MPS", Verdict.note, f"no {mps.CONTROL} on PATH", fix)

@@ -1,0 +1,70 @@
+"""The GPU of one process of a step. Each step that computes on one has this same file."""
+
+from __future__ import annotations
+
+import contextlib
+
+import triton_python_backend_utils as pb_utils
+
+
+class Gpu:
+    """A device with a stream of its own.
+
+    Args:
+        step: Name of the model, for errors.
+        number: CUDA's number of the device.
+
+    Raises:
+        TritonModelException: There is no CuPy, or no such GPU; says what to do.
+    """
+
+    def __init__(self, step, number):
+        self._step, self._number = step, number
+        with self.opening():
+            import cupy
+
+            self._cupy = cupy
+            self._device = cupy.cuda.Device(number)
+            self._device.use()
+            self.stream = cupy.cuda.Stream(non_blocking=True)
+
+    @contextlib.contextmanager
+    def opening(self):
+        """Say what to do about an error while something is set up on the GPU."""
+        try:
+            yield
+        except Exception as error:
+            raise pb_utils.TritonModelException(
+                f"{self._step} cannot use GPU {self._number} ({type(error).__name__}: {error}): "
+                "install requirements/server-gpu.txt, free the GPU, leave it out with "
+                "CUDA_VISIBLE_DEVICES, or serve the profile 'cpu'"
+            ) from error
+
+    @contextlib.contextmanager
+    def computing(self):
+        """Compute on the stream, and wait for it: Triton takes what is there when it is told."""
+        try:
+            with self.stream:
+                yield
+            self.stream.synchronize()
+        # CUDA's, CuPy's and PyTorch's errors alike.
+        except RuntimeError as error:
+            raise pb_utils.TritonModelException(
+                f"{self._step} failed on GPU {self._number} ({error}): if it stays so, restart the "
+                "server, or serve the profile 'cpu'"
+            ) from error
+
+    def array(self, tensor):
+        """A tensor as an array in this GPU's memory, wherever it comes from."""
+        if tensor.is_cpu():
+            # Where Triton's pool of GPU memory is used up.
+            with self.stream:
+                return self._cupy.asarray(tensor.as_numpy())
+        array = self._cupy.from_dlpack(tensor)
+        if array.device == self._device:
+            return array
+        # Another GPU's, which kernels may not read.
+        with self.stream:
+            here = self._cupy.empty_like(array)
+            here.data.copy_from_device_async(array.data, array.nbytes)
+        return here

@@ -1,0 +1,76 @@
+"""The whole ensemble on a GPU against the whole ensemble on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gpu import needs_gpu
+from yolostream import Detector, embedded
+from yolostream.errors import ServerError
+from yolostream.server_environment import ServerEnvironment
+
+from tools.agreement import agreement
+
+pytestmark = needs_gpu
+
+REPOSITORY = Path(__file__).parents[1]
+ENVIRONMENT = REPOSITORY / ".venv-server"
+# float16 weights move a score by thousandths; boxes at a threshold come and go with it.
+SAME_SHARE = 0.97
+
+
+@pytest.fixture(scope="module", params=["onnx-gpu", "torch-gpu"])
+def on_gpu(request):
+    if request.param == "torch-gpu" and not ServerEnvironment.check(ENVIRONMENT).has_torch:
+        pytest.skip("the server's environment has no PyTorch: make gpu TORCH=1")
+    with (
+        embedded.serve(
+            REPOSITORY / "model_repository",
+            environment=ENVIRONMENT,
+            models=["yolov7"],
+            profile=request.param,
+        ) as server,
+        Detector(server.url, max_in_flight=20) as detector,
+    ):
+        yield detector
+
+
+@pytest.fixture(scope="module")
+def frames(demo_frames):
+    return [frame for name in ("mb1_1", "mb2_2") for frame in demo_frames(name, range(0, 240, 12))]
+
+
+def test_boxes_are_those_of_the_cpu(on_gpu, detector, frames):
+    # All at once: in batches on the GPU, one by one on the CPU.
+    pending = [on_gpu.submit(frame) for frame in frames]
+    found = agreement(
+        (answer.result(), detector.detect(frame))
+        for answer, frame in zip(pending, frames, strict=True)
+    )
+    assert min(found.boxes) > 100
+    assert found.share >= SAME_SHARE, f"{found.share:.3f} of {found.boxes}"
+
+
+def test_sizes_mix_in_a_batch(on_gpu, frames):
+    sizes = [(720, 1280), (360, 640), (1, 1), (333, 77), (640, 640)] * 4
+    cut = [np.ascontiguousarray(frames[0][:height, :width]) for height, width in sizes]
+    alone = [on_gpu.detect(frame) for frame in cut]
+    together = [answer.result() for answer in [on_gpu.submit(frame) for frame in cut]]
+    for one, other in zip(alone, together, strict=True):
+        assert len(one) == len(other)
+        # Other batch sizes have other kernels, which round in another order.
+        np.testing.assert_allclose(one.scores, other.scores, atol=0.02)
+
+
+def test_the_largest_frame_is_served_or_fails_alone(on_gpu, frames):
+    with Detector(on_gpu.url, shrink=False, transport="grpc") as whole:
+        large = whole.submit(np.zeros((8192, 8192, 3), np.uint8))
+        small = whole.submit(frames[0])
+        assert len(small.result()) > 0
+        try:
+            assert len(large.result()) == 0
+        except ServerError as error:
+            assert "8192" in str(error)
+    assert len(on_gpu.detect(frames[0])) > 0
