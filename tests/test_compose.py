@@ -19,7 +19,7 @@ import yaml
 from conftest import REPOSITORY
 from repository import config
 from typer.main import get_command
-from yolostream import ServerStartError, cli, embedded
+from yolostream import ServerStartError, cli, gpus
 from yolostream.doctor import machine, paths
 from yolostream.server_environment import ServerEnvironment
 
@@ -248,8 +248,8 @@ def test_tritonserver_knows_every_option():
 def test_the_stages_have_the_memory_that_the_embedded_server_gives_them():
     arguments = shlex.split(GPU["triton"]["command"])
     # The container sees one GPU, and calls it 0.
-    assert f"--cuda-memory-pool-byte-size=0:{embedded.GPU_POOL_BYTES}" in arguments
-    region = f"--backend-config=python,shm-default-byte-size={embedded.HOST_REGION_BYTES}"
+    assert f"--cuda-memory-pool-byte-size=0:{gpus.GPU_POOL_BYTES}" in arguments
+    region = f"--backend-config=python,shm-default-byte-size={gpus.HOST_REGION_BYTES}"
     assert region in arguments
 
 
@@ -260,7 +260,7 @@ def test_shared_memory_holds_a_region_a_process_and_the_client_s_frames():
     # Room for one instance more, as a user may want.
     processes = 1 + sum(group.count for group in groups)
     frames = cli.MAX_IN_FLIGHT * 1080 * 1920 * 3
-    assert processes * embedded.HOST_REGION_BYTES + frames <= total
+    assert processes * gpus.HOST_REGION_BYTES + frames <= total
 
 
 def test_a_container_is_healthy_when_its_model_is_ready(triton):

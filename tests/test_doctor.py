@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from conftest import REPOSITORY
+from repository import config
 from yolostream import mps, slots
 from yolostream.doctor import Verdict, examine, gpu, machine
 from yolostream.doctor.containers import IMAGES_GB, containers
@@ -127,6 +128,18 @@ def test_too_little_shared_memory_is_wrong(monkeypatch):
     check = machine.shared_memory()
     assert check.verdict == Verdict.bad
     assert "--shm-size" in check.fix
+
+
+def test_on_a_gpu_every_process_has_room_in_shared_memory(monkeypatch):
+    monkeypatch.setattr(machine, "HOST_REGION_BYTES", shutil.disk_usage("/dev/shm").total)
+    monkeypatch.setattr(machine, "gpu_numbers", list)
+    on_cpu = machine.shared_memory()
+    monkeypatch.setattr(machine, "gpu_numbers", lambda: [0])
+    assert (on_cpu.verdict, machine.shared_memory().verdict) == (Verdict.good, Verdict.bad)
+    for profile in ("onnx-gpu", "torch-gpu"):
+        models = [config(model, profile) for model in ("preprocess", "yolov7_fp16", "nms")]
+        processes = sum(group.count for model in models for group in model.instance_group)
+        assert processes <= machine.GPU_PROCESSES
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_memory_is_given_back(gpu_triton, frame):
     assert before - after < 64 << 20
 
 
-def test_auto_falls_back_where_the_server_has_no_gpu(triton, frame):
+def test_auto_falls_back_where_the_server_sees_no_gpu(triton, frame):
     with Detector(triton.url) as detector:
         assert detector.transport == "shared-memory"
         assert same(detector.detect(frame), detector.detect(cupy.asarray(frame)), atol=1)

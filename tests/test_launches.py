@@ -6,12 +6,28 @@ from version_folder import part
 launches = part("yolov7_fp16", "launches").launches
 
 
-@pytest.mark.parametrize("images", range(1, 20))
-def test_all_images_are_launched_once_and_little_is_computed_for_nothing(images):
-    sizes = (1, 2, 4, 8)
+@pytest.mark.parametrize("largest", [1, 8, 16])
+@pytest.mark.parametrize("images", range(1, 17))
+def test_all_images_are_launched_once_and_little_is_computed_for_nothing(images, largest):
+    sizes = [size for size in (1, 2, 4, 8, 16) if size <= largest]
     split = list(launches(images, sizes))
-    assert [start for start, _ in split] == list(range(0, images, 8))
-    for start, size in split:
-        left = min(8, images - start)
-        assert size in sizes
-        assert left <= size < 2 * left
+    covered = [image for start, size in split for image in range(start, min(start + size, images))]
+    assert covered == list(range(images))
+    # A launch writes from the first row on, and may not reach what a later one has left there.
+    assert [size for _, size in split] == sorted((size for _, size in split), reverse=True)
+    assert sum(size for _, size in split) <= 4 / 3 * images
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (9, [(0, 8), (8, 1)]),
+        (11, [(0, 8), (8, 4)]),
+        (12, [(0, 16)]),
+        (16, [(0, 16)]),
+        (7, [(0, 8)]),
+        (5, [(0, 4), (4, 1)]),
+    ],
+)
+def test_one_launch_that_is_nearly_full_beats_two(images, expected):
+    assert list(launches(images, (1, 2, 4, 8, 16))) == expected

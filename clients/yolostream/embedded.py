@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import signal
 import socket
 import subprocess
 import time
@@ -14,14 +12,14 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
 
-from yolostream import mps
+from yolostream import mps, tritonserver
 from yolostream.errors import ModelUnavailable, ServerStartError
+from yolostream.gpus import gpu_numbers
 from yolostream.run_folder import MPS_FOLDER, remove_leftovers, run_folder
 from yolostream.server_environment import ServerEnvironment
-
-Profile = Literal["cpu", "onnx-gpu", "torch-gpu"]
+from yolostream.tritonserver import Ports as Ports
+from yolostream.tritonserver import Profile as Profile
 
 START_TIMEOUT_S: dict[Profile, float] = {
     "cpu": 120.0,
@@ -29,27 +27,12 @@ START_TIMEOUT_S: dict[Profile, float] = {
     "onnx-gpu": 600.0,
     "torch-gpu": 1800.0,
 }
-STOP_TIMEOUT_S = 10.0
-
-GPU_POOL_BYTES = 512 << 20
-"""On each GPU, for tensors between the steps: 5.5 MB a frame. The others go by the host."""
-HOST_REGION_BYTES = 128 << 20
-"""For each process of a step: what comes and goes in host memory. A 1080p frame is 6.2 MB."""
 
 LOOPBACK = "127.0.0.1"
 
 _CHATTER = re.compile(r"I\d{4} |[|+]")
 # A proxy in the environment must not come between us and our own machine.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-@dataclass(frozen=True)
-class Ports:
-    """TCP ports of one server; 0 takes any free one."""
-
-    http: int = 0
-    grpc: int = 0
-    metrics: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +77,7 @@ def serve(
     models: Sequence[str] = (),
     profile: Profile | None = None,
     host: str = LOOPBACK,
-    ports: Ports = Ports(),
+    ports: Ports = Ports(),  # noqa: B008  # frozen
     share_gpu: bool = True,
     options: Sequence[str] = (),
     start_timeout_s: float | None = None,
@@ -130,16 +113,17 @@ def serve(
     chosen = profile or choose_profile(checked)
     with run_folder() as run, _sharing_gpu(run, wanted=share_gpu and chosen != "cpu") as shared:
         taken = _free_ports(ports, host)
-        with _running(
+        with tritonserver.running(
             [
-                *_command(run, checked, chosen, host, taken),
+                *tritonserver.command(run, checked, chosen, host, taken),
                 *(f"--model-repository={folder.resolve()}" for folder in repositories),
                 *(_load_only(models) if models else []),
                 *options,
             ],
             run,
             checked,
-            shared or {},
+            # Without one, a GPU that is full or broken is in nobody's way.
+            {"CUDA_VISIBLE_DEVICES": ""} if chosen == "cpu" else shared or {},
         ) as process:
             server = EmbeddedTriton(
                 url=f"{host}:{taken.grpc}",
@@ -180,62 +164,6 @@ def _load_only(models: Sequence[str]) -> list[str]:
     return ["--model-control-mode=explicit", *(f"--load-model={name}" for name in models)]
 
 
-def _command(
-    run: Path,
-    environment: ServerEnvironment,
-    profile: Profile,
-    host: str,
-    ports: Ports,
-) -> list[str]:
-    backends = _assemble_backends(run / "backends", environment)
-    return [
-        str(environment.wheel / "bin" / "tritonserver"),
-        f"--backend-directory={backends}",
-        f"--model-config-name={profile}",
-        # Named after the run, so that what a crash leaves in /dev/shm can be found.
-        f"--backend-config=python,shm-region-prefix-name={run.name}",
-        f"--http-address={host}",
-        f"--http-port={ports.http}",
-        f"--grpc-address={host}",
-        f"--grpc-port={ports.grpc}",
-        f"--metrics-address={host}",
-        f"--metrics-port={ports.metrics}",
-        "--exit-timeout-secs=5",
-        *([] if profile == "cpu" else gpu_memory_options(gpu_numbers())),
-    ]
-
-
-def gpu_numbers() -> list[int]:
-    """Numbers of this machine's GPUs, as a process sees them."""
-    if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
-        return list(range(len(visible.split(","))))
-    return sorted(int(path.name[len("nvidia") :]) for path in Path("/dev").glob("nvidia[0-9]*"))
-
-
-def gpu_memory_options(gpus: Sequence[int]) -> list[str]:
-    """Room for what is on its way between the steps, as tritonserver's options."""
-    return [
-        *(f"--cuda-memory-pool-byte-size={gpu}:{GPU_POOL_BYTES}" for gpu in gpus),
-        # One region that never grows: preprocess locks its pages once.
-        f"--backend-config=python,shm-default-byte-size={HOST_REGION_BYTES}",
-    ]
-
-
-def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
-    """Make the backend directory that the wheel leaves in two pieces."""
-    python_backend = folder / "python"
-    python_backend.mkdir(parents=True)
-    stubs = environment.wheel / "python_backend_stubs" / environment.python_version
-    for part in [*(environment.wheel / "backends" / "python").iterdir(), *stubs.iterdir()]:
-        (python_backend / part.name).symlink_to(part)
-    if environment.numpy_major >= 2:
-        utilities = python_backend / "triton_python_backend_utils.py"
-        original = utilities.read_text()
-        utilities.unlink()
-        utilities.write_text(original + Path(__file__).with_name("numpy2_tensors.py").read_text())
-    return folder
-
-
 def _free_ports(ports: Ports, host: str) -> Ports:
     """Fill in the zeros, and make sure that the others are not taken."""
     with contextlib.ExitStack() as held:
@@ -252,53 +180,6 @@ def _free_ports(ports: Ports, host: str) -> Ports:
             return int(probe.getsockname()[1])
 
         return Ports(http=bind(ports.http), grpc=bind(ports.grpc), metrics=bind(ports.metrics))
-
-
-@contextlib.contextmanager
-def _running(
-    command: list[str], run: Path, environment: ServerEnvironment, variables: dict[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    with (run / "server.log").open("wb") as log:
-        process = _start(command, log, environment, variables)
-        try:
-            (run / "pid").write_text(str(process.pid))
-            yield process
-        finally:
-            _stop(process)
-
-
-def _start(
-    command: list[str], log: IO[bytes], environment: ServerEnvironment, more: dict[str, str]
-) -> subprocess.Popen[bytes]:
-    libraries = [str(environment.libraries), environment.libpython_folder]
-    inherited = os.environ.get("LD_LIBRARY_PATH", "")
-    variables = {
-        **os.environ,
-        **more,
-        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [*libraries, inherited])),
-        # The stub takes the packages of the first python3 on PATH.
-        "PATH": os.pathsep.join([str(environment.python.parent), os.environ.get("PATH", "")]),
-    }
-    # A session of its own: Ctrl-C reaches us alone, and its Python stubs can be killed with it.
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=variables,
-        start_new_session=True,
-    )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_TIMEOUT_S)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _wait_until_ready(server: EmbeddedTriton, timeout_s: float) -> None:

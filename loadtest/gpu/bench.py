@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,10 @@ from loadtest.gpu.model_folders import write_repository
 from loadtest.perf import binary
 from loadtest.perf.points import SHRUNK
 from tools.digest import sha256_of
+from tools.served_onnx import load_onnx
 
+COUNTED = "candidates"
+"""Metadata key: JSON list, of each frame that a network was made with."""
 USUAL_CANDIDATES = 50
 """For the time of `nms`, where the network was given and nobody counted."""
 
@@ -31,8 +35,8 @@ class Network:
 
     Attributes:
         path: ONNX file.
-        candidates: Rows above the threshold of each frame that it was made with; none if it was
-            there already.
+        candidates: Rows above the threshold of each frame that it was made with; none if it is
+            somebody else's.
     """
 
     path: Path
@@ -83,8 +87,12 @@ def network(path: Path) -> Network:
     Raises:
         GpuError: It has to be made, and there is no PyTorch.
     """
-    if path.exists():
-        return Network(path)
+    if not path.exists():
+        _make(path)
+    return Network(path, _counted(path))
+
+
+def _make(path: Path) -> None:
     if importlib.util.find_spec("torch") is None:
         raise GpuError(
             "the network is made with PyTorch, which is not here: run it from .venv-tools "
@@ -93,7 +101,12 @@ def network(path: Path) -> Network:
     from loadtest.gpu import random_network
 
     with console.status("making a YOLOv7 with random weights"):
-        return Network(path, tuple(random_network.export(path, requests.frames(SHRUNK))))
+        random_network.export(path, requests.frames(SHRUNK))
+
+
+def _counted(path: Path) -> tuple[int, ...]:
+    properties = {entry.key: entry.value for entry in load_onnx(path).metadata_props}
+    return tuple(json.loads(properties.get(COUNTED, "[]")))
 
 
 def prepare(work: Path, *, network: Path, environment: Path, raw: Path, lengths: Lengths) -> Bench:

@@ -78,18 +78,19 @@ def measured(ready: Bench, profile: Profile, name: str, network: Path) -> dict[s
         network: ONNX file.
 
     Returns:
-        What `ask` returns by row, and `memory_gb` on a GPU; or nothing but `words`, why not.
+        `setting`, in words; what `ask` returns by row, and `memory_gb` on a GPU; or in place of
+        these `words`, why there are none.
     """
     variant, repository = VARIANTS[name], ready.work / "variants" / name
     write_repository(repository, network)
     edit_configs(repository, profile.name, variant.edits)
     own = dataclasses.replace(ready, repository=repository)
     try:
-        return _measured(own, profile, name, variant)
+        return {"setting": variant.words, **_measured(own, profile, name, variant)}
     # A setting that a machine does not take is a finding; the others go on.
     except (ServerError, ServerStartError) as error:
         ready.say(f"{name}: {error}")
-        return {"words": str(error)}
+        return {"setting": variant.words, "words": str(error)}
 
 
 def _measured(own: Bench, profile: Profile, name: str, variant: Variant) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from yolostream.image import Image
 
+from loadtest.gpu.bench import COUNTED
 from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.repository import MODELS
 from tools.exporting.check import runner
@@ -38,8 +39,8 @@ _FILL = 114
 _HALVINGS = 40
 
 
-def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> list[int]:
-    """Make the network and write its float16 graph.
+def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> None:
+    """Make the network and write its float16 graph, and how many candidates each frame has by it.
 
     It goes through the steps of `tools.export_onnx`, save for the comparison with float32: random
     weights blow the rounding of float16 up to boxes elsewhere.
@@ -49,9 +50,6 @@ def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> list[i
         frames: uint8 [H, W, 3] each, RGB, that the network is set up with.
         table: Name of its layer table.
 
-    Returns:
-        How many candidates each of the frames has, by the graph that was written.
-
     Raises:
         OnnxError: The ensemble could not serve the graph.
     """
@@ -59,12 +57,13 @@ def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> list[i
     model = narrowed(traced(folded(_network(table, pictures)), side=SIDE))
     names = (MODELS / ENSEMBLE / "labels.txt").read_text(encoding="utf-8").splitlines()
     source = f"{table}, random weights, seed 0"
-    onnx.helper.set_model_props(model, {NAMES: json.dumps(names), "source": source})
-    onnx.save(model, path)
-    read_served_onnx(path)
     run = runner(model, threads=len(os.sched_getaffinity(0)))
     rows = [run(picture[None].numpy())[0] for picture in pictures]
-    return [int((one[:, 4] > CONFIDENCE).sum()) for one in rows]
+    candidates = [int((one[:, 4] > CONFIDENCE).sum()) for one in rows]
+    told = {NAMES: json.dumps(names), "source": source, COUNTED: json.dumps(candidates)}
+    onnx.helper.set_model_props(model, told)
+    onnx.save(model, path)
+    read_served_onnx(path)
 
 
 def _network(table: str, pictures: Tensor) -> Network:

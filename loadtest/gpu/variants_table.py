@@ -6,7 +6,6 @@ from typing import Any
 
 from loadtest.gpu.bars import best
 from loadtest.gpu.rows import Figures
-from loadtest.gpu.variants import VARIANTS
 
 
 def table(figures: dict[str, Any]) -> str:
@@ -21,11 +20,11 @@ def table(figures: dict[str, Any]) -> str:
         "| 8 frames a request over bare | GPU memory |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
-    for name, measured in figures["variants"].items():
+    for measured in figures["variants"].values():
         cells = (
             _cells(measured, rate) if "words" not in measured else ["does not start", "", "", ""]
         )
-        lines.append(f"| {VARIANTS[name].words} | {' | '.join(cells)} |")
+        lines.append(f"| {measured['setting']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from yolostream import mps
 from yolostream.doctor.check import Check, Verdict
-from yolostream.embedded import gpu_numbers
 from yolostream.errors import ServerStartError
+from yolostream.gpus import gpu_numbers
 from yolostream.server_environment import ServerEnvironment
 
 COMPILERS = ("gcc", "clang")

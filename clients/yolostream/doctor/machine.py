@@ -19,12 +19,15 @@ from yolostream.doctor.asking import ask
 from yolostream.doctor.check import Check, Verdict
 from yolostream.embedded import LOOPBACK, choose_profile
 from yolostream.errors import ServerStartError
+from yolostream.gpus import HOST_REGION_BYTES, gpu_numbers
 from yolostream.server_environment import ServerEnvironment
 
 PORTS = (8000, 8001, 8002)
 """HTTP, gRPC and metrics of `yolostream serve` and of the containers."""
 SHARED_MEMORY_BYTES = 256 * 2**20
 """Free in /dev/shm; a full batch of the network's input alone takes 79 MB of it, once a stage."""
+GPU_PROCESSES = 5
+"""Most of one ensemble on a GPU; each takes `HOST_REGION_BYTES` in /dev/shm when it starts."""
 CONTAINER_DRIVER = 560
 """NVIDIA driver that the images of Triton 24.08 and DeepStream 7.1 (CUDA 12.6) are made for."""
 PROFILE_DRIVER = 580
@@ -99,10 +102,11 @@ def shared_memory() -> Check:
     found = f"{_gigabytes(usage.free)} free of {_gigabytes(usage.total)}"
     if left_over:
         found += f"; left over: {left_over}, which the next client removes"
-    if usage.free >= SHARED_MEMORY_BYTES:
+    needed = max(SHARED_MEMORY_BYTES, GPU_PROCESSES * HOST_REGION_BYTES if gpu_numbers() else 0)
+    if usage.free >= needed:
         return Check("/dev/shm", Verdict.good, found)
-    needed = _gigabytes(SHARED_MEMORY_BYTES)
-    fix = f"make {needed} free: 'mount -o remount,size=1G /dev/shm', 'docker run --shm-size=1g'"
+    how = "'mount -o remount,size=1G /dev/shm', 'docker run --shm-size=1g'"
+    fix = f"make {_gigabytes(needed)} free: {how}"
     return Check("/dev/shm", Verdict.bad, found, fix)
 
 

@@ -15,6 +15,8 @@ from .letterbox import FILL
 
 Frames = npt.NDArray[np.uint8] | cp.ndarray
 _BLOCK = (32, 8)
+_ALIGNMENT = 256
+"""Bytes; what CUDA's own allocations begin at multiples of."""
 
 
 class CudaLetterbox:
@@ -70,17 +72,20 @@ class CudaLetterbox:
 
     def _on_device(self, batches: Sequence[Frames]) -> list[int]:
         """Where each batch begins in this device's memory, to which it is copied if need be."""
-        total = sum(frames.nbytes for frames in batches if not self._is_here(frames))
-        if self._arrived.nbytes < total:
-            self._arrived = cp.empty(total, np.uint8)
+        strangers = [frames for frames in batches if not self._is_here(frames)]
+        room = sum(_rounded_up(frames.nbytes) + _ALIGNMENT for frames in strangers)
+        if self._arrived.nbytes < room:
+            self._arrived = cp.empty(room, np.uint8)
         addresses, free = [], self._arrived.data
         for frames in batches:
             if self._is_here(frames):
-                addresses.append(frames.data.ptr)
+                addresses.append(_address(frames))
             else:
-                self._fetch(frames, free)
-                addresses.append(free.ptr)
-                free = free + frames.nbytes  # Not +=, which moves the array too.
+                # Bytes that lie aside by as much here as there are copied in whole words.
+                target = free + _address(frames) % _ALIGNMENT
+                self._fetch(frames, target)
+                addresses.append(target.ptr)
+                free = free + _rounded_up(frames.nbytes) + _ALIGNMENT
         return addresses
 
     def _is_here(self, frames: Frames) -> bool:
@@ -88,8 +93,17 @@ class CudaLetterbox:
 
     def _fetch(self, frames: Frames, target: cp.cuda.MemoryPointer) -> None:
         if isinstance(frames, np.ndarray):
-            start = frames.__array_interface__["data"][0]
-            self._host_pages.lock(start)
-            target.copy_from_host_async(start, frames.nbytes)
+            self._host_pages.lock(_address(frames))
+            target.copy_from_host_async(_address(frames), frames.nbytes)
         else:
             target.copy_from_device_async(frames.data, frames.nbytes)
+
+
+def _address(frames: Frames) -> int:
+    if isinstance(frames, np.ndarray):
+        return int(frames.__array_interface__["data"][0])
+    return int(frames.data.ptr)
+
+
+def _rounded_up(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT

@@ -10,8 +10,15 @@ def launches(images: int, batch_sizes: Sequence[int]) -> Iterator[tuple[int, int
 
     Args:
         images: How many.
-        batch_sizes: To choose from, ascending; the last launch may be larger than what is left.
+        batch_sizes: To choose from, powers of two from 1 on, ascending.
+
+    Yields:
+        Sizes that descend; only the last may be larger than what is left, by a quarter of it at
+        most: then one launch is faster than two that fit.
     """
-    for start in range(0, images, batch_sizes[-1]):
-        left = images - start
-        yield start, next((size for size in batch_sizes if size >= left), batch_sizes[-1])
+    start = 0
+    while left := images - start:
+        size = next((size for size in batch_sizes if 3 * size <= 4 * left <= 4 * size), None)
+        size = size or max(size for size in batch_sizes if size <= left)
+        yield start, size
+        start += min(size, left)

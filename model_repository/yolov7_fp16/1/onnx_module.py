@@ -124,7 +124,8 @@ def _slice(
 
 
 def _split(x: Tensor, sizes: list[int], *, axis: int = 0) -> tuple[Tensor, ...]:
-    return x.split(sizes, axis)
+    parts: tuple[Tensor, ...] = x.split(sizes, axis)
+    return parts
 
 
 def _arg_max(x: Tensor, *, axis: int, keepdims: int = 1, **_: Any) -> Tensor:
@@ -148,7 +149,7 @@ def _unsqueeze(x: Tensor, axes: list[int]) -> Tensor:
     return x
 
 
-_KINDS = {
+_KINDS: dict[int, torch.dtype] = {
     onnx.TensorProto.FLOAT: torch.float32,
     onnx.TensorProto.FLOAT16: torch.float16,
     onnx.TensorProto.INT64: torch.int64,
@@ -168,6 +169,8 @@ OPERATORS: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
         ),
         (),
     ),
+    "GatherElements": (lambda x, index, *, axis=0: torch.gather(x, axis, index), ()),
+    "Identity": (lambda x: x, ()),
     "LeakyRelu": (lambda x, *, alpha=0.01: functional.leaky_relu(x, alpha), ()),
     "MatMul": (torch.matmul, ()),
     "MaxPool": (_max_pool, ()),

@@ -74,8 +74,7 @@ def _providers(device: int, stream: cp.cuda.Stream) -> list[tuple[str, dict[str,
     cuda = {
         **shared,
         "prefer_nhwc": "1",
-        # A convolution with its bias in one kernel is a third faster; found by trying, at load.
-        "fuse_conv_bias": "1",
+        # Not fuse_conv_bias: a third faster in one process, but two at once under MPS hung the GPU.
         "cudnn_conv_algo_search": "EXHAUSTIVE",
         "enable_cuda_graph": "1",
         "arena_extend_strategy": "kSameAsRequested",

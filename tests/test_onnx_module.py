@@ -1,0 +1,86 @@
+"""What PyTorch makes of a graph against what ONNX Runtime computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from needs import needs
+from repository import ROOT
+
+needs("torch", variable="REQUIRE_TORCH")
+
+import torch  # noqa: E402
+from test_layouts import KINDS, P6, SQUARE, WIDE, also_output, exported, noise  # noqa: E402
+from version_folder import part  # noqa: E402
+
+from tools.yolo_layouts import served  # noqa: E402
+
+SHIPPED = ROOT / "yolov7_fp16" / "1" / "model.onnx"
+
+
+def by_onnx_runtime(model, pictures):
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(["output"], {"input": pictures})[0]
+
+
+def by_pytorch(model, pictures):
+    module = part("yolov7_fp16", "onnx_module").module_of(model).eval()
+    with torch.inference_mode():
+        return module(torch.from_numpy(pictures)).numpy()
+
+
+def assert_same_rows(model, pictures):
+    expected, found = by_onnx_runtime(model, pictures), by_pytorch(model, pictures)
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    # Thousands of products are summed in another order: up to 0.0005 pixels here, of up to 800.
+    np.testing.assert_allclose(found[..., :4], expected[..., :4], rtol=0, atol=2e-3)
+    # A sigmoid flattens the same difference; 2e-6 here.
+    np.testing.assert_allclose(found[..., 4], expected[..., 4], rtol=0, atol=1e-5)
+    # Two classes as likely as each other may change places; one row of 2,835 does here.
+    assert (found[..., 5] != expected[..., 5]).mean() < 1e-3
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_shipped_network(batch):
+    assert_same_rows(onnx.load(SHIPPED), noise(batch, (640, 640)))
+
+
+@pytest.mark.parametrize("size", [SQUARE, WIDE])
+@pytest.mark.parametrize("classes", [1, 5, 80])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_layout(kind, classes, size):
+    assert_same_rows(served(exported(kind, classes, size), source=""), noise(3, size))
+
+
+@pytest.mark.parametrize("opset", [11, 13, 18, 20])
+@pytest.mark.parametrize("kind", KINDS)
+def test_opsets_that_write_operators_in_their_own_ways(kind, opset):
+    assert_same_rows(served(exported(kind, opset=opset), source=""), noise(3))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_yolov9_with_a_fourth_stride_and_raw_maps_beside_the_boxes(kind):
+    model = exported(kind, size=(128, 192), strides=P6)
+    for stride in P6:
+        also_output(model, f"map{stride}", rank=4)
+    assert_same_rows(served(model, source=""), noise(3, (128, 192)))
+
+
+def test_one_module_takes_batches_of_every_size():
+    model = served(exported("v8"), source="")
+    module = part("yolov7_fp16", "onnx_module").module_of(model)
+    for batch in (1, 2, 5):
+        assert len(module(torch.from_numpy(noise(batch)))) == batch
+
+
+def test_an_unknown_operator_is_named():
+    model = onnx.load(SHIPPED)
+    (last,) = [node for node in model.graph.node if "output" in node.output]
+    last.op_type = "Einsum"
+    onnx_module = part("yolov7_fp16", "onnx_module")
+    with pytest.raises(onnx_module.OperatorError, match=r"Einsum.*'onnx-gpu'"):
+        onnx_module.module_of(model)
