@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+from subprocess import PIPE
+
 import pytest
 from yolostream import mps
 
@@ -54,7 +58,7 @@ def test_one_that_does_not_start_is_left_out(tmp_path, told):
     with mps.running(tmp_path / "mps") as variables:
         # A CUDA program would wait for a service behind its pipe.
         assert variables is None
-    assert "quit" not in told.read_text()
+    assert "-d" in told.read_text()
 
 
 def test_one_that_runs_already_is_used_and_left_alone(tmp_path, told, monkeypatch):
@@ -64,10 +68,39 @@ def test_one_that_runs_already_is_used_and_left_alone(tmp_path, told, monkeypatc
     assert not told.exists()
 
 
-def test_only_such_a_service_is_ended_as_a_leftover(tmp_path, told):
+@pytest.fixture
+def leftover(tmp_path):
+    """A process that looks like the service, as `stop_leftover` finds it in the folder `mps`."""
     pipe = tmp_path / "mps" / "pipe"
     pipe.mkdir(parents=True)
-    (pipe / f"{mps.CONTROL}.pid").write_text("1")
+    with subprocess.Popen(["/bin/sh", "-c", "read line", mps.CONTROL], stdin=PIPE) as process:
+        (pipe / f"{mps.CONTROL}.pid").write_text(str(process.pid))
+        yield process
+        process.kill()
+
+
+def test_a_leftover_is_told_to_end(tmp_path, told, leftover):
     mps.stop_leftover(tmp_path / "mps")
-    assert not told.exists(), "process 1 is something else"
+    assert told.read_text().split() == [str(tmp_path / "mps" / "pipe"), "quit"]
+    assert leftover.poll() is None
+
+
+def test_one_that_does_not_end_is_killed(tmp_path, told, leftover):
+    (tmp_path / "code").write_text("1")
+    mps.stop_leftover(tmp_path / "mps")
+    assert leftover.wait(10) == -signal.SIGKILL
+
+
+def test_nobody_else_is_ended_as_a_leftover(tmp_path, told, leftover):
+    (tmp_path / "mps" / "pipe" / f"{mps.CONTROL}.pid").write_text("1")
+    mps.stop_leftover(tmp_path / "mps")
     mps.stop_leftover(tmp_path / "none")
+    assert not told.exists()
+
+
+def test_it_serves_every_gpu_whichever_its_clients_choose(tmp_path, told, monkeypatch):
+    control = tmp_path / "bin" / mps.CONTROL
+    control.write_text(f'#!/bin/sh\necho "visible: $CUDA_VISIBLE_DEVICES" > {told}\n')
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    with mps.running(tmp_path / "mps"):
+        assert told.read_text() == "visible: \n"

@@ -77,6 +77,27 @@ def test_one_module_takes_batches_of_every_size():
         assert len(module(torch.from_numpy(noise(batch)))) == batch
 
 
+@pytest.mark.parametrize(
+    ("operator", "attribute"),
+    [
+        ("Conv", {"pads": [0, 0, 1, 1]}),
+        ("MaxPool", {"pads": [0, 0, 1, 1]}),
+        ("Resize", {"mode": "linear"}),
+    ],
+)
+def test_what_would_be_computed_wrong_is_not_computed(operator, attribute):
+    model = onnx.load(SHIPPED)
+    node = next(node for node in model.graph.node if node.op_type == operator)
+    (name,) = attribute
+    kept = [one for one in node.attribute if one.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*kept, *(onnx.helper.make_attribute(*one) for one in attribute.items())])
+    onnx_module = part("yolov7_fp16", "onnx_module")
+    network = onnx_module.module_of(model)
+    with pytest.raises(onnx_module.OperatorError, match=rf"{operator}.*'onnx-gpu'"):
+        network(torch.zeros(1, 3, 640, 640))
+
+
 def test_an_unknown_operator_is_named():
     model = onnx.load(SHIPPED)
     (last,) = [node for node in model.graph.node if "output" in node.output]

@@ -148,4 +148,4 @@ def _failures_as_os_error() -> Iterator[None]:
     try:
         yield
     except (cupy.cuda.runtime.CUDARuntimeError, MemoryError) as error:
-        raise OSError(f"no room in GPU memory ({error})") from error
+        raise OSError(f"GPU memory cannot be used ({error})") from error

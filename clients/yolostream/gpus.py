@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 GPU_POOL_BYTES = 512 << 20
@@ -13,16 +14,20 @@ HOST_REGION_BYTES = 128 << 20
 
 
 def gpu_numbers() -> list[int]:
-    """Numbers of this machine's GPUs, as a process sees them."""
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return list(range(len([number for number in visible.split(",") if number])))
-    return sorted(int(path.name[len("nvidia") :]) for path in Path("/dev").glob("nvidia[0-9]*"))
+    """CUDA's numbers of the GPUs that a process sees here: from 0 on, whatever the driver's are."""
+    devices = sum(1 for _ in Path("/dev").glob("nvidia[0-9]*"))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        # As CUDA reads it: up to the first that is none.
+        names = [name.strip() for name in visible.split(",")]
+        devices = min(devices, len(list(takewhile(lambda name: name not in ("", "-1"), names))))
+    return list(range(devices))
 
 
 def gpu_memory_options(gpus: Sequence[int]) -> list[str]:
     """Room for what is on its way between the steps, as tritonserver's options."""
     return [
         *(f"--cuda-memory-pool-byte-size={gpu}:{GPU_POOL_BYTES}" for gpu in gpus),
-        # One region that never grows: preprocess locks its pages once.
+        # One region that seldom grows: preprocess locks its pages once.
         f"--backend-config=python,shm-default-byte-size={HOST_REGION_BYTES}",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 CONTROL = "nvidia-cuda-mps-control"
 PIPES = "CUDA_MPS_PIPE_DIRECTORY"
 
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 _TIMEOUT_S = 30.0
 
 
@@ -37,14 +39,10 @@ def running(folder: Path) -> Iterator[dict[str, str] | None]:
         return
     for place in places.values():
         place.mkdir(parents=True)
-    if not _tell(variables, "-d"):
-        yield None
-        return
     try:
-        yield variables
+        yield variables if _tell(variables, "-d") else None
     finally:
-        # It waits for the processes that use it.
-        _tell(variables, words="quit\n")
+        _end(places[PIPES])
 
 
 def stop_leftover(folder: Path) -> None:
@@ -54,15 +52,31 @@ def stop_leftover(folder: Path) -> None:
         folder: As `running` was given it.
     """
     pipe = folder / "pipe"
+    if _pid(pipe) is not None:
+        _end(pipe)
+
+
+def _end(pipe: Path) -> None:
+    """Ask a service to end, which waits for those who use it, and make sure that it does."""
+    if not _tell({PIPES: str(pipe)}, words="quit\n") and (pid := _pid(pipe)) is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _pid(pipe: Path) -> int | None:
+    """The process of the service behind a pipe, while it runs."""
     with contextlib.suppress(OSError, ValueError):
         pid = int((pipe / f"{CONTROL}.pid").read_text())
         # The number may belong to someone else by now.
         if CONTROL.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-            _tell({PIPES: str(pipe)}, words="quit\n")
+            return pid
+    return None
 
 
 def _tell(variables: dict[str, str], *options: str, words: str = "") -> bool:
     """Talk to the service; return whether it did as it was told."""
+    # It serves all GPUs. Its clients choose among them, and count as they do without it.
+    inherited = {name: value for name, value in os.environ.items() if name != _VISIBLE}
     try:
         done = subprocess.run(
             [CONTROL, *options],
@@ -70,7 +84,7 @@ def _tell(variables: dict[str, str], *options: str, words: str = "") -> bool:
             # Not captured: the daemon keeps what it inherits open.
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **variables},
+            env={**inherited, **variables},
             text=True,
             timeout=_TIMEOUT_S,
             check=False,

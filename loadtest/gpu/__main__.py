@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,11 @@ import typer
 from yolostream.errors import ServerError, ServerStartError
 
 from loadtest.errors import LoadTestError
-from loadtest.gpu import bench, lengths, profiles, rows, table
-from loadtest.gpu.facts import facts
+from loadtest.gpu import bench, options, profiles, rows, table
+from loadtest.gpu.bench import Bench
 from loadtest.gpu.measuring import measure
+from loadtest.gpu.profiles import Profile
+from loadtest.gpu.rows import Figures
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
 from loadtest.result_file import writing
 from tools.command import one_line_errors
@@ -24,49 +27,44 @@ def main(
     profile: Annotated[
         list[str] | None, typer.Option(help="To measure; by default all that need a GPU.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Short windows: rough figures.")] = False,
-    server_environment: Annotated[
-        Path, typer.Option(help="Virtual environment of the server.")
-    ] = SERVER_ENVIRONMENT,
-    onnx: Annotated[
-        Path | None,
-        typer.Option(help="The network; made there if it is missing, which needs PyTorch."),
-    ] = None,
+    quick: options.Quick = False,
+    server_environment: options.ServerEnvironment = SERVER_ENVIRONMENT,
+    onnx: options.Onnx = None,
     only: Annotated[
         list[str] | None, typer.Option(help=f"Rows: {', '.join(rows.ROWS)}. All by default.")
     ] = None,
-    raw: Annotated[Path, typer.Option(help="What perf_analyzer wrote goes into here.")] = (
-        REPOSITORY / "output" / "gpu"
-    ),
-    output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
+    raw: options.Raw = REPOSITORY / "output" / "gpu",
+    output: options.Output = RESULTS,
 ) -> None:
     """Measure profiles on this machine's GPU: three minutes each, or one with --quick."""
     with one_line_errors(), tempfile.TemporaryDirectory(prefix="gpu-") as scratch:
         wanted = bench.chosen(only or [], rows.ROWS, what="row")
-        chosen, work = profiles.chosen(profile or []), Path(scratch)
+        chosen = profiles.chosen(profile or [])
         with writing(output, tool="loadtest.gpu") as figures:
-            network = bench.network(onnx or work / "model.onnx")
-            ready = bench.prepare(
-                work,
-                network=network.path,
+            ready = bench.opened(
+                figures,
+                work=Path(scratch),
+                onnx=onnx,
                 environment=server_environment,
                 raw=raw,
-                lengths=lengths.QUICK if quick else lengths.FULL,
+                quick=quick,
             )
-            figures["gpu"], figures["network"] = facts(server_environment), network.facts()
             figures["profiles"] = {one.name: {} for one in chosen}
-            failed = []
-            for one in chosen:
-                possible = [row for row in rows.of_profile(on_gpu=one.on_gpu) if row in wanted]
-                own, candidates = figures["profiles"][one.name], network.usual_candidates
-                # The machine is lent for minutes: the others are measured all the same.
-                try:
-                    measure(ready, one, possible, candidates=candidates, figures=own)
-                except (LoadTestError, ServerError, ServerStartError) as error:
-                    failed.append(f"{one.name}: {error}")
+            failed = [_failure(ready, one, wanted, figures["profiles"][one.name]) for one in chosen]
             typer.echo(table.verdicts(figures["profiles"]))
-            if failed:
-                raise LoadTestError("; ".join(failed))
+            if any(failed):
+                raise LoadTestError("; ".join(filter(None, failed)))
+
+
+def _failure(ready: Bench, profile: Profile, wanted: Sequence[str], figures: Figures) -> str:
+    """Measure a profile; return why that failed, or nothing."""
+    possible = [row for row in rows.of_profile(on_gpu=profile.on_gpu) if row in wanted]
+    # The machine is lent for minutes: the others are measured all the same.
+    try:
+        measure(ready, profile, possible, figures=figures)
+    except (LoadTestError, ServerError, ServerStartError) as error:
+        return f"{profile.name}: {error}"
+    return ""
 
 
 if __name__ == "__main__":

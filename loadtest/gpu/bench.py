@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from rich.console import Console
 
 from loadtest.errors import GpuError
 from loadtest.gpu import requests
-from loadtest.gpu.lengths import Lengths
+from loadtest.gpu.facts import facts
+from loadtest.gpu.lengths import FULL, QUICK, Lengths
 from loadtest.gpu.model_folders import write_repository
 from loadtest.perf import binary
 from loadtest.perf.points import SHRUNK
@@ -64,6 +66,7 @@ class Bench:
 
     Attributes:
         perf: perf_analyzer.
+        network: That is served.
         environment: Virtual environment of the server.
         repository: Model repository to serve.
         work: Folder for files that are sent.
@@ -73,6 +76,7 @@ class Bench:
     """
 
     perf: binary.PerfAnalyzer
+    network: Network
     environment: Path
     repository: Path
     work: Path
@@ -109,29 +113,42 @@ def _counted(path: Path) -> tuple[int, ...]:
     return tuple(json.loads(properties.get(COUNTED, "[]")))
 
 
-def prepare(work: Path, *, network: Path, environment: Path, raw: Path, lengths: Lengths) -> Bench:
-    """Fill a folder with what is needed.
+def opened(
+    figures: dict[str, Any],
+    *,
+    work: Path,
+    onnx: Path | None,
+    environment: Path,
+    raw: Path,
+    quick: bool,
+) -> Bench:
+    """Make ready what every measurement needs.
 
     Args:
-        work: Empty.
-        network: ONNX file.
+        figures: Gets `gpu` and `network`, what is measured.
+        work: Empty folder.
+        onnx: File of the network, made there if need be; by default one in `work`.
         environment: Virtual environment of the server.
         raw: Gets a folder of this run, for what perf_analyzer writes.
-        lengths: How long to measure.
+        quick: Measure shorter.
 
     Raises:
+        GpuError: The network has to be made, and there is no PyTorch.
         PerfAnalyzerError: It cannot be had, or does not start.
     """
+    given = network(onnx or work / "model.onnx")
     libraries, repository = work / "libraries", work / "models"
     libraries.mkdir()
-    write_repository(repository, network)
+    write_repository(repository, given.path)
+    figures["gpu"], figures["network"] = facts(environment), given.facts()
     return Bench(
         perf=binary.ready(libraries, server_environment=environment),
+        network=given,
         environment=environment,
         repository=repository,
         work=work,
         raw=raw / f"{datetime.now():%Y%m%d-%H%M%S}",
-        lengths=lengths,
+        lengths=QUICK if quick else FULL,
         say=_say,
     )
 

@@ -33,7 +33,7 @@ def measure(url: str, model: str, frames: list[Image], *, window_s: float) -> di
     Raises:
         ServerError: The server cannot be reached so.
     """
-    measured = {}
+    measured: dict[str, Any] = {}
     for transport in TRANSPORTS:
         with Detector(url, model, transport=transport, max_in_flight=BUSY) as detector:
             for frame in islice(cycle(frames), _WARM_UP):

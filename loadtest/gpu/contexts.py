@@ -10,9 +10,8 @@ from typing import Annotated, Any
 import typer
 from yolostream.errors import ServerError, ServerStartError
 
-from loadtest.gpu import bench, engine, lengths, memory, profiles, requests
+from loadtest.gpu import bench, engine, memory, options, profiles, requests
 from loadtest.gpu.bench import Bench
-from loadtest.gpu.facts import facts
 from loadtest.gpu.measuring import ask, serving
 from loadtest.gpu.model_folders import ENSEMBLE, edit_configs, write_repository
 from loadtest.gpu.profiles import Profile
@@ -31,58 +30,49 @@ def main(
     only: Annotated[
         list[str] | None, typer.Option(help=f"Variants: {', '.join(VARIANTS)}. All by default.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Short windows: rough figures.")] = False,
-    server_environment: Annotated[
-        Path, typer.Option(help="Virtual environment of the server.")
-    ] = SERVER_ENVIRONMENT,
-    onnx: Annotated[
-        Path | None,
-        typer.Option(help="The network; made there if it is missing, which needs PyTorch."),
-    ] = None,
-    raw: Annotated[Path, typer.Option(help="What perf_analyzer wrote goes into here.")] = (
-        REPOSITORY / "output" / "gpu_contexts"
-    ),
-    output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
+    quick: options.Quick = False,
+    server_environment: options.ServerEnvironment = SERVER_ENVIRONMENT,
+    onnx: options.Onnx = None,
+    raw: options.Raw = REPOSITORY / "output" / "gpu_contexts",
+    output: options.Output = RESULTS,
 ) -> None:
     """Measure each variant on a server of its own: half a minute each."""
     with one_line_errors(), tempfile.TemporaryDirectory(prefix="gpu-") as scratch:
         names = bench.chosen(only or [], [*VARIANTS], what="variant")
-        (chosen,), work = profiles.chosen([profile]), Path(scratch)
+        (chosen,) = profiles.chosen([profile])
         with writing(output, tool="loadtest.gpu.contexts") as figures:
-            network = bench.network(onnx or work / "model.onnx")
-            ready = bench.prepare(
-                work,
-                network=network.path,
+            ready = bench.opened(
+                figures,
+                work=Path(scratch),
+                onnx=onnx,
                 environment=server_environment,
                 raw=raw,
-                lengths=lengths.QUICK if quick else lengths.FULL,
+                quick=quick,
             )
-            figures["gpu"], figures["network"] = facts(server_environment), network.facts()
             figures["profile"] = chosen.name
             figures["bare"] = engine.bare(
-                server_environment, ready.repository, chosen, ready.lengths
+                ready.environment, ready.repository, chosen, ready.lengths
             )
             figures["variants"] = {}
             for name in names:
-                figures["variants"][name] = measured(ready, chosen, name, network.path)
+                figures["variants"][name] = measured(ready, chosen, name)
         typer.echo(table(figures))
 
 
-def measured(ready: Bench, profile: Profile, name: str, network: Path) -> dict[str, Any]:
+def measured(ready: Bench, profile: Profile, name: str) -> dict[str, Any]:
     """Measure a variant.
 
     Args:
         ready: The bench of the ensemble as it is shipped.
         profile: That is varied.
         name: Of the variant.
-        network: ONNX file.
 
     Returns:
         `setting`, in words; what `ask` returns by row, and `memory_gb` on a GPU; or in place of
         these `words`, why there are none.
     """
     variant, repository = VARIANTS[name], ready.work / "variants" / name
-    write_repository(repository, network)
+    write_repository(repository, ready.network.path)
     edit_configs(repository, profile.name, variant.edits)
     own = dataclasses.replace(ready, repository=repository)
     try:

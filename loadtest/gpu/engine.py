@@ -7,7 +7,7 @@ from typing import Any
 
 from loadtest.gpu import in_server
 from loadtest.gpu.lengths import Lengths
-from loadtest.gpu.model_folders import NETWORK
+from loadtest.gpu.model_folders import NETWORK, thresholds
 from loadtest.gpu.profiles import Profile
 from loadtest.gpu.rows import STAGES_BATCH
 from loadtest.perf.points import SHRUNK
@@ -62,9 +62,13 @@ def stages(environment: Path, repository: Path, *, candidates: int, repeats: int
     Raises:
         LoadTestError: It fails.
     """
+    served = read_served_onnx(repository / NETWORK / "1" / "model.onnx")
     arguments = {
         "repository": str(repository.resolve()),
         "batch": STAGES_BATCH,
+        "image_shape": (3, served.height, served.width),
+        "rows": served.rows,
+        "thresholds": thresholds(repository),
         "repeats": repeats,
         "candidates": candidates,
         "frame": SHRUNK,

@@ -20,16 +20,13 @@ from loadtest.perf.points import SHRUNK, Point, Size
 from loadtest.server import Target, served
 
 
-def measure(
-    bench: Bench, profile: Profile, rows: Sequence[str], *, candidates: int, figures: Figures
-) -> None:
+def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Figures) -> None:
     """Measure the rows of a profile, and add each to `figures` when it is done.
 
     Args:
         bench: With what.
         profile: The profile.
         rows: Of `loadtest.gpu.rows.ROWS`.
-        candidates: Rows of a frame that `nms` has to work on.
         figures: Gets `bare`, and `rows` by name.
 
     Raises:
@@ -42,7 +39,7 @@ def measure(
         measured["stages"] = engine.stages(
             bench.environment,
             bench.repository,
-            candidates=candidates,
+            candidates=bench.network.usual_candidates,
             repeats=bench.lengths.stage_repeats,
         )
         bench.say(f"{profile.name}, stages: {measured['stages']}")

@@ -32,6 +32,20 @@ def write_repository(folder: Path, onnx: Path, *, models: Path = MODELS) -> None
     (folder / NETWORK / "1" / "model.onnx").symlink_to(onnx.resolve())
 
 
+def thresholds(models: Path = MODELS) -> dict[str, float]:
+    """What `nms` goes by: `confidence`, `iou` and `max_detections`.
+
+    Raises:
+        RepositoryError: Its configuration is not to be read.
+    """
+    told = read_config(models / "nms" / CONFIG).parameters
+    return {
+        "confidence": float(told["confidence_threshold"].string_value),
+        "iou": float(told["iou_threshold"].string_value),
+        "max_detections": int(told["max_detections"].string_value),
+    }
+
+
 def edit_configs(
     folder: Path, profile: str, edits: Iterable[tuple[str, Callable[[Any], None]]]
 ) -> None:

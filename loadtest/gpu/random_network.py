@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from yolostream.image import Image
 
 from loadtest.gpu.bench import COUNTED
-from loadtest.gpu.model_folders import ENSEMBLE
+from loadtest.gpu.model_folders import ENSEMBLE, thresholds
 from loadtest.repository import MODELS
 from tools.exporting.check import runner
 from tools.exporting.half import narrowed
@@ -34,7 +34,8 @@ SIDE = 640
 CANDIDATES = 50
 """Rows of a frame above the threshold, on average."""
 
-CONFIDENCE = 0.25
+THRESHOLD = thresholds()["confidence"]
+"""Of the ensemble that serves it."""
 _FILL = 114
 _HALVINGS = 40
 
@@ -59,7 +60,7 @@ def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> None:
     source = f"{table}, random weights, seed 0"
     run = runner(model, threads=len(os.sched_getaffinity(0)))
     rows = [run(picture[None].numpy())[0] for picture in pictures]
-    candidates = [int((one[:, 4] > CONFIDENCE).sum()) for one in rows]
+    candidates = [int((one[:, 4] > THRESHOLD).sum()) for one in rows]
     told = {NAMES: json.dumps(names), "source": source, COUNTED: json.dumps(candidates)}
     onnx.helper.set_model_props(model, told)
     onnx.save(model, path)
@@ -115,13 +116,13 @@ def objectness_bias(logits: tuple[Tensor, Tensor], *, candidates: int) -> float:
 
     Args:
         logits: Of objectness, float [b, N], and the best class's probability, 0..1, likewise.
-        candidates: Rows of a picture above `CONFIDENCE`.
+        candidates: Rows of a picture above the threshold.
     """
     objectness, best = logits
     low, high = -30.0, 30.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        count = ((objectness + middle).sigmoid() * best > CONFIDENCE).float().sum() / len(best)
+        count = ((objectness + middle).sigmoid() * best > THRESHOLD).float().sum() / len(best)
         low, high = (low, middle) if count > candidates else (middle, high)
     return low
 

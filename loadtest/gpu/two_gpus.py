@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from yolostream.gpus import gpu_numbers
 
 from loadtest.errors import GpuError
-from loadtest.gpu import bench, lengths, profiles, requests
+from loadtest.gpu import bench, options, profiles, requests
 from loadtest.gpu.bench import Bench
-from loadtest.gpu.facts import facts
 from loadtest.gpu.measuring import line, serving
 from loadtest.gpu.model_folders import ENSEMBLE, STEPS
 from loadtest.gpu.profiles import Profile
@@ -33,43 +33,38 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 def main(
     profile: Annotated[str, typer.Option(help="To measure.")] = "onnx-gpu",
-    quick: Annotated[bool, typer.Option("--quick", help="Short windows: rough figures.")] = False,
-    server_environment: Annotated[
-        Path, typer.Option(help="Virtual environment of the server.")
-    ] = SERVER_ENVIRONMENT,
-    onnx: Annotated[
-        Path | None,
-        typer.Option(help="The network; made there if it is missing, which needs PyTorch."),
-    ] = None,
-    raw: Annotated[Path, typer.Option(help="What perf_analyzer wrote goes into here.")] = (
-        REPOSITORY / "output" / "gpu_two"
-    ),
-    output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
+    quick: options.Quick = False,
+    server_environment: options.ServerEnvironment = SERVER_ENVIRONMENT,
+    onnx: options.Onnx = None,
+    raw: options.Raw = REPOSITORY / "output" / "gpu_two",
+    output: options.Output = RESULTS,
 ) -> None:
     """Ask a server on one GPU, then one on two, the same."""
     with one_line_errors(), tempfile.TemporaryDirectory(prefix="gpu-") as scratch:
-        (chosen,), work = profiles.chosen([profile]), Path(scratch)
-        if len(facts(server_environment)["gpus"]) < 2:
+        (chosen,) = profiles.chosen([profile])
+        if len(gpu_numbers()) < 2:
             raise GpuError("this machine has no second GPU: run it on one that has")
         with writing(output, tool="loadtest.gpu.two_gpus") as figures:
-            network = bench.network(onnx or work / "model.onnx")
-            ready = bench.prepare(
-                work,
-                network=network.path,
+            ready = bench.opened(
+                figures,
+                work=Path(scratch),
+                onnx=onnx,
                 environment=server_environment,
                 raw=raw,
-                lengths=lengths.QUICK if quick else lengths.FULL,
+                quick=quick,
             )
-            figures["gpu"], figures["network"] = facts(server_environment), network.facts()
             figures["profile"] = chosen.name
-            for visible in ("0", "0,1"):
-                figures[visible] = _measured(ready, chosen, visible)
-            figures["ratios"] = {
-                row: figures["0,1"][row]["frames_per_s"] / figures["0"][row]["frames_per_s"]
-                for row in POINTS
-            }
-        for row, ratio in figures["ratios"].items():
-            typer.echo(f"{row}: {ratio:.2f} times one GPU (bar: {BAR})")
+            one, two = (figures.setdefault(gpus, {}) for gpus in ("0", "0,1"))
+            one.update(_measured(ready, chosen, "0"))
+            two.update(_measured(ready, chosen, "0,1"))
+        for row in POINTS:
+            typer.echo(f"{row}: {_ratio(two[row], one[row])} (bar: {BAR})")
+
+
+def _ratio(two: dict[str, Any], one: dict[str, Any]) -> str:
+    if "words" in two or "words" in one:
+        return "failed"
+    return f"{two['frames_per_s'] / one['frames_per_s']:.2f} times one GPU"
 
 
 def _measured(ready: Bench, profile: Profile, visible: str) -> dict[str, Any]:

@@ -102,10 +102,13 @@ def shared_memory() -> Check:
     found = f"{_gigabytes(usage.free)} free of {_gigabytes(usage.total)}"
     if left_over:
         found += f"; left over: {left_over}, which the next client removes"
-    needed = max(SHARED_MEMORY_BYTES, GPU_PROCESSES * HOST_REGION_BYTES if gpu_numbers() else 0)
+    # Every GPU gets every step.
+    regions = GPU_PROCESSES * HOST_REGION_BYTES * len(gpu_numbers())
+    needed = max(SHARED_MEMORY_BYTES, regions)
     if usage.free >= needed:
         return Check("/dev/shm", Verdict.good, found)
-    how = "'mount -o remount,size=1G /dev/shm', 'docker run --shm-size=1g'"
+    size = f"{-(-needed // 10**9)}g"
+    how = f"'mount -o remount,size={size} /dev/shm', 'docker run --shm-size={size}'"
     fix = f"make {_gigabytes(needed)} free: {how}"
     return Check("/dev/shm", Verdict.bad, found, fix)
 

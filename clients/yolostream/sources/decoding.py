@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal
@@ -15,8 +16,8 @@ from yolostream.sources.source import shown
 DecoderName = Literal["cpu", "gpu", "auto"]
 Notify = Callable[[str], None]
 
-# A camera's stream may start in the middle of a group of pictures, of ten seconds at most.
-_PATIENCE_PACKETS = 600
+# A camera's stream may start in the middle of a group of pictures: of two seconds, as a rule.
+_PATIENCE_PACKETS = 64
 
 
 def decoder_starter(wanted: DecoderName, *, notify: Notify) -> StartDecoder:
@@ -60,9 +61,17 @@ class GpuFirstDecoder:
         except DecoderError as error:
             kept = self._kept
             self._fall_back(error)
-            return [picture for packet in kept for picture in self._decoder.decode(packet)]
+            return self._decoded_again(kept)
         if pictures:
             self._kept = None
+        return pictures
+
+    def _decoded_again(self, packets: Iterable[av.Packet[av.VideoStream]]) -> list[Decoded]:
+        pictures: list[Decoded] = []
+        for packet in packets:
+            # One that is damaged takes nothing else along, here as elsewhere.
+            with contextlib.suppress(av.InvalidDataError):
+                pictures.extend(self._decoder.decode(packet))
         return pictures
 
     def close(self) -> None:

@@ -94,7 +94,9 @@ class GpuDecoder:
         # The filter empties what it is given.
         copy = av.Packet(bytes(packet))
         copy.is_keyframe = packet.is_keyframe
-        return self._decode(b"".join(map(bytes, self._filter.filter(copy))))
+        data = b"".join(map(bytes, self._filter.filter(copy)))
+        # Nothing would be the end of the stream.
+        return self._decode(data) if data else []
 
     def close(self) -> None:
         """Let go of NVDEC."""

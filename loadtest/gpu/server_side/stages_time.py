@@ -1,8 +1,9 @@
 """GPU time of `preprocess` and `nms`, without a server and without the host's part.
 
 Takes one JSON argument: `repository` (a model repository), `batch`, `repeats`, `candidates` (rows
-of a frame above the threshold) and `frame` (height and width in pixels). Its last line of output
-is JSON: `preprocess_us` and `nms_us`, medians of microseconds a frame.
+of a frame above the threshold), `frame` (height and width in pixels), `image_shape`, `rows` and
+`thresholds`. Its last line of output is JSON: `preprocess_us` and `nms_us`, medians of microseconds
+a frame.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ import cupy as cp
 import numpy as np
 from model_code import load  # type: ignore[import-not-found]  # lies beside this program
 
-ROWS = 25200
-SIDE = 640
 WARM_UPS = 20
 
 # The host gets this much of a lead, so that kernels follow each other as they do under load.
@@ -47,7 +46,7 @@ def main() -> None:
 
 def _preprocess(options: dict[str, Any]) -> Callable[[], Any]:
     module = load(Path(options["repository"], "preprocess", "1"), "letterbox_cuda")
-    stage = module.CudaLetterbox((3, SIDE, SIDE), max_batch=options["batch"])
+    stage = module.CudaLetterbox(tuple(options["image_shape"]), max_batch=options["batch"])
     noise = np.random.default_rng(0)
     height, width = options["frame"]
     frames = [
@@ -59,25 +58,27 @@ def _preprocess(options: dict[str, Any]) -> Callable[[], Any]:
 
 def _nms(options: dict[str, Any]) -> Callable[[], Any]:
     folder = Path(options["repository"], "nms", "1")
-    thresholds = load(folder, "nms").Thresholds(confidence=0.25, iou=0.45, max_detections=300)
+    thresholds = load(folder, "nms").Thresholds(**options["thresholds"])
     stage = load(folder, "nms_cuda").CudaNms(thresholds, max_batch=options["batch"])
-    rows = [
-        cp.asarray(_rows(options["candidates"], seed)[None]) for seed in range(options["batch"])
-    ]
-    place = cp.asarray([[0, 140, SIDE, 360]], dtype=cp.float32)
+    rows = [cp.asarray(_rows(options, seed)[None]) for seed in range(options["batch"])]
+    _, height, width = options["image_shape"]
+    place = cp.asarray([[0, 0, width, height]], dtype=cp.float32)
     return lambda: stage(rows, [place] * len(rows))
 
 
-def _rows(candidates: int, seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """What a network answers: float32 [ROWS, 6], `candidates` of them above the threshold."""
+def _rows(options: dict[str, Any], seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """What a network answers: float32 [rows, 6], `candidates` of them above the threshold."""
     noise = np.random.default_rng(seed)
-    corner = noise.uniform(0, SIDE, (ROWS, 2))
-    size = noise.uniform(20, 120, (ROWS, 2))
-    confidence = noise.uniform(0, 0.2, (ROWS, 1))
-    confidence[noise.choice(ROWS, candidates, replace=False)] = noise.uniform(
-        0.3, 0.8, (candidates, 1)
+    rows, candidates = options["rows"], options["candidates"]
+    _, height, width = options["image_shape"]
+    threshold = options["thresholds"]["confidence"]
+    corner = noise.uniform(0, (width, height), (rows, 2))
+    size = noise.uniform(20, 120, (rows, 2))
+    confidence = noise.uniform(0, threshold, (rows, 1))
+    confidence[noise.choice(rows, candidates, replace=False)] = noise.uniform(
+        threshold + 0.05, 1, (candidates, 1)
     )
-    class_id = noise.integers(0, 80, (ROWS, 1))
+    class_id = noise.integers(0, 80, (rows, 1))
     return np.hstack([corner, corner + size, confidence, class_id]).astype(np.float32)
 
 

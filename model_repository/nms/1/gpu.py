@@ -33,38 +33,49 @@ class Gpu:
         """Say what to do about an error while something is set up on the GPU."""
         try:
             yield
+        except (ValueError, FileNotFoundError) as error:
+            # Of the model or its configuration: it says what to do itself.
+            raise pb_utils.TritonModelException(f"{self._step}: {error}") from error
         except Exception as error:
             raise pb_utils.TritonModelException(
                 f"{self._step} cannot use GPU {self._number} ({type(error).__name__}: {error}): "
-                "install requirements/server-gpu.txt, free the GPU, leave it out with "
+                "install what is missing with 'make gpu', free the GPU, leave it out with "
                 "CUDA_VISIBLE_DEVICES, or serve the profile 'cpu'"
             ) from error
 
     @contextlib.contextmanager
     def computing(self):
-        """Compute on the stream, and wait for it: Triton takes what is there when it is told."""
+        """Compute on the stream, and wait for it: Triton takes what is there when it is told.
+
+        Raises:
+            MemoryError: The GPU is full.
+            TritonModelException: Anything else, the GPU's end included.
+        """
         try:
             with self.stream:
                 yield
             self.stream.synchronize()
-        # CUDA's, CuPy's and PyTorch's errors alike.
-        except RuntimeError as error:
+        except MemoryError as error:
+            raise MemoryError(
+                f"{self._step} finds no memory on GPU {self._number} ({error}): free the GPU"
+            ) from error
+        except Exception as error:
             raise pb_utils.TritonModelException(
                 f"{self._step} failed on GPU {self._number} ({error}): if it stays so, restart the "
                 "server, or serve the profile 'cpu'"
             ) from error
 
     def array(self, tensor):
-        """A tensor as an array in this GPU's memory, wherever it comes from."""
+        """A tensor as an array in this GPU's memory, wherever it comes from; inside `computing`."""
         if tensor.is_cpu():
             # Where Triton's pool of GPU memory is used up.
-            with self.stream:
-                return self._cupy.asarray(tensor.as_numpy())
-        array = self._cupy.from_dlpack(tensor)
+            return self._cupy.asarray(tensor.as_numpy())
+        # What a step hands over is finished: no stream has to wait for another.
+        with self._cupy.cuda.Stream.null:
+            array = self._cupy.from_dlpack(tensor)
         if array.device == self._device:
             return array
         # Another GPU's, which kernels may not read.
-        with self.stream:
-            here = self._cupy.empty_like(array)
-            here.data.copy_from_device_async(array.data, array.nbytes)
+        here = self._cupy.empty_like(array)
+        here.data.copy_from_device_async(array.data, array.nbytes)
         return here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 
@@ -40,14 +41,15 @@ class TritonPythonModel:
 
     def execute(self, requests):
         """Find the detections of all requests as one batch."""
-        predictions, letterboxes = (
-            [
-                self.stage.read(pb_utils.get_input_tensor_by_name(request, name))
-                for request in requests
-            ]
-            for name in ("output", "letterbox")
-        )
-        found = self.stage.detect(predictions, letterboxes)
+        with self.stage.computing():
+            predictions, letterboxes = (
+                [
+                    self.stage.read(pb_utils.get_input_tensor_by_name(request, name))
+                    for request in requests
+                ]
+                for name in ("output", "letterbox")
+            )
+            found = self.stage.detect(predictions, letterboxes)
         ends = np.cumsum([len(batch) for batch in predictions]).tolist()
         return [
             pb_utils.InferenceResponse(
@@ -63,6 +65,8 @@ class TritonPythonModel:
 
 
 class _CpuStage:
+    computing = contextlib.nullcontext
+
     def __init__(self, thresholds):
         self.thresholds = thresholds
         cv2.setNumThreads(1)
@@ -76,13 +80,9 @@ class _CpuStage:
 
 class _GpuStage:
     def __init__(self, device, thresholds, max_batch):
-        self.gpu = Gpu("nms", device)
-        self.read = self.gpu.array
-        with self.gpu.opening():
+        gpu = Gpu("nms", device)
+        self.computing, self.read = gpu.computing, gpu.array
+        with gpu.opening():
             from .nms_cuda import CudaNms
 
-            self.cuda_nms = CudaNms(thresholds, max_batch=max_batch)
-
-    def detect(self, predictions, letterboxes):
-        with self.gpu.computing():
-            return self.cuda_nms(predictions, letterboxes)
+            self.detect = CudaNms(thresholds, max_batch=max_batch)

@@ -37,7 +37,7 @@ extern "C" __global__ void collect(const Batch batch, Thresholds thresholds, int
     for (int i = 0; i < ROW_VALUES; ++i)
         if (!isfinite(values[i])) return;
     const int place = atomicAdd(&counts[blockIdx.y], 1);
-    keys[(long)rows * blockIdx.y + place] = (Key)ordered(score) << 32 | (FULL - (unsigned)row);
+    if (place < rows) keys[(long)rows * blockIdx.y + place] = (Key)ordered(score) << 32 | (FULL - (unsigned)row);
 }
 
 struct Box {
@@ -172,7 +172,7 @@ extern "C" __global__ void suppress(const Batch batch, Thresholds thresholds, in
     const int frame = blockIdx.x;
     const float* predictions = batch.predictions[frame];
     const float* place = batch.places[frame];
-    const int count = counts[frame];
+    const int count = counts[frame] < rows ? counts[frame] : rows;
     keys += (long)rows * frame;
 
     // A better row never falls to a worse one, so the ranking may be worked off in chunks.

@@ -14,6 +14,8 @@ from .nms import Detections, Thresholds
 _THREADS = 512
 _CHUNK = 1024
 """Candidates of a frame that are ranked at once."""
+MOST_DETECTIONS = 512
+"""Of a frame: they lie in the shared memory of a block, beside the candidates."""
 _COLLECTING = 256
 _ROW = 6
 
@@ -24,9 +26,17 @@ class CudaNms:
     Args:
         thresholds: What counts, and how many places a frame has.
         max_batch: Most frames of one call.
+
+    Raises:
+        ValueError: A frame has more places than `MOST_DETECTIONS`.
     """
 
     def __init__(self, thresholds: Thresholds, *, max_batch: int) -> None:
+        if thresholds.max_detections > MOST_DETECTIONS:
+            raise ValueError(
+                f"max_detections is {thresholds.max_detections}, and a GPU keeps at most "
+                f"{MOST_DETECTIONS} a frame: lower it, or serve the profile 'cpu'"
+            )
         self._places = thresholds.max_detections
         addresses = [(name, np.uint64, max_batch) for name in ("predictions", "places")]
         self._batch = np.zeros((), np.dtype(addresses))
@@ -54,6 +64,8 @@ class CudaNms:
         pinned = cp.cuda.alloc_pinned_memory(4 * self._size)
         self._on_host = np.frombuffer(pinned, np.float32, self._size)
         self._views = lru_cache(maxsize=max_batch)(self._split)
+        # Zeroed on another stream than it is used on.
+        cp.cuda.Device().synchronize()
 
     def __call__(
         self, predictions: Sequence[cp.ndarray], letterboxes: Sequence[cp.ndarray]

@@ -45,7 +45,7 @@ class CudaLetterbox:
         """Letterbox the frames of several requests on the current stream; do not wait for them.
 
         Args:
-            batches: uint8 [n, H, W, 3] each, RGB, NumPy or CuPy, C-contiguous; sizes may differ.
+            batches: uint8 [n, H, W, 3] each, RGB, NumPy, or CuPy on this device; C-contiguous.
 
         Returns:
             float32 [n, 3, height, width], RGB, 0..1, and float32 [n, 4]: left, top, width and
@@ -71,39 +71,29 @@ class CudaLetterbox:
         return images, places
 
     def _on_device(self, batches: Sequence[Frames]) -> list[int]:
-        """Where each batch begins in this device's memory, to which it is copied if need be."""
-        strangers = [frames for frames in batches if not self._is_here(frames)]
-        room = sum(_rounded_up(frames.nbytes) + _ALIGNMENT for frames in strangers)
-        if self._arrived.nbytes < room:
-            self._arrived = cp.empty(room, np.uint8)
+        """Where each batch begins in device memory; those in host memory are copied there."""
+        self._make_room(sum(_room(b) for b in batches if isinstance(b, np.ndarray)))
         addresses, free = [], self._arrived.data
         for frames in batches:
-            if self._is_here(frames):
-                addresses.append(_address(frames))
-            else:
+            if isinstance(frames, np.ndarray):
+                start = int(frames.__array_interface__["data"][0])
+                self._host_pages.lock(start)
                 # Bytes that lie aside by as much here as there are copied in whole words.
-                target = free + _address(frames) % _ALIGNMENT
-                self._fetch(frames, target)
+                target = free + start % _ALIGNMENT
+                target.copy_from_host_async(start, frames.nbytes)
                 addresses.append(target.ptr)
-                free = free + _rounded_up(frames.nbytes) + _ALIGNMENT
+                free = free + _room(frames)
+            else:
+                addresses.append(frames.data.ptr)
         return addresses
 
-    def _is_here(self, frames: Frames) -> bool:
-        return isinstance(frames, cp.ndarray) and bool(frames.device == self._images.device)
-
-    def _fetch(self, frames: Frames, target: cp.cuda.MemoryPointer) -> None:
-        if isinstance(frames, np.ndarray):
-            self._host_pages.lock(_address(frames))
-            target.copy_from_host_async(_address(frames), frames.nbytes)
-        else:
-            target.copy_from_device_async(frames.data, frames.nbytes)
+    def _make_room(self, size: int) -> None:
+        if self._arrived.nbytes < size:
+            # CuPy would keep what has become too small.
+            self._arrived = cp.empty(0, np.uint8)
+            cp.get_default_memory_pool().free_all_blocks()
+            self._arrived = cp.empty(size, np.uint8)
 
 
-def _address(frames: Frames) -> int:
-    if isinstance(frames, np.ndarray):
-        return int(frames.__array_interface__["data"][0])
-    return int(frames.data.ptr)
-
-
-def _rounded_up(size: int) -> int:
-    return -(-size // _ALIGNMENT) * _ALIGNMENT
+def _room(frames: npt.NDArray[np.uint8]) -> int:
+    return (-(-frames.nbytes // _ALIGNMENT) + 1) * _ALIGNMENT

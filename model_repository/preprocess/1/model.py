@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 
 import cv2
-import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from .gpu import Gpu
@@ -29,37 +29,36 @@ class TritonPythonModel:
     def execute(self, requests):
         """Letterbox the frames of all requests as one batch, whatever their sizes."""
         tensors = [pb_utils.get_input_tensor_by_name(request, "frames") for request in requests]
-        batches = [self.stage.read(tensor) for tensor in tensors]
-        errors = [_error_of(frames) for frames in batches]
-        accepted = [frames for frames, error in zip(batches, errors) if error is None]
         try:
-            answers = iter(self._letterboxed(accepted))
+            with self.stage.computing():
+                batches = [self.stage.read(tensor) for tensor in tensors]
+                errors = [_error_of(frames) for frames in batches]
+                accepted = [frames for frames, error in zip(batches, errors) if error is None]
+                results = self.stage.letterbox(accepted) if accepted else None
         except MemoryError as error:
             if len(requests) > 1:  # One that is too large fails alone.
                 return [answer for request in requests for answer in self.execute([request])]
-            answers = iter([_no_memory_for(batches[0], error)])
+            return [_no_memory_for(tensors[0], error)]
+        answers = self._answers(accepted, results)
         return [
             next(answers) if error is None else pb_utils.InferenceResponse(error=error)
             for error in errors
         ]
 
-    def _letterboxed(self, batches):
-        if not batches:
-            return []
-        images, places = self.stage.letterbox(batches)
-        ends = np.cumsum([len(frames) for frames in batches]).tolist()
-        return [
-            pb_utils.InferenceResponse(
-                [
-                    self.stage.tensor("images", images[start:end]),
-                    self.stage.tensor("letterbox", places[start:end]),
-                ]
+    def _answers(self, batches, results):
+        """The part of the results that belongs to each of the requests."""
+        start = 0
+        for frames in batches:
+            images, places = (array[start : start + len(frames)] for array in results)
+            start += len(frames)
+            yield pb_utils.InferenceResponse(
+                [self.stage.tensor("images", images), self.stage.tensor("letterbox", places)]
             )
-            for start, end in zip([0, *ends], ends)
-        ]
 
 
 class _CpuStage:
+    computing = contextlib.nullcontext
+
     def __init__(self, image_shape):
         self.image_shape = image_shape
         # Frames are small: waking a pool of threads for one costs more than it saves.
@@ -68,20 +67,21 @@ class _CpuStage:
     def read(self, tensor):
         return tensor.as_numpy()
 
-    def tensor(self, name, array):
-        return pb_utils.Tensor(name, array)
-
     def letterbox(self, batches):
         return letterbox_all([frame for frames in batches for frame in frames], self.image_shape)
+
+    def tensor(self, name, array):
+        return pb_utils.Tensor(name, array)
 
 
 class _GpuStage:
     def __init__(self, device, image_shape, max_batch):
         self.gpu = Gpu("preprocess", device)
+        self.computing = self.gpu.computing
         with self.gpu.opening():
             from .letterbox_cuda import CudaLetterbox
 
-            self.cuda_letterbox = CudaLetterbox(image_shape, max_batch=max_batch)
+            self.letterbox = CudaLetterbox(image_shape, max_batch=max_batch)
 
     def read(self, tensor):
         # Frames in host memory are copied all at once later.
@@ -90,10 +90,6 @@ class _GpuStage:
     def tensor(self, name, array):
         # Both outputs stay on the GPU: an ensemble loses its way where one does and one does not.
         return pb_utils.Tensor.from_dlpack(name, array)
-
-    def letterbox(self, batches):
-        with self.gpu.computing():
-            return self.cuda_letterbox(batches)
 
 
 def _error_of(frames):
@@ -104,8 +100,8 @@ def _error_of(frames):
     return None
 
 
-def _no_memory_for(frames, error):
-    message = f"no memory for frames {list(frames.shape)} ({error}): shrink them before sending"
+def _no_memory_for(tensor, error):
+    message = f"no memory for frames {list(tensor.shape())} ({error}): shrink them before sending"
     return pb_utils.InferenceResponse(
         error=pb_utils.TritonError(message, pb_utils.TritonError.UNAVAILABLE)
     )

@@ -6,6 +6,7 @@ Only the profiles `cpu`, `onnx-gpu` and `torch-gpu` run this file; the default p
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -30,11 +31,14 @@ class TritonPythonModel:
     def execute(self, requests):
         """Run the images of all requests as one batch."""
         tensors = [pb_utils.get_input_tensor_by_name(request, "input") for request in requests]
-        answers = self.stage.run([self.stage.read(tensor) for tensor in tensors])
+        with self.stage.computing():
+            answers = self.stage.run([self.stage.read(tensor) for tensor in tensors])
         return [pb_utils.InferenceResponse([self.stage.tensor("output", rows)]) for rows in answers]
 
 
 class _CpuStage:
+    computing = contextlib.nullcontext
+
     def __init__(self, config, device):
         from .cpu_network import CpuNetwork
 
@@ -54,24 +58,20 @@ class _GpuStage:
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         # Read by CUDA when it starts.
         os.environ.setdefault("CUDA_MPS_CLIENT_PRIORITY", parameters["mps_client_priority"])
-        self.gpu = Gpu(config["name"], device)
-        self.read = self.gpu.array
-        with self.gpu.opening():
+        gpu = Gpu(config["name"], device)
+        self.computing, self.read = gpu.computing, gpu.array
+        with gpu.opening():
             from .network import open_network
 
-            self.network = open_network(
+            self.run = open_network(
                 _MODEL,
                 runtime=parameters["runtime"],
-                stream=self.gpu.stream,
+                stream=gpu.stream,
                 batch_sizes=_powers_of_two(int(parameters["largest_launch"])),
                 max_batch=config["max_batch_size"],
                 image_shape=tuple(config["input"][0]["dims"]),
                 rows=config["output"][0]["dims"][0],
-            )
-
-    def run(self, batches):
-        with self.gpu.computing():
-            return self.network.run(batches)
+            ).run
 
     def tensor(self, name, array):
         return pb_utils.Tensor.from_dlpack(name, array)

@@ -105,7 +105,7 @@ def open_network(
 
 
 def _runtime(name: str) -> type[Runtime]:
-    # Each in an environment that need not have the other.
+    # PyTorch is not in every environment.
     if name == "torch":
         from .torch_runtime import TorchRuntime
 

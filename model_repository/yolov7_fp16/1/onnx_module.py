@@ -78,10 +78,14 @@ def _constant(
 
 def _operator(name: str) -> tuple[Callable[..., Any], tuple[int, ...]]:
     if name not in OPERATORS:
-        raise OperatorError(
-            f"PyTorch is not told how to compute {name}: serve the profile 'onnx-gpu'"
-        )
+        raise _unknown(name)
     return OPERATORS[name]
+
+
+def _unknown(operator: str) -> OperatorError:
+    return OperatorError(
+        f"PyTorch is not told how to compute {operator}: serve the profile 'onnx-gpu'"
+    )
 
 
 def _conv(
@@ -93,20 +97,49 @@ def _conv(
     strides: Sequence[int] = (1, 1),
     dilations: Sequence[int] = (1, 1),
     group: int = 1,
-    **_: Any,
+    kernel_shape: Sequence[int] = (),
 ) -> Tensor:
-    return functional.conv2d(
-        x, weight, bias, tuple(strides), tuple(pads[:2]), tuple(dilations), group
-    )
+    padding = _symmetric("Conv", pads)
+    return functional.conv2d(x, weight, bias, tuple(strides), padding, tuple(dilations), group)
 
 
 def _max_pool(
-    x: Tensor, *, kernel_shape: Sequence[int], strides: Sequence[int], pads: Sequence[int], **_: Any
+    x: Tensor,
+    *,
+    kernel_shape: Sequence[int],
+    strides: Sequence[int] = (1, 1),
+    pads: Sequence[int] = (0, 0, 0, 0),
+    dilations: Sequence[int] = (1, 1),
+    ceil_mode: int = 0,
 ) -> Tensor:
-    return functional.max_pool2d(x, tuple(kernel_shape), tuple(strides), tuple(pads[:2]))
+    padding = _symmetric("MaxPool", pads)
+    return functional.max_pool2d(
+        x, tuple(kernel_shape), tuple(strides), padding, tuple(dilations), ceil_mode=bool(ceil_mode)
+    )
 
 
-def _resize(x: Tensor, _roi: Any, scales: list[float], **_: Any) -> Tensor:
+def _symmetric(operator: str, pads: Sequence[int]) -> tuple[int, ...]:
+    """Padding of height and width, the same at both ends."""
+    half = len(pads) // 2
+    if list(pads[:half]) != list(pads[half:]):
+        raise _unknown(f"{operator} with pads {list(pads)}")
+    return tuple(pads[:half])
+
+
+def _resize(
+    x: Tensor,
+    _roi: Any,
+    scales: list[float],
+    *,
+    mode: bytes = b"nearest",
+    coordinate_transformation_mode: bytes = b"half_pixel",
+    nearest_mode: bytes = b"round_prefer_floor",
+    cubic_coeff_a: float = -0.75,
+) -> Tensor:
+    by = mode, coordinate_transformation_mode
+    # In whole steps, the nearest pixel is the same by the other ways to say where a pixel lies.
+    if by != (b"nearest", by[1]) or by[1] == b"align_corners" or any(s % 1 for s in scales):
+        raise _unknown(f"Resize {by} by {scales}")
     return functional.interpolate(x, scale_factor=tuple(scales[2:]), mode="nearest")
 
 

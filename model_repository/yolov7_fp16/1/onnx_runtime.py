@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,11 @@ class OnnxRuntime:
         onnxruntime.preload_dlls()
         self._session = onnxruntime.InferenceSession(
             narrowed(onnx.load(model)).SerializeToString(),
-            providers=_providers(inputs.device.id, stream),
+            providers=_providers(inputs, stream),
         )
+        if "CUDAExecutionProvider" not in self._session.get_providers():
+            # ONNX Runtime would go on without a word, on the CPU.
+            raise RuntimeError("ONNX Runtime does not load CUDA and cuDNN")
         self._runs = {size: self._prepared(size, inputs, outputs) for size in batch_sizes}
         # The largest first: its memory holds the others.
         for size in reversed(batch_sizes):
@@ -69,8 +73,8 @@ class OnnxRuntime:
         return binding, options
 
 
-def _providers(device: int, stream: cp.cuda.Stream) -> list[tuple[str, dict[str, str]]]:
-    shared = {"device_id": str(device), "user_compute_stream": str(stream.ptr)}
+def _providers(inputs: cp.ndarray, stream: cp.cuda.Stream) -> list[tuple[str, dict[str, str]]]:
+    shared = {"device_id": str(inputs.device.id), "user_compute_stream": str(stream.ptr)}
     cuda = {
         **shared,
         "prefer_nhwc": "1",
@@ -79,14 +83,26 @@ def _providers(device: int, stream: cp.cuda.Stream) -> list[tuple[str, dict[str,
         "enable_cuda_graph": "1",
         "arena_extend_strategy": "kSameAsRequested",
     }
-    tensorrt = {
-        **shared,
+    providers = [("CUDAExecutionProvider", cuda)]
+    if _has_tensorrt():
+        providers.insert(0, ("TensorrtExecutionProvider", {**shared, **_tensorrt(inputs.shape)}))
+    return providers
+
+
+def _tensorrt(shape: tuple[int, ...]) -> dict[str, str]:
+    largest, *image = shape
+    one, all_of_them = (f"{INPUT}:{'x'.join(map(str, (n, *image)))}" for n in (1, largest))
+    return {
+        "trt_fp16_enable": "1",
         "trt_cuda_graph_enable": "1",
         "trt_engine_cache_enable": "1",
         "trt_timing_cache_enable": "1",
+        "trt_engine_cache_path": str(Path(tempfile.gettempdir()) / "yolostream-tensorrt"),
+        # One engine for all batch sizes.
+        "trt_profile_min_shapes": one,
+        "trt_profile_opt_shapes": all_of_them,
+        "trt_profile_max_shapes": all_of_them,
     }
-    providers = [("CUDAExecutionProvider", cuda)]
-    return [("TensorrtExecutionProvider", tensorrt), *providers] if _has_tensorrt() else providers
 
 
 def _has_tensorrt() -> bool:
