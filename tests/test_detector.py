@@ -120,6 +120,27 @@ def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector
     assert len(taken) == len(frames)
 
 
+def test_waiting_for_a_place_is_not_taken_for_work(triton, frame, monkeypatch):
+    with Detector(triton.url, max_in_flight=1) as detector:
+        write = type(detector._slots[0]).write
+        written_s = []
+
+        def timed(slot, *arguments, **options):
+            started = time.perf_counter()
+            tensor = write(slot, *arguments, **options)
+            written_s.append(time.perf_counter() - started)
+            return tensor
+
+        monkeypatch.setattr(type(detector._slots[0]), "write", timed)
+        pending = [detector.submit(frame) for _ in range(3)]
+        for answer in pending:
+            answer.result()
+        waited_s = sum(answer.request_s for answer in pending[:2])
+    # All but the first found no free place.
+    handed_over_s = sum(answer.shrink_s for answer in pending)
+    assert sum(written_s) <= handed_over_s < sum(written_s) + waited_s / 2
+
+
 def test_many_streams_share_one_detector(triton, demo_frames):
     frames = demo_frames("mb1_1", range(0, 300, 30))
     with Detector(triton.url, max_in_flight=3) as detector:
