@@ -385,6 +385,8 @@ def test_a_server_that_does_not_start_leaves_partial_figures(tmp_path):
     assert json.loads((tmp_path / "gpu.json").read_text())["partial"]
 
 
+# perf_analyzer gives its shared memory the same names, whoever runs it.
+@pytest.mark.alone
 def test_a_row_is_measured_on_the_cpu(tmp_path):
     places = ["--raw", tmp_path / "raw", "--onnx", ONNX]
     done = run(tmp_path, "--profile", "cpu", "--quick", "--only", "one_stream", *places)

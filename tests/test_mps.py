@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
+from pathlib import Path
 from subprocess import PIPE
 
 import pytest
@@ -75,6 +77,8 @@ def leftover(tmp_path):
     pipe.mkdir(parents=True)
     with subprocess.Popen(["/bin/sh", "-c", "read line", mps.CONTROL], stdin=PIPE) as process:
         (pipe / f"{mps.CONTROL}.pid").write_text(str(process.pid))
+        while not Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            time.sleep(0.01)  # It is another's until it has become itself.
         yield process
         process.kill()
 

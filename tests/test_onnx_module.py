@@ -17,6 +17,8 @@ from version_folder import part  # noqa: E402
 
 from tools.yolo_layouts import served  # noqa: E402
 
+onnx_module = part("yolov7_fp16", "onnx_module")
+onnx_operators = part("yolov7_fp16", "onnx_operators")
 SHIPPED = ROOT / "yolov7_fp16" / "1" / "model.onnx"
 
 
@@ -28,7 +30,7 @@ def by_onnx_runtime(model, pictures):
 
 
 def by_pytorch(model, pictures):
-    module = part("yolov7_fp16", "onnx_module").module_of(model).eval()
+    module = onnx_module.module_of(model).eval()
     with torch.inference_mode():
         return module(torch.from_numpy(pictures)).numpy()
 
@@ -92,9 +94,8 @@ def test_what_would_be_computed_wrong_is_not_computed(operator, attribute):
     kept = [one for one in node.attribute if one.name != name]
     del node.attribute[:]
     node.attribute.extend([*kept, *(onnx.helper.make_attribute(*one) for one in attribute.items())])
-    onnx_module = part("yolov7_fp16", "onnx_module")
     network = onnx_module.module_of(model)
-    with pytest.raises(onnx_module.OperatorError, match=rf"{operator}.*'onnx-gpu'"):
+    with pytest.raises(onnx_operators.OperatorError, match=rf"{operator}.*'onnx-gpu'"):
         network(torch.zeros(1, 3, 640, 640))
 
 
@@ -102,6 +103,5 @@ def test_an_unknown_operator_is_named():
     model = onnx.load(SHIPPED)
     (last,) = [node for node in model.graph.node if "output" in node.output]
     last.op_type = "Einsum"
-    onnx_module = part("yolov7_fp16", "onnx_module")
-    with pytest.raises(onnx_module.OperatorError, match=r"Einsum.*'onnx-gpu'"):
+    with pytest.raises(onnx_operators.OperatorError, match=r"Einsum.*'onnx-gpu'"):
         onnx_module.module_of(model)

@@ -3,61 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from rich.console import Console
 
 from loadtest.errors import GpuError
-from loadtest.gpu import requests
+from loadtest.gpu import network_file, requests
 from loadtest.gpu.facts import facts
 from loadtest.gpu.lengths import FULL, QUICK, Lengths
 from loadtest.gpu.model_folders import write_repository
+from loadtest.gpu.network_file import Network
 from loadtest.perf import binary
 from loadtest.perf.points import SHRUNK
-from tools.digest import sha256_of
-from tools.served_onnx import load_onnx
-
-COUNTED = "candidates"
-"""Metadata key: JSON list, of each frame that a network was made with."""
-USUAL_CANDIDATES = 50
-"""For the time of `nms`, where the network was given and nobody counted."""
 
 console = Console(stderr=True)
-
-
-@dataclass(frozen=True)
-class Network:
-    """The network that is served.
-
-    Attributes:
-        path: ONNX file.
-        candidates: Rows above the threshold of each frame that it was made with; none if it is
-            somebody else's.
-    """
-
-    path: Path
-    candidates: tuple[int, ...] = ()
-
-    @property
-    def usual_candidates(self) -> int:
-        """Rows of a frame that `nms` has to work on."""
-        return round(mean(self.candidates or [USUAL_CANDIDATES]))
-
-    def facts(self) -> dict[str, str]:
-        """What a file of figures says of it."""
-        words = f"network {self.path.name} as given"
-        if self.candidates:
-            words = (
-                "YOLOv7 at 640, float16, random weights with "
-                f"{min(self.candidates)} to {max(self.candidates)} boxes a frame before suppression"
-            )
-        return {"sha256": sha256_of(self.path), "words": words}
 
 
 @dataclass(frozen=True)
@@ -93,7 +56,7 @@ def network(path: Path) -> Network:
     """
     if not path.exists():
         _make(path)
-    return Network(path, _counted(path))
+    return network_file.read(path)
 
 
 def _make(path: Path) -> None:
@@ -106,11 +69,6 @@ def _make(path: Path) -> None:
 
     with console.status("making a YOLOv7 with random weights"):
         random_network.export(path, requests.frames(SHRUNK))
-
-
-def _counted(path: Path) -> tuple[int, ...]:
-    properties = {entry.key: entry.value for entry in load_onnx(path).metadata_props}
-    return tuple(json.loads(properties.get(COUNTED, "[]")))
 
 
 def opened(

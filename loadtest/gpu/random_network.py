@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from yolostream.image import Image
 
-from loadtest.gpu.bench import COUNTED
 from loadtest.gpu.model_folders import ENSEMBLE, thresholds
+from loadtest.gpu.network_file import COUNTED
 from loadtest.repository import MODELS
 from tools.exporting.check import runner
 from tools.exporting.half import narrowed
