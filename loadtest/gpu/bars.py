@@ -82,7 +82,7 @@ def _full_hd(by: str, words: str) -> dict[str, Check]:
 
 CHECKS: dict[str, Check] = {
     "one_stream": Check(
-        "one stream, one request in flight: p50 over bare batch-1 time",
+        "one stream, one request in flight: p50 beyond the bare engine's time for one frame",
         Bar("at most", 2.5, " ms"),
         "one_stream",
         _added_ms,
@@ -114,7 +114,7 @@ CHECKS: dict[str, Check] = {
         _cameras_over_best,
     ),
     "cameras": Check(
-        "the same, as a number (bar of the fastest profile)",
+        "the same, as a number (the bar is for the fastest profile)",
         Bar("at least", 48, digits=0),
         "cameras",
         lambda figures: float(figures["rows"]["cameras"]["cameras"]),
@@ -126,7 +126,7 @@ CHECKS: dict[str, Check] = {
         _stages_us,
     ),
     "memory": Check(
-        "GPU memory of all processes, after the work",
+        "GPU memory of all processes, after the work (the bar is for stages without PyTorch)",
         Bar("at most", 4, " GB", digits=1),
         "memory",
         lambda figures: float(figures["rows"]["memory"]["after_work_gb"]),

@@ -8,6 +8,7 @@ would: each camera every 1/30 s, all of them at moments of their own, answered o
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -56,12 +57,17 @@ def most(holds: Callable[[int], bool], *, at_most: int) -> int:
         at_most: More are not tried; what the server answers without a bound, say.
     """
     low, high = 0, at_most + 1
+    times = Counter[int]()
     while high - low > 1:
         middle = (low + high) // 2
         if holds(middle):
             low = middle
+            times[low] += 1
         else:
             high = middle
-    while low and not holds(low):
-        low -= max(1, low // 25)
+    while low and times[low] < 2:
+        if holds(low):
+            times[low] += 1
+        else:
+            low -= max(1, low // 25)
     return low

@@ -41,7 +41,7 @@ def verdicts(profiles: dict[str, Figures]) -> str:
     rates = [f"{best(figures):,.0f} frames/s" for figures in profiles.values()]
     lines.append(f"| the bare engine at its best batch | | {' | '.join(rates)} |")
     ones = [f"{figures['bare']['1']['p50_ms']:.2f} ms" for figures in profiles.values()]
-    lines.append(f"| the same with one frame | | {' | '.join(ones)} |")
+    lines.append(f"| its time for one frame | | {' | '.join(ones)} |")
     return "\n".join(lines)
 
 
