@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -18,6 +21,30 @@ def interrupt_on_stop_signals() -> None:
     for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt_once)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Let a signal to stop wait for the end of the block, which may be too short to be torn apart.
+
+    A process that is started outside of one may run on with nobody knowing of it. Only the main
+    thread is interrupted, and so only there has anything to wait.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    came: list[int] = []
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> NoReturn:

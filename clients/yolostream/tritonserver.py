@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from yolostream.gpus import gpu_memory_options, gpu_numbers
+from yolostream.interruption import held_back
 from yolostream.server_environment import ServerEnvironment
 
 Profile = Literal["cpu", "onnx-gpu", "torch-gpu"]
@@ -91,12 +92,15 @@ def running(
         variables: Environment variables beside ours.
     """
     with (run / "server.log").open("wb") as log:
-        process = _start(command, log, environment, variables)
+        process = None
         try:
+            with held_back():
+                process = _start(command, log, environment, variables)
             (run / "pid").write_text(str(process.pid))
             yield process
         finally:
-            _stop(process)
+            if process is not None:
+                _stop(process)
 
 
 def _start(

@@ -12,6 +12,7 @@ from typing import Any
 
 from tritonclient.utils import InferenceServerException
 from yolostream.connection import connect
+from yolostream.interruption import held_back
 
 from loadtest.errors import ResultError
 from loadtest.perf.binary import PerfAnalyzer
@@ -149,23 +150,35 @@ def _run(
     """Run it once; return its exit code and its words."""
     log = raw / f"within-{percent:g}-percent.log"
     timeout_s = 30 + 3 * _TRIALS * window_s
-    with log.open("w") as file, _no_regions_left(load, point):
+    arguments = command(load, point, window_s=window_s, percent=percent, intervals=intervals)
+    with _no_regions_left(load, point):
         try:
-            code = subprocess.run(
-                command(load, point, window_s=window_s, percent=percent, intervals=intervals),
+            code = _exit_code(arguments, load, log, timeout_s)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL, f"no end after {timeout_s:.0f} s: stopped"
+    return code, _words(code, log)
+
+
+def _exit_code(arguments: list[str], load: Load, log: Path, timeout_s: float) -> int:
+    """Run it until it ends; whatever happens, it does not run on."""
+    process = None
+    try:
+        with log.open("w") as file, held_back():
+            process = subprocess.Popen(
+                arguments,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=load.perf.variables,
                 # Ctrl-C reaches us alone.
                 start_new_session=True,
                 # It writes the reports of an ensemble's steps to where it stands.
-                cwd=raw,
-                timeout=timeout_s,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            return -signal.SIGKILL, f"no end after {timeout_s:.0f} s: stopped"
-    return code, _words(code, log)
+                cwd=log.parent,
+            )
+        return process.wait(timeout_s)
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()
 
 
 def _words(code: int, log: Path) -> str:

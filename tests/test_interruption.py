@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+from yolostream.interruption import held_back, interrupt_on_stop_signals
+
+
+@pytest.fixture(autouse=True)
+def _handlers_as_before():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_begun_is_finished_before_the_interrupt(number):
+    interrupt_on_stop_signals()
+    done = []
+
+    def begin():
+        with held_back():
+            signal.raise_signal(number)
+            done.append("the rest of the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        begin()
+    assert done
+    # As after any interrupt: a second one would tear what is being finished.
+    signal.raise_signal(number)
+
+
+def test_without_a_signal_all_is_as_before():
+    handler = signal.getsignal(signal.SIGINT)
+    with held_back():
+        pass
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_what_is_ignored_stays_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with held_back():
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_other_threads_have_nothing_to_hold_back():
+    entered = []
+
+    def enter():
+        with held_back():
+            entered.append(True)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert entered
