@@ -44,25 +44,15 @@ class CudaNms:
         self._thresholds = np.array(
             (thresholds.confidence, thresholds.iou, thresholds.max_detections), np.dtype(kinds)
         )
-        options = {
-            "MAX_BATCH": max_batch,
-            "THREADS": _THREADS,
-            "CHUNK": _CHUNK,
-            "MAX_DETECTIONS": thresholds.max_detections,
-        }
-        module = cp.RawModule(
-            code=Path(__file__).with_name("nms.cu").read_text(),
-            # Without fused multiply-adds: the CPU rounds twice.
-            options=("--fmad=false", *(f"-D{name}={value}" for name, value in options.items())),
-        )
+        module = _compiled(max_batch=max_batch, max_detections=thresholds.max_detections)
         self._collect, self._suppress = map(module.get_function, ("collect", "suppress"))
         self._keys = cp.empty(0, np.uint64)
         self._counts = cp.zeros(max_batch, np.int32)
         # Numbers, boxes, scores and classes, one behind the other, leave the GPU in one copy.
-        self._size = max_batch * (1 + 6 * self._places)
-        self._found = cp.empty(self._size, np.float32)
-        pinned = cp.cuda.alloc_pinned_memory(4 * self._size)
-        self._on_host = np.frombuffer(pinned, np.float32, self._size)
+        size = max_batch * (1 + 6 * self._places)
+        self._found = cp.empty(size, np.float32)
+        pinned = cp.cuda.alloc_pinned_memory(4 * size)
+        self._on_host = np.frombuffer(pinned, np.float32, size)
         self._views = lru_cache(maxsize=max_batch)(self._split)
         # Zeroed on another stream than it is used on.
         cp.cuda.Device().synchronize()
@@ -100,6 +90,20 @@ class CudaNms:
             _outputs(self._found, count, self._places),
             Detections(*_outputs(self._on_host, count, self._places)),
         )
+
+
+def _compiled(*, max_batch: int, max_detections: int) -> cp.RawModule:
+    macros = {
+        "MAX_BATCH": max_batch,
+        "THREADS": _THREADS,
+        "CHUNK": _CHUNK,
+        "MAX_DETECTIONS": max_detections,
+    }
+    return cp.RawModule(
+        code=Path(__file__).with_name("nms.cu").read_text(),
+        # Without fused multiply-adds: the CPU rounds twice.
+        options=("--fmad=false", *(f"-D{name}={value}" for name, value in macros.items())),
+    )
 
 
 def _addresses(batches: Sequence[cp.ndarray], values: int) -> list[int]:
