@@ -1,17 +1,21 @@
-"""Tests that need a GPU: skipped by name, and a failure where REQUIRE_GPU=1 promises one."""
+"""Tests that need one GPU or two: skipped by name, and a failure where REQUIRE_GPU=1 or 2 promises
+them."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-from pathlib import Path
 
 import pytest
+from yolostream.gpus import gpu_numbers
+
+_REQUIRED = int(os.environ.get("REQUIRE_GPU", 0))
+_GPUS = len(gpu_numbers())
 
 
 def _missing() -> str:
     """What a GPU test lacks on this machine; empty where it lacks nothing."""
-    if not any(Path("/dev").glob("nvidia[0-9]*")):
+    if not _GPUS:
         return "an NVIDIA GPU (/dev/nvidia0)"
     if importlib.util.find_spec("cupy") is None:
         return "cupy (pip install --no-deps -r requirements/gpu-client.txt)"
@@ -21,10 +25,17 @@ def _missing() -> str:
 _MISSING = _missing()
 HAS_GPU = not _MISSING
 
-if _MISSING and os.environ.get("REQUIRE_GPU") == "1":
-    raise ImportError(f"REQUIRE_GPU=1, but this machine lacks {_MISSING}")
+if _REQUIRED and _MISSING:
+    raise ImportError(f"REQUIRE_GPU={_REQUIRED}, but this machine lacks {_MISSING}")
+if _REQUIRED > _GPUS:
+    raise ImportError(f"REQUIRE_GPU={_REQUIRED}, but this machine has {_GPUS} GPUs")
 
 needs_gpu = pytest.mark.skipif(
     not HAS_GPU, reason=f"needs {_MISSING}; REQUIRE_GPU=1 makes this a failure"
 )
 """Marks a test, or a whole file as its `pytestmark`."""
+
+needs_two_gpus = pytest.mark.skipif(
+    _GPUS < 2, reason="needs two NVIDIA GPUs; REQUIRE_GPU=2 makes this a failure"
+)
+"""Marks a test."""

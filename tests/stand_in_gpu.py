@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import heapq
 import types
 from typing import Any
 
@@ -76,6 +77,9 @@ def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
         def __exit__(self, *_: object) -> None:
             gpu.current = self._before
 
+        def use(self) -> None:
+            gpu.current = self.id
+
     class Stream(contextlib.nullcontext):  # type: ignore[type-arg]
         ptr = 7
 
@@ -95,8 +99,11 @@ def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
         memcpyDeviceToDevice=3,
         ipcGetMemHandle=lambda address: address.to_bytes(64, "little"),
         getDeviceCount=gpu.count,
+        limits={},
+        cudaLimitStackSize=0,
         streamSynchronize=lambda stream: None,
     )
+    runtime.deviceSetLimit = runtime.limits.__setitem__
     module.cuda = types.SimpleNamespace(  # type: ignore[attr-defined]
         Device=Device, Stream=Stream, runtime=runtime, alloc_pinned_memory=bytearray
     )
@@ -123,13 +130,12 @@ def _nv12_to_rgb(grid: object, block: object, arguments: tuple[Any, ...]) -> Non
 
 
 class _Surface:
-    def __init__(self, frame: av.VideoFrame) -> None:
+    def __init__(self, frame: av.VideoFrame, pts: int) -> None:
         self.array = np.ascontiguousarray(frame.reformat(format="nv12").to_ndarray())
         self.shape = self.array.shape
-        self._pts = frame.pts
+        self._pts = pts
 
     def getPTS(self) -> int:  # noqa: N802  # NVIDIA's names
-        assert self._pts is not None
         return self._pts
 
     def GetPtrToPlane(self, number: int) -> int:  # noqa: N802
@@ -142,6 +148,7 @@ class _Decoder:
     def __init__(self, *, codec: str, usedevicememory: bool, **_: object) -> None:
         self._context = av.CodecContext.create(codec, "r")
         self._surfaces: list[_Surface] = []
+        self._times: list[int] = []
 
     def Decode(self, piece: Any) -> list[_Surface]:  # noqa: N802
         for surface in self._surfaces:
@@ -149,8 +156,11 @@ class _Decoder:
             surface.array[:] = 0
         packet = av.Packet(ctypes.string_at(piece.bsl_data, piece.bsl)) if piece.bsl else None
         if packet is not None:
-            packet.pts = piece.pts
-        self._surfaces = [_Surface(frame) for frame in self._context.decode(packet)]
+            heapq.heappush(self._times, piece.pts)
+        # Whatever a packet was given: the earliest time goes to the next picture to show.
+        self._surfaces = [
+            _Surface(frame, heapq.heappop(self._times)) for frame in self._context.decode(packet)
+        ]
         return self._surfaces
 
 

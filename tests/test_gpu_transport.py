@@ -190,7 +190,7 @@ def test_what_nvdec_cannot_do_falls_back_in_one_line(tmp_path):
 
 
 def rows(path):
-    return list(csv.reader(path.open()))
+    return list(csv.reader(path.read_text().splitlines()))
 
 
 def test_detect_on_the_gpu_finds_what_it_finds_on_the_cpu(gpu_triton, tmp_path, yolostream_cli):

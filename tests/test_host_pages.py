@@ -1,13 +1,30 @@
 from __future__ import annotations
 
 import mmap
+import subprocess
+import sys
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import numpy as np
 from version_folder import part
 
-mapping_around = part("preprocess", "host_pages").mapping_around
+host_pages = part("preprocess", "host_pages")
+mapping_around = host_pages.mapping_around
+
+_FRESH_PAGES_OF_TEN_FRAMES = """
+import resource, sys
+import numpy as np
+sys.path.insert(0, {folder!r})
+import host_pages
+if {keeping}:
+    host_pages.keep_freed_memory()
+frames = lambda: [np.full(6_220_800, 1, np.uint8) for _ in range(10)]
+frames()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+frames()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
 
 
 def address(buffer):
@@ -29,3 +46,16 @@ def test_other_memory_is_left_alone():
     maps = Path("/proc/self/maps").read_text()
     assert not mapping_around(address(np.zeros(10_000_000, np.uint8)), maps)
     assert not mapping_around(0, maps)
+
+
+def test_memory_that_frames_leave_takes_the_next_ones():
+    def fresh_pages(keeping: bool) -> int:
+        program = _FRESH_PAGES_OF_TEN_FRAMES.format(
+            folder=str(Path(host_pages.__file__).parent), keeping=keeping
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
+        return int(done.stdout)
+
+    assert fresh_pages(keeping=True) < 10 < fresh_pages(keeping=False)

@@ -22,7 +22,7 @@ from loadtest.result_file import writing
 from tools.command import one_line_errors
 
 RESULTS = RESULTS_FOLDER / "gpu_contexts.json"
-ROWS = ("one_stream", "streams", "batches")
+ROWS = ("one_stream", "streams", "batches", "full_hd_system_batches")
 
 
 def main(

@@ -61,13 +61,13 @@ def joined(delay_us: int, preferred: Sequence[int] = ()) -> Edit:
     return NETWORK, change
 
 
-def told(parameter: str, value: str) -> Edit:
-    """The network has this value of a parameter."""
+def told(parameter: str, value: str, *models: str) -> tuple[Edit, ...]:
+    """These models, or the network, have this value of a parameter."""
 
     def change(config: Any) -> None:
         config.parameters[parameter].string_value = value
 
-    return NETWORK, change
+    return tuple((name, change) for name in models or (NETWORK,))
 
 
 def taking_turns(*models: str) -> tuple[Edit, ...]:
@@ -89,16 +89,21 @@ VARIANTS: dict[str, Variant] = {
     "1-1-1": Variant(*_processes(1, 1, 1)),
     "1-2-1": Variant(*_processes(1, 2, 1)),
     "2-1-1": Variant(*_processes(2, 1, 1)),
+    "3-2-1": Variant(*_processes(3, 2, 1)),
     "2-2-2": Variant(*_processes(2, 2, 2)),
     "2-3-1": Variant(*_processes(2, 3, 1)),
     "launch-16": Variant(
-        "the network computes 16 frames at once", (joined(0, (16,)), told("largest_launch", "16"))
+        "the network computes 16 frames at once", (joined(0, (16,)), *told("largest_launch", "16"))
     ),
     "launch-4": Variant(
-        "the network computes 4 frames at once", (joined(0, (4,)), told("largest_launch", "4"))
+        "the network computes 4 frames at once", (joined(0, (4,)), *told("largest_launch", "4"))
     ),
     "equal-priority": Variant(
-        "the network gives way to no other step", (told("mps_client_priority", "0"),)
+        "the network gives way to no other step", told("CUDA_MPS_CLIENT_PRIORITY", "0")
+    ),
+    "whole-gpu": Variant(
+        "every step may fill the whole GPU",
+        told("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "100", PREPROCESS, NMS),
     ),
     "delay-500": Variant("it waits 0.5 ms for a batch", (joined(500, (4, 8)),)),
     "delay-2000": Variant("it waits 2 ms for a batch", (joined(2000, (8,)),)),

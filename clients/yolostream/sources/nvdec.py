@@ -61,7 +61,7 @@ class GpuDecoder:
     def __init__(self, stream: av.VideoStream) -> None:
         codec, bitstream_filter = _format_of(stream)
         self._waiting: dict[int, tuple[int | None, bool]] = {}
-        self._count = 0
+        self._time = 0
         context = stream.codec_context
         self._to_rgb = Nv12ToRgb(
             colorspace=int(context.colorspace),
@@ -86,9 +86,10 @@ class GpuDecoder:
         """The pictures that this packet completes, in GPU memory; see `Decoder`."""
         if not packet.size:
             return self._decode(b"")
-        # NVDEC hands the number back with the picture, whatever the order; times may be missing.
-        self._count += 1
-        self._waiting[self._count] = packet.pts, packet.is_discard
+        # NVDEC sorts the times that it was given, and hands the first back with the next picture
+        # to show. Where the container names none, packets count.
+        self._time = self._time + 1 if packet.pts is None else packet.pts
+        self._waiting[self._time] = packet.pts, packet.is_discard
         if len(self._waiting) > _MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
         # The filter empties what it is given.
@@ -109,7 +110,7 @@ class GpuDecoder:
             piece = self._nvc.PacketData()
             piece.bsl = bitstream.size
             piece.bsl_data = bitstream.ctypes.data if bitstream.size else 0
-            piece.pts = self._count
+            piece.pts = self._time
             frames = self._decoder.Decode(piece)
             # Its surfaces are used again for the next packet: all are made RGB before that.
             return [decoded for frame in frames if (decoded := self._decoded(frame))]

@@ -32,7 +32,7 @@ class TritonPythonModel:
             )
         on_gpu = args["model_instance_kind"] == "GPU"
         self.stage = (
-            _GpuStage(int(args["model_instance_device_id"]), thresholds, config["max_batch_size"])
+            _GpuStage(config, int(args["model_instance_device_id"]), thresholds)
             if on_gpu
             else _CpuStage(thresholds)
         )
@@ -79,10 +79,10 @@ class _CpuStage:
 
 
 class _GpuStage:
-    def __init__(self, device, thresholds, max_batch):
-        gpu = Gpu("nms", device)
+    def __init__(self, config, device, thresholds):
+        gpu = Gpu(config, device)
         self.computing, self.read = gpu.computing, gpu.array
         with gpu.opening():
             from .nms_cuda import CudaNms
 
-            self.detect = CudaNms(thresholds, max_batch=max_batch)
+            self.detect = CudaNms(thresholds, max_batch=config["max_batch_size"])

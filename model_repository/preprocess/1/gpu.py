@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 import triton_python_backend_utils as pb_utils
+
+_SETTING = "CUDA_"
+"""How parameters of a model begin that are environment variables of CUDA."""
+_STACK_BYTES = 256
+"""Of a GPU thread: what kernels that recurse would find. CUDA's own 1,024 cost 200 MB a process."""
 
 
 class Gpu:
     """A device with a stream of its own.
 
     Args:
-        step: Name of the model, for errors.
+        config: Of the model; its parameters are told to CUDA where they are meant for it.
         number: CUDA's number of the device.
 
     Raises:
         TritonModelException: There is no CuPy, or no such GPU; says what to do.
     """
 
-    def __init__(self, step, number):
-        self._step, self._number = step, number
+    def __init__(self, config, number):
+        self._step, self._number = config["name"], number
+        # CUDA reads them when it starts.
+        os.environ.update(
+            (name, value["string_value"])
+            for name, value in config["parameters"].items()
+            if name.startswith(_SETTING)
+        )
         with self.opening():
             import cupy
 
             self._cupy = cupy
             self._device = cupy.cuda.Device(number)
             self._device.use()
+            runtime = cupy.cuda.runtime
+            runtime.deviceSetLimit(runtime.cudaLimitStackSize, _STACK_BYTES)
             self.stream = cupy.cuda.Stream(non_blocking=True)
 
     @contextlib.contextmanager

@@ -1,11 +1,28 @@
-"""Page-locked host memory, so that frames reach the GPU at the full speed of the bus."""
+"""Host memory that frames pass through on their way to the GPU, so that it holds them up little."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 from pathlib import Path
 
 _MAPS = Path("/proc/self/maps")
+# Of mallopt(3), by the numbers in malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 512 << 20
+_LARGEST_BYTES = 32 << 20
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed for what comes next, instead of giving it back.
+
+    The Python backend copies each frame in host memory before it hands it over. Fresh pages from
+    the kernel would cost several times as much as the copy.
+    """
+    with contextlib.suppress(AttributeError):  # another C library than GNU's
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, _LARGEST_BYTES)
+        library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 class HostPages:

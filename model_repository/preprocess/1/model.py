@@ -7,6 +7,7 @@ import gc
 import json
 
 import cv2
+import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from .gpu import Gpu
@@ -19,7 +20,7 @@ class TritonPythonModel:
         image_shape = tuple(pb_utils.get_output_config_by_name(config, "images")["dims"])
         on_gpu = args["model_instance_kind"] == "GPU"
         self.stage = (
-            _GpuStage(int(args["model_instance_device_id"]), image_shape, config["max_batch_size"])
+            _GpuStage(config, int(args["model_instance_device_id"]), image_shape)
             if on_gpu
             else _CpuStage(image_shape)
         )
@@ -75,17 +76,19 @@ class _CpuStage:
 
 
 class _GpuStage:
-    def __init__(self, device, image_shape, max_batch):
-        self.gpu = Gpu("preprocess", device)
+    def __init__(self, config, device, image_shape):
+        self.gpu = Gpu(config, device)
         self.computing = self.gpu.computing
         with self.gpu.opening():
+            from .host_pages import keep_freed_memory
             from .letterbox_cuda import CudaLetterbox
 
-            self.letterbox = CudaLetterbox(image_shape, max_batch=max_batch)
+            keep_freed_memory()
+            self.letterbox = CudaLetterbox(image_shape, max_batch=config["max_batch_size"])
 
     def read(self, tensor):
-        # Frames in host memory are copied all at once later.
-        return tensor.as_numpy() if tensor.is_cpu() else self.gpu.array(tensor)
+        # Frames in host memory are copied all at once later. Not as_numpy: it is a copy by itself.
+        return np.from_dlpack(tensor) if tensor.is_cpu() else self.gpu.array(tensor)
 
     def tensor(self, name, array):
         # Both outputs stay on the GPU: an ensemble loses its way where one does and one does not.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
-import os
 from pathlib import Path
 
 import triton_python_backend_utils as pb_utils
@@ -56,9 +55,7 @@ class _CpuStage:
 class _GpuStage:
     def __init__(self, config, device):
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
-        # Read by CUDA when it starts.
-        os.environ.setdefault("CUDA_MPS_CLIENT_PRIORITY", parameters["mps_client_priority"])
-        gpu = Gpu(config["name"], device)
+        gpu = Gpu(config, device)
         self.computing, self.read = gpu.computing, gpu.array
         with gpu.opening():
             from .network import open_network

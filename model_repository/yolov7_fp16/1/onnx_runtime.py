@@ -41,8 +41,12 @@ class OnnxRuntime:
     ) -> None:
         # TensorRT and CUDA find each other's libraries, cuDNN among them, in NVIDIA's wheels.
         onnxruntime.preload_dlls()
+        options = onnxruntime.SessionOptions()
+        # It would plan one block for all tensors beside what the first runs have taken already.
+        options.enable_mem_pattern = False
         self._session = onnxruntime.InferenceSession(
             narrowed(onnx.load(model)).SerializeToString(),
+            options,
             providers=_providers(inputs, stream),
         )
         if "CUDAExecutionProvider" not in self._session.get_providers():

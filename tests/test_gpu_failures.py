@@ -1,0 +1,126 @@
+"""A GPU that cannot be used or is full: what the server says, and that the CPU goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gpu import HAS_GPU, needs_gpu, needs_two_gpus
+from yolostream import Detector, embedded
+from yolostream.errors import ServerError, ServerStartError
+
+if HAS_GPU:
+    import cupy
+
+pytestmark = needs_gpu
+
+REPOSITORY = Path(__file__).parents[1]
+MODELS = REPOSITORY / "model_repository"
+
+
+def serving(profile, models=MODELS):
+    return embedded.serve(
+        models, environment=REPOSITORY / ".venv-server", models=["yolov7"], profile=profile
+    )
+
+
+def found(server, frame):
+    with Detector(server.url) as detector:
+        return len(detector.detect(frame))
+
+
+@contextlib.contextmanager
+def filled(number, *, free_bytes):
+    """Leave so much of a GPU's memory, and give the rest back afterwards."""
+    runtime = cupy.cuda.runtime
+    with cupy.cuda.Device(number):
+        free, _ = runtime.memGetInfo()
+        address = runtime.malloc(free - free_bytes)
+        try:
+            yield
+        finally:
+            runtime.free(address)
+
+
+@pytest.fixture(scope="module")
+def frame(demo_frames):
+    return demo_frames("mb1_1", [120])[0]
+
+
+def test_a_step_without_cupy_is_named_and_the_cpu_serves_the_same_repository(tmp_path, frame):
+    models = tmp_path / "models"
+    shutil.copytree(MODELS, models)
+    code = models / "nms" / "1" / "gpu.py"
+    code.write_text(code.read_text().replace("import cupy\n", "import no_cupy as cupy\n"))
+    with (
+        pytest.raises(
+            ServerStartError,
+            match=r"nms cannot use GPU 0 \(ModuleNotFoundError: No module named 'no_cupy'\).*gpu",
+        ),
+        serving("onnx-gpu", models),
+    ):
+        pass
+    with serving("cpu", models) as server:
+        assert found(server, frame) > 0
+
+
+def test_a_full_gpu_is_named_and_the_cpu_serves_meanwhile(frame):
+    with filled(0, free_bytes=1 << 30):
+        with (
+            pytest.raises(ServerStartError, match=r"cannot use GPU 0 \(.*free the GPU"),
+            serving("onnx-gpu"),
+        ):
+            pass
+        with serving("cpu") as server:
+            assert found(server, frame) > 0
+    with serving("onnx-gpu") as server:
+        assert found(server, frame) > 0
+
+
+def test_a_frame_that_finds_no_memory_fails_alone(frame):
+    large = np.zeros((8192, 8192, 3), np.uint8)
+    with (
+        serving("onnx-gpu") as server,
+        Detector(server.url, shrink=False, transport="grpc") as whole,
+    ):
+        assert len(whole.detect(frame)) > 0
+        with filled(0, free_bytes=64 << 20):
+            refused, small = whole.submit(large), whole.submit(frame)
+            with pytest.raises(ServerError, match=r"no memory for frames \[1, 8192, 8192, 3\]"):
+                refused.result()
+            assert len(small.result()) > 0
+        assert len(whole.detect(large)) == 0
+
+
+def test_without_mps_the_steps_take_turns(monkeypatch, frame):
+    monkeypatch.setattr("yolostream.mps.CONTROL", "no-such-program")
+    with serving("onnx-gpu") as server:
+        assert not server.shares_gpu
+        assert found(server, frame) > 0
+
+
+@needs_two_gpus
+def test_of_two_gpus_the_full_one_is_named_and_can_be_left_out(monkeypatch, frame):
+    with filled(1, free_bytes=1 << 30):
+        with pytest.raises(ServerStartError, match="cannot use GPU 1"), serving("onnx-gpu"):
+            pass
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+        with serving("onnx-gpu") as server:
+            assert found(server, frame) > 0
+
+
+@needs_two_gpus
+def test_two_gpus_find_what_one_does(frame):
+    frames = [np.roll(frame, 40 * shift, axis=1) for shift in range(32)]
+    with serving("onnx-gpu") as server:
+        with Detector(server.url, max_in_flight=1) as detector:
+            alone = [len(detector.detect(one)) for one in frames]
+        with Detector(server.url, max_in_flight=32) as detector:
+            assert [len(detections) for detections in detector.stream(frames)] == alone
+        for number in (0, 1):
+            with cupy.cuda.Device(number), Detector(server.url) as detector:
+                assert detector.transport == "cuda-shared-memory"
+                assert len(detector.detect(cupy.asarray(frame))) == alone[0]

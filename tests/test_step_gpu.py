@@ -1,0 +1,96 @@
+"""What each step tells CUDA, and what it says when its GPU cannot be used; with stand-ins."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import types
+
+import pytest
+from stand_in_gpu import CUDARuntimeError, stand_in_cupy
+from stand_in_gpu import Gpu as StandIn
+from version_folder import part
+
+CONFIG = {
+    "name": "nms",
+    "parameters": {
+        "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": {"string_value": "25"},
+        "iou_threshold": {"string_value": "0.45"},
+    },
+}
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    module = stand_in_cupy(StandIn())
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    return module
+
+
+@pytest.fixture
+def step_gpu(monkeypatch):
+    utilities = types.ModuleType("triton_python_backend_utils")
+    utilities.TritonModelException = type("TritonModelException", (Exception,), {})
+    monkeypatch.setitem(sys.modules, utilities.__name__, utilities)
+    # What the step is told stays with the test.
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    module = importlib.reload(part("nms", "gpu"))
+    return module, utilities.TritonModelException
+
+
+def test_cuda_is_told_what_the_configuration_has_for_it_before_it_starts(cupy, step_gpu):
+    before_start = {}
+    starts = cupy.cuda.Device
+    cupy.cuda.Device = lambda number: before_start.update(os.environ) or starts(number)
+    step_gpu[0].Gpu(CONFIG, 0)
+    assert before_start["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] == "25"
+    assert "iou_threshold" not in before_start
+    assert cupy.cuda.runtime.limits == {cupy.cuda.runtime.cudaLimitStackSize: 256}
+
+
+def test_without_cupy_it_says_so(monkeypatch, step_gpu):
+    module, exception = step_gpu
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(exception, match=r"nms cannot use GPU 1 \(ModuleNotFoundError.*make gpu"):
+        module.Gpu(CONFIG, 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient"),
+        CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"),
+    ],
+)
+def test_a_gpu_that_does_not_start_is_named_with_what_to_do(cupy, step_gpu, error):
+    module, exception = step_gpu
+
+    def device(number):
+        raise error
+
+    cupy.cuda.Device = device
+    with pytest.raises(exception, match=r"GPU 1 \(CUDARuntimeError: cudaError") as raised:
+        module.Gpu(CONFIG, 1)
+    for advice in ("make gpu", "free the GPU", "CUDA_VISIBLE_DEVICES", "profile 'cpu'"):
+        assert advice in str(raised.value)
+
+
+def test_what_is_wrong_with_the_model_is_said_as_it_is(cupy, step_gpu):
+    module, exception = step_gpu
+    gpu = module.Gpu(CONFIG, 0)
+    with pytest.raises(exception, match=r"^nms: max_detections is 600$"), gpu.opening():
+        raise ValueError("max_detections is 600")
+
+
+def test_a_full_gpu_is_no_broken_one(cupy, step_gpu):
+    gpu = step_gpu[0].Gpu(CONFIG, 0)
+    with pytest.raises(MemoryError, match="nms finds no memory on GPU 0"), gpu.computing():
+        raise MemoryError("Out of memory allocating 201,326,592 bytes")
+
+
+def test_a_gpu_that_is_lost_is_named_with_what_to_do(cupy, step_gpu):
+    module, exception = step_gpu
+    gpu = module.Gpu(CONFIG, 0)
+    with pytest.raises(exception, match=r"nms failed on GPU 0 .*restart"), gpu.computing():
+        raise CUDARuntimeError("cudaErrorDevicesUnavailable")
