@@ -50,22 +50,24 @@ def main(
                 quick=quick,
             )
             figures["profile"] = chosen.name
+            empty_gb = memory.used_gb() if chosen.on_gpu else 0.0
             figures["bare"] = engine.bare(
                 ready.environment, ready.repository, chosen, ready.lengths
             )
             figures["variants"] = {}
             for name in names:
-                figures["variants"][name] = measured(ready, chosen, name)
+                figures["variants"][name] = measured(ready, chosen, name, empty_gb=empty_gb)
         typer.echo(table(figures))
 
 
-def measured(ready: Bench, profile: Profile, name: str) -> dict[str, Any]:
+def measured(ready: Bench, profile: Profile, name: str, *, empty_gb: float) -> dict[str, Any]:
     """Measure a variant.
 
     Args:
         ready: The bench of the ensemble as it is shipped.
         profile: That is varied.
         name: Of the variant.
+        empty_gb: GPU memory in use without a server.
 
     Returns:
         `setting`, in words; what `ask` returns by row, and `memory_gb` on a GPU; or in place of
@@ -76,15 +78,16 @@ def measured(ready: Bench, profile: Profile, name: str) -> dict[str, Any]:
     edit_configs(repository, profile.name, variant.edits)
     own = dataclasses.replace(ready, repository=repository)
     try:
-        return {"setting": variant.words, **_measured(own, profile, name, variant)}
+        return {"setting": variant.words, **_measured(own, profile, name, variant, empty_gb)}
     # A setting that a machine does not take is a finding; the others go on.
     except (ServerError, ServerStartError) as error:
         ready.say(f"{name}: {error}")
         return {"setting": variant.words, "words": str(error)}
 
 
-def _measured(own: Bench, profile: Profile, name: str, variant: Variant) -> dict[str, Any]:
-    empty_gb = memory.used_gb() if profile.on_gpu else 0.0
+def _measured(
+    own: Bench, profile: Profile, name: str, variant: Variant, empty_gb: float
+) -> dict[str, Any]:
     with serving(own, profile.name, share_gpu=variant.mps, options=variant.options) as target:
         load_of = requests.loads(own.perf, target.url, ENSEMBLE, own.work)
         figures: dict[str, Any] = {row: ask(own, name, target, load_of, row) for row in ROWS}

@@ -55,6 +55,12 @@ def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Fig
                 "after_work_gb": round(after_gb - empty_gb, 3),
             }
             bench.say(f"{profile.name}, memory: {measured['memory']}")
+        if "client" in rows:
+            # Last: it takes memory on the GPU itself, and keeps it.
+            measured["client"] = client.measure(
+                target.url, ENSEMBLE, requests.frames(FULL_HD), window_s=bench.lengths.window_s
+            )
+            bench.say(f"{profile.name}, client: {measured['client']}")
 
 
 @contextlib.contextmanager
@@ -104,11 +110,6 @@ def _ask(
     load_of = requests.loads(bench.perf, target.url, ENSEMBLE, bench.work)
     for row in [row for row in POINTS if row in rows]:
         measured[row] = ask(bench, name, target, load_of, row)
-    if "client" in rows:
-        measured["client"] = client.measure(
-            target.url, ENSEMBLE, requests.frames(FULL_HD), window_s=bench.lengths.window_s
-        )
-        bench.say(f"{name}, client: {measured['client']}")
     if "cameras" in rows:
         rates = [row["frames_per_s"] for row in measured.values() if "frames_per_s" in row]
         most_frames_per_s = max(rates, default=256.0 * CAMERA_FPS)

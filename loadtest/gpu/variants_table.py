@@ -23,11 +23,7 @@ def table(figures: dict[str, Any]) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for measured in figures["variants"].values():
-        cells = (
-            _cells(measured, rate)
-            if "words" not in measured
-            else ["does not start", "", "", "", ""]
-        )
+        cells = _cells(measured, rate) if "words" not in measured else ["fails", *4 * [""]]
         lines.append(f"| {measured['setting']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
