@@ -54,14 +54,19 @@ def without_cupy(monkeypatch):
 class GpuTriton(RecordingTriton):
     """Takes regions of GPU memory, and keeps the picture of each frame as it came."""
 
-    def __init__(self, **settings) -> None:
+    def __init__(self, gpus=(0, 1), **settings) -> None:
         super().__init__(**settings)
+        self.gpus = gpus
         self.regions: dict[str, pb.CudaSharedMemoryRegisterRequest] = {}
         self.registered = 0
         self.pictures: list[np.ndarray] = []
 
     def ModelConfig(self, request, context):  # noqa: N802  # the protocol's names
-        return pb.ModelConfigResponse(config=config(request.name))
+        found = config(request.name)
+        for group in found.instance_group:
+            # As Triton fills it in.
+            group.gpus[:] = self.gpus
+        return pb.ModelConfigResponse(config=found)
 
     def CudaSharedMemoryRegister(self, request, context):  # noqa: N802
         self.regions[request.name] = request
@@ -96,8 +101,8 @@ class GpuTriton(RecordingTriton):
 
 
 @contextlib.contextmanager
-def gpu_triton():
-    with recording_triton(GpuTriton) as server:
+def gpu_triton(**settings):
+    with recording_triton(GpuTriton, **settings) as server:
         yield server
 
 
@@ -205,6 +210,18 @@ def test_the_region_is_on_the_gpu_of_the_frame(with_gpu):
         assert [region.device_id for region in server.regions.values()] == [0]
     assert not gpu.allocated
     assert gpu.current == 0
+
+
+def test_no_region_is_on_a_gpu_that_the_server_does_not_see(with_gpu):
+    # It would take the server down.
+    gpu = with_gpu(devices=2)
+    gpu.current = 1
+    frame = noise(64, 64)
+    with gpu_triton(gpus=[0]) as server, Detector(server.url) as detector:
+        for picture in (frame, DeviceArray(frame, device=1)):
+            detector.detect(picture)
+            assert np.array_equal(server.pictures[-1], frame)
+            assert [region.device_id for region in server.regions.values()] == [0]
 
 
 @pytest.mark.parametrize("transport", ["grpc", "shared-memory"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from uuid import uuid4
 
 import cupy
@@ -22,10 +22,19 @@ _BLOCK = 2 << 20
 
 
 class CudaSharedMemorySlot:
-    """The frame lies in a GPU's memory: one region, registered once, reused."""
+    """The frame lies in a GPU's memory: one region, registered once, reused.
 
-    def __init__(self, client: InferenceServerClient, *, timeout_s: float) -> None:
+    Args:
+        client: Of the server.
+        gpus: Where the server can read: it does not survive a region on another one.
+        timeout_s: Of what it is told of a region.
+    """
+
+    def __init__(
+        self, client: InferenceServerClient, *, gpus: Sequence[int], timeout_s: float
+    ) -> None:
         self._client = client
+        self._gpus = gpus
         self._timeout_s = timeout_s
         self._input = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
         self._region: _Region | None = None
@@ -42,12 +51,12 @@ class CudaSharedMemorySlot:
         """
         with _failures_as_os_error():
             if isinstance(frame, np.ndarray):
-                region = self._region_of(height * width * 3)
+                region = self._region_of(height * width * 3, near=self._device())
                 region.upload(frame, height=height, width=width)
             else:
                 picture = on_device(frame)
                 height, width, _ = picture.shape
-                region = self._region_of(picture.nbytes, device=picture.device.id)
+                region = self._region_of(picture.nbytes, near=picture.device.id)
                 region.copy(picture)
         self._input.set_shape([1, height, width, 3])
         self._input.set_shared_memory(region.name, height * width * 3)
@@ -69,12 +78,17 @@ class CudaSharedMemorySlot:
                 )
             self.forget()
 
-    def _region_of(self, size: int, *, device: int | None = None) -> _Region:
+    def _device(self) -> int:
+        """Where a frame of the host goes: where the last one was, else the current GPU."""
+        return cupy.cuda.Device().id if self._region is None else self._region.device
+
+    def _region_of(self, size: int, *, near: int) -> _Region:
         """The region, replaced where a frame needs a larger one, or one on its own GPU."""
+        device = near if near in self._gpus else self._gpus[0]
         region = self._region
-        if region is None or region.size < size or device not in (None, region.device):
+        if region is None or region.size < size or region.device != device:
             self.close()
-            region = _Region(size, device=cupy.cuda.Device().id if device is None else device)
+            region = _Region(size, device=device)
             try:
                 self._client.register_cuda_shared_memory(
                     region.name,
@@ -126,9 +140,10 @@ class _Region:
             self._fill(target.ctypes.data, size, cupy.cuda.runtime.memcpyHostToDevice)
 
     def copy(self, picture: cupy.ndarray) -> None:
-        """Copy a frame that lies on the same GPU."""
+        """Copy a frame that lies on a GPU."""
         with cupy.cuda.Device(self.device), self._stream:
-            whole = cupy.ascontiguousarray(picture)
+            # CuPy brings it over from another GPU.
+            whole = cupy.ascontiguousarray(cupy.asarray(picture))
             self._fill(whole.data.ptr, whole.nbytes, cupy.cuda.runtime.memcpyDeviceToDevice)
 
     def close(self) -> None:

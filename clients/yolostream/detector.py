@@ -74,7 +74,7 @@ class Detector:
             self._client.close()
             raise
         self._slots = [
-            new_slot(self.transport, self._client, timeout_s=timeout_s)
+            new_slot(self.transport, self._client, self.model, timeout_s=timeout_s)
             for _ in range(max_in_flight)
         ]
         for slot in self._slots:

@@ -26,6 +26,8 @@ class Model:
     """Height and width of the network's input, in pixels."""
     steps: tuple[str, ...]
     """Names of the models that a frame passes, in order."""
+    gpus: tuple[int, ...] = ()
+    """The GPUs that frames can lie on, by the numbers of the server's CUDA; none without one."""
 
     def shrunk(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of a frame shrunk to fit the network's input; never enlarged."""
@@ -53,8 +55,15 @@ def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: f
             )
         first = _config(client, steps[0], timeout_s)
         _, height, width = next(o.dims for o in first.output if len(o.dims) == 3)
+        gpus = {gpu for group in first.instance_group for gpu in group.gpus}
         labels = _labels(client, ensemble, timeout_s)
-    return Model(name=name, labels=labels, input_size=(height, width), steps=steps)
+    return Model(
+        name=name,
+        labels=labels,
+        input_size=(height, width),
+        steps=steps,
+        gpus=tuple(sorted(gpus)),
+    )
 
 
 def _config(client: InferenceServerClient, name: str, timeout_s: float) -> ModelConfig:

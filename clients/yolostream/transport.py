@@ -53,13 +53,15 @@ def choose(
     return "grpc"
 
 
-def new_slot(transport: Transport, client: InferenceServerClient, *, timeout_s: float) -> Slot:
+def new_slot(
+    transport: Transport, client: InferenceServerClient, model: Model, *, timeout_s: float
+) -> Slot:
     """Room for a frame that travels so."""
     if transport == "cuda-shared-memory":
         # It imports CuPy, which not everybody has.
         from yolostream.cuda_slot import CudaSharedMemorySlot
 
-        return CudaSharedMemorySlot(client, timeout_s=timeout_s)
+        return CudaSharedMemorySlot(client, gpus=model.gpus, timeout_s=timeout_s)
     if transport == "shared-memory":
         return SharedMemorySlot(client, timeout_s=timeout_s)
     return GrpcSlot()
@@ -71,10 +73,13 @@ def _problem(
     """Send one black frame; return what hindered the server to find it."""
     if transport == "grpc":
         return None
-    if transport == "cuda-shared-memory" and (lack := gpu_memory.missing()):
-        return lack
+    if transport == "cuda-shared-memory":
+        if not model.gpus:
+            return "it computes on no GPU"
+        if lack := gpu_memory.missing():
+            return lack
     remove_leftovers()
-    probe = new_slot(transport, client, timeout_s=timeout_s)
+    probe = new_slot(transport, client, model, timeout_s=timeout_s)
     height, width = model.input_size
     try:
         tensor = probe.write(np.zeros((height, width, 3), np.uint8), height=height, width=width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,17 +17,16 @@ from loadtest.gpu.bench import Bench
 from loadtest.gpu.measuring import line, serving
 from loadtest.gpu.model_folders import ENSEMBLE, STEPS
 from loadtest.gpu.profiles import Profile
+from loadtest.gpu.rows import POINTS
 from loadtest.gpu.watch import watched
 from loadtest.perf.measurement import measure_once
-from loadtest.perf.points import Point
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
 from loadtest.result_file import writing
 from tools.command import one_line_errors
 
 RESULTS = RESULTS_FOLDER / "gpu_two.json"
 BAR = 1.8
-POINTS = {"streams": Point(ENSEMBLE, "system", 128), "batches": Point(ENSEMBLE, "system", 16, 8)}
-"""Twice as much in flight as keeps one GPU busy."""
+ROWS = ("streams", "batches")
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -57,7 +57,7 @@ def main(
             one, two = (figures.setdefault(gpus, {}) for gpus in ("0", "0,1"))
             one.update(_measured(ready, chosen, "0"))
             two.update(_measured(ready, chosen, "0,1"))
-        for row in POINTS:
+        for row in ROWS:
             typer.echo(f"{row}: {_ratio(two[row], one[row])} (bar: {BAR})")
 
 
@@ -68,13 +68,16 @@ def _ratio(two: dict[str, Any], one: dict[str, Any]) -> str:
 
 
 def _measured(ready: Bench, profile: Profile, visible: str) -> dict[str, Any]:
-    """Each row of `POINTS` on a server that sees these GPUs."""
+    """Each row on a server that sees these GPUs, with as much in flight for each of them."""
     measured: dict[str, Any] = {}
     os.environ[_VISIBLE] = visible
     try:
         with serving(ready, profile.name) as target:
             load = requests.loads(ready.perf, target.url, ENSEMBLE, ready.work)
-            for row, point in POINTS.items():
+            for row in ROWS:
+                point = replace(
+                    POINTS[row], concurrency=POINTS[row].concurrency * len(gpu_numbers())
+                )
                 with watched(target, STEPS) as seen:
                     found = measure_once(
                         load(point.size),
