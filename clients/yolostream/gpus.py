@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-GPU_POOL_BYTES = 448 << 20
-"""On each GPU, for tensors between the steps: 5.5 MB a frame, 80 at once. Others go by the host."""
+GPU_POOL_BYTES = 512 << 20
+"""On each GPU, for tensors between the steps: 5.5 MB a frame. The others go by the host."""
 HOST_REGION_BYTES = 128 << 20
 """For each process of a step: what comes and goes in host memory. A 1080p frame is 6.2 MB."""
 

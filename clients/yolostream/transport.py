@@ -74,10 +74,10 @@ def _problem(
     if transport == "grpc":
         return None
     if transport == "cuda-shared-memory":
-        if not model.gpus:
-            return "it computes on no GPU"
         if lack := gpu_memory.missing():
             return lack
+        if not model.gpus:
+            return "its steps run on no GPU"
     remove_leftovers()
     probe = new_slot(transport, client, model, timeout_s=timeout_s)
     height, width = model.input_size
