@@ -116,7 +116,7 @@ def test_the_table_says_of_every_bar_whether_it_is_met(content):
         "four_in_flight": ["at least 0.80", "**0.75, missed** |"],
         "full_hd_cuda": ["at least 0.70", "**failed** |"],
         "stages": ["at most 60 µs", "46 µs, met |"],
-        "memory": ["at most 4.0 GB", "3.2 GB, met |"],
+        "memory": ["at most 4.00 GB", "3.25 GB, met |"],
     }
     assert {key: cells[checks[key].words] for key in expected} == expected
     assert checks["full_hd_system"].words not in cells
@@ -128,6 +128,15 @@ def test_a_bar_binds_only_where_there_is_a_gpu(figures):
     text = table.verdicts({"cpu": figures})
     assert "met" not in text
     assert "missed" not in text
+
+
+def test_some_bars_are_for_some_profiles(figures):
+    slow = {**figures, "bare": {"1": BARE["1"]}}
+    slow["rows"] = {**figures["rows"], "memory": {"after_work_gb": 5.0}}
+    text = table.verdicts({"onnx-gpu": slow, "torch-gpu": {**slow, "bare": BARE}})
+    lines = dict(line.strip("| ").split(" | ", 1) for line in text.splitlines()[2:])
+    assert lines[bars.CHECKS["cameras"].words] == "at least 48 | 50 | 50, met"
+    assert lines[bars.CHECKS["memory"].words] == "at most 4.00 GB | **5.00 GB, missed** | 5.00 GB"
 
 
 def test_a_profile_that_does_not_run_has_no_column(figures):

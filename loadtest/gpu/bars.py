@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from loadtest.gpu.rows import CAMERA_FPS, Bar, Figures
 
@@ -17,12 +18,14 @@ class Check:
         bar: Where it has to be.
         row: That it comes from.
         value: Computes it from a profile's figures that have the row.
+        asked_of: Which profiles the bar is for; the others tell what they come to.
     """
 
     words: str
     bar: Bar
     row: str
     value: Callable[[Figures], float]
+    asked_of: Literal["all", "the fastest", "those without PyTorch"] = "all"
 
 
 def values(figures: Figures) -> dict[str, float]:
@@ -118,6 +121,7 @@ CHECKS: dict[str, Check] = {
         Bar("at least", 48, digits=0),
         "cameras",
         lambda figures: float(figures["rows"]["cameras"]["cameras"]),
+        asked_of="the fastest",
     ),
     "stages": Check(
         "`preprocess` + `nms`, GPU time a frame at batch 16",
@@ -126,9 +130,10 @@ CHECKS: dict[str, Check] = {
         _stages_us,
     ),
     "memory": Check(
-        "GPU memory of all processes, after the work (the bar is for stages without PyTorch)",
-        Bar("at most", 4, " GB", digits=1),
+        "GPU memory of all processes, after the work (the bar is for profiles without PyTorch)",
+        Bar("at most", 4, " GB"),
         "memory",
         lambda figures: float(figures["rows"]["memory"]["after_work_gb"]),
+        asked_of="those without PyTorch",
     ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadtest.gpu.bars import CHECKS, best, values
+from loadtest.gpu.bars import CHECKS, Check, best, values
 from loadtest.gpu.profiles import PROFILES
 from loadtest.gpu.rows import POINTS, Bar, Figures
 from loadtest.gpu.watch import frames_of
@@ -31,7 +31,7 @@ def verdicts(profiles: dict[str, Figures]) -> str:
     for key, check in CHECKS.items():
         if any(check.row in figures.get("rows", {}) for figures in profiles.values()):
             cells = [
-                _cell(check.bar, column.get(key), binds=PROFILES[name].on_gpu)
+                _cell(check.bar, column.get(key), binds=_binds(check, name, profiles))
                 # What was tried and failed is not left out.
                 if key in column or check.row not in profiles[name].get("rows", {})
                 else "**failed**"
@@ -43,6 +43,16 @@ def verdicts(profiles: dict[str, Figures]) -> str:
     ones = [f"{figures['bare']['1']['p50_ms']:.2f} ms" for figures in profiles.values()]
     lines.append(f"| its time for one frame | | {' | '.join(ones)} |")
     return "\n".join(lines)
+
+
+def _binds(check: Check, name: str, profiles: dict[str, Figures]) -> bool:
+    """Whether the bar is for this one of the profiles."""
+    asked = {
+        "all": True,
+        "the fastest": best(profiles[name]) == max(map(best, profiles.values())),
+        "those without PyTorch": PROFILES[name].runtime != "torch",
+    }
+    return PROFILES[name].on_gpu and asked[check.asked_of]
 
 
 def _cell(bar: Bar, value: float | None, *, binds: bool) -> str:
