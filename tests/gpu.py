@@ -9,14 +9,14 @@ import os
 import pytest
 from yolostream.gpus import gpu_numbers
 
-_REQUIRED = int(os.environ.get("REQUIRE_GPU", 0))
+_REQUIRED = int(os.environ.get("REQUIRE_GPU") or 0)
 _GPUS = len(gpu_numbers())
 
 
 def _missing() -> str:
     """What a GPU test lacks on this machine; empty where it lacks nothing."""
     if not _GPUS:
-        return "an NVIDIA GPU (/dev/nvidia0)"
+        return "an NVIDIA GPU (/dev/nvidia0, and CUDA_VISIBLE_DEVICES may not hide it)"
     if importlib.util.find_spec("cupy") is None:
         return "cupy (pip install --no-deps -r requirements/gpu-client.txt)"
     return ""

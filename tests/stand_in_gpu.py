@@ -10,7 +10,8 @@ import contextlib
 import ctypes
 import heapq
 import types
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import av
 import numpy as np
@@ -54,15 +55,25 @@ class Gpu:
 class DeviceArray:
     """What CuPy calls an ndarray; made from NumPy's."""
 
+    owners: ClassVar[dict[int, int]] = {}
+    """The GPU of each address."""
+
     def __init__(self, array: np.ndarray[Any, Any], device: int = 0) -> None:
         self.array = array
+        self.owners[array.ctypes.data] = device
         self.shape, self.dtype, self.nbytes = array.shape, array.dtype, array.nbytes
         self.device = types.SimpleNamespace(id=device)
         self.data = types.SimpleNamespace(ptr=array.ctypes.data)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        return {"shape": self.shape, "typestr": self.dtype.str, "stream": 1, "version": 3}
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (self.data.ptr, False),
+            "stream": 1,
+            "version": 3,
+        }
 
 
 def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
@@ -96,18 +107,25 @@ def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
         free=gpu.free,
         memcpyAsync=gpu.copy,
         memcpyHostToDevice=1,
-        memcpyDeviceToDevice=3,
+        memcpyDefault=4,
         ipcGetMemHandle=lambda address: address.to_bytes(64, "little"),
         getDeviceCount=gpu.count,
+        pointerGetAttributes=lambda address: types.SimpleNamespace(
+            device=DeviceArray.owners[address]
+        ),
         limits={},
         cudaLimitStackSize=0,
         streamSynchronize=lambda stream: None,
     )
     runtime.deviceSetLimit = runtime.limits.__setitem__
     module.cuda = types.SimpleNamespace(  # type: ignore[attr-defined]
-        Device=Device, Stream=Stream, runtime=runtime, alloc_pinned_memory=bytearray
+        Device=Device,
+        Stream=Stream,
+        get_current_stream=Stream,
+        runtime=runtime,
+        alloc_pinned_memory=bytearray,
     )
-    module.asarray = lambda array: array  # type: ignore[attr-defined]
+    module.asarray = partial(_on_current, gpu)  # type: ignore[attr-defined]
     module.asnumpy = lambda array: array.array  # type: ignore[attr-defined]
     module.ascontiguousarray = lambda array: DeviceArray(  # type: ignore[attr-defined]
         np.ascontiguousarray(array.array), array.device.id
@@ -116,6 +134,15 @@ def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
     module.empty = lambda shape, dtype: DeviceArray(np.empty(shape, dtype))  # type: ignore[attr-defined]
     module.RawKernel = lambda source, name: _nv12_to_rgb  # type: ignore[attr-defined]
     return module
+
+
+def _on_current(gpu: Gpu, array: DeviceArray) -> DeviceArray:
+    """As CuPy: an array of another GPU is moved to the current one."""
+    if array.device.id == gpu.current:
+        return array
+    if not array.array.flags.c_contiguous:
+        raise NotImplementedError("CuPy cannot copy non-contiguous array between devices.")
+    return DeviceArray(array.array.copy(), gpu.current)
 
 
 def _nv12_to_rgb(grid: object, block: object, arguments: tuple[Any, ...]) -> None:

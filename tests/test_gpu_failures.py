@@ -12,6 +12,8 @@ from gpu import HAS_GPU, needs_gpu, needs_two_gpus
 from yolostream import Detector, embedded
 from yolostream.errors import ServerError, ServerStartError
 
+from tools.agreement import agreement
+
 if HAS_GPU:
     import cupy
 
@@ -89,14 +91,18 @@ def test_a_frame_that_finds_no_memory_fails_alone(frame):
         assert len(whole.detect(frame)) > 0
         with filled(0, free_bytes=64 << 20):
             refused, small = whole.submit(large), whole.submit(frame)
-            with pytest.raises(ServerError, match=r"no memory for frames \[1, 8192, 8192, 3\]"):
+            with pytest.raises(
+                ServerError, match=r"no memory for frames \[1, 8192, 8192, 3\]"
+            ) as raised:
                 refused.result()
+            assert type(raised.value) is ServerError
             assert len(small.result()) > 0
         assert len(whole.detect(large)) == 0
 
 
 def test_without_mps_the_steps_take_turns(monkeypatch, frame):
     monkeypatch.setattr("yolostream.mps.CONTROL", "no-such-program")
+    monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
     with serving("onnx-gpu") as server:
         assert not server.shares_gpu
         assert found(server, frame) > 0
@@ -113,32 +119,39 @@ def test_of_two_gpus_the_full_one_is_named_and_can_be_left_out(monkeypatch, fram
 
 
 @needs_two_gpus
-def test_two_gpus_find_what_one_does(frame):
-    frames = [np.roll(frame, 40 * shift, axis=1) for shift in range(32)]
+def test_two_gpus_find_what_one_does(monkeypatch, demo_frames):
+    frames = [
+        frame for name in ("mb1_1", "mb2_2") for frame in demo_frames(name, range(0, 240, 12))
+    ]
+    with monkeypatch.context() as one_gpu:
+        one_gpu.setenv("CUDA_VISIBLE_DEVICES", "0")
+        with serving("onnx-gpu") as server, Detector(server.url) as detector:
+            expected = [detector.detect(frame) for frame in frames]
     with serving("onnx-gpu") as server:
-        with Detector(server.url, max_in_flight=1) as detector:
-            alone = [len(detector.detect(one)) for one in frames]
-        with Detector(server.url, max_in_flight=32) as detector:
-            pending = [detector.submit(one) for one in frames]
-            together = [len(answer.result()) for answer in pending]
-        # Other batch sizes have other kernels: boxes at the threshold come and go.
-        assert np.abs(np.subtract(together, alone)).sum() <= 0.03 * sum(alone)
+        with Detector(server.url, max_in_flight=len(frames)) as detector:
+            pending = [detector.submit(frame) for frame in frames]
+            answers = [answer.result() for answer in pending]
         for number in (0, 1):
             with cupy.cuda.Device(number), Detector(server.url) as detector:
                 assert detector.transport == "cuda-shared-memory"
-                assert len(detector.detect(cupy.asarray(frame))) == alone[0]
+                answers += [detector.detect(cupy.asarray(frame)) for frame in frames]
+    same = agreement(zip(answers, 3 * expected, strict=True))
+    assert min(same.boxes) > 300
+    # Other batch sizes have other kernels: boxes at the threshold come and go.
+    assert same.share >= 0.97, f"{same.share:.3f} of {same.boxes}"
 
 
 @needs_two_gpus
 def test_a_frame_on_a_gpu_that_the_server_does_not_see_is_brought_to_one(monkeypatch, frame):
-    with monkeypatch.context() as one_gpu:
+    # CUDA starts here before it is told to see one GPU only.
+    with cupy.cuda.Device(1), monkeypatch.context() as one_gpu:
+        on_gpu = cupy.asarray(frame)
         one_gpu.setenv("CUDA_VISIBLE_DEVICES", "0")
         with (
             serving("onnx-gpu") as server,
-            cupy.cuda.Device(1),
             Detector(server.url, transport="cuda-shared-memory", shrink=False) as detector,
         ):
             expected = len(detector.detect(frame))
             assert expected > 0
-            assert len(detector.detect(cupy.asarray(frame))) == expected
-            assert len(detector.detect(cupy.asarray(frame)[:, ::-1])) > 0
+            assert len(detector.detect(on_gpu)) == expected
+            assert len(detector.detect(on_gpu[:, ::-1])) > 0

@@ -12,17 +12,17 @@ from version_folder import part
 host_pages = part("preprocess", "host_pages")
 mapping_around = host_pages.mapping_around
 
-_FRESH_PAGES_OF_TEN_FRAMES = """
+_FRESH_PAGES_OF_TWO_REQUESTS = """
 import resource, sys
 import numpy as np
 sys.path.insert(0, {folder!r})
 import host_pages
 if {keeping}:
     host_pages.keep_freed_memory()
-frames = lambda: [np.full(6_220_800, 1, np.uint8) for _ in range(10)]
-frames()
+requests = lambda: [np.full(size, 1, np.uint8) for size in (6_220_800, 49_766_400)]
+requests()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-frames()
+requests()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
@@ -50,7 +50,7 @@ def test_other_memory_is_left_alone():
 
 def test_memory_that_frames_leave_takes_the_next_ones():
     def fresh_pages(keeping: bool) -> int:
-        program = _FRESH_PAGES_OF_TEN_FRAMES.format(
+        program = _FRESH_PAGES_OF_TWO_REQUESTS.format(
             folder=str(Path(host_pages.__file__).parent), keeping=keeping
         )
         done = subprocess.run(

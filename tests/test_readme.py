@@ -10,6 +10,7 @@ from pathlib import Path
 from conftest import REPOSITORY
 
 from loadtest import readme, speed
+from loadtest.gpu import pages
 
 README = (REPOSITORY / "README.md").read_text()
 CARD = (REPOSITORY / "docs" / "model_card.md").read_text()
@@ -19,6 +20,12 @@ ACCURACY = json.loads((REPOSITORY / "docs" / "model_accuracy.json").read_text())
 def test_the_figures_are_those_of_the_committed_run():
     figures = json.loads(speed.RESULTS.read_text())
     assert readme.with_speed(README, readme.speed_table(figures)) == README
+
+
+def test_the_gpu_s_figures_are_those_of_the_committed_runs():
+    for name, root in (("README.md", ""), ("docs/gpu.md", "../")):
+        page = (REPOSITORY / name).read_text()
+        assert pages.filled(page, pages.texts(root=root)) == page
 
 
 def test_the_two_commands_exist():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import types
@@ -35,8 +34,10 @@ def step_gpu(monkeypatch):
     monkeypatch.setitem(sys.modules, utilities.__name__, utilities)
     # What the step is told stays with the test.
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    module = importlib.reload(part("nms", "gpu"))
-    return module, utilities.TritonModelException
+    # Imported anew, and forgotten afterwards.
+    monkeypatch.delitem(sys.modules, "nms_version_1.gpu", raising=False)
+    yield part("nms", "gpu"), utilities.TritonModelException
+    del sys.modules["nms_version_1.gpu"]
 
 
 def test_cuda_is_told_what_the_configuration_has_for_it_before_it_starts(cupy, step_gpu):

@@ -20,7 +20,7 @@ from tritonclient.utils import serialize_byte_tensor
 from yolostream import Detector, gpu_memory
 from yolostream.transport import PREFERENCE
 
-TO_DEVICE, ON_DEVICE = 1, 3
+TO_DEVICE, FROM_ANYWHERE = 1, 4
 BLOCK = 2 << 20
 
 
@@ -190,7 +190,7 @@ def test_a_frame_on_the_gpu_stays_there_whole(with_gpu):
             gpu.copies.clear()
             found = detector.detect(DeviceArray(picture))
             assert np.array_equal(server.pictures[-1], picture)
-            assert gpu.copies == [ON_DEVICE]
+            assert gpu.copies == [FROM_ANYWHERE]
         assert len(found) == 0
         # Boxes are in the pixels of the frame as it was given.
         server.answers["num_detections"] = np.float32(1)
@@ -218,9 +218,10 @@ def test_no_region_is_on_a_gpu_that_the_server_does_not_see(with_gpu):
     gpu.current = 1
     frame = noise(64, 64)
     with gpu_triton(gpus=[0]) as server, Detector(server.url) as detector:
-        for picture in (frame, DeviceArray(frame, device=1)):
+        for picture in (frame, DeviceArray(frame, device=1), DeviceArray(frame[:, ::-1], device=1)):
             detector.detect(picture)
-            assert np.array_equal(server.pictures[-1], frame)
+            expected = picture if isinstance(picture, np.ndarray) else picture.array
+            assert np.array_equal(server.pictures[-1], expected)
             assert [region.device_id for region in server.regions.values()] == [0]
 
 

@@ -26,7 +26,7 @@ class CudaSharedMemorySlot:
 
     Args:
         client: Of the server.
-        gpus: Where the server can read: it does not survive a region on another one.
+        gpus: Where the server can read. A region on another GPU would take it down.
         timeout_s: Of what it is told of a region.
     """
 
@@ -51,12 +51,12 @@ class CudaSharedMemorySlot:
         """
         with _failures_as_os_error():
             if isinstance(frame, np.ndarray):
-                region = self._region_of(height * width * 3, near=self._device())
+                region = self._region_of(height * width * 3, wanted_gpu=self._gpu_for_host_frames())
                 region.upload(frame, height=height, width=width)
             else:
                 picture = on_device(frame)
                 height, width, _ = picture.shape
-                region = self._region_of(picture.nbytes, near=picture.device.id)
+                region = self._region_of(picture.nbytes, wanted_gpu=picture.device.id)
                 region.copy(picture)
         self._input.set_shape([1, height, width, 3])
         self._input.set_shared_memory(region.name, height * width * 3)
@@ -78,13 +78,13 @@ class CudaSharedMemorySlot:
                 )
             self.forget()
 
-    def _device(self) -> int:
-        """Where a frame of the host goes: where the last one was, else the current GPU."""
+    def _gpu_for_host_frames(self) -> int:
+        """Where the last frame was, else the current GPU."""
         return cupy.cuda.Device().id if self._region is None else self._region.device
 
-    def _region_of(self, size: int, *, near: int) -> _Region:
+    def _region_of(self, size: int, *, wanted_gpu: int) -> _Region:
         """The region, replaced where a frame needs a larger one, or one on its own GPU."""
-        device = near if near in self._gpus else self._gpus[0]
+        device = wanted_gpu if wanted_gpu in self._gpus else self._gpus[0]
         region = self._region
         if region is None or region.size < size or region.device != device:
             self.close()
@@ -140,11 +140,13 @@ class _Region:
             self._fill(target.ctypes.data, size, cupy.cuda.runtime.memcpyHostToDevice)
 
     def copy(self, picture: cupy.ndarray) -> None:
-        """Copy a frame that lies on a GPU."""
-        with cupy.cuda.Device(self.device), self._stream:
-            # CuPy brings it over from another GPU.
-            whole = cupy.ascontiguousarray(cupy.asarray(picture))
-            self._fill(whole.data.ptr, whole.nbytes, cupy.cuda.runtime.memcpyDeviceToDevice)
+        """Copy a frame that lies on this GPU or another, and is filled."""
+        with cupy.cuda.Device(picture.device.id):
+            whole = cupy.ascontiguousarray(picture)
+            if whole is not picture:
+                cupy.cuda.get_current_stream().synchronize()
+        with cupy.cuda.Device(self.device):
+            self._fill(whole.data.ptr, whole.nbytes, cupy.cuda.runtime.memcpyDefault)
 
     def close(self) -> None:
         # A GPU that has failed has lost its memory already.

@@ -13,6 +13,8 @@ from yolostream.image import AnyImage, DeviceImage, Image
 if TYPE_CHECKING:
     import cupy
 
+_DEFAULT_STREAM = 0
+
 INSTALL = ".venv/bin/pip install --no-deps -r requirements/gpu-client.txt"
 
 
@@ -50,14 +52,16 @@ def on_host(image: AnyImage) -> Image:
 
 
 def on_device(image: DeviceImage) -> cupy.ndarray:
-    """The picture as a CuPy array, not copied, once what fills it has finished."""
+    """The picture as a CuPy array on its own GPU, not copied, once what fills it has finished."""
     import cupy
 
-    # CuPy waits for others' streams by itself, but not for the one that its own arrays name.
-    stream = image.__cuda_array_interface__.get("stream")
-    if stream is not None:
-        cupy.cuda.runtime.streamSynchronize(stream)
-    return cupy.asarray(image)
+    interface = image.__cuda_array_interface__
+    address, _ = interface["data"]
+    # Both mean the current GPU, whatever the picture's: its default stream, and CuPy's new array.
+    with cupy.cuda.Device(cupy.cuda.runtime.pointerGetAttributes(address).device):
+        # PyTorch names no stream. CuPy waits for others' by itself, but not for its own arrays'.
+        cupy.cuda.runtime.streamSynchronize(interface.get("stream") or _DEFAULT_STREAM)
+        return cupy.asarray(image)
 
 
 def first_line(error: BaseException) -> str:

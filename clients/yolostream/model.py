@@ -26,7 +26,7 @@ class Model:
     """Height and width of the network's input, in pixels."""
     steps: tuple[str, ...]
     """Names of the models that a frame passes, in order."""
-    gpus: tuple[int, ...] = ()
+    gpus: tuple[int, ...]
     """The GPUs that frames can lie on, by the numbers of the server's CUDA; none without one."""
 
     def shrunk(self, height: int, width: int) -> tuple[int, int]:

@@ -18,14 +18,21 @@ class Check:
         bar: Where it has to be.
         row: That it comes from.
         value: Computes it from a profile's figures that have the row.
-        asked_of: Which profiles the bar is for; the others tell what they come to.
+        asked_of: Which of the profiles that were measured the bar is for; the others tell what they
+            come to.
     """
 
     words: str
     bar: Bar
     row: str
     value: Callable[[Figures], float]
-    asked_of: Literal["all", "the fastest", "those without PyTorch"] = "all"
+    asked_of: Literal["all", "the fastest profile", "profiles without PyTorch"] = "all"
+
+    @property
+    def title(self) -> str:
+        """What is measured, and whose bar it is."""
+        whose = "" if self.asked_of == "all" else f" (the bar is for {self.asked_of})"
+        return f"{self.words}{whose}"
 
 
 def values(figures: Figures) -> dict[str, float]:
@@ -117,11 +124,11 @@ CHECKS: dict[str, Check] = {
         _cameras_over_best,
     ),
     "cameras": Check(
-        "the same, as a number (the bar is for the fastest profile)",
+        "the same, as a number",
         Bar("at least", 48, digits=0),
         "cameras",
         lambda figures: float(figures["rows"]["cameras"]["cameras"]),
-        asked_of="the fastest",
+        asked_of="the fastest profile",
     ),
     "stages": Check(
         "`preprocess` + `nms`, GPU time a frame at batch 16",
@@ -130,10 +137,10 @@ CHECKS: dict[str, Check] = {
         _stages_us,
     ),
     "memory": Check(
-        "GPU memory of all processes, after the work (the bar is for profiles without PyTorch)",
+        "GPU memory of all processes, after the work",
         Bar("at most", 4, " GB"),
         "memory",
         lambda figures: float(figures["rows"]["memory"]["after_work_gb"]),
-        asked_of="those without PyTorch",
+        asked_of="profiles without PyTorch",
     ),
 }

@@ -16,13 +16,13 @@ from loadtest.gpu.measuring import ask, serving
 from loadtest.gpu.model_folders import ENSEMBLE, edit_configs, write_repository
 from loadtest.gpu.profiles import Profile
 from loadtest.gpu.variants import VARIANTS, Variant
-from loadtest.gpu.variants_table import table
+from loadtest.gpu.variants_table import RATES, table
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
 from loadtest.result_file import writing
 from tools.command import one_line_errors
 
 RESULTS = RESULTS_FOLDER / "gpu_contexts.json"
-ROWS = ("one_stream", "streams", "batches", "full_hd_system_batches")
+ROWS = ("one_stream", *RATES)
 
 
 def main(
@@ -50,24 +50,22 @@ def main(
                 quick=quick,
             )
             figures["profile"] = chosen.name
-            empty_gb = memory.used_gb() if chosen.on_gpu else 0.0
             figures["bare"] = engine.bare(
                 ready.environment, ready.repository, chosen, ready.lengths
             )
             figures["variants"] = {}
             for name in names:
-                figures["variants"][name] = measured(ready, chosen, name, empty_gb=empty_gb)
+                figures["variants"][name] = measured(ready, chosen, name)
         typer.echo(table(figures))
 
 
-def measured(ready: Bench, profile: Profile, name: str, *, empty_gb: float) -> dict[str, Any]:
+def measured(ready: Bench, profile: Profile, name: str) -> dict[str, Any]:
     """Measure a variant.
 
     Args:
         ready: The bench of the ensemble as it is shipped.
         profile: That is varied.
         name: Of the variant.
-        empty_gb: GPU memory in use without a server.
 
     Returns:
         `setting`, in words; what `ask` returns by row, and `memory_gb` on a GPU; or in place of
@@ -78,16 +76,15 @@ def measured(ready: Bench, profile: Profile, name: str, *, empty_gb: float) -> d
     edit_configs(repository, profile.name, variant.edits)
     own = dataclasses.replace(ready, repository=repository)
     try:
-        return {"setting": variant.words, **_measured(own, profile, name, variant, empty_gb)}
+        return {"setting": variant.words, **_measured(own, profile, name, variant)}
     # A setting that a machine does not take is a finding; the others go on.
     except (ServerError, ServerStartError) as error:
         ready.say(f"{name}: {error}")
         return {"setting": variant.words, "words": str(error)}
 
 
-def _measured(
-    own: Bench, profile: Profile, name: str, variant: Variant, empty_gb: float
-) -> dict[str, Any]:
+def _measured(own: Bench, profile: Profile, name: str, variant: Variant) -> dict[str, Any]:
+    empty_gb = memory.settled_gb() if profile.on_gpu else 0.0
     with serving(own, profile.name, share_gpu=variant.mps, options=variant.options) as target:
         load_of = requests.loads(own.perf, target.url, ENSEMBLE, own.work)
         figures: dict[str, Any] = {row: ask(own, name, target, load_of, row) for row in ROWS}

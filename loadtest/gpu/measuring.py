@@ -43,7 +43,7 @@ def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Fig
             repeats=bench.lengths.stage_repeats,
         )
         bench.say(f"{profile.name}, stages: {measured['stages']}")
-    empty_gb = memory.used_gb() if "memory" in rows else 0.0
+    empty_gb = memory.settled_gb() if "memory" in rows else 0.0
     with serving(bench, profile.name) as target:
         figures["triton"] = machine(target.url)["triton"]
         loaded_gb = memory.used_gb() if "memory" in rows else 0.0

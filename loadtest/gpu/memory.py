@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 from loadtest.errors import GpuError
 
 _QUERY = ("nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits")
 _MIB = 2**20
+_SETTLING_S = 0.5
 
 
 def used_gb() -> float:
@@ -21,6 +23,19 @@ def used_gb() -> float:
     except (OSError, subprocess.CalledProcessError) as error:
         raise GpuError(f"nvidia-smi does not tell the GPU's memory ({error})") from error
     return parsed_gb(done.stdout)
+
+
+def settled_gb() -> float:
+    """What is in use once it falls no further: processes that have ended give it back late.
+
+    Raises:
+        GpuError: as `used_gb`.
+    """
+    before, now = float("inf"), used_gb()
+    while now < before:
+        time.sleep(_SETTLING_S)
+        before, now = now, used_gb()
+    return now
 
 
 def parsed_gb(output: str) -> float:

@@ -37,7 +37,7 @@ def verdicts(profiles: dict[str, Figures]) -> str:
                 else "**failed**"
                 for name, column in columns.items()
             ]
-            lines.append(f"| {check.words} | {check.bar} | {' | '.join(cells)} |")
+            lines.append(f"| {check.title} | {check.bar} | {' | '.join(cells)} |")
     rates = [f"{best(figures):,.0f} frames/s" for figures in profiles.values()]
     lines.append(f"| the bare engine at its best batch | | {' | '.join(rates)} |")
     ones = [f"{figures['bare']['1']['p50_ms']:.2f} ms" for figures in profiles.values()]
@@ -49,8 +49,8 @@ def _binds(check: Check, name: str, profiles: dict[str, Figures]) -> bool:
     """Whether the bar is for this one of the profiles."""
     asked = {
         "all": True,
-        "the fastest": best(profiles[name]) == max(map(best, profiles.values())),
-        "those without PyTorch": PROFILES[name].runtime != "torch",
+        "the fastest profile": best(profiles[name]) == max(map(best, profiles.values())),
+        "profiles without PyTorch": PROFILES[name].runtime != "torch",
     }
     return PROFILES[name].on_gpu and asked[check.asked_of]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,7 +44,8 @@ def main(
     """Ask a server on one GPU, then one on two, the same."""
     with one_line_errors(), tempfile.TemporaryDirectory(prefix="gpu-") as scratch:
         (chosen,) = profiles.chosen([profile])
-        if len(gpu_numbers()) < 2:
+        gpus = _gpus()
+        if len(gpus) < 2:
             raise GpuError("this machine has no second GPU: run it on one that has")
         with writing(output, tool="loadtest.gpu.two_gpus") as figures:
             ready = bench.opened(
@@ -54,9 +57,9 @@ def main(
                 quick=quick,
             )
             figures["profile"] = chosen.name
-            one, two = (figures.setdefault(gpus, {}) for gpus in ("0", "0,1"))
-            one.update(_measured(ready, chosen, "0"))
-            two.update(_measured(ready, chosen, "0,1"))
+            one, two = (figures.setdefault(count, {}) for count in ("one", "two"))
+            one.update(_measured(ready, chosen, gpus[:1]))
+            two.update(_measured(ready, chosen, gpus[:2]))
         for row in ROWS:
             typer.echo(f"{row}: {_ratio(two[row], one[row])} (bar: {BAR})")
 
@@ -67,28 +70,37 @@ def _ratio(two: dict[str, Any], one: dict[str, Any]) -> str:
     return f"{two['frames_per_s'] / one['frames_per_s']:.2f} times one GPU"
 
 
-def _measured(ready: Bench, profile: Profile, visible: str) -> dict[str, Any]:
-    """Each row on a server that sees these GPUs, with as much in flight for each of them."""
-    measured: dict[str, Any] = {}
-    os.environ[_VISIBLE] = visible
+def _gpus() -> list[str]:
+    """The GPUs of this process, as CUDA_VISIBLE_DEVICES names them."""
+    given = os.environ.get(_VISIBLE)
+    return [str(number) for number in gpu_numbers()] if given is None else given.split(",")
+
+
+@contextlib.contextmanager
+def _seeing(gpus: Sequence[str]) -> Iterator[None]:
+    """Whoever is started inside the block sees only these."""
+    given = os.environ.get(_VISIBLE)
+    os.environ[_VISIBLE] = ",".join(gpus)
     try:
-        with serving(ready, profile.name) as target:
-            load = requests.loads(ready.perf, target.url, ENSEMBLE, ready.work)
-            for row in ROWS:
-                point = replace(
-                    POINTS[row], concurrency=POINTS[row].concurrency * len(gpu_numbers())
-                )
-                with watched(target, STEPS) as seen:
-                    found = measure_once(
-                        load(point.size),
-                        point,
-                        ready.raw / visible / row,
-                        window_s=ready.lengths.window_s,
-                    )
-                ready.say(f"GPUs {visible}, {row}: {line(found)}")
-                measured[row] = {**found, "watched": seen}
+        yield
     finally:
         del os.environ[_VISIBLE]
+        if given is not None:
+            os.environ[_VISIBLE] = given
+
+
+def _measured(ready: Bench, profile: Profile, gpus: Sequence[str]) -> dict[str, Any]:
+    """Each row on a server that sees these GPUs, with as much in flight for each of them."""
+    measured: dict[str, Any] = {}
+    with _seeing(gpus), serving(ready, profile.name) as target:
+        load = requests.loads(ready.perf, target.url, ENSEMBLE, ready.work)
+        for row in ROWS:
+            point = replace(POINTS[row], concurrency=POINTS[row].concurrency * len(gpus))
+            raw = ready.raw / f"{len(gpus)}-gpus" / row
+            with watched(target, STEPS) as seen:
+                found = measure_once(load(point.size), point, raw, window_s=ready.lengths.window_s)
+            ready.say(f"GPUs {','.join(gpus)}, {row}: {line(found)}")
+            measured[row] = {**found, "watched": seen}
     return measured
 
 

@@ -62,12 +62,12 @@ def joined(delay_us: int, preferred: Sequence[int] = ()) -> Edit:
 
 
 def told(parameter: str, value: str, *models: str) -> tuple[Edit, ...]:
-    """These models, or the network, have this value of a parameter."""
+    """These models have this value of a parameter."""
 
     def change(config: Any) -> None:
         config.parameters[parameter].string_value = value
 
-    return tuple((name, change) for name in models or (NETWORK,))
+    return tuple((name, change) for name in models)
 
 
 def taking_turns(*models: str) -> tuple[Edit, ...]:
@@ -93,13 +93,15 @@ VARIANTS: dict[str, Variant] = {
     "2-2-2": Variant(*_processes(2, 2, 2)),
     "2-3-1": Variant(*_processes(2, 3, 1)),
     "launch-16": Variant(
-        "the network computes 16 frames at once", (joined(0, (16,)), *told("largest_launch", "16"))
+        "the network computes 16 frames at once",
+        (joined(0, (16,)), *told("largest_launch", "16", NETWORK)),
     ),
     "launch-4": Variant(
-        "the network computes 4 frames at once", (joined(0, (4,)), *told("largest_launch", "4"))
+        "the network computes 4 frames at once",
+        (joined(0, (4,)), *told("largest_launch", "4", NETWORK)),
     ),
     "equal-priority": Variant(
-        "the network gives way to no other step", told("CUDA_MPS_CLIENT_PRIORITY", "0")
+        "the network gives way to no other step", told("CUDA_MPS_CLIENT_PRIORITY", "0", NETWORK)
     ),
     "whole-gpu": Variant(
         "every step may fill the whole GPU",

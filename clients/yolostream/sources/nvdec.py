@@ -60,7 +60,7 @@ class GpuDecoder:
 
     def __init__(self, stream: av.VideoStream) -> None:
         codec, bitstream_filter = _format_of(stream)
-        self._waiting: dict[int, tuple[int | None, bool]] = {}
+        self._waiting: dict[int, list[tuple[int | None, bool]]] = {}
         self._time = 0
         context = stream.codec_context
         self._to_rgb = Nv12ToRgb(
@@ -89,7 +89,8 @@ class GpuDecoder:
         # NVDEC sorts the times that it was given, and hands the first back with the next picture
         # to show. Where the container names none, packets count.
         self._time = self._time + 1 if packet.pts is None else packet.pts
-        self._waiting[self._time] = packet.pts, packet.is_discard
+        # A camera may name a time twice.
+        self._waiting.setdefault(self._time, []).append((packet.pts, packet.is_discard))
         if len(self._waiting) > _MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
         # The filter empties what it is given.
@@ -116,7 +117,7 @@ class GpuDecoder:
             return [decoded for frame in frames if (decoded := self._decoded(frame))]
 
     def _decoded(self, frame: Any) -> Decoded | None:
-        pts, is_hidden = self._waiting.pop(frame.getPTS(), (None, False))
+        pts, is_hidden = self._packet_of(frame.getPTS())
         if is_hidden:
             # An edit list cuts it off; others are made from it.
             return None
@@ -125,6 +126,13 @@ class GpuDecoder:
             frame.GetPtrToPlane(0), height=rows * 2 // 3, width=width, stream=self._cuda_stream
         )
         return Decoded(image, pts)
+
+    def _packet_of(self, time: int) -> tuple[int | None, bool]:
+        """What the container says of a picture: its time, and whether it is hidden."""
+        packets = self._waiting.pop(time, [])
+        if len(packets) > 1:
+            self._waiting[time] = packets[1:]
+        return packets[0] if packets else (None, False)
 
 
 def _format_of(stream: av.VideoStream) -> tuple[str, str]:

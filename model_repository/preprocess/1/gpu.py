@@ -7,10 +7,11 @@ import os
 
 import triton_python_backend_utils as pb_utils
 
-_SETTING = "CUDA_"
-"""How parameters of a model begin that are environment variables of CUDA."""
+_CUDA_VARIABLE_PREFIX = "CUDA_"
+"""Of parameters of a model that are environment variables of CUDA."""
 _STACK_BYTES = 256
-"""Of a GPU thread: what kernels that recurse would find. CUDA's own 1,024 cost 200 MB a process."""
+"""Of a GPU thread, in kernels whose need the compiler cannot tell: those that recurse, or call what
+a pointer names. Others get what they need. CUDA's own 1,024 bytes cost each process 200 MB."""
 
 
 class Gpu:
@@ -26,12 +27,10 @@ class Gpu:
 
     def __init__(self, config, number):
         self._step, self._number = config["name"], number
-        # CUDA reads them when it starts.
-        os.environ.update(
-            (name, value["string_value"])
-            for name, value in config["parameters"].items()
-            if name.startswith(_SETTING)
-        )
+        for name, value in config["parameters"].items():
+            if name.startswith(_CUDA_VARIABLE_PREFIX):
+                # Read when CUDA starts, just below. Who set one for the whole server, meant it.
+                os.environ.setdefault(name, value["string_value"])
         with self.opening():
             import cupy
 

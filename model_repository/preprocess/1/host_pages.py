@@ -1,4 +1,4 @@
-"""Host memory that frames pass through on their way to the GPU, so that it holds them up little."""
+"""The host memory that frames come in: made fast to fill, and fast to copy to a GPU."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 _MAPS = Path("/proc/self/maps")
 # Of mallopt(3), by the numbers in malloc.h.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 512 << 20
-_LARGEST_BYTES = 32 << 20
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_MOST_KEPT_BYTES = 512 << 20
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what is freed for what comes next, instead of giving it back.
+    """Let the C library keep up to 512 MiB that were freed for what comes next.
 
-    The Python backend copies each frame in host memory before it hands it over. Fresh pages from
+    The Python backend copies each request in host memory before it hands it over. Fresh pages from
     the kernel would cost several times as much as the copy.
     """
     with contextlib.suppress(AttributeError):  # another C library than GNU's
         library = ctypes.CDLL(None)
-        library.mallopt(_MMAP_THRESHOLD, _LARGEST_BYTES)
-        library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        # Nothing gets a mapping of its own, which would be given back.
+        library.mallopt(_MMAP_MAX, 0)
+        library.mallopt(_TRIM_THRESHOLD, _MOST_KEPT_BYTES)
 
 
 class HostPages:

@@ -87,7 +87,8 @@ class _GpuStage:
             self.letterbox = CudaLetterbox(image_shape, max_batch=config["max_batch_size"])
 
     def read(self, tensor):
-        # Frames in host memory are copied all at once later. Not as_numpy: it is a copy by itself.
+        # Frames in host memory are copied all at once later, from where Triton put them: the pages
+        # there are locked. as_numpy may be a copy of the Python backend's, in pages that are not.
         return np.from_dlpack(tensor) if tensor.is_cpu() else self.gpu.array(tensor)
 
     def tensor(self, name, array):
@@ -106,5 +107,5 @@ def _error_of(frames):
 def _no_memory_for(tensor, error):
     message = f"no memory for frames {list(tensor.shape())} ({error}): shrink them before sending"
     return pb_utils.InferenceResponse(
-        error=pb_utils.TritonError(message, pb_utils.TritonError.UNAVAILABLE)
+        error=pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL)
     )
