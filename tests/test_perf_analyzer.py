@@ -134,22 +134,12 @@ def test_a_quick_sweep_measures_every_model_and_leaves_no_shared_memory_behind(
     for point in measured:
         assert point["stable"] == ("words" not in point)
         assert (tmp_path / "raw" / point["raw"]).is_dir()
-    exported = []
     for point in [point for point in measured if "frames_per_s" in point]:
         latency = point["latency_ms"]
         assert point["frames_per_s"] > 0
         assert 0 < latency["p50"] <= latency["p90"] <= latency["p95"] <= latency["p99"]
         assert set(point["stages"]) == (set(loads) - {ENSEMBLE} if point["stages"] else set())
-        raw = tmp_path / "raw" / point["raw"]
-        assert (raw / "report.csv").exists()
-        if point["transport"] != "grpc":
-            exported.append((raw / "requests.json").read_text())
-    # perf_analyzer 2.50 was seen to leave one empty, ending well and with its report whole.
-    for text in filter(None, exported):
-        (experiment,) = json.loads(text)["experiments"]
-        assert experiment["requests"]
-    assert exported.count("") <= 1
-    assert any(exported)
+        assert (tmp_path / "raw" / point["raw"] / "report.csv").exists()
     assert any(point["stages"] for point in measured)
     assert not left_behind(loads)
 
