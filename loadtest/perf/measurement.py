@@ -133,8 +133,8 @@ def command(
         *["--measurement-interval", str(round(1000 * window_s)), "--max-trials", str(_TRIALS)],
         *["--stability-percentage", f"{percent:g}"],
         *["-f", REPORT, "--verbose-csv"],
-        # Otherwise it goes through each byte that was sent: half a minute for tensors of 5 MB. Nobody
-        # reads the file: its values are not those of the tensors, and it breaks off at a NaN.
+        # Otherwise it goes through each byte that was sent: half a minute for tensors of 5 MB.
+        # Nobody reads the file: it has other values than the tensors, and breaks off at a NaN.
         *(["--profile-export-file", "requests.json"] if point.transport != "grpc" else []),
     ]
 
