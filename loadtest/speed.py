@@ -24,7 +24,8 @@ import typer
 from rich.console import Console
 from yolostream import Detector, detect
 from yolostream.detector import DEFAULT_MODEL
-from yolostream.pipeline import IN_FLIGHT, Selection
+from yolostream.pipeline import IN_FLIGHT
+from yolostream.selection import Selection
 from yolostream.sources import open_sources
 
 from loadtest.frames import demo_frames

@@ -77,6 +77,30 @@ class DeviceArray:
 
 
 def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
+    """CuPy on this GPU."""
+    content = {
+        "cuda": types.SimpleNamespace(
+            Device=_device(gpu),
+            Stream=_Stream,
+            get_current_stream=_Stream,
+            runtime=_runtime(gpu),
+            alloc_pinned_memory=bytearray,
+        ),
+        "asarray": partial(_on_current, gpu),
+        "asnumpy": lambda array: array.array,
+        "ascontiguousarray": lambda array: DeviceArray(
+            np.ascontiguousarray(array.array), array.device.id
+        ),
+        "uint8": np.uint8,
+        "empty": lambda shape, dtype: DeviceArray(np.empty(shape, dtype)),
+        "RawKernel": lambda source, name: _nv12_to_rgb,
+    }
+    module = types.ModuleType("cupy")
+    vars(module).update(content)
+    return module
+
+
+def _device(gpu: Gpu) -> type:
     class Device:
         def __init__(self, number: int | None = None) -> None:
             self.id = gpu.current if number is None else number
@@ -91,17 +115,22 @@ def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
         def use(self) -> None:
             gpu.current = self.id
 
-    class Stream(contextlib.nullcontext):  # type: ignore[type-arg]
-        ptr = 7
+    return Device
 
-        def __init__(self, *, non_blocking: bool = False) -> None:
-            super().__init__()
 
-        def synchronize(self) -> None:
-            pass
+class _Stream(contextlib.nullcontext):  # type: ignore[type-arg]
+    ptr = 7
 
-    module = types.ModuleType("cupy")
-    runtime = types.SimpleNamespace(
+    def __init__(self, *, non_blocking: bool = False) -> None:
+        super().__init__()
+
+    def synchronize(self) -> None:
+        pass
+
+
+def _runtime(gpu: Gpu) -> types.SimpleNamespace:
+    limits: dict[int, int] = {}
+    return types.SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError,
         malloc=gpu.malloc,
         free=gpu.free,
@@ -113,27 +142,11 @@ def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
         pointerGetAttributes=lambda address: types.SimpleNamespace(
             device=DeviceArray.owners[address]
         ),
-        limits={},
+        limits=limits,
+        deviceSetLimit=limits.__setitem__,
         cudaLimitStackSize=0,
         streamSynchronize=lambda stream: None,
     )
-    runtime.deviceSetLimit = runtime.limits.__setitem__
-    module.cuda = types.SimpleNamespace(  # type: ignore[attr-defined]
-        Device=Device,
-        Stream=Stream,
-        get_current_stream=Stream,
-        runtime=runtime,
-        alloc_pinned_memory=bytearray,
-    )
-    module.asarray = partial(_on_current, gpu)  # type: ignore[attr-defined]
-    module.asnumpy = lambda array: array.array  # type: ignore[attr-defined]
-    module.ascontiguousarray = lambda array: DeviceArray(  # type: ignore[attr-defined]
-        np.ascontiguousarray(array.array), array.device.id
-    )
-    module.uint8 = np.uint8  # type: ignore[attr-defined]
-    module.empty = lambda shape, dtype: DeviceArray(np.empty(shape, dtype))  # type: ignore[attr-defined]
-    module.RawKernel = lambda source, name: _nv12_to_rgb  # type: ignore[attr-defined]
-    return module
 
 
 def _on_current(gpu: Gpu, array: DeviceArray) -> DeviceArray:

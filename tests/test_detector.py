@@ -12,7 +12,7 @@ import pytest
 import yolostream
 from repository import config
 from yolostream import Detector, embedded
-from yolostream.slots import remove_leftovers
+from yolostream.shared_memory_slot import remove_leftovers
 
 SIZES = [(720, 1280), (360, 640), (640, 640), (481, 641), (1280, 720), (37, 900), (1, 1)]
 
@@ -122,7 +122,7 @@ def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector
 
 def test_waiting_for_a_place_is_not_taken_for_work(triton, frame, monkeypatch):
     with Detector(triton.url, max_in_flight=1) as detector:
-        write = type(detector._slots[0]).write
+        write = type(detector._places.slots[0]).write
         written_s = []
 
         def timed(slot, *arguments, **options):
@@ -131,7 +131,7 @@ def test_waiting_for_a_place_is_not_taken_for_work(triton, frame, monkeypatch):
             written_s.append(time.perf_counter() - started)
             return tensor
 
-        monkeypatch.setattr(type(detector._slots[0]), "write", timed)
+        monkeypatch.setattr(type(detector._places.slots[0]), "write", timed)
         pending = [detector.submit(frame) for _ in range(3)]
         for answer in pending:
             answer.result()
@@ -278,13 +278,13 @@ def test_an_interrupt_while_a_place_is_taken_does_not_hold_up_the_end(
     before = regions()
     with Detector(triton.url, max_in_flight=2, timeout_s=60) as detector:
         detector.detect(frame)
-        take = detector._free.get
+        take = detector._places.free.get
 
         def interrupted(**options):
             take(**options)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(detector._free, "get", interrupted)
+        monkeypatch.setattr(detector._places.free, "get", interrupted)
         with pytest.raises(KeyboardInterrupt):
             getattr(detector, method)(frame)
         monkeypatch.undo()
@@ -307,7 +307,7 @@ def test_an_interrupt_while_a_frame_is_sent_gives_its_place_back_once(triton, fr
         monkeypatch.undo()
         detector.detect(frame)
         time.sleep(0.5)
-        assert detector._free.qsize() == 2
+        assert detector._places.free.qsize() == 2
 
 
 def test_a_closed_detector_says_so(triton, frame):

@@ -11,7 +11,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 from repository import config
-from yolostream import mps, slots
+from yolostream import mps, shared_memory_slot
 from yolostream.doctor import Verdict, examine, gpu, machine
 from yolostream.doctor.containers import IMAGES_GB, containers
 from yolostream.server_environment import ServerEnvironment
@@ -114,11 +114,11 @@ def test_ports_tell_free_ones_from_a_triton_and_from_strangers(triton):
 
 
 def test_shared_memory_tells_what_the_dead_left_from_what_the_living_hold(monkeypatch, tmp_path):
-    for module in (machine, slots):
+    for module in (machine, shared_memory_slot):
         monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)
-    living = slots._Region(16)
+    living = shared_memory_slot._Region(16)
     assert "left over" not in machine.shared_memory().found
-    slots._Region(16)._file.close()
+    shared_memory_slot._Region(16)._file.close()
     assert "; left over: 1" in machine.shared_memory().found
     living.close()
 

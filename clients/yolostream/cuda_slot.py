@@ -10,34 +10,31 @@ from uuid import uuid4
 import cupy
 import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput
-from tritonclient.utils import InferenceServerException
 
 from yolostream.gpu_memory import on_device
 from yolostream.image import AnyImage, Image
-from yolostream.slots import INPUT_NAME, resize
+from yolostream.registered_slot import RegisteredSlot
+from yolostream.slots import resize
 
 # CUDA allocates and shares whole blocks of this many bytes: a smaller region would share its block
 # with whatever else is in it.
 _BLOCK = 2 << 20
 
 
-class CudaSharedMemorySlot:
-    """The frame lies in a GPU's memory: one region, registered once, reused.
+class CudaSharedMemorySlot(RegisteredSlot["_Region"]):
+    """The frame lies in a GPU's memory.
 
     Args:
         client: Of the server.
         gpus: Where the server can read. A region on another GPU would take it down.
-        timeout_s: Of what it is told of a region.
+        timeout_s: Seconds for what the server is told of a region.
     """
 
     def __init__(
         self, client: InferenceServerClient, *, gpus: Sequence[int], timeout_s: float
     ) -> None:
-        self._client = client
+        super().__init__(client, timeout_s=timeout_s)
         self._gpus = gpus
-        self._timeout_s = timeout_s
-        self._input = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
-        self._region: _Region | None = None
 
     def write(self, frame: AnyImage, *, height: int, width: int) -> InferInput:
         """Put `frame` (uint8 [H, W, 3], RGB) into the region.
@@ -58,25 +55,7 @@ class CudaSharedMemorySlot:
                 height, width, _ = picture.shape
                 region = self._region_of(picture.nbytes, wanted_gpu=picture.device.id)
                 region.copy(picture)
-        self._input.set_shape([1, height, width, 3])
-        self._input.set_shared_memory(region.name, height * width * 3)
-        return self._input
-
-    def forget(self) -> None:
-        """Free the region, of which the server knows nothing any more."""
-        if self._region is not None:
-            self._region.close()
-            self._region = None
-
-    def close(self) -> None:
-        """Unregister and free the region."""
-        if self._region is not None:
-            # A server that is gone has forgotten the region already.
-            with contextlib.suppress(InferenceServerException):
-                self._client.unregister_cuda_shared_memory(
-                    self._region.name, client_timeout=self._timeout_s
-                )
-            self.forget()
+        return self._filled(region.name, height=height, width=width)
 
     def _gpu_for_host_frames(self) -> int:
         """Where the last frame was, else the current GPU."""
@@ -88,19 +67,7 @@ class CudaSharedMemorySlot:
         region = self._region
         if region is None or region.size < size or region.device != device:
             self.close()
-            region = _Region(size, device=device)
-            try:
-                self._client.register_cuda_shared_memory(
-                    region.name,
-                    region.handle,
-                    region.device,
-                    region.size,
-                    client_timeout=self._timeout_s,
-                )
-            except BaseException:
-                region.close()
-                raise
-            self._region = region
+            return self._registered(_Region(size, device=device))
         return region
 
 
@@ -118,11 +85,17 @@ class _Region:
             # Not from CuPy's pool: what is shared is the whole allocation.
             self._address = cupy.cuda.runtime.malloc(self.size)
 
-    @property
-    def handle(self) -> bytes:
-        """What another process opens the memory by, in base64."""
+    def register(self, client: InferenceServerClient, *, timeout_s: float) -> None:
+        """Tell the server of it."""
         with cupy.cuda.Device(self.device):
-            return base64.b64encode(cupy.cuda.runtime.ipcGetMemHandle(self._address))
+            handle = base64.b64encode(cupy.cuda.runtime.ipcGetMemHandle(self._address))
+        client.register_cuda_shared_memory(
+            self.name, handle, self.device, self.size, client_timeout=timeout_s
+        )
+
+    def unregister(self, client: InferenceServerClient, *, timeout_s: float) -> None:
+        """Let the server forget it."""
+        client.unregister_cuda_shared_memory(self.name, client_timeout=timeout_s)
 
     def upload(self, frame: Image, *, height: int, width: int) -> None:
         """Copy a frame from the host, resized to height x width."""
@@ -149,6 +122,7 @@ class _Region:
             self._fill(whole.data.ptr, whole.nbytes, cupy.cuda.runtime.memcpyDefault)
 
     def close(self) -> None:
+        """Free it."""
         # A GPU that has failed has lost its memory already.
         with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError), cupy.cuda.Device(self.device):
             cupy.cuda.runtime.free(self._address)

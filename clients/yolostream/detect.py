@@ -19,9 +19,10 @@ from yolostream.outputs.output import Output, writing
 from yolostream.outputs.pictures import AnnotatedPictures
 from yolostream.outputs.tiled import Tiled
 from yolostream.outputs.video import DEFAULT_BITRATE, Mp4
-from yolostream.pipeline import Lane, Selection
+from yolostream.pipeline import Lane
 from yolostream.progress import Progress
 from yolostream.report import Report
+from yolostream.selection import Selection
 from yolostream.sources import Source
 from yolostream.statistics import StepTotals
 from yolostream.tracking import Tracker

@@ -9,26 +9,24 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
-import numpy as np
 from tritonclient.grpc import InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
 from yolostream import statistics
+from yolostream.answer import detections_in
 from yolostream.connection import connect
 from yolostream.detections import Detections
 from yolostream.errors import DeadlineExceeded, ServerUnavailable
 from yolostream.image import AnyImage, check, size_of
 from yolostream.model import Model, describe
 from yolostream.pending import Pending
-from yolostream.slots import GrpcSlot, Slot
+from yolostream.places import Places
+from yolostream.slots import GrpcInNeed, Slot
 from yolostream.transport import Transport, choose, new_slot
 from yolostream.triton_errors import is_about_shared_memory, translated
 
 DEFAULT_URL = "127.0.0.1:8001"
 DEFAULT_MODEL = "yolov7"
-
-# Filling a place with a frame takes much less.
-_GRACE_S = 0.5
 
 
 class Detector:
@@ -64,7 +62,6 @@ class Detector:
         self.timeout_s = timeout_s
         self._shrink = shrink
         self._client = connect(url)
-        self._free: queue.LifoQueue[Slot] = queue.LifoQueue()  # The last one is still in the cache.
         try:
             self.model: Model = describe(self._client, model, url=url, timeout_s=timeout_s)
             self.transport: Transport = choose(
@@ -73,13 +70,10 @@ class Detector:
         except BaseException:
             self._client.close()
             raise
-        self._slots = [
-            new_slot(self.transport, self._client, self.model, timeout_s=timeout_s)
+        self._places = Places(
+            GrpcInNeed(new_slot(self.transport, self._client, self.model, timeout_s=timeout_s))
             for _ in range(max_in_flight)
-        ]
-        for slot in self._slots:
-            self._free.put(slot)
-        self._read: set[Slot] = set()  # By the server, from the request to the answer.
+        )
         self._closed = False
 
     @property
@@ -105,7 +99,7 @@ class Detector:
         taken: list[Slot] = []
         try:
             taken.append(self._free_slot_for(frame))
-            tensor = self._place(frame, taken)
+            tensor = self._write(frame, taken[0])
             # Not `submit`: waiting in the caller's own thread takes a quarter less processor time.
             with self._translated(taken[0]):
                 result = self._client.infer(
@@ -113,7 +107,7 @@ class Detector:
                 )
             return self._detections(result, frame)
         finally:
-            self._release(taken)
+            self._places.release(taken)
 
     def submit(self, frame: AnyImage) -> Pending:
         """Send one frame and return at once; wait only while `max_in_flight` are on their way.
@@ -126,36 +120,22 @@ class Detector:
         try:
             taken.append(self._free_slot_for(frame))
             started = time.perf_counter()
-            tensor = self._place(frame, taken)
+            tensor = self._write(frame, taken[0])
             pending = Pending(shrink_s=time.perf_counter() - started)
             self._send(tensor, pending, taken, frame)
         except BaseException:
-            self._release(taken)
+            self._places.release(taken)
             raise
         return pending
 
-    def _place(self, frame: AnyImage, taken: list[Slot]) -> InferInput:
-        """Put the frame into the place that is taken, or one that never fails in its stead."""
+    def _write(self, frame: AnyImage, slot: Slot) -> InferInput:
         height, width = size_of(frame)
         if self._shrink:
             height, width = self.model.shrunk(height, width)
         with translated(self.url, self.model.name):
-            try:
-                tensor = taken[0].write(frame, height=height, width=width)
-            except OSError:
-                # No room in /dev/shm or on the GPU: this place goes by gRPC from now on.
-                taken[0].close()
-                taken[0] = GrpcSlot()
-                tensor = taken[0].write(frame, height=height, width=width)
-        self._read.add(taken[0])
+            tensor = slot.write(frame, height=height, width=width)
+        self._places.is_read(slot)
         return tensor
-
-    def _release(self, taken: list[Slot]) -> None:
-        """Give the place back, once: an interrupted `submit` may meet its own answer here."""
-        with contextlib.suppress(IndexError):
-            slot = taken.pop()
-            self._read.discard(slot)
-            self._free.put(slot)
 
     def _send(
         self, tensor: InferInput, pending: Pending, taken: list[Slot], frame: AnyImage
@@ -172,7 +152,7 @@ class Detector:
             except Exception as failure:
                 # Whatever it is belongs to the one who waits, not to gRPC's thread.
                 outcome = failure
-            self._release(taken)
+            self._places.release(taken)
             pending.answer(outcome)
 
         with self._translated(slot):
@@ -229,27 +209,8 @@ class Detector:
     def close(self) -> None:
         """Wait for the frames on their way, then give back the connection and shared memory."""
         self._closed = True
-        deadline = time.monotonic() + self.timeout_s
-        for _ in self._slots:
-            if not self._wait_for_a_place(deadline):
-                break
-        for slot in self._slots:
-            # What is still being read belongs to the server.
-            if slot not in self._read:
-                slot.close()
+        self._places.close(timeout_s=self.timeout_s)
         self._client.close()
-
-    def _wait_for_a_place(self, deadline: float) -> bool:
-        while time.monotonic() < deadline:
-            try:
-                self._free.get(timeout=_GRACE_S)
-            except queue.Empty:
-                # An interrupt may have lost it on the way out or in, but never what was sent.
-                if not self._read:
-                    return False
-            else:
-                return True
-        return False
 
     def __enter__(self) -> Detector:
         return self
@@ -267,7 +228,7 @@ class Detector:
         if self._closed:
             raise ServerUnavailable("this detector is closed: make a new one")
         try:
-            return self._free.get(timeout=self.timeout_s)
+            return self._places.free.get(timeout=self.timeout_s)
         except queue.Empty:
             raise DeadlineExceeded(
                 f"no place for a frame within {self.timeout_s:g} s: {self.url} is too slow"
@@ -275,12 +236,4 @@ class Detector:
 
     def _detections(self, result: InferResult, frame: AnyImage) -> Detections:
         height, width = size_of(frame)
-        count = int(result.as_numpy("num_detections")[0, 0])
-        top_left_bottom_right = result.as_numpy("detection_boxes")[0, :count]
-        scale = np.array([width, height, width, height], dtype=np.float32)
-        return Detections(
-            boxes=top_left_bottom_right[:, [1, 0, 3, 2]] * scale,
-            scores=result.as_numpy("detection_scores")[0, :count],
-            class_ids=result.as_numpy("detection_classes")[0, :count].astype(np.int64),
-            labels=self.labels,
-        )
+        return detections_in(result, height=height, width=width, labels=self.labels)

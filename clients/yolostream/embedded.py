@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +11,11 @@ from pathlib import Path
 from yolostream import mps, tritonserver
 from yolostream.errors import ModelUnavailable, ServerStartError
 from yolostream.gpus import gpu_numbers
+from yolostream.ports import Ports as Ports
+from yolostream.ports import free_ports
+from yolostream.readiness import ended, wait_until_ready
 from yolostream.run_folder import MPS_FOLDER, remove_leftovers, run_folder
 from yolostream.server_environment import ServerEnvironment
-from yolostream.tritonserver import Ports as Ports
 from yolostream.tritonserver import Profile as Profile
 
 START_TIMEOUT_S: dict[Profile, float] = {
@@ -30,24 +27,33 @@ START_TIMEOUT_S: dict[Profile, float] = {
 
 LOOPBACK = "127.0.0.1"
 
-_CHATTER = re.compile(r"I\d{4} |[|+]")
-# A proxy in the environment must not come between us and our own machine.
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
 
 @dataclass(frozen=True)
 class EmbeddedTriton:
     """A running server."""
 
-    url: str
-    """gRPC address, as a `Detector` takes it."""
-    http_url: str
-    metrics_url: str
+    host: str
+    ports: Ports
     profile: Profile
     shares_gpu: bool
     """Whether its processes compute at once on a GPU, through MPS, and not in turns."""
     process: subprocess.Popen[bytes]
     log: Path
+
+    @property
+    def url(self) -> str:
+        """Address of gRPC, as a `Detector` takes it."""
+        return f"{self.host}:{self.ports.grpc}"
+
+    @property
+    def http_url(self) -> str:
+        """`host:port`."""
+        return f"{self.host}:{self.ports.http}"
+
+    @property
+    def metrics_url(self) -> str:
+        """With scheme and path, as Prometheus takes it."""
+        return f"http://{self.host}:{self.ports.metrics}/metrics"
 
     def wait(self) -> None:
         """Wait until the server ends, which it should not.
@@ -56,7 +62,7 @@ class EmbeddedTriton:
             ServerStartError: it did; the message ends with the last lines of its log.
         """
         self.process.wait()
-        raise _ended(self)
+        raise ended(self.process, self.log)
 
 
 def choose_profile(environment: ServerEnvironment) -> Profile:
@@ -111,8 +117,9 @@ def serve(
     _check_repositories(repositories, models)
     remove_leftovers()
     chosen = profile or choose_profile(checked)
+    patience_s = START_TIMEOUT_S[chosen] if start_timeout_s is None else start_timeout_s
     with run_folder() as run, _sharing_gpu(run, wanted=share_gpu and chosen != "cpu") as shared:
-        taken = _free_ports(ports, host)
+        taken = free_ports(ports, host)
         with tritonserver.running(
             [
                 *tritonserver.command(run, checked, chosen, host, taken),
@@ -125,17 +132,9 @@ def serve(
             # Without one, a GPU that is full or broken is in nobody's way.
             {"CUDA_VISIBLE_DEVICES": ""} if chosen == "cpu" else shared or {},
         ) as process:
-            server = EmbeddedTriton(
-                url=f"{host}:{taken.grpc}",
-                http_url=f"{host}:{taken.http}",
-                metrics_url=f"http://{host}:{taken.metrics}/metrics",
-                profile=chosen,
-                shares_gpu=shared is not None,
-                process=process,
-                log=run / "server.log",
-            )
-            patience_s = START_TIMEOUT_S[chosen] if start_timeout_s is None else start_timeout_s
-            _wait_until_ready(server, patience_s)
+            log, shares_gpu = run / tritonserver.LOG, shared is not None
+            server = EmbeddedTriton(host, taken, chosen, shares_gpu, process, log)
+            wait_until_ready(process, http_url=server.http_url, log=log, timeout_s=patience_s)
             yield server
 
 
@@ -162,55 +161,3 @@ def _check_repositories(repositories: Sequence[Path], models: Sequence[str]) -> 
 
 def _load_only(models: Sequence[str]) -> list[str]:
     return ["--model-control-mode=explicit", *(f"--load-model={name}" for name in models)]
-
-
-def _free_ports(ports: Ports, host: str) -> Ports:
-    """Fill in the zeros, and make sure that the others are not taken."""
-    with contextlib.ExitStack() as held:
-
-        def bind(port: int) -> int:
-            probe = held.enter_context(socket.socket())
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                raise ServerStartError(
-                    f"cannot listen on {host}:{port} ({error.strerror}): choose another port"
-                ) from error
-            return int(probe.getsockname()[1])
-
-        return Ports(http=bind(ports.http), grpc=bind(ports.grpc), metrics=bind(ports.metrics))
-
-
-def _wait_until_ready(server: EmbeddedTriton, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while server.process.poll() is None:
-        if _is_ready(server.http_url):
-            return
-        if time.monotonic() > deadline:
-            raise ServerStartError(
-                f"Triton was not ready after {timeout_s:g} s; its log ends:\n{_tail(server.log)}"
-            )
-        time.sleep(0.1)
-    raise _ended(server)
-
-
-def _ended(server: EmbeddedTriton) -> ServerStartError:
-    return ServerStartError(
-        f"Triton ended with code {server.process.returncode}; its log ends:\n{_tail(server.log)}"
-    )
-
-
-def _is_ready(http_url: str) -> bool:
-    try:
-        with _DIRECT.open(f"http://{http_url}/v2/health/ready", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def _tail(log: Path, lines: int = 15) -> str:
-    """The last lines that say more than that Triton is on its way ("I1123 ...") or a table."""
-    text = log.read_text(errors="replace")
-    telling = [line for line in text.splitlines() if line and not _CHATTER.match(line)]
-    return "\n".join(telling[-lines:])

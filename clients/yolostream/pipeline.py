@@ -11,10 +11,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from yolostream.detections import Detections
 from yolostream.detector import Detector
@@ -24,6 +22,7 @@ from yolostream.gpu_memory import on_host
 from yolostream.image import Image
 from yolostream.outputs.output import Output
 from yolostream.pending import Pending
+from yolostream.selection import Selection
 from yolostream.sources import Frame, Source
 from yolostream.stages import Clock
 from yolostream.tracking import Tracker
@@ -32,36 +31,6 @@ IN_FLIGHT = 3
 """Frames of one source on their way at once: one in each step of the ensemble."""
 
 _POLL_S = 0.2
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which frames and which objects count."""
-
-    stride: int = 1
-    """Every Nth frame is taken."""
-    limit: int | None = None
-    """Frames taken at most."""
-    min_confidence: float = 0.0
-    class_ids: frozenset[int] | None = None
-    """None takes every class."""
-
-    def frames(self, source: Source) -> Iterator[Frame]:
-        """The frames of `source` that count."""
-        taken = 0
-        for frame in source:
-            if frame.index % self.stride == 0:
-                yield frame
-                taken += 1
-                if taken == self.limit:
-                    return
-
-    def objects(self, detections: Detections) -> Detections:
-        """The detections that count."""
-        wanted = detections.scores >= self.min_confidence
-        if self.class_ids is not None:
-            wanted &= np.isin(detections.class_ids, list(self.class_ids))
-        return detections if wanted.all() else detections[wanted]
 
 
 @dataclass
@@ -84,7 +53,7 @@ def run(
     lanes: list[Lane],
     detector: Detector,
     *,
-    selection: Selection = Selection(),
+    selection: Selection = Selection(),  # noqa: B008  # frozen
     in_flight: int = IN_FLIGHT,
     on_tick: Callable[[], None] = lambda: None,
 ) -> None:

@@ -8,7 +8,8 @@ from types import TracebackType
 from rich import progress
 from rich.console import Console
 
-from yolostream.pipeline import Lane, Selection
+from yolostream.pipeline import Lane
+from yolostream.selection import Selection
 
 
 class Progress:

@@ -12,7 +12,8 @@ from tritonclient.utils import InferenceServerException
 from yolostream import gpu_memory
 from yolostream.errors import ServerUnavailable
 from yolostream.model import Model
-from yolostream.slots import GrpcSlot, SharedMemorySlot, Slot, remove_leftovers
+from yolostream.shared_memory_slot import SharedMemorySlot, remove_leftovers
+from yolostream.slots import GrpcSlot, Slot
 
 Transport = Literal["auto", "grpc", "shared-memory", "cuda-shared-memory"]
 

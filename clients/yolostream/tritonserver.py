@@ -7,27 +7,20 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
 from yolostream.gpus import gpu_memory_options, gpu_numbers
 from yolostream.interruption import held_back
+from yolostream.ports import Ports
 from yolostream.server_environment import ServerEnvironment
 
 Profile = Literal["cpu", "onnx-gpu", "torch-gpu"]
 
 
 STOP_TIMEOUT_S = 10.0
-
-
-@dataclass(frozen=True)
-class Ports:
-    """TCP ports of one server; 0 takes any free one."""
-
-    http: int = 0
-    grpc: int = 0
-    metrics: int = 0
+LOG = "server.log"
+"""In the folder of a run."""
 
 
 def command(
@@ -91,7 +84,7 @@ def running(
         environment: Has the libraries that it needs.
         variables: Environment variables beside ours.
     """
-    with (run / "server.log").open("wb") as log:
+    with (run / LOG).open("wb") as log:
         process = None
         try:
             with held_back():

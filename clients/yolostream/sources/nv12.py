@@ -1,4 +1,4 @@
-"""From NVDEC's pictures, NV12 in GPU memory, to RGB: as FFmpeg does it, to three of 255 levels."""
+"""From NVDEC's pictures, NV12 in GPU memory, to RGB: as FFmpeg does it, to four of 255 levels."""
 
 from __future__ import annotations
 

@@ -84,10 +84,10 @@ def _resize(
     nearest_mode: bytes = b"round_prefer_floor",
     cubic_coeff_a: float = -0.75,
 ) -> Tensor:
-    by = mode, coordinate_transformation_mode
     # In whole steps, the nearest pixel is the same by the other ways to say where a pixel lies.
-    if by != (b"nearest", by[1]) or by[1] == b"align_corners" or any(s % 1 for s in scales):
-        raise _unknown(f"Resize {by} by {scales}")
+    lies_elsewhere = coordinate_transformation_mode == b"align_corners"
+    if mode != b"nearest" or lies_elsewhere or any(scale % 1 for scale in scales):
+        raise _unknown(f"Resize {(mode, coordinate_transformation_mode)} by {scales}")
     return functional.interpolate(x, scale_factor=tuple(scales[2:]), mode="nearest")
 
 
@@ -107,6 +107,11 @@ def _slice(
 def _split(x: Tensor, sizes: list[int], *, axis: int = 0) -> tuple[Tensor, ...]:
     parts: tuple[Tensor, ...] = x.split(sizes, axis)
     return parts
+
+
+def _gather(x: Tensor, index: Tensor, *, axis: int = 0) -> Tensor:
+    taken = x.index_select(axis, index.reshape(-1))
+    return taken.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
 
 
 def _arg_max(x: Tensor, *, axis: int, keepdims: int = 1, **_: Any) -> Tensor:
@@ -144,12 +149,7 @@ OPERATORS: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
     "Concat": (lambda *parts, axis: torch.cat(parts, axis), ()),
     "Conv": (_conv, ()),
     "Div": (torch.div, ()),
-    "Gather": (
-        lambda x, index, *, axis=0: x.index_select(axis, index.reshape(-1)).reshape(
-            *x.shape[:axis], *index.shape, *x.shape[axis + 1 :]
-        ),
-        (),
-    ),
+    "Gather": (_gather, ()),
     "GatherElements": (lambda x, index, *, axis=0: torch.gather(x, axis, index), ()),
     "Identity": (lambda x: x, ()),
     "LeakyRelu": (lambda x, *, alpha=0.01: functional.leaky_relu(x, alpha), ()),

@@ -1,0 +1,32 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from yolostream.cli import detect, doctor, serve
+from yolostream.cli.messages import complain
+from yolostream.errors import YolostreamError
+from yolostream.interruption import interrupt_on_stop_signals
+
+app = typer.Typer(
+    help="Object detection on video streams, served by NVIDIA Triton.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(detect.detect)
+app.command()(serve.serve)
+app.command()(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line; a known error is one line and an exit code of its own."""
+    interrupt_on_stop_signals()
+    try:
+        app()
+    except YolostreamError as error:
+        complain(error)
+        sys.exit(error.exit_code)

@@ -1,0 +1,74 @@
+"""What `yolostream detect` can be told."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Save(StrEnum):
+    """What is written; the names are those of `detect.Format`."""
+
+    mp4 = "mp4"
+    tiled = "tiled"
+    jsonl = "jsonl"
+    csv = "csv"
+    mot = "mot"
+
+
+class Transport(StrEnum):
+    """How frames travel; the names are those of `transport.Transport`."""
+
+    auto = "auto"
+    grpc = "grpc"
+    shared_memory = "shared-memory"
+    cuda_shared_memory = "cuda-shared-memory"
+
+
+class Decoder(StrEnum):
+    """What decodes videos; the names are those of `sources.decoding.DecoderName`."""
+
+    cpu = "cpu"
+    gpu = "gpu"
+    auto = "auto"
+
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Video file, picture, folder or glob of them, camera number, or RTSP URL.",
+    ),
+]
+Url = Annotated[
+    str | None,
+    typer.Option(help="gRPC address of a Triton, host:port. By default one is started here."),
+]
+ModelName = Annotated[str, typer.Option(help="Name of the ensemble.")]
+Output = Annotated[Path, typer.Option(help="Folder for the results.")]
+Saved = Annotated[
+    list[Save] | None,
+    typer.Option(help="What to write; repeat it for several. By default everything."),
+]
+Confidence = Annotated[
+    float, typer.Option(min=0, max=1, help="Drop weaker objects than the server does.")
+]
+Classes = Annotated[str | None, typer.Option(help="Only these, by name or number: 'car,bus'.")]
+Stride = Annotated[int, typer.Option(min=1, help="Take every Nth frame.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Take at most so many frames of each source.")
+]
+Track = Annotated[bool, typer.Option(help="Number the objects through time.")]
+ShowLabels = Annotated[bool, typer.Option(help="Write names on the boxes.")]
+ShowConfidence = Annotated[bool, typer.Option(help="Write confidences there.")]
+Bitrate = Annotated[int, typer.Option(min=10_000, help="Bits per second of each video.")]
+Shrink = Annotated[bool, typer.Option(help="Shrink frames to the network's input before sending.")]
+TransportName = Annotated[Transport, typer.Option(help="How frames travel to the server.")]
+DecoderName = Annotated[
+    Decoder, typer.Option(help="What decodes videos; 'auto' is the GPU where there is one.")
+]
+InFlight = Annotated[int, typer.Option(min=1, help="Frames of one source on their way at once.")]
+Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")]

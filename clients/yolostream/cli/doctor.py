@@ -1,0 +1,38 @@
+"""`yolostream doctor`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated
+
+import typer
+
+from yolostream.cli.messages import stdout
+from yolostream.cli.server import (
+    DEFAULT_MODEL_REPOSITORY,
+    DEFAULT_SERVER_ENVIRONMENT,
+    REPOSITORY,
+    ModelRepository,
+    ServerEnvironment,
+)
+from yolostream.doctor import Verdict, examine
+from yolostream.doctor.report import show
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    model_repository: ModelRepository = DEFAULT_MODEL_REPOSITORY,
+    server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,
+) -> None:
+    """Say what is missing or wrong on this machine and in the DeepStream files.
+
+    The exit code is 1 if something is wrong; what not everybody needs is only noted.
+    """
+    checks = examine(model_repository, server_environment, REPOSITORY / "clients" / "deepstream")
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
+    else:
+        show(checks, stdout)
+    if any(check.verdict == Verdict.bad for check in checks):
+        raise typer.Exit(1)

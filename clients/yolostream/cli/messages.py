@@ -1,0 +1,41 @@
+"""What the command line says: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from yolostream.interruption import EXIT_INTERRUPTED
+
+stdout = Console()
+stderr = Console(stderr=True)
+
+
+def note(message: object) -> None:
+    """Say what is not as one might expect, and goes on."""
+    _say(("note:", "bold yellow"), message)
+
+
+def complain(message: object) -> None:
+    """Say what went wrong."""
+    _say(("error:", "bold red"), message)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C before the first frame; typer would end without a word."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain("interrupted before the first frame; nothing was written")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _say(kind: tuple[str, str], message: object) -> None:
+    # A file's name may be any bytes, and may look like markup.
+    printable = str(message).encode(errors="replace").decode()
+    stderr.print(Text.assemble(kind, f" {printable}"), soft_wrap=True, highlight=False)

@@ -1,0 +1,41 @@
+"""`yolostream serve`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated
+
+import typer
+
+from yolostream import embedded
+from yolostream.cli.messages import interruptible, stderr
+from yolostream.cli.server import (
+    DEFAULT_MODEL_REPOSITORY,
+    DEFAULT_SERVER_ENVIRONMENT,
+    ModelRepository,
+    ProfileOption,
+    ServerEnvironment,
+    started,
+)
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Others than loopback let anybody in.")
+    ] = embedded.LOOPBACK,
+    http_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8002,
+    profile: ProfileOption = None,
+    model_repository: ModelRepository = DEFAULT_MODEL_REPOSITORY,
+    server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,
+) -> None:
+    """Run Triton here until Ctrl-C, for load tests, DeepStream and other clients."""
+    ports = embedded.Ports(http=http_port, grpc=grpc_port, metrics=metrics_port)
+    with contextlib.ExitStack() as stack:
+        triton = started(model_repository, server_environment, profile, host=host, ports=ports)
+        with interruptible():
+            server = stack.enter_context(triton)
+        with contextlib.suppress(KeyboardInterrupt):
+            stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
+            server.wait()

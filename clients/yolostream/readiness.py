@@ -1,0 +1,64 @@
+"""When a server is ready, and why it is not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from yolostream.errors import ServerStartError
+
+_CHATTER = re.compile(r"I\d{4} |[|+]")
+# A proxy in the environment must not come between us and our own machine.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def wait_until_ready(
+    process: subprocess.Popen[bytes], *, http_url: str, log: Path, timeout_s: float
+) -> None:
+    """Wait for a server that was just started.
+
+    Args:
+        process: The server.
+        http_url: `host:port` of its HTTP endpoint.
+        log: Where it writes.
+        timeout_s: Seconds until it has to be ready.
+
+    Raises:
+        ServerStartError: It ended, or it takes longer; the message ends with the end of its log.
+    """
+    deadline = time.monotonic() + timeout_s
+    while process.poll() is None:
+        if _is_ready(http_url):
+            return
+        if time.monotonic() > deadline:
+            raise ServerStartError(
+                f"Triton was not ready after {timeout_s:g} s; its log ends:\n{_tail(log)}"
+            )
+        time.sleep(0.1)
+    raise ended(process, log)
+
+
+def ended(process: subprocess.Popen[bytes], log: Path) -> ServerStartError:
+    """What to raise about a server that is no more."""
+    return ServerStartError(
+        f"Triton ended with code {process.returncode}; its log ends:\n{_tail(log)}"
+    )
+
+
+def _is_ready(http_url: str) -> bool:
+    try:
+        with _DIRECT.open(f"http://{http_url}/v2/health/ready", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    """The last lines that say more than that Triton is on its way ("I1123 ...") or a table."""
+    text = log.read_text(errors="replace")
+    telling = [line for line in text.splitlines() if line and not _CHATTER.match(line)]
+    return "\n".join(telling[-lines:])
