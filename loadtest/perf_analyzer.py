@@ -18,8 +18,9 @@ from yolostream.detector import DEFAULT_MODEL
 
 from loadtest.frames import demo_frames
 from loadtest.perf import binary, inputs, points
-from loadtest.perf.measurement import Load, measure
+from loadtest.perf.measurement import measure
 from loadtest.perf.points import Point, Size, Transport
+from loadtest.perf.process import Load
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER
 from loadtest.result_file import writing
 from loadtest.server import served

@@ -18,9 +18,21 @@ REPORT = RESULTS_FOLDER / "report.json"
 
 def speed_table(figures: dict[str, Any]) -> str:
     """The figures of one run of `loadtest.speed`, in Markdown."""
-    median, memory, machine = figures["median"], figures["memory"], figures["machine"]
-    resident = memory["proportional_mb"]
-    rows = [
+    lines = [
+        "| | measured | bar |",
+        "| --- | ---: | ---: |",
+        *(f"| {what} | {value} | {bar} |" for what, value, bar in _speed_rows(figures)),
+        "",
+        _speed_caption(figures),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _speed_rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What was measured, what it came to, and where it has to be."""
+    median, memory = figures["median"], figures["memory"]
+    resident_mb = memory["proportional_mb"]
+    return [
         (
             "the ensemble over a bare ONNX Runtime loop, frames/s",
             f"{median['ensemble_over_bare']:.2f}",
@@ -38,26 +50,27 @@ def speed_table(figures: dict[str, Any]) -> str:
         ),
         (
             f"memory of client and server together, most over {memory['frames']:,} frames",
-            f"{max(resident):.0f} MB",
+            f"{max(resident_mb):.0f} MB",
             "at most 1,500 MB",
         ),
         (
             "the same, last tenth over second tenth of those frames",
-            f"{_growth(resident):.2f}",
+            f"{_growth(resident_mb):.2f}",
             "flat",
         ),
     ]
-    lines = ["| | measured | bar |", "| --- | ---: | ---: |"]
-    lines += [f"| {what} | {value} | {bar} |" for what, value, bar in rows]
-    lines.append("")
-    lines.append(
+
+
+def _speed_caption(figures: dict[str, Any]) -> str:
+    """On what, with what, by which command."""
+    machine = figures["machine"]
+    return (
         f"Medians of {len(figures['turns'])} turns in one run of `{figures['command']}` on "
         f"{machine['cores']} cores ({machine['processor']}), profile `cpu`, "
         f"{figures['threads']} threads in the loop, {figures['transport']}; "
-        f"the bare loop did {median['bare_frames_per_s']:.0f} frames/s. "
+        f"the bare loop did {figures['median']['bare_frames_per_s']:.0f} frames/s. "
         "Raw figures: [speed.json](loadtest/results/speed.json)."
     )
-    return "\n".join(lines) + "\n"
 
 
 def _growth(proportional_mb: list[float]) -> float:
@@ -113,19 +126,12 @@ def _frame_time_caption(price: dict[str, Any]) -> str:
 
 def with_speed(readme: str, table: str) -> str:
     """The README with `table` between the marks of `loadtest.speed`."""
-    return _between(readme, "speed", table)
+    return pages.between(readme, "speed", table)
 
 
 def with_loadtest(readme: str, section: str) -> str:
     """The README with `section` between the marks of `loadtest.report`."""
-    return _between(readme, "loadtest", section)
-
-
-def _between(readme: str, mark: str, text: str) -> str:
-    start, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
-    before, rest = readme.split(start)
-    _, after = rest.split(end)
-    return f"{before}{start}{text}{end}{after}"
+    return pages.between(readme, "loadtest", section)
 
 
 def main() -> None:

@@ -84,12 +84,16 @@ def served(
         share_gpu=share_gpu,
         options=options,
     ) as server:
-        yield Target(
-            url=server.url,
-            http_url=server.http_url,
-            metrics_url=server.metrics_url,
-            pids=_family(server.process.pid),
-        )
+        yield _own(server)
+
+
+def _own(server: embedded.EmbeddedTriton) -> Target:
+    return Target(
+        url=server.url,
+        http_url=server.http_url,
+        metrics_url=server.metrics_url,
+        pids=_family(server.process.pid),
+    )
 
 
 def _running(url: str, model: str) -> Target:

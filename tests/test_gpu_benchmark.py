@@ -33,7 +33,7 @@ from loadtest.gpu import (
 from loadtest.gpu.model_folders import ENSEMBLE, NETWORK, STEPS, edit_configs, write_repository
 from loadtest.gpu.variants import VARIANTS
 from loadtest.perf.binary import PerfAnalyzer
-from loadtest.perf.measurement import Load, command
+from loadtest.perf.process import Load, command
 from loadtest.repository import MODELS, SERVER_ENVIRONMENT
 
 ONNX = MODELS / NETWORK / "1" / "model.onnx"

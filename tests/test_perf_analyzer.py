@@ -18,8 +18,9 @@ from yolostream import Detector, embedded
 from loadtest.errors import PerfAnalyzerError, ResultError
 from loadtest.frames import demo_frames
 from loadtest.perf import binary, inputs
-from loadtest.perf.measurement import Load, measure
+from loadtest.perf.measurement import measure
 from loadtest.perf.points import SHRUNK, Point, full, shared_out
+from loadtest.perf.process import Load
 from loadtest.perf.report import read_report, reason
 from loadtest.repository import MODELS, SERVER_ENVIRONMENT
 

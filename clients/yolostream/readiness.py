@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -53,7 +53,8 @@ def _is_ready(http_url: str) -> bool:
     try:
         with _DIRECT.open(f"http://{http_url}/v2/health/ready", timeout=1) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):
+        # Before Triton listens, a connection to a port that the system hands out may meet itself.
         return False
 
 

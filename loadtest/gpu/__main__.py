@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +15,6 @@ from loadtest.gpu.measuring import measure
 from loadtest.gpu.profiles import Profile
 from loadtest.gpu.rows import Figures
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
-from loadtest.result_file import writing
 from tools.command import one_line_errors
 
 RESULTS = RESULTS_FOLDER / "gpu.json"
@@ -37,18 +34,17 @@ def main(
     output: options.Output = RESULTS,
 ) -> None:
     """Measure profiles on this machine's GPU: three minutes each, or one with --quick."""
-    with one_line_errors(), tempfile.TemporaryDirectory(prefix="gpu-") as scratch:
+    with one_line_errors():
         wanted = bench.chosen(only or [], rows.ROWS, what="row")
         chosen = profiles.chosen(profile or [])
-        with writing(output, tool="loadtest.gpu") as figures:
-            ready = bench.opened(
-                figures,
-                work=Path(scratch),
-                onnx=onnx,
-                environment=server_environment,
-                raw=raw,
-                quick=quick,
-            )
+        with bench.opened(
+            output,
+            tool="loadtest.gpu",
+            onnx=onnx,
+            environment=server_environment,
+            raw=raw,
+            quick=quick,
+        ) as (ready, figures):
             figures["profiles"] = {one.name: {} for one in chosen}
             failed = [_failure(ready, one, wanted, figures["profiles"][one.name]) for one in chosen]
             typer.echo(table.verdicts(figures["profiles"]))

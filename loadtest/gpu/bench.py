@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ from loadtest.gpu.model_folders import write_repository
 from loadtest.gpu.network_file import Network
 from loadtest.perf import binary
 from loadtest.perf.points import SHRUNK
+from loadtest.result_file import writing
 
 console = Console(stderr=True)
 
@@ -35,7 +38,6 @@ class Bench:
         work: Folder for files that are sent.
         raw: Folder for what perf_analyzer writes.
         lengths: How long to measure.
-        say: Tells people how far it is.
     """
 
     perf: binary.PerfAnalyzer
@@ -45,7 +47,6 @@ class Bench:
     work: Path
     raw: Path
     lengths: Lengths
-    say: Callable[[str], None]
 
 
 def network(path: Path) -> Network:
@@ -53,6 +54,7 @@ def network(path: Path) -> Network:
 
     Raises:
         GpuError: It has to be made, and there is no PyTorch.
+        OnnxError: The file is something else.
     """
     if not path.exists():
         _make(path)
@@ -71,44 +73,55 @@ def _make(path: Path) -> None:
         random_network.export(path, requests.frames(SHRUNK))
 
 
+@contextlib.contextmanager
 def opened(
-    figures: dict[str, Any],
+    output: Path,
     *,
-    work: Path,
+    tool: str,
     onnx: Path | None,
     environment: Path,
     raw: Path,
     quick: bool,
-) -> Bench:
-    """Make ready what every measurement needs.
+) -> Iterator[tuple[Bench, dict[str, Any]]]:
+    """Make ready what every measurement needs, and write the figures that the block collects.
 
     Args:
-        figures: Gets `gpu` and `network`, what is measured.
-        work: Empty folder.
-        onnx: File of the network, made there if need be; by default one in `work`.
+        output: File of the figures, written as `loadtest.result_file.writing` does.
+        tool: Dotted name of the script, as after `python -m`.
+        onnx: File of the network, made there if need be; by default one that is gone afterwards.
         environment: Virtual environment of the server.
         raw: Gets a folder of this run, for what perf_analyzer writes.
         quick: Measure shorter.
 
+    Yields:
+        The bench, and the figures, which already have `gpu` and `network`: what is measured.
+
     Raises:
         GpuError: The network has to be made, and there is no PyTorch.
+        OnnxError: `onnx` is something else.
         PerfAnalyzerError: It cannot be had, or does not start.
+        ResultError: `output` cannot be written.
     """
-    given = network(onnx or work / "model.onnx")
-    libraries, repository = work / "libraries", work / "models"
-    libraries.mkdir()
-    write_repository(repository, given.path)
-    figures["gpu"], figures["network"] = facts(environment), given.facts()
-    return Bench(
-        perf=binary.ready(libraries, server_environment=environment),
-        network=given,
-        environment=environment,
-        repository=repository,
-        work=work,
-        raw=raw / f"{datetime.now():%Y%m%d-%H%M%S}",
-        lengths=QUICK if quick else FULL,
-        say=_say,
-    )
+    with (
+        tempfile.TemporaryDirectory(prefix="gpu-") as scratch,
+        writing(output, tool=tool) as figures,
+    ):
+        work = Path(scratch)
+        given = network(onnx or work / "model.onnx")
+        libraries, repository = work / "libraries", work / "models"
+        libraries.mkdir()
+        write_repository(repository, given.path)
+        figures |= {"gpu": facts(environment), "network": given.facts()}
+        ready = Bench(
+            perf=binary.ready(libraries, server_environment=environment),
+            network=given,
+            environment=environment,
+            repository=repository,
+            work=work,
+            raw=raw / f"{datetime.now():%Y%m%d-%H%M%S}",
+            lengths=QUICK if quick else FULL,
+        )
+        yield ready, figures
 
 
 def chosen(only: Sequence[str], names: Sequence[str], *, what: str) -> Sequence[str]:
@@ -122,5 +135,6 @@ def chosen(only: Sequence[str], names: Sequence[str], *, what: str) -> Sequence[
     return only or names
 
 
-def _say(words: str) -> None:
+def say(words: str) -> None:
+    """Tell people how far it is."""
     console.print(words, highlight=False, soft_wrap=True)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from yolostream.errors import ServerError, ServerStartError
 
 from loadtest.gpu import bench, engine, memory, options, profiles, requests
-from loadtest.gpu.bench import Bench
+from loadtest.gpu.bench import Bench, say
 from loadtest.gpu.measuring import ask, serving
 from loadtest.gpu.model_folders import ENSEMBLE, edit_configs, write_repository
 from loadtest.gpu.profiles import Profile
 from loadtest.gpu.variants import VARIANTS, Variant
 from loadtest.gpu.variants_table import RATES, table
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
-from loadtest.result_file import writing
 from tools.command import one_line_errors
 
 RESULTS = RESULTS_FOLDER / "gpu_contexts.json"
@@ -37,29 +34,28 @@ def main(
     output: options.Output = RESULTS,
 ) -> None:
     """Measure each variant on a server of its own: half a minute each."""
-    with one_line_errors(), tempfile.TemporaryDirectory(prefix="gpu-") as scratch:
+    with one_line_errors():
         names = bench.chosen(only or [], [*VARIANTS], what="variant")
         (chosen,) = profiles.chosen([profile])
-        with writing(output, tool="loadtest.gpu.contexts") as figures:
-            ready = bench.opened(
-                figures,
-                work=Path(scratch),
-                onnx=onnx,
-                environment=server_environment,
-                raw=raw,
-                quick=quick,
-            )
+        with bench.opened(
+            output,
+            tool="loadtest.gpu.contexts",
+            onnx=onnx,
+            environment=server_environment,
+            raw=raw,
+            quick=quick,
+        ) as (ready, figures):
             figures["profile"] = chosen.name
             figures["bare"] = engine.bare(
                 ready.environment, ready.repository, chosen, ready.lengths
             )
             figures["variants"] = {}
             for name in names:
-                figures["variants"][name] = measured(ready, chosen, name)
+                figures["variants"][name] = measure(ready, chosen, name)
         typer.echo(table(figures))
 
 
-def measured(ready: Bench, profile: Profile, name: str) -> dict[str, Any]:
+def measure(ready: Bench, profile: Profile, name: str) -> dict[str, Any]:
     """Measure a variant.
 
     Args:
@@ -68,22 +64,27 @@ def measured(ready: Bench, profile: Profile, name: str) -> dict[str, Any]:
         name: Of the variant.
 
     Returns:
-        `setting`, in words; what `ask` returns by row, and `memory_gb` on a GPU; or in place of
-        these `words`, why there are none.
+        `setting`, in words; what `ask` returns by row, and on a GPU `memory_gb`, gigabytes that
+        the server has taken after the work; or in place of these `words`, why there are none.
+
+    Raises:
+        RepositoryError: A configuration is not to be read.
+        GpuError: nvidia-smi does not tell the memory.
+        ResultError: The folder for what perf_analyzer writes cannot be made.
     """
     variant, repository = VARIANTS[name], ready.work / "variants" / name
     write_repository(repository, ready.network.path)
     edit_configs(repository, profile.name, variant.edits)
     own = dataclasses.replace(ready, repository=repository)
     try:
-        return {"setting": variant.words, **_measured(own, profile, name, variant)}
+        return {"setting": variant.words, **_rows_and_memory(own, profile, name, variant)}
     # A setting that a machine does not take is a finding; the others go on.
     except (ServerError, ServerStartError) as error:
-        ready.say(f"{name}: {error}")
+        say(f"{name}: {error}")
         return {"setting": variant.words, "words": str(error)}
 
 
-def _measured(own: Bench, profile: Profile, name: str, variant: Variant) -> dict[str, Any]:
+def _rows_and_memory(own: Bench, profile: Profile, name: str, variant: Variant) -> dict[str, Any]:
     empty_gb = memory.settled_gb() if profile.on_gpu else 0.0
     with serving(own, profile.name, share_gpu=variant.mps, options=variant.options) as target:
         load_of = requests.loads(own.perf, target.url, ENSEMBLE, own.work)

@@ -26,7 +26,8 @@ def bare(environment: Path, repository: Path, profile: Profile, lengths: Lengths
         lengths: How long.
 
     Returns:
-        `frames_per_s`, `windows` and `p50_ms` by batch size.
+        By batch size: `frames_per_s`, the median of the windows; `windows`, each of them; and
+        `p50_ms` of one run.
 
     Raises:
         LoadTestError: It fails.
@@ -57,7 +58,8 @@ def stages(environment: Path, repository: Path, *, candidates: int, repeats: int
         repeats: Calls.
 
     Returns:
-        `preprocess_us` and `nms_us`, microseconds a frame.
+        `preprocess_us` and `nms_us`, microseconds a frame; `batch`, frames a call; and `frame`,
+        their height and width in pixels.
 
     Raises:
         LoadTestError: It fails.

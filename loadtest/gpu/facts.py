@@ -17,6 +17,10 @@ def facts(environment: Path) -> dict[str, Any]:
 
     Args:
         environment: Virtual environment of the server.
+
+    Returns:
+        `gpus`, name and driver version of each, none without nvidia-smi; `cuda`, the newest that
+        the driver runs, or None; and `server_packages`, versions by name.
     """
     said = _output("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
     return {

@@ -10,10 +10,10 @@ class Lengths:
     """Seconds and numbers of repetitions.
 
     Attributes:
-        window_s: Of perf_analyzer, which takes three a row.
+        window_s: Length of a window of perf_analyzer, which takes three for each row.
         camera_window_s: The same, for each number of cameras that is tried.
-        bare_window_s: Of the bare engine.
-        bare_windows: A batch size.
+        bare_window_s: Length of a window of the bare engine.
+        bare_windows: Such windows for each batch size.
         stage_repeats: Calls of `preprocess` and `nms`.
     """
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from yolostream import embedded
 
 from loadtest.gpu import cameras, client, engine, memory, requests
-from loadtest.gpu.bench import Bench
+from loadtest.gpu.bench import Bench, say
 from loadtest.gpu.model_folders import ENSEMBLE, STEPS
 from loadtest.gpu.profiles import Profile
 from loadtest.gpu.rows import CAMERA_FPS, FULL_HD, POINTS, Figures
 from loadtest.gpu.watch import watched
 from loadtest.machine import machine
-from loadtest.perf.measurement import Load, measure_once
+from loadtest.perf.measurement import measure_once
 from loadtest.perf.points import SHRUNK, Point, Size
+from loadtest.perf.process import Load
 from loadtest.server import Target, served
 
 
@@ -33,7 +35,7 @@ def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Fig
         YolostreamError: The engine, the server or perf_analyzer fails.
     """
     figures["bare"] = engine.bare(bench.environment, bench.repository, profile, bench.lengths)
-    bench.say(f"{profile.name}, bare: {_rates(figures['bare'])}")
+    say(f"{profile.name}, bare: {_rates(figures['bare'])}")
     measured = figures.setdefault("rows", {})
     if "stages" in rows:
         measured["stages"] = engine.stages(
@@ -42,33 +44,42 @@ def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Fig
             candidates=bench.network.usual_candidates,
             repeats=bench.lengths.stage_repeats,
         )
-        bench.say(f"{profile.name}, stages: {measured['stages']}")
+        say(f"{profile.name}, stages: {measured['stages']}")
     empty_gb = memory.settled_gb() if "memory" in rows else 0.0
     with serving(bench, profile.name) as target:
         figures["triton"] = machine(target.url)["triton"]
         loaded_gb = memory.used_gb() if "memory" in rows else 0.0
-        _ask(bench, profile.name, target, rows, measured)
+        _ask_all(bench, profile.name, target, rows, measured)
         if "memory" in rows:
             after_gb = memory.used_gb()
             measured["memory"] = {
                 "loaded_gb": round(loaded_gb - empty_gb, 3),
                 "after_work_gb": round(after_gb - empty_gb, 3),
             }
-            bench.say(f"{profile.name}, memory: {measured['memory']}")
+            say(f"{profile.name}, memory: {measured['memory']}")
         if "client" in rows:
             # Last: it takes memory on the GPU itself, and keeps it.
             measured["client"] = client.measure(
                 target.url, ENSEMBLE, requests.frames(FULL_HD), window_s=bench.lengths.window_s
             )
-            bench.say(f"{profile.name}, client: {measured['client']}")
+            say(f"{profile.name}, client: {measured['client']}")
 
 
-@contextlib.contextmanager
 def serving(
     bench: Bench, profile: str, *, share_gpu: bool = True, options: Sequence[str] = ()
-) -> Iterator[Target]:
-    """Serve the repository of a bench until the block ends."""
-    with served(
+) -> contextlib.AbstractContextManager[Target]:
+    """Serve the repository of a bench until the block ends.
+
+    Args:
+        bench: With what.
+        profile: Name of the profile.
+        share_gpu: Whether the server's processes may compute at once on a GPU.
+        options: Further ones of tritonserver.
+
+    Raises:
+        ServerStartError: It does not start.
+    """
+    return served(
         None,
         model=ENSEMBLE,
         # The command line takes any name that the repository has a configuration for.
@@ -77,14 +88,13 @@ def serving(
         environment=bench.environment,
         share_gpu=share_gpu,
         options=options,
-    ) as target:
-        yield target
+    )
 
 
 def ask(
     bench: Bench, name: str, target: Target, load_of: Callable[[Size], Load], row: str
 ) -> dict[str, Any]:
-    """Measure one row of `POINTS`, and watch the server meanwhile.
+    """Measure one row of `POINTS`.
 
     Args:
         bench: With what.
@@ -94,19 +104,46 @@ def ask(
         row: Name of the row.
 
     Returns:
-        What `measure_once` returns, and `watched`, what `watched` saw.
+        As `measure_watched`.
+
+    Raises:
+        ResultError: The folder for what perf_analyzer writes cannot be made.
+        ServerError: The server is away.
     """
     point, raw = POINTS[row], bench.raw / name / row
-    load = load_of(point.size)
+    measured = measure_watched(bench, target, load_of(point.size), point, raw)
+    say(f"{name}, {row}: {line(measured)}")
+    return measured
+
+
+def measure_watched(
+    bench: Bench, target: Target, load: Load, point: Point, raw: Path
+) -> dict[str, Any]:
+    """Measure a point, and watch the server meanwhile.
+
+    Args:
+        bench: With what.
+        target: The server.
+        load: What to send.
+        point: How.
+        raw: Folder for what perf_analyzer writes; is made.
+
+    Returns:
+        What `measure_once` returns, and `watched`, what `watched` saw.
+
+    Raises:
+        ResultError: `raw` cannot be written, or is there already.
+        ServerError: The server is away.
+    """
     with watched(target, STEPS) as seen:
         measured = measure_once(load, point, raw, window_s=bench.lengths.window_s)
-    bench.say(f"{name}, {row}: {line(measured)}")
     return {**measured, "watched": seen}
 
 
-def _ask(
+def _ask_all(
     bench: Bench, name: str, target: Target, rows: Sequence[str], measured: dict[str, Any]
 ) -> None:
+    """Measure the rows that perf_analyzer asks for, and add each to `measured`."""
     load_of = requests.loads(bench.perf, target.url, ENSEMBLE, bench.work)
     for row in [row for row in POINTS if row in rows]:
         measured[row] = ask(bench, name, target, load_of, row)
@@ -130,7 +167,7 @@ def _cameras(bench: Bench, name: str, load: Load, most_frames_per_s: float) -> d
         measured = measure_once(load, point, raw, window_s=window_s, intervals=path)
         held = cameras.held(count, measured)
         steps.append({"cameras": count, "held": held, **measured})
-        bench.say(f"{name}, {count} cameras: {line(measured)}: {'hold' if held else 'break'}")
+        say(f"{name}, {count} cameras: {line(measured)}: {'hold' if held else 'break'}")
         return held
 
     found = cameras.most(holds, at_most=int(most_frames_per_s / CAMERA_FPS) + 1)

@@ -12,8 +12,9 @@ from google.protobuf import text_format
 from loadtest.repository import MODELS
 from tools.model_folders.files import CONFIG, read_config
 
-ENSEMBLE, NETWORK = "yolov7", "yolov7_fp16"
-STEPS = ("preprocess", NETWORK, "nms")
+ENSEMBLE = "yolov7"
+PREPROCESS, NETWORK, NMS = "preprocess", "yolov7_fp16", "nms"
+STEPS = (PREPROCESS, NETWORK, NMS)
 
 # A copy of the weights would take as long as a measurement.
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "model.onnx*", "*.plan*", "*.pt*")
@@ -33,12 +34,15 @@ def write_repository(folder: Path, onnx: Path, *, models: Path = MODELS) -> None
 
 
 def thresholds(models: Path = MODELS) -> dict[str, float]:
-    """What `nms` goes by: `confidence`, `iou` and `max_detections`.
+    """What `nms` goes by: `confidence` and `iou`, 0..1, and `max_detections` a frame.
+
+    Args:
+        models: Model repository.
 
     Raises:
         RepositoryError: Its configuration is not to be read.
     """
-    told = read_config(models / "nms" / CONFIG).parameters
+    told = read_config(models / NMS / CONFIG).parameters
     return {
         "confidence": float(told["confidence_threshold"].string_value),
         "iou": float(told["iou_threshold"].string_value),

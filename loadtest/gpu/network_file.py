@@ -13,7 +13,8 @@ from tools.served_onnx import load_onnx
 COUNTED = "candidates"
 """Metadata key: JSON list, of each frame that a network was made with."""
 USUAL_CANDIDATES = 50
-"""For the time of `nms`, where the network was given and nobody counted."""
+"""Rows of a frame above the threshold: random weights are set to give so many on average, and `nms`
+is measured with so many where the network was given and nobody counted."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Network:
 
 
 def read(path: Path) -> Network:
-    """The network in a file, and what the file says of it."""
+    """The network in a file, and what the file says of it.
+
+    Raises:
+        OnnxError: There is no such file, or it is none.
+    """
     properties = {entry.key: entry.value for entry in load_onnx(path).metadata_props}
     return Network(path, tuple(json.loads(properties.get(COUNTED, "[]"))))

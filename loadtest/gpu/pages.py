@@ -37,12 +37,25 @@ def texts(gpu: Path = GPU, contexts: Path = CONTEXTS, *, root: str = "") -> dict
 def filled(page: str, texts: dict[str, str]) -> str:
     """A page with each text between `<!-- NAME -->` and `<!-- /NAME -->`, where it has these."""
     for name, text in texts.items():
-        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        if start in page:
-            before, rest = page.split(start)
-            _, after = rest.split(end)
-            page = f"{before}{start}{text}{end}{after}"
+        if _start(name) in page:
+            page = between(page, name, text)
     return page
+
+
+def between(page: str, mark: str, text: str) -> str:
+    """A page with `text` between `<!-- MARK -->` and `<!-- /MARK -->`, in place of the old.
+
+    Raises:
+        ValueError: It has not each of them once.
+    """
+    before, rest = page.split(_start(mark))
+    end = f"<!-- /{mark} -->"
+    _, after = rest.split(end)
+    return f"{before}{_start(mark)}{text}{end}{after}"
+
+
+def _start(mark: str) -> str:
+    return f"<!-- {mark} -->\n"
 
 
 def rewrite() -> None:

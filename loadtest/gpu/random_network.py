@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from yolostream.image import Image
 
 from loadtest.gpu.model_folders import ENSEMBLE, thresholds
-from loadtest.gpu.network_file import COUNTED
+from loadtest.gpu.network_file import COUNTED, USUAL_CANDIDATES
 from loadtest.repository import MODELS
 from tools.exporting.check import runner
 from tools.exporting.half import narrowed
@@ -31,9 +31,6 @@ from tools.yolov7.head import BOX_FIELDS, Detect
 
 TABLE = "yolov7"
 SIDE = 640
-CANDIDATES = 50
-"""Rows of a frame above the threshold, on average."""
-
 THRESHOLD = thresholds()["confidence"]
 """Of the ensemble that serves it."""
 _FILL = 114
@@ -68,13 +65,13 @@ def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> None:
 
 
 def _network(table: str, pictures: Tensor) -> Network:
-    """Random weights that answer to pictures, float32 [b, 3, H, W], as `CANDIDATES` says."""
+    """Random weights that answer to pictures, float32 [b, 3, H, W], as `USUAL_CANDIDATES` says."""
     torch.manual_seed(0)
     network = Network(load_table(table))
     with torch.no_grad():
         _set_statistics(network, pictures)
         logits = _logits(network.detect, network.maps(pictures))
-        _add_objectness(network.detect, objectness_bias(logits, candidates=CANDIDATES))
+        _add_objectness(network.detect, objectness_bias(logits, candidates=USUAL_CANDIDATES))
     return network
 
 

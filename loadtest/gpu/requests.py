@@ -14,8 +14,8 @@ from yolostream.slots import INPUT_NAME
 from loadtest.frames import demo_frames
 from loadtest.perf import inputs
 from loadtest.perf.binary import PerfAnalyzer
-from loadtest.perf.measurement import Load
 from loadtest.perf.points import Size
+from loadtest.perf.process import Load
 
 FRAMES = 4
 """Different ones that are sent in turn: with eight 1080p frames a request, 200 MB of memory."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from loadtest.gpu.model_folders import ENSEMBLE
-from loadtest.perf.points import Point, Size, Transport
+from loadtest.perf.points import SHRUNK, Point, Size, Transport
 
 FULL_HD: Size = (1080, 1920)
 CAMERA_FPS = 30
@@ -46,8 +46,10 @@ class Bar:
         return f"{self.side} {self.said(self.value)}"
 
 
-def _point(concurrency: int, batch: int = 1, **options: Any) -> Point:
-    return Point(ENSEMBLE, options.pop("by", "system"), concurrency, batch, **options)
+def _point(
+    concurrency: int, batch: int = 1, *, by: Transport = "system", size: Size = SHRUNK
+) -> Point:
+    return Point(ENSEMBLE, by, concurrency, batch, size)
 
 
 def _full_hd(by: Transport) -> dict[str, Point]:

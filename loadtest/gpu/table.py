@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadtest.gpu.bars import CHECKS, Check, best, values
+from loadtest.gpu.model_folders import NETWORK
 from loadtest.gpu.profiles import PROFILES
 from loadtest.gpu.rows import POINTS, Bar, Figures
 from loadtest.gpu.watch import frames_of
@@ -17,11 +18,15 @@ def section(content: dict[str, Any], *, path: str) -> str:
         content: Of the file that `loadtest.gpu` wrote.
         path: Of that file, for a link.
     """
-    return f"{verdicts(content['figures']['profiles'])}\n\n{caption(content, path)}\n"
+    return f"{verdicts(content['figures']['profiles'])}\n\n{caption(content, path=path)}\n"
 
 
 def verdicts(profiles: dict[str, Figures]) -> str:
-    """A line a bar, a column a profile that runs; a bar binds only where there is a GPU."""
+    """A line a bar, a column a profile that runs; a bar binds only where there is a GPU.
+
+    Args:
+        profiles: Figures of each profile of one run, by name.
+    """
     profiles = {name: figures for name, figures in profiles.items() if "bare" in figures}
     columns = {name: values(figures) for name, figures in profiles.items()}
     lines = [
@@ -64,7 +69,11 @@ def _cell(bar: Bar, value: float | None, *, binds: bool) -> str:
 
 
 def times(profiles: dict[str, Figures]) -> str:
-    """Where a request's time goes, by row and step, as perf_analyzer had it from Triton."""
+    """Where a request's time goes, by row and step, as perf_analyzer had it from Triton.
+
+    Args:
+        profiles: Figures of each profile, by name; what was not measured is left out.
+    """
     lines = [
         "| ms of a request: waiting + working | p50 | preprocess | network | nms | its batch |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -84,7 +93,7 @@ def _times(measured: dict[str, Any]) -> list[str]:
     return [
         f"{measured['latency_ms']['p50']:.1f}",
         *(_step(steps.get(name)) for name in sizes),
-        _mean_size(list(sizes.values())[1]),
+        _mean_size(sizes[NETWORK]),
     ]
 
 
@@ -101,8 +110,13 @@ def _mean_size(counts: dict[str, int]) -> str:
     return f"{frames_of(counts) / runs:.1f}" if runs else ""
 
 
-def caption(content: dict[str, Any], path: str) -> str:
-    """On what, with what, by which command."""
+def caption(content: dict[str, Any], *, path: str) -> str:
+    """On what, with what, by which command.
+
+    Args:
+        content: Of the file that `loadtest.gpu` or one of its modules wrote.
+        path: Of that file, for a link.
+    """
     machine, figures = content["machine"], content["figures"]
     gpu = figures["gpu"]
     network = figures["network"]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,19 +13,17 @@ from yolostream.gpus import gpu_numbers
 
 from loadtest.errors import GpuError
 from loadtest.gpu import bench, options, profiles, requests
-from loadtest.gpu.bench import Bench
-from loadtest.gpu.measuring import line, serving
-from loadtest.gpu.model_folders import ENSEMBLE, STEPS
+from loadtest.gpu.bench import Bench, say
+from loadtest.gpu.measuring import line, measure_watched, serving
+from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.gpu.profiles import Profile
 from loadtest.gpu.rows import POINTS
-from loadtest.gpu.watch import watched
-from loadtest.perf.measurement import measure_once
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
-from loadtest.result_file import writing
 from tools.command import one_line_errors
 
 RESULTS = RESULTS_FOLDER / "gpu_two.json"
 BAR = 1.8
+"""Times the frames per second of one GPU, at least."""
 ROWS = ("streams", "batches")
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -42,26 +38,24 @@ def main(
     output: options.Output = RESULTS,
 ) -> None:
     """Ask a server on one GPU, then one on two, the same."""
-    with one_line_errors(), tempfile.TemporaryDirectory(prefix="gpu-") as scratch:
+    with one_line_errors():
         (chosen,) = profiles.chosen([profile])
         gpus = _gpus()
         if len(gpus) < 2:
             raise GpuError("this machine has no second GPU: run it on one that has")
-        with writing(output, tool="loadtest.gpu.two_gpus") as figures:
-            ready = bench.opened(
-                figures,
-                work=Path(scratch),
-                onnx=onnx,
-                environment=server_environment,
-                raw=raw,
-                quick=quick,
-            )
-            figures["profile"] = chosen.name
-            one, two = (figures.setdefault(count, {}) for count in ("one", "two"))
-            one.update(_measured(ready, chosen, gpus[:1]))
-            two.update(_measured(ready, chosen, gpus[:2]))
+        with bench.opened(
+            output,
+            tool="loadtest.gpu.two_gpus",
+            onnx=onnx,
+            environment=server_environment,
+            raw=raw,
+            quick=quick,
+        ) as (ready, figures):
+            figures |= {"profile": chosen.name, "one": {}, "two": {}}
+            _measure(ready, chosen, gpus[:1], figures["one"])
+            _measure(ready, chosen, gpus[:2], figures["two"])
         for row in ROWS:
-            typer.echo(f"{row}: {_ratio(two[row], one[row])} (bar: {BAR})")
+            typer.echo(f"{row}: {_ratio(figures['two'][row], figures['one'][row])} (bar: {BAR})")
 
 
 def _ratio(two: dict[str, Any], one: dict[str, Any]) -> str:
@@ -89,19 +83,15 @@ def _seeing(gpus: Sequence[str]) -> Iterator[None]:
             os.environ[_VISIBLE] = given
 
 
-def _measured(ready: Bench, profile: Profile, gpus: Sequence[str]) -> dict[str, Any]:
-    """Each row on a server that sees these GPUs, with as much in flight for each of them."""
-    measured: dict[str, Any] = {}
+def _measure(ready: Bench, profile: Profile, gpus: Sequence[str], figures: dict[str, Any]) -> None:
+    """Add each row of a server that sees these GPUs, with as much in flight for each of them."""
     with _seeing(gpus), serving(ready, profile.name) as target:
-        load = requests.loads(ready.perf, target.url, ENSEMBLE, ready.work)
+        load_of = requests.loads(ready.perf, target.url, ENSEMBLE, ready.work)
         for row in ROWS:
             point = replace(POINTS[row], concurrency=POINTS[row].concurrency * len(gpus))
             raw = ready.raw / f"{len(gpus)}-gpus" / row
-            with watched(target, STEPS) as seen:
-                found = measure_once(load(point.size), point, raw, window_s=ready.lengths.window_s)
-            ready.say(f"GPUs {','.join(gpus)}, {row}: {line(found)}")
-            measured[row] = {**found, "watched": seen}
-    return measured
+            figures[row] = measure_watched(ready, target, load_of(point.size), point, raw)
+            say(f"GPUs {','.join(gpus)}, {row}: {line(figures[row])}")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loadtest.gpu.model_folders import NETWORK
+from loadtest.gpu.model_folders import NETWORK, NMS, PREPROCESS
 
-PREPROCESS, NMS = "preprocess", "nms"
 _MB = 2**20
 
 Edit = tuple[str, Callable[[Any], None]]

@@ -24,8 +24,11 @@ def watched(target: Target, models: Sequence[str]) -> Iterator[dict[str, Any]]:
 
     Yields:
         Empty; after the block `batch_sizes`, how often each model has run on a batch of which
-        size; `cpu_ms_per_frame`, processor time of each of the server's processes; and `gpu`, what
-        `loadtest.gpu.utilization` saw.
+        size; `cpu_ms_per_frame`, processor time of each of the server's processes in milliseconds;
+        and `gpu`, what `loadtest.gpu.utilization` saw.
+
+    Raises:
+        ServerError: The server does not tell, or is away.
     """
     seen: dict[str, Any] = {}
     before, cpu_before_s = _batches(target, models), _cpu_s(target.pids)

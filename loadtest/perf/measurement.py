@@ -1,58 +1,24 @@
-"""One run of perf_analyzer, or two where the first finds no stable figures."""
+"""What is asked of perf_analyzer for a point: one run, or two where the first finds it unstable."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tritonclient.utils import InferenceServerException
-from yolostream.connection import connect
-from yolostream.interruption import held_back
-
 from loadtest.errors import ResultError
-from loadtest.perf.binary import PerfAnalyzer
 from loadtest.perf.points import Point
-from loadtest.perf.report import REPORT, read_report, reason
-
-_TRIALS = 4
-"""Windows that it may try until the last three agree."""
+from loadtest.perf.process import TRIALS, UNSTABLE, Load, run
+from loadtest.perf.report import read_report
 
 _WINDOWS = 3
 """Windows that it needs to be content with anything."""
 
 _ANY_PERCENT = 1000
 
-_UNSTABLE = 2
-"""Exit code of perf_analyzer, which then writes no report."""
-
 _STARTS_S = 2.0
 """That it takes to start twice and read what is to be sent."""
 
 _SHORTEST_WINDOW_S = 0.5
-_SHARED_MEMORY = Path("/dev/shm")
-_TIMEOUT_S = 5.0
-
-
-@dataclass(frozen=True)
-class Load:
-    """Whom to ask, with what.
-
-    Attributes:
-        perf: The binary.
-        url: gRPC address of the server.
-        requests: File of what is sent.
-        regions: Names that perf_analyzer gives to shared memory for it.
-    """
-
-    perf: PerfAnalyzer
-    url: str
-    requests: Path
-    regions: tuple[str, ...]
 
 
 def measure(
@@ -75,13 +41,13 @@ def measure(
         ResultError: `raw` cannot be written, or is there already.
     """
     _make(raw)
-    window_s = max(_SHORTEST_WINDOW_S, (seconds - _STARTS_S) / (_TRIALS + _WINDOWS))
-    code, words = _run(load, point, raw, window_s, percent=stable_percent)
+    window_s = max(_SHORTEST_WINDOW_S, (seconds - _STARTS_S) / (TRIALS + _WINDOWS))
+    code, words = run(load, point, raw, window_s=window_s, percent=stable_percent)
     if code == 0:
         return {"stable": True, **read_report(raw)}
-    if code == _UNSTABLE:
+    if code == UNSTABLE:
         # It keeps unstable figures to itself, unless told to be content with anything.
-        code, failure = _run(load, point, raw, window_s, percent=_ANY_PERCENT)
+        code, failure = run(load, point, raw, window_s=window_s, percent=_ANY_PERCENT)
         if code == 0:
             return {"stable": False, "words": words, **read_report(raw)}
         words = failure
@@ -107,7 +73,9 @@ def measure_once(
         ResultError: `raw` cannot be written, or is there already.
     """
     _make(raw)
-    code, words = _run(load, point, raw, window_s, percent=_ANY_PERCENT, intervals=intervals)
+    code, words = run(
+        load, point, raw, window_s=window_s, percent=_ANY_PERCENT, intervals=intervals
+    )
     return read_report(raw) if code == 0 else {"words": words}
 
 
@@ -118,97 +86,3 @@ def _make(raw: Path) -> None:
         raise ResultError(
             f"cannot make {raw} ({error.strerror}): name another folder with --raw"
         ) from error
-
-
-def command(
-    load: Load, point: Point, *, window_s: float, percent: float, intervals: Path | None = None
-) -> list[str]:
-    """The command line that measures a point; see `measure_once`."""
-    concurrency = ["--concurrency-range", str(point.concurrency)]
-    return [
-        *[str(load.perf.path), "-m", point.model, "-u", load.url, "-i", "grpc", "--async"],
-        *(["--request-intervals", str(intervals)] if intervals else concurrency),
-        *["-b", str(point.batch), "--input-data", str(load.requests)],
-        *["--shared-memory", "none" if point.transport == "grpc" else point.transport],
-        *["--measurement-interval", str(round(1000 * window_s)), "--max-trials", str(_TRIALS)],
-        *["--stability-percentage", f"{percent:g}"],
-        *["-f", REPORT, "--verbose-csv"],
-        # Otherwise it goes through each byte that was sent: half a minute for tensors of 5 MB.
-        # Nobody reads the file: it has other values than the tensors, and breaks off at a NaN.
-        *(["--profile-export-file", "requests.json"] if point.transport != "grpc" else []),
-    ]
-
-
-def _run(
-    load: Load,
-    point: Point,
-    raw: Path,
-    window_s: float,
-    *,
-    percent: float,
-    intervals: Path | None = None,
-) -> tuple[int, str]:
-    """Run it once; return its exit code and its words."""
-    log = raw / f"within-{percent:g}-percent.log"
-    timeout_s = 30 + 3 * _TRIALS * window_s
-    arguments = command(load, point, window_s=window_s, percent=percent, intervals=intervals)
-    with _no_regions_left(load, point):
-        try:
-            code = _exit_code(arguments, load, log, timeout_s)
-        except subprocess.TimeoutExpired:
-            return -signal.SIGKILL, f"no end after {timeout_s:.0f} s: stopped"
-    return code, _words(code, log)
-
-
-def _exit_code(arguments: list[str], load: Load, log: Path, timeout_s: float) -> int:
-    """Run it until it ends; whatever happens, it does not run on."""
-    process = None
-    try:
-        with log.open("w") as file, held_back():
-            process = subprocess.Popen(
-                arguments,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=load.perf.variables,
-                # Ctrl-C reaches us alone.
-                start_new_session=True,
-                # It writes the reports of an ensemble's steps to where it stands.
-                cwd=log.parent,
-            )
-        return process.wait(timeout_s)
-    finally:
-        if process is not None:
-            process.kill()
-            process.wait()
-
-
-def _words(code: int, log: Path) -> str:
-    if code == -signal.SIGBUS:
-        return f"{_SHARED_MEMORY} is full: make it larger, or remove what was left there"
-    if code < 0:
-        return f"ended by {signal.Signals(-code).name}"
-    return reason(log.read_text(errors="replace"))
-
-
-@contextlib.contextmanager
-def _no_regions_left(load: Load, point: Point) -> Iterator[None]:
-    """Remove what perf_analyzer leaves in shared memory when it is stopped."""
-    try:
-        yield
-    finally:
-        if point.transport != "grpc":
-            _forget(load, point)
-            for name in load.regions:
-                (_SHARED_MEMORY / name).unlink(missing_ok=True)
-
-
-def _forget(load: Load, point: Point) -> None:
-    """Have the server forget the regions; one that is gone has done so."""
-    with contextlib.suppress(InferenceServerException), connect(load.url) as client:
-        forget = (
-            client.unregister_system_shared_memory
-            if point.transport == "system"
-            else client.unregister_cuda_shared_memory
-        )
-        for name in load.regions:
-            forget(name, client_timeout=_TIMEOUT_S)

@@ -61,13 +61,9 @@ def detect(
     Writes an annotated MP4 of each source, a tiled one of all, JSON Lines, CSV and MOT text.
     """
     opened, source_errors = _opened(sources, decoder)
-    places = min(in_flight * len(opened), MAX_IN_FLIGHT)
+    labels = Labels(name=show_labels, confidence=show_confidence)
     results = detecting.Results(
-        folder=output,
-        formats=_formats(save, opened),
-        track=track,
-        labels=Labels(name=show_labels, confidence=show_confidence),
-        bitrate=bitrate,
+        folder=output, formats=_formats(save, opened), track=track, labels=labels, bitrate=bitrate
     )
     with contextlib.ExitStack() as stack:
         with interruptible():
@@ -78,14 +74,13 @@ def detect(
                 Detector(
                     url,
                     model,
-                    max_in_flight=places,
+                    max_in_flight=min(in_flight * len(opened), MAX_IN_FLIGHT),
                     timeout_s=timeout,
                     shrink=shrink,
                     transport=transport.value,
                 )
             )
-        if decoder is not options.Decoder.cpu and transport is options.Transport.auto:
-            _note_detour(detector)
+        _note_detour(detector, decoder, transport)
         selection = Selection(stride, limit, confidence, _class_ids(classes, detector.labels))
         report = detecting.run(
             opened,
@@ -137,8 +132,11 @@ def _class_id(word: str, labels: tuple[str, ...]) -> int:
     raise typer.BadParameter(f"the model knows no class '{word}', only: {', '.join(labels)}")
 
 
-def _note_detour(detector: Detector) -> None:
-    if detector.transport != "cuda-shared-memory" and not nvdec.missing():
+def _note_detour(
+    detector: Detector, decoder: options.Decoder, transport: options.Transport
+) -> None:
+    asked = decoder is not options.Decoder.cpu and transport is options.Transport.auto
+    if asked and detector.transport != "cuda-shared-memory" and not nvdec.missing():
         note(
             f"frames that the GPU decodes reach {detector.url} through the host's memory; "
             "'--transport cuda-shared-memory' says why"

@@ -3,7 +3,7 @@
 Takes one JSON argument: `repository` (a model repository), `batch`, `repeats`, `candidates` (rows
 of a frame above the threshold), `frame` (height and width in pixels), `image_shape`, `rows` and
 `thresholds`. Its last line of output is JSON: `preprocess_us` and `nms_us`, medians of microseconds
-a frame.
+a frame; and `batch` and `frame` as given.
 """
 
 from __future__ import annotations
