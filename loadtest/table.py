@@ -54,7 +54,7 @@ def table(figures: dict[str, Any]) -> str:
 def price(figures: dict[str, Any]) -> str:
     """What the ensemble costs and saves, and in which batches the network ran."""
     lines = [
-        "| frames per second | ratio | half of the turns | bar |",
+        "| frames per second | ratio | middle half of the turns | bar |",
         "| --- | ---: | ---: | ---: |",
     ]
     for key, (what, bar) in _RATIOS.items():

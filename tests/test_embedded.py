@@ -26,6 +26,9 @@ MODELS = REPOSITORY / "model_repository"
 ENVIRONMENT = REPOSITORY / ".venv-server"
 
 
+_SHARED_MACHINE = "something is left behind, or another yolostream runs on this machine"
+
+
 def leftovers():
     folders = set(Path(tempfile.gettempdir()).glob("yolostream-server-*"))
     regions = set(Path("/dev/shm").glob("yolostream-*"))
@@ -43,7 +46,7 @@ def _nothing_is_left_behind(triton):
     deadline = time.monotonic() + 10
     while (leftovers(), servers()) != before and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert (leftovers(), servers()) == before
+    assert (leftovers(), servers()) == before, _SHARED_MACHINE
 
 
 @pytest.fixture
