@@ -20,6 +20,7 @@ from conftest import REPOSITORY
 from repository import config
 from typer.main import get_command
 from yolostream import ServerStartError, cli, gpus
+from yolostream.cli.detect import MAX_IN_FLIGHT
 from yolostream.doctor import machine, paths
 from yolostream.server_environment import ServerEnvironment
 
@@ -259,7 +260,7 @@ def test_shared_memory_holds_a_region_a_process_and_the_client_s_frames():
     groups = [group for model in ("preprocess", "nms") for group in config(model).instance_group]
     # Room for one instance more, as a user may want.
     processes = 1 + sum(group.count for group in groups)
-    frames = cli.MAX_IN_FLIGHT * 1080 * 1920 * 3
+    frames = MAX_IN_FLIGHT * 1080 * 1920 * 3
     assert processes * gpus.HOST_REGION_BYTES + frames <= total
 
 

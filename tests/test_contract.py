@@ -9,7 +9,9 @@ import pytest
 import yolostream
 from repository import PROFILES, ROOT, config, parameters, tensors
 from tritonclient.grpc import model_config_pb2 as pb
-from yolostream import cli, detect, detector, embedded, errors, interruption
+from yolostream import detect, detector, embedded, errors, interruption
+from yolostream.cli import detect_options, server
+from yolostream.cli.detect import MAX_IN_FLIGHT
 from yolostream.sources import decoding
 from yolostream.tracking import TrackerLimits
 
@@ -174,24 +176,24 @@ def test_the_shipped_model_fits_its_config():
 
 
 def test_choices_on_the_command_line_are_those_of_the_library():
-    assert tuple(cli.Save) == detect.FORMATS
-    assert tuple(cli.Transport) == typing.get_args(detector.Transport)
-    assert tuple(cli.Decoder) == typing.get_args(decoding.DecoderName)
-    assert tuple(cli.Profile) == typing.get_args(embedded.Profile)
+    assert tuple(detect_options.Save) == detect.FORMATS
+    assert tuple(detect_options.Transport) == typing.get_args(detector.Transport)
+    assert tuple(detect_options.Decoder) == typing.get_args(decoding.DecoderName)
+    assert tuple(server.Profile) == typing.get_args(embedded.Profile)
 
 
 def test_every_profile_on_the_command_line_has_its_configs():
-    for profile in cli.Profile:
+    for profile in server.Profile:
         assert (ROOT / DETECTOR / "configs" / f"{profile}.pbtxt").exists()
         # Where a step has none, the default serves: that of a GPU.
         for model in STEPS:
             on_gpu = config(model, profile).instance_group[0].kind == pb.ModelInstanceGroup.KIND_GPU
-            assert on_gpu == (profile != cli.Profile.cpu), model
+            assert on_gpu == (profile != server.Profile.cpu), model
 
 
 def test_no_number_of_sources_overruns_the_server_s_queues():
     queue = config(DETECTOR, "cpu").dynamic_batching.default_queue_policy.max_queue_size
-    assert queue > cli.MAX_IN_FLIGHT
+    assert queue > MAX_IN_FLIGHT
 
 
 def test_exit_codes_tell_errors_apart():
