@@ -34,6 +34,17 @@ def found(server, frame):
         return len(detector.detect(frame))
 
 
+def broken(folder, file, part, replacement):
+    """The repository, with one thing changed in it."""
+    models = folder / "models"
+    shutil.copytree(MODELS, models)
+    code = models / file
+    whole = code.read_text()
+    assert part in whole
+    code.write_text(whole.replace(part, replacement, 1))
+    return models
+
+
 @contextlib.contextmanager
 def filled(number, *, free_bytes):
     """Leave so much of a GPU's memory, and give the rest back afterwards."""
@@ -53,10 +64,7 @@ def frame(demo_frames):
 
 
 def test_a_step_without_cupy_is_named_and_the_cpu_serves_the_same_repository(tmp_path, frame):
-    models = tmp_path / "models"
-    shutil.copytree(MODELS, models)
-    code = models / "nms" / "1" / "gpu.py"
-    code.write_text(code.read_text().replace("import cupy\n", "import no_cupy as cupy\n"))
+    models = broken(tmp_path, "nms/1/gpu.py", "import cupy\n", "import no_cupy as cupy\n")
     with (
         pytest.raises(
             ServerStartError,
@@ -98,6 +106,25 @@ def test_a_frame_that_finds_no_memory_fails_alone(frame):
             assert type(raised.value) is ServerError
             assert len(small.result()) > 0
         assert len(whole.detect(large)) == 0
+
+
+def test_a_gpu_that_is_lost_under_way_is_named_and_the_cpu_serves_the_same_repository(
+    tmp_path, frame
+):
+    # After a trap the processes on it have no GPU any more, as after a loss: under MPS all of them.
+    first = "    const int row ="
+    models = broken(tmp_path, "nms/1/nms.cu", first, '    asm("trap;");\n' + first)
+    with (
+        serving("onnx-gpu", models) as server,
+        Detector(server.url, transport="grpc") as detector,
+    ):
+        for _ in range(2):
+            with pytest.raises(ServerError, match=r"failed on GPU 0 \(.*restart the server"):
+                detector.detect(frame)
+    with serving("cpu", models) as server:
+        assert found(server, frame) > 0
+    with serving("onnx-gpu") as server:
+        assert found(server, frame) > 0
 
 
 def test_without_mps_the_steps_take_turns(monkeypatch, frame):

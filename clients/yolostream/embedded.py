@@ -27,6 +27,11 @@ START_TIMEOUT_S: dict[Profile, float] = {
 
 LOOPBACK = "127.0.0.1"
 
+_NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+_SHARE_OF_GPU = {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "25"}
+"""Of tritonserver itself, which only copies: a process costs memory by its share. Steps have their
+own, in `config.pbtxt`."""
+
 
 @dataclass(frozen=True)
 class EmbeddedTriton:
@@ -130,7 +135,7 @@ def serve(
             run,
             checked,
             # Without one, a GPU that is full or broken is in nobody's way.
-            {"CUDA_VISIBLE_DEVICES": ""} if chosen == "cpu" else shared or {},
+            _NO_GPU if chosen == "cpu" else {**_SHARE_OF_GPU, **(shared or {})},
         ) as process:
             log, shares_gpu = run / tritonserver.LOG, shared is not None
             server = EmbeddedTriton(host, taken, chosen, shares_gpu, process, log)

@@ -29,8 +29,8 @@ class Gpu:
         self._step, self._number = config["name"], number
         for name, value in config["parameters"].items():
             if name.startswith(_CUDA_VARIABLE_PREFIX):
-                # Read when CUDA starts, just below. Who set one for the whole server, meant it.
-                os.environ.setdefault(name, value["string_value"])
+                # Read when CUDA starts, just below. The server's own are for the server.
+                os.environ[name] = value["string_value"]
         with self.opening():
             import cupy
 
