@@ -45,16 +45,11 @@ def libraries(tmp_path_factory):
 def test_a_batch_of_mixed_sizes_is_letterboxed_as_on_the_cpu(libraries, frames):
     images = np.full((len(frames), 3, SIDE, SIDE), np.nan, np.float32)
     places = np.full((len(frames), 4), np.nan, np.float32)
-    table = tables.table_of(MAX_BATCH)
-    tables.fill_table(
-        table,
-        addresses=[frame.ctypes.data for frame in frames],
-        frame_sizes=[frame.shape[:2] for frame in frames],
-        image_size=(SIDE, SIDE),
-    )
+    table = tables.FrameTable(MAX_BATCH, (SIDE, SIDE))
+    table.fill([frame.ctypes.data for frame in frames], [frame.shape[:2] for frame in frames])
     fill = ctypes.c_float(np.float32(letterboxing.FILL) / np.float32(255))
     libraries["letterbox"].run_letterbox(
-        address(table), len(frames), address(images), address(places), SIDE, SIDE, fill
+        address(table.batch), len(frames), address(images), address(places), SIDE, SIDE, fill
     )
     assert_letterboxed(frames, images, places)
 

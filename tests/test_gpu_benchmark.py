@@ -178,7 +178,7 @@ def parse(path):
 
 def test_variants_set_processes_delays_and_turns(tmp_path):
     write_repository(tmp_path / "models", ONNX)
-    for name in ("2-2-2", "delay-500", "one-at-a-time"):
+    for name in ("3-2-2", "delay-500", "one-at-a-time"):
         edit_configs(tmp_path / "models", "onnx-gpu", VARIANTS[name].edits)
     network = parse(tmp_path / "models" / NETWORK / "configs" / "onnx-gpu.pbtxt")
     nms = parse(tmp_path / "models" / "nms" / "config.pbtxt")

@@ -114,13 +114,10 @@ def test_a_gpu_that_is_lost_under_way_is_named_and_the_cpu_serves_the_same_repos
     # After a trap the processes on it have no GPU any more, as after a loss: under MPS all of them.
     first = "    const int row ="
     models = broken(tmp_path, "nms/1/nms.cu", first, '    asm("trap;");\n' + first)
-    with (
-        serving("onnx-gpu", models) as server,
-        Detector(server.url, transport="grpc") as detector,
-    ):
+    with serving("onnx-gpu", models) as server:
         for _ in range(2):
             with pytest.raises(ServerError, match=r"failed on GPU 0 \(.*restart the server"):
-                detector.detect(frame)
+                found(server, frame)
     with serving("cpu", models) as server:
         assert found(server, frame) > 0
     with serving("onnx-gpu") as server:

@@ -58,6 +58,7 @@ def test_rows_are_those_of_the_cpu(cuda_nms, case):
         [cupy.asarray(part) for part in np.split(predictions, ends)],
         [cupy.asarray(part) for part in np.split(places, ends)],
     )
+    cupy.cuda.get_current_stream().synchronize()
     assert_suppressed(found, predictions, places)
 
 
@@ -68,4 +69,5 @@ def test_a_full_batch_is_answered_twice_the_same(cuda_nms):
     wanted = np.arange(MAX_BATCH) % len(predictions)
     for _ in range(2):
         found = cuda_nms([cupy.asarray(predictions[wanted])], [cupy.asarray(places[wanted])])
+        cupy.cuda.get_current_stream().synchronize()
         assert_suppressed(found, predictions[wanted], places[wanted])

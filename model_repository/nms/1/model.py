@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+from itertools import accumulate, pairwise
 
 import cv2
-import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from .gpu import Gpu
@@ -50,7 +50,7 @@ class TritonPythonModel:
                 for name in ("output", "letterbox")
             )
             found = self.stage.detect(predictions, letterboxes)
-        ends = np.cumsum([len(batch) for batch in predictions]).tolist()
+        ends = accumulate(map(len, predictions), initial=0)
         return [
             pb_utils.InferenceResponse(
                 [
@@ -60,7 +60,7 @@ class TritonPythonModel:
                     pb_utils.Tensor("detection_classes", found.classes[start:end]),
                 ]
             )
-            for start, end in zip([0, *ends], ends)
+            for start, end in pairwise(ends)
         ]
 
 

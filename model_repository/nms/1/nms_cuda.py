@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import cupy as cp
 import numpy as np
 
-from .nms import Detections, Thresholds
+from .nms import Detections, Floats, Thresholds
 
 _THREADS = 512
 _CHUNK = 1024
@@ -37,9 +37,9 @@ class CudaNms:
                 f"max_detections is {thresholds.max_detections}, and a GPU keeps at most "
                 f"{MOST_DETECTIONS} a frame: lower it, or serve the profile 'cpu'"
             )
-        self._places = thresholds.max_detections
-        addresses = [(name, np.uint64, max_batch) for name in ("predictions", "places")]
-        self._batch = np.zeros((), np.dtype(addresses))
+        inputs = ("predictions", "places")
+        self._batch = np.zeros((), np.dtype([(name, np.uint64, max_batch) for name in inputs]))
+        self._addresses = [self._batch[name] for name in inputs]
         kinds = [("confidence", np.float32), ("iou", np.float32), ("max_detections", np.int32)]
         self._thresholds = np.array(
             (thresholds.confidence, thresholds.iou, thresholds.max_detections), np.dtype(kinds)
@@ -48,19 +48,18 @@ class CudaNms:
         self._collect, self._suppress = map(module.get_function, ("collect", "suppress"))
         self._keys = cp.empty(0, np.uint64)
         self._counts = cp.zeros(max_batch, np.int32)
-        # Numbers, boxes, scores and classes, one behind the other, leave the GPU in one copy.
-        size = max_batch * (1 + 6 * self._places)
-        self._found = cp.empty(size, np.float32)
-        pinned = cp.cuda.alloc_pinned_memory(4 * size)
-        self._on_host = np.frombuffer(pinned, np.float32, size)
-        self._views = lru_cache(maxsize=max_batch)(self._split)
+        # In memory of the host that the GPU writes to: what it finds leaves it without a copy.
+        places = thresholds.max_detections
+        shapes = (1,), (places, 4), (places,), (places,)
+        self._found = [_writable_from_gpu((max_batch, *shape)) for shape in shapes]
+        self._outputs = [array.ctypes.data for array in self._found]
         # Zeroed on another stream than it is used on.
         cp.cuda.Device().synchronize()
 
     def __call__(
         self, predictions: Sequence[cp.ndarray], letterboxes: Sequence[cp.ndarray]
     ) -> Detections:
-        """Find the detections of each frame, on the current stream; wait for them.
+        """Find the detections of each frame on the current stream; do not wait for them.
 
         Args:
             predictions: float32 [n, rows, 6] each, as `output` of the network; the same rows.
@@ -70,26 +69,16 @@ class CudaNms:
             The detections of all frames in turn, in host memory that the next call overwrites.
         """
         count, rows = sum(map(len, predictions)), predictions[0].shape[1]
-        self._batch["predictions"][:count] = _addresses(predictions, rows * _ROW)
-        self._batch["places"][:count] = _addresses(letterboxes, 4)
+        for addresses, batches, values in zip(
+            self._addresses, (predictions, letterboxes), (rows * _ROW, 4), strict=True
+        ):
+            addresses[:count] = _starts(batches, values)
         if self._keys.size < rows * len(self._counts):
             self._keys = cp.empty(rows * len(self._counts), np.uint64)
-        found, on_host = self._views(count)
         shared = (self._batch, self._thresholds, np.int32(rows), self._keys, self._counts)
         self._collect((-(-rows // _COLLECTING), count), (_COLLECTING,), shared)
-        self._suppress((count,), (_THREADS,), (*shared, *found))
-        used = count * (1 + 6 * self._places)
-        stream = cp.cuda.get_current_stream()
-        self._found[:used].get(stream=stream, out=self._on_host[:used], blocking=False)
-        stream.synchronize()
-        return on_host
-
-    def _split(self, count: int) -> tuple[list[cp.ndarray], Detections]:
-        """Where the outputs of so many frames lie, on the GPU and on the host."""
-        return (
-            _outputs(self._found, count, self._places),
-            Detections(*_outputs(self._on_host, count, self._places)),
-        )
+        self._suppress((count,), (_THREADS,), (*shared, *self._outputs))
+        return Detections(*(array[:count] for array in self._found))
 
 
 def _compiled(*, max_batch: int, max_detections: int) -> cp.RawModule:
@@ -106,16 +95,12 @@ def _compiled(*, max_batch: int, max_detections: int) -> cp.RawModule:
     )
 
 
-def _addresses(batches: Sequence[cp.ndarray], values: int) -> list[int]:
+def _writable_from_gpu(shape: tuple[int, ...]) -> Floats:
+    size = math.prod(shape)
+    memory = cp.cuda.alloc_pinned_memory(size * np.dtype(np.float32).itemsize)
+    return np.frombuffer(memory, np.float32, size).reshape(shape)
+
+
+def _starts(batches: Sequence[cp.ndarray], values: int) -> list[int]:
     """Where the tensor of each frame begins, `values` float32 each."""
     return [batch.data.ptr + 4 * values * index for batch in batches for index in range(len(batch))]
-
-
-def _outputs(whole: cp.ndarray, count: int, places: int) -> list[cp.ndarray]:
-    """Views of `whole`, NumPy or CuPy: [n, 1], [n, places, 4], [n, places] and [n, places]."""
-    views, start = [], 0
-    for shape in ((count, 1), (count, places, 4), (count, places), (count, places)):
-        size = int(np.prod(shape))
-        views.append(whole[start : start + size].reshape(shape))
-        start += size
-    return views

@@ -2,53 +2,48 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from .letterbox import Letterbox, unrounded_place
 
-# As `Frame` in letterbox.cu.
-_FRAME = np.dtype(
-    [
-        ("pixels", np.uint64),
-        *((name, np.int32) for name in ("height", "width")),
-        *((name, np.int32) for name in ("left", "top", "fitted_width", "fitted_height")),
-        ("place", np.float32, 4),
-    ],
-    align=True,
-)
+# `Frame` in letterbox.cu: pixels; height and width; left, top and fitted sizes; place.
+_FRAME = struct.Struct("@Q 2i 4i 4f")
 
 
-def table_of(max_batch: int) -> npt.NDArray[np.void]:
-    """Room for that many frames: `Batch` in letterbox.cu, an array without dimensions."""
-    return np.zeros((), np.dtype([("frames", _FRAME, max_batch)]))
-
-
-def fill_table(
-    table: npt.NDArray[np.void],
-    *,
-    addresses: Sequence[int],
-    frame_sizes: Sequence[tuple[int, int]],
-    image_size: tuple[int, int],
-) -> None:
-    """Describe frames, from the first place on.
+class FrameTable:
+    """Describes a batch of frames.
 
     Args:
-        table: From `table_of`.
-        addresses: Of the first byte of each frame, in memory that the kernel can read.
-        frame_sizes: Height and width of each frame, in pixels.
+        max_batch: Room for so many.
         image_size: Height and width of the images to make.
+
+    Attributes:
+        batch: `Batch` in letterbox.cu, an array without dimensions.
     """
-    frames = table["frames"][: len(addresses)]
-    frames[:] = [_frame(size, image_size) for size in frame_sizes]
-    frames["pixels"] = addresses
+
+    def __init__(self, max_batch: int, image_size: tuple[int, int]) -> None:
+        self._image_size = image_size
+        self._bytes = bytearray(max_batch * _FRAME.size)
+        self.batch = np.frombuffer(self._bytes, f"V{len(self._bytes)}").reshape(())
+
+    def fill(self, addresses: Sequence[int], frame_sizes: Sequence[tuple[int, int]]) -> None:
+        """Describe frames, from the first place on.
+
+        Args:
+            addresses: Of the first byte of each frame, in memory that the kernel can read.
+            frame_sizes: Height and width of each frame, in pixels.
+        """
+        for index, (address, size) in enumerate(zip(addresses, frame_sizes, strict=True)):
+            place = _described(size, self._image_size)
+            _FRAME.pack_into(self._bytes, index * _FRAME.size, address, *place)
 
 
 @lru_cache(maxsize=256)
-def _frame(frame_size: tuple[int, int], image_size: tuple[int, int]) -> tuple[object, ...]:
+def _described(frame_size: tuple[int, int], image_size: tuple[int, int]) -> tuple[float, ...]:
     (frame_height, frame_width), (height, width) = frame_size, image_size
     sides = {
         "frame_height": frame_height,
@@ -57,9 +52,5 @@ def _frame(frame_size: tuple[int, int], image_size: tuple[int, int]) -> tuple[ob
         "width": width,
     }
     fitted = Letterbox.fit(**sides)
-    return (
-        0,
-        *frame_size,
-        *(fitted.left, fitted.top, fitted.width, fitted.height),
-        unrounded_place(**sides),
-    )
+    place = unrounded_place(**sides).tolist()
+    return *frame_size, fitted.left, fitted.top, fitted.width, fitted.height, *place

@@ -9,7 +9,7 @@ import cupy as cp
 import numpy as np
 import numpy.typing as npt
 
-from .frame_table import fill_table, table_of
+from .frame_table import FrameTable
 from .host_pages import HostPages
 from .letterbox import FILL
 
@@ -30,8 +30,11 @@ class CudaLetterbox:
     """
 
     def __init__(self, image_shape: tuple[int, int, int], *, max_batch: int) -> None:
-        self._image_size = image_shape[1:]
-        self._table = table_of(max_batch)
+        _, height, width = image_shape
+        self._blocks = -(-width // _BLOCK[0]), -(-height // _BLOCK[1])
+        fill = np.float32(FILL) / np.float32(255)
+        self._constants = np.int32(height), np.int32(width), fill
+        self._table = FrameTable(max_batch, (height, width))
         self._images = cp.empty((max_batch, *image_shape), np.float32)
         self._places = cp.empty((max_batch, 4), np.float32)
         source = Path(__file__).with_name("letterbox.cu").read_text()
@@ -52,23 +55,16 @@ class CudaLetterbox:
             height of each frame in its image, in pixels. The next call overwrites both.
         """
         count = sum(map(len, batches))
-        images, places = self._images[:count], self._places[:count]
         addresses = [
             start + index * (frames.nbytes // len(frames))
             for frames, start in zip(batches, self._on_device(batches), strict=True)
             for index in range(len(frames))
         ]
-        fill_table(
-            self._table,
-            addresses=addresses,
-            frame_sizes=[frames.shape[1:3] for frames in batches for _ in range(len(frames))],
-            image_size=self._image_size,
-        )
-        height, width = map(np.int32, self._image_size)
-        grid = (-(-int(width) // _BLOCK[0]), -(-int(height) // _BLOCK[1]), count)
-        fill = np.float32(FILL) / np.float32(255)
-        self._kernel(grid, _BLOCK, (self._table, images, places, height, width, fill))
-        return images, places
+        sizes = [frames.shape[1:3] for frames in batches for _ in range(len(frames))]
+        self._table.fill(addresses, sizes)
+        arguments = (self._table.batch, self._images, self._places, *self._constants)
+        self._kernel((*self._blocks, count), _BLOCK, arguments)
+        return self._images[:count], self._places[:count]
 
     def _on_device(self, batches: Sequence[Frames]) -> list[int]:
         """Where each batch begins in device memory; those in host memory are copied there."""

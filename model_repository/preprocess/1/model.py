@@ -78,7 +78,8 @@ class _CpuStage:
 class _GpuStage:
     def __init__(self, config, device, image_shape):
         self.gpu = Gpu(config, device)
-        self.computing = self.gpu.computing
+        # Both outputs stay on the GPU: an ensemble loses its way where one does and one does not.
+        self.computing, self.tensor = self.gpu.computing, self.gpu.tensor
         with self.gpu.opening():
             from .host_pages import keep_freed_memory
             from .letterbox_cuda import CudaLetterbox
@@ -90,10 +91,6 @@ class _GpuStage:
         # Frames in host memory are copied all at once later, from where Triton put them: the pages
         # there are locked. as_numpy may be a copy of the Python backend's, in pages that are not.
         return np.from_dlpack(tensor) if tensor.is_cpu() else self.gpu.array(tensor)
-
-    def tensor(self, name, array):
-        # Both outputs stay on the GPU: an ensemble loses its way where one does and one does not.
-        return pb_utils.Tensor.from_dlpack(name, array)
 
 
 def _error_of(frames):

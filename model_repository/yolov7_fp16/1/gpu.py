@@ -35,8 +35,7 @@ class Gpu:
             import cupy
 
             self._cupy = cupy
-            self._device = cupy.cuda.Device(number)
-            self._device.use()
+            cupy.cuda.Device(number).use()
             runtime = cupy.cuda.runtime
             runtime.deviceSetLimit(runtime.cudaLimitStackSize, _STACK_BYTES)
             self.stream = cupy.cuda.Stream(non_blocking=True)
@@ -83,12 +82,15 @@ class Gpu:
         if tensor.is_cpu():
             # Where Triton's pool of GPU memory is used up.
             return self._cupy.asarray(tensor.as_numpy())
-        # What a step hands over is finished: no stream has to wait for another.
-        with self._cupy.cuda.Stream.null:
-            array = self._cupy.from_dlpack(tensor)
-        if array.device == self._device:
+        # As a capsule: what a step hands over is finished, no stream has to wait for another.
+        array = self._cupy.from_dlpack(tensor.to_dlpack())
+        if array.data.device_id == self._number:
             return array
         # Another GPU's, which kernels may not read.
         here = self._cupy.empty_like(array)
         here.data.copy_from_device_async(array.data, array.nbytes)
         return here
+
+    def tensor(self, name, array):
+        """An array in this GPU's memory as a tensor; after `computing`, when it is finished."""
+        return pb_utils.Tensor.from_dlpack(name, array.__dlpack__(stream=-1))

@@ -56,7 +56,7 @@ class _GpuStage:
     def __init__(self, config, device):
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         gpu = Gpu(config, device)
-        self.computing, self.read = gpu.computing, gpu.array
+        self.computing, self.read, self.tensor = gpu.computing, gpu.array, gpu.tensor
         with gpu.opening():
             from .network import open_network
 
@@ -69,9 +69,6 @@ class _GpuStage:
                 image_shape=tuple(config["input"][0]["dims"]),
                 rows=config["output"][0]["dims"][0],
             ).run
-
-    def tensor(self, name, array):
-        return pb_utils.Tensor.from_dlpack(name, array)
 
 
 def _powers_of_two(largest):
