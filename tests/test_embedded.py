@@ -91,6 +91,27 @@ def test_a_broken_model_shows_the_end_of_the_log(light_models):
         pass
 
 
+@pytest.mark.parametrize(("profile", "told"), [("cpu", "None of ''"), ("onnx-gpu", "25 of '0'")])
+def test_a_server_sees_no_gpu_that_it_does_not_need_and_takes_a_share_of_others(
+    light_models, monkeypatch, profile, told
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    configs = light_models / "nms" / "configs"
+    if profile != "cpu":
+        shutil.copy(configs / "cpu.pbtxt", configs / f"{profile}.pbtxt")
+    (light_models / "nms" / "1" / "model.py").write_text(
+        "from os import environ\n"
+        "names = 'CUDA_MPS_ACTIVE_THREAD_PERCENTAGE', 'CUDA_VISIBLE_DEVICES'\n"
+        "share, gpus = map(environ.get, names)\n"
+        "raise ImportError(f'{share} of {gpus!r}')"
+    )
+    with (
+        pytest.raises(ServerStartError, match=told),
+        embedded.serve(light_models, environment=ENVIRONMENT, profile=profile),
+    ):
+        pass
+
+
 def test_thresholds_that_contradict_the_tensors_do_not_load(light_models):
     path = light_models / "nms" / "configs" / "cpu.pbtxt"
     path.write_text(path.read_text().replace('"300"', '"200"'))

@@ -75,7 +75,13 @@ def test_a_gpu_that_does_not_start_is_named_with_what_to_do(cupy, step_gpu, erro
     cupy.cuda.Device = device
     with pytest.raises(exception, match=r"GPU 1 \(CUDARuntimeError: cudaError") as raised:
         module.Gpu(CONFIG, 1)
-    for advice in ("make gpu", "free the GPU", "CUDA_VISIBLE_DEVICES", "profile 'cpu'"):
+    for advice in (
+        "make gpu",
+        "update the driver",
+        "free the GPU",
+        "CUDA_VISIBLE_DEVICES",
+        "profile 'cpu'",
+    ):
         assert advice in str(raised.value)
 
 

@@ -51,8 +51,8 @@ class Gpu:
         except Exception as error:
             raise pb_utils.TritonModelException(
                 f"{self._step} cannot use GPU {self._number} ({type(error).__name__}: {error}): "
-                "install what is missing with 'make gpu', free the GPU, leave it out with "
-                "CUDA_VISIBLE_DEVICES, or serve the profile 'cpu'"
+                "install what is missing with 'make gpu', update the driver, free the GPU, leave "
+                "it out with CUDA_VISIBLE_DEVICES, or serve the profile 'cpu'"
             ) from error
 
     @contextlib.contextmanager
