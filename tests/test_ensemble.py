@@ -119,19 +119,28 @@ def test_a_bad_request_is_refused_with_its_shape(client, shape, named):
     assert named in refused.value.message()
 
 
+def test_frames_of_another_type_are_refused(client):
+    frames = np.zeros((1, 8, 8, 3), np.float32)
+    with pytest.raises(InferenceServerException, match="UINT8") as refused:
+        client.infer("yolov7", [frames_input(frames, datatype="FP32")])
+    assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"
+
+
 def test_a_bad_request_fails_alone(client, street):
     good = street[:1]
     bad = np.zeros((1, 8200, 4, 3), np.uint8)
     expected = infer(client, good)
-    before = executions(client, "preprocess")
     # A full-batch request keeps the stage busy, so that the others meet in one `execute`.
     blocker = np.zeros((FULL_BATCH, 1080, 1920, 3), np.uint8)
 
-    answers = in_parallel(client, [blocker, good, bad, good, bad, good])
-
-    frames, runs = np.subtract(executions(client, "preprocess"), before)
+    for _ in range(5):  # On a busy machine they may come too late for that.
+        before = executions(client, "preprocess")
+        answers = in_parallel(client, [blocker, good, bad, good, bad, good])
+        frames, runs = np.subtract(executions(client, "preprocess"), before)
+        assert frames == FULL_BATCH + 5
+        if runs < 6:
+            break
     assert runs < 6, "nothing was batched, so nothing was shown"
-    assert frames == FULL_BATCH + 5
     for answer in (answers[1], answers[3], answers[5]):
         for name in OUTPUTS:
             np.testing.assert_allclose(answer[name], expected[name], atol=2e-5)

@@ -41,8 +41,6 @@ def step_gpu(monkeypatch):
 
 
 def test_cuda_is_told_what_the_configuration_has_for_it_before_it_starts(cupy, step_gpu):
-    # The server's own share, which its steps inherit.
-    os.environ["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] = "10"
     before_start = {}
     starts = cupy.cuda.Device
     cupy.cuda.Device = lambda number: before_start.update(os.environ) or starts(number)

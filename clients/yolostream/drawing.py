@@ -35,21 +35,27 @@ class Painter:
         palette = sv.ColorPalette([_swapped(sv.Color.from_hex(color)) for color in _COLORS])
         self._boxes = sv.BoxAnnotator(palette, thickness=2)
         self._texts = sv.LabelAnnotator(
-            palette, text_color=sv.Color.BLACK, text_scale=0.45, text_padding=3
+            palette,
+            text_color=sv.Color.BLACK,
+            text_scale=0.45,
+            text_padding=3,
+            # Whole also where the box is at the edge of the picture.
+            smart_position=True,
         )
 
     def draw(self, image: Image, detections: Detections) -> Image:
         """Return a copy of `image` (uint8 [H, W, 3], RGB) with the detections on it."""
         scene = image.copy()
         if len(detections):
-            found = sv.Detections(
-                xyxy=detections.boxes, confidence=detections.scores, class_id=detections.class_ids
-            )
             lookup = _color_rows(detections)
-            self._boxes.annotate(scene, found, custom_color_lookup=lookup)
-            texts = self._texts_of(detections)
-            if any(texts):
-                self._texts.annotate(scene, found, labels=texts, custom_color_lookup=lookup)
+            boxes = sv.Detections(xyxy=detections.boxes)
+            self._boxes.annotate(scene, boxes, custom_color_lookup=lookup)
+            # One by one: together they would be spread apart, which takes long in a crowd.
+            for row, text in enumerate(self._texts_of(detections)):
+                if text:
+                    box = sv.Detections(xyxy=detections.boxes[[row]])
+                    color = lookup[[row]]
+                    self._texts.annotate(scene, box, labels=[text], custom_color_lookup=color)
         self._draw_title(scene)
         return scene
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from yolostream import mps, tritonserver
 from yolostream.errors import ModelUnavailable, ServerStartError
-from yolostream.gpus import gpu_numbers
+from yolostream.gpus import SHARE_OF_SERVER, gpu_numbers
 from yolostream.ports import Ports as Ports
 from yolostream.ports import free_ports
 from yolostream.readiness import ended, wait_until_ready
@@ -28,9 +28,6 @@ START_TIMEOUT_S: dict[Profile, float] = {
 LOOPBACK = "127.0.0.1"
 
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
-_SHARE_OF_GPU = {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "25"}
-"""Of tritonserver itself, which only copies: a process costs memory by its share. Steps have their
-own, in `config.pbtxt`."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ def serve(
             run,
             checked,
             # Without one, a GPU that is full or broken is in nobody's way.
-            _NO_GPU if chosen == "cpu" else {**_SHARE_OF_GPU, **(shared or {})},
+            _NO_GPU if chosen == "cpu" else {**SHARE_OF_SERVER, **(shared or {})},
         ) as process:
             log, shares_gpu = run / tritonserver.LOG, shared is not None
             server = EmbeddedTriton(host, taken, chosen, shares_gpu, process, log)

@@ -1,4 +1,4 @@
-"""This machine's GPUs, and the memory that a server takes for them."""
+"""This machine's GPUs, and what a server takes of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ GPU_POOL_BYTES = 512 << 20
 """On each GPU, for tensors between the steps: 5.5 MB a frame. The others go by the host."""
 HOST_REGION_BYTES = 128 << 20
 """For each process of a step: what comes and goes in host memory. A 1080p frame is 6.2 MB."""
+
+SHARE_OF_SERVER = {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "25"}
+"""For MPS, of tritonserver itself, which only copies: a process costs memory by its share. What it
+starts has the share of whoever started it, or that of its `config.pbtxt`."""
 
 
 def gpu_numbers() -> list[int]:

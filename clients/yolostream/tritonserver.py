@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Literal
 
-from yolostream.gpus import gpu_memory_options, gpu_numbers
+from yolostream.gpus import SHARE_OF_SERVER, gpu_memory_options, gpu_numbers
 from yolostream.interruption import held_back
 from yolostream.ports import Ports
 from yolostream.server_environment import ServerEnvironment
@@ -64,12 +64,27 @@ def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
     stubs = environment.wheel / "python_backend_stubs" / environment.python_version
     for part in [*(environment.wheel / "backends" / "python").iterdir(), *stubs.iterdir()]:
         (python_backend / part.name).symlink_to(part)
+    # Every Python model has this module imported before its own.
+    utilities = python_backend / "triton_python_backend_utils.py"
+    parts = [utilities.read_text(), _without_server_s_share()]
     if environment.numpy_major >= 2:
-        utilities = python_backend / "triton_python_backend_utils.py"
-        original = utilities.read_text()
-        utilities.unlink()
-        utilities.write_text(original + Path(__file__).with_name("numpy2_tensors.py").read_text())
+        parts.append(Path(__file__).with_name("numpy2_tensors.py").read_text())
+    utilities.unlink()
+    utilities.write_text("\n".join(parts))
     return folder
+
+
+def _without_server_s_share() -> str:
+    """Python that gives a model what we have in place of `SHARE_OF_SERVER`, which it inherits."""
+    lines = ["import os"]
+    for name in SHARE_OF_SERVER:
+        value = os.environ.get(name)
+        lines.append(
+            f"os.environ.pop({name!r}, None)"
+            if value is None
+            else f"os.environ[{name!r}] = {value!r}"
+        )
+    return "\n".join(lines)
 
 
 @contextlib.contextmanager

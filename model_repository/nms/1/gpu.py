@@ -11,7 +11,7 @@ _CUDA_VARIABLE_PREFIX = "CUDA_"
 """Of parameters of a model that are environment variables of CUDA."""
 _STACK_BYTES = 256
 """Of a GPU thread, in kernels whose need the compiler cannot tell: those that recurse, or call what
-a pointer names. Others get what they need. CUDA's own 1,024 bytes cost each process 200 MB."""
+a pointer names. Others get what they need. CUDA's own 1,024 bytes cost 200 MB on a whole GPU."""
 
 
 class Gpu:
@@ -29,8 +29,8 @@ class Gpu:
         self._step, self._number = config["name"], number
         for name, value in config["parameters"].items():
             if name.startswith(_CUDA_VARIABLE_PREFIX):
-                # Read when CUDA starts, just below. The server's own are for the server.
-                os.environ[name] = value["string_value"]
+                # Read when CUDA starts, just below. Who set one for the whole server, meant it.
+                os.environ.setdefault(name, value["string_value"])
         with self.opening():
             import cupy
 

@@ -163,8 +163,8 @@ static __device__ int thinned(const float* predictions, int found, int kept,
 
 static __device__ float clipped(float value) { return fminf(fmaxf(value, 0.0f), 1.0f); }
 
-// Outputs as `nms/config.pbtxt` declares them, each [batch, ...]; unused rows are zero. `counts` is
-// zero again afterwards.
+// Outputs as `nms/config.pbtxt` declares them, each [batch, ...], in memory of the host; unused rows
+// are zero. `counts` is zero again afterwards.
 extern "C" __global__ void suppress(const Batch batch, Thresholds thresholds, int rows,
                                     const Key* keys, int* counts, float* numbers, float* boxes,
                                     float* scores, float* classes) {

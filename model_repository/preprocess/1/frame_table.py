@@ -38,8 +38,8 @@ class FrameTable:
             frame_sizes: Height and width of each frame, in pixels.
         """
         for index, (address, size) in enumerate(zip(addresses, frame_sizes, strict=True)):
-            place = _described(size, self._image_size)
-            _FRAME.pack_into(self._bytes, index * _FRAME.size, address, *place)
+            described = _described(size, self._image_size)
+            _FRAME.pack_into(self._bytes, index * _FRAME.size, address, *described)
 
 
 @lru_cache(maxsize=256)

@@ -44,7 +44,7 @@ class Network:
         batch_sizes: Sequence[int],
         stream: cp.cuda.Stream,
     ) -> None:
-        self._places, self._outputs = list(inputs), outputs
+        self._inputs, self._outputs = list(inputs), outputs
         self.launch = runtime.launch
         self.batch_sizes, self.stream = tuple(batch_sizes), stream
 
@@ -63,7 +63,7 @@ class Network:
         # The first launch comes last: what it leaves is in its place already.
         for start, size in reversed(list(launches(len(images), self.batch_sizes))):
             taken = images[start : start + size]
-            for place, image in zip(self._places, taken):  # noqa: B905  # may have room left
+            for place, image in zip(self._inputs, taken):  # noqa: B905  # may have room left
                 _copy(place, image)
             self.launch(size)
             if start:
