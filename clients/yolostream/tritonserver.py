@@ -66,7 +66,7 @@ def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
         (python_backend / part.name).symlink_to(part)
     # Every Python model has this module imported before its own.
     utilities = python_backend / "triton_python_backend_utils.py"
-    parts = [utilities.read_text(), _without_server_s_share()]
+    parts = [utilities.read_text(), _callers_share()]
     if environment.numpy_major >= 2:
         parts.append(Path(__file__).with_name("numpy2_tensors.py").read_text())
     utilities.unlink()
@@ -74,17 +74,15 @@ def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
     return folder
 
 
-def _without_server_s_share() -> str:
-    """Python that gives a model what we have in place of `SHARE_OF_SERVER`, which it inherits."""
-    lines = ["import os"]
-    for name in SHARE_OF_SERVER:
-        value = os.environ.get(name)
-        lines.append(
-            f"os.environ.pop({name!r}, None)"
-            if value is None
-            else f"os.environ[{name!r}] = {value!r}"
-        )
-    return "\n".join(lines)
+def _callers_share() -> str:
+    """Python that gives a model the share that we have, in place of `SHARE_OF_SERVER`."""
+    given = {name: os.environ[name] for name in SHARE_OF_SERVER if name in os.environ}
+    return (
+        "import os\n"
+        f"for name in {list(SHARE_OF_SERVER)}:\n"
+        "    os.environ.pop(name, None)\n"
+        f"os.environ.update({given})\n"
+    )
 
 
 @contextlib.contextmanager
