@@ -37,9 +37,10 @@ class CudaNms:
                 f"max_detections is {thresholds.max_detections}, and a GPU keeps at most "
                 f"{MOST_DETECTIONS} a frame: lower it, or serve the profile 'cpu'"
             )
-        inputs = ("predictions", "places")
-        self._batch = np.zeros((), np.dtype([(name, np.uint64, max_batch) for name in inputs]))
-        self._addresses = [self._batch[name] for name in inputs]
+        # `Batch` in nms.cu, and its parts.
+        parts = ("predictions", "places")
+        self._batch = np.zeros((), np.dtype([(name, np.uint64, max_batch) for name in parts]))
+        self._predictions, self._places = (self._batch[name] for name in parts)
         kinds = [("confidence", np.float32), ("iou", np.float32), ("max_detections", np.int32)]
         self._thresholds = np.array(
             (thresholds.confidence, thresholds.iou, thresholds.max_detections), np.dtype(kinds)
@@ -69,10 +70,8 @@ class CudaNms:
             The detections of all frames in turn, in host memory that the next call overwrites.
         """
         count, rows = sum(map(len, predictions)), predictions[0].shape[1]
-        for addresses, batches, values in zip(
-            self._addresses, (predictions, letterboxes), (rows * _ROW, 4), strict=True
-        ):
-            addresses[:count] = _starts(batches, values)
+        self._predictions[:count] = _starts(predictions, rows * _ROW)
+        self._places[:count] = _starts(letterboxes, 4)
         if self._keys.size < rows * len(self._counts):
             self._keys = cp.empty(rows * len(self._counts), np.uint64)
         shared = (self._batch, self._thresholds, np.int32(rows), self._keys, self._counts)
