@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import REPOSITORY
+from turning_cores import wait_until_they_turn
 from yolostream import ServerStartError, embedded
 from yolostream.run_folder import remove_leftovers
 from yolostream.server_environment import ServerEnvironment, check_glibc
@@ -223,12 +225,12 @@ def test_a_living_owner_keeps_its_server(light_models):
         owner.stdout.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_serve_runs_until_it_is_told_to_stop(light_models, number):
+@contextlib.contextmanager
+def serve_command(models, *options):
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "yolostream", "serve", "--model-repository", str(light_models)),
-            *("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"),
+            *(sys.executable, "-m", "yolostream", "serve", "--model-repository", str(models)),
+            *("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0", *options),
         ],
         stderr=subprocess.PIPE,
         text=True,
@@ -237,9 +239,22 @@ def test_serve_runs_until_it_is_told_to_stop(light_models, number):
     try:
         while "Ctrl-C" not in (line := process.stderr.readline()):
             assert line, "it ended by itself"
-        process.send_signal(number)
-        assert process.wait(20) == 0
+        yield process
     finally:
         process.kill()
         process.stderr.close()
         process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_serve_runs_until_it_is_told_to_stop(light_models, number):
+    with serve_command(light_models) as process:
+        process.send_signal(number)
+        assert process.wait(20) == 0
+
+
+def test_serve_keeps_cores_awake_and_stops_all_the_same(light_models):
+    with serve_command(light_models, "--keep-awake") as process:
+        wait_until_they_turn(os.sched_getaffinity(0), process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0

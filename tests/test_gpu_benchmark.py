@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from conftest import REPOSITORY
@@ -21,6 +23,7 @@ from loadtest.gpu import (
     facts,
     in_server,
     lengths,
+    measuring,
     memory,
     pages,
     profiles,
@@ -61,6 +64,7 @@ def figures():
         "triton": "2.51.0",
         "rows": {
             "one_stream": perf_row(300.0, 3.25),
+            "one_stream_awake": perf_row(400.0, 2.5),
             "four_in_flight": perf_row(600.0),
             "streams": perf_row(1800.0),
             "batches": perf_row(1000.0),
@@ -95,6 +99,7 @@ def test_every_ratio_is_taken_within_the_run(figures):
     assert bars.values(figures) == pytest.approx(
         {
             "one_stream": 2.0,
+            "one_stream_awake": 1.25,
             "four_in_flight": 0.75,
             "streams": 0.9,
             "batches": 0.5,
@@ -405,6 +410,30 @@ def test_a_server_that_does_not_start_leaves_partial_figures(tmp_path):
     assert "error: cpu: bare_loop" in done.stderr
     assert "no engine" in done.stderr
     assert json.loads((tmp_path / "gpu.json").read_text())["partial"]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [("one_stream", ["measured"]), ("one_stream_awake", ["awake", "measured", "asleep"])],
+)
+def test_cores_are_kept_awake_for_the_row_that_says_so(row, expected, tmp_path, monkeypatch):
+    events = []
+
+    @contextlib.contextmanager
+    def kept_awake():
+        events.append("awake")
+        yield
+        events.append("asleep")
+
+    def measure_watched(*_):
+        events.append("measured")
+        return perf_row(300.0)
+
+    monkeypatch.setattr(measuring, "kept_awake", kept_awake)
+    monkeypatch.setattr(measuring, "measure_watched", measure_watched)
+    bench = SimpleNamespace(raw=tmp_path)
+    measuring.ask(bench, "cpu", target=None, load_of=lambda size: size, row=row)
+    assert events == expected
 
 
 # perf_analyzer gives its shared memory the same names, whoever runs it.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolostream import mps, tritonserver
+from yolostream import cores, mps, tritonserver
 from yolostream.errors import ModelUnavailable, ServerStartError
 from yolostream.gpus import SHARE_OF_SERVER, gpu_numbers
 from yolostream.ports import Ports as Ports
@@ -87,6 +87,7 @@ def serve(
     host: str = LOOPBACK,
     ports: Ports = Ports(),  # noqa: B008  # frozen
     share_gpu: bool = True,
+    keep_awake: bool = False,
     options: Sequence[str] = (),
     start_timeout_s: float | None = None,
 ) -> Iterator[EmbeddedTriton]:
@@ -105,6 +106,7 @@ def serve(
         ports: fixed ports, or 0 for free ones.
         share_gpu: let the processes of the GPU profiles compute at once, where NVIDIA's MPS is
             there; without it they take turns on a GPU.
+        keep_awake: keep the cores from sleeping while the server runs, see `cores.kept_awake`.
         options: more of tritonserver's own, after ours; the last of a kind counts.
         start_timeout_s: seconds until every model has to be ready; by default what the profile
             needs.
@@ -137,7 +139,8 @@ def serve(
             log, shares_gpu = run / tritonserver.LOG, shared is not None
             server = EmbeddedTriton(host, taken, chosen, shares_gpu, process, log)
             wait_until_ready(process, http_url=server.http_url, log=log, timeout_s=patience_s)
-            yield server
+            with cores.kept_awake() if keep_awake else contextlib.nullcontext():
+                yield server
 
 
 def _sharing_gpu(

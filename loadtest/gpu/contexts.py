@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Annotated, Any
 
 import typer
+from yolostream.cores import kept_awake
 from yolostream.errors import ServerError, ServerStartError
 
 from loadtest.gpu import bench, engine, memory, options, profiles, requests
@@ -86,7 +88,9 @@ def measure(ready: Bench, profile: Profile, name: str) -> dict[str, Any]:
 
 def _rows_and_memory(own: Bench, profile: Profile, name: str, variant: Variant) -> dict[str, Any]:
     empty_gb = memory.settled_gb() if profile.on_gpu else 0.0
-    with serving(own, profile.name, share_gpu=variant.mps, options=variant.options) as target:
+    awake = kept_awake() if variant.awake else contextlib.nullcontext()
+    options = variant.options
+    with serving(own, profile.name, share_gpu=variant.mps, options=options) as target, awake:
         load_of = requests.loads(own.perf, target.url, ENSEMBLE, own.work)
         figures: dict[str, Any] = {row: ask(own, name, target, load_of, row) for row in ROWS}
         if profile.on_gpu:

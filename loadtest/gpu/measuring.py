@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from yolostream import embedded
+from yolostream.cores import kept_awake
 
 from loadtest.gpu import cameras, client, engine, memory, requests
 from loadtest.gpu.bench import Bench, say
 from loadtest.gpu.model_folders import ENSEMBLE, STEPS
 from loadtest.gpu.profiles import Profile
-from loadtest.gpu.rows import CAMERA_FPS, FULL_HD, POINTS, Figures
+from loadtest.gpu.rows import AWAKE_ROWS, CAMERA_FPS, FULL_HD, POINTS, Figures
 from loadtest.gpu.watch import watched
 from loadtest.machine import machine
 from loadtest.perf.measurement import measure_once
@@ -111,7 +112,8 @@ def ask(
         ServerError: The server is away.
     """
     point, raw = POINTS[row], bench.raw / name / row
-    measured = measure_watched(bench, target, load_of(point.size), point, raw)
+    with kept_awake() if row in AWAKE_ROWS else contextlib.nullcontext():
+        measured = measure_watched(bench, target, load_of(point.size), point, raw)
     say(f"{name}, {row}: {line(measured)}")
     return measured
 

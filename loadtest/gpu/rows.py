@@ -62,6 +62,7 @@ def _full_hd(by: Transport) -> dict[str, Point]:
 
 POINTS: dict[str, Point] = {
     "one_stream": _point(1),
+    "one_stream_awake": _point(1),
     "four_in_flight": _point(4),
     "streams": _point(64),
     "batches": _point(8, 8),
@@ -69,6 +70,9 @@ POINTS: dict[str, Point] = {
     **_full_hd("cuda"),
 }
 """Closed-loop loads, by row: so many requests are on their way at once."""
+
+AWAKE_ROWS = ("one_stream_awake",)
+"""Measured while no core sleeps, as `yolostream serve --keep-awake` has it."""
 
 OTHER_ROWS = ("client", "cameras", "stages", "memory")
 ROWS = (*POINTS, *OTHER_ROWS)

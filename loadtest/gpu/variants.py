@@ -23,12 +23,14 @@ class Variant:
         edits: Of the configurations.
         options: Further ones of tritonserver.
         mps: Whether MPS runs, where it is there.
+        awake: Whether no core sleeps meanwhile.
     """
 
     words: str
     edits: tuple[Edit, ...] = ()
     options: tuple[str, ...] = ()
     mps: bool = True
+    awake: bool = False
 
 
 def instances(**counts: int) -> tuple[Edit, ...]:
@@ -85,6 +87,7 @@ _LIMIT = "--rate-limit=execution_count"
 VARIANTS: dict[str, Variant] = {
     "shipped": Variant("as shipped"),
     "no-mps": Variant("without MPS", mps=False),
+    "awake": Variant("no core sleeps, `--keep-awake`", awake=True),
     "1-1-1": Variant(*_processes(1, 1, 1)),
     "1-2-1": Variant(*_processes(1, 2, 1)),
     "2-2-1": Variant(*_processes(2, 2, 1)),

@@ -48,6 +48,7 @@ def started(
     models: Sequence[str] = (),
     host: str = embedded.LOOPBACK,
     ports: embedded.Ports = embedded.Ports(),  # noqa: B008  # frozen
+    keep_awake: bool = False,
 ) -> Iterator[embedded.EmbeddedTriton]:
     """Serve until the block ends, and say so; see `embedded.serve`."""
     stderr.print("Starting Triton ...", style="dim")
@@ -58,6 +59,7 @@ def started(
         profile=profile.value if profile else None,
         host=host,
         ports=ports,
+        keep_awake=keep_awake,
     ) as server:
         turns = (
             "" if server.shares_gpu or server.profile == "cpu" else ", its steps take turns: no MPS"

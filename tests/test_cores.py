@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+from turning_cores import wait_until_they_turn
+from yolostream.cores import kept_awake
+
+ALL = os.sched_getaffinity(0)
+
+
+def test_every_core_turns_at_the_lowest_priority_until_the_block_ends():
+    wait_until_they_turn(set())
+    with kept_awake():
+        wait_until_they_turn(ALL)
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
+    wait_until_they_turn(set())
+
+
+def test_an_error_in_the_block_lets_them_sleep_too():
+    def fail():
+        wait_until_they_turn(ALL)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError), kept_awake():
+        fail()
+    wait_until_they_turn(set())
+
+
+def test_only_cores_that_the_process_may_use_turn():
+    first = min(ALL)
+    os.sched_setaffinity(0, {first})
+    try:
+        with kept_awake():
+            wait_until_they_turn({first})
+    finally:
+        os.sched_setaffinity(0, ALL)
