@@ -25,6 +25,8 @@ RESULTS = RESULTS_FOLDER / "gpu_two.json"
 BAR = 1.8
 """Times the frames per second of one GPU, at least."""
 ROWS = ("streams", "batches")
+FIRST = "streams_at_first"
+"""Asked before the others: the first second of load on two GPUs has a stall that no later one has."""
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -87,11 +89,12 @@ def _measure(ready: Bench, profile: Profile, gpus: Sequence[str], figures: dict[
     """Add each row of a server that sees these GPUs, with as much in flight for each of them."""
     with _seeing(gpus), serving(ready, profile.name) as target:
         load_of = requests.loads(ready.perf, target.url, ENSEMBLE, ready.work)
-        for row in ROWS:
-            point = replace(POINTS[row], concurrency=POINTS[row].concurrency * len(gpus))
-            raw = ready.raw / f"{len(gpus)}-gpus" / row
-            figures[row] = measure_watched(ready, target, load_of(point.size), point, raw)
-            say(f"GPUs {','.join(gpus)}, {row}: {line(figures[row])}")
+        points = {FIRST: POINTS["streams"], **{row: POINTS[row] for row in ROWS}}
+        for name, one_gpu in points.items():
+            point = replace(one_gpu, concurrency=one_gpu.concurrency * len(gpus))
+            raw = ready.raw / f"{len(gpus)}-gpus" / name
+            figures[name] = measure_watched(ready, target, load_of(point.size), point, raw)
+            say(f"GPUs {','.join(gpus)}, {name}: {line(figures[name])}")
 
 
 if __name__ == "__main__":
