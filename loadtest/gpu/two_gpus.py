@@ -26,7 +26,7 @@ BAR = 1.8
 """Times the frames per second of one GPU, at least."""
 ROWS = ("streams", "batches")
 FIRST = "streams_at_first"
-"""Asked before the others: the first second of load on two GPUs has a stall that no later one has."""
+"""Asked before the others: the first load on two GPUs meets a stall that no later one does."""
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
