@@ -27,14 +27,13 @@ def kept_awake() -> Iterator[None]:
         threading.Thread(target=_turn, args=(core, lock), name=f"core {core}", daemon=True)
         for core in os.sched_getaffinity(0)
     ]
-    for thread in threads:
-        thread.start()
     try:
+        for thread in threads:
+            thread.start()
         yield
     finally:
+        # They end by themselves then.
         _LIBC.pthread_spin_unlock(lock)
-        for thread in threads:
-            thread.join()
 
 
 def _turn(core: int, lock: object) -> None:
