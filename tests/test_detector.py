@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from pathlib import Path
 
 import cv2
+import grpc
 import numpy as np
 import pytest
 import yolostream
@@ -308,6 +310,25 @@ def test_an_interrupt_while_a_frame_is_sent_gives_its_place_back_once(triton, fr
         detector.detect(frame)
         time.sleep(0.5)
         assert detector._places.free.qsize() == 2
+
+
+def test_an_interrupt_while_grpc_takes_a_frame_does_not_hold_up_the_end(triton, frame, monkeypatch):
+    detector = Detector(triton.url, max_in_flight=2, timeout_s=60)
+    start = grpc._channel._run_channel_spin_thread
+
+    def interrupted(calls):
+        # By now gRPC has begun a call that nobody waits for yet.
+        signal.raise_signal(signal.SIGINT)
+        start(calls)
+
+    monkeypatch.setattr(grpc._channel, "_run_channel_spin_thread", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        detector.submit(frame)
+    monkeypatch.undo()
+    closing = threading.Thread(target=detector.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    assert not closing.is_alive()
 
 
 def test_a_closed_detector_says_so(triton, frame):

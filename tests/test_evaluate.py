@@ -288,12 +288,16 @@ def test_an_evaluation_that_is_stopped_leaves_what_was_there(streets, server, tm
         command = [sys.executable, "-m", "tools.evaluate", path, "--images", streets.images]
         command += ["--url", server.url, "--output", earlier.parent]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
-        deadline = time.monotonic() + 60
-        while variant.statistics()["nms_evaluation"].frames < before + 20:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, complaint = process.communicate(timeout=60)
+        try:
+            deadline = time.monotonic() + 60
+            while variant.statistics()["nms_evaluation"].frames < before + 20:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            _, complaint = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.communicate()
     assert process.returncode == 130
     assert "error: interrupted" in complaint
     assert [found.name for found in earlier.parent.iterdir()] == [earlier.name]

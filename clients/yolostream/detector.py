@@ -18,6 +18,7 @@ from yolostream.connection import connect
 from yolostream.detections import Detections
 from yolostream.errors import DeadlineExceeded, ServerUnavailable
 from yolostream.image import AnyImage, check, size_of
+from yolostream.interruption import held_back
 from yolostream.model import Model, describe
 from yolostream.pending import Pending
 from yolostream.places import Places
@@ -122,7 +123,10 @@ class Detector:
             started = time.perf_counter()
             tensor = self._write(frame, taken[0])
             pending = Pending(shrink_s=time.perf_counter() - started)
-            self._send(tensor, pending, taken, frame)
+            # A call that gRPC was interrupted in is one that it waits for ever to close.
+            with held_back():
+                self._send(tensor, pending, taken, frame)
+                taken = []  # The answer gives the place back.
         except BaseException:
             self._places.release(taken)
             raise

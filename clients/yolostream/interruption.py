@@ -33,15 +33,21 @@ def held_back() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    # None are those of a library in C, which Python could not put back.
+    before = {
+        number: handler
+        for number, handler in handlers.items()
+        if handler not in (signal.SIG_IGN, None)
+    }
     came: list[int] = []
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, lambda number, frame: came.append(number))
+    for number in before:
+        signal.signal(number, lambda number, frame: came.append(number))
     try:
         yield
     finally:
-        for number, handler in before.items():
+        # Ctrl-C last: it is the one that interrupts by itself, and the others are back by then.
+        for number, handler in reversed(before.items()):
             signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])
