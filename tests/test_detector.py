@@ -312,6 +312,15 @@ def test_an_interrupt_while_a_frame_is_sent_gives_its_place_back_once(triton, fr
         assert detector._places.free.qsize() == 2
 
 
+@pytest.fixture
+def _ctrl_c_interrupts():
+    # Commands that ran in this process have handlers of their own, which ignore what comes next.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_interrupts")
 def test_an_interrupt_while_grpc_takes_a_frame_does_not_hold_up_the_end(triton, frame, monkeypatch):
     detector = Detector(triton.url, max_in_flight=2, timeout_s=60)
     start = grpc._channel._run_channel_spin_thread

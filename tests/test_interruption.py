@@ -4,12 +4,12 @@ import signal
 import threading
 
 import pytest
-from yolostream.interruption import held_back, interrupt_on_stop_signals
+from yolostream.interruption import STOP_SIGNALS, held_back, interrupt_on_stop_signals
 
 
 @pytest.fixture(autouse=True)
 def _handlers_as_before():
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -33,12 +33,11 @@ def held_back() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    # None are those of a library in C, which Python could not put back.
     before = {
         number: handler
-        for number, handler in handlers.items()
-        if handler not in (signal.SIG_IGN, None)
+        for number in STOP_SIGNALS
+        # None is one of a library in C, which Python could not put back.
+        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
     }
     came: list[int] = []
     for number in before:
