@@ -71,8 +71,8 @@ def test_a_gpu_that_does_not_start_is_named_with_what_to_do(cupy, step_gpu, erro
         raise error
 
     cupy.cuda.Device = device
-    with pytest.raises(exception, match=r"GPU 1 \(CUDARuntimeError: cudaError") as raised:
-        module.Gpu(CONFIG, 1)
+    with pytest.raises(exception, match=r"GPU 0 \(CUDARuntimeError: cudaError") as raised:
+        module.Gpu(CONFIG, 0)
     for advice in (
         "make gpu",
         "update the driver",
@@ -81,6 +81,35 @@ def test_a_gpu_that_does_not_start_is_named_with_what_to_do(cupy, step_gpu, erro
         "profile 'cpu'",
     ):
         assert advice in str(raised.value)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    module = stand_in_cupy(StandIn(devices=2))
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    return module
+
+
+def test_cuda_starts_on_every_gpu_and_stays_on_its_own(two_gpus, step_gpu):
+    used = []
+    starts = two_gpus.cuda.Device
+    two_gpus.cuda.Device = lambda number: used.append(number) or starts(number)
+    step_gpu[0].Gpu(CONFIG, 0)
+    assert used == [1, 0]
+
+
+def test_the_gpu_is_named_that_does_not_start(two_gpus, step_gpu):
+    module, exception = step_gpu
+    starts = two_gpus.cuda.Device
+
+    def device(number):
+        if number == 1:
+            raise CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+        return starts(number)
+
+    two_gpus.cuda.Device = device
+    with pytest.raises(exception, match="cannot use GPU 1"):
+        module.Gpu(CONFIG, 0)
 
 
 def test_what_is_wrong_with_the_model_is_said_as_it_is(cupy, step_gpu):

@@ -34,23 +34,28 @@ class Gpu:
         with self.opening():
             import cupy
 
-            self._cupy = cupy
-            cupy.cuda.Device(number).use()
-            runtime = cupy.cuda.runtime
-            runtime.deviceSetLimit(runtime.cudaLimitStackSize, _STACK_BYTES)
+            self._cupy, runtime = cupy, cupy.cuda.runtime
+            others = set(range(runtime.getDeviceCount())) - {number}
+        # Tensors come from every GPU: the first of another would wait for CUDA to start there.
+        for device in (*others, number):
+            with self.opening(device):
+                cupy.cuda.Device(device).use()
+                runtime.deviceSetLimit(runtime.cudaLimitStackSize, _STACK_BYTES)
+        with self.opening():
             self.stream = cupy.cuda.Stream(non_blocking=True)
 
     @contextlib.contextmanager
-    def opening(self):
-        """Say what to do about an error while something is set up on the GPU."""
+    def opening(self, device=None):
+        """Say what to do about an error while something is set up on this GPU, or on another."""
         try:
             yield
         except (ValueError, FileNotFoundError) as error:
             # Of the model or its configuration: it says what to do itself.
             raise pb_utils.TritonModelException(f"{self._step}: {error}") from error
         except Exception as error:
+            number = self._number if device is None else device
             raise pb_utils.TritonModelException(
-                f"{self._step} cannot use GPU {self._number} ({type(error).__name__}: {error}): "
+                f"{self._step} cannot use GPU {number} ({type(error).__name__}: {error}): "
                 "install what is missing with 'make gpu', update the driver, free the GPU, leave "
                 "it out with CUDA_VISIBLE_DEVICES, or serve the profile 'cpu'"
             ) from error
