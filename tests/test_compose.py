@@ -254,6 +254,10 @@ def test_the_stages_have_the_memory_that_the_embedded_server_gives_them():
     assert region in arguments
 
 
+def test_frames_are_copied_as_in_the_embedded_server():
+    assert gpus.LARGE_COPIES.items() <= GPU["triton"]["environment"].items()
+
+
 def test_shared_memory_holds_a_region_a_process_and_the_client_s_frames():
     size, unit = re.fullmatch(r"(\d+)(gb|mb)", VARIABLES["YOLOSTREAM_SHARED_MEMORY"]).groups()
     total = int(size) << {"mb": 20, "gb": 30}[unit]

@@ -86,6 +86,13 @@ def test_profiles_differ_only_in_how_a_model_is_run(model, profile):
     assert shared.items() <= parameters(model, profile).items()
 
 
+def test_preprocess_has_more_processes_for_a_faster_network_and_is_the_same():
+    default, other = config("preprocess"), config("preprocess", "torch-gpu")
+    assert other.instance_group[0].count > default.instance_group[0].count
+    other.instance_group[0].count = default.instance_group[0].count
+    assert other == default
+
+
 @pytest.mark.parametrize("model", STEPS)
 @pytest.mark.parametrize(
     ("profile", "kind"),

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import platform
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,23 @@ def test_gpus_are_numbered_as_cuda_does_it(devices, monkeypatch, there, visible,
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert gpus.gpu_numbers() == expected
+
+
+def test_large_frames_are_copied_past_the_caches_unless_somebody_tuned_the_c_library(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert gpus.server_variables() == {**gpus.SHARE_OF_SERVER, **gpus.LARGE_COPIES}
+    theirs = "glibc.malloc.hugetlb=1"
+    monkeypatch.setenv("GLIBC_TUNABLES", theirs)
+    assert gpus.server_variables()["GLIBC_TUNABLES"] == theirs
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="glibc has it on x86-64 alone")
+def test_the_c_library_knows_its_setting():
+    loader = "/lib64/ld-linux-x86-64.so.2"
+    told = subprocess.run(
+        [loader, "--list-tunables"], env=gpus.LARGE_COPIES, capture_output=True, text=True
+    )
+    assert re.search(r"^glibc.cpu.x86_non_temporal_threshold: 0x100000 ", told.stdout, re.M)
 
 
 def test_every_gpu_gets_a_pool():

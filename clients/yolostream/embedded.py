@@ -10,7 +10,7 @@ from pathlib import Path
 
 from yolostream import cores, mps, tritonserver
 from yolostream.errors import ModelUnavailable, ServerStartError
-from yolostream.gpus import SHARE_OF_SERVER, gpu_numbers
+from yolostream.gpus import gpu_numbers, server_variables
 from yolostream.ports import Ports as Ports
 from yolostream.ports import free_ports
 from yolostream.readiness import ended, wait_until_ready
@@ -134,7 +134,7 @@ def serve(
             run,
             checked,
             # Without one, a GPU that is full or broken is in nobody's way.
-            _NO_GPU if chosen == "cpu" else {**SHARE_OF_SERVER, **(shared or {})},
+            _NO_GPU if chosen == "cpu" else {**server_variables(), **(shared or {})},
         ) as process:
             log, shares_gpu = run / tritonserver.LOG, shared is not None
             server = EmbeddedTriton(host, taken, chosen, shares_gpu, process, log)

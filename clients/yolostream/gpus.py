@@ -16,6 +16,10 @@ SHARE_OF_SERVER = {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "25"}
 """For MPS, of tritonserver itself, which only copies: a process costs memory by its share. What it
 starts has the share of whoever started it, or that of its `config.pbtxt`."""
 
+LARGE_COPIES = {"GLIBC_TUNABLES": "glibc.cpu.x86_non_temporal_threshold=1048576"}
+"""From 1 MiB on, past the caches: a frame that was sent whole is copied twice, one copy for nobody.
+glibc does so above three quarters of the last cache, which in a virtual machine is the host's."""
+
 
 def gpu_numbers() -> list[int]:
     """CUDA's numbers of the GPUs that a process sees here: from 0 on, whatever the driver's are."""
@@ -26,6 +30,13 @@ def gpu_numbers() -> list[int]:
         names = [name.strip() for name in visible.split(",")]
         devices = min(devices, len(list(takewhile(lambda name: name not in ("", "-1"), names))))
     return list(range(devices))
+
+
+def server_variables() -> dict[str, str]:
+    """Environment variables of a tritonserver that computes on a GPU, and of its steps."""
+    # Who has tuned the C library knows better.
+    copies = {name: os.environ.get(name, value) for name, value in LARGE_COPIES.items()}
+    return {**SHARE_OF_SERVER, **copies}
 
 
 def gpu_memory_options(gpus: Sequence[int]) -> list[str]:

@@ -12,6 +12,7 @@ from yolostream.errors import ServerError, ServerStartError
 
 from loadtest.gpu import bench, engine, memory, options, profiles, requests
 from loadtest.gpu.bench import Bench, say
+from loadtest.gpu.inherited import inherited
 from loadtest.gpu.measuring import ask, serving
 from loadtest.gpu.model_folders import ENSEMBLE, edit_configs, write_repository
 from loadtest.gpu.profiles import Profile
@@ -89,8 +90,8 @@ def measure(ready: Bench, profile: Profile, name: str) -> dict[str, Any]:
 def _rows_and_memory(own: Bench, profile: Profile, name: str, variant: Variant) -> dict[str, Any]:
     empty_gb = memory.settled_gb() if profile.on_gpu else 0.0
     awake = kept_awake() if variant.awake else contextlib.nullcontext()
-    options = variant.options
-    with serving(own, profile.name, share_gpu=variant.mps, options=options) as target, awake:
+    server = serving(own, profile.name, share_gpu=variant.mps, options=variant.options)
+    with inherited(variant.variables), server as target, awake:
         load_of = requests.loads(own.perf, target.url, ENSEMBLE, own.work)
         figures: dict[str, Any] = {row: ask(own, name, target, load_of, row) for row in ROWS}
         if profile.on_gpu:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from yolostream.gpus import gpu_numbers
 from loadtest.errors import GpuError
 from loadtest.gpu import bench, options, profiles, requests
 from loadtest.gpu.bench import Bench, say
+from loadtest.gpu.inherited import inherited
 from loadtest.gpu.measuring import line, measure_watched, serving
 from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.gpu.profiles import Profile
@@ -26,7 +26,7 @@ BAR = 1.8
 """Times the frames per second of one GPU, at least."""
 ROWS = ("streams", "batches")
 FIRST = "streams_at_first"
-"""Asked before the others: the first load on two GPUs meets a stall that no later one does."""
+"""Asked before the others: what the first frames after a start meet, apart from what follows."""
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -72,22 +72,9 @@ def _gpus() -> list[str]:
     return [str(number) for number in gpu_numbers()] if given is None else given.split(",")
 
 
-@contextlib.contextmanager
-def _seeing(gpus: Sequence[str]) -> Iterator[None]:
-    """Whoever is started inside the block sees only these."""
-    given = os.environ.get(_VISIBLE)
-    os.environ[_VISIBLE] = ",".join(gpus)
-    try:
-        yield
-    finally:
-        del os.environ[_VISIBLE]
-        if given is not None:
-            os.environ[_VISIBLE] = given
-
-
 def _measure(ready: Bench, profile: Profile, gpus: Sequence[str], figures: dict[str, Any]) -> None:
     """Add each row of a server that sees these GPUs, with as much in flight for each of them."""
-    with _seeing(gpus), serving(ready, profile.name) as target:
+    with inherited({_VISIBLE: ",".join(gpus)}), serving(ready, profile.name) as target:
         load_of = requests.loads(ready.perf, target.url, ENSEMBLE, ready.work)
         points = {FIRST: POINTS["streams"], **{row: POINTS[row] for row in ROWS}}
         for name, one_gpu in points.items():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+from yolostream.gpus import LARGE_COPIES
 
 from loadtest.gpu.model_folders import NETWORK, NMS, PREPROCESS
 
@@ -22,6 +24,7 @@ class Variant:
         words: What it is, for people.
         edits: Of the configurations.
         options: Further ones of tritonserver.
+        variables: Of the server's environment.
         mps: Whether MPS runs, where it is there.
         awake: Whether no core sleeps meanwhile.
     """
@@ -29,6 +32,7 @@ class Variant:
     words: str
     edits: tuple[Edit, ...] = ()
     options: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
     mps: bool = True
     awake: bool = False
 
@@ -92,6 +96,7 @@ VARIANTS: dict[str, Variant] = {
     "1-2-1": Variant(*_processes(1, 2, 1)),
     "2-2-1": Variant(*_processes(2, 2, 1)),
     "4-2-1": Variant(*_processes(4, 2, 1)),
+    "3-2-1": Variant(*_processes(3, 2, 1)),
     "3-1-1": Variant(*_processes(3, 1, 1)),
     "3-3-1": Variant(*_processes(3, 3, 1)),
     "3-2-2": Variant(*_processes(3, 2, 2)),
@@ -122,6 +127,9 @@ VARIANTS: dict[str, Variant] = {
     "growing-region": Variant(
         "shared memory of the steps as Triton has it, 1 MB that grows",
         options=("--backend-config=python,shm-default-byte-size=1048576",),
+    ),
+    "cached-copies": Variant(
+        "frames are copied as the C library has it", variables=dict.fromkeys(LARGE_COPIES, "")
     ),
     "one-at-a-time": Variant(
         "one step at a time, by the rate limiter",

@@ -26,7 +26,7 @@ PORTS = (8000, 8001, 8002)
 """HTTP, gRPC and metrics of `yolostream serve` and of the containers."""
 SHARED_MEMORY_BYTES = 256 * 2**20
 """Free in /dev/shm; a full batch of the network's input alone takes 79 MB of it, once a stage."""
-GPU_PROCESSES = 6
+GPU_PROCESSES = 7
 """Most of one ensemble on a GPU; each takes `HOST_REGION_BYTES` in /dev/shm when it starts."""
 CONTAINER_DRIVER = 560
 """NVIDIA driver that the images of Triton 24.08 and DeepStream 7.1 (CUDA 12.6) are made for."""
