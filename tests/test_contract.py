@@ -86,7 +86,7 @@ def test_profiles_differ_only_in_how_a_model_is_run(model, profile):
     assert shared.items() <= parameters(model, profile).items()
 
 
-def test_preprocess_has_more_processes_for_a_faster_network_and_is_the_same():
+def test_preprocess_differs_for_a_faster_network_in_having_more_processes_only():
     default, other = config("preprocess"), config("preprocess", "torch-gpu")
     assert other.instance_group[0].count > default.instance_group[0].count
     other.instance_group[0].count = default.instance_group[0].count

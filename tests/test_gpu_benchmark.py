@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -33,6 +34,7 @@ from loadtest.gpu import (
     variants_table,
     watch,
 )
+from loadtest.gpu.inherited import inherited
 from loadtest.gpu.model_folders import ENSEMBLE, NETWORK, STEPS, edit_configs, write_repository
 from loadtest.gpu.variants import VARIANTS
 from loadtest.perf.binary import PerfAnalyzer
@@ -434,6 +436,20 @@ def test_cores_are_kept_awake_for_the_row_that_says_so(row, expected, tmp_path, 
     bench = SimpleNamespace(raw=tmp_path)
     measuring.ask(bench, "cpu", target=None, load_of=lambda size: size, row=row)
     assert events == expected
+
+
+def test_environment_variables_are_as_before_also_after_an_error(monkeypatch):
+    monkeypatch.setenv("GIVEN", "before")
+    monkeypatch.delenv("NOT_GIVEN", raising=False)
+
+    def fail():
+        assert (os.environ["GIVEN"], os.environ["NOT_GIVEN"]) == ("now", "")
+        raise GpuError("away")
+
+    with pytest.raises(GpuError), inherited({"GIVEN": "now", "NOT_GIVEN": ""}):
+        fail()
+    assert os.environ["GIVEN"] == "before"
+    assert "NOT_GIVEN" not in os.environ
 
 
 # perf_analyzer gives its shared memory the same names, whoever runs it.
