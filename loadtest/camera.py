@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from yolostream import Detector
+from yolostream.client.model import Model
+from yolostream.client.transport.buffers import resize
 from yolostream.image import Image
-from yolostream.model import Model
-from yolostream.pipeline import IN_FLIGHT
-from yolostream.slots import resize
+from yolostream.pipeline.runner import IN_FLIGHT
 from yolostream.sources import open_sources
 
 from loadtest.repository import VIDEOS

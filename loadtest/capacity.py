@@ -16,9 +16,9 @@ import typer
 from rich.console import Console
 from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup
 from yolostream import Detector
-from yolostream.connection import connect
-from yolostream.detector import DEFAULT_MODEL
-from yolostream.triton_errors import translated
+from yolostream.client.connection import connect
+from yolostream.client.detector import DEFAULT_MODEL
+from yolostream.client.triton_errors import translated
 
 from loadtest.bottleneck import bound_by
 from loadtest.cameras import Bound, Cameras

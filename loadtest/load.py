@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 from yolostream import Detector
-from yolostream.statistics import StepTotals
+from yolostream.client.statistics import StepTotals
 
 from loadtest.camera import ANSWERED, LATE, Record
 from loadtest.cameras import Bound, Cameras

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 from yolostream import __version__
-from yolostream.connection import connect
-from yolostream.triton_errors import translated
+from yolostream.client.connection import connect
+from yolostream.client.triton_errors import translated
 
 from loadtest.repository import REPOSITORY
 

@@ -20,8 +20,8 @@ from tritonclient.grpc import (
     InferResult,
 )
 from tritonclient.utils import InferenceServerException
-from yolostream.connection import connect
-from yolostream.triton_errors import translated
+from yolostream.client.connection import connect
+from yolostream.client.triton_errors import translated
 
 from loadtest.errors import LoadTestError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tritonclient.grpc import InferenceServerClient
-from yolostream import statistics
-from yolostream.triton_errors import translated
+from yolostream.client import statistics
+from yolostream.client.triton_errors import translated
 
 from loadtest.ways import Way, measure, walking
 

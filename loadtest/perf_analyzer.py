@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from yolostream import Detector
-from yolostream.detector import DEFAULT_MODEL
+from yolostream.client.detector import DEFAULT_MODEL
 
 from loadtest.frames import demo_frames
 from loadtest.perf import binary, inputs, points

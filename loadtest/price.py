@@ -18,9 +18,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 from yolostream import Detector
-from yolostream.connection import connect
-from yolostream.detector import DEFAULT_MODEL, Transport
-from yolostream.pipeline import IN_FLIGHT
+from yolostream.client.connection import connect
+from yolostream.client.detector import DEFAULT_MODEL, Transport
+from yolostream.pipeline.runner import IN_FLIGHT
 
 from loadtest import result_file
 from loadtest.bare import Tensor, bare_network

@@ -19,9 +19,9 @@ import typer
 from google.protobuf import text_format
 from rich.console import Console
 from tritonclient.grpc import InferenceServerClient, InferInput
-from yolostream.connection import connect
-from yolostream.detector import DEFAULT_MODEL
-from yolostream.triton_errors import translated
+from yolostream.client.connection import connect
+from yolostream.client.detector import DEFAULT_MODEL
+from yolostream.client.triton_errors import translated
 
 from loadtest import result_file
 from loadtest.frames import demo_frames

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from yolostream import embedded
-from yolostream.connection import connect
+from yolostream.client.connection import connect
+from yolostream.client.triton_errors import translated
 from yolostream.errors import ModelUnavailable
-from yolostream.triton_errors import translated
+from yolostream.server import embedded
 
 from loadtest.repository import MODELS, SERVER_ENVIRONMENT
 

@@ -22,10 +22,11 @@ import onnxruntime
 import psutil
 import typer
 from rich.console import Console
-from yolostream import Detector, detect
-from yolostream.detector import DEFAULT_MODEL
-from yolostream.pipeline import IN_FLIGHT
-from yolostream.selection import Selection
+from yolostream import Detector
+from yolostream.cli import detecting as detect
+from yolostream.client.detector import DEFAULT_MODEL
+from yolostream.pipeline.runner import IN_FLIGHT
+from yolostream.pipeline.selection import Selection
 from yolostream.sources import open_sources
 
 from loadtest.frames import demo_frames

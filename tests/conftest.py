@@ -10,7 +10,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
-from yolostream import Detector, embedded
+from yolostream import Detector
+from yolostream.server import embedded
 
 REPOSITORY = Path(__file__).parents[1]
 _LIMITED = (

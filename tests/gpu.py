@@ -7,7 +7,7 @@ import importlib.util
 import os
 
 import pytest
-from yolostream.gpus import gpu_numbers
+from yolostream.server.gpus import gpu_numbers
 
 _REQUIRED = int(os.environ.get("REQUIRE_GPU") or 0)
 _GPUS = len(gpu_numbers())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from yolostream import embedded
+from yolostream.server import embedded
 
 MODEL = "instant"
 

@@ -19,7 +19,6 @@ from pathlib import Path
 import cv2
 import pytest
 from clips import Image, gray, noise, packets, play, play_torn, steps, write_clip
-from yolostream import embedded
 from yolostream.cli import main
 from yolostream.errors import (
     ModelUnavailable,
@@ -29,6 +28,7 @@ from yolostream.errors import (
     SourceError,
 )
 from yolostream.interruption import EXIT_INTERRUPTED
+from yolostream.server import embedded
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_MEMORY = Path("/dev/shm")

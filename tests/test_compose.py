@@ -19,10 +19,11 @@ import yaml
 from conftest import REPOSITORY
 from repository import config
 from typer.main import get_command
-from yolostream import ServerStartError, cli, gpus
+from yolostream import ServerStartError, cli
 from yolostream.cli.detect import MAX_IN_FLIGHT
 from yolostream.doctor import machine, paths
-from yolostream.server_environment import ServerEnvironment
+from yolostream.server import gpus
+from yolostream.server.environment import ServerEnvironment
 
 from tools.engine import trtexec
 from tools.errors import EngineError

@@ -9,11 +9,14 @@ import pytest
 import yolostream
 from repository import PROFILES, ROOT, config, parameters, tensors
 from tritonclient.grpc import model_config_pb2 as pb
-from yolostream import detect, detector, embedded, errors, interruption
+from yolostream import errors, interruption
 from yolostream.cli import detect_options, server
+from yolostream.cli import detecting as detect
 from yolostream.cli.detect import MAX_IN_FLIGHT
+from yolostream.client import detector
+from yolostream.pipeline.tracking import TrackerLimits
+from yolostream.server import embedded
 from yolostream.sources import decoding
-from yolostream.tracking import TrackerLimits
 
 from tools import errors as tool_errors
 

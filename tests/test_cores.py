@@ -4,14 +4,14 @@ import os
 
 import pytest
 from turning_cores import wait_until_they_turn
-from yolostream.cores import kept_awake
+from yolostream.server.cores import busy_poll_cores
 
 ALL = os.sched_getaffinity(0)
 
 
 def test_every_core_turns_at_the_lowest_priority_until_the_block_ends():
     wait_until_they_turn(set())
-    with kept_awake():
+    with busy_poll_cores():
         wait_until_they_turn(ALL)
         assert os.sched_getscheduler(0) == os.SCHED_OTHER
     wait_until_they_turn(set())
@@ -22,7 +22,7 @@ def test_an_error_in_the_block_lets_them_sleep_too():
         wait_until_they_turn(ALL)
         raise RuntimeError
 
-    with pytest.raises(RuntimeError), kept_awake():
+    with pytest.raises(RuntimeError), busy_poll_cores():
         fail()
     wait_until_they_turn(set())
 
@@ -31,7 +31,7 @@ def test_only_cores_that_the_process_may_use_turn():
     first = min(ALL)
     os.sched_setaffinity(0, {first})
     try:
-        with kept_awake():
+        with busy_poll_cores():
             wait_until_they_turn({first})
     finally:
         os.sched_setaffinity(0, ALL)

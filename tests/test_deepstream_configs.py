@@ -13,10 +13,10 @@ import pytest
 import yaml
 from google.protobuf import text_format
 from repository import parameters
-from yolostream.doctor.deepstream import check_deepstream
-from yolostream.doctor.nvinferserver import read_inference_config
-from yolostream.doctor.paths import DIRECT_PARSERS
-from yolostream.tracking import TrackerLimits
+from yolostream.doctor.deepstream.folder import check_deepstream
+from yolostream.doctor.deepstream.nvinferserver import read_inference_config
+from yolostream.doctor.deepstream.paths import DIRECT_PARSERS
+from yolostream.pipeline.tracking import TrackerLimits
 
 REPOSITORY = Path(__file__).parents[1]
 SHIPPED = REPOSITORY / "clients" / "deepstream"

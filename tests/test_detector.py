@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import yolostream
 from repository import config
-from yolostream import Detector, embedded
-from yolostream.shared_memory_slot import remove_leftovers
+from yolostream import Detector
+from yolostream.client.transport.shared_memory import remove_leftovers
+from yolostream.server import embedded
 
 SIZES = [(720, 1280), (360, 640), (640, 640), (481, 641), (1280, 720), (37, 900), (1, 1)]
 

@@ -11,10 +11,11 @@ import sys
 import pytest
 from conftest import REPOSITORY
 from repository import config
-from yolostream import mps, shared_memory_slot
+from yolostream.client.transport import shared_memory as shared_memory_slot
 from yolostream.doctor import Verdict, examine, gpu, machine
 from yolostream.doctor.containers import IMAGES_GB, containers
-from yolostream.server_environment import ServerEnvironment
+from yolostream.server import mps
+from yolostream.server.environment import ServerEnvironment
 
 from tools.engine.recipe import Recipe
 from tools.engine.sidecar import Sidecar, sidecar_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from yolostream.detections import Detections
-from yolostream.drawing import Painter
+from yolostream.pipeline.drawing import Painter
 
 GRAY = 128
 SIZE = 200

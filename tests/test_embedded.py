@@ -18,9 +18,10 @@ import psutil
 import pytest
 from conftest import REPOSITORY
 from turning_cores import wait_until_they_turn
-from yolostream import ServerStartError, embedded
-from yolostream.run_folder import remove_leftovers
-from yolostream.server_environment import ServerEnvironment, check_glibc
+from yolostream import ServerStartError
+from yolostream.server import embedded
+from yolostream.server.environment import ServerEnvironment, check_glibc
+from yolostream.server.run_folder import remove_leftovers
 
 pytestmark = pytest.mark.alone
 
@@ -182,7 +183,7 @@ def start_in_another_process(light_models):
     code = f"""
 import sys, time
 from pathlib import Path
-from yolostream import embedded
+from yolostream.server import embedded
 models, environment = Path({str(light_models)!r}), Path({str(ENVIRONMENT)!r})
 with embedded.serve(models, environment=environment, profile="cpu") as server:
     print(server.process.pid, flush=True)

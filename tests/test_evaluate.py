@@ -18,17 +18,18 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from repository import ROOT
 from tritonclient.grpc.model_config_pb2 import ModelConfig
-from yolostream import Detector, embedded
+from yolostream import Detector
+from yolostream.server import embedded
 
 from tools import evaluate
+from tools.demo.streets import CLASS_NAMES, sample
+from tools.demo.training.pictures import scene
 from tools.errors import DatasetError, RepositoryError
 from tools.evaluation.dataset import Dataset, match
 from tools.evaluation.datasets import read_dataset
 from tools.evaluation.picture import Picture
 from tools.evaluation.scoring import coco_results, score
 from tools.evaluation.variant import THRESHOLDS, write_variant
-from tools.streets import CLASS_NAMES, sample
-from tools.training.pictures import scene
 
 REPOSITORY = Path(__file__).parents[1]
 SCENES = range(9_600_000, 9_600_024)

@@ -422,7 +422,7 @@ def test_cores_are_kept_awake_for_the_row_that_says_so(row, expected, tmp_path, 
     events = []
 
     @contextlib.contextmanager
-    def kept_awake():
+    def busy_poll_cores():
         events.append("awake")
         yield
         events.append("asleep")
@@ -431,7 +431,7 @@ def test_cores_are_kept_awake_for_the_row_that_says_so(row, expected, tmp_path, 
         events.append("measured")
         return perf_row(300.0)
 
-    monkeypatch.setattr(measuring, "kept_awake", kept_awake)
+    monkeypatch.setattr(measuring, "busy_poll_cores", busy_poll_cores)
     monkeypatch.setattr(measuring, "measure_watched", measure_watched)
     bench = SimpleNamespace(raw=tmp_path)
     measuring.ask(bench, "cpu", target=None, load_of=lambda size: size, row=row)

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gpu import needs_gpu
-from yolostream import Detector, embedded
+from yolostream import Detector
 from yolostream.errors import ServerError
-from yolostream.server_environment import ServerEnvironment
+from yolostream.server import embedded
+from yolostream.server.environment import ServerEnvironment
 
 from tools.agreement import agreement
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gpu import HAS_GPU, needs_gpu, needs_two_gpus
-from yolostream import Detector, embedded
+from yolostream import Detector
 from yolostream.errors import ServerError, ServerStartError
+from yolostream.server import embedded
 
 from tools.agreement import agreement
 
@@ -125,7 +126,7 @@ def test_a_gpu_that_is_lost_under_way_is_named_and_the_cpu_serves_the_same_repos
 
 
 def test_without_mps_the_steps_take_turns(monkeypatch, frame):
-    monkeypatch.setattr("yolostream.mps.CONTROL", "no-such-program")
+    monkeypatch.setattr("yolostream.server.mps.CONTROL", "no-such-program")
     monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
     with serving("onnx-gpu") as server:
         assert not server.shares_gpu

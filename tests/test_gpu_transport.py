@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from clips import noise, steps, turned, write_clip
 from gpu import HAS_GPU, needs_gpu
-from yolostream import Detector, embedded, gpu_memory
+from yolostream import Detector, gpu_memory
 from yolostream.gpu_memory import on_host
+from yolostream.server import embedded
 from yolostream.sources import nvdec, open_sources
 
 if HAS_GPU:

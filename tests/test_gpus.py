@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from yolostream import gpus
+from yolostream.server import gpus
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from needs import needs
 
 needs("torch", variable="REQUIRE_TORCH")
 
-from tools.streets import CLASS_NAMES, sample  # noqa: E402
+from tools.demo.streets import CLASS_NAMES, sample  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 CHECKPOINT = ROOT / "tests" / "data" / "official" / "yolov7-tiny-random.pt"

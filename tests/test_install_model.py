@@ -24,7 +24,8 @@ from onnx import TensorProto, helper, numpy_helper
 from repository import PROFILES, ROOT
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.grpc.model_config_pb2 import ModelConfig
-from yolostream import Detector, embedded
+from yolostream import Detector
+from yolostream.server import embedded
 
 from tools.errors import LabelsError, OnnxError, RepositoryError
 from tools.install_model import install, main

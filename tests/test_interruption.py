@@ -4,7 +4,7 @@ import signal
 import threading
 
 import pytest
-from yolostream.interruption import STOP_SIGNALS, held_back, interrupt_on_stop_signals
+from yolostream.interruption import STOP_SIGNALS, defer_signals, interrupt_on_stop_signals
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def test_what_is_begun_is_finished_before_the_interrupt(number):
     done = []
 
     def begin():
-        with held_back():
+        with defer_signals():
             signal.raise_signal(number)
             done.append("the rest of the block")
 
@@ -34,14 +34,14 @@ def test_what_is_begun_is_finished_before_the_interrupt(number):
 
 def test_without_a_signal_all_is_as_before():
     handler = signal.getsignal(signal.SIGINT)
-    with held_back():
+    with defer_signals():
         pass
     assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_what_is_ignored_stays_ignored():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with held_back():
+    with defer_signals():
         signal.raise_signal(signal.SIGINT)
 
 
@@ -49,7 +49,7 @@ def test_other_threads_have_nothing_to_hold_back():
     entered = []
 
     def enter():
-        with held_back():
+        with defer_signals():
             entered.append(True)
 
     thread = threading.Thread(target=enter)

@@ -17,8 +17,9 @@ import psutil
 import pytest
 from clips import full_disk
 from conftest import REPOSITORY
-from yolostream import ModelUnavailable, ServerUnavailable, embedded
-from yolostream.connection import connect
+from yolostream import ModelUnavailable, ServerUnavailable
+from yolostream.client.connection import connect
+from yolostream.server import embedded
 
 from loadtest import comparison, readme, report, result_file, spread, table
 from loadtest.batching import JOINED, UNBATCHED, write_variants

@@ -7,7 +7,7 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
-from yolostream import mps
+from yolostream.server import mps
 
 
 @pytest.fixture(autouse=True)

@@ -28,8 +28,8 @@ from clips import (
 )
 from trackers import load_mot_file
 from yolostream.detections import Detections
-from yolostream.embedded import EmbeddedTriton
 from yolostream.errors import OutputError
+from yolostream.frame import Frame
 from yolostream.outputs.csv import COLUMNS, Csv
 from yolostream.outputs.jsonl import JsonLines
 from yolostream.outputs.lines import LineFile
@@ -37,7 +37,8 @@ from yolostream.outputs.mot import Mot
 from yolostream.outputs.output import Output
 from yolostream.outputs.pictures import AnnotatedPictures
 from yolostream.outputs.video import KEYFRAME_INTERVAL_S, Mp4, VideoFile
-from yolostream.sources import Frame, Source
+from yolostream.server.embedded import EmbeddedTriton
+from yolostream.sources import Source
 
 NOTHING = Detections(
     boxes=np.zeros((0, 4), np.float32),

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from yolostream import Detector, embedded
+from yolostream import Detector
+from yolostream.server import embedded
 
 from loadtest.errors import PerfAnalyzerError, ResultError
 from loadtest.frames import demo_frames

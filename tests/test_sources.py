@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from clips import MILLISECOND, gray, number_of, opened, packets, steps, trimmed, turned, write_clip
 from yolostream.errors import SourceError
-from yolostream.sources import Frame, Source, open_sources
+from yolostream.frame import Frame
+from yolostream.sources import Source, open_sources
 
 NTSC = Fraction(30000, 1001)
 

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from tools.streets import CLASS_NAMES, Annotations, Street, demo_street, random_street, sample
-from tools.streets.annotations import Sighting, annotate
-from tools.streets.footprint import corners, in_front, overlap
-from tools.streets.scenes import DEMOS
-from tools.streets.traffic import Demand
+from tools.demo.streets import CLASS_NAMES, Annotations, Street, demo_street, random_street, sample
+from tools.demo.streets.annotations import Sighting, annotate
+from tools.demo.streets.footprint import corners, in_front, overlap
+from tools.demo.streets.scenes import DEMOS
+from tools.demo.streets.traffic import Demand
 
 VIDEOS = Path(__file__).parent.parent / "videos"
 NAMES = ("mb1_1", "mb2_2")

@@ -12,8 +12,9 @@ import pytest
 from clips import boxes, full_disk, gray, noise, number_of, opened, play, steps, write_clip
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
+from yolostream.frame import Frame
 from yolostream.outputs.tiled import AHEAD, Tiled
-from yolostream.sources import Frame, Source
+from yolostream.sources import Source
 
 NOTHING = Detections(
     boxes=np.zeros((0, 4), np.float32),

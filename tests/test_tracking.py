@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from yolostream.detections import Detections
-from yolostream.tracking import Tracker, TrackerLimits
+from yolostream.pipeline.tracking import Tracker, TrackerLimits
 
 Box = tuple[float, float, float, float]
 FRAME_RATE = 10.0

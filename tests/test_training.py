@@ -12,21 +12,21 @@ needs("torch", variable="REQUIRE_TORCH")
 
 import torch  # noqa: E402
 
-from tools.training.assign import assign  # noqa: E402
-from tools.training.average_precision import Finding, average_precision  # noqa: E402
-from tools.training.boxes import complete_iou, iou  # noqa: E402
-from tools.training.gallery import Gallery, empty_gallery  # noqa: E402
-from tools.training.layout import letterbox_layout, random_layout  # noqa: E402
-from tools.training.loss import detection_loss  # noqa: E402
-from tools.training.pictures import Picture, scene  # noqa: E402
-from tools.training.predictions import build_grid, rows_of  # noqa: E402
-from tools.training.render import render  # noqa: E402
-from tools.training.riders import without_riders  # noqa: E402
-from tools.training.sampling import build_sampler  # noqa: E402
-from tools.training.schedule import learning_rate_factor, plain_share  # noqa: E402
-from tools.training.start import fresh_network, optimizer_for  # noqa: E402
-from tools.training.suppress import suppress  # noqa: E402
-from tools.training.targets import Targets, targets_of  # noqa: E402
+from tools.demo.training.assign import assign  # noqa: E402
+from tools.demo.training.average_precision import Finding, average_precision  # noqa: E402
+from tools.demo.training.boxes import complete_iou, iou  # noqa: E402
+from tools.demo.training.gallery import Gallery, empty_gallery  # noqa: E402
+from tools.demo.training.layout import letterbox_layout, random_layout  # noqa: E402
+from tools.demo.training.loss import detection_loss  # noqa: E402
+from tools.demo.training.pictures import Picture, scene  # noqa: E402
+from tools.demo.training.predictions import build_grid, rows_of  # noqa: E402
+from tools.demo.training.render import render  # noqa: E402
+from tools.demo.training.riders import without_riders  # noqa: E402
+from tools.demo.training.sampling import build_sampler  # noqa: E402
+from tools.demo.training.schedule import learning_rate_factor, plain_share  # noqa: E402
+from tools.demo.training.start import fresh_network, optimizer_for  # noqa: E402
+from tools.demo.training.suppress import suppress  # noqa: E402
+from tools.demo.training.targets import Targets, targets_of  # noqa: E402
 
 CLASS_IDS = (1, 2, 3, 5, 7)
 DEMO = "yolov7-tiny-half"

@@ -18,7 +18,7 @@ from stand_in_gpu import DeviceArray, Gpu, stand_in_cupy
 from tritonclient.grpc import service_pb2 as pb
 from tritonclient.utils import serialize_byte_tensor
 from yolostream import Detector, gpu_memory
-from yolostream.transport import PREFERENCE
+from yolostream.client.transport.choice import PREFERENCE
 
 TO_DEVICE, FROM_ANYWHERE = 1, 4
 BLOCK = 2 << 20
@@ -34,11 +34,11 @@ def with_gpu(monkeypatch):
         cupy.__spec__ = types.SimpleNamespace(name="cupy")  # type: ignore[assignment]
         monkeypatch.setitem(sys.modules, "cupy", cupy)
         # It holds on to the CuPy that it has met first.
-        monkeypatch.delitem(sys.modules, "yolostream.cuda_slot", raising=False)
+        monkeypatch.delitem(sys.modules, "yolostream.client.transport.cuda", raising=False)
         return gpu
 
     yield install
-    sys.modules.pop("yolostream.cuda_slot", None)
+    sys.modules.pop("yolostream.client.transport.cuda", None)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whether a process keeps cores awake, as `yolostream.cores` does."""
+"""Whether a process keeps cores awake, as `yolostream.server.cores` does."""
 
 from __future__ import annotations
 

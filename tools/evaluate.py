@@ -18,13 +18,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from rich.console import Console
-from yolostream import Detector, ModelUnavailable, embedded
-from yolostream.connection import connect
-from yolostream.detector import DEFAULT_MODEL
+from yolostream import Detector, ModelUnavailable
+from yolostream.client.connection import connect
+from yolostream.client.detector import DEFAULT_MODEL
+from yolostream.client.model import Model
+from yolostream.client.transport.buffers import resize
+from yolostream.client.triton_errors import translated
 from yolostream.image import Image
-from yolostream.model import Model
-from yolostream.slots import resize
-from yolostream.triton_errors import translated
+from yolostream.server import embedded
 
 from tools.bare import BareDetector, Rows, load_detector
 from tools.command import one_line_errors

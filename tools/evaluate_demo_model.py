@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from tools.bare import BareDetector, load_detector
-from tools.digest import sha256_of
-from tools.streets import CLASS_NAMES, sample
-from tools.training.pictures import (
+from tools.demo.streets import CLASS_NAMES, sample
+from tools.demo.training.pictures import (
     Floats,
     Picture,
     annotated_classes,
@@ -22,7 +21,8 @@ from tools.training.pictures import (
     photograph_paths,
     scene,
 )
-from tools.training.scoring import MAX_DETECTIONS, Score, score_class
+from tools.demo.training.scoring import MAX_DETECTIONS, Score, score_class
+from tools.digest import sha256_of
 
 # Beyond every seed that training draws or watches.
 FIRST_SCENE_SEED = 9_500_000

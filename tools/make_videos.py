@@ -17,8 +17,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.streets import Annotations, Street, demo_street, random_street
-from tools.streets.truth import write_coco, write_mot
+from tools.demo.streets import Annotations, Street, demo_street, random_street
+from tools.demo.streets.truth import write_coco, write_mot
 
 DEMO_NAMES: tuple[Literal["mb1_1", "mb2_2"], ...] = ("mb1_1", "mb2_2")
 

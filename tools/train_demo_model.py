@@ -16,15 +16,21 @@ from pathlib import Path
 import cv2
 import torch
 
-from tools.training.batch import draw_batch
-from tools.training.gallery import SIDE, empty_gallery
-from tools.training.pictures import Picture, annotated_classes, photograph, photograph_paths, scene
-from tools.training.preview import write_sheet
-from tools.training.riders import without_riders
-from tools.training.sampling import build_sampler
-from tools.training.settings import Data, Settings
-from tools.training.start import fresh_network
-from tools.training.trainer import SCENE_SHARE, train
+from tools.demo.training.batch import draw_batch
+from tools.demo.training.gallery import SIDE, empty_gallery
+from tools.demo.training.pictures import (
+    Picture,
+    annotated_classes,
+    photograph,
+    photograph_paths,
+    scene,
+)
+from tools.demo.training.preview import write_sheet
+from tools.demo.training.riders import without_riders
+from tools.demo.training.sampling import build_sampler
+from tools.demo.training.settings import Data, Settings
+from tools.demo.training.start import fresh_network
+from tools.demo.training.trainer import SCENE_SHARE, train
 from tools.yolov7 import load_table
 from tools.yolov7.checkpoint import load_checkpoint
 
@@ -75,7 +81,7 @@ def _photograph_without_riders(path: Path, *, annotated: dict[str, tuple[int, ..
 
 
 def _scene(seed: int, *, annotated: tuple[int, ...]) -> Picture:
-    from tools.streets import sample
+    from tools.demo.streets import sample
 
     return scene(seed, sampler=sample, annotated=annotated)
 

@@ -1,8 +1,9 @@
 """Object detection on video streams, served by NVIDIA Triton."""
 
 from yolostream._version import __version__
+from yolostream.client.detector import Detector
+from yolostream.client.pending import Pending
 from yolostream.detections import Detections
-from yolostream.detector import Detector
 from yolostream.errors import (
     DeadlineExceeded,
     FrameError,
@@ -15,7 +16,6 @@ from yolostream.errors import (
     SourceError,
     YolostreamError,
 )
-from yolostream.pending import Pending
 
 __all__ = [
     "DeadlineExceeded",

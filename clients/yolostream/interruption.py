@@ -24,7 +24,7 @@ def interrupt_on_stop_signals() -> None:
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[None]:
+def defer_signals() -> Iterator[None]:
     """Let a signal to stop wait for the end of the block, which may be too short to be torn apart.
 
     A process that is started outside of one may run on with nobody knowing of it. Only the main

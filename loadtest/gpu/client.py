@@ -8,8 +8,8 @@ from itertools import cycle, islice
 from typing import Any
 
 from yolostream import Detector
+from yolostream.client.transport.choice import Transport
 from yolostream.image import Image
-from yolostream.transport import Transport
 
 TRANSPORTS: tuple[Transport, ...] = ("grpc", "shared-memory", "cuda-shared-memory")
 BUSY = 8

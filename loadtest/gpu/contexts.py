@@ -7,8 +7,8 @@ import dataclasses
 from typing import Annotated, Any
 
 import typer
-from yolostream.cores import kept_awake
 from yolostream.errors import ServerError, ServerStartError
+from yolostream.server.cores import busy_poll_cores
 
 from loadtest.gpu import bench, engine, memory, options, profiles, requests
 from loadtest.gpu.bench import Bench, say
@@ -89,7 +89,7 @@ def measure(ready: Bench, profile: Profile, name: str) -> dict[str, Any]:
 
 def _rows_and_memory(own: Bench, profile: Profile, name: str, variant: Variant) -> dict[str, Any]:
     empty_gb = memory.settled_gb() if profile.on_gpu else 0.0
-    awake = kept_awake() if variant.awake else contextlib.nullcontext()
+    awake = busy_poll_cores() if variant.awake else contextlib.nullcontext()
     server = serving(own, profile.name, share_gpu=variant.mps, options=variant.options)
     with inherited(variant.variables), server as target, awake:
         load_of = requests.loads(own.perf, target.url, ENSEMBLE, own.work)

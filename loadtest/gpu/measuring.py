@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from yolostream import embedded
-from yolostream.cores import kept_awake
+from yolostream.server import embedded
+from yolostream.server.cores import busy_poll_cores
 
 from loadtest.gpu import cameras, client, engine, memory, requests
 from loadtest.gpu.bench import Bench, say
@@ -112,7 +112,7 @@ def ask(
         ServerError: The server is away.
     """
     point, raw = POINTS[row], bench.raw / name / row
-    with kept_awake() if row in AWAKE_ROWS else contextlib.nullcontext():
+    with busy_poll_cores() if row in AWAKE_ROWS else contextlib.nullcontext():
         measured = measure_watched(bench, target, load_of(point.size), point, raw)
     say(f"{name}, {row}: {line(measured)}")
     return measured

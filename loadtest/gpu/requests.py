@@ -8,8 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from yolostream.client.transport.buffers import INPUT_NAME
 from yolostream.image import Image
-from yolostream.slots import INPUT_NAME
 
 from loadtest.frames import demo_frames
 from loadtest.perf import inputs

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
-from yolostream.gpus import gpu_numbers
+from yolostream.server.gpus import gpu_numbers
 
 from loadtest.errors import GpuError
 from loadtest.gpu import bench, options, profiles, requests

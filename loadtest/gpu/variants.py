@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from yolostream.gpus import LARGE_COPIES
+from yolostream.server.gpus import LARGE_COPIES
 
 from loadtest.gpu.model_folders import NETWORK, NMS, PREPROCESS
 

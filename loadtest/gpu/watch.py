@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psutil
-from yolostream.connection import connect
+from yolostream.client.connection import connect
 
 from loadtest.gpu.utilization import sampled
 from loadtest.observation import batches_of, since

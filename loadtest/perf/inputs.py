@@ -14,11 +14,11 @@ import numpy.typing as npt
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelEnsembling
 from tritonclient.utils import np_to_triton_dtype
-from yolostream.connection import connect
+from yolostream.client.connection import connect
+from yolostream.client.transport.buffers import INPUT_NAME
+from yolostream.client.triton_errors import translated
 from yolostream.errors import ModelUnavailable
 from yolostream.image import Image
-from yolostream.slots import INPUT_NAME
-from yolostream.triton_errors import translated
 
 Tensors = dict[str, npt.NDArray[Any]]
 """By name; each with a batch dimension of one."""

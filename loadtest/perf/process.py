@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonclient.utils import InferenceServerException
-from yolostream.connection import connect
-from yolostream.interruption import held_back
+from yolostream.client.connection import connect
+from yolostream.interruption import defer_signals
 
 from loadtest.perf.binary import PerfAnalyzer
 from loadtest.perf.points import Point
@@ -102,7 +102,7 @@ def _exit_code(arguments: list[str], load: Load, log: Path, timeout_s: float) ->
     """Run it until it ends, or is ended here."""
     process = None
     try:
-        with log.open("w") as file, held_back():
+        with log.open("w") as file, defer_signals():
             process = subprocess.Popen(
                 arguments,
                 stdout=file,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from rich.console import Console
-from yolostream import embedded
+from yolostream.server import embedded
 
 from tests.deepstream_parity.material import clips, scenes
 from tests.deepstream_parity.measure import MODEL, REPOSITORY, measure

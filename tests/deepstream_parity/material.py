@@ -12,10 +12,10 @@ from typing import Any
 import av
 from yolostream.image import Image
 
+from tools.demo.streets import CLASS_NAMES, sample
+from tools.demo.streets.truth import write_coco
 from tools.evaluation.dataset import Dataset
 from tools.evaluation.picture import Picture
-from tools.streets import CLASS_NAMES, sample
-from tools.streets.truth import write_coco
 
 VIDEOS = Path(__file__).parents[2] / "videos"
 CLIPS = ("mb1_1", "mb2_2")

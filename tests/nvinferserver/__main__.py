@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from yolostream.detector import DEFAULT_URL
+from yolostream.client.detector import DEFAULT_URL
 from yolostream.image import Image
 from yolostream.sources import open_sources
 

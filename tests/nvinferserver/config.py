@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import Message
-from yolostream.doctor.nvinferserver import read_inference_config
+from yolostream.doctor.deepstream.nvinferserver import read_inference_config
 
 from .errors import StartFailed
 

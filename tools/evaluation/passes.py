@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rich import progress
 from rich.console import Console
 from yolostream.image import Image
-from yolostream.stages import Clock
+from yolostream.pipeline.stages import Clock
 
 from tools.bare import Rows
 from tools.evaluation.picture import Picture, read_pixels

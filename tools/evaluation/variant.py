@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
-from yolostream.connection import connect
+from yolostream.client.connection import connect
+from yolostream.client.triton_errors import translated
 from yolostream.errors import ModelUnavailable
-from yolostream.triton_errors import translated
 
 from tools.errors import RepositoryError
 from tools.model_folders.files import CONFIG, configs_of, read_config

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from yolostream.cli import detect, doctor, serve
-from yolostream.cli.messages import complain
+from yolostream.cli.messages import print_error
 from yolostream.errors import YolostreamError
 from yolostream.interruption import interrupt_on_stop_signals
 
@@ -28,5 +28,5 @@ def main() -> None:
     try:
         app()
     except YolostreamError as error:
-        complain(error)
+        print_error(error)
         sys.exit(error.exit_code)

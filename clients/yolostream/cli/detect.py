@@ -8,9 +8,10 @@ from pathlib import Path
 
 import typer
 
-from yolostream import detect as detecting
 from yolostream.cli import detect_options as options
-from yolostream.cli.messages import complain, interruptible, note, stderr, stdout
+from yolostream.cli import detecting
+from yolostream.cli.messages import interruptible, note, print_error, stderr, stdout
+from yolostream.cli.report import Report
 from yolostream.cli.server import (
     DEFAULT_MODEL_REPOSITORY,
     DEFAULT_SERVER_ENVIRONMENT,
@@ -19,14 +20,13 @@ from yolostream.cli.server import (
     ServerEnvironment,
     started,
 )
-from yolostream.detector import DEFAULT_MODEL, Detector
-from yolostream.drawing import Labels
+from yolostream.client.detector import DEFAULT_MODEL, Detector
 from yolostream.errors import YolostreamError
 from yolostream.interruption import EXIT_INTERRUPTED
 from yolostream.outputs.video import DEFAULT_BITRATE
-from yolostream.pipeline import IN_FLIGHT
-from yolostream.report import Report
-from yolostream.selection import Selection
+from yolostream.pipeline.drawing import Labels
+from yolostream.pipeline.runner import IN_FLIGHT
+from yolostream.pipeline.selection import Selection
 from yolostream.sources import Source, nvdec, open_sources
 
 MAX_IN_FLIGHT = 28
@@ -104,7 +104,7 @@ def _opened(
         notify=note,
     )
     for error in errors:
-        complain(error)
+        print_error(error)
     if not opened:
         raise typer.Exit(errors[0].exit_code)
     return opened, errors
@@ -147,9 +147,9 @@ def _conclude(report: Report, source_errors: Sequence[YolostreamError]) -> None:
     report.show(stdout)
     lane_errors = [lane.error for lane in report.lanes if isinstance(lane.error, YolostreamError)]
     for message in dict.fromkeys(map(str, lane_errors)):
-        complain(message)
+        print_error(message)
     if report.interrupted:
-        complain("interrupted; what was done until then is complete and was kept")
+        print_error("interrupted; what was done until then is complete and was kept")
         raise typer.Exit(EXIT_INTERRUPTED)
     if errors := [*source_errors, *lane_errors]:
         raise typer.Exit(errors[0].exit_code)

@@ -17,7 +17,7 @@ from yolostream.cli.server import (
     ServerEnvironment,
 )
 from yolostream.doctor import Verdict, examine
-from yolostream.doctor.report import show
+from yolostream.doctor.check import show
 
 
 def doctor(

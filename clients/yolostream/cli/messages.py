@@ -20,7 +20,7 @@ def note(message: object) -> None:
     _say(("note:", "bold yellow"), message)
 
 
-def complain(message: object) -> None:
+def print_error(message: object) -> None:
     """Say what went wrong."""
     _say(("error:", "bold red"), message)
 
@@ -31,7 +31,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        complain("interrupted before the first frame; nothing was written")
+        print_error("interrupted before the first frame; nothing was written")
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from yolostream import embedded
 from yolostream.cli.messages import interruptible, stderr
 from yolostream.cli.server import (
     DEFAULT_MODEL_REPOSITORY,
@@ -17,6 +16,7 @@ from yolostream.cli.server import (
     ServerEnvironment,
     started,
 )
+from yolostream.server import embedded
 
 
 def serve(

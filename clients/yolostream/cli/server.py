@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from yolostream import embedded
 from yolostream.cli.messages import stderr
+from yolostream.server import embedded
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 _PANEL = "Embedded Triton (without --url)"

@@ -7,7 +7,7 @@ from pathlib import Path
 from yolostream.doctor import machine
 from yolostream.doctor.check import Check, Verdict, bad
 from yolostream.doctor.containers import containers
-from yolostream.doctor.deepstream import check_deepstream
+from yolostream.doctor.deepstream.folder import check_deepstream
 from yolostream.doctor.gpu import gpu_profiles
 
 __all__ = ["Check", "Verdict", "examine"]

@@ -6,8 +6,7 @@ import json
 import shutil
 from typing import Any
 
-from yolostream.doctor.asking import ask
-from yolostream.doctor.check import Check, Verdict
+from yolostream.doctor.check import Check, Verdict, run_command
 
 IMAGES_GB = 40
 """Unpacked, roughly: half for Triton and what builds its plan, half for DeepStream."""
@@ -32,7 +31,7 @@ def containers() -> list[Check]:
 
 def _info(docker: str) -> tuple[dict[str, Any], str]:
     """What `docker info` says of an engine that answers, or what went wrong."""
-    text, failure = ask([docker, "info", "--format", "{{json .}}"])
+    text, failure = run_command([docker, "info", "--format", "{{json .}}"])
     if failure:
         return {}, failure
     try:

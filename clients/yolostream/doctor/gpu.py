@@ -6,11 +6,11 @@ import os
 import shutil
 from pathlib import Path
 
-from yolostream import mps
 from yolostream.doctor.check import Check, Verdict
 from yolostream.errors import ServerStartError
-from yolostream.gpus import gpu_numbers
-from yolostream.server_environment import ServerEnvironment
+from yolostream.server import mps
+from yolostream.server.environment import ServerEnvironment
+from yolostream.server.gpus import gpu_numbers
 
 COMPILERS = ("gcc", "clang")
 """Those that PyTorch's compiler looks for, unless the variable CC names one."""

@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from yolostream._version import __version__
-from yolostream.doctor.asking import ask
-from yolostream.doctor.check import Check, Verdict
-from yolostream.embedded import LOOPBACK, choose_profile
+from yolostream.doctor.check import Check, Verdict, run_command
 from yolostream.errors import ServerStartError
-from yolostream.gpus import HOST_REGION_BYTES, gpu_numbers
-from yolostream.server_environment import ServerEnvironment
+from yolostream.server.embedded import LOOPBACK, choose_profile
+from yolostream.server.environment import ServerEnvironment
+from yolostream.server.gpus import HOST_REGION_BYTES, gpu_numbers
 
 PORTS = (8000, 8001, 8002)
 """HTTP, gRPC and metrics of `yolostream serve` and of the containers."""
@@ -126,7 +125,7 @@ def gpus() -> list[Check]:
     nvidia_smi = shutil.which("nvidia-smi")
     if nvidia_smi is None:
         return [Check("GPU", Verdict.note, "no nvidia-smi, so no GPU: the CPU computes")]
-    lines, failure = ask([nvidia_smi, *_NVIDIA_SMI])
+    lines, failure = run_command([nvidia_smi, *_NVIDIA_SMI])
     if failure:
         return [Check("GPU", Verdict.bad, failure, "reinstall the NVIDIA driver, or reboot")]
     return [_gpu(line) for line in lines.splitlines()]

@@ -7,10 +7,10 @@ import io
 from pathlib import Path
 
 from yolostream.detections import Detections
+from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.jsonl import records
 from yolostream.outputs.lines import LineFile
-from yolostream.sources import Frame
 
 COLUMNS = (
     *("source", "frame", "pts_seconds", "class_id", "class", "confidence"),

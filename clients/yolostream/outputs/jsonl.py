@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from yolostream.detections import Detections
+from yolostream.frame import Frame
 from yolostream.image import Image, size_of
 from yolostream.outputs.lines import LineFile
-from yolostream.sources import Frame
 
 
 class JsonLines:

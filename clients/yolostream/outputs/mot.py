@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from yolostream.detections import Detections
+from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.lines import LineFile
-from yolostream.sources import Frame
 
 
 class Mot:

@@ -11,8 +11,8 @@ import av
 
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
+from yolostream.frame import Frame
 from yolostream.image import Image
-from yolostream.sources import Frame
 
 
 class Output(Protocol):

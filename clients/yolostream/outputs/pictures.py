@@ -8,9 +8,9 @@ import cv2
 
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
+from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.output import writing
-from yolostream.sources import Frame
 
 
 class AnnotatedPictures:

@@ -13,9 +13,10 @@ import numpy as np
 
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
+from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.video import DEFAULT_BITRATE, VideoFile, fitted
-from yolostream.sources import Frame, Source
+from yolostream.sources import Source
 
 MAX_WIDTH = 1920
 CELL_WIDTH = 640

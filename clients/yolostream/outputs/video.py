@@ -12,9 +12,10 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from yolostream.detections import Detections
+from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.output import writing
-from yolostream.sources import Frame, Source
+from yolostream.sources import Source
 
 DEFAULT_BITRATE = 2_000_000
 """Bits per second."""

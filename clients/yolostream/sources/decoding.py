@@ -11,7 +11,7 @@ import av
 
 from yolostream.sources import nvdec
 from yolostream.sources.decoder import CpuDecoder, Decoded, Decoder, DecoderError, StartDecoder
-from yolostream.sources.source import shown
+from yolostream.sources.source import redact_credentials
 
 DecoderName = Literal["cpu", "gpu", "auto"]
 Notify = Callable[[str], None]
@@ -79,7 +79,7 @@ class GpuFirstDecoder:
         self._decoder.close()
 
     def _fall_back(self, error: DecoderError) -> None:
-        name = shown(str(self._stream.container.name))
+        name = redact_credentials(str(self._stream.container.name))
         self._notify(f"{name} is decoded on the CPU: {error}")
         self._decoder = CpuDecoder(self._stream)
         self._kept = None

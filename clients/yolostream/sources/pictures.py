@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from yolostream.errors import SourceError
+from yolostream.frame import Frame
 from yolostream.image import Image
-from yolostream.sources.source import Frame
 
 
 class Pictures:

@@ -4,33 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from yolostream.image import AnyImage
-
-
-@dataclass(frozen=True, repr=False)
-class Frame:
-    """One decoded frame and its place in time."""
-
-    image: AnyImage
-    """uint8 [H, W, 3], RGB; in GPU memory where the GPU has decoded it."""
-    index: int
-    """0-based number of the frame in its source, counting skipped ones."""
-    pts: int
-    """Presentation time in units of the source's `time_base`."""
-    time_base: Fraction
-    """Seconds of one unit of `pts`."""
-    name: str = ""
-    """File name of a picture; empty for a video's frame."""
-
-    @property
-    def pts_seconds(self) -> float:
-        """Presentation time in seconds."""
-        return float(self.pts * self.time_base)
+from yolostream.frame import Frame
 
 
 class Source(Protocol):
@@ -62,6 +40,6 @@ class Source(Protocol):
         """The files that it reads."""
 
 
-def shown(uri: str) -> str:
+def redact_credentials(uri: str) -> str:
     """The address without the user and password in it."""
     return re.sub(r"(?<=://)[^/@]*@", "", uri)

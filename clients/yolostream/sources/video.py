@@ -10,8 +10,9 @@ import av
 import av.container
 
 from yolostream.errors import SourceError
+from yolostream.frame import Frame
 from yolostream.sources.decoder import CpuDecoder, Decoded, DecoderError, StartDecoder
-from yolostream.sources.source import Frame, shown
+from yolostream.sources.source import redact_credentials
 
 DEFAULT_FRAME_RATE = Fraction(30)
 CONNECT_TIMEOUT_S = 10.0
@@ -37,7 +38,7 @@ class Video:
         self._container = _open(uri, format)
         if not self._container.streams.video:
             self._container.close()
-            raise SourceError(f"{shown(uri)} has no video in it: give a video file")
+            raise SourceError(f"{redact_credentials(uri)} has no video in it: give a video file")
         self._stream = self._container.streams.video[0]
         self.frame_rate = (
             self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FRAME_RATE
@@ -56,7 +57,9 @@ class Video:
             yield Frame(decoded.image, index, last_pts, self.time_base)
             index += 1
         if index == 0:
-            raise SourceError(f"{shown(self.uri)} holds no readable frame: is it damaged?")
+            raise SourceError(
+                f"{redact_credentials(self.uri)} holds no readable frame: is it damaged?"
+            )
 
     def close(self) -> None:
         """Let go of the file or device."""
@@ -97,14 +100,14 @@ class Video:
             raise self._broken(packets, "the file is cut off")
         if damaged:
             raise SourceError(
-                f"{shown(self.uri)} has {damaged} damaged packets: the rest was kept; "
+                f"{redact_credentials(self.uri)} has {damaged} damaged packets: the rest was kept; "
                 f"{self._advice}"
             )
 
     def _broken(self, packets: int, reason: str) -> SourceError:
         total = f" of {self.frame_count}" if self.frame_count else ""
         return SourceError(
-            f"{shown(self.uri)} breaks off after {packets}{total} frames ({reason}): "
+            f"{redact_credentials(self.uri)} breaks off after {packets}{total} frames ({reason}): "
             f"what came before was kept; {self._advice}"
         )
 
@@ -117,4 +120,6 @@ def _open(uri: str, format: str | None) -> av.container.InputContainer:
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
         question = "is that its address?" if "://" in uri else "is it a video file?"
-        raise SourceError(f"cannot read {shown(uri)} as video ({reason}): {question}") from error
+        raise SourceError(
+            f"cannot read {redact_credentials(uri)} as video ({reason}): {question}"
+        ) from error

@@ -1,0 +1,1 @@
+"""The gRPC client: frames in, detections out."""

@@ -1,0 +1,91 @@
+"""What a client has to know of a model, read from the server itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from yolostream.client.transport.buffers import INPUT_NAME
+from yolostream.client.triton_errors import translated
+from yolostream.errors import ModelUnavailable
+
+_LABELED_OUTPUT = "detection_scores"
+
+
+@dataclass(frozen=True)
+class Model:
+    """An ensemble that detects objects."""
+
+    name: str
+    labels: tuple[str, ...]
+    """Class names by class id."""
+    input_size: tuple[int, int]
+    """Height and width of the network's input, in pixels."""
+    steps: tuple[str, ...]
+    """Names of the models that a frame passes, in order."""
+    gpus: tuple[int, ...]
+    """The GPUs that frames can lie on, by the numbers of the server's CUDA; none without one."""
+
+    def shrunk(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of a frame shrunk to fit the network's input; never enlarged."""
+        ratio = min(self.input_size[0] / height, self.input_size[1] / width, 1.0)
+        return max(1, round(height * ratio)), max(1, round(width * ratio))
+
+
+def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: float) -> Model:
+    """Ask a server what it serves under `name`.
+
+    Raises:
+        ServerUnavailable: nobody answers at `url`.
+        ModelUnavailable: no such model, not ready, or not one of this project's ensembles.
+    """
+    with translated(url, name):
+        if not client.is_model_ready(name, client_timeout=timeout_s):
+            raise ModelUnavailable(
+                f"{url} has no model '{name}', or it is not ready: see the server's log"
+            )
+        ensemble = _config(client, name, timeout_s)
+        steps = tuple(step.model_name for step in ensemble.ensemble_scheduling.step)
+        if not steps or [tensor.name for tensor in ensemble.input] != [INPUT_NAME]:
+            raise ModelUnavailable(
+                f"'{name}' at {url} is no ensemble of this project: is its name right?"
+            )
+        first = _config(client, steps[0], timeout_s)
+        _, height, width = next(o.dims for o in first.output if len(o.dims) == 3)
+        gpus = {gpu for group in first.instance_group for gpu in group.gpus}
+        labels = _labels(client, ensemble, timeout_s)
+    return Model(
+        name=name,
+        labels=labels,
+        input_size=(height, width),
+        steps=steps,
+        gpus=tuple(sorted(gpus)),
+    )
+
+
+def _config(client: InferenceServerClient, name: str, timeout_s: float) -> ModelConfig:
+    return client.get_model_config(name, client_timeout=timeout_s).config
+
+
+def _labels(
+    client: InferenceServerClient, ensemble: ModelConfig, timeout_s: float
+) -> tuple[str, ...]:
+    """Read labels.txt through Triton's classification extension, with one gray pixel.
+
+    For an output with a label file, Triton answers `value:position:label` for the first
+    `class_count` values. So a remote client needs no copy of the file.
+    """
+    rows = next(o.dims[0] for o in ensemble.output if o.name == _LABELED_OUTPUT)
+    pixel = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
+    pixel.set_data_from_numpy(np.full((1, 1, 1, 3), 114, np.uint8))
+    labeled = InferRequestedOutput(_LABELED_OUTPUT, class_count=rows)
+    answer = client.infer(ensemble.name, [pixel], outputs=[labeled], client_timeout=timeout_s)
+    found: dict[int, str] = {}
+    for entry in answer.as_numpy(_LABELED_OUTPUT)[0]:
+        _, position, *label = entry.decode().split(":", 2)
+        if label:
+            found[int(position)] = label[0]
+    return tuple(found[position] for position in range(len(found)))

@@ -1,0 +1,53 @@
+"""Where the server spent its time, from Triton's own statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tritonclient.grpc import InferenceServerClient
+
+from yolostream.client.triton_errors import translated
+
+
+@dataclass(frozen=True)
+class StepTotals:
+    """Sums over all frames that one model has served since it was loaded."""
+
+    frames: int
+    queue_s: float
+    """Seconds that requests waited for the model."""
+    compute_s: float
+    """Seconds from taking the input to handing over the output."""
+
+    def since(self, earlier: StepTotals) -> StepTotals:
+        """What came after `earlier`."""
+        return StepTotals(
+            frames=self.frames - earlier.frames,
+            queue_s=self.queue_s - earlier.queue_s,
+            compute_s=self.compute_s - earlier.compute_s,
+        )
+
+
+def read(
+    client: InferenceServerClient, steps: tuple[str, ...], *, url: str, timeout_s: float
+) -> dict[str, StepTotals]:
+    """Ask for the totals of each step of an ensemble.
+
+    Raises:
+        ServerError: the server does not tell, or is away.
+    """
+    return {step: _read_step(client, step, url, timeout_s) for step in steps}
+
+
+def _read_step(client: InferenceServerClient, step: str, url: str, timeout_s: float) -> StepTotals:
+    with translated(url, step):
+        versions = client.get_inference_statistics(step, client_timeout=timeout_s).model_stats
+    stats = [version.inference_stats for version in versions]
+    computes = [
+        part for s in stats for part in (s.compute_input, s.compute_infer, s.compute_output)
+    ]
+    return StepTotals(
+        frames=sum(s.success.count for s in stats),
+        queue_s=sum(s.queue.ns for s in stats) / 1e9,
+        compute_s=sum(part.ns for part in computes) / 1e9,
+    )

@@ -1,0 +1,1 @@
+"""The way of a frame: decoded, detected, tracked, drawn and written."""

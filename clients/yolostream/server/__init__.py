@@ -1,0 +1,1 @@
+"""A real tritonserver from PyPI, as a child process."""

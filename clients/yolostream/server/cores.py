@@ -1,0 +1,44 @@
+"""The processor's cores, kept from sleeping while a frame goes from thread to thread."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+from collections.abc import Iterator
+
+_LIBC = ctypes.CDLL(None)
+
+
+@contextlib.contextmanager
+def busy_poll_cores() -> Iterator[None]:
+    """Keep all cores that this process may use from sleeping until the block ends.
+
+    A frame passes a dozen threads of a server, most of them on cores of their own. One that sleeps
+    has to be woken first, and finds its caches cold. Here each core turns in a loop at the lowest
+    priority: whoever has something to do there does it at once. It costs the power of busy cores,
+    and in a container that may use so much of a processor (Docker's `--cpus`) it uses that up.
+    """
+    lock = ctypes.byref(ctypes.c_int())
+    _LIBC.pthread_spin_init(lock, 0)
+    _LIBC.pthread_spin_lock(lock)
+    threads = [
+        threading.Thread(target=_turn, args=(core, lock), name=f"core {core}", daemon=True)
+        for core in os.sched_getaffinity(0)
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        yield
+    finally:
+        # They end by themselves then.
+        _LIBC.pthread_spin_unlock(lock)
+
+
+def _turn(core: int, lock: object) -> None:
+    """Turn on a core until the lock is free; Python's own lock is not held meanwhile."""
+    os.sched_setaffinity(0, {core})
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    _LIBC.pthread_spin_lock(lock)
+    _LIBC.pthread_spin_unlock(lock)

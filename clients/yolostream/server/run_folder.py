@@ -1,0 +1,60 @@
+"""What one run of the embedded Triton leaves on disk, and how it is found and removed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from yolostream.server.mps import stop_leftover
+
+RUN_PREFIX = "yolostream-server-"
+MPS_FOLDER = "mps"
+"""In the folder of a run: of the MPS that shares its GPU."""
+
+_SHARED_MEMORY = Path("/dev/shm")
+
+
+def remove_leftovers() -> None:
+    """Clean up after servers whose owner was killed before it could."""
+    for run in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*"):
+        with contextlib.suppress(OSError), (run / "lock").open() as lock:
+            # The owner holds this lock for as long as it lives.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _kill_orphan(run)
+            stop_leftover(run / MPS_FOLDER)
+            _remove_shared_memory(run)
+            shutil.rmtree(run)
+
+
+def _kill_orphan(run: Path) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        pid = int((run / "pid").read_text())
+        # The number may belong to someone else by now.
+        if str(run).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.killpg(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def run_folder() -> Iterator[Path]:
+    """A temporary folder that is locked while its owner lives, and gone afterwards."""
+    # Under another name until it is locked: others take what is not locked for a leftover.
+    unnamed = Path(tempfile.mkdtemp(prefix=f".{RUN_PREFIX}"))
+    with (unnamed / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = unnamed.rename(unnamed.with_name(unnamed.name.removeprefix(".")))
+        try:
+            yield run
+        finally:
+            _remove_shared_memory(run)
+            shutil.rmtree(run, ignore_errors=True)
+
+
+def _remove_shared_memory(run: Path) -> None:
+    for region in _SHARED_MEMORY.glob(f"{run.name}*"):
+        region.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""What makes the demo's files: its streets, its videos and its detector."""

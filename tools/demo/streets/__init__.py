@@ -1,0 +1,18 @@
+"""Synthetic street scenes with exact truth: drawn by code, seen by a fixed camera."""
+
+from __future__ import annotations
+
+from tools.demo.streets.annotations import Annotations
+from tools.demo.streets.scenes import demo_street, random_street, sample
+from tools.demo.streets.street import Design, Street
+from tools.demo.streets.vehicles import CLASS_NAMES
+
+__all__ = [
+    "CLASS_NAMES",
+    "Annotations",
+    "Design",
+    "Street",
+    "demo_street",
+    "random_street",
+    "sample",
+]
