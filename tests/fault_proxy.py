@@ -1,0 +1,177 @@
+"""A network between client and RTSP camera that fails on command. RTSP over TCP only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import re
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from urllib.parse import urlsplit
+
+from loopback import LOOPBACK, reserved_port
+
+MODES = ("forward", "refuse", "silent", "freeze", "close", "half-open", "garbage", "slow")
+# "$", channel, two bytes of length (RFC 2326, 10.12); then RTP's header and two bytes that say what
+# part of what the rest is.
+_INTERLEAVED, _RTP = 4, 14
+
+
+class FaultProxy:
+    """Assign to `mode` at any time; when the assignment returns, it holds.
+
+    forward     What comes goes on unchanged.
+    refuse      Nothing listens, and open connections are closed.
+    silent      New connections are accepted and never answered; open ones go on.
+    freeze      Connections stay open and nothing moves; another mode lets them go on.
+    close       Connections are closed, and new ones as soon as they are accepted.
+    half-open   The camera has gone without a goodbye: connections stay open and mute for ever.
+    garbage     A share of the media's packets is random behind intact headers.
+    slow        The camera's bytes come at `bytes_per_second`.
+    """
+
+    def __init__(self, camera: str, port: int, bytes_per_second: float, garbage: float) -> None:
+        address = urlsplit(camera)
+        self._camera = (address.hostname, address.port)
+        login, at, _ = address.netloc.rpartition("@")
+        self.url = address._replace(netloc=f"{login}{at}{LOOPBACK}:{port}").geturl()
+        """The camera's, by way of this proxy."""
+        self.bytes_per_second = bytes_per_second
+        self.garbage = garbage
+        """Share of packets, 0 to 1."""
+        self._port = port
+        self._mode = "refuse"
+        self._random = random.Random(0)
+        self._listener: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._moving, self._camera_lost = asyncio.Event(), asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fault proxy")
+        self._thread.start()
+
+    @property
+    def mode(self) -> str:
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: str) -> None:
+        if mode not in MODES:
+            raise ValueError(f"no mode '{mode}': choose one of {', '.join(MODES)}")
+        self._wait_for(self._switch(mode))
+
+    def end(self) -> None:
+        """Close everything; it cannot be used again."""
+        self._wait_for(self._switch("refuse"))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _wait_for(self, work: Coroutine[None, None, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _switch(self, mode: str) -> None:
+        self._mode = mode
+        if mode == "freeze":
+            self._moving.clear()
+        else:
+            self._moving.set()
+        if mode == "half-open":
+            # For those that are open now; later ones get an event of their own.
+            self._camera_lost.set()
+            self._camera_lost = asyncio.Event()
+        if mode == "refuse" and self._listener:
+            self._listener.close()
+            self._listener = None
+        if mode in ("refuse", "close"):
+            await self._hang_up()
+        if mode != "refuse" and not self._listener:
+            self._listener = await asyncio.start_server(self._accept, LOOPBACK, self._port)
+
+    async def _hang_up(self) -> None:
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _accept(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        self._connections.add(connection)
+        try:
+            # Whichever side ends it, the other is to see no more than that.
+            with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
+                if self._mode == "close":
+                    return
+                if self._mode not in ("silent", "half-open"):
+                    await self._forward(client, answer)
+                while await client.read(1 << 16):
+                    pass
+        finally:
+            answer.transport.abort()
+            self._connections.discard(connection)
+
+    async def _forward(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        """Both ways until one side ends it, which is a `ConnectionError`, or the camera is lost."""
+        lost = self._camera_lost
+        await self._moving.wait()
+        camera, question = await asyncio.open_connection(*self._camera)
+        work = [
+            asyncio.ensure_future(part)
+            for part in (lost.wait(), self._ask(client, question), self._show(camera, answer))
+        ]
+        try:
+            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            if not lost.is_set():
+                raise ConnectionError
+        finally:
+            for part in work:
+                part.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+            question.transport.abort()
+
+    async def _ask(self, client: asyncio.StreamReader, question: asyncio.StreamWriter) -> None:
+        while some := await client.read(1 << 16):
+            await self._moving.wait()
+            question.write(some)
+            await question.drain()
+
+    async def _show(self, camera: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        async for message in _messages(camera):
+            await self._moving.wait()
+            if self._mode == "slow":
+                await asyncio.sleep(len(message) / self.bytes_per_second)
+            answer.write(self._damaged(message) if self._mode == "garbage" else message)
+            await answer.drain()
+
+    def _damaged(self, message: bytes) -> bytes:
+        # RTP has the even channels, its statistics the odd ones.
+        media = message[:1] == b"$" and message[1] % 2 == 0
+        if not media or self._random.random() >= self.garbage:
+            return message
+        headers = message[: _INTERLEAVED + _RTP]
+        return headers + self._random.randbytes(len(message) - len(headers))
+
+
+async def _messages(camera: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """What the camera sends, byte for byte, cut into packets and RTSP's answers."""
+    while True:
+        start = await camera.readexactly(_INTERLEAVED)
+        if start[:1] == b"$":
+            yield start + await camera.readexactly(int.from_bytes(start[2:]))
+        else:
+            head = start + await camera.readuntil(b"\r\n\r\n")
+            length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+            yield head + await camera.readexactly(int(length[1]) if length else 0)
+
+
+@contextlib.contextmanager
+def fault_proxy(
+    camera: str, *, bytes_per_second: float = 20_000, garbage: float = 0.2
+) -> Iterator[FaultProxy]:
+    """A proxy in mode "forward" before the camera with this URL."""
+    with reserved_port() as port:
+        proxy = FaultProxy(camera, port, bytes_per_second, garbage)
+        try:
+            proxy.mode = "forward"
+            yield proxy
+        finally:
+            proxy.end()

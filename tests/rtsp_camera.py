@@ -1,0 +1,100 @@
+"""Real RTSP cameras: GStreamer's server with clips that play in real time, for ever.
+
+Tests that need one are skipped by name, and fail where REQUIRE_RTSP=1 promises the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from loopback import LOOPBACK, reserved_port
+
+# GStreamer's bindings come from the system's packages, which no virtual environment sees.
+_PYTHON = Path("/usr/bin/python3")
+_SERVER = (_PYTHON, "-I", Path(__file__).with_name("rtsp_server.py"))
+
+
+def _missing() -> str:
+    """Why there can be no camera on this machine; empty where there can."""
+    if not _PYTHON.exists():
+        return f"no {_PYTHON}"
+    check = subprocess.run([*_SERVER, "--check"], capture_output=True, text=True, timeout=60)
+    return check.stderr.strip().rpartition("\n")[2] if check.returncode else ""
+
+
+_MISSING = _missing()
+
+if _MISSING and os.environ.get("REQUIRE_RTSP") == "1":
+    raise ImportError(f"REQUIRE_RTSP=1, but GStreamer's RTSP server cannot run: {_MISSING}")
+
+needs_rtsp = pytest.mark.skipif(
+    bool(_MISSING),
+    reason="needs GStreamer's RTSP server, whose packages .ci/run installs "
+    f"({_MISSING}); REQUIRE_RTSP=1 makes this a failure",
+)
+"""Marks a test, or a whole file as its `pytestmark`."""
+
+
+class Camera:
+    """One server with a camera for each of `clips`, over TCP and UDP; it keeps its port."""
+
+    def __init__(self, port: int, clips: Mapping[str, Path], user: str, password: str) -> None:
+        login = f"{user}:{password}@" if user else ""
+        self.port = port
+        self.urls = {name: f"rtsp://{login}{LOOPBACK}:{port}/{name}" for name in clips}
+        """By name."""
+        self.url = next(iter(self.urls.values()))
+        """The first one's."""
+        self._command = [*_SERVER, "--port", str(port), "--user", user, "--password", password]
+        self._command += [f"{name}={path}" for name, path in clips.items()]
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Switch it on; returns when it answers. Its clips begin anew."""
+        assert self._process is None
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        if self._process.stdout.readline() != "ready\n":
+            self.stop()
+            raise RuntimeError("the RTSP server did not start: see what it wrote to stderr")
+
+    def stop(self) -> None:
+        """Pull the plug: connections are closed, and new ones refused."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def freeze(self) -> None:
+        """Let all of it hang: connections stay open, new ones open, and nothing is answered."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End `freeze`: what was not sent in the meantime comes at once."""
+        self._process.send_signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def rtsp_camera(
+    clip: Path | Mapping[str, Path], *, user: str = "", password: str = ""
+) -> Iterator[Camera]:
+    """A running camera that shows the H.264 of an MP4 file, or several by name, as encoded.
+
+    Everybody who connects sees the clip from its start. With a `user` Digest is asked for, and the
+    URLs contain both.
+    """
+    clips = clip if isinstance(clip, Mapping) else {"street": clip}
+    with reserved_port() as port:
+        camera = Camera(port, clips, user, password)
+        try:
+            camera.start()
+            yield camera
+        finally:
+            camera.stop()

@@ -1,0 +1,116 @@
+"""GStreamer's RTSP server with cameras that play clips for ever; for the system's Python.
+
+Ends when its input does, which is when whoever started it is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import signal
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+
+ELEMENTS = ("filesrc", "qtdemux", "appsink", "appsrc", "rtph264pay", "rtpbin", "multiudpsink")
+ROLE = "viewer"
+
+
+class Clip:
+    """The H.264 of an MP4 file as it was encoded, picture by picture."""
+
+    def __init__(self, path):
+        reader = Gst.parse_launch(
+            "filesrc name=file ! qtdemux ! appsink name=pictures sync=false wait-on-eos=false"
+        )
+        reader.get_by_name("file").set_property("location", path)
+        reader.set_state(Gst.State.PLAYING)
+        end = reader.get_bus().timed_pop_filtered(
+            Gst.CLOCK_TIME_NONE, Gst.MessageType.EOS | Gst.MessageType.ERROR
+        )
+        sink = reader.get_by_name("pictures")
+        samples = list(iter(lambda: sink.emit("try-pull-sample", 0), None))
+        reader.set_state(Gst.State.NULL)
+        if end.type == Gst.MessageType.ERROR:
+            sys.exit(f"cannot read {path}: {end.parse_error()[0].message}")
+        self.caps = samples[0].get_caps()
+        self.pictures = [sample.get_buffer() for sample in samples]
+        self.nanoseconds = sum(picture.duration for picture in self.pictures)
+
+    def for_ever(self):
+        for shift in itertools.count(0, self.nanoseconds):
+            for picture in self.pictures:
+                # copy() would be the same buffer under another name.
+                again = picture.copy_deep()
+                again.pts, again.dts = picture.pts + shift, picture.dts + shift
+                yield again
+
+
+def factory(clip, *, locked):
+    made = GstRtspServer.RTSPMediaFactory()
+    made.set_launch(
+        "( appsrc name=clip format=time ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+    )
+
+    def play(_factory, media):
+        source, pictures = media.get_element().get_by_name("clip"), clip.for_ever()
+        source.set_property("caps", clip.caps)
+        source.connect("need-data", lambda source, _: source.emit("push-buffer", next(pictures)))
+
+    made.connect("media-configure", play)
+    if locked:
+        access = "media.factory.access=true, media.factory.construct=true"
+        made.add_role_from_structure(Gst.Structure.new_from_string(f"{ROLE}, {access}"))
+    return made
+
+
+def digest(user, password):
+    token = GstRtspServer.RTSPToken()
+    token.set_string(GstRtspServer.RTSP_TOKEN_MEDIA_FACTORY_ROLE, ROLE)
+    auth = GstRtspServer.RTSPAuth()
+    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+    auth.add_digest(user, password, token)
+    return auth
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--check", action="store_true", help="say what is missing and end")
+    parser.add_argument("--port")
+    parser.add_argument("--user")
+    parser.add_argument("--password")
+    parser.add_argument("cameras", nargs="*", metavar="NAME=FILE")
+    options = parser.parse_args()
+    Gst.init(None)
+    if options.check:
+        missing = [name for name in ELEMENTS if not Gst.ElementFactory.find(name)]
+        sys.exit(f"GStreamer lacks {', '.join(missing)}" if missing else 0)
+
+    # Ctrl-C is for whoever started this.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(options.port)
+    if options.user:
+        server.set_auth(digest(options.user, options.password))
+    for camera in options.cameras:
+        name, _, path = camera.partition("=")
+        made = factory(Clip(path), locked=bool(options.user))
+        server.get_mount_points().add_factory(f"/{name}", made)
+    loop = GLib.MainLoop()
+    if not server.attach(None):
+        sys.exit(f"cannot listen on port {options.port}")
+    hang_up = GLib.IOCondition.HUP
+    GLib.io_add_watch(sys.stdin, GLib.PRIORITY_DEFAULT, hang_up, lambda *_: loop.quit())
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    loop.run()
+
+
+if __name__ == "__main__":
+    main()
