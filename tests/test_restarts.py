@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 
 import numpy as np
@@ -53,3 +54,48 @@ def test_after_a_long_outage_a_detector_sees_again_at_once(server, transport):
             except yolostream.ServerUnavailable:
                 assert time.monotonic() - ready < 2
                 time.sleep(0.02)
+
+
+def test_after_a_restart_every_buffer_in_shared_memory_loses_one_request_and_recovers(server):
+    def together():
+        """Errors of a batch a buffer, all on their way at once."""
+        batches = [detector.submit_batch([FRAME] * 3) for _ in range(4)]
+        return [[one.exception(10) for one in batch] for batch in batches]
+
+    with Detector(server.up.url, MODEL, max_in_flight=4, transport="shared-memory") as detector:
+        assert together() == [[None] * 3] * 4
+        held = [detector._pool.lend(timeout_s=1) for _ in range(4)]
+        for lease in held:
+            # All have a region that the next server does not know.
+            lease.buffer.write([FRAME] * 3, height=36, width=64)
+        for lease in held:
+            lease.release()
+        ports = Ports(grpc=server.up.ports.grpc)
+        server.stop()
+        server.start(ports)
+        detector.timeout_s = 5
+        lost = []
+        for _ in range(8):
+            lost += [batch for batch in together() if batch != [None] * 3]
+        for batch in lost:
+            assert all(isinstance(error, yolostream.ServerUnavailable) for error in batch)
+            assert len({id(error) for error in batch}) == 1
+        forgotten = [batch for batch in lost if "send it again" in str(batch[0])]
+        assert len(forgotten) == 4
+        assert together() == [[None] * 3] * 4
+
+
+def test_close_does_not_wait_for_a_server_that_hangs(server):
+    with Detector(server.up.url, MODEL, max_in_flight=4, transport="shared-memory") as detector:
+        held = [detector._pool.lend(timeout_s=1) for _ in range(4)]
+        for lease in held:
+            lease.buffer.write([FRAME], height=36, width=64)
+            lease.release()
+        detector.timeout_s = 1
+        server.up.process.send_signal(signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            detector.close()
+            assert time.monotonic() - started < 2
+        finally:
+            server.up.process.send_signal(signal.SIGCONT)
