@@ -34,7 +34,7 @@ def open_channel(url: str) -> grpc.Channel:
 
 
 def infer_through(channel: grpc.Channel) -> Infer:
-    """How frames are sent. tritonclient copies the pixels three times more, and costs more."""
+    """How frames are sent: tritonclient would copy their pixels three times more."""
     call = channel.unary_unary(_MODEL_INFER, response_deserializer=ModelInferResponse.FromString)
 
     def infer(request: bytes, timeout_s: float) -> ModelInferResponse:
