@@ -10,10 +10,16 @@ from yolostream.server import embedded
 MODEL = "instant"
 
 
-def serve_instant() -> AbstractContextManager[embedded.EmbeddedTriton]:
+ANY_PORTS = embedded.Ports()
+
+
+def serve_instant(
+    ports: embedded.Ports = ANY_PORTS,
+) -> AbstractContextManager[embedded.EmbeddedTriton]:
     return embedded.serve(
         Path(__file__).with_name("instant_repository"),
         environment=Path(__file__).parents[1] / ".venv-server",
         models=[MODEL],
         profile="cpu",
+        ports=ports,
     )

@@ -88,9 +88,7 @@ def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
         ),
         "asarray": partial(_on_current, gpu),
         "asnumpy": lambda array: array.array,
-        "ascontiguousarray": lambda array: DeviceArray(
-            np.ascontiguousarray(array.array), array.device.id
-        ),
+        "ascontiguousarray": _without_gaps,
         "uint8": np.uint8,
         "empty": lambda shape, dtype: DeviceArray(np.empty(shape, dtype)),
         "RawKernel": lambda source, name: _nv12_to_rgb,
@@ -147,6 +145,13 @@ def _runtime(gpu: Gpu) -> types.SimpleNamespace:
         cudaLimitStackSize=0,
         streamSynchronize=lambda stream: None,
     )
+
+
+def _without_gaps(array: DeviceArray) -> DeviceArray:
+    """As CuPy: itself, where it has none."""
+    if array.array.flags.c_contiguous:
+        return array
+    return DeviceArray(np.ascontiguousarray(array.array), array.device.id)
 
 
 def _on_current(gpu: Gpu, array: DeviceArray) -> DeviceArray:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import cv2
-import grpc
 import numpy as np
 import pytest
 import yolostream
+from recording_triton import EnsembleTriton, recording_triton
 from repository import config
 from yolostream import Detector
+from yolostream.client.transport.buffers import GrpcBuffer
+from yolostream.client.transport.pool import SlotPool
 from yolostream.client.transport.shared_memory import remove_leftovers
 from yolostream.server import embedded
 
@@ -125,16 +129,16 @@ def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector
 
 def test_waiting_for_a_place_is_not_taken_for_work(triton, frame, monkeypatch):
     with Detector(triton.url, max_in_flight=1) as detector:
-        write = type(detector._places.slots[0]).write
+        write = type(detector._pool.slots[0]).write
         written_s = []
 
         def timed(slot, *arguments, **options):
             started = time.perf_counter()
-            tensor = write(slot, *arguments, **options)
+            request = write(slot, *arguments, **options)
             written_s.append(time.perf_counter() - started)
-            return tensor
+            return request
 
-        monkeypatch.setattr(type(detector._places.slots[0]), "write", timed)
+        monkeypatch.setattr(type(detector._pool.slots[0]), "write", timed)
         pending = [detector.submit(frame) for _ in range(3)]
         for answer in pending:
             answer.result()
@@ -281,13 +285,13 @@ def test_an_interrupt_while_a_place_is_taken_does_not_hold_up_the_end(
     before = regions()
     with Detector(triton.url, max_in_flight=2, timeout_s=60) as detector:
         detector.detect(frame)
-        take = detector._places.free.get
+        take = detector._pool.free.get
 
         def interrupted(**options):
             take(**options)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(detector._places.free, "get", interrupted)
+        monkeypatch.setattr(detector._pool.free, "get", interrupted)
         with pytest.raises(KeyboardInterrupt):
             getattr(detector, method)(frame)
         monkeypatch.undo()
@@ -298,19 +302,59 @@ def test_an_interrupt_while_a_place_is_taken_does_not_hold_up_the_end(
 
 def test_an_interrupt_while_a_frame_is_sent_gives_its_place_back_once(triton, frame, monkeypatch):
     with Detector(triton.url, max_in_flight=2) as detector:
-        send = detector._client.async_infer
+        send = detector._senders.submit
 
         def interrupted(*arguments, **options):
             send(*arguments, **options)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(detector._client, "async_infer", interrupted)
+        monkeypatch.setattr(detector._senders, "submit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             detector.submit(frame)
         monkeypatch.undo()
         detector.detect(frame)
         time.sleep(0.5)
-        assert detector._places.free.qsize() == 2
+        assert detector._pool.free.qsize() == 2
+
+
+def test_a_frame_that_was_given_up_before_it_was_sent_is_not_sent(triton, frame, monkeypatch):
+    with Detector(triton.url, max_in_flight=1) as detector:
+        late = []
+
+        def interrupted(*call):
+            late.append(call)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(detector._senders, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            detector.submit(frame)
+        monkeypatch.undo()
+        ((settle, pending),) = late
+        settle(pending)
+        assert not pending[0].done()
+        assert detector._pool.free.qsize() == 1
+
+
+def test_a_buffer_is_given_back_once_whoever_and_however_many_release_it():
+    pool = SlotPool([GrpcBuffer("yolov7")], url="")
+    for _ in range(20):
+        lease = pool.lend(timeout_s=1)
+        lease.sent()
+        start = threading.Barrier(8)
+        first = []
+
+        def release(lease=lease, start=start, first=first):
+            start.wait()
+            first.append(lease.take_over())
+            lease.release()
+
+        threads = [threading.Thread(target=release) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert pool.free.qsize() == 1
+        assert sum(first) == 1
 
 
 @pytest.fixture
@@ -321,24 +365,81 @@ def _ctrl_c_interrupts():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("_ctrl_c_interrupts")
-def test_an_interrupt_while_grpc_takes_a_frame_does_not_hold_up_the_end(triton, frame, monkeypatch):
-    detector = Detector(triton.url, max_in_flight=2, timeout_s=60)
-    start = grpc._channel._run_channel_spin_thread
-
-    def interrupted(calls):
-        # By now gRPC has begun a call that nobody waits for yet.
-        signal.raise_signal(signal.SIGINT)
-        start(calls)
-
-    monkeypatch.setattr(grpc._channel, "_run_channel_spin_thread", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        detector.submit(frame)
-    monkeypatch.undo()
+def closes_soon(detector):
     closing = threading.Thread(target=detector.close, daemon=True)
     closing.start()
     closing.join(10)
-    assert not closing.is_alive()
+    return not closing.is_alive()
+
+
+@pytest.mark.usefixtures("_ctrl_c_interrupts")
+def test_ctrl_c_while_a_frame_is_handed_over_does_not_hold_up_the_end(triton, frame, monkeypatch):
+    detector = Detector(triton.url, max_in_flight=2, timeout_s=60)
+    detector.submit(frame)
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        detector.submit(frame)
+    monkeypatch.undo()
+    assert closes_soon(detector)
+
+
+@pytest.mark.usefixtures("_ctrl_c_interrupts")
+@pytest.mark.parametrize("wait", [Detector.detect, lambda d, frame: d.submit(frame).result()])
+def test_ctrl_c_while_an_answer_is_waited_for_does_not_hold_up_the_end(wait):
+    with recording_triton(EnsembleTriton) as server:
+        detector = Detector(server.url, timeout_s=60, transport="grpc")
+        server.hold_s = 2
+        threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            wait(detector, np.zeros((8, 8, 3), np.uint8))
+        assert closes_soon(detector)
+
+
+def test_a_program_that_ctrl_c_meets_at_its_first_frame_ends(triton):
+    program = f"""
+import threading
+import numpy as np
+from yolostream import Detector
+
+detector = Detector("{triton.url}", timeout_s=60)
+start = threading.Thread.start
+
+def interrupted(thread):
+    start(thread)
+    raise KeyboardInterrupt
+
+threading.Thread.start = interrupted
+for _ in range(3):
+    try:
+        detector.submit(np.zeros((8, 8, 3), np.uint8))
+    except KeyboardInterrupt:
+        pass
+"""
+    subprocess.run([sys.executable, "-c", program], timeout=30, check=True)
+
+
+def test_close_waits_for_what_is_on_its_way_and_no_longer_than_allowed():
+    with recording_triton(EnsembleTriton) as server:
+        detector = Detector(server.url, timeout_s=60, transport="grpc")
+        server.hold_s = 1
+        pending = detector.submit_batch([np.zeros((8, 8, 3), np.uint8)] * 2)
+        detector.close()
+        assert [len(one.result(0)) for one in pending] == [0, 0]
+        detector = Detector(server.url, timeout_s=60, transport="grpc")
+        server.hold_s = 5
+        lost = detector.submit(np.zeros((8, 8, 3), np.uint8))
+        detector.timeout_s = 0.5
+        started = time.monotonic()
+        detector.close()
+        assert time.monotonic() - started < 3
+        with pytest.raises(yolostream.ServerUnavailable, match="closed"):
+            lost.result(1)
 
 
 def test_a_closed_detector_says_so(triton, frame):

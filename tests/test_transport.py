@@ -11,12 +11,12 @@ import types
 
 import numpy as np
 import pytest
+import stand_in_gpu
 import yolostream
-from recording_triton import RecordingTriton, recording_triton
+from recording_triton import EnsembleTriton, recording_triton
 from repository import config
 from stand_in_gpu import DeviceArray, Gpu, stand_in_cupy
 from tritonclient.grpc import service_pb2 as pb
-from tritonclient.utils import serialize_byte_tensor
 from yolostream import Detector, gpu_memory
 from yolostream.client.transport.choice import PREFERENCE
 
@@ -51,7 +51,7 @@ def without_cupy(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
 
 
-class GpuTriton(RecordingTriton):
+class GpuTriton(EnsembleTriton):
     """Takes regions of GPU memory, and keeps the picture of each frame as it came."""
 
     def __init__(self, gpus=(0, 1), **settings) -> None:
@@ -80,24 +80,18 @@ class GpuTriton(RecordingTriton):
     def ModelInfer(self, request, context):  # noqa: N802
         (tensor,) = request.inputs
         if request.outputs:
-            return self._labels(request.outputs[0].name)
+            return super().ModelInfer(request, context)
         if "shared_memory_region" in tensor.parameters:
             name = tensor.parameters["shared_memory_region"].string_param
             if name not in self.regions:
                 context.abort(3, f"Unable to find shared memory region: '{name}'")
             address = int.from_bytes(self.regions[name].raw_handle, "little")
             size = tensor.parameters["shared_memory_byte_size"].int64_param
-            picture = np.frombuffer(ctypes.string_at(address, size), np.uint8)
+            pictures = np.frombuffer(ctypes.string_at(address, size), np.uint8)
         else:
-            picture = np.frombuffer(request.raw_input_contents[0], np.uint8)
-        self.pictures.append(picture.reshape(tensor.shape[1:]))
+            pictures = np.frombuffer(request.raw_input_contents[0], np.uint8)
+        self.pictures.extend(pictures.reshape(tensor.shape))
         return super().ModelInfer(request, context)
-
-    def _labels(self, output: str) -> pb.ModelInferResponse:
-        label = serialize_byte_tensor(np.array([[b"0:0:car"]], object)).item()
-        response = pb.ModelInferResponse(model_name=self.model.name, raw_output_contents=[label])
-        response.outputs.add(name=output, datatype="BYTES", shape=[1, 1])
-        return response
 
 
 @contextlib.contextmanager
@@ -257,6 +251,78 @@ def test_a_server_that_forgot_the_region_gets_a_new_one(with_gpu):
         with pytest.raises(yolostream.ServerUnavailable, match="send it again"):
             detector.detect(noise(64, 64))
         detector.detect(noise(64, 64))
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_a_batch_lies_in_one_region_frame_behind_frame(with_gpu, monkeypatch, on_gpu):
+    gpu = with_gpu()
+    waits = []
+    monkeypatch.setattr(stand_in_gpu._Stream, "synchronize", lambda stream: waits.append(stream))
+    frames = list(np.random.default_rng(0).integers(0, 256, (3, 360, 640, 3), np.uint8))
+    with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
+        server.pictures.clear()
+        gpu.copies.clear()
+        waits.clear()
+        batch = [DeviceArray(frame) for frame in frames] if on_gpu else frames
+        found = detector.submit_batch(batch, sizes=[(720, 1280)] * 3)
+        assert [len(one.result(10)) for one in found] == [0, 0, 0]
+        assert np.array_equal(server.pictures, frames)
+        assert gpu.copies == ([FROM_ANYWHERE] * 3 if on_gpu else [TO_DEVICE])
+        assert len(waits) == 1
+        assert len(server.regions) == 1
+        # The same on the next frame alone, in the same region.
+        registered = server.registered
+        detector.detect(batch[2])
+        assert np.array_equal(server.pictures[-1], frames[2])
+        assert server.registered == registered
+
+
+def test_a_region_that_has_to_grow_for_a_batch_has_room_for_the_next_power_of_two(with_gpu):
+    with_gpu()
+    frame = noise(1024, 2048)
+    with (
+        gpu_triton() as server,
+        Detector(server.url, max_in_flight=1, shrink=False) as detector,
+    ):
+        sizes = []
+        for count in (1, 2, 3, 4, 5):
+            for one in detector.submit_batch([frame] * count):
+                one.result(10)
+            (region,) = server.regions.values()
+            sizes.append(region.byte_size // frame.nbytes)
+        assert sizes == [1, 2, 4, 4, 8]
+
+
+def test_the_frames_of_a_batch_lie_in_one_place(with_gpu):
+    with_gpu(devices=2)
+    frame = noise(8, 8)
+    here, there = DeviceArray(frame, device=0), DeviceArray(noise(8, 8), device=1)
+    with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
+        with pytest.raises(yolostream.FrameError, match="host's memory and in a GPU's"):
+            detector.submit_batch([frame, here])
+        with pytest.raises(yolostream.FrameError, match="GPU 0 and GPU 1"):
+            detector.submit_batch([here, there])
+        with pytest.raises(yolostream.FrameError, match="8x8 and 8x16"):
+            detector.submit_batch([here, DeviceArray(noise(8, 16))])
+        # And cost no place.
+        detector.detect(frame)
+
+
+def test_a_batch_that_finds_no_memory_or_a_new_server_is_no_special_case(with_gpu):
+    gpu = with_gpu()
+    frames = [noise(64, 64)] * 2
+    with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
+        detector.submit_batch(frames)[0].result(10)
+        server.regions.clear()
+        for one in detector.submit_batch(frames):
+            with pytest.raises(yolostream.ServerUnavailable, match="send it again"):
+                one.result(10)
+        gpu.free_bytes = 0
+        server.pictures.clear()
+        for one in detector.submit_batch(frames):
+            one.result(10)
+        assert np.array_equal(server.pictures, frames)
+    assert not server.regions
 
 
 @pytest.mark.parametrize(

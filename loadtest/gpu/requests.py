@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from yolostream.client.transport.buffers import INPUT_NAME
+from yolostream.client.transport.message import INPUT_NAME
 from yolostream.image import Image
 
 from loadtest.frames import demo_frames

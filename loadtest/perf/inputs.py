@@ -15,7 +15,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelEnsembling
 from tritonclient.utils import np_to_triton_dtype
 from yolostream.client.connection import connect
-from yolostream.client.transport.buffers import INPUT_NAME
+from yolostream.client.transport.message import INPUT_NAME
 from yolostream.client.triton_errors import translated
 from yolostream.errors import ModelUnavailable
 from yolostream.image import Image

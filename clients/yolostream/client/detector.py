@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from types import TracebackType
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
-from tritonclient.grpc import InferInput, InferResult
-from tritonclient.utils import InferenceServerException
-
-from yolostream.client import statistics
-from yolostream.client.answer import detections_in
-from yolostream.client.connection import connect
-from yolostream.client.model import Model, describe
+from yolostream.client.batch import batch_of
+from yolostream.client.ensemble import Ensemble
+from yolostream.client.model import Model
 from yolostream.client.pending import Pending
-from yolostream.client.transport.buffers import GrpcFallback, Slot
-from yolostream.client.transport.choice import Transport, choose, new_slot
-from yolostream.client.transport.pool import SlotPool
-from yolostream.client.triton_errors import is_about_shared_memory, translated
+from yolostream.client.request import Request
+from yolostream.client.statistics import StepTotals
+from yolostream.client.transport.choice import Transport, choose, new_pool
 from yolostream.detections import Detections
-from yolostream.errors import DeadlineExceeded, ServerUnavailable
-from yolostream.image import AnyImage, check, size_of
-from yolostream.interruption import defer_signals
+from yolostream.image import AnyImage
 
 DEFAULT_URL = "127.0.0.1:8001"
 DEFAULT_MODEL = "yolov7"
@@ -36,7 +27,8 @@ class Detector:
     Args:
         url: gRPC address, `host:port`.
         model: name of the ensemble.
-        max_in_flight: frames on their way at once, over all threads; `submit` waits for a place.
+        max_in_flight: requests on their way at once, over all threads; each carries one frame, or
+            one batch. `submit` waits until there are fewer.
         timeout_s: seconds until a frame without an answer fails with `DeadlineExceeded`.
         shrink: shrink frames to fit the network's input before they are sent (aspect kept). The
             boxes are the same to half a pixel of that input, and a 1080p frame is 0.69 MB on the
@@ -62,32 +54,36 @@ class Detector:
         self.url = url
         self.timeout_s = timeout_s
         self._shrink = shrink
-        self._client = connect(url)
+        self._ensemble = Ensemble(url, model, timeout_s=timeout_s)
+        self.model: Model = self._ensemble.model
+        # Each waits for its own answer, which costs less than gRPC's thread for all of them. And
+        # Ctrl-C interrupts only the main thread, so never one that is in the middle of a call.
+        self._senders = ThreadPoolExecutor(max_in_flight, thread_name_prefix="yolostream-sender")
         try:
-            self.model: Model = describe(self._client, model, url=url, timeout_s=timeout_s)
-            self.transport: Transport = choose(
-                self._client, self.model, transport, url=url, timeout_s=timeout_s
-            )
+            self.transport: Transport = choose(self._ensemble, transport, timeout_s=timeout_s)
+            # When it ends, Python wakes the threads of a pool if it knows one of them. It would
+            # not know one that was just beginning when Ctrl-C came; this one it knows.
+            self._senders.submit(bool).result()
         except BaseException:
-            self._client.close()
+            self._disconnect()
             raise
-        self._places = SlotPool(
-            GrpcFallback(new_slot(self.transport, self._client, self.model, timeout_s=timeout_s))
-            for _ in range(max_in_flight)
+        self._pool = new_pool(
+            self.transport, self._ensemble, size=max_in_flight, timeout_s=timeout_s
         )
-        self._closed = False
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names by class id, from the model's labels.txt."""
         return self.model.labels
 
-    def detect(self, frame: AnyImage) -> Detections:
+    def detect(self, frame: AnyImage, *, size: tuple[int, int] | None = None) -> Detections:
         """Find the objects in one frame.
 
         Args:
             frame: uint8 [H, W, 3], RGB, in the host's memory or a GPU's; without `shrink`, and
                 from GPU memory to GPU memory, at most 8192 pixels on a side.
+            size: height and width of the picture that `frame` was shrunk from, where the caller
+                did that; boxes are in the pixels of that picture.
 
         Raises:
             FrameError: `frame` is not that.
@@ -97,85 +93,61 @@ class Detector:
             Overloaded: the server's queue is full.
             ServerError: anything else that the server reports.
         """
-        taken: list[Slot] = []
+        sizes = None if size is None else [size]
+        batch = batch_of([frame], sizes, self.model, shrink=self._shrink)
+        lease = self._pool.lend(timeout_s=self.timeout_s)
         try:
-            taken.append(self._free_slot_for(frame))
-            tensor = self._write(frame, taken[0])
-            # Not `submit`: waiting in the caller's own thread takes a quarter less processor time.
-            with self._translated(taken[0]):
-                result = self._client.infer(
-                    self.model.name, [tensor], client_timeout=self.timeout_s
-                )
-            return self._detections(result, frame)
+            # Not `submit`: a thread that waits for its own answer is woken by nobody else.
+            request = Request(self._ensemble, batch, lease, timeout_s=self.timeout_s)
+            (found,) = request.answer()
+            return found
         finally:
-            self._places.release(taken)
+            lease.release()
 
-    def submit(self, frame: AnyImage) -> Pending:
+    def submit(self, frame: AnyImage, *, size: tuple[int, int] | None = None) -> Pending:
         """Send one frame and return at once; wait only while `max_in_flight` are on their way.
 
-        Raises:
-            FrameError: `frame` is not uint8 [H, W, 3].
-            DeadlineExceeded: no place became free within `timeout_s`.
+        It is a batch of one: see `detect` for the arguments, and `submit_batch` for the errors.
         """
-        taken: list[Slot] = []
-        try:
-            taken.append(self._free_slot_for(frame))
-            started = time.perf_counter()
-            tensor = self._write(frame, taken[0])
-            pending = Pending(shrink_s=time.perf_counter() - started)
-            # A call that gRPC was interrupted in is one that it waits for ever to close.
-            with defer_signals():
-                self._send(tensor, pending, taken, frame)
-                taken = []  # The answer gives the place back.
-        except BaseException:
-            self._places.release(taken)
-            raise
+        (pending,) = self.submit_batch([frame], sizes=None if size is None else [size])
         return pending
 
-    def _write(self, frame: AnyImage, slot: Slot) -> InferInput:
-        height, width = size_of(frame)
-        if self._shrink:
-            height, width = self.model.shrunk(height, width)
-        with translated(self.url, self.model.name):
-            tensor = slot.write(frame, height=height, width=width)
-        self._places.is_read(slot)
-        return tensor
+    def submit_batch(
+        self, frames: Sequence[AnyImage], *, sizes: Sequence[tuple[int, int]] | None = None
+    ) -> list[Pending]:
+        """Send frames in one request, which is cheaper than one for each, and return at once.
 
-    def _send(
-        self, tensor: InferInput, pending: Pending, taken: list[Slot], frame: AnyImage
-    ) -> None:
-        slot = taken[0]
+        It waits only while `max_in_flight` requests are on their way.
 
-        def on_answer(result: InferResult | None, error: InferenceServerException | None) -> None:
-            outcome: Detections | Exception
-            try:
-                with self._translated(slot):
-                    if error is not None:
-                        raise error
-                outcome = self._detections(result, frame)
-            except Exception as failure:
-                # Whatever it is belongs to the one who waits, not to gRPC's thread.
-                outcome = failure
-            self._places.release(taken)
-            pending.answer(outcome)
+        Args:
+            frames: see `detect`; at most `model.max_batch_size`, all in the host's memory or all
+                on one GPU, and of one size once they are shrunk.
+            sizes: height and width, frame by frame, of the pictures that the caller shrank to
+                `frames`; see `detect`.
 
-        with self._translated(slot):
-            self._client.async_infer(
-                self.model.name, [tensor], on_answer, client_timeout=self.timeout_s
-            )
+        Returns:
+            One for each frame, in order. An error of the request is the error of each.
 
-    @contextlib.contextmanager
-    def _translated(self, slot: Slot) -> Iterator[None]:
-        """Raise what becomes of the frame in `slot` as one of our errors."""
-        with translated(self.url, self.model.name):
-            try:
-                yield
-            except InferenceServerException as error:
-                if is_about_shared_memory(error):
-                    slot.reset()
-                raise
-            except ValueError as error:
-                raise ServerUnavailable(f"the connection to {self.url} is closed") from error
+        Raises:
+            FrameError: `frames` are not that.
+            ServerUnavailable: the server is away, or this detector is closed.
+            DeadlineExceeded: `max_in_flight` requests were on their way for `timeout_s`.
+        """
+        if len(frames) == 0:
+            return []
+        batch = batch_of(frames, sizes, self.model, shrink=self._shrink)
+        lease = self._pool.lend(timeout_s=self.timeout_s)
+        try:
+            started = time.perf_counter()
+            request = Request(self._ensemble, batch, lease, timeout_s=self.timeout_s)
+            shrink_s = (time.perf_counter() - started) / len(frames)
+            pending = [Pending(shrink_s=shrink_s) for _ in frames]
+            self._senders.submit(request.settle, pending)
+        except BaseException:
+            if lease.take_over():
+                lease.release()
+            raise
+        return pending
 
     def stream(
         self, frames: Iterable[AnyImage], *, in_flight: int = 4
@@ -200,44 +172,25 @@ class Detector:
         for first, answer in pending:
             yield first, answer.result()
 
-    def statistics(self) -> dict[str, statistics.StepTotals]:
+    def statistics(self) -> dict[str, StepTotals]:
         """Triton's totals for each step of the ensemble, in the order a frame passes them.
 
         Raises:
             ServerError: the server does not tell, or is away.
         """
-        return statistics.read(
-            self._client, self.model.steps, url=self.url, timeout_s=self.timeout_s
-        )
+        return self._ensemble.statistics(timeout_s=self.timeout_s)
 
     def close(self) -> None:
         """Wait for the frames on their way, then give back the connection and shared memory."""
-        self._closed = True
-        self._places.close(timeout_s=self.timeout_s)
-        self._client.close()
+        self._pool.close(timeout_s=self.timeout_s)
+        self._disconnect()
 
     def __enter__(self) -> Detector:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _free_slot_for(self, frame: AnyImage) -> Slot:
-        check(frame)
-        if self._closed:
-            raise ServerUnavailable("this detector is closed: make a new one")
-        try:
-            return self._places.free.get(timeout=self.timeout_s)
-        except queue.Empty:
-            raise DeadlineExceeded(
-                f"no place for a frame within {self.timeout_s:g} s: {self.url} is too slow"
-            ) from None
-
-    def _detections(self, result: InferResult, frame: AnyImage) -> Detections:
-        height, width = size_of(frame)
-        return detections_in(result, height=height, width=width, labels=self.labels)
+    def _disconnect(self) -> None:
+        self._senders.shutdown(wait=False)
+        self._ensemble.close()

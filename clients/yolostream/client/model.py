@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
-from tritonclient.grpc.model_config_pb2 import ModelConfig
+from tritonclient.grpc.model_config_pb2 import TYPE_FP32, ModelConfig
 
-from yolostream.client.transport.buffers import INPUT_NAME
+from yolostream.client.transport.message import INPUT_NAME
 from yolostream.client.triton_errors import translated
 from yolostream.errors import ModelUnavailable
 
 _LABELED_OUTPUT = "detection_scores"
+_OUTPUTS = {"num_detections", "detection_boxes", _LABELED_OUTPUT, "detection_classes"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Model:
     """Height and width of the network's input, in pixels."""
     steps: tuple[str, ...]
     """Names of the models that a frame passes, in order."""
+    max_batch_size: int
+    """Frames that one request may have."""
     gpus: tuple[int, ...]
     """The GPUs that frames can lie on, by the numbers of the server's CUDA; none without one."""
 
@@ -49,7 +52,7 @@ def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: f
             )
         ensemble = _config(client, name, timeout_s)
         steps = tuple(step.model_name for step in ensemble.ensemble_scheduling.step)
-        if not steps or [tensor.name for tensor in ensemble.input] != [INPUT_NAME]:
+        if not steps or not _detects(ensemble):
             raise ModelUnavailable(
                 f"'{name}' at {url} is no ensemble of this project: is its name right?"
             )
@@ -62,8 +65,15 @@ def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: f
         labels=labels,
         input_size=(height, width),
         steps=steps,
+        max_batch_size=ensemble.max_batch_size,
         gpus=tuple(sorted(gpus)),
     )
+
+
+def _detects(ensemble: ModelConfig) -> bool:
+    inputs = [tensor.name for tensor in ensemble.input]
+    outputs = {tensor.name for tensor in ensemble.output if tensor.data_type == TYPE_FP32}
+    return inputs == [INPUT_NAME] and outputs >= _OUTPUTS
 
 
 def _config(client: InferenceServerClient, name: str, timeout_s: float) -> ModelConfig:

@@ -43,20 +43,28 @@ def _translate(error: InferenceServerException, url: str, model: str) -> Yolostr
             f"{url} was restarted, and lost a frame ({message}): send it again"
         )
     match status:
-        # Triton says UNAVAILABLE of three different things.
-        case "UNAVAILABLE" if "maximum queue size" in message.lower():
-            return Overloaded(f"{url} rejected the frame, its queue is full ({message}): send less")
-        case "UNAVAILABLE" | "NOT_FOUND" if _NO_MODEL.search(message):
-            return ModelUnavailable(
-                f"{url} does not serve the model '{model}' ({message}): see its log"
-            )
-        case "UNAVAILABLE" | "CANCELLED":
-            return ServerUnavailable(
-                f"no Triton answers at {url} ({message}): is it running ('yolostream serve'), and "
-                "is this its gRPC port?"
-            )
+        case "UNAVAILABLE":
+            return _unavailable(message, url, model)
+        case "NOT_FOUND" if _NO_MODEL.search(message):
+            return _unavailable(message, url, model)
+        case "CANCELLED":
+            return ServerUnavailable(f"the connection to {url} is closed: make a new detector")
         case "DEADLINE_EXCEEDED":
             return DeadlineExceeded(f"{url} gave no answer in time ({message})")
         case "INVALID_ARGUMENT":
             return FrameError(f"{url} does not accept the frame: {message}")
     return ServerError(f"{url} failed on '{model}': {status} {message}")
+
+
+def _unavailable(message: str, url: str, model: str) -> ServerError:
+    """Triton says UNAVAILABLE of three different things."""
+    if "maximum queue size" in message.lower():
+        return Overloaded(f"{url} rejected the frame, its queue is full ({message}): send less")
+    if _NO_MODEL.search(message):
+        return ModelUnavailable(
+            f"{url} does not serve the model '{model}' ({message}): see its log"
+        )
+    return ServerUnavailable(
+        f"no Triton answers at {url} ({message}): is it running ('yolostream serve'), and "
+        "is this its gRPC port?"
+    )

@@ -1,88 +1,114 @@
-"""Where a frame waits to be read by the server."""
+"""Where the frames of a request wait to be read by the server."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import cv2
 import numpy as np
-from tritonclient.grpc import InferInput
 
+from yolostream.client.transport.message import request, with_pixels
 from yolostream.gpu_memory import on_host
 from yolostream.image import AnyImage, Image
 
-INPUT_NAME = "frames"
+_INTERPOLATION = cv2.INTER_LINEAR
+"""As in the server's letterbox, so that its pixels are the same wherever a frame is shrunk."""
 
 
-class Slot(Protocol):
-    """Room for one frame on its way; reused as soon as the answer is there."""
+class InputBuffer(Protocol):
+    """Room for the frames of one request; reused as soon as the answer is there."""
 
-    def write(self, frame: AnyImage, *, height: int, width: int) -> InferInput:
-        """Put `frame` (uint8 [H, W, 3], RGB), resized to height x width, where the server reads.
+    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
+        """Put the frames where the server reads them, one behind the other.
 
-        A frame that stays in GPU memory all the way is not resized.
+        Args:
+            frames: uint8 [H, W, 3] each, RGB, all in the host's memory or all in a GPU's.
+            height: In pixels; frames of another size are resized to it. Only those that stay in
+                GPU memory all the way are not, and have one size already.
+            width: The same.
+
+        Returns:
+            The request that tells the server of them, serialized.
         """
 
     def reset(self) -> None:
-        """Start anew with the next frame: the server is not the one it was."""
+        """Start anew with the next request: the server is not the one it was."""
 
-    def close(self) -> None:
-        """Give the memory back."""
+    def close(self, *, timeout_s: float | None = None) -> None:
+        """Give the memory back.
+
+        Args:
+            timeout_s: Seconds for telling the server; None for as many as anything else may take.
+        """
 
 
-class GrpcSlot:
-    """The frame travels inside the message: works with any server."""
+class GrpcBuffer:
+    """The frames travel inside the message: works with any server.
 
-    def __init__(self) -> None:
-        self._input = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
+    Args:
+        model: Name of the ensemble.
+    """
 
-    def write(self, frame: AnyImage, *, height: int, width: int) -> InferInput:
-        """Put `frame` (uint8 [H, W, 3], RGB), resized to height x width, into the message."""
-        frame = on_host(frame)
-        if frame.shape[:2] != (height, width):
-            frame = resize(frame, height=height, width=width)
-        self._input.set_shape([1, height, width, 3])
-        self._input.set_data_from_numpy(frame[np.newaxis])
-        return self._input
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
+        """Put the frames, resized to height x width, into the message."""
+        resized = [resize(on_host(frame), height=height, width=width) for frame in frames]
+        return with_pixels(request(self._model, (len(frames), height, width, 3)), resized)
 
     def reset(self) -> None:
         """Nothing is held."""
 
-    def close(self) -> None:
+    def close(self, *, timeout_s: float | None = None) -> None:
         """Nothing is held."""
 
 
 class GrpcFallback:
-    """A slot that goes by gRPC from the first frame on for which there is no memory.
+    """A buffer that turns to gRPC, for good, with the first request that it has no memory for.
 
     Args:
-        slot: What is used until then.
+        buffer: What is used until then.
+        model: Name of the ensemble.
     """
 
-    def __init__(self, slot: Slot) -> None:
-        self._slot = slot
+    def __init__(self, buffer: InputBuffer, model: str) -> None:
+        self._buffer = buffer
+        self._model = model
 
-    def write(self, frame: AnyImage, *, height: int, width: int) -> InferInput:
-        """Put `frame` (uint8 [H, W, 3], RGB), resized to height x width, where there is room."""
+    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
+        """Put the frames, resized to height x width, where there is room."""
         try:
-            return self._slot.write(frame, height=height, width=width)
+            return self._buffer.write(frames, height=height, width=width)
         except OSError:
             # /dev/shm or the GPU is full.
-            self._slot.close()
-            self._slot = GrpcSlot()
-            return self._slot.write(frame, height=height, width=width)
+            self._buffer.close()
+            self._buffer = GrpcBuffer(self._model)
+            return self._buffer.write(frames, height=height, width=width)
 
     def reset(self) -> None:
-        """Start anew with the next frame."""
-        self._slot.reset()
+        """Start anew with the next request."""
+        self._buffer.reset()
 
-    def close(self) -> None:
+    def close(self, *, timeout_s: float | None = None) -> None:
         """Give the memory back."""
-        self._slot.close()
+        self._buffer.close(timeout_s=timeout_s)
 
 
-def resize(frame: Image, *, height: int, width: int, out: Image | None = None) -> Image:
-    """Resize as the server's letterbox does, so that its pixels are the same either way."""
+def resize(frame: Image, *, height: int, width: int) -> Image:
+    """The frame in this size; itself where it has it already."""
+    if frame.shape[:2] == (height, width):
+        return frame
     return cv2.resize(  # type: ignore[return-value]  # OpenCV's stub widens the dtype
-        frame, (width, height), dst=out, interpolation=cv2.INTER_LINEAR
+        frame, (width, height), interpolation=_INTERPOLATION
     )
+
+
+def resize_into(target: Image, frame: Image) -> None:
+    """Fill `target`, uint8 [height, width, 3] without gaps, with the frame in that size."""
+    height, width, _ = target.shape
+    if frame.shape == target.shape:
+        np.copyto(target, frame)
+    else:
+        cv2.resize(frame, (width, height), dst=target, interpolation=_INTERPOLATION)

@@ -6,13 +6,13 @@ import logging
 from typing import Literal
 
 import numpy as np
-from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from yolostream import gpu_memory
-from yolostream.client.model import Model
-from yolostream.client.transport.buffers import GrpcSlot, Slot
-from yolostream.client.transport.shared_memory import SharedMemorySlot, remove_leftovers
+from yolostream.client.ensemble import Ensemble
+from yolostream.client.transport.buffers import GrpcBuffer, GrpcFallback, InputBuffer
+from yolostream.client.transport.pool import SlotPool
+from yolostream.client.transport.shared_memory import SharedMemoryBuffer, remove_leftovers
 from yolostream.errors import ServerUnavailable
 
 Transport = Literal["auto", "grpc", "shared-memory", "cuda-shared-memory"]
@@ -33,19 +33,17 @@ _FIXES = {
 _log = logging.getLogger(__name__)
 
 
-def choose(
-    client: InferenceServerClient, model: Model, wanted: Transport, *, url: str, timeout_s: float
-) -> Transport:
+def choose(ensemble: Ensemble, wanted: Transport, *, timeout_s: float) -> Transport:
     """Find out how frames reach the server: never 'auto'.
 
     Raises:
         ServerUnavailable: not by the transport that was asked for by name.
     """
     for transport in PREFERENCE if wanted == "auto" else (wanted,):
-        problem = _problem(client, model, transport, timeout_s)
+        problem = _problem(ensemble, transport, timeout_s)
         if problem is None:
             return transport
-        message = _FIXES[transport].format(url=url, problem=problem)
+        message = _FIXES[transport].format(url=ensemble.url, problem=problem)
         if wanted != "auto":
             raise ServerUnavailable(message) from (
                 problem if isinstance(problem, Exception) else None
@@ -54,39 +52,43 @@ def choose(
     return "grpc"
 
 
-def new_slot(
-    transport: Transport, client: InferenceServerClient, model: Model, *, timeout_s: float
-) -> Slot:
-    """Room for a frame that travels so."""
-    if transport == "cuda-shared-memory":
-        # It imports CuPy, which not everybody has.
-        from yolostream.client.transport.cuda import CudaSharedMemorySlot
-
-        return CudaSharedMemorySlot(client, gpus=model.gpus, timeout_s=timeout_s)
-    if transport == "shared-memory":
-        return SharedMemorySlot(client, timeout_s=timeout_s)
-    return GrpcSlot()
+def new_pool(transport: Transport, ensemble: Ensemble, *, size: int, timeout_s: float) -> SlotPool:
+    """Room for `size` requests whose frames travel so."""
+    buffers = (_new_buffer(transport, ensemble, timeout_s=timeout_s) for _ in range(size))
+    name = ensemble.model.name
+    return SlotPool((GrpcFallback(buffer, name) for buffer in buffers), url=ensemble.url)
 
 
-def _problem(
-    client: InferenceServerClient, model: Model, transport: Transport, timeout_s: float
-) -> Exception | str | None:
-    """Send one black frame; return what hindered the server to find it."""
+def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exception | str | None:
+    """Send one black frame; return what kept the server from reading it."""
     if transport == "grpc":
         return None
     if transport == "cuda-shared-memory":
         if lack := gpu_memory.missing():
             return lack
-        if not model.gpus:
+        if not ensemble.model.gpus:
             return "its steps run on no GPU"
     remove_leftovers()
-    probe = new_slot(transport, client, model, timeout_s=timeout_s)
-    height, width = model.input_size
+    probe = _new_buffer(transport, ensemble, timeout_s=timeout_s)
+    height, width = ensemble.model.input_size
+    black = np.zeros((height, width, 3), np.uint8)
     try:
-        tensor = probe.write(np.zeros((height, width, 3), np.uint8), height=height, width=width)
-        client.infer(model.name, [tensor], client_timeout=timeout_s)
+        ensemble.infer(probe.write([black], height=height, width=width), timeout_s)
     except (InferenceServerException, OSError) as error:
         return error
     finally:
         probe.close()
     return None
+
+
+def _new_buffer(transport: Transport, ensemble: Ensemble, *, timeout_s: float) -> InputBuffer:
+    """Room for frames that travel so."""
+    client, model = ensemble.client, ensemble.model
+    if transport == "cuda-shared-memory":
+        # It imports CuPy, which not everybody has.
+        from yolostream.client.transport.cuda import CudaSharedMemoryBuffer
+
+        return CudaSharedMemoryBuffer(client, model.name, gpus=model.gpus, timeout_s=timeout_s)
+    if transport == "shared-memory":
+        return SharedMemoryBuffer(client, model.name, timeout_s=timeout_s)
+    return GrpcBuffer(model.name)

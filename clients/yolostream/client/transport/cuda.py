@@ -1,4 +1,4 @@
-"""Where a frame waits in a GPU's memory, which the server reads without a copy through the host."""
+"""Frames wait in a GPU's memory, and the server reads them there, past the host."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from uuid import uuid4
 
 import cupy
 import numpy as np
-from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.grpc import InferenceServerClient
 
-from yolostream.client.transport.buffers import resize
-from yolostream.client.transport.registered import RegisteredSlot
+from yolostream.client.transport.buffers import resize_into
+from yolostream.client.transport.message import request
+from yolostream.client.transport.registered import RegisteredBuffer, roomy
+from yolostream.errors import FrameError
 from yolostream.gpu_memory import on_device
 from yolostream.image import AnyImage, Image
 
@@ -21,53 +23,60 @@ from yolostream.image import AnyImage, Image
 _BLOCK = 2 << 20
 
 
-class CudaSharedMemorySlot(RegisteredSlot["_Region"]):
-    """The frame lies in a GPU's memory.
+class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
+    """The frames lie in a GPU's memory.
 
     Args:
         client: Of the server.
+        model: Name of the ensemble.
         gpus: Where the server can read. A region on another GPU would take it down.
         timeout_s: Seconds for what the server is told of a region.
     """
 
     def __init__(
-        self, client: InferenceServerClient, *, gpus: Sequence[int], timeout_s: float
+        self, client: InferenceServerClient, model: str, *, gpus: Sequence[int], timeout_s: float
     ) -> None:
-        super().__init__(client, timeout_s=timeout_s)
+        super().__init__(client, model, timeout_s=timeout_s)
         self._gpus = gpus
 
-    def write(self, frame: AnyImage, *, height: int, width: int) -> InferInput:
-        """Put `frame` (uint8 [H, W, 3], RGB) into the region.
+    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
+        """Put the frames (uint8 [H, W, 3], RGB) into the region.
 
-        From the host it comes resized to height x width; from GPU memory whole, because there the
-        server shrinks it faster than anybody could here.
+        From the host they come resized to height x width; from GPU memory whole, because there the
+        server shrinks them faster than anybody could here.
 
         Raises:
             OSError: the GPU has no room, or fails.
+            FrameError: the frames lie on several GPUs.
             InferenceServerException: the server does not read this machine's GPU memory.
         """
+        host_frames = [frame for frame in frames if isinstance(frame, np.ndarray)]
+        device_frames = [frame for frame in frames if not isinstance(frame, np.ndarray)]
         with _failures_as_os_error():
-            if isinstance(frame, np.ndarray):
-                region = self._region_of(height * width * 3, wanted_gpu=self._gpu_for_host_frames())
-                region.upload(frame, height=height, width=width)
+            if host_frames:
+                shape = (len(frames), height, width, 3)
+                region = self._region_for(shape, wanted_gpu=self._gpu_for_host_frames())
+                region.upload(host_frames, height=height, width=width)
             else:
-                picture = on_device(frame)
-                height, width, _ = picture.shape
-                region = self._region_of(picture.nbytes, wanted_gpu=picture.device.id)
-                region.copy(picture)
-        return self._filled(region.name, height=height, width=width)
+                pictures = [on_device(frame) for frame in device_frames]
+                shape = (len(frames), *pictures[0].shape)
+                region = self._region_for(shape, wanted_gpu=_only_gpu(pictures))
+                region.copy(pictures)
+        return request(self._model, shape, region=region.name)
 
     def _gpu_for_host_frames(self) -> int:
-        """Where the last frame was, else the current GPU."""
+        """Where the last frames were, else the current GPU."""
         return cupy.cuda.Device().id if self._region is None else self._region.device
 
-    def _region_of(self, size: int, *, wanted_gpu: int) -> _Region:
-        """The region, replaced where a frame needs a larger one, or one on its own GPU."""
+    def _region_for(self, shape: tuple[int, int, int, int], *, wanted_gpu: int) -> _Region:
+        """The region, replaced where frames need a larger one, or one on their own GPU."""
+        frames, height, width, _ = shape
+        frame_bytes = height * width * 3
         device = wanted_gpu if wanted_gpu in self._gpus else self._gpus[0]
         region = self._region
-        if region is None or region.size < size or region.device != device:
+        if region is None or region.size < frames * frame_bytes or region.device != device:
             self.close()
-            return self._registered(_Region(size, device=device))
+            return self._registered(_Region(roomy(frames, frame_bytes), device=device))
         return region
 
 
@@ -97,29 +106,34 @@ class _Region:
         """Let the server forget it."""
         client.unregister_cuda_shared_memory(self.name, client_timeout=timeout_s)
 
-    def upload(self, frame: Image, *, height: int, width: int) -> None:
-        """Copy a frame from the host, resized to height x width."""
-        size = height * width * 3
+    def upload(self, frames: Sequence[Image], *, height: int, width: int) -> None:
+        """Copy frames from the host, resized to height x width."""
+        shape = (len(frames), height, width, 3)
+        size = len(frames) * height * width * 3
         with cupy.cuda.Device(self.device), self._stream:
             if self._staging.size < size:
                 # Pinned: the GPU fetches it by itself, twice as fast.
                 pinned = cupy.cuda.alloc_pinned_memory(self.size)
                 self._staging = np.frombuffer(pinned, np.uint8, self.size)
-            target = self._staging[:size].reshape(height, width, 3)
-            if frame.shape[:2] == (height, width):
-                np.copyto(target, frame)
-            else:
-                resize(frame, height=height, width=width, out=target)
-            self._fill(target.ctypes.data, size, cupy.cuda.runtime.memcpyHostToDevice)
+            targets = self._staging[:size].reshape(shape)
+            for frame, target in zip(frames, targets, strict=True):
+                resize_into(target, frame)
+            self._begin_copy(0, targets.ctypes.data, size, cupy.cuda.runtime.memcpyHostToDevice)
+            self._wait_for_copies()
 
-    def copy(self, picture: cupy.ndarray) -> None:
-        """Copy a frame that lies on this GPU or another, and is filled."""
-        with cupy.cuda.Device(picture.device.id):
-            whole = cupy.ascontiguousarray(picture)
-            if whole is not picture:
+    def copy(self, pictures: Sequence[cupy.ndarray]) -> None:
+        """Copy filled frames of one size that lie together on this GPU or another."""
+        with cupy.cuda.Device(pictures[0].device.id):
+            whole = [cupy.ascontiguousarray(picture) for picture in pictures]
+            if any(one is not picture for one, picture in zip(whole, pictures, strict=True)):
                 cupy.cuda.get_current_stream().synchronize()
+        size = whole[0].nbytes
         with cupy.cuda.Device(self.device):
-            self._fill(whole.data.ptr, whole.nbytes, cupy.cuda.runtime.memcpyDefault)
+            for number, picture in enumerate(whole):
+                self._begin_copy(
+                    number * size, picture.data.ptr, size, cupy.cuda.runtime.memcpyDefault
+                )
+            self._wait_for_copies()
 
     def close(self) -> None:
         """Free it."""
@@ -127,10 +141,24 @@ class _Region:
         with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError), cupy.cuda.Device(self.device):
             cupy.cuda.runtime.free(self._address)
 
-    def _fill(self, source: int, size: int, direction: int) -> None:
-        """Copy `size` bytes, and wait: the server's stream knows nothing of ours."""
-        cupy.cuda.runtime.memcpyAsync(self._address, source, size, direction, self._stream.ptr)
+    def _begin_copy(self, offset: int, source: int, size: int, direction: int) -> None:
+        """Copy `size` bytes from the address `source` to so many bytes behind the start."""
+        cupy.cuda.runtime.memcpyAsync(
+            self._address + offset, source, size, direction, self._stream.ptr
+        )
+
+    def _wait_for_copies(self) -> None:
+        """The server's stream knows nothing of ours, so it may be told only of what is there."""
         self._stream.synchronize()
+
+
+def _only_gpu(pictures: Sequence[cupy.ndarray]) -> int:
+    first, *others = sorted({picture.device.id for picture in pictures})
+    if others:
+        raise FrameError(
+            f"the frames of a batch lie on GPU {first} and GPU {others[0]}: send a batch from each"
+        )
+    return int(first)
 
 
 @contextlib.contextmanager

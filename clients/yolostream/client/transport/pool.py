@@ -1,66 +1,122 @@
-"""Room for the frames of all threads on their way at once."""
+"""Room for the requests of all threads that are on their way at once."""
 
 from __future__ import annotations
 
-import contextlib
 import queue
+import threading
 import time
 from collections.abc import Iterable
 
-from yolostream.client.transport.buffers import Slot
+from yolostream.client.transport.buffers import InputBuffer
+from yolostream.errors import DeadlineExceeded, ServerUnavailable
 
-# Filling a place with a frame takes much less.
 _GRACE_S = 0.5
+"""Filling a buffer with frames takes much less."""
+
+_LEAST_S = 0.05
+"""A server that is well answers sooner, and one that hangs is not waited for."""
 
 
 class SlotPool:
-    """A slot for each frame on its way.
+    """Lends a buffer to each request that is on its way.
 
     Args:
-        slots: One a place.
+        slots: As many requests may be on their way at once.
+        url: Of the server.
     """
 
-    def __init__(self, slots: Iterable[Slot]) -> None:
+    def __init__(self, slots: Iterable[InputBuffer], *, url: str) -> None:
         self.slots = list(slots)
-        self.free: queue.LifoQueue[Slot] = queue.LifoQueue()  # The last one is still in the cache.
+        # The one that came back last is still in the processor's cache.
+        self.free: queue.LifoQueue[InputBuffer] = queue.LifoQueue()
         for slot in self.slots:
             self.free.put(slot)
-        self._read: set[Slot] = set()  # By the server, from the request to the answer.
+        self._at_server: set[InputBuffer] = set()
+        self._url = url
+        self._closed = False
 
-    def is_read(self, slot: Slot) -> None:
-        """The server may read it from now on, until it is released."""
-        self._read.add(slot)
+    def lend(self, *, timeout_s: float) -> Lease:
+        """Wait for a free buffer.
 
-    def release(self, taken: list[Slot]) -> None:
-        """Give the place back, once: an interrupted `submit` may meet its own answer here.
-
-        Args:
-            taken: The slot; empty afterwards, and where it was given back already.
+        Raises:
+            DeadlineExceeded: None became free within `timeout_s`.
+            ServerUnavailable: The pool is closed.
         """
-        with contextlib.suppress(IndexError):
-            slot = taken.pop()
-            self._read.discard(slot)
-            self.free.put(slot)
+        if self._closed:
+            raise ServerUnavailable("this detector is closed: make a new one")
+        try:
+            return Lease(self, self.free.get(timeout=timeout_s))
+        except queue.Empty:
+            raise DeadlineExceeded(
+                f"no place for a frame within {timeout_s:g} s: {self._url} is too slow"
+            ) from None
 
     def close(self, *, timeout_s: float) -> None:
-        """Wait for the frames on their way, then give all memory back that nobody reads."""
+        """Wait for the requests on their way, then free the memory that the server is not reading.
+
+        Args:
+            timeout_s: Seconds for all of that. What the server still reads then is left to it.
+        """
+        self._closed = True
         deadline = time.monotonic() + timeout_s
         for _ in self.slots:
             if not self._wait_for_one(deadline):
                 break
         for slot in self.slots:
-            # What is still being read belongs to the server.
-            if slot not in self._read:
-                slot.close()
+            if slot not in self._at_server:
+                slot.close(timeout_s=max(deadline - time.monotonic(), _LEAST_S))
+
+    def mark_sent(self, slot: InputBuffer) -> None:
+        """Note that the server may read the buffer until `take_back`; for a lease."""
+        self._at_server.add(slot)
+
+    def take_back(self, slot: InputBuffer) -> None:
+        """Let others have the buffer; for a lease."""
+        self._at_server.discard(slot)
+        self.free.put(slot)
 
     def _wait_for_one(self, deadline: float) -> bool:
         while time.monotonic() < deadline:
             try:
                 self.free.get(timeout=_GRACE_S)
             except queue.Empty:
-                # An interrupt may have lost it on the way out or in, but never what was sent.
-                if not self._read:
+                # Ctrl-C between `free.get` and `release` loses a buffer, which then never comes
+                # back. Those that the server reads all do.
+                if not self._at_server:
                     return False
             else:
                 return True
         return False
+
+
+class Lease:
+    """One buffer of a pool, for the time of one request.
+
+    Args:
+        pool: Where it came from, and where it goes back to.
+        buffer: No longer free in that pool.
+    """
+
+    def __init__(self, pool: SlotPool, buffer: InputBuffer) -> None:
+        self.buffer = buffer
+        self._pool = pool
+        self._taken_over = threading.Lock()
+        self._released = threading.Lock()
+
+    def sent(self) -> None:
+        """Note that the server may read the buffer from now on."""
+        self._pool.mark_sent(self.buffer)
+
+    def take_over(self) -> bool:
+        """Whether the caller answers for the buffer from now on: true for the first who asks.
+
+        Ctrl-C may end a `submit` whose frame is being sent already by another thread. Then the
+        buffer is either given back at once and nothing is sent, or given back with the answer.
+        """
+        # Never unlocked again: whoever gets the lock is the first.
+        return self._taken_over.acquire(blocking=False)
+
+    def release(self) -> None:
+        """Give the buffer back. Any thread may call this, and only the first call counts."""
+        if self._released.acquire(blocking=False):
+            self._pool.take_back(self.buffer)

@@ -1,14 +1,12 @@
-"""What slots in shared memory have in common: one region, registered once, reused."""
+"""What buffers in shared memory have in common: one region, registered once, reused."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import Generic, Protocol, TypeVar
 
-from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
-
-from yolostream.client.transport.buffers import INPUT_NAME
 
 
 class Region(Protocol):
@@ -27,18 +25,19 @@ class Region(Protocol):
 AnyRegion = TypeVar("AnyRegion", bound=Region)
 
 
-class RegisteredSlot(Generic[AnyRegion]):
-    """A slot without `write`.
+class RegisteredBuffer(Generic[AnyRegion]):
+    """A buffer without `write`.
 
     Args:
         client: Of the server.
+        model: Name of the ensemble.
         timeout_s: Seconds for what the server is told of a region.
     """
 
-    def __init__(self, client: InferenceServerClient, *, timeout_s: float) -> None:
+    def __init__(self, client: InferenceServerClient, model: str, *, timeout_s: float) -> None:
         self._client = client
+        self._model = model
         self._timeout_s = timeout_s
-        self._input = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
         self._region: AnyRegion | None = None
 
     def reset(self) -> None:
@@ -47,12 +46,13 @@ class RegisteredSlot(Generic[AnyRegion]):
             self._region.close()
             self._region = None
 
-    def close(self) -> None:
+    def close(self, *, timeout_s: float | None = None) -> None:
         """Unregister and free the region."""
         if self._region is not None:
+            wait_s = self._timeout_s if timeout_s is None else timeout_s
             # A server that is gone has forgotten the region already.
             with contextlib.suppress(InferenceServerException):
-                self._region.unregister(self._client, timeout_s=self._timeout_s)
+                self._region.unregister(self._client, timeout_s=wait_s)
             self.reset()
 
     def _registered(self, region: AnyRegion) -> AnyRegion:
@@ -65,8 +65,8 @@ class RegisteredSlot(Generic[AnyRegion]):
         self._region = region
         return region
 
-    def _filled(self, name: str, *, height: int, width: int) -> InferInput:
-        """What the request says of a frame that lies in the region of this name."""
-        self._input.set_shape([1, height, width, 3])
-        self._input.set_shared_memory(name, height * width * 3)
-        return self._input
+
+def roomy(frames: int, frame_bytes: int) -> int:
+    """Bytes of a new region: batches that grow one frame at a time do not each need a new one."""
+    next_power_of_two = 1 << (frames - 1).bit_length()
+    return next_power_of_two * frame_bytes

@@ -1,19 +1,22 @@
-"""Where a frame waits in this machine's memory, which the server reads without a message."""
+"""Frames wait in this machine's memory, and the server reads them there."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import mmap
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
-from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.grpc import InferenceServerClient
 
-from yolostream.client.transport.buffers import resize
-from yolostream.client.transport.registered import RegisteredSlot
+from yolostream.client.transport.buffers import resize_into
+from yolostream.client.transport.message import request
+from yolostream.client.transport.registered import RegisteredBuffer, roomy
 from yolostream.gpu_memory import on_host
 from yolostream.image import AnyImage
 
@@ -21,31 +24,28 @@ _SHARED_MEMORY = Path("/dev/shm")
 _REGION_PREFIX = "yolostream-frames-"
 
 
-class SharedMemorySlot(RegisteredSlot["_Region"]):
-    """The frame stays in this machine's memory."""
+class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
+    """The frames stay in this machine's memory."""
 
-    def write(self, frame: AnyImage, *, height: int, width: int) -> InferInput:
-        """Put `frame` (uint8 [H, W, 3], RGB), resized to height x width, into the region.
+    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
+        """Put the frames (uint8 [H, W, 3], RGB), resized to height x width, into the region.
 
         Raises:
             OSError: /dev/shm is full.
             InferenceServerException: the server does not share this machine's memory.
         """
-        frame = on_host(frame)
-        size = height * width * 3
-        region = self._region_of(size)
-        target = np.frombuffer(region.memory, np.uint8, size).reshape(height, width, 3)
-        if frame.shape[:2] == (height, width):
-            np.copyto(target, frame)
-        else:
-            resize(frame, height=height, width=width, out=target)
-        return self._filled(region.name, height=height, width=width)
+        shape = (len(frames), height, width, 3)
+        region = self._region_for(len(frames), height * width * 3)
+        targets = np.frombuffer(region.memory, np.uint8, math.prod(shape)).reshape(shape)
+        for frame, target in zip(frames, targets, strict=True):
+            resize_into(target, on_host(frame))
+        return request(self._model, shape, region=region.name)
 
-    def _region_of(self, size: int) -> _Region:
-        """The region, replaced by a larger one where a frame needs it."""
-        if self._region is None or self._region.size < size:
+    def _region_for(self, frames: int, frame_bytes: int) -> _Region:
+        """The region, replaced by a larger one where the frames need it."""
+        if self._region is None or self._region.size < frames * frame_bytes:
             self.close()
-            return self._registered(_Region(size))
+            return self._registered(_Region(roomy(frames, frame_bytes)))
         return self._region
 
 

@@ -1,0 +1,81 @@
+"""Frames that travel in one request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from yolostream.client.model import Model
+from yolostream.errors import FrameError
+from yolostream.image import AnyImage, check, size_of
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames that travel in one request, and are one tensor to the server."""
+
+    frames: Sequence[AnyImage]
+    """uint8 [H, W, 3] each, RGB; all in the host's memory or all in a GPU's."""
+    height: int
+    """In pixels, that frames are resized to; but those that stay in GPU memory have one size."""
+    width: int
+    """The same."""
+    original_sizes: Sequence[tuple[int, int]]
+    """Height and width of the picture, frame by frame, that boxes are wanted in the pixels of."""
+
+
+def batch_of(
+    frames: Sequence[AnyImage],
+    sizes: Sequence[tuple[int, int]] | None,
+    model: Model,
+    *,
+    shrink: bool,
+) -> Batch:
+    """Make sure that frames can travel together.
+
+    Args:
+        frames: at least one.
+        sizes: height and width of the pictures that the caller shrank to `frames`; None where
+            nobody did.
+        model: that they go to.
+        shrink: whether they are shrunk to its input.
+
+    Raises:
+        FrameError: a frame is not uint8 [H, W, 3], there are too many for `model`, they cannot be
+            one tensor because of their sizes or places, or `sizes` are not one a frame.
+    """
+    if len(frames) > model.max_batch_size:
+        raise FrameError(
+            f"a batch of {len(frames)} frames is too large: '{model.name}' takes "
+            f"{model.max_batch_size} in a request, so send several"
+        )
+    for frame in frames:
+        check(frame)
+    if sizes is not None and len(sizes) != len(frames):
+        raise FrameError(f"{len(frames)} frames came with {len(sizes)} sizes: give one a frame")
+    given_sizes = [size_of(frame) for frame in frames]
+    height, width = _one_size(frames, given_sizes, model, shrink=shrink)
+    return Batch(frames, height, width, sizes or given_sizes)
+
+
+def _one_size(
+    frames: Sequence[AnyImage], sizes: list[tuple[int, int]], model: Model, *, shrink: bool
+) -> tuple[int, int]:
+    on_host = [isinstance(frame, np.ndarray) for frame in frames]
+    if any(on_host) and not all(on_host):
+        raise FrameError(
+            "the frames of a batch lie in the host's memory and in a GPU's: send a batch from each"
+        )
+    if shrink and all(on_host):
+        # Others may stay in GPU memory all the way, where nobody resizes them before the server.
+        sizes = [model.shrunk(*size) for size in sizes]
+    first, *others = dict.fromkeys(sizes)
+    if others:
+        one, other = (f"{height}x{width}" for height, width in (first, others[0]))
+        raise FrameError(
+            f"the frames of a batch must have one size, got {one} and {other} (height x width, as "
+            "they are sent): send a batch of each"
+        )
+    return model.shrunk(*first) if shrink else first

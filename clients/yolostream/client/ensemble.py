@@ -1,0 +1,45 @@
+"""One ensemble of one server."""
+
+from __future__ import annotations
+
+from yolostream.client import statistics
+from yolostream.client.connection import connect, infer_through, open_channel
+from yolostream.client.model import Model, describe
+
+
+class Ensemble:
+    """One ensemble of one server, and the connection to it.
+
+    Args:
+        url: gRPC address, `host:port`.
+        name: Of the ensemble.
+        timeout_s: Seconds for each question to the server.
+
+    Raises:
+        ServerUnavailable: nobody answers at `url`.
+        ModelUnavailable: the server has no such model, or it is not ready.
+    """
+
+    def __init__(self, url: str, name: str, *, timeout_s: float) -> None:
+        self.url = url
+        self.client = connect(url)
+        self._channel = open_channel(url)
+        self.infer = infer_through(self._channel)
+        try:
+            self.model: Model = describe(self.client, name, url=url, timeout_s=timeout_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def statistics(self, *, timeout_s: float) -> dict[str, statistics.StepTotals]:
+        """Triton's totals for each step, in the order a frame passes them.
+
+        Raises:
+            ServerError: the server does not tell, or is away.
+        """
+        return statistics.read(self.client, self.model.steps, url=self.url, timeout_s=timeout_s)
+
+    def close(self) -> None:
+        """Give back the connection; requests on their way end with `ServerUnavailable`."""
+        self._channel.close()
+        self.client.close()

@@ -1,0 +1,56 @@
+"""What is sent to the server: a `ModelInferRequest`, serialized."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from tritonclient.grpc.service_pb2 import ModelInferRequest
+
+from yolostream.image import Image
+
+INPUT_NAME = "frames"
+
+_LENGTH_DELIMITED = 2
+_PIXELS_TAG = bytes([ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
+
+
+@functools.lru_cache(maxsize=1024)
+def request(model: str, shape: tuple[int, int, int, int], *, region: str = "") -> bytes:
+    """Ask for what is in some frames.
+
+    Args:
+        model: Name of the ensemble.
+        shape: Number of frames, height, width, 3.
+        region: Shared memory that starts with the frames; without one, their pixels follow, see
+            `with_pixels`.
+    """
+    message = ModelInferRequest(model_name=model)
+    tensor = message.inputs.add(name=INPUT_NAME, datatype="UINT8", shape=shape)
+    if region:
+        tensor.parameters["shared_memory_region"].string_param = region
+        tensor.parameters["shared_memory_byte_size"].int64_param = math.prod(shape)
+    return message.SerializeToString()  # type: ignore[no-any-return]  # protobuf has no types
+
+
+def with_pixels(request: bytes, frames: Sequence[Image]) -> bytes:
+    """The request, with the pixels of its frames, uint8 [H, W, 3] each.
+
+    A serialized message may be continued with further fields. So the pixels are copied once;
+    protobuf would copy them three times, into memory that is new each time.
+    """
+    size = sum(frame.nbytes for frame in frames)
+    pixels = (np.ascontiguousarray(frame).data for frame in frames)
+    return b"".join((request, _PIXELS_TAG, _varint(size), *pixels))
+
+
+def _varint(number: int) -> bytes:
+    """As protobuf writes numbers: 7 bits a byte, lowest first, the top bit where more follow."""
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)

@@ -1,0 +1,154 @@
+"""Several frames in one request, against a real Triton."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import cv2
+import numpy as np
+import pytest
+import yolostream
+from recording_triton import EnsembleTriton, recording_triton
+from repository import config
+from tritonclient.grpc import service_pb2 as pb
+from yolostream import Detector
+from yolostream.client.transport.message import request, with_pixels
+
+
+@pytest.fixture(scope="module", params=["grpc", "shared-memory"])
+def by(request, triton):
+    with Detector(triton.url, transport=request.param) as detector:
+        yield detector
+
+
+@pytest.fixture(scope="module")
+def frames(demo_frames):
+    return demo_frames("mb1_1", range(0, 150, 30))
+
+
+def same(one, other):
+    return (
+        np.array_equal(one.class_ids, other.class_ids)
+        and np.allclose(one.boxes, other.boxes, atol=1e-4)
+        and np.allclose(one.scores, other.scores, atol=1e-5)
+    )
+
+
+def results(pending):
+    return [one.result(30) for one in pending]
+
+
+def test_a_batch_answers_as_its_frames_do_one_by_one(by, frames):
+    expected = [by.detect(frame) for frame in frames]
+    assert all(len(found) > 0 for found in expected)
+    # More, then fewer than before: what a buffer held last must not come back.
+    for count in (1, len(frames), 2):
+        found = results(by.submit_batch(frames[:count]))
+        assert len(found) == count
+        assert all(map(same, found, expected))
+
+
+def test_frames_of_several_sizes_that_shrink_to_one_travel_together(by, frames):
+    small = cv2.resize(frames[1], (960, 540))
+    whole, shrunk = results(by.submit_batch([frames[0], small]))
+    assert same(whole, by.detect(frames[0]))
+    assert same(shrunk, by.detect(small))
+
+
+def test_rows_of_one_array_are_a_batch(by, frames):
+    batch = np.stack([cv2.resize(frame, (640, 360)) for frame in frames[:2]])
+    assert all(map(same, results(by.submit_batch(batch)), map(by.detect, batch)))
+
+
+def test_nothing_to_send_is_nothing_to_wait_for(detector):
+    assert detector.submit_batch([]) == []
+
+
+def test_a_batch_is_one_request(triton, frames):
+    with Detector(triton.url, max_in_flight=1) as detector:
+        before = detector.statistics()["preprocess"]
+        pending = detector.submit_batch(frames)
+        results(pending)
+        assert detector.statistics()["preprocess"].since(before).frames == 1
+        assert len({one.request_s > 0 for one in pending}) == 1
+
+
+def test_sizes_that_differ_are_refused_by_name_and_cost_no_place(by, frames):
+    upright = np.ascontiguousarray(frames[0].swapaxes(0, 1))
+    for _ in range(20):
+        with pytest.raises(yolostream.FrameError, match=r"360x640 and 640x360"):
+            by.submit_batch([frames[0], upright])
+
+
+def test_boxes_are_in_the_pixels_of_the_picture_that_the_caller_shrank(by, frames):
+    height, width = frames[0].shape[:2]
+    shrunk = [cv2.resize(frame, (640, 360)) for frame in frames[:2]]
+    expected = [by.detect(frame) for frame in frames[:2]]
+    sizes = [(height, width), (2 * height, 2 * width)]
+    one, twice = results(by.submit_batch(shrunk, sizes=sizes))
+    assert same(one, expected[0])
+    assert np.allclose(twice.boxes, 2 * expected[1].boxes, atol=1e-3)
+    assert same(by.detect(shrunk[0], size=(height, width)), expected[0])
+    assert same(by.submit(shrunk[0], size=(height, width)).result(), expected[0])
+
+
+def test_sizes_are_one_a_frame(detector, frames):
+    with pytest.raises(yolostream.FrameError, match="2 frames came with 1 sizes"):
+        detector.submit_batch(frames[:2], sizes=[(720, 1280)])
+
+
+def test_a_batch_is_as_large_as_the_ensemble_says(detector):
+    largest = config("yolov7").max_batch_size
+    assert detector.model.max_batch_size == largest
+    gray = np.full((64, 64, 3), 114, np.uint8)
+    with pytest.raises(yolostream.FrameError, match=rf"{largest + 1} frames.*{largest}"):
+        detector.submit_batch([gray] * (largest + 1))
+    assert len(results(detector.submit_batch([gray] * largest))) == largest
+
+
+def test_one_bad_frame_is_told_before_anything_is_sent(detector, frames):
+    with pytest.raises(yolostream.FrameError, match="float32"):
+        detector.submit_batch([frames[0], frames[1].astype(np.float32)])
+
+
+def test_an_error_of_the_request_reaches_every_frame(triton):
+    with Detector(triton.url, shrink=False) as whole:
+        for one in whole.submit_batch([np.zeros((8200, 4, 3), np.uint8)] * 3):
+            with pytest.raises(yolostream.FrameError, match="8200"):
+                one.result(30)
+
+
+def test_a_pending_frame_is_a_future():
+    frame = np.zeros((8, 8, 3), np.uint8)
+
+    async def waited(pending):
+        return await asyncio.gather(*map(asyncio.wrap_future, pending))
+
+    with (
+        recording_triton(EnsembleTriton) as server,
+        Detector(server.url, transport="grpc") as detector,
+    ):
+        server.hold_s = 0.5
+        pending = detector.submit_batch([frame] * 2)
+        called = []
+        pending[0].add_done_callback(called.append)
+        started = time.monotonic()
+        with pytest.raises(TimeoutError):
+            pending[0].result(timeout=0.05)
+        assert time.monotonic() - started < 0.4
+        assert not pending[0].cancel()
+        assert [len(found) for found in asyncio.run(waited(pending))] == [0, 0]
+        assert called == pending[:1]
+        assert pending[0].request_s >= 0.5
+
+
+def test_a_message_is_what_protobuf_would_make_of_it():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 30, 40, 3), np.uint8)
+    message = pb.ModelInferRequest.FromString(
+        # One that lies in memory otherwise, too.
+        with_pixels(request("yolov7", frames.shape), [frames[0], np.asfortranarray(frames[1])])
+    )
+    assert message.model_name == "yolov7"
+    assert list(message.inputs[0].shape) == [2, 30, 40, 3]
+    assert message.raw_input_contents == [frames.tobytes()]

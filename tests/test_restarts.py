@@ -1,0 +1,101 @@
+"""A server that goes and comes back, under a client that stays."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+
+import numpy as np
+import pytest
+import yolostream
+from instant import ANY_PORTS, MODEL, serve_instant
+from yolostream import Detector
+from yolostream.server.embedded import Ports
+
+FRAME = np.full((36, 64, 3), 114, np.uint8)
+
+
+@pytest.fixture
+def server():
+    """Stops and starts a server on one port; `up` is it."""
+    with contextlib.ExitStack() as running:
+
+        class Server:
+            def start(self, ports=ANY_PORTS):
+                self.up = running.enter_context(serve_instant(ports))
+
+            def stop(self):
+                running.close()
+
+        server = Server()
+        server.start()
+        yield server
+
+
+@pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
+def test_after_a_long_outage_a_detector_sees_again_at_once(server, transport):
+    with Detector(server.up.url, MODEL, transport=transport, timeout_s=5) as detector:
+        detector.detect(FRAME)
+        ports = Ports(grpc=server.up.ports.grpc)
+        server.stop()
+        # A camera goes on sending, and so gRPC tries to connect again and again.
+        end = time.monotonic() + 8
+        while time.monotonic() < end:
+            with pytest.raises(yolostream.ServerUnavailable):
+                detector.detect(FRAME)
+            time.sleep(0.1)
+        server.start(ports)
+        ready = time.monotonic()
+        while True:
+            try:
+                detector.detect(FRAME)
+                break
+            except yolostream.ServerUnavailable:
+                assert time.monotonic() - ready < 2
+                time.sleep(0.02)
+
+
+def test_after_a_restart_every_buffer_in_shared_memory_loses_one_request_and_recovers(server):
+    def together():
+        """Errors of a batch a buffer, all on their way at once."""
+        batches = [detector.submit_batch([FRAME] * 3) for _ in range(4)]
+        return [[one.exception(10) for one in batch] for batch in batches]
+
+    with Detector(server.up.url, MODEL, max_in_flight=4, transport="shared-memory") as detector:
+        assert together() == [[None] * 3] * 4
+        held = [detector._pool.lend(timeout_s=1) for _ in range(4)]
+        for lease in held:
+            # All have a region that the next server does not know.
+            lease.buffer.write([FRAME] * 3, height=36, width=64)
+        for lease in held:
+            lease.release()
+        ports = Ports(grpc=server.up.ports.grpc)
+        server.stop()
+        server.start(ports)
+        detector.timeout_s = 5
+        lost = []
+        for _ in range(8):
+            lost += [batch for batch in together() if batch != [None] * 3]
+        for batch in lost:
+            assert all(isinstance(error, yolostream.ServerUnavailable) for error in batch)
+            assert len({id(error) for error in batch}) == 1
+        forgotten = [batch for batch in lost if "send it again" in str(batch[0])]
+        assert len(forgotten) == 4
+        assert together() == [[None] * 3] * 4
+
+
+def test_close_does_not_wait_for_a_server_that_hangs(server):
+    with Detector(server.up.url, MODEL, max_in_flight=4, transport="shared-memory") as detector:
+        held = [detector._pool.lend(timeout_s=1) for _ in range(4)]
+        for lease in held:
+            lease.buffer.write([FRAME], height=36, width=64)
+            lease.release()
+        detector.timeout_s = 1
+        server.up.process.send_signal(signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            detector.close()
+            assert time.monotonic() - started < 2
+        finally:
+            server.up.process.send_signal(signal.SIGCONT)
