@@ -13,8 +13,8 @@ from yolostream import Detector
 from yolostream.client.model import Model
 from yolostream.client.transport.buffers import resize
 from yolostream.image import Image
-from yolostream.pipeline.runner import IN_FLIGHT
-from yolostream.sources import open_sources
+from yolostream.pipeline.stream import IN_FLIGHT
+from yolostream.sources import find_sources
 
 from loadtest.repository import VIDEOS
 
@@ -158,11 +158,11 @@ def clip_frames(clip: str, model: Model, *, first: int = 30) -> list[Image]:
     Raises:
         SourceError: there is no such clip.
     """
-    sources, errors = open_sources([str(VIDEOS / f"{clip}.mp4")])
+    sources, errors = find_sources([str(VIDEOS / f"{clip}.mp4")])
     if errors:
         raise errors[0]
     (video,) = sources
-    with contextlib.closing(video):
-        frames = [frame.image for frame in islice(video, first)]
+    with contextlib.closing(video.open()) as session:
+        frames = [frame.image for frame in islice(session, first)]
     height, width = model.shrunk(*frames[0].shape[:2])
     return [resize(frame, height=height, width=width) for frame in frames]

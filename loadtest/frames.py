@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import cv2
 from yolostream.image import Image
-from yolostream.sources import open_sources
+from yolostream.sources import Reading, find_sources
 
 from loadtest.repository import VIDEOS
 
@@ -25,14 +27,12 @@ def demo_frames(
     Raises:
         SourceError: There is no such clip.
     """
-    sources, errors = open_sources([str(VIDEOS / f"{name}.mp4")])
+    sources, errors = find_sources([str(VIDEOS / f"{name}.mp4")])
     if errors:
         raise errors[0]
     (video,) = sources
-    try:
-        frames = [frame.image for frame in video if frame.index % every == 0]
-    finally:
-        video.close()
+    with contextlib.closing(video.open(Reading(stride=every))) as session:
+        frames = [frame.image for frame in session]
     if size is not None:
         height, width = size
         frames = [cv2.resize(frame, (width, height)) for frame in frames]  # type: ignore[misc]  # OpenCV's stub widens the dtype

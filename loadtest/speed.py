@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Annotated
@@ -23,11 +24,13 @@ import psutil
 import typer
 from rich.console import Console
 from yolostream import Detector
-from yolostream.cli import detecting as detect
+from yolostream.cli import detecting
 from yolostream.client.detector import DEFAULT_MODEL
-from yolostream.pipeline.runner import IN_FLIGHT
-from yolostream.pipeline.selection import Selection
-from yolostream.sources import open_sources
+from yolostream.outputs.results import Results
+from yolostream.pipeline.job import Job
+from yolostream.pipeline.stream import IN_FLIGHT
+from yolostream.pipeline.workers import workers_for
+from yolostream.sources import find_sources
 
 from loadtest.frames import demo_frames
 from loadtest.machine import machine
@@ -136,14 +139,14 @@ def _tensor(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 def _pair_rate(detector: Detector) -> float:
     """Frames per second of `detect` on both demo clips, everything written."""
-    sources, _ = open_sources(PAIR)
+    sources, _ = find_sources(PAIR)
     with tempfile.TemporaryDirectory() as folder:
-        report = detect.run(
+        report = detecting.run(
             sources,
-            detector,
-            results=detect.Results(folder=Path(folder)),
-            selection=Selection(),
-            in_flight=IN_FLIGHT,
+            Job(Results(Path(folder))),
+            partial(Detector, detector.url, detector.model.name),
+            about=detector,
+            workers=workers_for(len(sources)),
             console=console,
         )
     return report.frames / report.elapsed_s

@@ -12,7 +12,8 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
-from yolostream.sources import Source, open_sources
+from yolostream.frame import Frame
+from yolostream.sources import EVERYTHING, Reading, Source, check_files, find_sources
 
 Image = npt.NDArray[np.uint8]
 
@@ -21,10 +22,16 @@ MILLISECOND = Fraction(1, 1000)
 
 def opened(spec: object) -> list[Source]:
     """The sources that `spec` names; raises what is wrong with it."""
-    sources, errors = open_sources([str(spec)])
-    if errors:
-        raise errors[0]
+    named, unknown = find_sources([str(spec)], decoder="cpu")
+    sources, unreadable = check_files(named)
+    for error in [*unknown, *unreadable]:
+        raise error
     return sources
+
+
+def frames_of(source: Source, reading: Reading = EVERYTHING) -> list[Frame]:
+    with contextlib.closing(source.open(reading)) as session:
+        return list(session)
 
 
 def gray(level: int, *, width: int = 64, height: int = 48) -> Image:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import av
+import cv2
 import numpy as np
 
 
@@ -164,14 +165,16 @@ def _on_current(gpu: Gpu, array: DeviceArray) -> DeviceArray:
 
 
 def _nv12_to_rgb(grid: object, block: object, arguments: tuple[Any, ...]) -> None:
-    address, rgb, height, width, turns, black, luma, red_v, green_u, green_v, blue_u = arguments
+    address, rgb, height, width, *target, turns = arguments[:7]
+    black, luma, red_v, green_u, green_v, blue_u = arguments[7:]
     size = int(height) * 3 // 2 * int(width)
     planes = np.frombuffer(ctypes.string_at(int(address), size), np.uint8).reshape(-1, width)
     light = luma * (planes[:height] - black)
     chroma = planes[height:].reshape(height // 2, width // 2, 2).astype(np.float32) - 128
     u, v = np.moveaxis(chroma.repeat(2, axis=0).repeat(2, axis=1), -1, 0)
     colors = [light + red_v * v, light + green_u * u + green_v * v, light + blue_u * u]
-    rgb.array[:] = np.rot90(np.clip(np.stack(colors, axis=-1), 0, 255).astype(np.uint8), turns)
+    whole = np.clip(np.stack(colors, axis=-1), 0, 255).astype(np.uint8)
+    rgb.array[:] = np.rot90(cv2.resize(whole, tuple(map(int, target[::-1]))), turns)
 
 
 class _Surface:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import socket
@@ -12,13 +11,23 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 from clips import Image, gray, noise, packets, play, play_torn, steps, write_clip
+from running import (
+    Finished,
+    check,
+    check_nothing_left,
+    ended,
+    errors_of,
+    has_lines,
+    lines,
+    poll,
+    started,
+)
 from yolostream.cli import main
 from yolostream.errors import (
     ModelUnavailable,
@@ -32,17 +41,7 @@ from yolostream.server import embedded
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_MEMORY = Path("/dev/shm")
-DEADLINE_S = 60.0
-
-Finished = subprocess.CompletedProcess[str]
 Cli = Callable[..., Finished]
-
-
-def poll(condition: Callable[[], bool], *, what: str, deadline_s: float = DEADLINE_S) -> None:
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < deadline, f"waited too long for: {what}"
-        time.sleep(0.02)
 
 
 def abandoned() -> set[str]:
@@ -79,27 +78,6 @@ def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
     yield run
     for number, handler in handlers.items():
         signal.signal(number, handler)
-
-
-def errors_of(finished: Finished) -> list[str]:
-    assert "Traceback" not in finished.stderr + finished.stdout
-    return [line for line in finished.stderr.splitlines() if line.startswith("error:")]
-
-
-def check(finished: Finished, code: int, *words: str) -> None:
-    """Exactly one error line, with these words in it, and this exit code."""
-    errors = errors_of(finished)
-    assert len(errors) == 1, finished.stderr
-    for word in words:
-        assert word in errors[0]
-    assert finished.returncode == code
-
-
-def lines(path: Path) -> list[dict]:
-    """Every line, the last one included, is an object."""
-    text = path.read_text()
-    assert text.endswith("\n")
-    return [json.loads(line) for line in text.splitlines()]
 
 
 def clip(folder: Path, name: str = "clip", images: list[Image] | None = None) -> Path:
@@ -346,10 +324,6 @@ def test_missing_server_environment(tmp_path: Path, here: Cli) -> None:
     )
 
 
-def has_lines(path: Path, count: int) -> bool:
-    return path.exists() and path.read_bytes().count(b"\n") >= count
-
-
 def test_server_killed_midway_keeps_what_came_before(tmp_path: Path, here: Cli) -> None:
     sources = [clip(tmp_path, name, steps(4) * 100) for name in ("a", "b")]
     out = tmp_path / "out"
@@ -363,7 +337,9 @@ def test_server_killed_midway_keeps_what_came_before(tmp_path: Path, here: Cli) 
 
         killer = threading.Thread(target=kill)
         killer.start()
-        finished = here("detect", *sources, "--url", server.url, "--output", out)
+        finished = here(
+            *("detect", *sources, "--url", server.url, "--output", out, "--server-patience", 1)
+        )
         killer.join()
     check(finished, ServerUnavailable.exit_code, server.url, "is it running")
     for name in ("a", "b"):
@@ -374,43 +350,6 @@ def test_server_killed_midway_keeps_what_came_before(tmp_path: Path, here: Cli) 
 
 
 # Signals
-
-
-@contextlib.contextmanager
-def started(tmp_path: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A command with a temporary folder of its own, so that what it leaves can be told apart."""
-    (tmp_path / "tmp").mkdir()
-    with subprocess.Popen(
-        [sys.executable, "-m", "yolostream", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def ended(process: subprocess.Popen[str]) -> Finished:
-    out, err = process.communicate(timeout=DEADLINE_S)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def processes_of(folder: Path) -> list[int]:
-    """Processes that were started with `folder` in their environment."""
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            if os.fsencode(folder) in environment.read_bytes():
-                found.append(int(environment.parent.name))
-    return found
-
-
-def check_nothing_left(tmp_path: Path) -> None:
-    poll(lambda: not processes_of(tmp_path / "tmp"), what="the server's processes to end")
-    assert not list((tmp_path / "tmp").glob("yolostream-*"))
 
 
 def check_interrupted(finished: Finished, out: Path) -> None:

@@ -20,8 +20,9 @@ from conftest import REPOSITORY
 from repository import config
 from typer.main import get_command
 from yolostream import ServerStartError, cli
-from yolostream.cli.detect import MAX_IN_FLIGHT
-from yolostream.doctor import machine, paths
+from yolostream.cli.detecting import MAX_IN_FLIGHT
+from yolostream.doctor import machine
+from yolostream.doctor.deepstream import paths
 from yolostream.server import gpus
 from yolostream.server.environment import ServerEnvironment
 

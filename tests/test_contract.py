@@ -10,13 +10,12 @@ import yolostream
 from repository import PROFILES, ROOT, config, parameters, tensors
 from tritonclient.grpc import model_config_pb2 as pb
 from yolostream import errors, interruption
-from yolostream.cli import detect_options, server
-from yolostream.cli import detecting as detect
-from yolostream.cli.detect import MAX_IN_FLIGHT
-from yolostream.client import detector
+from yolostream.cli import detect_options
+from yolostream.cli.detecting import MAX_IN_FLIGHT, MAX_IN_FLIGHT_ON_GPU
+from yolostream.outputs.results import FORMATS
 from yolostream.pipeline.tracking import TrackerLimits
 from yolostream.server import embedded
-from yolostream.sources import decoding
+from yolostream.server.gpus import GPU_POOL_BYTES
 
 from tools import errors as tool_errors
 
@@ -186,24 +185,26 @@ def test_the_shipped_model_fits_its_config():
 
 
 def test_choices_on_the_command_line_are_those_of_the_library():
-    assert tuple(detect_options.Save) == detect.FORMATS
-    assert tuple(detect_options.Transport) == typing.get_args(detector.Transport)
-    assert tuple(detect_options.Decoder) == typing.get_args(decoding.DecoderName)
-    assert tuple(server.Profile) == typing.get_args(embedded.Profile)
+    assert tuple(detect_options.Save) == FORMATS
 
 
 def test_every_profile_on_the_command_line_has_its_configs():
-    for profile in server.Profile:
+    for profile in typing.get_args(embedded.Profile):
         assert (ROOT / DETECTOR / "configs" / f"{profile}.pbtxt").exists()
         # Where a step has none, the default serves: that of a GPU.
         for model in STEPS:
             on_gpu = config(model, profile).instance_group[0].kind == pb.ModelInstanceGroup.KIND_GPU
-            assert on_gpu == (profile != server.Profile.cpu), model
+            assert on_gpu == (profile != "cpu"), model
 
 
 def test_no_number_of_sources_overruns_the_server_s_queues():
     queue = config(DETECTOR, "cpu").dynamic_batching.default_queue_policy.max_queue_size
     assert queue > MAX_IN_FLIGHT
+    # Of one model's queue on a GPU; and all images between two steps lie in the pool.
+    assert config(DETECTOR).dynamic_batching.default_queue_policy.max_queue_size > (
+        MAX_IN_FLIGHT_ON_GPU
+    )
+    assert MAX_IN_FLIGHT_ON_GPU * 3 * 640 * 640 * 4 < GPU_POOL_BYTES
 
 
 def test_exit_codes_tell_errors_apart():
@@ -215,7 +216,7 @@ def test_exit_codes_tell_errors_apart():
                 codes[kind] = kind.exit_code
     # A tool's error that is nothing more ends as any error of the package does.
     assert codes.pop(tool_errors.ToolError) == codes[errors.YolostreamError]
-    assert len(set(codes.values())) == len(codes) == 18
+    assert len(set(codes.values())) == len(codes) == 19
     # 2 is the command line's own, for wrong options.
     assert not {0, 2, interruption.EXIT_INTERRUPTED} & set(codes.values())
 

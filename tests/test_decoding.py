@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import sys
@@ -11,15 +12,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import MILLISECOND, noise, packets, steps, trimmed, turned, write_clip
+from clips import MILLISECOND, frames_of, noise, packets, steps, trimmed, turned, write_clip
 from stand_in_gpu import DeviceArray, Gpu, stand_in_cupy, stand_in_nvc
 from yolostream.errors import SourceError
 from yolostream.gpu_memory import on_host
-from yolostream.sources import open_sources
+from yolostream.sources import Reading, Video, find_sources, nvdec
 from yolostream.sources.decoder import CpuDecoder, DecoderError
-from yolostream.sources.decoding import GpuFirstDecoder
+from yolostream.sources.decoding import DecoderName
 from yolostream.sources.nvdec import GpuDecoder
-from yolostream.sources.video import Video
 
 
 @pytest.fixture
@@ -41,21 +41,17 @@ def without_nvdec(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
 
 
-def read(path: Path, decoder: str):
-    """Frames, the source and what was said."""
-    notes: list[str] = []
-    (source,), errors = open_sources([str(path)], decoder=decoder, notify=notes.append)
+def read(path: Path, decoder: DecoderName):
+    """Frames, and the session that they are of."""
+    (source,), errors = find_sources([str(path)], decoder=decoder)
     assert not errors
-    try:
-        return list(source), source, notes
-    finally:
-        source.close()
+    with contextlib.closing(source.open()) as session:
+        return list(session), session
 
 
 def assert_same(path: Path) -> None:
-    expected, cpu, _ = read(path, "cpu")
-    frames, gpu, notes = read(path, "gpu")
-    assert notes == []
+    expected, cpu = read(path, "cpu")
+    frames, gpu = read(path, "gpu")
     assert all(isinstance(frame.image, DeviceArray) for frame in frames)
     assert (gpu.frame_rate, gpu.frame_count) == (cpu.frame_rate, cpu.frame_count)
     assert [(f.index, f.pts, f.time_base) for f in frames] == [
@@ -104,25 +100,35 @@ def test_a_truncated_video_breaks_off_the_same(tmp_path, with_nvdec):
         read(path, "gpu")
 
 
-@pytest.mark.parametrize("decoder", ["gpu", "auto"])
-def test_without_nvdec_it_is_the_cpu_and_one_line_says_so(tmp_path, without_nvdec, decoder):
+def test_without_nvdec_it_is_the_cpu_and_one_line_says_so(tmp_path, without_nvdec, caplog):
     for name in "ab":
         write_clip(tmp_path / f"{name}.mp4", steps(3))
-    notes: list[str] = []
-    sources, _ = open_sources([f"{tmp_path}/*.mp4"], decoder=decoder, notify=notes.append)
+    sources, _ = find_sources([f"{tmp_path}/*.mp4"], decoder="gpu")
     for source in sources:
-        assert all(isinstance(frame.image, np.ndarray) for frame in source)
-        source.close()
-    (note,) = notes
+        assert all(isinstance(frame.image, np.ndarray) for frame in frames_of(source))
+    (note,) = set(caplog.messages)
     assert "on the CPU: cupy is not installed" in note
     assert "\n" not in note
 
 
-def test_the_cpu_is_asked_for_in_silence(tmp_path, without_nvdec):
-    assert read(write_clip(tmp_path / "clip.mp4", steps(3)), "cpu")[2] == []
+@pytest.mark.parametrize("decoder", ["cpu", "auto"])
+def test_the_cpu_is_taken_in_silence(tmp_path, without_nvdec, caplog, decoder):
+    frames, _ = read(write_clip(tmp_path / "clip.mp4", steps(3)), decoder)
+    assert all(isinstance(frame.image, np.ndarray) for frame in frames)
+    assert caplog.messages == []
 
 
-def test_a_library_that_does_not_load_is_said_in_one_line(tmp_path, with_nvdec, monkeypatch):
+def test_small_pictures_are_made_on_the_gpu(tmp_path, with_nvdec):
+    path = write_clip(tmp_path / "clip.mp4", [noise(1, width=640, height=480)])
+    (frame,) = frames_of(Video(str(path), "clip", decoder="gpu"), Reading(fit=(320, 320)))
+    assert isinstance(frame.image, DeviceArray)
+    assert on_host(frame.image).shape == (240, 320, 3)
+    assert frame.size == (480, 640)
+
+
+def test_a_library_that_does_not_load_is_said_in_one_line(
+    tmp_path, with_nvdec, monkeypatch, caplog
+):
     module = types.ModuleType("PyNvVideoCodec")
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
     found = importlib.util.find_spec
@@ -131,7 +137,8 @@ def test_a_library_that_does_not_load_is_said_in_one_line(tmp_path, with_nvdec, 
         "find_spec",
         lambda name, package=None: module if name == "PyNvVideoCodec" else found(name, package),
     )
-    _, _, (note,) = read(write_clip(tmp_path / "clip.mp4", steps(3)), "gpu")
+    read(write_clip(tmp_path / "clip.mp4", steps(3)), "gpu")
+    (note,) = caplog.messages
     assert "PyNvVideoCodec does not load" in note
     assert "\n" not in note
 
@@ -143,11 +150,12 @@ def test_a_library_that_does_not_load_is_said_in_one_line(tmp_path, with_nvdec, 
         (("clip.mp4", {"width": 33, "height": 47}), "yuv444p 33x47"),
     ],
 )
-def test_what_nvdec_cannot_do_falls_back_by_name(tmp_path, with_nvdec, clip, named):
+def test_what_nvdec_cannot_do_falls_back_by_name(tmp_path, with_nvdec, caplog, clip, named):
     name, features = clip
     size = {key: features.pop(key) for key in ("width", "height") if key in features}
     path = write_clip(tmp_path / name, steps(3, **size), **features)
-    frames, _, (note,) = read(path, "gpu")
+    frames, _ = read(path, "gpu")
+    (note,) = caplog.messages
     assert len(frames) == 3
     assert note.startswith(f"{path} is decoded on the CPU: ")
     assert named in note
@@ -169,41 +177,41 @@ class Failing:
     def close(self) -> None: ...
 
 
-def video(path: Path, notes: list[str], **failing) -> Video:
-    def start(stream):
-        return GpuFirstDecoder(
-            stream, start=lambda stream: Failing(stream, **failing), notify=notes.append
-        )
+@pytest.fixture
+def failing_nvdec(with_nvdec, monkeypatch):
+    def fail(**failing) -> None:
+        monkeypatch.setattr(nvdec, "GpuDecoder", lambda stream: Failing(stream, **failing))
 
-    return Video(str(path), name="clip", start_decoder=start)
+    return fail
 
 
 @pytest.mark.parametrize("at", [0, 3, 100])
-def test_a_gpu_that_gives_no_picture_costs_no_frame(tmp_path, at):
+def test_a_gpu_that_gives_no_picture_costs_no_frame(tmp_path, failing_nvdec, caplog, at):
     path = write_clip(tmp_path / "clip.mp4", steps(12))
-    notes: list[str] = []
-    frames = list(video(path, notes, at=at, pictures=False))
+    failing_nvdec(at=at, pictures=False)
+    frames, _ = read(path, "gpu")
     assert [frame.index for frame in frames] == list(range(12))
-    assert len(notes) == 1
-    expected, _, _ = read(path, "cpu")
+    assert len(caplog.messages) == 1
+    expected, _ = read(path, "cpu")
     assert [frame.pts for frame in frames] == [frame.pts for frame in expected]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(frames, expected, strict=True))
 
 
-def test_a_gpu_that_gives_up_later_breaks_the_video_off(tmp_path):
+def test_a_gpu_that_gives_up_later_breaks_the_video_off(tmp_path, failing_nvdec, caplog):
     path = write_clip(tmp_path / "clip.mp4", steps(23))
-    source = video(path, notes := [], at=20, pictures=True)
+    failing_nvdec(at=20, pictures=True)
+    (source,), _ = find_sources([str(path)], decoder="gpu")
     frames = []
 
     def take() -> None:
-        for frame in source:
+        for frame in session:
             frames.append(frame)  # what came before the error counts
 
-    with pytest.raises(SourceError, match=r"breaks off after 21 .*resolution not supported"):
+    broken = r"breaks off after 21 .*resolution not supported"
+    with contextlib.closing(source.open()) as session, pytest.raises(SourceError, match=broken):
         take()
-    source.close()
     assert frames
-    assert notes == []
+    assert caplog.messages == []
 
 
 def test_the_command_line_says_it_once_and_goes_on(tmp_path, triton, yolostream_cli):

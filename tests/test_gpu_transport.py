@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import noise, steps, turned, write_clip
+from clips import frames_of, noise, steps, turned, write_clip
 from gpu import HAS_GPU, needs_gpu
 from yolostream import Detector, gpu_memory
 from yolostream.gpu_memory import on_host
 from yolostream.server import embedded
-from yolostream.sources import nvdec, open_sources
+from yolostream.sources import find_sources, nvdec
 
 if HAS_GPU:
     import cupy
@@ -142,18 +142,12 @@ def test_auto_falls_back_where_the_server_sees_no_gpu(triton, frame):
 
 
 def read(path, decoder):
-    notes = []
-    (source,), _ = open_sources([str(path)], decoder=decoder, notify=notes.append)
-    try:
-        return list(source), notes
-    finally:
-        source.close()
+    (source,), _ = find_sources([str(path)], decoder=decoder)
+    return frames_of(source)
 
 
 def assert_decoded_the_same(path):
-    frames, notes = read(path, "gpu")
-    expected, _ = read(path, "cpu")
-    assert notes == []
+    frames, expected = read(path, "gpu"), read(path, "cpu")
     assert [(f.index, f.pts, f.time_base) for f in frames] == [
         (f.index, f.pts, f.time_base) for f in expected
     ]
@@ -184,8 +178,9 @@ def test_nvdec_s_pictures_are_turned_upright(tmp_path, matrix):
     assert_decoded_the_same(turned(write_clip(tmp_path / "clip.mp4", [noise(1)] * 3), matrix))
 
 
-def test_what_nvdec_cannot_do_falls_back_in_one_line(tmp_path):
-    frames, (note,) = read(write_clip(tmp_path / "c.mp4", steps(5, width=33, height=47)), "gpu")
+def test_what_nvdec_cannot_do_falls_back_in_one_line(tmp_path, caplog):
+    frames = read(write_clip(tmp_path / "c.mp4", steps(5, width=33, height=47)), "gpu")
+    (note,) = caplog.messages
     assert len(frames) == 5
     assert "is decoded on the CPU" in note
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 from yolostream.server import mps
+from yolostream.server.run_folder import gpu_sharing_of, run_folder
 
 
 @pytest.fixture(autouse=True)
@@ -108,3 +110,17 @@ def test_it_serves_every_gpu_whichever_its_clients_choose(tmp_path, told, monkey
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     with mps.running(tmp_path / "mps"):
         assert told.read_text() == "visible: \n"
+
+
+def test_a_client_here_is_told_how_to_share_the_server_s_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with run_folder() as run:
+        (run / "grpc_port").write_text("8001")
+        # A server on the CPU has none.
+        assert gpu_sharing_of("127.0.0.1:8001") == {}
+        (run / "mps" / "pipe").mkdir(parents=True)
+        told = gpu_sharing_of("localhost:8001")
+        assert told["CUDA_MPS_PIPE_DIRECTORY"] == str(run / "mps" / "pipe")
+        assert gpu_sharing_of("127.0.0.1:9001") == {}
+        assert gpu_sharing_of("triton.example:8001") == {}
+    assert gpu_sharing_of("127.0.0.1:8001") == {}

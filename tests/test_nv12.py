@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from cuda_on_cpu import COMPILER, needs_compiler
@@ -17,10 +18,13 @@ pytestmark = needs_compiler
 _RUN = """
 #include "cuda.hpp"
 %s
-extern "C" void run(const unsigned char* nv12, unsigned char* rgb, int height, int width, int turns,
+extern "C" void run(const unsigned char* nv12, unsigned char* rgb, const int* sizes,
                     const float* c) {
+    const auto [source_height, source_width, height, width, turns] =
+        *reinterpret_cast<const int(*)[5]>(sizes);
     launch({width, height}, 1, [&] {
-        nv12_to_rgb(nv12, rgb, height, width, turns, c[0], c[1], c[2], c[3], c[4], c[5]);
+        nv12_to_rgb(nv12, rgb, source_height, source_width, height, width, turns,
+                    c[0], c[1], c[2], c[3], c[4], c[5]);
     });
 }
 """
@@ -45,18 +49,39 @@ def test_colors_are_those_of_ffmpeg(kernel, demo_frame, colorspace, color_range,
     frame = av.VideoFrame.from_ndarray(demo_frame, format="rgb24").reformat(format="yuv420p")
     frame.colorspace, frame.color_range = colorspace, color_range
     expected = np.rot90(frame.reformat(format="rgb24").to_ndarray(), turns)
-    height, width = frame.height, frame.width
-    planes = frame.to_ndarray()
-    u, v = planes[height:].reshape(2, height // 2, width // 2)
-    surface = np.concatenate([planes[:height], np.dstack([u, v]).reshape(height // 2, width)])
-    rgb = np.empty_like(expected, order="C")
-    coefficients = nv12.coefficients(colorspace, full_range=color_range == 2)
-    pointers = [ctypes.c_void_p(array.ctypes.data) for array in (surface, rgb, coefficients)]
-    kernel.run(pointers[0], pointers[1], height, width, turns, pointers[2])
+    rgb = converted(kernel, frame, (frame.height, frame.width), turns)
     difference = np.abs(rgb.astype(int) - expected)
     # FFmpeg computes in 16 bits, and cuts off at each step.
     assert difference.max() <= 4
     assert difference.mean() < 1
+
+
+@pytest.mark.parametrize("size", [(60, 107), (90, 160), (180, 320), (200, 400)])
+def test_a_scaled_picture_is_that_of_opencv(kernel, demo_frame, size):
+    frame = av.VideoFrame.from_ndarray(demo_frame, format="rgb24").reformat(format="yuv420p")
+    whole = converted(kernel, frame, (frame.height, frame.width), turns=0)
+    difference = np.abs(converted(kernel, frame, size, turns=0).astype(int) - resized(whole, size))
+    assert difference.mean() < 2
+    turned = converted(kernel, frame, size, turns=1)
+    np.testing.assert_array_equal(turned, np.rot90(converted(kernel, frame, size, turns=0)))
+
+
+def resized(image, size):
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def converted(kernel, frame, size, turns):
+    """What the kernel makes of a picture of FFmpeg's, scaled to `size` and then turned."""
+    height, width = frame.height, frame.width
+    planes = frame.to_ndarray()
+    u, v = planes[height:].reshape(2, height // 2, width // 2)
+    surface = np.concatenate([planes[:height], np.dstack([u, v]).reshape(height // 2, width)])
+    rgb = np.empty((*(size[::-1] if turns % 2 else size), 3), np.uint8)
+    sizes = np.array([height, width, *size, turns], np.int32)
+    full_range = int(frame.color_range) == 2
+    coefficients = nv12.coefficients(int(frame.colorspace), full_range=full_range)
+    kernel.run(*(ctypes.c_void_p(a.ctypes.data) for a in (surface, rgb, sizes, coefficients)))
+    return rgb
 
 
 @pytest.fixture(scope="module")

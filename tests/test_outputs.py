@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import subprocess
@@ -16,6 +17,7 @@ from clips import (
     MILLISECOND,
     Image,
     boxes,
+    frames_of,
     full_disk,
     gray,
     noise,
@@ -36,7 +38,7 @@ from yolostream.outputs.lines import LineFile
 from yolostream.outputs.mot import Mot
 from yolostream.outputs.output import Output
 from yolostream.outputs.pictures import AnnotatedPictures
-from yolostream.outputs.video import KEYFRAME_INTERVAL_S, Mp4, VideoFile
+from yolostream.outputs.video import KEYFRAME_INTERVAL_S, LOOKAHEAD, Mp4, VideoFile, fitted
 from yolostream.server.embedded import EmbeddedTriton
 from yolostream.sources import Source
 
@@ -68,11 +70,11 @@ def write_all(output: Output, *found: Detections) -> None:
 
 def annotated(path: Path, source: Source) -> Path:
     """Write every frame of `source` as `detect` does."""
-    output = Mp4(path, source=source)
-    for read in source:
-        output.write(read, read.image, NOTHING)
+    with contextlib.closing(source.open()) as session:
+        output = Mp4(path, frame_rate=session.frame_rate)
+        for read in session:
+            output.write(read, read.image, NOTHING)
     output.close()
-    source.close()
     return path
 
 
@@ -171,7 +173,7 @@ def test_mp4_of_one_frame_plays(tmp_path: Path) -> None:
 
 
 def test_mp4_fits_later_sizes_into_the_first(tmp_path: Path) -> None:
-    output = Mp4(tmp_path / "out.mp4", source=clip_source(tmp_path))
+    output = Mp4(tmp_path / "out.mp4", frame_rate=Fraction(10))
     shapes = [(48, 64), (96, 128), (48, 20), (9, 64)]
     for number, (height, width) in enumerate(shapes):
         image = gray(200, width=width, height=height)
@@ -187,16 +189,10 @@ def test_mp4_fits_later_sizes_into_the_first(tmp_path: Path) -> None:
     assert played[3][:16].max() < 10
 
 
-def clip_source(folder: Path) -> Source:
-    (source,) = opened(str(write_clip(folder / "source.mp4", steps(1))))
-    source.close()
-    return source
-
-
 def test_mp4_bitrate_is_respected(tmp_path: Path) -> None:
     for bitrate in (200_000, 2_000_000):
         path = tmp_path / f"{bitrate}.mp4"
-        output = Mp4(path, source=clip_source(tmp_path), bitrate=bitrate)
+        output = Mp4(path, frame_rate=Fraction(10), bitrate=bitrate)
         for number in range(50):
             image = noise(number, width=160, height=120)
             output.write(Frame(image, number, number, Fraction(1, 10)), image, NOTHING)
@@ -252,11 +248,11 @@ def test_mp4_of_a_killed_process_plays_up_to_the_last_seconds(tmp_path: Path) ->
 
 def test_mp4_on_a_full_disk_plays_up_to_there(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    file = growing(path, 21)
+    file = growing(path, 21 + LOOKAHEAD)
     size = path.stat().st_size
     with full_disk(size + 1000):
         with pytest.raises(OutputError, match=r"cannot write .*out\.mp4 .*free space"):
-            write_noise(file, range(21, 60))
+            write_noise(file, range(21 + LOOKAHEAD, 60))
         with pytest.raises(OutputError, match=r"out\.mp4"):
             file.close()
     assert len(play_torn(path)) >= 19
@@ -273,8 +269,44 @@ def test_mp4_that_cannot_be_copied_stays_complete_in_fragments(tmp_path: Path) -
     assert len(play(path)) == 35
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_mp4_is_whole_whatever_the_number_of_threads(tmp_path: Path, threads: int) -> None:
+    output = Mp4(tmp_path / "out.mp4", frame_rate=Fraction(10), threads=threads)
+    for number, image in enumerate(steps(22, width=320, height=180)):
+        output.write(Frame(image, number, number, Fraction(1, 10)), image, NOTHING)
+    output.close()
+    played = play(tmp_path / "out.mp4")
+    assert [number_of(image) for _, image in played] == list(range(22))
+    assert [time for time, _ in played] == pytest.approx([n / 10 for n in range(22)])
+    assert boxes(tmp_path / "out.mp4").index("moov") < boxes(tmp_path / "out.mp4").index("mdat")
+
+
+@pytest.mark.parametrize("size", [(360, 640), (270, 480), (216, 384), (54, 96), (7, 12)])
+def test_a_smaller_picture_is_the_mean_of_the_larger_one(size: tuple[int, int]) -> None:
+    height, width = size
+    rows, columns = np.mgrid[:1080, :1920]
+    # A picture that changes slowly, and stripes of single pixels, which have to become gray.
+    image = np.stack([rows * 255 // 1079, columns * 255 // 1919, columns % 2 * 255], axis=2)
+    small = fitted(image.astype(np.uint8), height, width)
+    assert small.shape == (height, width, 3)
+    expected = cv2.resize(image.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    assert np.abs(small[..., :2] - expected[..., :2]).max() < 12
+    assert np.abs(small[..., 2].astype(float) - 127.5).max() < 12
+
+
+def test_a_picture_is_fitted_with_black_around() -> None:
+    wide = fitted(gray(200, width=64, height=16), 48, 64)
+    assert (wide[16:32] == 200).all()
+    assert not wide[:16].any()
+    assert not wide[32:].any()
+    tall = fitted(gray(200, width=1, height=1000), 48, 64)
+    assert tall.shape == (48, 64, 3)
+    assert (tall[:, 31:32] == 200).all()
+    assert np.count_nonzero(tall) == 48 * 3
+
+
 def test_mp4_without_frames_leaves_no_file(tmp_path: Path) -> None:
-    Mp4(tmp_path / "out.mp4", source=clip_source(tmp_path)).close()
+    Mp4(tmp_path / "out.mp4", frame_rate=Fraction(10)).close()
     assert not (tmp_path / "out.mp4").exists()
 
 
@@ -316,6 +348,31 @@ def test_jsonl_names_the_picture(tmp_path: Path) -> None:
     output.write(frame(0, name="a.png"), gray(0), NOTHING)
     output.close()
     assert json.loads((tmp_path / "a.jsonl").read_text())["file"] == "a.png"
+
+
+def test_jsonl_takes_names_that_are_no_text(tmp_path: Path) -> None:
+    output = JsonLines(tmp_path / "a.jsonl", source="b\udcff")
+    output.write(frame(0, name="a\udcff.png"), gray(0), NOTHING)
+    output.close()
+    record = json.loads((tmp_path / "a.jsonl").read_text("utf-8"))
+    assert (record["source"], record["file"]) == ("b?", "a?.png")
+
+
+def test_numbers_are_rounded_as_python_does(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0)
+    many = Detections(
+        boxes=numbers.uniform(0, 4000, (2000, 4)).astype(np.float32),
+        scores=numbers.uniform(0, 1, 2000).astype(np.float32),
+        class_ids=np.zeros(2000, np.int64),
+        labels=("car",),
+    )
+    write_all(JsonLines(tmp_path / "a.jsonl", source="a"), many)
+    (record,) = read_jsonl(tmp_path / "a.jsonl")
+    found = record["detections"]
+    assert [item["confidence"] for item in found] == [round(x, 4) for x in many.scores.tolist()]
+    assert [item["box"] for item in found] == [
+        [round(value, 2) for value in box] for box in many.boxes.tolist()
+    ]
 
 
 def test_documented_schema_names_every_field(tmp_path: Path) -> None:
@@ -449,7 +506,7 @@ def test_pictures_of_the_same_name_do_not_overwrite_each_other(tmp_path: Path) -
         assert cv2.imwrite(str(tmp_path / folder / "1.png"), gray(level))
     (source,) = opened(str(tmp_path / "*" / "1.png"))
     output = AnnotatedPictures(tmp_path / "out")
-    for read in source:
+    for read in frames_of(source):
         output.write(read, read.image, NOTHING)
     output.close()
     written = [cv2.imread(str(path)) for path in (tmp_path / "out").rglob("*.png")]

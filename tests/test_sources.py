@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import itertools
+import pickle
+import time
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -7,10 +11,30 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import MILLISECOND, gray, number_of, opened, packets, steps, trimmed, turned, write_clip
+from clips import (
+    MILLISECOND,
+    frames_of,
+    gray,
+    number_of,
+    opened,
+    packets,
+    steps,
+    trimmed,
+    turned,
+    write_clip,
+)
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
-from yolostream.sources import Source, open_sources
+from yolostream.sources import (
+    EVERYTHING,
+    Reading,
+    Realtime,
+    Source,
+    Video,
+    check_files,
+    find_sources,
+)
+from yolostream.sources.decoding import DecoderName
 
 NTSC = Fraction(30000, 1001)
 
@@ -20,11 +44,18 @@ def the_only(spec: Path | str) -> Source:
     return source
 
 
-def read(source: Source) -> list[Frame]:
-    try:
-        return list(source)
-    finally:
-        source.close()
+def read(source: Source, reading: Reading = EVERYTHING) -> list[Frame]:
+    return frames_of(source, reading)
+
+
+def rate_of(source: Source) -> Fraction:
+    with contextlib.closing(source.open()) as session:
+        return session.frame_rate
+
+
+def count_of(source: Source) -> int | None:
+    with contextlib.closing(source.open()) as session:
+        return session.frame_count
 
 
 def read_until_error(source: Source) -> tuple[list[Frame], str]:
@@ -32,12 +63,11 @@ def read_until_error(source: Source) -> tuple[list[Frame], str]:
     frames = []
 
     def take() -> None:
-        for frame in source:
+        for frame in session:
             frames.append(frame)  # what came before the error counts
 
-    with pytest.raises(SourceError) as caught:
+    with contextlib.closing(source.open()) as session, pytest.raises(SourceError) as caught:
         take()
-    source.close()
     return frames, str(caught.value)
 
 
@@ -48,10 +78,10 @@ def times_ms(frames: list[Frame]) -> list[int]:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".mov"])
 def test_video_gives_every_frame_in_order(tmp_path: Path, suffix: str) -> None:
     source = the_only(write_clip(tmp_path / f"clip{suffix}", steps(12)))
-    assert (source.name, source.frame_rate) == ("clip", 10)
+    assert (source.name, rate_of(source)) == ("clip", 10)
     assert source.is_video
     assert not source.is_live
-    assert source.frame_count in (12, None)
+    assert count_of(source) in (12, None)
     frames = read(source)
     assert [frame.index for frame in frames] == list(range(12))
     assert [number_of(frame.image) for frame in frames] == list(range(12))
@@ -78,7 +108,7 @@ def test_colors_come_as_rgb(tmp_path: Path) -> None:
 
 def test_ntsc_rate_is_kept_as_a_fraction(tmp_path: Path) -> None:
     source = the_only(write_clip(tmp_path / "clip.mp4", steps(6), rate=NTSC))
-    assert source.frame_rate == NTSC
+    assert rate_of(source) == NTSC
     assert [f.pts * f.time_base for f in read(source)] == [n / NTSC for n in range(6)]
 
 
@@ -93,7 +123,7 @@ def test_video_without_timestamps_is_timed_by_its_frame_rate(tmp_path: Path) -> 
     source = the_only(write_clip(tmp_path / "clip.h264", steps(8), format="h264"))
     steps_ms = np.diff(times_ms(read(source)))
     assert len(steps_ms) == 7
-    assert steps_ms.tolist() == pytest.approx([1000 / float(source.frame_rate)] * 7, abs=1)
+    assert steps_ms.tolist() == pytest.approx([1000 / float(rate_of(source))] * 7, abs=1)
 
 
 def test_one_frame_is_a_video(tmp_path: Path) -> None:
@@ -170,14 +200,13 @@ def test_one_damaged_packet_does_not_end_the_video(tmp_path: Path) -> None:
     data[start : start + size] = b"\xff" * size
     path.write_bytes(data)
     frames = []
-    source = the_only(path)
-    try:
-        for frame in source:
-            frames.append(frame)  # what came before an error counts
-    except SourceError as error:
-        assert str(path) in str(error)  # noqa: PT017  # saying so at the end is fine
+    with contextlib.closing(the_only(path).open()) as session:
+        try:
+            for frame in session:
+                frames.append(frame)  # what came before an error counts
+        except SourceError as error:
+            assert str(path) in str(error)  # noqa: PT017  # saying so at the end is fine
     numbers = [number_of(frame.image) for frame in frames]
-    source.close()
     # The next keyframe is number 10.
     assert numbers[:7] == list(range(7))
     assert numbers[-10:] == list(range(10, 20))
@@ -203,7 +232,7 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("spec", ["rtsp://127.0.0.1:1/x", "http://127.0.0.1:1/x.mp4", "99"])
 def test_stream_or_camera_that_is_not_there_is_refused_by_name(spec: str) -> None:
     with pytest.raises(SourceError, match=spec):
-        opened(spec)
+        the_only(spec).open()
 
 
 def write_picture(path: Path, level: int = 100, *, width: int = 20, height: int = 10) -> Path:
@@ -216,7 +245,7 @@ def write_picture(path: Path, level: int = 100, *, width: int = 20, height: int 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".bmp", ".tif", ".webp"])
 def test_picture_is_one_rgb_frame(tmp_path: Path, suffix: str) -> None:
     source = the_only(write_picture(tmp_path / f"one{suffix}"))
-    assert (source.name, source.frame_count, source.is_video) == ("one", 1, False)
+    assert (source.name, count_of(source), source.is_video) == ("one", 1, False)
     (frame,) = read(source)
     assert frame.image.shape == (10, 20, 3)
     assert np.abs(frame.image.mean(axis=(0, 1)) - [100, 0, 0]).max() < 8
@@ -227,7 +256,7 @@ def test_folder_of_pictures_is_one_source_in_order_of_names(tmp_path: Path) -> N
     for name in ("b.png", "a.png", "c.png"):
         write_picture(tmp_path / "street" / name)
     source = the_only(tmp_path / "street")
-    assert (source.name, source.frame_count) == ("street", 3)
+    assert (source.name, count_of(source)) == ("street", 3)
     assert [(f.name, f.index) for f in read(source)] == [("a.png", 0), ("b.png", 1), ("c.png", 2)]
 
 
@@ -270,16 +299,12 @@ def test_folder_of_pictures_and_videos_loses_neither(tmp_path: Path) -> None:
     write_clip(folder / "clip.mp4", steps(2))
     found = opened(str(folder))
     assert sorted(source.is_video for source in found) == [False, True]
-    for source in found:
-        source.close()
 
 
 def test_folder_with_one_bad_video_gives_the_good_ones(tmp_path: Path) -> None:
     write_clip(tmp_path / "good.mp4", steps(2))
     (tmp_path / "bad.mp4").write_text("no video")
-    found, errors = open_sources([str(tmp_path)])
-    for source in found:
-        source.close()
+    found, errors = check_files(find_sources([str(tmp_path)])[0])
     assert [source.name for source in found] == ["good"]
     assert "bad.mp4" in str(errors[0])
 
@@ -290,9 +315,7 @@ def test_folder_leaves_out_what_is_neither_picture_nor_video(tmp_path: Path) -> 
     (tmp_path / "clip.coco.json").write_text("{}")
     (tmp_path / "clip.txt").write_text("1,1,0,0,5,5,1,-1,-1,-1\n")
     (tmp_path / ".hidden").write_bytes(b"\0")
-    found, errors = open_sources([str(tmp_path)])
-    for source in found:
-        source.close()
+    found, errors = find_sources([str(tmp_path)])
     assert not errors
     assert [source.name for source in found] == ["clip"]
 
@@ -310,9 +333,7 @@ def test_sources_of_the_same_name_get_names_of_their_own(tmp_path: Path) -> None
     for path in paths:
         path.parent.mkdir(exist_ok=True)
         write_clip(path, steps(1))
-    found, errors = open_sources([str(path) for path in paths])
-    for source in found:
-        source.close()
+    found, errors = find_sources([str(path) for path in paths])
     assert not errors
     assert found[0].name == "clip"
     assert len({source.name for source in found}) == 4
@@ -335,5 +356,58 @@ def test_a_stream_that_is_not_there_is_named_without_its_password() -> None:
     with pytest.raises(
         SourceError, match=r"cannot read rtsp://127\.0\.0\.1:1/street .*address"
     ) as refused:
-        opened("rtsp://user:secret@127.0.0.1:1/street")
+        the_only("rtsp://user:secret@127.0.0.1:1/street").open()
     assert "secret" not in str(refused.value)
+
+
+def test_a_source_is_opened_again_and_again(tmp_path: Path) -> None:
+    source = the_only(write_clip(tmp_path / "clip.mp4", steps(3)))
+    first, second = read(source), read(pickle.loads(pickle.dumps(source)))
+    assert [f.index for f in first] == [f.index for f in second] == [0, 1, 2]
+    assert {frame.source for frame in first} == {"clip"}
+
+
+def test_a_stride_keeps_the_numbers_of_frames(tmp_path: Path) -> None:
+    source = the_only(write_clip(tmp_path / "clip.mp4", steps(7)))
+    frames = read(source, Reading(stride=3))
+    assert [(f.index, number_of(f.image)) for f in frames] == [(0, 0), (3, 3), (6, 6)]
+
+
+@pytest.mark.parametrize("decoder", ["cpu", "auto"])
+def test_pictures_are_made_no_larger_than_asked(tmp_path: Path, decoder: DecoderName) -> None:
+    path = write_clip(tmp_path / "clip.mp4", steps(2, width=640, height=480))
+    source = Video(str(path), "clip", decoder=decoder)
+    frames = read(source, Reading(fit=(320, 320)))
+    assert [(f.image.shape, f.size) for f in frames] == [((240, 320, 3), (480, 640))] * 2
+    assert [number_of(f.image) for f in frames] == [0, 1]
+    whole = read(source, Reading(fit=(2000, 2000)))
+    assert whole[0].image.shape == (480, 640, 3)
+
+
+def test_a_turned_video_fits_too(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", [gray(50, width=640, height=320)])
+    (frame,) = read(the_only(turned(path, (0, 1, -1, 0))), Reading(fit=(320, 320)))
+    assert frame.image.shape == (320, 160, 3)
+    assert frame.size == (640, 320)
+
+
+def test_a_downscaled_picture_is_the_one_that_the_client_would_make(tmp_path: Path) -> None:
+    scene = cv2.resize(
+        np.random.default_rng(1).integers(0, 256, (6, 10, 3), np.uint8), (1920, 1080)
+    )
+    source = the_only(write_clip(tmp_path / "clip.mp4", [scene]))
+    (whole,), (small,) = read(source), read(source, Reading(fit=(640, 640)))
+    ours = cv2.resize(whole.image, (640, 360), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(small.image.astype(int) - ours).mean() < 2
+
+
+def test_a_file_in_realtime_takes_its_time_and_loops(tmp_path: Path) -> None:
+    video = Video(str(write_clip(tmp_path / "clip.mp4", steps(4), rate=20)), "clip")
+    started = time.monotonic()
+    assert len(read(Realtime(video))) == 4
+    assert time.monotonic() - started >= 0.15
+    with contextlib.closing(Realtime(video, loops=True).open()) as session:
+        frames = list(itertools.islice(session, 10))
+    assert [frame.index for frame in frames] == list(range(10))
+    assert times_ms(frames) == [50 * n for n in range(10)]
+    assert [number_of(frame.image) for frame in frames] == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]

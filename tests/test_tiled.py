@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -9,11 +10,22 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from clips import boxes, full_disk, gray, noise, number_of, opened, play, steps, write_clip
+from clips import (
+    boxes,
+    frames_of,
+    full_disk,
+    gray,
+    noise,
+    number_of,
+    opened,
+    play,
+    steps,
+    write_clip,
+)
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
-from yolostream.outputs.tiled import AHEAD, Tiled
+from yolostream.outputs.tiled import AHEAD, Tile, Tiled
 from yolostream.sources import Source
 
 NOTHING = Detections(
@@ -50,21 +62,28 @@ def in_threads(works: list[Callable[[], None]]) -> list[Exception]:
 
 def tile(path: Path, sources: list[Source]) -> Tiled:
     """Play all sources into one grid, each from its own thread."""
-    tiled = Tiled(path, sources=sources)
+    tiled = Tiled(path, are_live=[source.is_live for source in sources])
 
     def play_into(number: int, source: Source) -> None:
-        cell = tiled.cell(number)
-        try:
-            for frame in source:
-                cell.write(frame, frame.image, NOTHING)
-        finally:
-            cell.close()
-            source.close()
+        cell = Tile(tiled.cell(number))
+        with contextlib.closing(source.open()) as session:
+            cell.open(session.frame_rate)
+            try:
+                for frame in session:
+                    cell.write(frame, frame.image, NOTHING)
+            finally:
+                cell.close()
 
     works = [lambda n=n, s=s: play_into(n, s) for n, s in enumerate(sources)]
     errors = in_threads(works)
     assert not errors, errors
     return tiled
+
+
+def opened_tile(tiled: Tiled, number: int) -> Tile:
+    tile = Tile(tiled.cell(number))
+    tile.open(Fraction(10))
+    return tile
 
 
 def poll(condition: Callable[[], bool]) -> None:
@@ -174,38 +193,36 @@ def test_cells_keep_the_aspect_of_their_source(tmp_path: Path) -> None:
 def test_source_that_fails_midway_does_not_stop_the_others(tmp_path: Path) -> None:
     path = tmp_path / "tiled.mp4"
     sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(AHEAD + 6)) for n in "ab"))
-    tiled = Tiled(path, sources=sources)
+    tiled = Tiled(path, are_live=[False] * len(sources))
 
     def fails_early() -> None:
-        cell = tiled.cell(0)
-        for frame in list(sources[0])[:2]:
+        cell = opened_tile(tiled, 0)
+        for frame in frames_of(sources[0])[:2]:
             cell.write(frame, frame.image, NOTHING)
         cell.close()
 
     def goes_on() -> None:
-        cell = tiled.cell(1)
-        for frame in sources[1]:
+        cell = opened_tile(tiled, 1)
+        for frame in frames_of(sources[1]):
             cell.write(frame, frame.image, NOTHING)
         cell.close()
 
     assert not in_threads([fails_early, goes_on])
     shown = [middle(image, 0, 1, rows=1) for _, image in play(path)]
     assert shown == list(range(AHEAD + 6))
-    for source in sources:
-        source.close()
 
 
 def test_full_disk_ends_every_cell(tmp_path: Path) -> None:
     path = tmp_path / "tiled.mp4"
     sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(1)) for n in "abc"))
-    tiled = Tiled(path, sources=sources, bitrate=20_000_000)
+    tiled = Tiled(path, are_live=[False] * len(sources), bitrate=20_000_000)
     image = noise(1, width=tiled.cell_width, height=tiled.cell_height)
     # Frame times in ticks: whatever tick fails, one of the slow cells takes no picture in it.
     paces = (1, 3, 4)
     begun = [0, 0, 0]
 
     def fills(number: int, pace: int) -> None:
-        cell = tiled.cell(number)
+        cell = opened_tile(tiled, number)
         try:
             for index in range(60):
                 if number == 0:
@@ -225,29 +242,51 @@ def test_full_disk_ends_every_cell(tmp_path: Path) -> None:
     for error in errors:
         assert isinstance(error, OutputError)
         assert str(path) in str(error)
-    for source in sources:
-        source.close()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_colors_stay_in_their_cells_and_frames_of_the_caller_are_not_kept(
+    tmp_path: Path, threads: int
+) -> None:
+    path = tmp_path / "tiled.mp4"
+    sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(1)) for n in "abc"))
+    tiled = Tiled(path, are_live=[False] * len(sources), threads=threads)
+    colors = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]], np.uint8)
+    image = np.empty((tiled.cell_height, tiled.cell_width, 3), np.uint8)
+    cells = [opened_tile(tiled, number) for number in range(3)]
+    for index in range(12):
+        for cell, color in zip(cells, np.roll(colors, index, axis=0), strict=True):
+            # The same memory for all: what was written before must not change.
+            image[...] = color
+            cell.write(Frame(image, index, index, Fraction(1, 10)), image, NOTHING)
+    for cell in cells:
+        cell.close()
+    played = [image for _, image in play(path)]
+    assert len(played) == 12
+    for index, shown in enumerate(played):
+        quarters = [half for row in np.split(shown, 2) for half in np.split(row, 2, axis=1)]
+        for quarter, color in zip(quarters[:3], np.roll(colors, index, axis=0), strict=True):
+            assert np.abs(quarter.astype(int) - color).max() < 25
+        assert quarters[3].max() < 10
 
 
 def test_cells_without_any_frame_leave_no_unplayable_file(tmp_path: Path) -> None:
     path = tmp_path / "tiled.mp4"
     sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(1)) for n in "ab"))
-    tiled = Tiled(path, sources=sources)
-    for number, source in enumerate(sources):
+    tiled = Tiled(path, are_live=[False] * len(sources))
+    for number in range(len(sources)):
         tiled.cell(number).close()
-        source.close()
     assert not path.exists()
 
 
 def test_nobody_waits_for_a_live_source(tmp_path: Path) -> None:
     path = tmp_path / "tiled.mp4"
     sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(AHEAD + 4)) for n in "ab"))
-    sources[0].is_live = True
-    tiled = Tiled(path, sources=sources)
+    tiled = Tiled(path, are_live=[True, False])
 
     def file_only() -> None:
-        cell = tiled.cell(1)
-        for frame in sources[1]:
+        cell = opened_tile(tiled, 1)
+        for frame in frames_of(sources[1]):
             cell.write(frame, frame.image, NOTHING)
         cell.close()
 
@@ -255,5 +294,3 @@ def test_nobody_waits_for_a_live_source(tmp_path: Path) -> None:
     assert not in_threads([file_only])
     tiled.cell(0).close()
     assert len(play(path)) == AHEAD + 4
-    for source in sources:
-        source.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 
 import numpy as np
@@ -169,3 +170,106 @@ def test_trackers_count_on_their_own() -> None:
         other = ids(second, found([car(n)]))
     assert sorted(one) == [1, 2]
     assert other == [1]
+
+
+def test_count_is_the_number_of_objects_that_got_one() -> None:
+    tracker = Tracker(FRAME_RATE)
+    assert tracker.count == 0
+    ids(tracker, found([car(0), car(0, lane=1)]))
+    assert tracker.count == 0
+    ids(tracker, found([car(1), car(1, lane=1)]))
+    assert tracker.count == 2
+    # Those that left still count.
+    for _ in range(30):
+        ids(tracker, found([]))
+    assert tracker.count == 2
+
+
+def test_numbers_have_no_gaps() -> None:
+    tracker = Tracker(FRAME_RATE)
+    rng = np.random.default_rng(0)
+    given: set[int] = set()
+    for n in range(300):
+        # They come and go, some for one frame only.
+        lanes = [lane for lane in range(20) if (n + 7 * lane) % 60 < 3 * lane or rng.random() < 0.1]
+        given |= set(ids(tracker, found([car(n % 60, lane=lane) for lane in lanes])))
+        given.discard(-1)
+        assert given == set(range(1, tracker.count + 1))
+    assert tracker.count > 20
+
+
+def test_number_is_given_at_once_where_one_frame_is_enough() -> None:
+    tracker = Tracker(FRAME_RATE, TrackerLimits(min_frames=1))
+    assert [ids(tracker, found([car(n)])) for n in range(3)] == [[1]] * 3
+    assert tracker.count == 1
+
+
+def test_track_starts_with_a_weak_detection_where_that_is_asked_for() -> None:
+    tracker = Tracker(FRAME_RATE, TrackerLimits(start_confidence=0.4))
+    assert ids(tracker, found([car(0)], scores=[0.45])) == [-1]
+    assert ids(tracker, found([car(1)], scores=[0.45])) == [1]
+
+
+def crowd(frame: int, people: int) -> list[Box]:
+    """In rows, close to each other, all walking the same way."""
+    corners = [(20 + 30 * (n % 25) + 3.0 * frame, 60 * (n // 25)) for n in range(people)]
+    return [(left, top, left + 28, top + 55) for left, top in corners]
+
+
+def test_crowd_keeps_its_numbers() -> None:
+    tracker = Tracker(FRAME_RATE)
+    seen = [ids(tracker, found(crowd(n, 150))) for n in range(20)]
+    assert sorted(seen[1]) == list(range(1, 151))
+    assert seen[2:] == [seen[1]] * 18
+
+
+def test_of_a_larger_crowd_the_best_are_followed() -> None:
+    tracker = Tracker(FRAME_RATE)
+    for n in range(5):
+        seen = ids(tracker, found(crowd(n, 300), scores=np.linspace(0.99, 0.7, 300).tolist()))
+    assert sorted(seen[:150]) == list(range(1, 151))
+    assert seen[150:] == [-1] * 150
+    assert tracker.count == 150
+
+
+def test_everybody_in_the_same_place_gets_a_number_of_their_own() -> None:
+    tracker = Tracker(FRAME_RATE)
+    for _ in range(5):
+        seen = ids(tracker, found([car(0)] * 300))
+    assert sorted(seen[:150]) == list(range(1, 151))
+
+
+def test_boxes_without_area_do_no_harm() -> None:
+    tracker = Tracker(FRAME_RATE)
+    for n in range(5):
+        point, line = (50.0, 500.0, 50.0, 500.0), (0.0, 700.0, 1280.0, 700.0)
+        seen = ids(tracker, found([point, car(n), line]))
+    assert seen == [-1, 1, -1]
+
+
+def test_paths_that_cross_do_not_swap_numbers() -> None:
+    tracker = Tracker(FRAME_RATE)
+    for n in range(40):
+        right, down = 20 + 10.0 * n, 220 - 10.0 * n
+        seen = ids(
+            tracker, found([(right, 200, right + 40, 240), (down + 200, 180, down + 240, 260)])
+        )
+        if n == 1:
+            before = seen
+    assert seen == before
+
+
+def test_what_is_gone_is_forgotten() -> None:
+    tracker = Tracker(FRAME_RATE)
+    rng = np.random.default_rng(0)
+    sizes = []
+    for n in range(10_000):
+        # A new place every five frames.
+        if n % 5 == 0:
+            corner = rng.uniform(0, 1000, (3, 2))
+        boxes = np.concatenate([corner, corner + 40], axis=1)
+        ids(tracker, found(boxes.tolist()))
+        if n % 2_000 == 1_000:
+            sizes.append(len(pickle.dumps(tracker)))
+    assert tracker.count > 5_000
+    assert max(sizes) < 2 * sizes[0]

@@ -14,6 +14,7 @@ from yolostream.errors import (
     ServerStartError,
     ServerUnavailable,
     SourceError,
+    WorkerError,
     YolostreamError,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "ServerStartError",
     "ServerUnavailable",
     "SourceError",
+    "WorkerError",
     "YolostreamError",
     "__version__",
 ]

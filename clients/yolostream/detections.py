@@ -44,5 +44,5 @@ class Detections:
         """The class name of each object; `class N` where the model's label file is too short."""
         return [
             self.labels[class_id] if class_id < len(self.labels) else f"class {class_id}"
-            for class_id in self.class_ids
+            for class_id in self.class_ids.tolist()
         ]

@@ -5,6 +5,7 @@ YolostreamError
  +-- OutputError             a result cannot be written
  +-- FrameError              a frame is not uint8 RGB of an accepted size: the caller's fault
  +-- ServerStartError        the embedded Triton does not start
+ +-- WorkerError             a process that feeds some of the sources dies again and again
  +-- ServerError             a Triton does not do what was asked
       +-- ServerUnavailable  nobody answers at the address, or the connection broke
       +-- ModelUnavailable   the server has no such model, or it is not ready
@@ -48,6 +49,12 @@ class ServerStartError(YolostreamError):
     """The embedded Triton does not start."""
 
     exit_code = 6
+
+
+class WorkerError(YolostreamError):
+    """A process that feeds some of the sources dies again and again."""
+
+    exit_code = 20
 
 
 class ServerError(YolostreamError):

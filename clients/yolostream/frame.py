@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from fractions import Fraction
 
-from yolostream.image import AnyImage
+from yolostream.image import AnyImage, size_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -13,7 +14,8 @@ class Frame:
     """One decoded frame and its place in time."""
 
     image: AnyImage
-    """uint8 [H, W, 3], RGB; in GPU memory where the GPU has decoded it."""
+    """uint8 [H, W, 3], RGB, upright; in GPU memory where the GPU has decoded it. Downscaled to what
+    is sent where the source was asked for no more."""
     index: int
     """0-based number of the frame in its source, counting skipped ones."""
     pts: int
@@ -22,8 +24,24 @@ class Frame:
     """Seconds of one unit of `pts`."""
     name: str = ""
     """File name of a picture; empty for a video's frame."""
+    source: str = ""
+    """Name of the source."""
+    captured_at: float = field(default_factory=time.time)
+    """Unix time in seconds at which the frame was decoded."""
+    original_size: tuple[int, int] | None = None
+    """Height and width of the frame before it was downscaled; None where it was not."""
 
     @property
     def pts_seconds(self) -> float:
         """Presentation time in seconds."""
         return float(self.pts * self.time_base)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels of the frame as it was filmed; boxes are in these."""
+        return self.original_size or size_of(self.image)
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was decoded."""
+        return time.time() - self.captured_at

@@ -32,6 +32,12 @@ def size_of(image: AnyImage) -> tuple[int, int]:
     return height, width
 
 
+def downscaled(height: int, width: int, *, fit: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a picture that was made to fit into `fit`; never enlarged."""
+    ratio = min(fit[0] / height, fit[1] / width, 1.0)
+    return max(1, round(height * ratio)), max(1, round(width * ratio))
+
+
 def check(image: object) -> None:
     """Make sure that a caller's frame is a picture.
 

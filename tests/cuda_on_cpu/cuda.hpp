@@ -1,5 +1,6 @@
 // Enough of CUDA to run a kernel on a CPU: blocks one after the other, each thread of a block in a
 // thread of its own where the kernel has barriers.
+#include <algorithm>
 #include <barrier>
 #include <cmath>
 #include <cstring>
@@ -19,6 +20,7 @@ static dim3 blockDim;
 static std::barrier<>* block_barrier;
 
 using std::isfinite;
+using std::min;
 
 static void __syncthreads() { block_barrier->arrive_and_wait(); }
 

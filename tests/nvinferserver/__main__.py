@@ -14,7 +14,7 @@ from pathlib import Path
 
 from yolostream.client.detector import DEFAULT_URL
 from yolostream.image import Image
-from yolostream.sources import open_sources
+from yolostream.sources import find_sources
 
 from tools.command import one_line_errors
 
@@ -37,10 +37,10 @@ def replay(configuration: Path, folder: Path, *, url: str) -> None:
 
 
 def _images(uri: str, stack: ExitStack) -> Iterator[Image]:
-    sources, errors = open_sources([uri.removeprefix(FILE)])
+    sources, errors = find_sources([uri.removeprefix(FILE)])
     for error in errors:
         raise error
-    video = stack.enter_context(closing(sources[0]))
+    video = stack.enter_context(closing(sources[0].open()))
     return (frame.image for frame in video)
 
 

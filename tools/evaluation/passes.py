@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rich import progress
 from rich.console import Console
 from yolostream.image import Image
-from yolostream.pipeline.stages import Clock
+from yolostream.pipeline.timing import StageTimer
 
 from tools.bare import Rows
 from tools.evaluation.picture import Picture, read_pixels
@@ -51,32 +51,32 @@ def run(pictures: Sequence[Picture], detect: Detect, *, title: str, console: Con
         DatasetError: A picture is broken.
         YolostreamError: see `Detector.detect`.
     """
-    clock = Clock()
+    timer = StageTimer()
     rows: list[Rows] = []
     started = time.perf_counter()
     with _bar(console) as bar:
         task = bar.add_task(title, total=len(pictures), rate=0.0)
-        for found in detect(_read_ahead(pictures, clock)):
+        for found in detect(_read_ahead(pictures, timer)):
             rows.append(found)
             rate = len(rows) / (time.perf_counter() - started)
             bar.update(task, completed=len(rows), rate=rate)
-    return Pass(rows, time.perf_counter() - started, clock.seconds["decode"])
+    return Pass(rows, time.perf_counter() - started, timer.seconds["decode"])
 
 
-def _read_ahead(pictures: Sequence[Picture], clock: Clock) -> Iterator[Image]:
+def _read_ahead(pictures: Sequence[Picture], timer: StageTimer) -> Iterator[Image]:
     """Decode in other threads what will be asked for next; counts the time that it was late."""
     ahead: deque[Future[Image]] = deque()
     with ThreadPoolExecutor(_READERS) as readers:
         for picture in pictures:
             ahead.append(readers.submit(read_pixels, picture))
             if len(ahead) > _READ_AHEAD:
-                yield _wait(ahead, clock)
+                yield _wait(ahead, timer)
         while ahead:
-            yield _wait(ahead, clock)
+            yield _wait(ahead, timer)
 
 
-def _wait(ahead: deque[Future[Image]], clock: Clock) -> Image:
-    with clock.stage("decode"):
+def _wait(ahead: deque[Future[Image]], timer: StageTimer) -> Image:
+    with timer.stage("decode"):
         return ahead.popleft().result()
 
 

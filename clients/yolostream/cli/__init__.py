@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import typer
 
 from yolostream.cli import detect, doctor, serve
-from yolostream.cli.messages import print_error
+from yolostream.cli.messages import PrintNotes, print_error
 from yolostream.errors import YolostreamError
 from yolostream.interruption import interrupt_on_stop_signals
 
@@ -25,6 +26,7 @@ app.command()(doctor.doctor)
 def main() -> None:
     """Run the command line; a known error is one line and an exit code of its own."""
     interrupt_on_stop_signals()
+    logging.getLogger("yolostream").addHandler(PrintNotes())
     try:
         app()
     except YolostreamError as error:

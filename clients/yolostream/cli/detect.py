@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import typer
 
 from yolostream.cli import detect_options as options
 from yolostream.cli import detecting
-from yolostream.cli.messages import interruptible, note, print_error, stderr, stdout
+from yolostream.cli.messages import interruptible, print_error, stderr, stdout
 from yolostream.cli.report import Report
 from yolostream.cli.server import (
     DEFAULT_MODEL_REPOSITORY,
@@ -18,19 +19,20 @@ from yolostream.cli.server import (
     ModelRepository,
     ProfileOption,
     ServerEnvironment,
-    started,
+    served_at,
 )
 from yolostream.client.detector import DEFAULT_MODEL, Detector
-from yolostream.errors import YolostreamError
+from yolostream.errors import OutputError, ServerUnavailable, YolostreamError
 from yolostream.interruption import EXIT_INTERRUPTED
+from yolostream.outputs.results import FORMATS, TILED_NAME, Format, Results
 from yolostream.outputs.video import DEFAULT_BITRATE
-from yolostream.pipeline.drawing import Labels
-from yolostream.pipeline.runner import IN_FLIGHT
-from yolostream.pipeline.selection import Selection
-from yolostream.sources import Source, nvdec, open_sources
-
-MAX_IN_FLIGHT = 28
-"""Frames on their way at once, all sources together; the server's queue holds somewhat more."""
+from yolostream.pipeline.drawing import LabelOptions
+from yolostream.pipeline.filters import DetectionFilter
+from yolostream.pipeline.job import Job
+from yolostream.pipeline.stream import IN_FLIGHT, MAX_AGE_S, SERVER_PATIENCE_S
+from yolostream.pipeline.workers import workers_for
+from yolostream.sources import Realtime, Source, Video, check_files, find_sources
+from yolostream.sources.decoding import DecoderName
 
 
 def detect(
@@ -39,6 +41,7 @@ def detect(
     model: options.ModelName = DEFAULT_MODEL,
     output: options.Output = Path("output"),
     save: options.Saved = None,
+    summary: options.Summary = None,
     confidence: options.Confidence = 0.0,
     classes: options.Classes = None,
     stride: options.Stride = 1,
@@ -48,10 +51,14 @@ def detect(
     show_confidence: options.ShowConfidence = True,
     bitrate: options.Bitrate = DEFAULT_BITRATE,
     shrink: options.Shrink = True,
-    transport: options.TransportName = options.Transport.auto,
-    decoder: options.DecoderName = options.Decoder.cpu,
+    transport: options.TransportName = "auto",
+    decoder: options.Decoder = "auto",
+    realtime: options.Realtime = False,
+    max_age: options.MaxAge = MAX_AGE_S,
     in_flight: options.InFlight = IN_FLIGHT,
+    workers: options.Workers = None,
     timeout: options.Timeout = 30.0,
+    server_patience: options.ServerPatience = SERVER_PATIENCE_S,
     profile: ProfileOption = None,
     model_repository: ModelRepository = DEFAULT_MODEL_REPOSITORY,
     server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,
@@ -60,62 +67,77 @@ def detect(
 
     Writes an annotated MP4 of each source, a tiled one of all, JSON Lines, CSV and MOT text.
     """
-    opened, source_errors = _opened(sources, decoder)
-    labels = Labels(name=show_labels, confidence=show_confidence)
-    results = detecting.Results(
-        folder=output, formats=_formats(save, opened), track=track, labels=labels, bitrate=bitrate
-    )
+    found, source_errors = _found(sources, decoder, realtime=realtime)
+    workers = min(workers or workers_for(len(found)), len(found))
     with contextlib.ExitStack() as stack:
         with interruptible():
-            if url is None:
-                triton = started(model_repository, server_environment, profile, models=[model])
-                url = stack.enter_context(triton).url
-            detector = stack.enter_context(
-                Detector(
-                    url,
-                    model,
-                    max_in_flight=min(in_flight * len(opened), MAX_IN_FLIGHT),
-                    timeout_s=timeout,
-                    shrink=shrink,
-                    transport=transport.value,
-                )
+            server = stack.enter_context(
+                served_at(url, model, profile, model_repository, server_environment)
             )
-        _note_detour(detector, decoder, transport)
-        selection = Selection(stride, limit, confidence, _class_ids(classes, detector.labels))
+            # It asks about the model; whoever feeds it has a detector of its own.
+            about = stack.enter_context(
+                Detector(server.url, model, max_in_flight=1, timeout_s=timeout, transport="grpc")
+            )
         report = detecting.run(
-            opened,
-            detector,
-            results=results,
-            selection=selection,
-            in_flight=in_flight,
+            found,
+            Job(
+                results=Results(output, _formats(save, found, track), bitrate),
+                track=track,
+                labels=LabelOptions(name=show_labels, confidence=show_confidence),
+                detection_filter=DetectionFilter(confidence, _class_ids(classes, about.labels)),
+                stride=stride,
+                limit=limit,
+                in_flight=in_flight,
+                server_patience_s=server_patience if server.may_come_back else 0.0,
+                max_age_s=max_age,
+            ),
+            partial(
+                detecting.connect,
+                server.url,
+                model,
+                timeout_s=timeout,
+                shrink=shrink,
+                transport=transport,
+                decoder=decoder,
+            ),
+            about=about,
+            workers=workers,
+            should_stop=server.has_ended,
             console=stderr,
         )
-    _conclude(report, source_errors)
+        if server.has_ended():
+            source_errors.append(ServerUnavailable(f"the Triton at {server.url} ended on the way"))
+            print_error(source_errors[-1])
+    _conclude(report, source_errors, summary)
 
 
-def _opened(
-    specs: list[str], decoder: options.Decoder
-) -> tuple[list[Source], Sequence[YolostreamError]]:
+def _found(
+    specs: list[str], decoder: DecoderName, *, realtime: bool
+) -> tuple[list[Source], list[YolostreamError]]:
     """The sources that can be read, and what is wrong with the others, which is said."""
-    opened, errors = open_sources(
-        specs,
-        reserved_names=frozenset({detecting.TILED_NAME}),
-        decoder=decoder.value,
-        notify=note,
-    )
+    named, unknown = find_sources(specs, reserved_names=frozenset({TILED_NAME}), decoder=decoder)
+    found, unreadable = check_files(named)
+    errors: list[YolostreamError] = [*unknown, *unreadable]
     for error in errors:
         print_error(error)
-    if not opened:
+    if not found:
         raise typer.Exit(errors[0].exit_code)
-    return opened, errors
+    if realtime:
+        found = [
+            Realtime(source) if isinstance(source, Video) and not source.is_live else source
+            for source in found
+        ]
+    return found, errors
 
 
-def _formats(save: list[options.Save] | None, sources: list[Source]) -> frozenset[detecting.Format]:
-    if save:
-        return frozenset(choice.value for choice in save)
-    # A grid of one says nothing that its only cell does not.
-    alone = sum(source.is_video for source in sources) < 2
-    return frozenset(detecting.FORMATS) - ({"tiled"} if alone else set())
+def _formats(
+    save: list[options.Save] | None, sources: list[Source], track: bool
+) -> frozenset[Format]:
+    formats: frozenset[Format] = frozenset([choice.value for choice in save] if save else FORMATS)
+    if not save and sum(source.is_video for source in sources) < 2:
+        # A grid of one says nothing that its only cell does not.
+        formats -= {"tiled"}
+    return formats if track else formats - {"mot"}
 
 
 def _class_ids(classes: str | None, labels: tuple[str, ...]) -> frozenset[int] | None:
@@ -132,24 +154,18 @@ def _class_id(word: str, labels: tuple[str, ...]) -> int:
     raise typer.BadParameter(f"the model knows no class '{word}', only: {', '.join(labels)}")
 
 
-def _note_detour(
-    detector: Detector, decoder: options.Decoder, transport: options.Transport
-) -> None:
-    asked = decoder is not options.Decoder.cpu and transport is options.Transport.auto
-    if asked and detector.transport != "cuda-shared-memory" and not nvdec.missing():
-        note(
-            f"frames that the GPU decodes reach {detector.url} through the host's memory; "
-            "'--transport cuda-shared-memory' says why"
-        )
-
-
-def _conclude(report: Report, source_errors: Sequence[YolostreamError]) -> None:
+def _conclude(report: Report, errors: Sequence[YolostreamError], summary: Path | None) -> None:
     report.show(stdout)
-    lane_errors = [lane.error for lane in report.lanes if isinstance(lane.error, YolostreamError)]
-    for message in dict.fromkeys(map(str, lane_errors)):
+    for message in dict.fromkeys(report.messages):
         print_error(message)
+    if summary is not None:
+        try:
+            report.write(summary, earlier_errors=errors)
+        except OutputError as error:
+            print_error(error)
+            errors = [*errors, error]
     if report.interrupted:
         print_error("interrupted; what was done until then is complete and was kept")
         raise typer.Exit(EXIT_INTERRUPTED)
-    if errors := [*source_errors, *lane_errors]:
+    if errors := [*errors, *report.errors]:
         raise typer.Exit(errors[0].exit_code)

@@ -8,32 +8,18 @@ from typing import Annotated
 
 import typer
 
+from yolostream.client.transport.choice import Transport
+from yolostream.sources.decoding import DecoderName
+
 
 class Save(StrEnum):
-    """What is written; the names are those of `detect.Format`."""
+    """What is written, as `outputs.results.Format`: Typer takes no list of literals."""
 
     mp4 = "mp4"
     tiled = "tiled"
     jsonl = "jsonl"
     csv = "csv"
     mot = "mot"
-
-
-class Transport(StrEnum):
-    """How frames travel; the names are those of `transport.Transport`."""
-
-    auto = "auto"
-    grpc = "grpc"
-    shared_memory = "shared-memory"
-    cuda_shared_memory = "cuda-shared-memory"
-
-
-class Decoder(StrEnum):
-    """What decodes videos; the names are those of `sources.decoding.DecoderName`."""
-
-    cpu = "cpu"
-    gpu = "gpu"
-    auto = "auto"
 
 
 Sources = Annotated[
@@ -53,6 +39,10 @@ Saved = Annotated[
     list[Save] | None,
     typer.Option(help="What to write; repeat it for several. By default everything."),
 ]
+Summary = Annotated[
+    Path | None,
+    typer.Option(help="Write the figures of the run to this file too, as JSON."),
+]
 Confidence = Annotated[
     float, typer.Option(min=0, max=1, help="Drop weaker objects than the server does.")
 ]
@@ -67,8 +57,23 @@ ShowConfidence = Annotated[bool, typer.Option(help="Write confidences there.")]
 Bitrate = Annotated[int, typer.Option(min=10_000, help="Bits per second of each video.")]
 Shrink = Annotated[bool, typer.Option(help="Shrink frames to the network's input before sending.")]
 TransportName = Annotated[Transport, typer.Option(help="How frames travel to the server.")]
-DecoderName = Annotated[
-    Decoder, typer.Option(help="What decodes videos; 'auto' is the GPU where there is one.")
+Decoder = Annotated[
+    DecoderName, typer.Option(help="What decodes videos; 'auto' is the GPU where there is one.")
+]
+Realtime = Annotated[
+    bool,
+    typer.Option("--realtime", help="Play files at their own pace, as cameras: late frames go."),
+]
+MaxAge = Annotated[
+    float, typer.Option(min=0.01, help="Seconds until a live frame is too old to be sent.")
 ]
 InFlight = Annotated[int, typer.Option(min=1, help="Frames of one source on their way at once.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes that feed the sources. By default what the cores allow."),
+]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")]
+ServerPatience = Annotated[
+    float,
+    typer.Option(min=0, help="Seconds that files wait for a server that is being restarted."),
+]

@@ -1,142 +1,157 @@
-"""What `yolostream detect` does: from words on the command line to lanes, and through them."""
+"""What `yolostream detect` does: sources and a server in, files and a report out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, get_args
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
 from yolostream.cli.progress import Progress
 from yolostream.cli.report import Report
 from yolostream.client.detector import Detector
+from yolostream.client.model import Model
 from yolostream.client.statistics import StepTotals
-from yolostream.errors import OutputError, ServerError
-from yolostream.outputs.csv import Csv
-from yolostream.outputs.jsonl import JsonLines
-from yolostream.outputs.mot import Mot
-from yolostream.outputs.output import Output, writing
-from yolostream.outputs.pictures import AnnotatedPictures
-from yolostream.outputs.tiled import Tiled
-from yolostream.outputs.video import DEFAULT_BITRATE, Mp4
-from yolostream.pipeline import runner
-from yolostream.pipeline.drawing import Labels, Painter
-from yolostream.pipeline.runner import Lane
-from yolostream.pipeline.selection import Selection
-from yolostream.pipeline.tracking import Tracker
-from yolostream.sources import Source
+from yolostream.client.transport.choice import Transport
+from yolostream.errors import ServerError
+from yolostream.outputs.output import writing
+from yolostream.pipeline import workers as pipeline
+from yolostream.pipeline.dispatcher import Batching
+from yolostream.pipeline.job import Job
+from yolostream.pipeline.worker import Connect
+from yolostream.server.run_folder import gpu_sharing_of
+from yolostream.sources import Source, nvdec
+from yolostream.sources.decoding import DecoderName
 
-Format = Literal["mp4", "tiled", "jsonl", "csv", "mot"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-DRAWN: frozenset[Format] = frozenset({"mp4", "tiled"})
-TILED_NAME = "tiled"
-"""The grid's file takes this name, so no source may."""
+MAX_IN_FLIGHT = 28
+"""Frames on their way at once, all sources together; the server's queue holds somewhat more."""
 
+MAX_IN_FLIGHT_ON_GPU = 80
+"""The same where steps hand their tensors over in GPU memory: the server's pool holds 90."""
 
-@dataclass(frozen=True)
-class Results:
-    """What is made of the detections, and where it goes."""
+MAX_BATCH = 8
+"""Frames of one request: more make single frames wait, and win little."""
 
-    folder: Path
-    formats: frozenset[Format] = frozenset(FORMATS)
-    track: bool = True
-    labels: Labels = field(default_factory=Labels)
-    bitrate: int = DEFAULT_BITRATE
-    """Bits per second of each video."""
+MAX_DECODER_THREADS = 8
+
+_log = logging.getLogger(__name__)
 
 
 def run(
-    sources: list[Source],
-    detector: Detector,
+    sources: Sequence[Source],
+    job: Job,
+    connect: Connect,
     *,
-    results: Results,
-    selection: Selection,
-    in_flight: int,
+    about: Detector,
+    workers: int,
+    should_stop: Callable[[], bool] = lambda: False,
     console: Console,
 ) -> Report:
     """Run every source to its end or to Ctrl-C, with a progress bar for each on `console`.
 
+    Args:
+        sources: all of them.
+        job: what is done with them; threads and batches are chosen here.
+        connect: makes the detector of each process.
+        about: asked for the server's own figures.
+        workers: processes that feed the sources.
+        should_stop: asked several times a second.
+        console: where the bars are.
+
     Raises:
         OutputError: the output folder cannot be written.
     """
-    with writing(results.folder):
-        results.folder.mkdir(parents=True, exist_ok=True)
-    _check_apart(sources, results.folder)
-    lanes = _lanes(sources, results, stride=selection.stride)
-    before = detector.statistics()
+    # Before anybody touches the GPU; who has set one of these knows better.
+    for name, value in gpu_sharing_of(about.url).items():
+        os.environ.setdefault(name, value)
+    with writing(job.results.folder):
+        job.results.folder.mkdir(parents=True, exist_ok=True)
+    job.results.check_apart_from(sources)
+    frames = min(job.in_flight * len(sources), _max_in_flight(about.model))
+    batch = _batch_size(about.model, frames, workers) if len(sources) > 1 else 1
+    before = about.statistics()
     interrupted = False
-    with Progress(lanes, selection, console=console) as progress:
+    with Progress(sources, console=console) as progress:
         try:
-            runner.run(
-                lanes, detector, selection=selection, in_flight=in_flight, on_tick=progress.update
+            pipeline.run(
+                sources,
+                _with_threads(replace(job, batching=Batching(batch)), sources),
+                connect,
+                workers=workers,
+                max_in_flight=max(workers, frames // batch),
+                should_stop=should_stop,
+                on_tick=progress.update,
             )
         except KeyboardInterrupt:
             interrupted = True
     return Report(
-        lanes=lanes,
-        steps=_served_since(before, detector),
-        folder=results.folder,
+        statuses=progress.statuses,
+        steps=_served_since(before, about),
+        folder=job.results.folder,
+        workers=workers,
         interrupted=interrupted,
     )
 
 
-def _check_apart(sources: list[Source], folder: Path) -> None:
-    """Raise `OutputError` where a result could take the place of what it is made from."""
-    for source in sources:
-        for path in source.files:
-            if path.resolve().parent in (folder.resolve(), (folder / source.name).resolve()):
-                raise OutputError(
-                    f"results in {folder} could overwrite {path}: choose another folder with "
-                    "--output"
-                )
+def connect(
+    url: str,
+    model: str,
+    *,
+    timeout_s: float,
+    shrink: bool,
+    transport: Transport,
+    decoder: DecoderName,
+    max_in_flight: int,
+) -> Detector:
+    """Make a detector, and say where frames go another way than one might think."""
+    detector = Detector(
+        url,
+        model,
+        max_in_flight=max_in_flight,
+        timeout_s=timeout_s,
+        shrink=shrink,
+        transport=transport,
+    )
+    detour = transport == "auto" and detector.transport != "cuda-shared-memory"
+    if decoder == "gpu" and detour and not nvdec.missing():
+        _log.warning(
+            "frames that the GPU decodes reach %s through the host's memory; "
+            "'--transport cuda-shared-memory' says why",
+            url,
+        )
+    return detector
+
+
+def _max_in_flight(model: Model) -> int:
+    return MAX_IN_FLIGHT_ON_GPU if model.gpus else MAX_IN_FLIGHT
+
+
+def _batch_size(model: Model, frames: int, workers: int) -> int:
+    """Frames of one request, so that each worker has two on their way at least.
+
+    A CPU takes one frame after the other anyway.
+    """
+    if not model.gpus:
+        return 1
+    return max(1, min(frames // (2 * workers), MAX_BATCH, model.max_batch_size))
+
+
+def _with_threads(job: Job, sources: Sequence[Source]) -> Job:
+    """Share the cores among the videos that are decoded and encoded."""
+    cores = len(os.sched_getaffinity(0))
+    videos = max(1, sum(source.is_video for source in sources))
+    written = videos + ("tiled" in job.results.formats)
+    results = replace(job.results, encoder_threads=max(1, cores // (2 * written)))
+    threads = min(MAX_DECODER_THREADS, max(1, cores // videos))
+    return replace(job, results=results, decoder_threads=threads)
 
 
 def _served_since(before: dict[str, StepTotals], detector: Detector) -> dict[str, StepTotals]:
     try:
         after = detector.statistics()
     except ServerError:
-        # The server died on the way: the lanes tell, and the report does without its part.
+        # The server died on the way: the sources tell, and the report does without its part.
         return {}
     return {step: totals.since(before[step]) for step, totals in after.items()}
-
-
-def _lanes(sources: list[Source], results: Results, *, stride: int) -> list[Lane]:
-    videos = [source for source in sources if source.is_video]
-    tiled = None
-    if "tiled" in results.formats and videos:
-        tiled = Tiled(results.folder / f"{TILED_NAME}.mp4", sources=videos, bitrate=results.bitrate)
-    lanes = []
-    for source in sources:
-        outputs = _outputs(source, results)
-        if tiled is not None and source.is_video:
-            outputs.append(tiled.cell(videos.index(source)))
-        lanes.append(
-            Lane(
-                source=source,
-                outputs=outputs,
-                tracker=Tracker(float(source.frame_rate) / stride)
-                if results.track and source.is_video
-                else None,
-                painter=Painter(source.name, labels=results.labels)
-                if results.formats & DRAWN
-                else None,
-            )
-        )
-    return lanes
-
-
-def _outputs(source: Source, results: Results) -> list[Output]:
-    folder, name = results.folder, source.name
-    outputs: list[Output] = []
-    if "mp4" in results.formats and source.is_video:
-        outputs.append(Mp4(folder / f"{name}.mp4", source=source, bitrate=results.bitrate))
-    if "mp4" in results.formats and not source.is_video:
-        outputs.append(AnnotatedPictures(folder / name))
-    if "jsonl" in results.formats:
-        outputs.append(JsonLines(folder / f"{name}.jsonl", source=name))
-    if "csv" in results.formats:
-        outputs.append(Csv(folder / f"{name}.csv", source=name))
-    if "mot" in results.formats and source.is_video and results.track:
-        outputs.append(Mot(folder / f"{name}.txt"))
-    return outputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 
 import typer
@@ -15,7 +16,7 @@ stdout = Console()
 stderr = Console(stderr=True)
 
 
-def note(message: object) -> None:
+def print_note(message: object) -> None:
     """Say what is not as one might expect, and goes on."""
     _say(("note:", "bold yellow"), message)
 
@@ -39,3 +40,17 @@ def _say(kind: tuple[str, str], message: object) -> None:
     # A file's name may be any bytes, and may look like markup.
     printable = str(message).encode(errors="replace").decode()
     stderr.print(Text.assemble(kind, f" {printable}"), soft_wrap=True, highlight=False)
+
+
+class PrintNotes(logging.Handler):
+    """Prints what the package logs: one line each, and the same one once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._printed: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it, if nobody has said it yet."""
+        if (message := record.getMessage()) not in self._printed:
+            self._printed.add(message)
+            print_note(message)

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich import progress
 from rich.console import Console
 
-from yolostream.pipeline.runner import Lane
-from yolostream.pipeline.selection import Selection
+from yolostream.pipeline.status import Status
+from yolostream.sources import Source
 
 
 class Progress:
-    """Shows frames done and frames per second of each lane."""
+    """Shows frames done, frames per second, and what a source waits for."""
 
-    def __init__(self, lanes: list[Lane], selection: Selection, *, console: Console) -> None:
-        self._lanes = lanes
+    def __init__(self, sources: Sequence[Source], *, console: Console) -> None:
+        self.statuses = [Status(source.name) for source in sources]
+        """As last shown."""
         self._bars = progress.Progress(
             progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TextColumn("{task.fields[rate]:5.1f} frames/s"),
+            progress.TextColumn("{task.fields[state]}"),
             progress.TimeElapsedColumn(),
             console=console,
         )
         self._tasks = [
-            self._bars.add_task(lane.source.name, total=expected_frames(lane, selection), rate=0.0)
-            for lane in lanes
+            self._bars.add_task(source.name, total=None, rate=0.0, state="") for source in sources
         ]
 
-    def update(self) -> None:
-        """Show where the lanes are now."""
-        for lane, task in zip(self._lanes, self._tasks, strict=True):
-            rate = lane.frames_done / lane.elapsed_s if lane.elapsed_s else 0.0
-            self._bars.update(task, completed=lane.frames_done, rate=rate)
+    def update(self, statuses: list[Status]) -> None:
+        """Show how far the sources are, in the order of the start."""
+        self.statuses = statuses
+        for status, task in zip(statuses, self._tasks, strict=True):
+            self._bars.update(
+                task,
+                total=status.frames_expected,
+                completed=status.frames_done,
+                rate=status.frames_per_second,
+                state="" if status.state in ("running", "ended") else status.state,
+            )
 
     def __enter__(self) -> Progress:
         self._bars.start()
@@ -46,14 +53,4 @@ class Progress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.update()
         self._bars.stop()
-
-
-def expected_frames(lane: Lane, selection: Selection) -> int | None:
-    """Frames that the lane will take; None where the source does not know its length."""
-    count = lane.source.frame_count
-    if count is None:
-        return selection.limit
-    strided = math.ceil(count / selection.stride)
-    return strided if selection.limit is None else min(strided, selection.limit)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from yolostream.client.statistics import StepTotals
-from yolostream.pipeline.runner import Lane
-from yolostream.pipeline.stages import STAGES
+from yolostream.errors import OutputError, YolostreamError
+from yolostream.pipeline.status import Status
+from yolostream.pipeline.timing import STAGES, Durations
 
 _BAR_WIDTH = 28
 
@@ -21,27 +26,56 @@ _BAR_WIDTH = 28
 class Report:
     """The outcome of one run."""
 
-    lanes: list[Lane]
+    statuses: list[Status]
     steps: dict[str, StepTotals]
     """The server's part, step by step; it counts other clients' frames too."""
     folder: Path
+    workers: int = 1
+    """Processes that fed the sources."""
     interrupted: bool = False
 
     @property
     def frames(self) -> int:
         """Frames done, all sources together."""
-        return sum(lane.frames_done for lane in self.lanes)
+        return sum(status.frames_done for status in self.statuses)
 
     @property
     def elapsed_s(self) -> float:
         """Seconds from the start to the closed files of the slowest source."""
-        return max((lane.elapsed_s for lane in self.lanes), default=0.0)
+        return max((status.elapsed_s for status in self.statuses), default=0.0)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Of all sources together, from the start to the end of the slowest."""
+        return self.frames / self.elapsed_s if self.elapsed_s else 0.0
+
+    @property
+    def errors(self) -> list[YolostreamError]:
+        """What went wrong, source by source."""
+        return [
+            error
+            for status in self.statuses
+            for error in [*status.errors, *status.first_lost.values()]
+            if isinstance(error, YolostreamError)
+        ]
+
+    @property
+    def messages(self) -> list[str]:
+        """The same for people to read."""
+        messages: list[str] = []
+        for status in self.statuses:
+            messages += map(str, status.errors)
+            for kind, error in status.first_lost.items():
+                count = status.lost[kind]
+                frames = "1 frame was" if count == 1 else f"{count} frames were"
+                messages.append(f"{status.name}: {frames} lost: {error}")
+        return messages
 
     def milliseconds(self) -> list[tuple[str, float]]:
         """Each stage and its mean milliseconds a frame; the server's steps are indented."""
         rows = []
         for stage in STAGES:
-            seconds = sum(lane.clock.seconds[stage] for lane in self.lanes)
+            seconds = sum(status.timer.seconds[stage] for status in self.statuses)
             rows.append((stage, 1000 * seconds / max(1, self.frames)))
             if stage == "request":
                 queue_s = sum(_per_frame(t, t.queue_s) for t in self.steps.values())
@@ -52,9 +86,50 @@ class Report:
                 )
         return rows
 
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON has it; see docs/outputs.md."""
+        return {
+            "interrupted": self.interrupted,
+            "errors": self.messages,
+            "workers": self.workers,
+            "frames": self.frames,
+            "elapsed_s": _rounded(self.elapsed_s),
+            "frames_per_s": _rounded(self.frames_per_second),
+            "sources": [_source(status) for status in self.statuses],
+            "stages_ms": {
+                stage: _rounded(duration)
+                for stage, duration in self.milliseconds()
+                if stage in STAGES
+            },
+            "server_steps": {step: _step(totals) for step, totals in self.steps.items()},
+        }
+
+    def write(self, path: Path, *, earlier_errors: Sequence[YolostreamError] = ()) -> None:
+        """Write `as_dict` to a file.
+
+        Args:
+            path: of the file; its folder is made.
+            earlier_errors: what went wrong before the run, put in front of `errors`.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        content = self.as_dict()
+        content["errors"] = [*map(str, earlier_errors), *content["errors"]]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {path} ({error.strerror}): choose another file with --summary"
+            ) from error
+
     def show(self, console: Console) -> None:
         """Print the tables."""
         console.print(self._sources_table())
+        for status in self.statuses:
+            if left_out := _counts(status.dropped + status.lost):
+                console.print(Text(f"{status.name} left out {left_out}"), soft_wrap=True)
         if self.frames:
             console.print(self._stages_table())
         console.print(Text.assemble("Written to ", (f"{self.folder}/", "bold")), soft_wrap=True)
@@ -63,19 +138,19 @@ class Report:
         table = Table("source", title="Sources", title_justify="left")
         for column in ("frames", "frames/s", "latency p50", "p99", "objects", "tracks"):
             table.add_column(column, justify="right")
-        for lane in self.lanes:
+        for status in self.statuses:
             table.add_row(
-                Text(lane.source.name),
-                str(lane.frames_done),
-                f"{lane.frames_done / lane.elapsed_s:.1f}" if lane.elapsed_s else "-",
-                _milliseconds(lane.clock.latency_s(50)),
-                _milliseconds(lane.clock.latency_s(99)),
-                str(lane.objects_found),
-                str(len(lane.tracks)),
+                Text(status.name),
+                str(status.frames_done),
+                f"{status.frames_per_second:.1f}" if status.elapsed_s else "-",
+                _milliseconds(status.requests.percentile_s(50)),
+                _milliseconds(status.requests.percentile_s(99)),
+                str(status.objects),
+                str(status.tracks),
             )
-        rate = self.frames / self.elapsed_s if self.elapsed_s else 0.0
         table.add_section()
-        table.add_row("[bold]together", str(self.frames), f"[bold]{rate:.1f}", "", "", "", "")
+        rate = f"[bold]{self.frames_per_second:.1f}"
+        table.add_row("[bold]together", str(self.frames), rate, *[""] * 4)
         return table
 
     def _stages_table(self) -> Table:
@@ -92,8 +167,54 @@ class Report:
         return table
 
 
+def _source(status: Status) -> dict[str, Any]:
+    """Figures of one source as JSON has them."""
+    return {
+        "name": status.name,
+        "state": status.state,
+        "frames": status.frames_done,
+        "frames_expected": status.frames_expected,
+        "elapsed_s": _rounded(status.elapsed_s),
+        "frames_per_s": _rounded(status.frames_per_second),
+        "objects": status.objects,
+        "tracks": status.tracks,
+        "dropped": dict(status.dropped),
+        "lost": dict(status.lost),
+        "reconnects": status.reconnects,
+        "request_ms": _percentiles(status.requests),
+        "age_ms": _percentiles(status.ages),
+    }
+
+
+def _step(totals: StepTotals) -> dict[str, float]:
+    """What one step of the ensemble did."""
+    return {
+        "frames": totals.frames,
+        "queue_ms": _rounded(1000 * _per_frame(totals, totals.queue_s)),
+        "compute_ms": _rounded(1000 * _per_frame(totals, totals.compute_s)),
+    }
+
+
+def _percentiles(durations: Durations) -> dict[str, float | None]:
+    """Milliseconds; JSON has no NaN."""
+    seconds = {f"p{percent}": durations.percentile_s(percent) for percent in (50, 99)}
+    return {
+        name: None if math.isnan(value) else _rounded(1000 * value)
+        for name, value in seconds.items()
+    }
+
+
+def _rounded(value: float) -> float:
+    return round(value, 3)
+
+
 def _milliseconds(seconds: float) -> str:
     return "-" if math.isnan(seconds) else f"{1000 * seconds:.0f} ms"
+
+
+def _counts(dropped: Counter[str]) -> str:
+    """Frames that were left out, and why."""
+    return ", ".join(f"{count} {cause}" for cause, count in dropped.most_common())
 
 
 def _per_frame(totals: StepTotals, seconds: float) -> float:

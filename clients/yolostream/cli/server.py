@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +17,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 _PANEL = "Embedded Triton (without --url)"
 
 
-class Profile(StrEnum):
-    """Profiles of the embedded Triton; the names are those of `embedded.Profile`."""
-
-    cpu = "cpu"
-    onnx_gpu = "onnx-gpu"
-    torch_gpu = "torch-gpu"
-
-
 ProfileOption = Annotated[
-    Profile | None,
+    embedded.Profile | None,
     typer.Option(help="By default what the machine allows.", rich_help_panel=_PANEL),
 ]
 ModelRepository = Annotated[
@@ -43,7 +35,7 @@ DEFAULT_SERVER_ENVIRONMENT = REPOSITORY / ".venv-server"
 def started(
     model_repository: Path,
     server_environment: Path,
-    profile: Profile | None,
+    profile: embedded.Profile | None,
     *,
     models: Sequence[str] = (),
     host: str = embedded.LOOPBACK,
@@ -56,7 +48,7 @@ def started(
         model_repository,
         environment=server_environment,
         models=models,
-        profile=profile.value if profile else None,
+        profile=profile,
         host=host,
         ports=ports,
         keep_awake=keep_awake,
@@ -68,3 +60,36 @@ def started(
             f"Triton is ready at {server.url} (profile {server.profile}{turns})", style="dim"
         )
         yield server
+
+
+@dataclass(frozen=True)
+class ServerInUse:
+    """The server of a command: one that runs somewhere, or one that was started for it."""
+
+    url: str
+    triton: embedded.EmbeddedTriton | None = None
+
+    @property
+    def may_come_back(self) -> bool:
+        """Whether somebody else looks after it. One that was started here is not started again."""
+        return self.triton is None
+
+    def has_ended(self) -> bool:
+        """Whether it was started here, and is no more."""
+        return self.triton is not None and self.triton.process.poll() is not None
+
+
+@contextlib.contextmanager
+def served_at(
+    url: str | None,
+    model: str,
+    profile: embedded.Profile | None,
+    model_repository: Path,
+    server_environment: Path,
+) -> Iterator[ServerInUse]:
+    """The server at `url`; without one, a Triton that runs until the block ends."""
+    if url is not None:
+        yield ServerInUse(url)
+        return
+    with started(model_repository, server_environment, profile, models=[model]) as triton:
+        yield ServerInUse(triton.url, triton)

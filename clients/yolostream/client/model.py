@@ -11,6 +11,7 @@ from tritonclient.grpc.model_config_pb2 import TYPE_FP32, ModelConfig
 from yolostream.client.transport.message import INPUT_NAME
 from yolostream.client.triton_errors import translated
 from yolostream.errors import ModelUnavailable
+from yolostream.image import downscaled
 
 _LABELED_OUTPUT = "detection_scores"
 _OUTPUTS = {"num_detections", "detection_boxes", _LABELED_OUTPUT, "detection_classes"}
@@ -34,8 +35,7 @@ class Model:
 
     def shrunk(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of a frame shrunk to fit the network's input; never enlarged."""
-        ratio = min(self.input_size[0] / height, self.input_size[1] / width, 1.0)
-        return max(1, round(height * ratio)), max(1, round(width * ratio))
+        return downscaled(height, width, fit=self.input_size)
 
 
 def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: float) -> Model:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+import numpy as np
+import orjson
 
 from yolostream.detections import Detections
 from yolostream.frame import Frame
-from yolostream.image import Image, size_of
+from yolostream.image import Image
 from yolostream.outputs.lines import LineFile
 
 
@@ -16,11 +18,11 @@ class JsonLines:
 
     def __init__(self, path: Path, *, source: str) -> None:
         self._lines = LineFile(path)
-        self._source = source
+        self._source = _readable(source)
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame; see `Output`."""
-        height, width = size_of(frame.image)
+        height, width = frame.size
         record = {
             "source": self._source,
             "frame": frame.index,
@@ -30,12 +32,17 @@ class JsonLines:
             "detections": records(detections),
         }
         if frame.name:
-            record["file"] = frame.name
-        self._lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            record["file"] = _readable(frame.name)
+        self._lines.write(orjson.dumps(record).decode() + "\n")
 
     def close(self) -> None:
         """Close the file."""
         self._lines.close()
+
+
+def _readable(name: str) -> str:
+    """`name` with `?` for what is no text: a file's name may be any bytes, JSON may not."""
+    return name.encode(errors="replace").decode()
 
 
 def records(detections: Detections) -> list[dict[str, object]]:
@@ -45,19 +52,22 @@ def records(detections: Detections) -> list[dict[str, object]]:
         track_ids = [
             track_id if track_id > 0 else None for track_id in detections.track_ids.tolist()
         ]
+    # Rounded in 64 bits, as which they are written: in 32 bits 11.254 is near no short number.
+    scores = np.round(detections.scores.astype(np.float64), 4)
+    boxes = np.round(detections.boxes.astype(np.float64), 2)
     return [
         {
             "class_id": class_id,
             "class": name,
-            "confidence": round(score, 4),
-            "box": [round(value, 2) for value in box],
+            "confidence": score,
+            "box": box,
             "track_id": track_id,
         }
         for class_id, name, score, box, track_id in zip(
             detections.class_ids.tolist(),
             detections.names,
-            detections.scores.tolist(),
-            detections.boxes.tolist(),
+            scores.tolist(),
+            boxes.tolist(),
             track_ids,
             strict=True,
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,8 +17,14 @@ from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
 from yolostream.image import Image
-from yolostream.outputs.video import DEFAULT_BITRATE, VideoFile, fitted
-from yolostream.sources import Source
+from yolostream.outputs.video import (
+    DEFAULT_BITRATE,
+    Planes,
+    VideoFile,
+    fitted,
+    plane_views,
+    planes_of,
+)
 
 MAX_WIDTH = 1920
 CELL_WIDTH = 640
@@ -27,9 +35,9 @@ AHEAD = 8
 
 
 @dataclass
-class _Cell:
+class _Waiting:
     is_live: bool
-    waiting: deque[tuple[float, Image]] = field(default_factory=deque)
+    waiting: deque[tuple[float, Planes]] = field(default_factory=deque)
     """Times in seconds since the source's first frame, and pictures of the cell's size."""
     open: bool = True
 
@@ -38,38 +46,77 @@ class _Cell:
         return bool(self.waiting) and self.waiting[-1][0] > time_s
 
 
+class Cell(Protocol):
+    """A cell of the grid, in this process or another."""
+
+    height: int
+    width: int
+
+    def open(self, frame_rate: Fraction) -> None:
+        """The source has been opened."""
+
+    def add(self, time_s: float, planes: Planes) -> None:
+        """Put a picture of the cell's size into it, waiting while it is too far ahead.
+
+        Args:
+            time_s: since the first frame of the source.
+            planes: of the picture; they are not changed afterwards.
+
+        Raises:
+            OutputError: the video cannot be written.
+        """
+
+    def close(self) -> None:
+        """No more frames of this source."""
+
+
 class Tiled:
-    """One video of a grid. Files wait for each other; nobody waits for a live source."""
+    """One video of a grid. Files wait for each other; nobody waits for a live source.
+
+    Args:
+        path: of the video.
+        are_live: one a source: whether it is live.
+        bitrate: bits per second.
+        threads: that encode it: as many as cores are left for this file.
+    """
 
     def __init__(
-        self, path: Path, *, sources: list[Source], bitrate: int = DEFAULT_BITRATE
+        self,
+        path: Path,
+        *,
+        are_live: Sequence[bool],
+        bitrate: int = DEFAULT_BITRATE,
+        threads: int = 1,
     ) -> None:
-        self._cells = [_Cell(is_live=source.is_live) for source in sources]
-        self._columns = math.ceil(math.sqrt(len(sources)))
-        rows = math.ceil(len(sources) / self._columns)
+        self._path = path
+        self._bitrate = bitrate
+        self._threads = threads
+        self._cells = [_Waiting(is_live=is_live) for is_live in are_live]
+        self._columns = math.ceil(math.sqrt(len(are_live)))
+        rows = math.ceil(len(are_live) / self._columns)
         self.cell_width = min(CELL_WIDTH, MAX_WIDTH // self._columns) // 2 * 2
         self.cell_height = round(self.cell_width * ASPECT) // 2 * 2
-        self._canvas = np.zeros(
-            (rows * self.cell_height, self._columns * self.cell_width, 3), np.uint8
-        )
-        self._frame_rate = min(max(source.frame_rate for source in sources), MAX_FRAME_RATE)
+        self._size = rows * self.cell_height, self._columns * self.cell_width
+        # As the encoder takes it, so that only what changes has to be converted.
+        self._canvas = planes_of(np.zeros((*self._size, 3), np.uint8))
         self._tick = 0
         self._failed = False
         self._changed = threading.Condition()
-        self._file = VideoFile(
-            path,
-            height=self._canvas.shape[0],
-            width=self._canvas.shape[1],
-            frame_rate=self._frame_rate,
-            time_base=1 / self._frame_rate,
-            bitrate=bitrate,
-        )
+        self._file: VideoFile | None = None
+        # Of the fastest source that is known when the first picture is written.
+        self._frame_rate = Fraction(1)
 
-    def cell(self, number: int) -> Tile:
-        """The output of source `number`."""
-        return Tile(self, number)
+    def cell(self, number: int) -> Cell:
+        """The cell of source `number`."""
+        return _GridCell(self, number)
 
-    def add(self, number: int, time_s: float, image: Image) -> None:
+    def open_cell(self, number: int, frame_rate: Fraction) -> None:
+        """A source has been opened."""
+        with self._changed:
+            if self._file is None:
+                self._frame_rate = min(max(self._frame_rate, frame_rate), MAX_FRAME_RATE)
+
+    def add(self, number: int, time_s: float, planes: Planes) -> None:
         """Put a picture of the cell's size into a cell, waiting while it is too far ahead.
 
         Raises:
@@ -83,7 +130,7 @@ class Tiled:
             if cell.is_live and len(cell.waiting) >= AHEAD:
                 # A file beside it is slower than real time: the oldest is missed the least.
                 cell.waiting.popleft()
-            cell.waiting.append((time_s, image))
+            cell.waiting.append((time_s, planes))
             self._advance()
 
     def close_cell(self, number: int) -> None:
@@ -95,7 +142,7 @@ class Tiled:
             try:
                 self._advance()
             finally:
-                if self._tick and not any(cell.open for cell in self._cells):
+                if self._file and not any(cell.open for cell in self._cells):
                     self._file.close()
 
     def _advance(self) -> None:
@@ -104,13 +151,26 @@ class Tiled:
             while self._is_known(time_s := self._tick / float(self._frame_rate)):
                 for number, cell in enumerate(self._cells):
                     self._show(number, cell, time_s)
-                self._file.write(self._canvas, self._tick)
+                self._opened_file().write_planes(self._canvas, self._tick)
                 self._tick += 1
         except OutputError:
             self._failed = True
             raise
         finally:
             self._changed.notify_all()
+
+    def _opened_file(self) -> VideoFile:
+        if self._file is None:
+            self._file = VideoFile(
+                self._path,
+                height=self._size[0],
+                width=self._size[1],
+                frame_rate=self._frame_rate,
+                time_base=1 / self._frame_rate,
+                bitrate=self._bitrate,
+                threads=self._threads,
+            )
+        return self._file
 
     def _is_known(self, time_s: float) -> bool:
         if not any(cell.open for cell in self._cells):
@@ -120,34 +180,59 @@ class Tiled:
             cell.knows(time_s) for cell in awaited
         )
 
-    def _show(self, number: int, cell: _Cell, time_s: float) -> None:
-        image = None
+    def _show(self, number: int, cell: _Waiting, time_s: float) -> None:
+        planes = None
         # Half a microsecond of patience with 1001/30000 s and its like.
         while cell.waiting and cell.waiting[0][0] <= time_s + 5e-7:
-            _, image = cell.waiting.popleft()
-        if image is not None:
+            _, planes = cell.waiting.popleft()
+        if planes is not None:
             row, column = divmod(number, self._columns)
-            top, left = row * self.cell_height, column * self.cell_width
-            self._canvas[top : top + self.cell_height, left : left + self.cell_width] = image
+            for canvas, plane in zip(plane_views(self._canvas), plane_views(planes), strict=True):
+                height, width = plane.shape
+                top, left = row * height, column * width
+                canvas[top : top + height, left : left + width] = plane
+
+
+class _GridCell:
+    """A cell in this process."""
+
+    def __init__(self, tiled: Tiled, number: int) -> None:
+        self._tiled = tiled
+        self._number = number
+        self.height, self.width = tiled.cell_height, tiled.cell_width
+
+    def open(self, frame_rate: Fraction) -> None:
+        """See `Cell`."""
+        self._tiled.open_cell(self._number, frame_rate)
+
+    def add(self, time_s: float, planes: Planes) -> None:
+        """See `Cell`."""
+        self._tiled.add(self._number, time_s, planes)
+
+    def close(self) -> None:
+        """See `Cell`."""
+        self._tiled.close_cell(self._number)
 
 
 class Tile:
     """The output of one source: its cell of the grid."""
 
-    def __init__(self, tiled: Tiled, number: int) -> None:
-        self._tiled = tiled
-        self._number = number
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
         self._first_pts_seconds: float | None = None
+
+    def open(self, frame_rate: Fraction) -> None:
+        """The source has been opened."""
+        self._cell.open(frame_rate)
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame; see `Output`."""
         if self._first_pts_seconds is None:
             self._first_pts_seconds = frame.pts_seconds
-        image = fitted(annotated, self._tiled.cell_height, self._tiled.cell_width)
-        # The caller draws on; a frame of just the cell's size must not be shared with it.
-        image = image.copy() if image is annotated else image
-        self._tiled.add(self._number, frame.pts_seconds - self._first_pts_seconds, image)
+        # Converted here, where sources do it side by side, not one after the other in the grid.
+        planes = planes_of(fitted(annotated, self._cell.height, self._cell.width))
+        self._cell.add(frame.pts_seconds - self._first_pts_seconds, planes)
 
     def close(self) -> None:
         """No more frames of this source."""
-        self._tiled.close_cell(self._number)
+        self._cell.close()

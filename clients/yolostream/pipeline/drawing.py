@@ -1,23 +1,41 @@
-"""Boxes, names and numbers on a frame, with supervision's annotators."""
+"""Boxes, names and numbers on a frame."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-import supervision as sv
 
 from yolostream.detections import Detections
 from yolostream.image import Image
 
+_Color = tuple[int, int, int]
+"""Red, green, blue, 0..255."""
+
 # Readable on asphalt by day and by night, and apart from each other.
-_COLORS = ("#ffb000", "#3ddc97", "#4cc9f0", "#ff6b6b", "#c77dff", "#f9f871", "#ff9ecd", "#9ef01a")
-_TITLE_BACKGROUND = sv.Color.from_hex("#14213d")
+_COLORS: tuple[_Color, ...] = (
+    (255, 176, 0),
+    (61, 220, 151),
+    (76, 201, 240),
+    (255, 107, 107),
+    (199, 125, 255),
+    (249, 248, 113),
+    (255, 158, 205),
+    (158, 240, 26),
+)
+_BLACK, _WHITE, _NAVY = (0, 0, 0), (255, 255, 255), (20, 33, 61)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+# Reaches as far up and down as any letter, so that all patches of one size are equally high.
+_TALLEST = "|Ág"
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelOptions:
     """What stands on a box."""
 
     name: bool = True
@@ -25,78 +43,152 @@ class Labels:
     track_id: bool = True
 
 
-class Painter:
-    """Draws on frames of one size; colors go by track, else by class."""
+class Annotator:
+    """Draws detections on frames; colors go by track, else by class."""
 
-    def __init__(self, title: str, *, labels: Labels = Labels()) -> None:
+    def __init__(self, title: str, *, labels: LabelOptions = LabelOptions()) -> None:
         self._title = title
         self._labels = labels
-        # supervision writes BGR, our frames are RGB: its red is our blue.
-        palette = sv.ColorPalette([_swapped(sv.Color.from_hex(color)) for color in _COLORS])
-        self._boxes = sv.BoxAnnotator(palette, thickness=2)
-        self._texts = sv.LabelAnnotator(
-            palette,
-            text_color=sv.Color.BLACK,
-            text_scale=0.45,
-            text_padding=3,
-            # Whole also where the box is at the edge of the picture.
-            smart_position=True,
-        )
 
     def draw(self, image: Image, detections: Detections) -> Image:
         """Return a copy of `image` (uint8 [H, W, 3], RGB) with the detections on it."""
         scene = image.copy()
+        scale = _scale_for(scene)
+        self._draw_title(scene, scale)
         if len(detections):
-            lookup = _color_rows(detections)
-            boxes = sv.Detections(xyxy=detections.boxes)
-            self._boxes.annotate(scene, boxes, custom_color_lookup=lookup)
-            # One by one: together they would be spread apart, which takes long in a crowd.
-            for row, text in enumerate(self._texts_of(detections)):
-                if text:
-                    box = sv.Detections(xyxy=detections.boxes[[row]])
-                    color = lookup[[row]]
-                    self._texts.annotate(scene, box, labels=[text], custom_color_lookup=color)
-        self._draw_title(scene)
+            line_width = round(2 * scale)
+            corners = _corners(detections.boxes, scene, line_width)
+            colors = _color_rows(detections)
+            _draw_boxes(scene, corners, colors, line_width)
+            self._draw_labels(scene, corners, colors, detections, scale)
         return scene
 
-    def _texts_of(self, detections: Detections) -> list[str]:
-        track_ids = detections.track_ids
-        numbers = [-1] * len(detections) if track_ids is None else track_ids.tolist()
-        return [
-            " ".join(
-                part
-                for part, shown in (
-                    (f"#{number}", self._labels.track_id and number > 0),
-                    (name, self._labels.name),
-                    (f"{score:.2f}", self._labels.confidence),
-                )
-                if shown
-            )
-            for name, score, number in zip(
-                detections.names, detections.scores.tolist(), numbers, strict=True
-            )
-        ]
-
-    def _draw_title(self, scene: Image) -> None:
+    def _draw_title(self, scene: Image, scale: float) -> None:
+        # Before the objects: the title is known, a label that comes under it would be lost.
         if self._title:
-            anchor = sv.Point(x=14 + 5 * len(self._title), y=20)
-            sv.draw_text(
-                scene,
-                self._title,
-                anchor,
-                text_color=sv.Color.WHITE,
-                text_scale=0.55,
-                text_padding=8,
-                background_color=_swapped(_TITLE_BACKGROUND),
-            )
+            margin = round(5 * scale)
+            look = _Look(0.55 * scale, _WHITE, _NAVY, padding=round(8 * scale))
+            _paste(scene, _patch(self._title, look), margin, margin)
+
+    def _draw_labels(
+        self,
+        scene: Image,
+        corners: npt.NDArray[np.int32],
+        colors: npt.NDArray[np.int64],
+        detections: Detections,
+        scale: float,
+    ) -> None:
+        looks = [_Look(0.45 * scale, _BLACK, color, padding=round(2 * scale)) for color in _COLORS]
+        labels = zip(corners.tolist(), colors.tolist(), self._texts_of(detections), strict=True)
+        # The best score comes last, on top of the others.
+        for (left, top, _, _), color, texts in reversed(list(labels)):
+            patches = [_patch(text, looks[color]) for text in texts if text]
+            _paste_label(scene, patches, left, top)
+
+    def _texts_of(self, detections: Detections) -> list[tuple[str, str]]:
+        """What stands on each box: its number and name, which stay, and the score, which varies."""
+        shown, count = self._labels, len(detections)
+        names = detections.names if shown.name else [""] * count
+        if shown.track_id and detections.track_ids is not None:
+            numbers = detections.track_ids.tolist()
+            names = [
+                f"#{number} {name}".rstrip() if number > 0 else name
+                for number, name in zip(numbers, names, strict=True)
+            ]
+        scores = [""] * count
+        if shown.confidence:
+            scores = [f"{score:.2f}" for score in detections.scores.tolist()]
+        return list(zip(names, scores, strict=True))
 
 
-def _swapped(color: sv.Color) -> sv.Color:
-    return sv.Color(r=color.b, g=color.g, b=color.r)
+class _Look(NamedTuple):
+    """Of a text on its box."""
+
+    scale: float
+    """Of the letters, in OpenCV's unit."""
+    color: _Color
+    background: _Color
+    padding: int
+    """Pixels on each side."""
+
+    @property
+    def weight(self) -> int:
+        """Thickness of the letters, in OpenCV's unit."""
+        return max(1, round(1.8 * self.scale))
+
+
+def _scale_for(scene: Image) -> float:
+    """How much larger lines and letters are than at 640x360.
+
+    The root of the picture's: a large one shows small objects too, and is shrunk to the same
+    screen as a small one.
+    """
+    return max(1.0, math.sqrt(min(scene.shape[:2]) / 360))
+
+
+def _corners(
+    boxes: npt.NDArray[np.float32], scene: Image, line_width: int
+) -> npt.NDArray[np.int32]:
+    """The outermost pixels, int32 [n, 4]: x1, y1, x2, y2, all of them in the picture."""
+    height, width = scene.shape[:2]
+    outside = np.array([-1, -1, 1, 1]) * (line_width // 2)
+    last = np.array([width, height, width, height]) - 1
+    corners: npt.NDArray[np.int32] = (np.rint(boxes) + outside).clip(0, last).astype(np.int32)
+    return corners
 
 
 def _color_rows(detections: Detections) -> npt.NDArray[np.int64]:
-    """Index into the palette: the track where there is one, else the class."""
-    if detections.track_ids is None:
-        return detections.class_ids
-    return np.where(detections.track_ids > 0, detections.track_ids, detections.class_ids)
+    """Index into the colors, int64 [n]: by the track where there is one, else by the class."""
+    rows = detections.class_ids
+    if detections.track_ids is not None:
+        rows = np.where(detections.track_ids > 0, detections.track_ids, rows)
+    return rows % len(_COLORS)
+
+
+def _draw_boxes(
+    scene: Image,
+    corners: npt.NDArray[np.int32],
+    colors: npt.NDArray[np.int64],
+    line_width: int,
+) -> None:
+    # Thin rectangles inside each other, all of a color at once: OpenCV takes several times as
+    # long for thick ones.
+    insets = np.arange(line_width, dtype=np.int32)[:, None] * np.array([1, 1, -1, -1], np.int32)
+    rings = corners[:, None, :] + insets
+    points = rings[..., [0, 1, 2, 1, 2, 3, 0, 3]].reshape(len(corners), line_width, 4, 2)
+    for row, color in enumerate(_COLORS):
+        of_color = points[colors == row]
+        if len(of_color):
+            cv2.polylines(scene, list(of_color.reshape(-1, 4, 2)), True, color)
+
+
+def _paste_label(scene: Image, patches: list[Image], left: int, top: int) -> None:
+    """Put a label on the box that begins at `left` and `top`; into it where there is no room."""
+    if patches:
+        label_height, label_width = len(patches[0]), sum(patch.shape[1] for patch in patches)
+        left = max(0, min(left, scene.shape[1] - label_width))
+        above = top - label_height
+        top = above if above >= 0 else max(0, min(top, scene.shape[0] - label_height))
+    for patch in patches:
+        _paste(scene, patch, left, top)
+        left += patch.shape[1]
+
+
+def _paste(scene: Image, patch: Image, left: int, top: int) -> None:
+    """Copy what fits."""
+    place = scene[top : top + patch.shape[0], left : left + patch.shape[1]]
+    place[...] = patch[: place.shape[0], : place.shape[1]]
+
+
+# Names and scores come again and again, in all sources, and writing takes ten times as long as
+# copying. At 1080p a full cache has some 20 MB.
+@lru_cache(maxsize=2048)
+def _patch(text: str, look: _Look) -> Image:
+    """A filled box with `text`: uint8 [h, w, 3], RGB; equally high for all texts of one look."""
+    (width, _), _ = cv2.getTextSize(text, _FONT, look.scale, look.weight)
+    (_, ascent), descent = cv2.getTextSize(_TALLEST, _FONT, look.scale, look.weight)
+    shape = ascent + descent + 2 * look.padding, width + 2 * look.padding, 3
+    patch = np.full(shape, look.background, np.uint8)
+    origin = look.padding, look.padding + ascent
+    cv2.putText(patch, text, origin, _FONT, look.scale, look.color, look.weight, cv2.LINE_AA)
+    return patch

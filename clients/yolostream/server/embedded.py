@@ -15,7 +15,12 @@ from yolostream.server.gpus import gpu_numbers, server_variables
 from yolostream.server.ports import Ports as Ports
 from yolostream.server.ports import free_ports
 from yolostream.server.readiness import ended, wait_until_ready
-from yolostream.server.run_folder import MPS_FOLDER, remove_leftovers, run_folder
+from yolostream.server.run_folder import (
+    GRPC_PORT_FILE,
+    MPS_FOLDER,
+    remove_leftovers,
+    run_folder,
+)
 from yolostream.server.tritonserver import Profile as Profile
 
 START_TIMEOUT_S: dict[Profile, float] = {
@@ -124,6 +129,7 @@ def serve(
     patience_s = START_TIMEOUT_S[chosen] if start_timeout_s is None else start_timeout_s
     with run_folder() as run, _sharing_gpu(run, wanted=share_gpu and chosen != "cpu") as shared:
         taken = free_ports(ports, host)
+        (run / GRPC_PORT_FILE).write_text(str(taken.grpc))
         with tritonserver.running(
             [
                 *tritonserver.command(run, checked, chosen, host, taken),

@@ -11,13 +11,18 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from yolostream.server.mps import stop_leftover
+from yolostream.server.gpus import SHARE_OF_SERVER
+from yolostream.server.mps import PIPES, stop_leftover
 
 RUN_PREFIX = "yolostream-server-"
 MPS_FOLDER = "mps"
 """In the folder of a run: of the MPS that shares its GPU."""
 
+GRPC_PORT_FILE = "grpc_port"
+"""In the folder of a run: of its server, once that is known."""
+
 _SHARED_MEMORY = Path("/dev/shm")
+_HERE = ("127.", "localhost", "0.0.0.0", "[::1]")
 
 
 def remove_leftovers() -> None:
@@ -38,6 +43,25 @@ def _kill_orphan(run: Path) -> None:
         # The number may belong to someone else by now.
         if str(run).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.killpg(pid, signal.SIGKILL)
+
+
+def gpu_sharing_of(url: str) -> dict[str, str]:
+    """Environment variables of a client that computes at once with the server at `url`.
+
+    Outside of the server's MPS, a process that decodes on its GPU takes turns with it.
+
+    Returns:
+        Nothing where the server runs elsewhere, shares no GPU, or was not started by this package.
+    """
+    host, _, port = url.rpartition(":")
+    if not host.startswith(_HERE):
+        return {}
+    for run in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*"):
+        pipe = run / MPS_FOLDER / "pipe"
+        with contextlib.suppress(OSError):
+            if (run / GRPC_PORT_FILE).read_text() == port and pipe.is_dir():
+                return {PIPES: str(pipe), **SHARE_OF_SERVER}
+    return {}
 
 
 @contextlib.contextmanager

@@ -1,8 +1,19 @@
 """Where frames come from."""
 
-from yolostream.sources.opening import open_sources
+from yolostream.sources.finding import check_files, find_sources
 from yolostream.sources.pictures import Pictures
-from yolostream.sources.source import Source
+from yolostream.sources.realtime import Realtime
+from yolostream.sources.source import EVERYTHING, Reading, Session, Source
 from yolostream.sources.video import Video
 
-__all__ = ["Pictures", "Source", "Video", "open_sources"]
+__all__ = [
+    "EVERYTHING",
+    "Pictures",
+    "Reading",
+    "Realtime",
+    "Session",
+    "Source",
+    "Video",
+    "check_files",
+    "find_sources",
+]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
@@ -15,12 +17,15 @@ from yolostream.image import AnyImage, Image
 
 @dataclass(frozen=True, repr=False)
 class Decoded:
-    """A picture and the time that its packet gives."""
+    """A picture that was decoded, and is made RGB where somebody wants it."""
 
-    image: AnyImage
-    """uint8 [H, W, 3], RGB, upright."""
     pts: int | None
     """In units of the stream's `time_base`; None where the container does not say."""
+    size: tuple[int, int]
+    """Height and width in pixels, upright."""
+    to_rgb: Callable[[int, int], AnyImage]
+    """Makes it uint8 [height, width, 3], RGB, upright, of the height and width that it is given.
+    Only until the next packet is decoded."""
 
 
 class DecoderError(Exception):
@@ -42,28 +47,77 @@ class Decoder(Protocol):
         """Let go of the hardware."""
 
 
+# Eight bits, chroma of half the size.
+_PLANAR = ("yuv420p", "yuvj420p")
+
 StartDecoder = Callable[[av.VideoStream], Decoder]
 
 
 class CpuDecoder:
-    """FFmpeg's decoders."""
+    """FFmpeg's decoders.
 
-    def __init__(self, stream: av.VideoStream) -> None:
+    Args:
+        stream: what is decoded.
+        threads: that decode at once; 0 takes one a core.
+    """
+
+    def __init__(self, stream: av.VideoStream, *, threads: int = 0) -> None:
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = threads
         # Kept, so that the conversion to RGB is set up once and not for each frame.
         self._reformatter = VideoReformatter()
 
     def decode(self, packet: av.Packet[av.VideoStream]) -> Iterable[Decoded]:
         """The pictures that this packet completes; see `Decoder`."""
-        # Decoded now, so that the caller hears of damage; made RGB as they are taken.
-        return map(self._upright, packet.decode())
+        return map(self._decoded, packet.decode())
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _upright(self, frame: av.VideoFrame) -> Decoded:
+    def _decoded(self, frame: av.VideoFrame) -> Decoded:
+        size = (frame.width, frame.height) if _turns(frame) % 2 else (frame.height, frame.width)
+        return Decoded(frame.pts, size, partial(self._to_rgb, frame))
+
+    def _to_rgb(self, frame: av.VideoFrame, height: int, width: int) -> Image:
         """The frame as RGB, turned as a phone's display matrix asks."""
-        image: Image = self._reformatter.reformat(frame, format="rgb24").to_ndarray()  # type: ignore[assignment]  # rgb24 is uint8
-        turns = frame.rotation // 90
-        upright = np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-        return Decoded(upright, frame.pts)
+        turns = _turns(frame)
+        if turns % 2:
+            height, width = width, height
+        image = self._scaled(frame, height, width)
+        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+    def _scaled(self, frame: av.VideoFrame, height: int, width: int) -> Image:
+        """Made small before it is made RGB, where that can be done plane by plane."""
+        is_scaled = (height, width) != (frame.height, frame.width)
+        is_planar = frame.format.name in _PLANAR
+        if (
+            is_scaled
+            and is_planar
+            and not any(side % 2 for side in (height, width, frame.height, frame.width))
+        ):
+            return self._rgb(_resized(frame, height, width))
+        image = self._rgb(frame)
+        # As the server's letterbox does, so that its pixels are the same.
+        return cv2.resize(image, (width, height)) if is_scaled else image  # type: ignore[return-value]
+
+    def _rgb(self, frame: av.VideoFrame) -> Image:
+        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1)
+        return rgb.to_ndarray()  # type: ignore[return-value]  # rgb24 is uint8
+
+
+def _resized(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
+    """A frame of `_PLANAR`, resized linearly; all sides are even."""
+    planes = np.empty((height * 3 // 2, width), np.uint8)
+    targets = planes[:height], *planes[height:].reshape(2, height // 2, width // 2)
+    for plane, target in zip(frame.planes, targets, strict=True):
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        cv2.resize(rows[:, : plane.width], target.shape[::-1], dst=target)
+    small = av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
+    small.colorspace = frame.colorspace
+    small.color_range = 2 if frame.format.name == "yuvj420p" else frame.color_range
+    return small
+
+
+def _turns(frame: av.VideoFrame) -> int:
+    """Quarter turns counterclockwise that make it upright."""
+    return frame.rotation // 90

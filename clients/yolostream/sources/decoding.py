@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Iterable
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import av
 
@@ -14,33 +15,41 @@ from yolostream.sources.decoder import CpuDecoder, Decoded, Decoder, DecoderErro
 from yolostream.sources.source import redact_credentials
 
 DecoderName = Literal["cpu", "gpu", "auto"]
-Notify = Callable[[str], None]
+DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
 
 # A camera's stream may start in the middle of a group of pictures: of two seconds, as a rule.
 _PATIENCE_PACKETS = 64
 
+_log = logging.getLogger(__name__)
 
-def decoder_starter(wanted: DecoderName, *, notify: Notify) -> StartDecoder:
-    """What starts the decoders of a run.
+
+def start_decoder(wanted: DecoderName, stream: av.VideoStream, *, threads: int = 0) -> Decoder:
+    """Start the decoder of one video.
 
     Args:
-        wanted: `gpu` and `auto` fall back to the CPU, for one video or all of them.
-        notify: takes a line that says why.
+        wanted: `gpu` and `auto` fall back to the CPU, and say so where there is a GPU; `gpu` says
+            so too where there is none.
+        stream: what is decoded.
+        threads: that decode at once on the CPU; 0 takes one a core.
     """
+    start_on_cpu = partial(CpuDecoder, threads=threads)
     if wanted == "cpu":
-        return CpuDecoder
+        return start_on_cpu(stream)
     if lack := nvdec.missing():
-        notify(f"videos are decoded on the CPU: {lack}")
-        return CpuDecoder
-    return partial(GpuFirstDecoder, start=nvdec.GpuDecoder, notify=notify)
+        if wanted == "gpu":
+            _log.warning("videos are decoded on the CPU: %s", lack)
+        return start_on_cpu(stream)
+    return GpuFirstDecoder(stream, start=nvdec.GpuDecoder, start_on_cpu=start_on_cpu)
 
 
 class GpuFirstDecoder:
     """Decodes on the GPU, or from the first packet on the CPU if the GPU gives no picture."""
 
-    def __init__(self, stream: av.VideoStream, *, start: StartDecoder, notify: Notify) -> None:
+    def __init__(
+        self, stream: av.VideoStream, *, start: StartDecoder, start_on_cpu: StartDecoder
+    ) -> None:
         self._stream = stream
-        self._notify = notify
+        self._start_on_cpu = start_on_cpu
         # Until the first picture it is open whether the GPU can do it.
         self._kept: list[av.Packet[av.VideoStream]] | None = []
         self._decoder: Decoder
@@ -80,6 +89,6 @@ class GpuFirstDecoder:
 
     def _fall_back(self, error: DecoderError) -> None:
         name = redact_credentials(str(self._stream.container.name))
-        self._notify(f"{name} is decoded on the CPU: {error}")
-        self._decoder = CpuDecoder(self._stream)
+        _log.warning("%s is decoded on the CPU: %s", name, error)
+        self._decoder = self._start_on_cpu(self._stream)
         self._kept = None

@@ -1,4 +1,7 @@
-"""From NVDEC's pictures, NV12 in GPU memory, to RGB: as FFmpeg does it, to four of 255 levels."""
+"""From NVDEC's pictures, NV12 in GPU memory, to RGB: as FFmpeg does it, to four of 255 levels.
+
+Scaling comes with it, so that a picture that is sent small is never made large.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,27 @@ if TYPE_CHECKING:
 _BLOCK = 32, 8
 _KERNEL = r"""
 extern "C" __global__ void nv12_to_rgb(
-    const unsigned char* nv12, unsigned char* rgb, int height, int width, int turns,
+    const unsigned char* nv12, unsigned char* rgb,
+    int source_height, int source_width, int height, int width, int turns,
     float black, float luma, float red_v, float green_u, float green_v, float blue_u)
 {
     const int x = blockIdx.x * blockDim.x + threadIdx.x;
     const int y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= width || y >= height) return;
-    const unsigned char* chroma = nv12 + height * width + y / 2 * width + x / 2 * 2;
-    const float light = luma * (nv12[y * width + x] - black);
+    // The middle of the pixel in the source, as OpenCV's linear resize has it.
+    const float sx = fminf(fmaxf((x + 0.5f) * source_width / width - 0.5f, 0.0f), source_width - 1);
+    const float sy =
+        fminf(fmaxf((y + 0.5f) * source_height / height - 0.5f, 0.0f), source_height - 1);
+    const int left = (int)sx, top = (int)sy;
+    const int right = min(left + 1, source_width - 1), bottom = min(top + 1, source_height - 1);
+    const float rightness = sx - left, lowness = sy - top;
+    const unsigned char* upper = nv12 + top * source_width;
+    const unsigned char* lower = nv12 + bottom * source_width;
+    const float above = upper[left] + rightness * (upper[right] - upper[left]);
+    const float below = lower[left] + rightness * (lower[right] - lower[left]);
+    const unsigned char* chroma = nv12 + source_height * source_width
+        + (int)(sy + 0.5f) / 2 * source_width + (int)(sx + 0.5f) / 2 * 2;
+    const float light = luma * (above + lowness * (below - above) - black);
     const float u = chroma[0] - 128.0f, v = chroma[1] - 128.0f;
     int row = y, column = x, columns = width;
     if (turns == 1) { row = width - 1 - x; column = y; columns = height; }
@@ -56,29 +72,40 @@ class Nv12ToRgb:
         self._coefficients = coefficients(colorspace, full_range=full_range)
         self._kernel: cupy.RawKernel | None = None
 
+    def upright(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of a picture of this height and width, once it is turned."""
+        return size[::-1] if self._turns % 2 else size
+
     def __call__(
-        self, address: int, *, height: int, width: int, stream: cupy.cuda.Stream
+        self,
+        address: int,
+        size: tuple[int, int],
+        height: int,
+        width: int,
+        *,
+        stream: cupy.cuda.Stream,
     ) -> cupy.ndarray:
         """Convert one picture, and wait until it is done.
 
         Args:
-            address: of uint8 [height * 3 / 2, width] in GPU memory: luma, then U and V by turns.
-            height: of the picture before it is turned, even.
+            address: of uint8 [H * 3 / 2, W] in GPU memory: luma, then U and V by turns.
+            size: height and width of that picture, even.
+            height: of the result, which is scaled (linearly) where it is not the picture's own.
             width: the same.
             stream: on which the picture is made.
 
         Returns:
-            uint8 [H, W, 3], RGB, in GPU memory of its own.
+            uint8 [height, width, 3], RGB, upright, in GPU memory of its own.
         """
         import cupy
 
         if self._kernel is None:
             self._kernel = cupy.RawKernel(_KERNEL, "nv12_to_rgb")
-        shape = (width, height, 3) if self._turns % 2 else (height, width, 3)
+        before_turning = self.upright((height, width))
         with stream:
-            rgb = cupy.empty(shape, cupy.uint8)
-            grid = -(-width // _BLOCK[0]), -(-height // _BLOCK[1])
-            sizes = np.array([height, width, self._turns], np.int32)
+            rgb = cupy.empty((height, width, 3), cupy.uint8)
+            grid = -(-before_turning[1] // _BLOCK[0]), -(-before_turning[0] // _BLOCK[1])
+            sizes = np.array([*size, *before_turning, self._turns], np.int32)
             self._kernel(grid, _BLOCK, (np.uint64(address), rgb, *sizes, *self._coefficients))
             stream.synchronize()
         return rgb

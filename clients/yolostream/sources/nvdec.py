@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,6 @@ class GpuDecoder:
             piece.bsl_data = bitstream.ctypes.data if bitstream.size else 0
             piece.pts = self._time
             frames = self._decoder.Decode(piece)
-            # Its surfaces are used again for the next packet: all are made RGB before that.
             return [decoded for frame in frames if (decoded := self._decoded(frame))]
 
     def _decoded(self, frame: Any) -> Decoded | None:
@@ -122,10 +122,9 @@ class GpuDecoder:
             # An edit list cuts it off; others are made from it.
             return None
         rows, width = frame.shape
-        image = self._to_rgb(
-            frame.GetPtrToPlane(0), height=rows * 2 // 3, width=width, stream=self._cuda_stream
-        )
-        return Decoded(image, pts)
+        size, address = (rows * 2 // 3, width), frame.GetPtrToPlane(0)
+        to_rgb = partial(self._to_rgb, address, size, stream=self._cuda_stream)
+        return Decoded(pts, self._to_rgb.upright(size), to_rgb)
 
     def _packet_of(self, time: int) -> tuple[int | None, bool]:
         """What the container says of a picture: its time, and whether it is hidden."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,39 +13,56 @@ import numpy as np
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
 from yolostream.image import Image
+from yolostream.sources.source import EVERYTHING, Reading
 
 
+@dataclass(frozen=True)
 class Pictures:
     """A picture, or several in order of their names: one source, nothing to track."""
 
+    paths: tuple[Path, ...]
+    name: str
     is_video = False
     is_live = False
+    reopens = False
+
+    @property
+    def files(self) -> list[Path]:
+        """The pictures."""
+        return list(self.paths)
+
+    def open(self, reading: Reading = EVERYTHING) -> PictureSession:
+        """Open them; each is read when its turn comes, and kept whole."""
+        return PictureSession(self, reading)
+
+
+class PictureSession:
+    """The frames of pictures, one a second."""
+
     frame_rate = Fraction(1)
 
-    def __init__(self, paths: list[Path], *, name: str) -> None:
-        self.name = name
-        self.frame_count: int | None = len(paths)
-        self._paths = paths
+    def __init__(self, pictures: Pictures, reading: Reading) -> None:
+        self.frame_count: int | None = len(pictures.paths)
+        self._pictures = pictures
+        self._stride = reading.stride
 
     def __iter__(self) -> Iterator[Frame]:
-        """Read picture by picture; see `Source`. A broken one is reported after the others."""
+        """Read picture by picture; see `Session`. A broken one is reported after the others."""
         broken = []
-        for index, path in enumerate(self._paths):
+        for index, path in enumerate(self._pictures.paths):
+            if index % self._stride:
+                continue
             image = _read_picture(path)
             if image is None:
                 broken.append(str(path))
                 continue
-            yield Frame(image, index, index, 1 / self.frame_rate, path.name)
+            source = self._pictures.name
+            yield Frame(image, index, index, 1 / self.frame_rate, path.name, source)
         if broken:
             raise SourceError(f"no readable picture: {', '.join(broken)}; the others were kept")
 
     def close(self) -> None:
         """Nothing is held."""
-
-    @property
-    def files(self) -> list[Path]:
-        """The pictures."""
-        return self._paths
 
 
 def _read_picture(path: Path) -> Image | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -11,19 +12,29 @@ from typing import Protocol
 from yolostream.frame import Frame
 
 
-class Source(Protocol):
-    """One camera's worth of frames."""
+@dataclass(frozen=True)
+class Reading:
+    """How much of a source is made into pictures."""
 
-    name: str
-    """Names the output files and the rows in them."""
+    stride: int = 1
+    """Every Nth frame is made into one."""
+    fit: tuple[int, int] | None = None
+    """Height and width that pictures are downscaled to fit into, aspect kept; None leaves them."""
+    threads: int = 0
+    """Threads that decode one video on the CPU; 0 lets FFmpeg take one a core."""
+
+
+EVERYTHING = Reading()
+"""Every frame, whole."""
+
+
+class Session(Protocol):
+    """A source that was opened: its frames, once."""
+
     frame_rate: Fraction
     """Nominal frames per second."""
     frame_count: int | None
     """Frames that the container promises; None where nobody knows."""
-    is_live: bool
-    """The frames come at their own pace and are lost when nobody takes them."""
-    is_video: bool
-    """The frames follow each other in time, so that objects can be tracked through them."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame.
@@ -35,9 +46,36 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go of the file or device."""
 
+
+class Source(Protocol):
+    """One camera's worth of frames: how to open it, again and again. It can be pickled."""
+
+    @property
+    def name(self) -> str:
+        """Names the output files and the rows in them."""
+
+    @property
+    def is_live(self) -> bool:
+        """The frames come at their own pace and are lost when nobody takes them."""
+
+    @property
+    def reopens(self) -> bool:
+        """An end is none: it is opened again, like a camera that was away."""
+
+    @property
+    def is_video(self) -> bool:
+        """The frames follow each other in time, so that objects can be tracked through them."""
+
     @property
     def files(self) -> list[Path]:
         """The files that it reads."""
+
+    def open(self, reading: Reading = EVERYTHING) -> Session:  # frozen
+        """Open it; the caller closes the session.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
 
 
 def redact_credentials(uri: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,81 +12,115 @@ import av.container
 
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
-from yolostream.sources.decoder import CpuDecoder, Decoded, DecoderError, StartDecoder
-from yolostream.sources.source import redact_credentials
+from yolostream.image import downscaled
+from yolostream.sources.decoder import Decoded, Decoder, DecoderError
+from yolostream.sources.decoding import DecoderName, start_decoder
+from yolostream.sources.source import EVERYTHING, Reading, redact_credentials
 
 DEFAULT_FRAME_RATE = Fraction(30)
 CONNECT_TIMEOUT_S = 10.0
 
 
+@dataclass(frozen=True)
 class Video:
     """A video file, a camera or a network stream, read by FFmpeg."""
 
+    uri: str
+    name: str
+    is_live: bool = False
+    format: str | None = None
+    """FFmpeg's name of the container or device; None lets it find out."""
+    decoder: DecoderName = "cpu"
     is_video = True
 
-    def __init__(
-        self,
-        uri: str,
-        *,
-        name: str,
-        is_live: bool = False,
-        format: str | None = None,
-        start_decoder: StartDecoder = CpuDecoder,
-    ) -> None:
-        self.uri = uri
-        self.name = name
-        self.is_live = is_live
-        self._container = _open(uri, format)
-        if not self._container.streams.video:
-            self._container.close()
-            raise SourceError(f"{redact_credentials(uri)} has no video in it: give a video file")
-        self._stream = self._container.streams.video[0]
-        self.frame_rate = (
-            self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FRAME_RATE
-        )
-        self.frame_count = self._stream.frames or None
-        self.time_base = self._stream.time_base or 1 / self.frame_rate
-        self._decoder = start_decoder(self._stream)
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Decode frame by frame; see `Source`."""
-        index, last_pts = 0, -1
-        for decoded in self._decoded():
-            # Timestamps are missing in some files and run backwards in others.
-            pts = decoded.pts if decoded.pts is not None else last_pts + self._step
-            last_pts = max(pts, last_pts + 1)
-            yield Frame(decoded.image, index, last_pts, self.time_base)
-            index += 1
-        if index == 0:
-            raise SourceError(
-                f"{redact_credentials(self.uri)} holds no readable frame: is it damaged?"
-            )
-
-    def close(self) -> None:
-        """Let go of the file or device."""
-        self._decoder.close()
-        self._container.close()
+    @property
+    def reopens(self) -> bool:
+        """Cameras and live streams do."""
+        return self.is_live
 
     @property
     def files(self) -> list[Path]:
         """The file that it reads."""
         return [Path(self.uri)]
 
+    def open(self, reading: Reading = EVERYTHING) -> VideoSession:
+        """Open it; see `Source`. Decoding starts with the first frame that is taken."""
+        return VideoSession(self, reading)
+
+
+class VideoSession:
+    """The frames of a video, from where it was opened to its end."""
+
+    def __init__(self, video: Video, reading: Reading) -> None:
+        self._video = video
+        self._reading = reading
+        self._container = _open(video.uri, video.format)
+        if not self._container.streams.video:
+            self._container.close()
+            raise SourceError(f"{self._shown} has no video in it: give a video file")
+        self._stream = self._container.streams.video[0]
+        self.frame_rate = (
+            self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FRAME_RATE
+        )
+        self.frame_count = self._stream.frames or None
+        self.time_base = self._stream.time_base or 1 / self.frame_rate
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Decode frame by frame; see `Session`."""
+        decoder = start_decoder(self._video.decoder, self._stream, threads=self._reading.threads)
+        try:
+            yield from self._frames(decoder)
+        finally:
+            decoder.close()
+
+    def close(self) -> None:
+        """Let go of the file or device."""
+        self._container.close()
+
+    def _frames(self, decoder: Decoder) -> Iterator[Frame]:
+        index, last_pts = 0, -1
+        for decoded in self._decoded(decoder):
+            # Timestamps are missing in some files and run backwards in others.
+            pts = decoded.pts if decoded.pts is not None else last_pts + self._step
+            last_pts = max(pts, last_pts + 1)
+            if index % self._reading.stride == 0:
+                yield self._frame(decoded, index, last_pts)
+            index += 1
+        if index == 0:
+            raise SourceError(f"{self._shown} holds no readable frame: is it damaged?")
+
+    def _frame(self, decoded: Decoded, index: int, pts: int) -> Frame:
+        size = decoded.size
+        if self._reading.fit is not None:
+            size = downscaled(*size, fit=self._reading.fit)
+        return Frame(
+            decoded.to_rgb(*size),
+            index,
+            pts,
+            self.time_base,
+            source=self._video.name,
+            original_size=decoded.size,
+        )
+
+    @property
+    def _shown(self) -> str:
+        return redact_credentials(self._video.uri)
+
     @property
     def _advice(self) -> str:
-        return "check the camera and its network" if self.is_live else "copy the file again"
+        return "check the camera and its network" if self._video.is_live else "copy the file again"
 
     @property
     def _step(self) -> int:
         return max(1, round(1 / (self.frame_rate * self.time_base)))
 
-    def _decoded(self) -> Iterator[Decoded]:
+    def _decoded(self, decoder: Decoder) -> Iterator[Decoded]:
         packets = damaged = 0
         try:
             for packet in self._container.demux(self._stream):
                 packets += packet.size > 0
                 try:
-                    pictures = self._decoder.decode(packet)
+                    pictures = decoder.decode(packet)
                 except av.InvalidDataError:
                     # The decoder goes on at the next keyframe, and so does a camera.
                     damaged += 1
@@ -100,14 +135,13 @@ class Video:
             raise self._broken(packets, "the file is cut off")
         if damaged:
             raise SourceError(
-                f"{redact_credentials(self.uri)} has {damaged} damaged packets: the rest was kept; "
-                f"{self._advice}"
+                f"{self._shown} has {damaged} damaged packets: the rest was kept; {self._advice}"
             )
 
     def _broken(self, packets: int, reason: str) -> SourceError:
         total = f" of {self.frame_count}" if self.frame_count else ""
         return SourceError(
-            f"{redact_credentials(self.uri)} breaks off after {packets}{total} frames ({reason}): "
+            f"{self._shown} breaks off after {packets}{total} frames ({reason}): "
             f"what came before was kept; {self._advice}"
         )
 

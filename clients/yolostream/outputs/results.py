@@ -1,0 +1,88 @@
+"""What is written of each source, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from yolostream.errors import OutputError
+from yolostream.outputs.csv import Csv
+from yolostream.outputs.jsonl import JsonLines
+from yolostream.outputs.mot import Mot
+from yolostream.outputs.output import Output
+from yolostream.outputs.pictures import AnnotatedPictures
+from yolostream.outputs.video import DEFAULT_BITRATE, Mp4
+from yolostream.sources import Session, Source
+
+Format = Literal["mp4", "tiled", "jsonl", "csv", "mot"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+DRAWN: frozenset[Format] = frozenset({"mp4", "tiled"})
+TILED_NAME = "tiled"
+"""The grid's file takes this name, so no source may."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is made of the detections, and where it goes."""
+
+    folder: Path
+    formats: frozenset[Format] = field(default_factory=lambda: frozenset(FORMATS))
+    bitrate: int = DEFAULT_BITRATE
+    """Bits per second of each video."""
+    encoder_threads: int = 1
+    """Threads that encode one video."""
+    part: int = 1
+    """Counts how often a live source was begun anew: its files of before stay."""
+
+    @property
+    def are_drawn(self) -> bool:
+        """Whether anybody looks at pictures."""
+        return bool(self.formats & DRAWN)
+
+    @property
+    def tiled_path(self) -> Path:
+        """Where the tiled picture of all videos goes."""
+        return self.folder / f"{TILED_NAME}.mp4"
+
+    def open(self, source: Source, session: Session) -> list[Output]:
+        """Make the outputs of a source that was opened; the tiled picture is none of them.
+
+        Raises:
+            OutputError: one cannot be written.
+        """
+        part = f".{self.part}" if source.is_live and self.part > 1 else ""
+        stem = str(self.folder / f"{source.name}{part}")
+        outputs: list[Output] = []
+        if "mp4" in self.formats and source.is_video:
+            outputs.append(self._video(Path(f"{stem}.mp4"), session))
+        if "mp4" in self.formats and not source.is_video:
+            outputs.append(AnnotatedPictures(Path(stem)))
+        if "jsonl" in self.formats:
+            outputs.append(JsonLines(Path(f"{stem}.jsonl"), source=source.name))
+        if "csv" in self.formats:
+            outputs.append(Csv(Path(f"{stem}.csv"), source=source.name))
+        if "mot" in self.formats and source.is_video:
+            outputs.append(Mot(Path(f"{stem}.txt")))
+        return outputs
+
+    def check_apart_from(self, sources: Sequence[Source]) -> None:
+        """Make sure that no result takes the place of what it is made from.
+
+        Raises:
+            OutputError: one could.
+        """
+        for source in sources:
+            ours = self.folder.resolve(), (self.folder / source.name).resolve()
+            for path in source.files:
+                if path.resolve().parent in ours:
+                    raise OutputError(
+                        f"results in {self.folder} could overwrite {path}: choose another folder "
+                        "with --output"
+                    )
+
+    def _video(self, path: Path, session: Session) -> Mp4:
+        return Mp4(
+            path, frame_rate=session.frame_rate, bitrate=self.bitrate, threads=self.encoder_threads
+        )

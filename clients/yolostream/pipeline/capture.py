@@ -1,0 +1,124 @@
+"""From a source to its stream's mailbox."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from dataclasses import replace
+
+from yolostream.errors import SourceError
+from yolostream.frame import Frame
+from yolostream.pipeline.stream import Stream
+from yolostream.sources import Reading
+
+BACKOFF_S = (1.0, 60.0)
+"""Shortest and longest wait until a camera that broke off is opened again."""
+
+_log = logging.getLogger(__name__)
+
+
+class Capture:
+    """A thread that opens a source and reads it, again and again where it is a camera.
+
+    Args:
+        stream: where its frames go.
+        reading: how much of it is made into pictures.
+    """
+
+    def __init__(self, stream: Stream, reading: Reading) -> None:
+        self._stream = stream
+        self._source = stream.plan.source
+        self._reading = reading
+        self._continuity = Continuity()
+        name = f"{self._source.name} reader"
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._read_on()
+        except SourceError as error:
+            # What is on its way still gets written: the source failed, not its frames.
+            self._stream.status.errors.append(error)
+        except Exception as error:
+            self._stream.fail(error)
+        finally:
+            self._stream.mailbox.close()
+
+    def _read_on(self) -> None:
+        """Read session after session. A source that never gave a frame is not tried again."""
+        failures = 0
+        while True:
+            before = self._continuity.last
+            try:
+                self._read()
+                problem = "the stream ended"
+            except SourceError as error:
+                if not self._source.reopens or self._continuity.last is None:
+                    raise
+                problem = str(error)
+            if not self._source.reopens or self._stream.mailbox.is_closed:
+                return
+            failures = failures + 1 if self._continuity.last is before else 0
+            self._back_off(failures, problem)
+
+    def _read(self) -> None:
+        """Read one session to its end, or until nobody takes frames any more."""
+        status = self._stream.status
+        status.state = "connecting"
+        session = self._source.open(self._reading)
+        try:
+            self._stream.opened(session)
+            status.state = "running"
+            self._continuity.begin()
+            frames = iter(session)
+            while True:
+                with status.timer.stage("decode"):
+                    frame = next(frames, None)
+                if frame is None or not self._stream.mailbox.put(self._continuity.placed(frame)):
+                    return
+        finally:
+            session.close()
+
+    def _back_off(self, failures: int, problem: str) -> None:
+        """Wait the longer the more often it failed, never in step with others."""
+        shortest, longest = BACKOFF_S
+        delay_s = random.uniform(0.5, 1.0) * min(longest, shortest * 2**failures)
+        status = self._stream.status
+        status.state = "backoff"
+        status.reconnects += 1
+        _log.warning("%s: %s; opened again in %.1f s", self._source.name, problem, delay_s)
+        self._stream.stop.wait(delay_s)
+
+
+class Continuity:
+    """Indices and times that go on where a source is opened again, gaps included."""
+
+    def __init__(self) -> None:
+        self.last: Frame | None = None
+        self._index_offset = 0
+        self._offset_s = 0.0
+        self._begins = True
+
+    def begin(self) -> None:
+        """The next frame is the first of a session."""
+        self._begins = True
+
+    def placed(self, frame: Frame) -> Frame:
+        """The frame, behind those of the sessions before."""
+        if self.last is None:
+            self.last = frame
+            self._begins = False
+            return frame
+        if self._begins:
+            self._begins = False
+            gap_s = max(0.0, frame.captured_at - self.last.captured_at)
+            self._index_offset = self.last.index + 1 - frame.index
+            self._offset_s = self.last.pts_seconds + gap_s - frame.pts_seconds
+        if self._index_offset:
+            base = self.last.time_base
+            pts = round((frame.pts_seconds + self._offset_s) / base)
+            index = frame.index + self._index_offset
+            frame = replace(frame, index=index, pts=max(pts, self.last.pts + 1), time_base=base)
+        self.last = frame
+        return frame

@@ -1,0 +1,118 @@
+"""Sends the frames of all streams: those that are ready together as one request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from yolostream.client.detector import Detector
+from yolostream.client.pending import Pending
+from yolostream.errors import YolostreamError
+from yolostream.frame import Frame
+from yolostream.image import size_of
+from yolostream.pipeline.stream import Stream
+
+_POLL_S = 0.2
+
+Batch = list[tuple[Stream, Frame]]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How frames of several sources are put together."""
+
+    size: int = 1
+    """Frames of one request at most."""
+    wait_s: float = 0.002
+    """How long frames wait for those of other sources."""
+
+
+class Dispatcher:
+    """A thread that takes frames from the streams in turns and sends them.
+
+    While the detector has no place free, frames gather in the mailboxes: requests grow by
+    themselves where the server is busy.
+
+    Args:
+        detector: sends; its places limit the requests on their way.
+        batching: how frames are put together.
+    """
+
+    def __init__(self, detector: Detector, batching: Batching) -> None:
+        self._detector = detector
+        self._batching = batching
+        self._streams: deque[Stream] = deque()
+        self._ready = threading.Event()
+
+    def start(self, streams: list[Stream]) -> None:
+        """Send the frames of these streams until all have ended."""
+        self._streams.extend(streams)
+        threading.Thread(target=self._run, name="dispatcher", daemon=True).start()
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._ready.set()
+
+    def _run(self) -> None:
+        while self._streams:
+            # Before looking: what comes while we look is not slept over.
+            self._ready.clear()
+            if batch := self._gathered():
+                for frames in _alike(batch):
+                    self._send(frames)
+            elif not self._end_exhausted():
+                self._ready.wait(_POLL_S)
+
+    def _gathered(self) -> Batch:
+        batch: Batch = []
+        self._take_into(batch)
+        if batch and len(batch) < min(self._batching.size, len(self._streams)):
+            time.sleep(self._batching.wait_s)
+            self._take_into(batch)
+        return batch
+
+    def _take_into(self, batch: Batch) -> None:
+        """Take in turns what is there, up to the size of a batch."""
+        without = 0
+        while len(batch) < self._batching.size and without < len(self._streams):
+            stream = self._streams[0]
+            self._streams.rotate(-1)
+            frame = stream.take()
+            if frame is None:
+                without += 1
+            else:
+                batch.append((stream, frame))
+                without = 0
+
+    def _send(self, batch: Batch) -> None:
+        images, sizes = zip(*((frame.image, frame.size) for _, frame in batch), strict=True)
+        try:
+            pendings = self._detector.submit_batch(images, sizes=sizes)
+        except YolostreamError as error:
+            # Each learns it where it waits for its answer.
+            pendings = [Pending(shrink_s=0.0) for _ in batch]
+            for pending in pendings:
+                pending.answer(error)
+        for (stream, frame), pending in zip(batch, pendings, strict=True):
+            stream.expect(frame, pending)
+
+    def _end_exhausted(self) -> bool:
+        """Tell the streams of which nothing will come any more; return whether there were any."""
+        ended = [stream for stream in self._streams if stream.mailbox.is_exhausted]
+        for stream in ended:
+            self._streams.remove(stream)
+            stream.end()
+        return bool(ended)
+
+
+def _alike(batch: Batch) -> list[Batch]:
+    """Frames that fit into one request: of one size, in one kind of memory."""
+    groups: dict[tuple[tuple[int, int], bool], Batch] = {}
+    for stream, frame in batch:
+        kind = size_of(frame.image), isinstance(frame.image, np.ndarray)
+        groups.setdefault(kind, []).append((stream, frame))
+    return list(groups.values())

@@ -1,0 +1,63 @@
+"""What is to be done with the sources of a run, in words that travel between processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+from yolostream.outputs.results import Results
+from yolostream.outputs.tiled import Tile
+from yolostream.pipeline.dispatcher import Batching
+from yolostream.pipeline.drawing import Annotator, LabelOptions
+from yolostream.pipeline.filters import DetectionFilter
+from yolostream.pipeline.stream import IN_FLIGHT, MAX_AGE_S, SERVER_PATIENCE_S, Plan
+from yolostream.sources import Reading, Source
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done with the sources of a run. It can be pickled."""
+
+    results: Results
+    track: bool = True
+    labels: LabelOptions = field(default_factory=LabelOptions)
+    detection_filter: DetectionFilter = field(default_factory=DetectionFilter)
+    stride: int = 1
+    """Every Nth frame is taken."""
+    limit: int | None = None
+    """Frames of each source taken at most."""
+    in_flight: int = IN_FLIGHT
+    """Frames of one source on their way at once."""
+    server_patience_s: float = SERVER_PATIENCE_S
+    max_age_s: float = MAX_AGE_S
+    batching: Batching = field(default_factory=Batching)
+    decoder_threads: int = 0
+    """Threads that decode one video on the CPU; 0 takes one a core."""
+
+    def plan(self, source: Source, tile: Tile | None) -> Plan:
+        """What is done with the frames of one source."""
+        return Plan(
+            source=source,
+            open_outputs=partial(self.results.open, source),
+            tile=tile,
+            track=self.track,
+            annotator=Annotator(source.name, labels=self.labels)
+            if self.results.are_drawn
+            else None,
+            detection_filter=self.detection_filter,
+            stride=self.stride,
+            limit=self.limit,
+            in_flight=self.in_flight,
+            server_patience_s=self.server_patience_s,
+            max_age_s=self.max_age_s,
+        )
+
+    def reading(self, input_size: tuple[int, int] | None) -> Reading:
+        """How much of a source is made into pictures.
+
+        Args:
+            input_size: height and width of the network's input, where frames may be downscaled to
+                fit into it; pictures that are drawn on stay whole.
+        """
+        fit = None if self.results.are_drawn else input_size
+        return Reading(self.stride, fit, self.decoder_threads)

@@ -1,0 +1,101 @@
+"""One output of one source, on a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from yolostream.detections import Detections
+from yolostream.errors import YolostreamError
+from yolostream.frame import Frame
+from yolostream.image import Image
+from yolostream.outputs.output import Output
+from yolostream.pipeline.timing import Durations
+
+CAPACITY = 4
+"""Results that wait for one output: enough for an uneven disk, and few pictures in memory."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the pipeline knows of one frame."""
+
+    frame: Frame
+    annotated: Image
+    """uint8 [H, W, 3], RGB, with the detections drawn; the frame's own image where nobody looks."""
+    detections: Detections
+
+
+class Sink:
+    """Writes results to an output, in order, without holding others up.
+
+    An output that fails is given up: it keeps what it has, and the error.
+
+    Args:
+        output: where results go. Only this thread touches it.
+        name: of the thread.
+        drops: lose results where the output is too slow, instead of holding the source back.
+    """
+
+    def __init__(self, output: Output, *, name: str, drops: bool) -> None:
+        self.error: Exception | None = None
+        self.dropped = 0
+        self.busy_s = 0.0
+        self.ages = Durations()
+        """From a frame's decoding until it was written."""
+        self._output = output
+        self._drops = drops
+        self._results: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(CAPACITY)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was given up."""
+        return self.error is not None
+
+    def put(self, result: Result) -> None:
+        """Hand over a result; where nothing may be lost, wait for room."""
+        if self._room.acquire(blocking=not self._drops):
+            self._results.put(result)
+        else:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """No more results come; what waits is still written. See `join`."""
+        self._results.put(None)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until the output is closed."""
+        self._thread.join(None if timeout_s == math.inf else max(0.0, timeout_s))
+
+    def _run(self) -> None:
+        while (result := self._results.get()) is not None:
+            self._attempt(partial(self._write, result))
+            self._room.release()
+        if not self.failed:
+            self._attempt(self._output.close)
+
+    def _write(self, result: Result) -> None:
+        if self.failed:
+            return
+        started = time.perf_counter()
+        self._output.write(result.frame, result.annotated, result.detections)
+        self.busy_s += time.perf_counter() - started
+        self.ages.add(result.frame.age_s)
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:
+            # Whatever it is ends this output and no other.
+            self.error = error
+            with contextlib.suppress(YolostreamError):
+                self._output.close()

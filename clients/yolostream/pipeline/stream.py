@@ -1,0 +1,280 @@
+"""The way of one source's frames, from the mailbox to the outputs."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from yolostream.client.detector import Detector
+from yolostream.client.pending import Pending
+from yolostream.detections import Detections
+from yolostream.errors import ModelUnavailable, ServerUnavailable, YolostreamError
+from yolostream.frame import Frame
+from yolostream.gpu_memory import on_host
+from yolostream.image import Image
+from yolostream.outputs.output import Output
+from yolostream.outputs.tiled import Tile
+from yolostream.pipeline.drawing import Annotator
+from yolostream.pipeline.filters import DetectionFilter
+from yolostream.pipeline.mailbox import Admission, Mailbox
+from yolostream.pipeline.sink import Result, Sink
+from yolostream.pipeline.status import Status
+from yolostream.pipeline.tracking import Tracker
+from yolostream.sources import Session, Source
+
+IN_FLIGHT = 3
+"""Frames of one source on their way at once: one in each step of the ensemble."""
+
+SERVER_PATIENCE_S = 60.0
+"""How long a file waits for a server that is being restarted."""
+
+MAX_AGE_S = 0.5
+"""An older frame of a live source is not worth sending any more."""
+
+_RETRY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done with the frames of one source."""
+
+    source: Source
+    open_outputs: Callable[[Session], list[Output]]
+    """Makes the outputs, once the source is open."""
+    tile: Tile | None = None
+    """Its cell of the tiled picture."""
+    track: bool = True
+    annotator: Annotator | None = None
+    """Draws the detections; None where nobody looks."""
+    detection_filter: DetectionFilter = field(default_factory=DetectionFilter)
+    stride: int = 1
+    """Every Nth frame is taken."""
+    limit: int | None = None
+    """Frames taken at most."""
+    in_flight: int = IN_FLIGHT
+    server_patience_s: float = SERVER_PATIENCE_S
+    max_age_s: float = MAX_AGE_S
+
+    @property
+    def admission(self) -> Admission:
+        """Files wait for room and lose nothing; of a live source the newest frame is kept."""
+        if self.source.is_live:
+            return Admission("newest", capacity=1, max_age_s=self.max_age_s)
+        return Admission("block", capacity=2)
+
+
+class Stream:
+    """One source on its way: frames that wait to be sent, and those that are.
+
+    A thread takes the answers in order, tracks, draws, and hands the results to the sinks. An
+    error of one frame costs that frame. While the server is away, a live source leaves frames
+    out; a file waits, and asks again.
+
+    Args:
+        plan: what is done.
+        detector: is asked again for frames that the server was away for.
+        on_ready: called when there may be something to send: a frame came, or one arrived.
+    """
+
+    def __init__(self, plan: Plan, detector: Detector, *, on_ready: Callable[[], None]) -> None:
+        self.plan = plan
+        self.status = Status(plan.source.name)
+        self.mailbox = Mailbox(plan.admission, on_frame=on_ready, on_drop=self._drop)
+        self.sinks: list[Sink] = []
+        self.stop = threading.Event()
+        self._detector = detector
+        self._on_ready = on_ready
+        self._room = threading.Semaphore(plan.in_flight)
+        self._in_flight: queue.SimpleQueue[tuple[Frame, Pending] | None] = queue.SimpleQueue()
+        self._tracker: Tracker | None = None
+        self._tracks_before = 0
+        self._taken = 0
+        self._started = time.perf_counter()
+        self._thread = threading.Thread(target=self._run, name=plan.source.name, daemon=True)
+        self._thread.start()
+
+    # Called by the thread that reads the source.
+
+    def opened(self, session: Session) -> None:
+        """Get ready for the frames of a session; a later one finds new objects.
+
+        Raises:
+            OutputError: an output cannot be made.
+        """
+        plan, source = self.plan, self.plan.source
+        if session.frame_count is not None:
+            taken = -(-session.frame_count // plan.stride)
+            self.status.frames_expected = min(taken, plan.limit or taken)
+        if plan.track and source.is_video:
+            self._tracks_before = self.status.tracks
+            self._tracker = Tracker(float(session.frame_rate) / plan.stride)
+        if not self.sinks:
+            outputs = plan.open_outputs(session)
+            if plan.tile is not None:
+                plan.tile.open(session.frame_rate)
+                outputs.append(plan.tile)
+            self.sinks = [
+                Sink(output, name=f"{source.name} {type(output).__name__}", drops=source.is_live)
+                for output in outputs
+            ]
+
+    def fail(self, error: Exception) -> None:
+        """Give the source up; what is on its way is still written."""
+        self.status.errors.append(error)
+        self.status.state = "failed"
+        self.stop.set()
+        self.mailbox.close(discard=True)
+
+    # Called by the thread that sends.
+
+    def take(self) -> Frame | None:
+        """The next frame to send, if there is one and room on the way."""
+        if not self.mailbox or not self._room.acquire(blocking=False):
+            return None
+        frame = self.mailbox.take()
+        if frame is None:
+            self._room.release()
+            return None
+        self._taken += 1
+        if self._taken == self.plan.limit:
+            self.mailbox.close(discard=True)
+        return frame
+
+    def expect(self, frame: Frame, pending: Pending) -> None:
+        """The frame was sent."""
+        self._in_flight.put((frame, pending))
+
+    def end(self) -> None:
+        """No more frames are sent."""
+        self._in_flight.put(None)
+
+    # Called by the one who runs it.
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its outputs are still open."""
+        return self._thread.is_alive()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until all that was sent is written, and the outputs are closed."""
+        self._thread.join(timeout_s)
+
+    def close_sinks(self, deadline: float = math.inf) -> None:
+        """Close all outputs, and wait for them until `time.monotonic()` is `deadline`."""
+        for sink in self.sinks:
+            sink.close()
+        for sink in self.sinks:
+            sink.join(deadline - time.monotonic())
+
+    def snapshot(self) -> Status:
+        """The figures as they are now."""
+        status, sinks = self.status, self.sinks
+        timer = replace(status.timer, seconds=dict(status.timer.seconds))
+        timer.seconds["write"] = sum(sink.busy_s for sink in sinks)
+        dropped = Counter(dict(status.dropped))
+        if late := sum(sink.dropped for sink in sinks):
+            dropped["slow_output"] = late
+        return replace(
+            status,
+            timer=timer,
+            dropped=dropped,
+            lost=Counter(dict(status.lost)),
+            errors=[*status.errors, *(sink.error for sink in sinks if sink.error is not None)],
+            ages=sum((sink.ages for sink in sinks), start=status.ages),
+        )
+
+    # The thread that follows the frames.
+
+    def _run(self) -> None:
+        try:
+            while (item := self._in_flight.get()) is not None:
+                detections = self._answer(*item)
+                if detections is not None:
+                    self._hand_on(item[0], detections)
+                self._room.release()
+                self._on_ready()
+        except Exception as error:
+            self.fail(error)
+        finally:
+            self._finish()
+
+    def _answer(self, frame: Frame, pending: Pending) -> Detections | None:
+        """What was found; None where the frame is lost."""
+        try:
+            detections = pending.result()
+        except (ServerUnavailable, ModelUnavailable) as error:
+            if self.plan.source.is_live:
+                self._drop("server_unavailable")
+                return None
+            return self._ask_again(frame, error)
+        except YolostreamError as error:
+            self.status.lose(error)
+            return None
+        timer, requests = self.status.timer, self.status.requests
+        timer.seconds["shrink"] += pending.shrink_s
+        timer.seconds["request"] += pending.request_s
+        requests.add(pending.request_s)
+        return detections
+
+    def _ask_again(self, frame: Frame, error: YolostreamError) -> Detections | None:
+        """Wait for a server that is away."""
+        deadline = time.monotonic() + self.plan.server_patience_s
+        while not self.stop.wait(_RETRY_S):
+            try:
+                return self._detector.detect(frame.image, size=frame.size)
+            except (ServerUnavailable, ModelUnavailable) as again:
+                error = again
+            except YolostreamError as lost:
+                self.status.lose(lost)
+                return None
+            if time.monotonic() > deadline:
+                self.fail(error)
+        return None
+
+    def _hand_on(self, frame: Frame, detections: Detections) -> None:
+        status = self.status
+        detections = self._tracked(self.plan.detection_filter(detections))
+        result = Result(frame, self._annotated(frame, detections), detections)
+        for sink in self.sinks:
+            sink.put(result)
+        if self.sinks and all(sink.failed for sink in self.sinks):
+            self.mailbox.close(discard=True)
+        status.frames_done += 1
+        status.objects += len(detections)
+        status.elapsed_s = time.perf_counter() - self._started
+
+    def _tracked(self, detections: Detections) -> Detections:
+        if self._tracker is None:
+            return detections
+        with self.status.timer.stage("track"):
+            tracked = self._tracker.update(detections)
+        self.status.tracks = self._tracks_before + self._tracker.count
+        if not self._tracks_before or tracked.track_ids is None:
+            return tracked
+        # Numbers go on where the source was opened again.
+        numbers = tracked.track_ids
+        return replace(tracked, track_ids=numbers + self._tracks_before * (numbers > 0))
+
+    def _annotated(self, frame: Frame, detections: Detections) -> Image:
+        if self.plan.annotator is None:
+            # Nobody looks at it, so it stays where it is, in GPU memory too.
+            return frame.image  # type: ignore[return-value]
+        with self.status.timer.stage("draw"):
+            return self.plan.annotator.draw(on_host(frame.image), detections)
+
+    def _drop(self, cause: str) -> None:
+        self.status.dropped[cause] += 1
+
+    def _finish(self) -> None:
+        self.close_sinks()
+        if self.plan.tile is not None and not self.sinks:
+            # It was never opened, and others wait for it.
+            self.plan.tile.close()
+        self.status.elapsed_s = time.perf_counter() - self._started
+        if self.status.state != "failed":
+            self.status.state = "ended"

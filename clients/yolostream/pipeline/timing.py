@@ -1,0 +1,56 @@
+"""How long things took, in little memory for however many frames."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+STAGES = ("decode", "shrink", "request", "track", "draw", "write")
+"""In the order a frame passes them."""
+
+_LOWEST_S, _STEP, _BUCKETS = 1e-4, 1.03, 500  # up to 250 s
+
+
+@dataclass
+class StageTimer:
+    """Sums of seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time inside the block as `name`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - started
+
+
+@dataclass
+class Durations:
+    """A histogram of durations, exact to 3%."""
+
+    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BUCKETS, np.int64))
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        bucket = math.ceil(math.log(max(seconds, _LOWEST_S) / _LOWEST_S, _STEP))
+        self.counts[min(bucket, _BUCKETS - 1)] += 1
+
+    def percentile_s(self, percent: float) -> float:
+        """Seconds that `percent` % of them did not exceed; NaN without any."""
+        total = self.counts.sum()
+        if not total:
+            return float("nan")
+        bucket = int(np.searchsorted(self.counts.cumsum(), total * percent / 100))
+        return float(_LOWEST_S * _STEP**bucket)
+
+    def __add__(self, other: Durations) -> Durations:
+        return Durations(self.counts + other.counts)

@@ -1,0 +1,119 @@
+"""From words on the command line to sources."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from yolostream.errors import SourceError
+from yolostream.sources.decoding import DecoderName
+from yolostream.sources.pictures import Pictures
+from yolostream.sources.source import Source
+from yolostream.sources.video import Video
+
+PICTURE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+VIDEO_SUFFIXES = {".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"}
+NETWORK_SCHEMES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://")
+
+_CHECKED_AT_ONCE = 32
+
+
+def find_sources(
+    specs: Sequence[str],
+    *,
+    reserved_names: frozenset[str] = frozenset(),
+    decoder: DecoderName = "auto",
+) -> tuple[list[Source], list[SourceError]]:
+    """Find everything that is named, each under a name of its own. Nothing is opened.
+
+    Args:
+        specs: video files, pictures, folders, globs, camera numbers, or stream URLs.
+        reserved_names: names that no source may take.
+        decoder: what decodes videos; see `start_decoder`.
+
+    Returns:
+        The sources, and an error for everything that is none.
+    """
+    sources: list[Video | Pictures] = []
+    errors: list[SourceError] = []
+    for spec in specs:
+        try:
+            sources += _named(spec, decoder)
+        except SourceError as error:
+            errors.append(error)
+    return list(_named_apart(sources, set(reserved_names))), errors
+
+
+def check_files(sources: Sequence[Source]) -> tuple[list[Source], list[SourceError]]:
+    """Open and close all files, side by side; cameras and streams are left alone.
+
+    Returns:
+        The sources that can be read, and an error for each of the others.
+    """
+
+    def problem(source: Source) -> SourceError | None:
+        try:
+            if not source.is_live:
+                source.open().close()
+        except SourceError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(_CHECKED_AT_ONCE) as pool:
+        problems = list(pool.map(problem, sources))
+    readable = [source for source, error in zip(sources, problems, strict=True) if error is None]
+    return readable, [error for error in problems if error is not None]
+
+
+def _named_apart(sources: list[Video | Pictures], taken: set[str]) -> Iterator[Source]:
+    for source in sources:
+        # A file's name may be any bytes; ours are read by people and programs.
+        free = name = source.name.encode(errors="replace").decode()
+        number = 1
+        while free in taken:
+            number += 1
+            free = f"{name}_{number}"
+        taken.add(free)
+        yield replace(source, name=free)
+
+
+def _named(spec: str, decoder: DecoderName) -> Sequence[Video | Pictures]:
+    if spec.isdigit():
+        return [_camera(spec, decoder)]
+    if spec.startswith(NETWORK_SCHEMES):
+        name = spec.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+        is_live = not spec.startswith("http")
+        return [Video(spec, name or "stream", is_live=is_live, decoder=decoder)]
+    path = Path(spec)
+    if path.is_dir():
+        suffixes = PICTURE_SUFFIXES | VIDEO_SUFFIXES
+        files = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+        if not files:
+            raise SourceError(f"{spec} is an empty folder: put pictures or videos in it")
+        return _from_files(files, path.resolve().name, decoder)
+    if path.exists():
+        return _from_files([path], path.stem, decoder)
+    matches = sorted(Path(match) for match in glob.glob(spec, recursive=True))
+    if not matches:
+        raise SourceError(f"no such file, folder or glob: {spec}")
+    return _from_files(matches, matches[0].resolve().parent.name, decoder)
+
+
+def _from_files(paths: list[Path], name: str, decoder: DecoderName) -> list[Video | Pictures]:
+    """Pictures together are one source; each video is one of its own."""
+    pictures = tuple(path for path in paths if path.suffix.lower() in PICTURE_SUFFIXES)
+    videos = [path for path in paths if path not in pictures]
+    return [
+        *([Pictures(pictures, name)] if pictures else []),
+        *(Video(str(path), path.stem, decoder=decoder) for path in videos),
+    ]
+
+
+def _camera(number: str, decoder: DecoderName) -> Video:
+    device = f"/dev/video{number}"
+    if not Path(device).exists():
+        raise SourceError(f"no camera {number}: {device} does not exist")
+    return Video(device, f"camera{number}", is_live=True, format="v4l2", decoder=decoder)

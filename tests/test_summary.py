@@ -1,0 +1,90 @@
+"""`detect --summary`: the figures of a run as JSON, however it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from clips import steps, write_clip
+from yolostream.cli.report import Report
+from yolostream.client.statistics import StepTotals
+from yolostream.errors import DeadlineExceeded, OutputError, SourceError
+from yolostream.interruption import EXIT_INTERRUPTED
+from yolostream.pipeline.status import Status
+from yolostream.pipeline.timing import STAGES
+
+
+def test_a_report_is_told_in_milliseconds_and_counts(tmp_path):
+    status = Status("street", state="ended", frames_expected=4, frames_done=2, elapsed_s=0.5)
+    status.dropped = Counter(stale=1)
+    status.lose(DeadlineExceeded("too late"))
+    status.requests.add(0.010)
+    status.timer.seconds["decode"] = 0.006
+    report = Report([status], {"nms": StepTotals(2, queue_s=0.002, compute_s=0.004)}, tmp_path, 3)
+    told = report.as_dict()
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert (told["workers"], told["frames"], told["frames_per_s"]) == (3, 2, 4.0)
+    assert told["stages_ms"] == dict.fromkeys(STAGES, 0.0) | {"decode": 3.0}
+    assert told["server_steps"] == {"nms": {"frames": 2, "queue_ms": 1.0, "compute_ms": 2.0}}
+    (source,) = told["sources"]
+    assert (source["dropped"], source["lost"]) == ({"stale": 1}, {"DeadlineExceeded": 1})
+    assert abs(source["request_ms"]["p50"] - 10) < 0.3
+    assert source["age_ms"] == {"p50": None, "p99": None}
+    assert told["errors"] == ["street: 1 frame was lost: too late"]
+
+
+def test_a_run_is_summed_up_with_the_source_that_could_not_be_read(
+    tmp_path, triton, yolostream_cli
+):
+    path = write_clip(tmp_path / "clip.mp4", steps(4))
+    summary = tmp_path / "figures" / "summary.json"
+    done = yolostream_cli(
+        *("detect", path, tmp_path / "gone.mp4", "--url", triton.url, "--output", tmp_path / "out"),
+        *("--summary", summary, "--save", "jsonl"),
+    )
+    assert done.returncode == SourceError.exit_code
+    told = json.loads(summary.read_text())
+    (source,) = told["sources"]
+    written = (tmp_path / "out" / "clip.jsonl").read_text().splitlines()
+    assert source["frames"] == source["frames_expected"] == len(written)
+    assert source["age_ms"]["p99"] >= source["age_ms"]["p50"] > 0
+    assert told["server_steps"]["nms"]["frames"] >= len(written)
+    assert "gone.mp4" in told["errors"][0]
+    assert not told["interrupted"]
+
+
+def test_ctrl_c_leaves_a_summary(tmp_path, triton):
+    path = write_clip(tmp_path / "clip.mp4", steps(4) * 200)
+    rows = tmp_path / "out" / "clip.jsonl"
+    command = [sys.executable, "-m", "yolostream", "detect", path, "--url", triton.url]
+    options = ["--output", rows.parent, "--save", "jsonl", "--summary", tmp_path / "summary.json"]
+    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (rows.exists() and rows.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == EXIT_INTERRUPTED
+    told = json.loads((tmp_path / "summary.json").read_text())
+    assert told["interrupted"]
+    assert 0 < told["frames"] < told["sources"][0]["frames_expected"]
+
+
+def test_a_summary_that_cannot_be_written_is_an_error_after_the_results(
+    tmp_path, triton, yolostream_cli
+):
+    path = write_clip(tmp_path / "clip.mp4", steps(2))
+    (tmp_path / "taken").mkdir()
+    done = yolostream_cli(
+        *("detect", path, "--url", triton.url, "--output", tmp_path / "out"),
+        *("--summary", Path(tmp_path / "taken"), "--save", "jsonl"),
+    )
+    assert done.returncode == OutputError.exit_code
+    assert "--summary" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "out" / "clip.jsonl").read_text().count("\n") >= 2
