@@ -56,6 +56,7 @@ def detect(
     realtime: options.Realtime = False,
     max_age: options.MaxAge = MAX_AGE_S,
     in_flight: options.InFlight = IN_FLIGHT,
+    batch: options.Batch = None,
     workers: options.Workers = None,
     timeout: options.Timeout = 30.0,
     server_patience: options.ServerPatience = SERVER_PATIENCE_S,
@@ -102,6 +103,7 @@ def detect(
             ),
             about=about,
             workers=workers,
+            batch=batch,
             should_stop=server.has_ended,
             console=stderr,
         )

@@ -68,6 +68,13 @@ MaxAge = Annotated[
     float, typer.Option(min=0.01, help="Seconds until a live frame is too old to be sent.")
 ]
 InFlight = Annotated[int, typer.Option(min=1, help="Frames of one source on their way at once.")]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Frames of one request at most. By default 8 on a server with a GPU, else 1.",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Processes that feed the sources. By default what the cores allow."),

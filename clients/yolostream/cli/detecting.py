@@ -32,7 +32,8 @@ MAX_IN_FLIGHT_ON_GPU = 80
 """The same where steps hand their tensors over in GPU memory: the server's pool holds 90."""
 
 MAX_BATCH = 8
-"""Frames of one request: more make single frames wait, and win little."""
+"""Frames of one request to a GPU: more make single frames wait, and win little. A CPU takes one
+after the other anyway."""
 
 MAX_DECODER_THREADS = 8
 
@@ -46,6 +47,7 @@ def run(
     *,
     about: Detector,
     workers: int,
+    batch: int | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     console: Console,
 ) -> Report:
@@ -57,6 +59,7 @@ def run(
         connect: makes the detector of each process.
         about: asked for the server's own figures.
         workers: processes that feed the sources.
+        batch: frames of one request at most; by default what the server gains from.
         should_stop: asked several times a second.
         console: where the bars are.
 
@@ -69,18 +72,19 @@ def run(
     with writing(job.results.folder):
         job.results.folder.mkdir(parents=True, exist_ok=True)
     job.results.check_apart_from(sources)
-    frames = min(job.in_flight * len(sources), _max_in_flight(about.model))
-    batch = _batch_size(about.model, frames, workers) if len(sources) > 1 else 1
+    frames = _frames_in_flight(about.model, sources, job)
+    size = _batch_size(about.model, frames, workers, wanted=batch or _usual_batch(about, sources))
+    job = _with_threads(replace(job, batching=Batching(size)), sources)
     before = about.statistics()
     interrupted = False
     with Progress(sources, console=console) as progress:
         try:
             pipeline.run(
                 sources,
-                _with_threads(replace(job, batching=Batching(batch)), sources),
+                job,
                 connect,
                 workers=workers,
-                max_in_flight=max(workers, frames // batch),
+                max_in_flight=max(workers, frames // size),
                 should_stop=should_stop,
                 on_tick=progress.update,
             )
@@ -124,18 +128,18 @@ def connect(
     return detector
 
 
-def _max_in_flight(model: Model) -> int:
-    return MAX_IN_FLIGHT_ON_GPU if model.gpus else MAX_IN_FLIGHT
+def _frames_in_flight(model: Model, sources: Sequence[Source], job: Job) -> int:
+    most = MAX_IN_FLIGHT_ON_GPU if model.gpus else MAX_IN_FLIGHT
+    return min(job.in_flight * len(sources), most)
 
 
-def _batch_size(model: Model, frames: int, workers: int) -> int:
-    """Frames of one request, so that each worker has two on their way at least.
+def _usual_batch(about: Detector, sources: Sequence[Source]) -> int:
+    return MAX_BATCH if about.model.gpus and len(sources) > 1 else 1
 
-    A CPU takes one frame after the other anyway.
-    """
-    if not model.gpus:
-        return 1
-    return max(1, min(frames // (2 * workers), MAX_BATCH, model.max_batch_size))
+
+def _batch_size(model: Model, frames: int, workers: int, *, wanted: int) -> int:
+    """Frames of one request: so many that each worker has two requests on their way."""
+    return min(wanted, model.max_batch_size, max(1, frames // (2 * workers)))
 
 
 def _with_threads(job: Job, sources: Sequence[Source]) -> Job:

@@ -162,7 +162,10 @@ class Worker:
             self._job = replace(self._job, results=replace(results, part=results.part + 1))
             self._start()
         else:
-            self._give_up(WorkerError(f"{how} {self._deaths} times, with {names}: leave one out?"))
+            times = f", {self._deaths} times one after the other"
+            self._give_up(
+                WorkerError(f"{how}{times}; it read {names}: leave out the one that it dies of")
+            )
 
     def _is_unfinished(self, source: Source) -> bool:
         return self.statuses[source.name].state not in ("ended", "failed")
