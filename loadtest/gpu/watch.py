@@ -31,16 +31,16 @@ def watched(target: Target, models: Sequence[str]) -> Iterator[dict[str, Any]]:
         ServerError: The server does not tell, or is away.
     """
     seen: dict[str, Any] = {}
-    before, cpu_before_s = _batches(target, models), _cpu_s(target.pids)
+    before, cpu_before_s = _batches(target, models), cpu_s(target.pids)
     with sampled() as gpu:
         yield seen
-    cpu_s, after = _cpu_s(target.pids), _batches(target, models)
+    cpu_after_s, after = cpu_s(target.pids), _batches(target, models)
     seen["batch_sizes"] = {model: since(after[model], before[model]) for model in models}
     # Not by the second: before and after it sends, perf_analyzer reads and writes.
     frames = max(1, frames_of(seen["batch_sizes"][models[-1]]))
     seen["cpu_ms_per_frame"] = {
         name: round(1000 * (now_s - cpu_before_s.get(name, 0.0)) / frames, 3)
-        for name, now_s in cpu_s.items()
+        for name, now_s in cpu_after_s.items()
         if now_s > cpu_before_s.get(name, 0.0)
     }
     seen["gpu"] = gpu
@@ -56,7 +56,7 @@ def _batches(target: Target, models: Sequence[str]) -> dict[str, dict[int, int]]
         return {model: batches_of(client, model, target.url) for model in models}
 
 
-def _cpu_s(pids: Sequence[int]) -> dict[str, float]:
+def cpu_s(pids: Sequence[int]) -> dict[str, float]:
     """Processor time of each process so far, in seconds, by what it serves."""
     times: dict[str, float] = {}
     for pid in pids:

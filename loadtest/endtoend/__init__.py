@@ -1,0 +1,1 @@
+"""The whole program, `yolostream detect`, against what its server answers by itself."""

@@ -1,0 +1,233 @@
+"""One server, and every run against it: its own rate first and last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tritonclient.grpc import InferenceServerClient
+from yolostream.client.connection import connect
+from yolostream.server import embedded
+from yolostream.sources import nvdec
+
+from loadtest.endtoend import most_cameras, plan
+from loadtest.endtoend.bars import Figures
+from loadtest.endtoend.client import Client
+from loadtest.endtoend.confidence import usual_confidence
+from loadtest.endtoend.material import material
+from loadtest.endtoend.plan import Length, Scenario
+from loadtest.endtoend.server_rate import Asker, asker
+from loadtest.gpu import bench, network_file
+from loadtest.gpu.bench import say
+from loadtest.gpu.facts import facts
+from loadtest.gpu.lengths import FULL, QUICK
+from loadtest.gpu.model_folders import ENSEMBLE, NETWORK, NMS, write_repository
+from loadtest.gpu.profiles import PROFILES
+from loadtest.gpu.watch import frames_of
+from loadtest.machine import machine
+from loadtest.observation import batches_of
+from loadtest.repository import MODELS
+from loadtest.server import Target, served
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured.
+
+    Attributes:
+        profile: Of the server.
+        environment: Virtual environment of the server.
+        onnx: The network, made there if need be; by default the one in the repository.
+        sources: Numbers of sources, smallest first.
+        seconds: Length of each run.
+        quick: Measure each thing once, and the server's own rate shorter.
+        work: Folder that is gone afterwards.
+        raw: Folder for clips, and for what perf_analyzer and `detect` write.
+        run: Name of this run's folder in there.
+    """
+
+    profile: embedded.Profile
+    environment: Path
+    onnx: Path | None
+    sources: Sequence[int]
+    seconds: float
+    quick: bool
+    work: Path
+    raw: Path
+    run: str
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the server computes on one."""
+        return PROFILES[self.profile].on_gpu
+
+
+def measure(setting: Setting, figures: Figures) -> None:
+    """Measure everything, and add each thing to `figures` when it is done.
+
+    Args:
+        setting: What.
+        figures: Gets all; a run that failed has its `error` there.
+
+    Raises:
+        YolostreamError: The server does not start or answer, or a file is something else.
+    """
+    repository = _repository(setting, figures)
+    decoders = ("cpu",) if nvdec.missing() else ("gpu", "cpu")
+    figures |= {
+        "profile": setting.profile,
+        "gpu": facts(setting.environment),
+        "decoders": decoders,
+        "seconds": setting.seconds,
+    }
+    say(f"starting Triton with profile {setting.profile}")
+    with (
+        served(
+            None,
+            model=ENSEMBLE,
+            profile=setting.profile,
+            repository=repository,
+            environment=setting.environment,
+        ) as target,
+        connect(target.url) as connection,
+    ):
+        figures["triton"] = machine(target.url)["triton"]
+        _measure_at(setting, figures, target, connection)
+
+
+def failures(figures: Figures) -> list[str]:
+    """The runs that failed, and why."""
+    return [
+        f"{name}: {run['error']}" for name, run in figures.get("runs", {}).items() if "error" in run
+    ]
+
+
+def _repository(setting: Setting, figures: Figures) -> Path:
+    """The model repository that is served; its network is told in `figures`."""
+    if setting.onnx is None:
+        shipped = network_file.read(MODELS / NETWORK / "1" / "model.onnx")
+        figures["network"] = {**shipped.facts(), "words": "the demo model"}
+        return MODELS
+    given = bench.network(setting.onnx)
+    figures["network"] = given.facts()
+    write_repository(setting.work / "models", given.path)
+    return setting.work / "models"
+
+
+def _measure_at(
+    setting: Setting, figures: Figures, target: Target, connection: InferenceServerClient
+) -> None:
+    raw = setting.raw / setting.run
+    server = asker(
+        target.url,
+        on_gpu=setting.on_gpu,
+        window_s=(QUICK if setting.quick else FULL).window_s,
+        environment=setting.environment,
+        work=setting.work,
+    )
+    _ask(server, "first", raw, figures)
+    length = Length(setting.seconds, figures["own_rate"]["frames_per_s"])
+    decoders = figures["decoders"]
+    scenarios = list(_scenarios(setting.sources, decoders, length))
+    client = _client(setting, figures, target, connection, scenarios)
+    for number, scenario in enumerate(scenarios, start=1):
+        say(f"run {number} of {len(scenarios)}, then the cameras")
+        _run(client, scenario, figures)
+    _search_cameras(setting, client, figures)
+    live = plan.cameras(1, decoders[0], setting.seconds)
+    if live.name not in figures["runs"]:
+        _run(client, live, figures)
+    _ask(server, "last", raw, figures)
+
+
+def _ask(server: Asker, part: str, raw: Path, figures: Figures) -> None:
+    """Ask the server for its own rate; that of the whole is the mean of all that was asked."""
+    own = figures.setdefault("own_rate", {})
+    asked = server.ask(raw / f"server-{part}")
+    own |= {"asked_by": asked.pop("asked_by"), "lack": asked.pop("lack"), part: asked}
+    rates = [own[name]["frames_per_s"] for name in ("first", "last") if name in own]
+    own["frames_per_s"] = round(sum(rates) / len(rates), 2)
+
+
+def _scenarios(
+    sources: Sequence[int], decoders: Sequence[str], length: Length
+) -> Iterator[Scenario]:
+    yield from plan.all_out(sources, decoders, length)
+    yield plan.all_objects(sources, decoders[0], length)
+    yield from plan.annotated(decoders[0], length)
+
+
+def _client(
+    setting: Setting,
+    figures: Figures,
+    target: Target,
+    connection: InferenceServerClient,
+    scenarios: Sequence[Scenario],
+) -> Client:
+    """Make ready what is read, and what counts as an object; both are told in `figures`."""
+    longest = max(
+        plan.cameras(1, "cpu", setting.seconds).frames_each,
+        *(scenario.frames_each for scenario in scenarios),
+    )
+    say("making the clips, where they are not there from before")
+    clips = material(setting.raw / "clips", frames=longest, full_hd=setting.on_gpu)
+    objects = usual_confidence(target.url, ENSEMBLE, clips.paths)
+    say(f"objects: {objects}")
+    figures |= {"material": clips.words, "objects": objects, "runs": {}}
+    return Client(
+        url=target.url,
+        server_pids=target.pids,
+        answered=partial(_answered, connection, target.url),
+        material=clips,
+        confidence=objects["confidence"],
+        seconds=setting.seconds,
+        raw=setting.raw / setting.run,
+    )
+
+
+def _answered(connection: InferenceServerClient, url: str) -> int:
+    """Frames that the last step of the ensemble has seen."""
+    sizes = batches_of(connection, NMS, url)
+    return frames_of({str(size): count for size, count in sizes.items()})
+
+
+def _run(
+    client: Client, scenario: Scenario, figures: Figures, *, again: bool = False
+) -> dict[str, Any]:
+    suffix = "-again" if again else ""
+    run = client.measure(scenario, suffix=suffix)
+    figures["runs"][f"{scenario.name}{suffix}"] = run
+    say(f"{scenario.name}{suffix}: {_line(run)}")
+    return run
+
+
+def _search_cameras(setting: Setting, client: Client, figures: Figures) -> None:
+    """Find the most cameras; a number that does not hold is tried once more, unless in a hurry."""
+    steps: list[dict[str, Any]] = []
+
+    def holds(number: int) -> bool:
+        scenario = plan.cameras(number, figures["decoders"][0], setting.seconds)
+        for again in (False,) if setting.quick else (False, True):
+            broken_by = most_cameras.breaks(_run(client, scenario, figures, again=again))
+            steps.append({"sources": number, "broken_by": broken_by})
+            say(f"{number} at 30 fps: {broken_by or 'hold'}")
+            if not broken_by:
+                return True
+        return False
+
+    figures["cameras"] = {"steps": steps}
+    figures["cameras"]["most"] = most_cameras.most(holds, setting.sources)
+
+
+def _line(run: dict[str, Any]) -> str:
+    """A run for people."""
+    if "error" in run:
+        return str(run["error"])
+    return (
+        f"{run['frames_per_s']:.1f} frames/s ({run['whole_frames_per_s']:.1f} with start and end), "
+        f"{run['client_cpu_ms']:.2f} ms of processor time a frame, {run['memory_mb']:.0f} MB, "
+        f"p99 age {run['age_ms']['p99']} ms"
+    )

@@ -1,0 +1,115 @@
+"""What is measured: runs of `detect`, by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from yolostream.pipeline.workers import workers_for
+
+from loadtest.errors import LoadTestError
+from loadtest.gpu.rows import CAMERA_FPS
+
+Kind = Literal["all_out", "all_objects", "cameras", "annotated"]
+"""Files as fast as they go, at about 20 objects a frame; the same with every object that the server
+finds; files that play like cameras; files into annotated MP4s."""
+
+_ONE_DECODER_FPS = 800.0
+"""Frames per second of one 1080p video that no decoder is expected to exceed."""
+
+_DRAWN_FPS = 200.0
+"""The same of one that is drawn and encoded."""
+
+_FEWEST_FRAMES = 30
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One run of `detect`.
+
+    Attributes:
+        kind: What it is for.
+        sources: Videos at once.
+        decoder: `gpu` or `cpu`.
+        frames_each: Of each source.
+        workers: Processes that feed the sources; by default as many as `detect` takes.
+    """
+
+    kind: Kind
+    sources: int
+    decoder: str
+    frames_each: int
+    workers: int | None = None
+
+    @property
+    def name(self) -> str:
+        """For people, files and figures."""
+        workers = f"-{self.workers}-workers" if self.workers else ""
+        return f"{self.kind}-{self.sources}-{self.decoder}{workers}"
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long runs are.
+
+    Attributes:
+        seconds: Of each, without its start.
+        frames_per_s: That the server answers by itself; files are made as long as that takes.
+    """
+
+    seconds: float
+    frames_per_s: float
+
+    def frames(self, sources: int, *, most_fps: float) -> int:
+        """Of each source, where one cannot be faster than `most_fps`."""
+        each = min(self.frames_per_s / sources, most_fps)
+        return max(_FEWEST_FRAMES, math.ceil(self.seconds * each))
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Numbers of sources, smallest first, from the command line's `1,2,8`.
+
+    Raises:
+        LoadTestError: It is something else.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise LoadTestError(f"--sources takes numbers such as 1,2,8, not '{text}'")
+    return tuple(sorted({int(word) for word in words}))
+
+
+def all_out(sources: Sequence[int], decoders: Sequence[str], length: Length) -> Iterator[Scenario]:
+    """As fast as files go: by each decoder, with one process and with as many as usual.
+
+    Args:
+        sources: Numbers of them.
+        decoders: The faster one first.
+        length: How long.
+    """
+    for number in sources:
+        frames = length.frames(number, most_fps=_ONE_DECODER_FPS)
+        for decoder in decoders:
+            yield Scenario("all_out", number, decoder, frames)
+            if workers_for(number) > 1:
+                yield Scenario("all_out", number, decoder, frames, workers=1)
+
+
+def all_objects(sources: Sequence[int], decoder: str, length: Length) -> Scenario:
+    """One of the same, with every object: eight sources, or what is nearest to that."""
+    number = min(sources, key=lambda count: abs(count - 8))
+    frames = length.frames(number, most_fps=_ONE_DECODER_FPS)
+    return Scenario("all_objects", number, decoder, frames)
+
+
+def annotated(decoder: str, length: Length) -> Iterator[Scenario]:
+    """One source and two into annotated MP4s."""
+    for number in (1, 2):
+        yield Scenario("annotated", number, decoder, length.frames(number, most_fps=_DRAWN_FPS))
+
+
+def cameras(number: int, decoder: str, seconds: float) -> Scenario:
+    """So many files that play like cameras."""
+    frames = max(_FEWEST_FRAMES, round(seconds * CAMERA_FPS))
+    return Scenario("cameras", number, decoder, frames)
