@@ -78,7 +78,7 @@ def _annotated(sources: int) -> Callable[[Figures], float | None]:
             for run in runs(figures, "annotated")
             if run["sources"] == sources
         ]
-        return max(rates, default=None)
+        return float(max(rates)) if rates else None
 
     return each
 

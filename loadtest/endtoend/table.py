@@ -118,7 +118,7 @@ def _facts(figures: Figures) -> str:
     )
     return (
         f"Read was {figures['material']}. {left}Frames/s are those in the middle of a run of "
-        f"{figures['seconds']:g} s, processor time that of all of it, its start included, and memory "
-        "the most. A frame's age is the time from decoding it until its row or picture was written; "
-        "p50 of the usual source, p99 of the worst."
+        f"{figures['seconds']:g} s, processor time that of all of it, its start included, and "
+        "memory the most. A frame's age is the time from decoding it until its row or picture was "
+        "written; p50 of the usual source, p99 of the worst."
     )
