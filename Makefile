@@ -90,6 +90,8 @@ gpu-check: gpu .venv/.dev $(GPU_NETWORK) ## on a GPU: its tests and what it cost
 	REQUIRE_GPU=1 .venv/bin/python -m pytest tests/test_gpu_*.py 2>&1 | tee $(GPU_LOG)
 	.venv/bin/python -m loadtest.gpu $(GPU_PROFILES) $(if $(QUICK),--quick) --onnx $(GPU_NETWORK) \
 		--raw $(GPU_OUTPUT) --output $(GPU_RESULTS)/gpu.json 2>&1 | tee --append $(GPU_LOG)
+	.venv/bin/python -m loadtest.endtoend $(if $(QUICK),--quick) --onnx $(GPU_NETWORK) \
+		--raw $(GPU_OUTPUT)/endtoend --output $(GPU_RESULTS)/endtoend.json 2>&1 | tee --append $(GPU_LOG)
 	$(if $(QUICK),,.venv/bin/python -m loadtest.readme)
 
 # Made once, with PyTorch: an architecture of the real size, whose weights do not matter.

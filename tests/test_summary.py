@@ -30,7 +30,7 @@ def test_a_report_is_told_in_milliseconds_and_counts(tmp_path):
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert (told["workers"], told["frames"], told["frames_per_s"]) == (3, 2, 4.0)
     assert told["stages_ms"] == dict.fromkeys(STAGES, 0.0) | {"decode": 3.0}
-    assert told["server_steps"] == {"nms": {"frames": 2, "queue_ms": 1.0, "compute_ms": 2.0}}
+    assert told["server_steps"] == {"nms": {"requests": 2, "queue_ms": 1.0, "compute_ms": 2.0}}
     (source,) = told["sources"]
     assert (source["dropped"], source["lost"]) == ({"stale": 1}, {"DeadlineExceeded": 1})
     assert abs(source["request_ms"]["p50"] - 10) < 0.3
@@ -53,7 +53,7 @@ def test_a_run_is_summed_up_with_the_source_that_could_not_be_read(
     written = (tmp_path / "out" / "clip.jsonl").read_text().splitlines()
     assert source["frames"] == source["frames_expected"] == len(written)
     assert source["age_ms"]["p99"] >= source["age_ms"]["p50"] > 0
-    assert told["server_steps"]["nms"]["frames"] >= len(written)
+    assert told["server_steps"]["nms"]["requests"] >= len(written)
     assert "gone.mp4" in told["errors"][0]
     assert not told["interrupted"]
 

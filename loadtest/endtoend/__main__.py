@@ -12,8 +12,9 @@ from yolostream.server import embedded
 from yolostream.server.environment import ServerEnvironment
 
 from loadtest.endtoend import table
-from loadtest.endtoend.measuring import Setting, failures, measure
+from loadtest.endtoend.measuring import failures, measure
 from loadtest.endtoend.plan import counts
+from loadtest.endtoend.setting import Setting
 from loadtest.errors import LoadTestError
 from loadtest.gpu import options
 from loadtest.gpu.profiles import PROFILES

@@ -88,7 +88,8 @@ def _memory_mb(figures: Figures) -> float | None:
     largest = max(usual, key=lambda run: run["sources"], default=None)
     if largest is None or not largest["memory_mb"]:
         return None
-    return max(0.0, largest["memory_mb"] - _BASE_MB) / largest["sources"]
+    beyond_mb: float = max(0.0, largest["memory_mb"] - _BASE_MB)
+    return beyond_mb / int(largest["sources"])
 
 
 CHECKS: dict[str, Check] = {

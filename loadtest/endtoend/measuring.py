@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tritonclient.grpc import InferenceServerClient
 from yolostream.client.connection import connect
-from yolostream.server import embedded
 from yolostream.sources import nvdec
 
 from loadtest.endtoend import most_cameras, plan
@@ -20,49 +18,15 @@ from loadtest.endtoend.confidence import usual_confidence
 from loadtest.endtoend.material import material
 from loadtest.endtoend.plan import Length, Scenario
 from loadtest.endtoend.server_rate import Asker, asker
-from loadtest.gpu import bench, network_file
+from loadtest.endtoend.setting import Setting
 from loadtest.gpu.bench import say
 from loadtest.gpu.facts import facts
 from loadtest.gpu.lengths import FULL, QUICK
-from loadtest.gpu.model_folders import ENSEMBLE, NETWORK, NMS, write_repository
-from loadtest.gpu.profiles import PROFILES
+from loadtest.gpu.model_folders import ENSEMBLE, NMS
 from loadtest.gpu.watch import frames_of
 from loadtest.machine import machine
 from loadtest.observation import batches_of
-from loadtest.repository import MODELS
 from loadtest.server import Target, served
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is measured.
-
-    Attributes:
-        profile: Of the server.
-        environment: Virtual environment of the server.
-        onnx: The network, made there if need be; by default the one in the repository.
-        sources: Numbers of sources, smallest first.
-        seconds: Length of each run.
-        quick: Measure each thing once, and the server's own rate shorter.
-        work: Folder that is gone afterwards.
-        raw: Folder for clips, and for what perf_analyzer and `detect` write.
-        run: Name of this run's folder in there.
-    """
-
-    profile: embedded.Profile
-    environment: Path
-    onnx: Path | None
-    sources: Sequence[int]
-    seconds: float
-    quick: bool
-    work: Path
-    raw: Path
-    run: str
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether the server computes on one."""
-        return PROFILES[self.profile].on_gpu
 
 
 def measure(setting: Setting, figures: Figures) -> None:
@@ -75,7 +39,7 @@ def measure(setting: Setting, figures: Figures) -> None:
     Raises:
         YolostreamError: The server does not start or answer, or a file is something else.
     """
-    repository = _repository(setting, figures)
+    repository = setting.repository(figures)
     decoders = ("cpu",) if nvdec.missing() else ("gpu", "cpu")
     figures |= {
         "profile": setting.profile,
@@ -103,18 +67,6 @@ def failures(figures: Figures) -> list[str]:
     return [
         f"{name}: {run['error']}" for name, run in figures.get("runs", {}).items() if "error" in run
     ]
-
-
-def _repository(setting: Setting, figures: Figures) -> Path:
-    """The model repository that is served; its network is told in `figures`."""
-    if setting.onnx is None:
-        shipped = network_file.read(MODELS / NETWORK / "1" / "model.onnx")
-        figures["network"] = {**shipped.facts(), "words": "the demo model"}
-        return MODELS
-    given = bench.network(setting.onnx)
-    figures["network"] = given.facts()
-    write_repository(setting.work / "models", given.path)
-    return setting.work / "models"
 
 
 def _measure_at(

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from loadtest.endtoend import table as endtoend_table
 from loadtest.gpu import table, variants_table
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER
 from loadtest.result_file import read
 
 GPU, CONTEXTS = RESULTS_FOLDER / "gpu.json", RESULTS_FOLDER / "gpu_contexts.json"
+ENDTOEND = RESULTS_FOLDER / "endtoend.json"
 
 
-def texts(gpu: Path = GPU, contexts: Path = CONTEXTS, *, root: str = "") -> dict[str, str]:
+def texts(
+    gpu: Path = GPU, contexts: Path = CONTEXTS, endtoend: Path = ENDTOEND, *, root: str = ""
+) -> dict[str, str]:
     """Markdown by the name of its mark, of the files that are there.
 
     Args:
         gpu: What `loadtest.gpu` wrote.
         contexts: What `loadtest.gpu.contexts` wrote.
+        endtoend: What `loadtest.endtoend` wrote.
         root: From the page to the repository's root, for links: `../` or nothing.
 
     Raises:
@@ -31,6 +36,8 @@ def texts(gpu: Path = GPU, contexts: Path = CONTEXTS, *, root: str = "") -> dict
         content = read(contexts)
         caption = table.caption(content, path=root + _link(contexts))
         told["gpu-contexts"] = f"{variants_table.table(content['figures'])}\n\n{caption}\n"
+    if endtoend.exists():
+        told["endtoend"] = endtoend_table.section(read(endtoend), path=root + _link(endtoend))
     return told
 
 

@@ -189,7 +189,7 @@ def _source(status: Status) -> dict[str, Any]:
 def _step(totals: StepTotals) -> dict[str, float]:
     """What one step of the ensemble did."""
     return {
-        "frames": totals.frames,
+        "requests": totals.frames,
         "queue_ms": _rounded(1000 * _per_frame(totals, totals.queue_s)),
         "compute_ms": _rounded(1000 * _per_frame(totals, totals.compute_s)),
     }

@@ -1,0 +1,258 @@
+"""The benchmark of the whole program: all that needs no server, and a quick run on the CPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+
+import av
+import pytest
+from clips import steps, write_clip
+from conftest import REPOSITORY
+
+from loadtest.endtoend import bars, confidence, material, most_cameras, plan, table
+from loadtest.endtoend.client import figures_of
+from loadtest.endtoend.measuring import failures
+from loadtest.endtoend.plan import Length, Scenario
+from loadtest.endtoend.usage import Watched
+from loadtest.errors import LoadTestError
+from loadtest.gpu import pages
+from loadtest.result_file import write
+
+
+def run_of(kind="all_out", sources=48, frames_per_s=1800.0, **more):
+    return {
+        **asdict(Scenario(kind, sources, "gpu", frames_each=300)),
+        "frames": sources * 300,
+        "frames_per_s": frames_per_s,
+        "objects_per_frame": 20.1,
+        "worker_count": 8,
+        "dropped": 0,
+        "lost": 0,
+        "age_ms": {"p50": 40.0, "p99": 90.0},
+        "client_cpu_ms": 2.5,
+        "server_cpu_ms": {"tritonserver": 1.5, "nms": 0.25, "preprocess": 0.5},
+        "memory_mb": 3130.0,
+        **more,
+    }
+
+
+@pytest.fixture
+def figures():
+    slow_decoder = run_of(frames_per_s=1950.0, decoder="cpu")
+    return {
+        "profile": "torch-gpu",
+        "decoders": ["gpu", "cpu"],
+        "seconds": 10.0,
+        "gpu": {"gpus": [["NVIDIA H200", "580"]], "cuda": "13.0", "server_packages": {}},
+        "network": {"words": "a network"},
+        "material": "clips",
+        "objects": {"confidence": 0.4321, "wanted": 20, "all": 64.6},
+        "own_rate": {
+            "asked_by": "perf_analyzer",
+            "first": {"frames_per_s": 2100.0},
+            "last": {"frames_per_s": 1900.0},
+            "frames_per_s": 2000.0,
+        },
+        "runs": {
+            "all_out-8": run_of(sources=8, frames_per_s=1500.0, client_cpu_ms=2.0),
+            "all_out-48": run_of(),
+            "all_out-48-1": run_of(frames_per_s=700.0, workers=1, memory_mb=900.0),
+            "all_out-48-cpu": slow_decoder,
+            "annotated-1": run_of("annotated", 1, 170.0),
+            "annotated-2": run_of("annotated", 2, 100.0),
+            "cameras-48": run_of("cameras", 48, 1440.0, dropped=1200),
+            "all_objects-8": {**run_of("all_objects", 8), "error": "no end: stopped"},
+        },
+        "cameras": {"most": 47, "steps": []},
+    }
+
+
+def test_figures_come_to_the_values_that_the_bars_are_for(figures):
+    assert bars.values(figures) == pytest.approx(
+        {
+            # By the GPU's decoder, the first of the two.
+            "all_out": 0.9,
+            "cameras": 47,
+            "client_cpu": 2.5,
+            "annotated_1": 170,
+            "annotated_2": 50,
+            "memory": 60,
+        }
+    )
+    assert bars.values({"decoders": ["cpu"], "profile": "cpu"}) == {}
+
+
+def test_what_is_missed_or_failed_is_bold(figures):
+    text = table.verdicts(figures)
+    assert "| at least 0.85 | 0.90, met |" in text
+    assert "| at least 48 | **47, missed** |" in text
+    assert "| at least 55 frames/s | **50 frames/s, missed** |" in text
+    assert "| at most 60 MB | 60 MB, met |" in text
+    assert "asked by perf_analyzer | | 2,100 and 1,900 frames/s |" in text
+    del figures["runs"]["annotated-1"]
+    assert "| at least 163 frames/s | **failed** |" in table.verdicts(figures)
+    figures["profile"] = "cpu"
+    assert "missed" not in table.verdicts(figures)
+
+
+def test_every_run_is_a_line(figures):
+    text = table.runs(figures)
+    assert (
+        "| 48 as fast as they go | GPU | 8 | 20 | 1,800.0 | 0.90 | 2.5, 1.5, 0.8 | 3,130 MB | "
+        "40 ms | 90 ms |" in text
+    )
+    assert "| 1,440.0, 1,200 left out | 0.72 |" in text
+    assert "| 8 the same, every object | GPU | | | **failed** |" in text
+    lines = text.splitlines()
+    assert {line.count("|") for line in lines} == {lines[0].count("|")}
+    assert failures(figures) == ["all_objects-8: no end: stopped"]
+
+
+def test_the_readme_is_filled_where_there_are_figures(figures, monkeypatch, tmp_path):
+    monkeypatch.setattr(pages, "_link", lambda path: path.name)
+    missing = tmp_path / "missing.json"
+    assert pages.texts(missing, missing, missing) == {}
+    content = {
+        "machine": {"cores": 16, "processor": "CPU"},
+        "command": "python -m loadtest.endtoend",
+    }
+    write(tmp_path / "endtoend.json", {**content, "partial": False, "figures": figures})
+    told = pages.texts(missing, missing, tmp_path / "endtoend.json")
+    assert "about 20 of 65" in told["endtoend"]
+    readme = (REPOSITORY / "README.md").read_text()
+    assert told["endtoend"] in pages.filled(readme, told)
+
+
+@pytest.mark.parametrize("limit", range(60))
+def test_the_most_cameras_are_found_to_an_eighth(limit):
+    tried = []
+
+    def holds(number):
+        tried.append(number)
+        return number <= limit
+
+    numbers = (1, 2, 8, 24, 48)
+    found = most_cameras.most(holds, numbers)
+    assert found <= min(limit, 48) <= found + max(1, found // 8)
+    assert len(tried) == len(set(tried)) <= 7
+    if limit >= 48:
+        assert (found, tried) == (48, [8, 48])
+
+
+def test_why_cameras_break_is_told():
+    held = run_of("cameras", 48, 1440.0)
+    assert most_cameras.breaks(held) == ""
+    assert most_cameras.breaks({**held, "frames": 48 * 300 - 7}) == "7 frames missing"
+    assert most_cameras.breaks({**held, "frames_per_s": 1300.0}) == "27.1 frames/s each"
+    late = {"p50": 50.0, "p99": 120.0}
+    assert most_cameras.breaks({**held, "age_ms": late}) == "p99 age 120 ms"
+    assert most_cameras.breaks({**held, "error": "no end"}) == "no end"
+
+
+def test_the_steady_rate_is_that_of_the_middle():
+    # Two seconds to start, ten at 100 frames/s, and an end in which one source is left.
+    ramp = [(100.0, 50), (101.0, 50), (102.0, 50)]
+    middle = [(102.0 + second, 50 + 100 * second) for second in range(1, 11)]
+    end = [(112.0 + second, 1050 + 10 * second) for second in range(1, 4)]
+    assert Watched([*ramp, *middle, *end]).steady_frames_per_s == pytest.approx(100)
+    assert Watched(middle[:2]).steady_frames_per_s is None
+    assert Watched().steady_frames_per_s is None
+
+
+def test_a_run_is_told_by_the_frame_and_by_its_worst_source():
+    source = {"objects": 10, "dropped": {"stale": 2}, "lost": {}, "frames": 5}
+    sources = [
+        {**source, "age_ms": {"p50": age, "p99": 2 * age}, "request_ms": {"p50": None, "p99": None}}
+        for age in (10.0, 20.0, 30.0)
+    ]
+    summary = {"sources": sources, "frames": 20, "frames_per_s": 4.0, "workers": 2}
+    told = figures_of(summary, Watched([], [100.0, 120.0]), 0.5, {"nms": 0.1})
+    assert told["frames_per_s"] == told["whole_frames_per_s"] == 4.0
+    assert (told["objects_per_frame"], told["dropped"], told["memory_mb"]) == (1.5, 6, 120.0)
+    assert told["age_ms"] == {"p50": 20.0, "p99": 60.0}
+    assert told["request_ms"] == {"p50": None, "p99": None}
+    assert (told["client_cpu_ms"], told["server_cpu_ms"]) == (25.0, {"nms": 5.0})
+
+
+def test_the_confidence_leaves_so_many_objects_on_average():
+    scores = [[0.9, 0.8, 0.3], [0.70009, 0.2]]
+    assert confidence.threshold(scores, wanted=1) == 0.8
+    assert confidence.threshold([[0.9, 0.70009], [0.8, 0.2, 0.1]], wanted=1) == 0.8
+    assert confidence.threshold([[0.9, 0.70009, 0.1]], wanted=2) == 0.7
+    assert confidence.threshold(scores, wanted=20) == 0.0
+
+
+def test_each_number_of_sources_runs_by_each_decoder_with_one_process_and_as_usual(monkeypatch):
+    monkeypatch.setattr(plan, "workers_for", lambda sources: -(-sources // 4))
+    names = [one.name for one in plan.all_out((1, 8), ("gpu", "cpu"), Length(10, 2000))]
+    assert names == [
+        *("all_out-1-gpu", "all_out-1-cpu"),
+        *("all_out-8-gpu", "all_out-8-gpu-1-workers"),
+        *("all_out-8-cpu", "all_out-8-cpu-1-workers"),
+    ]
+    assert [one.frames_each for one in plan.annotated("gpu", Length(10, 300))] == [2000, 1500]
+    assert plan.all_objects((1, 2, 24), "gpu", Length(10, 300)).sources == 2
+
+
+def test_numbers_of_sources_are_read_from_the_command_line():
+    assert plan.counts("8, 1,8") == (1, 8)
+    for text in ("", "0", "1;2", "two"):
+        with pytest.raises(LoadTestError, match="--sources takes numbers"):
+            plan.counts(text)
+
+
+@pytest.mark.parametrize("full_hd", [False, True])
+def test_clips_are_as_long_as_asked_and_play(full_hd, tmp_path, monkeypatch):
+    for name in material._CLIPS:
+        write_clip(tmp_path / f"{name}.mp4", steps(10), rate=30)
+    monkeypatch.setattr(material, "VIDEOS", tmp_path)
+    made = material.material(tmp_path / "made", frames=25, full_hd=full_hd)
+    assert ("1920x1080" in made.words) == full_hd
+    assert made.of(3) == [made.paths[0], made.paths[1], made.paths[0]]
+    for path in made.paths:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            times = [frame.time for frame in container.decode(video=0)]
+            assert stream.codec_context.name == "h264"
+        assert times == pytest.approx([number / 30 for number in range(30)], abs=1e-3)
+    before = [path.stat().st_mtime_ns for path in made.paths]
+    again = material.material(tmp_path / "made", frames=30, full_hd=full_hd)
+    assert [path.stat().st_mtime_ns for path in again.paths] == before
+    assert not list((tmp_path / "made").glob("new-*"))
+
+
+# perf_analyzer gives its shared memory the same names, whoever runs it.
+@pytest.mark.alone
+def test_a_quick_run_on_the_cpu(tmp_path):
+    output = tmp_path / "endtoend.json"
+    options = ["--profile", "cpu", "--quick", "--sources", "1,2", "--raw", tmp_path / "raw"]
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest.endtoend", *options, "--output", output],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    written = json.loads(output.read_text())
+    assert not written["partial"]
+    figures = written["figures"]
+    assert figures["own_rate"]["frames_per_s"] > 0
+    assert {"all_out-1-cpu", "all_out-2-cpu", "annotated-2-cpu", "cameras-1-cpu"} <= set(
+        figures["runs"]
+    )
+    for run in figures["runs"].values():
+        assert run["frames"] > 0
+        assert run["frames_per_s"] > 0
+        assert run["client_cpu_ms"] > 0
+        assert run["server_cpu_ms"]["tritonserver"] > 0
+        assert run["memory_mb"] > 20
+    assert str(tmp_path) not in json.dumps(figures)
+    assert set(bars.values(figures)) == set(bars.CHECKS)
+    assert "| 2 as fast as they go | CPU |" in done.stdout
+    # Results are gone, and what tells of them is kept.
+    (run_folder,) = (tmp_path / "raw").glob("*/all_out-1-cpu")
+    assert {path.name for path in run_folder.iterdir()} == {"detect.log", "summary.json"}
