@@ -11,11 +11,13 @@ import av
 import pytest
 from clips import steps, write_clip
 from conftest import REPOSITORY
+from yolostream.errors import ServerUnavailable
 
 from loadtest.endtoend import bars, confidence, material, most_cameras, plan, table
-from loadtest.endtoend.client import figures_of
+from loadtest.endtoend.client import Client, figures_of
 from loadtest.endtoend.measuring import failures
 from loadtest.endtoend.plan import Length, Scenario
+from loadtest.endtoend.server_rate import Asker
 from loadtest.endtoend.usage import Watched
 from loadtest.errors import LoadTestError
 from loadtest.gpu import pages
@@ -145,6 +147,7 @@ def test_the_most_cameras_are_found_to_an_eighth(limit):
 def test_why_cameras_break_is_told():
     held = run_of("cameras", 48, 1440.0)
     assert most_cameras.breaks(held) == ""
+    assert most_cameras.breaks({**held, "dropped": 2, "lost": 1}) == "3 frames left out"
     assert most_cameras.breaks({**held, "frames": 48 * 300 - 7}) == "7 frames missing"
     assert most_cameras.breaks({**held, "frames_per_s": 1300.0}) == "27.1 frames/s each"
     late = {"p50": 50.0, "p99": 120.0}
@@ -222,6 +225,22 @@ def test_clips_are_as_long_as_asked_and_play(full_hd, tmp_path, monkeypatch):
     again = material.material(tmp_path / "made", frames=30, full_hd=full_hd)
     assert [path.stat().st_mtime_ns for path in again.paths] == before
     assert not list((tmp_path / "made").glob("new-*"))
+
+
+def test_a_run_that_fails_is_told_and_leaves_its_log(tmp_path):
+    made = material.Material((write_clip(tmp_path / "clip.mp4", steps(4)),), "a clip")
+    client = Client("127.0.0.1:1", (), lambda: 0, made, 0.0, 1.0, tmp_path / "raw")
+    told = client.measure(Scenario("all_out", 1, "cpu", 4))
+    assert told["error"].startswith(f"detect ended with {ServerUnavailable.exit_code}: error: ")
+    assert "127.0.0.1:1" in told["error"]
+    assert (tmp_path / "raw" / "all_out-1-cpu" / "detect.log").exists()
+
+
+def test_without_perf_analyzer_our_own_client_asks(tmp_path, triton):
+    without = Asker(triton.url, on_gpu=False, window_s=0.2, load_of=None, lack="no index")
+    told = without.ask(tmp_path)
+    assert (told["asked_by"], told["lack"]) == ("yolostream.Detector", "no index")
+    assert told["frames_per_s"] > 0
 
 
 # perf_analyzer gives its shared memory the same names, whoever runs it.

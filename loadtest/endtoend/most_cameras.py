@@ -25,6 +25,8 @@ def breaks(run: dict[str, Any]) -> str:
     """
     if "error" in run:
         return str(run["error"])
+    if left_out := run["dropped"] + run["lost"]:
+        return f"{left_out} frames left out"
     if missing := run["sources"] * run["frames_each"] - run["frames"]:
         return f"{missing} frames missing"
     pace = run["frames_per_s"] / (run["sources"] * CAMERA_FPS)
