@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
-import av.container
+from av.video.frame import PictureType
 
 from loadtest.gpu.rows import CAMERA_FPS
 from loadtest.repository import VIDEOS
@@ -99,6 +99,8 @@ def _encode(source: Path, target: Path) -> None:
         for number, frame in enumerate(clip.decode(video=0)):
             larger = frame.reformat(width=_WIDTH, height=_HEIGHT, format="yuv420p")
             larger.pts, larger.time_base = number, 1 / stream.codec_context.framerate
+            # Otherwise the clip's own keyframes would be forced upon the encoder.
+            larger.pict_type = PictureType.NONE
             made.mux(stream.encode(larger))
         made.mux(stream.encode(None))
 
