@@ -162,8 +162,8 @@ def _step(
         machine_busy=round(busy_cores / cores, 2),
         other_cores=other_cores,
         gpu_utilization=gpu,
-        queue_ms={name: _mean_ms(t.queue_s, t.frames) for name, t in passed.items()},
-        compute_ms={name: _mean_ms(t.compute_s, t.frames) for name, t in passed.items()},
+        queue_ms={name: _mean_ms(t.queue_s, t.requests) for name, t in passed.items()},
+        compute_ms={name: _mean_ms(t.compute_s, t.requests) for name, t in passed.items()},
     )
 
 

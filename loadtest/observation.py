@@ -59,7 +59,7 @@ def observe(way: Way, seconds: float, client: InferenceServerClient, url: str) -
 
 def _per_frame_ms(seconds: float, total: statistics.StepTotals) -> float:
     # In a very short time no frame may have passed.
-    return 1000 * seconds / max(1, total.frames)
+    return 1000 * seconds / max(1, total.requests)
 
 
 def batches_of(client: InferenceServerClient, model: str, url: str) -> dict[int, int]:

@@ -78,10 +78,10 @@ class Report:
             seconds = sum(status.timer.seconds[stage] for status in self.statuses)
             rows.append((stage, 1000 * seconds / max(1, self.frames)))
             if stage == "request":
-                queue_s = sum(_per_frame(t, t.queue_s) for t in self.steps.values())
+                queue_s = sum(_per_request(t, t.queue_s) for t in self.steps.values())
                 rows.append(("  queue", 1000 * queue_s))
                 rows.extend(
-                    (f"  {step}", 1000 * _per_frame(totals, totals.compute_s))
+                    (f"  {step}", 1000 * _per_request(totals, totals.compute_s))
                     for step, totals in self.steps.items()
                 )
         return rows
@@ -189,9 +189,9 @@ def _source(status: Status) -> dict[str, Any]:
 def _step(totals: StepTotals) -> dict[str, float]:
     """What one step of the ensemble did."""
     return {
-        "requests": totals.frames,
-        "queue_ms": _rounded(1000 * _per_frame(totals, totals.queue_s)),
-        "compute_ms": _rounded(1000 * _per_frame(totals, totals.compute_s)),
+        "requests": totals.requests,
+        "queue_ms": _rounded(1000 * _per_request(totals, totals.queue_s)),
+        "compute_ms": _rounded(1000 * _per_request(totals, totals.compute_s)),
     }
 
 
@@ -217,5 +217,5 @@ def _counts(dropped: Counter[str]) -> str:
     return ", ".join(f"{count} {cause}" for cause, count in dropped.most_common())
 
 
-def _per_frame(totals: StepTotals, seconds: float) -> float:
-    return seconds / totals.frames if totals.frames else 0.0
+def _per_request(totals: StepTotals, seconds: float) -> float:
+    return seconds / totals.requests if totals.requests else 0.0

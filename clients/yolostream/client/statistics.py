@@ -11,9 +11,10 @@ from yolostream.client.triton_errors import translated
 
 @dataclass(frozen=True)
 class StepTotals:
-    """Sums over all frames that one model has served since it was loaded."""
+    """Sums over all requests that one model has answered since it was loaded."""
 
-    frames: int
+    requests: int
+    """A batch is one; each of its frames takes as long as the request."""
     queue_s: float
     """Seconds that requests waited for the model."""
     compute_s: float
@@ -22,7 +23,7 @@ class StepTotals:
     def since(self, earlier: StepTotals) -> StepTotals:
         """What came after `earlier`."""
         return StepTotals(
-            frames=self.frames - earlier.frames,
+            requests=self.requests - earlier.requests,
             queue_s=self.queue_s - earlier.queue_s,
             compute_s=self.compute_s - earlier.compute_s,
         )
@@ -47,7 +48,7 @@ def _read_step(client: InferenceServerClient, step: str, url: str, timeout_s: fl
         part for s in stats for part in (s.compute_input, s.compute_infer, s.compute_output)
     ]
     return StepTotals(
-        frames=sum(s.success.count for s in stats),
+        requests=sum(s.success.count for s in stats),
         queue_s=sum(s.queue.ns for s in stats) / 1e9,
         compute_s=sum(part.ns for part in computes) / 1e9,
     )
