@@ -25,7 +25,7 @@ def find_sources(
     specs: Sequence[str],
     *,
     reserved_names: frozenset[str] = frozenset(),
-    decoder: DecoderName = "auto",
+    decoder: DecoderName = "cpu",
 ) -> tuple[list[Source], list[SourceError]]:
     """Find everything that is named, each under a name of its own. Nothing is opened.
 
