@@ -249,8 +249,9 @@ def test_ctrl_c_at_any_moment_ends_all_workers_and_leaves_whole_files(
     out = tmp_path / "out"
     asked = ("--url", instant.url, "--model", MODEL, "--output", out, "--workers", 3)
     with started(tmp_path, "detect", *clips, *asked) as process:
-        # From the first import to the middle of the run.
-        time.sleep(random.Random(seed).uniform(1.0, 5.0))
+        # From the start of the workers to the middle of the run.
+        poll(out.exists, what="the folder of the results")
+        time.sleep(random.Random(seed).uniform(0.0, 4.0))
         os.kill(process.pid, signal.SIGINT)
         asked_at = time.monotonic()
         finished = ended(process)
