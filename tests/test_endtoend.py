@@ -18,7 +18,7 @@ from loadtest.endtoend.client import Client, figures_of
 from loadtest.endtoend.measuring import failures
 from loadtest.endtoend.plan import Length, Scenario
 from loadtest.endtoend.server_rate import Asker
-from loadtest.endtoend.usage import Watched
+from loadtest.endtoend.usage import Moment, Watched
 from loadtest.errors import LoadTestError
 from loadtest.gpu import pages
 from loadtest.result_file import write
@@ -157,12 +157,15 @@ def test_why_cameras_break_is_told():
 
 def test_the_steady_rate_is_that_of_the_middle():
     # Two seconds to start, ten at 100 frames/s, and an end in which one source is left.
-    ramp = [(100.0, 50), (101.0, 50), (102.0, 50)]
-    middle = [(102.0 + second, 50 + 100 * second) for second in range(1, 11)]
-    end = [(112.0 + second, 1050 + 10 * second) for second in range(1, 4)]
-    assert Watched([*ramp, *middle, *end]).steady_frames_per_s == pytest.approx(100)
+    ramp = [Moment(100.0 + second, 50, 3.0 * second) for second in range(3)]
+    middle = [Moment(102.0 + n, 50 + 100 * n, 6.0 + 0.3 * n) for n in range(1, 11)]
+    end = [Moment(112.0 + second, 1050 + 10 * second, 9.0) for second in range(1, 4)]
+    seen = Watched([*ramp, *middle, *end])
+    assert seen.steady_frames_per_s == pytest.approx(100)
+    # Without the start: three milliseconds a frame, not nine.
+    assert seen.steady_client_ms == pytest.approx(3)
     assert Watched(middle[:2]).steady_frames_per_s is None
-    assert Watched().steady_frames_per_s is None
+    assert Watched().steady_client_ms is None
 
 
 def test_a_run_is_told_by_the_frame_and_by_its_worst_source():

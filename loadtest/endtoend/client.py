@@ -127,11 +127,13 @@ def figures_of(
         `frames`; `frames_per_s`, in the middle of the run if it was long enough;
         `whole_frames_per_s`, from the start to the last closed file; `objects_per_frame`;
         `worker_count`; `dropped` and `lost`, frames; `age_ms` and `request_ms`, `p50` of the usual
-        source and `p99` of the worst; `client_cpu_ms` and `server_cpu_ms`, a frame; `memory_mb`,
-        the most; and `summary`.
+        source and `p99` of the worst; `client_cpu_ms`, a frame in the middle of the run, and
+        `whole_client_cpu_ms`, start included; `server_cpu_ms`, a frame; `memory_mb`, the most; and
+        `summary`.
     """
     sources, frames = summary["sources"], max(1, summary["frames"])
-    steady = seen.steady_frames_per_s
+    steady, steady_client_ms = seen.steady_frames_per_s, seen.steady_client_ms
+    whole_client_ms = 1000 * client_s / frames
     return {
         "frames": summary["frames"],
         "frames_per_s": round(steady or summary["frames_per_s"], 2),
@@ -142,7 +144,8 @@ def figures_of(
         "lost": sum(sum(one["lost"].values()) for one in sources),
         "age_ms": _percentiles([one["age_ms"] for one in sources]),
         "request_ms": _percentiles([one["request_ms"] for one in sources]),
-        "client_cpu_ms": round(1000 * client_s / frames, 3),
+        "client_cpu_ms": round(steady_client_ms or whole_client_ms, 3),
+        "whole_client_cpu_ms": round(whole_client_ms, 3),
         "server_cpu_ms": {
             name: round(1000 * seconds / frames, 3) for name, seconds in server_s.items()
         },

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import psutil
 from yolostream.errors import ServerError
@@ -39,15 +40,45 @@ def server_cpu_s(pids: Sequence[int]) -> dict[str, float]:
     return dict(spent)
 
 
-def memory_mb(pid: int) -> float:
-    """Memory of a process and its descendants in MB, shared pages shared out."""
-    total = 0
+def family(pid: int) -> list[psutil.Process]:
+    """A process and its descendants; none where it has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
-        for process in (parent, *parent.children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                total += process.memory_full_info().pss
+        return [parent, *parent.children(recursive=True)]
+    return []
+
+
+def memory_mb(processes: Sequence[psutil.Process]) -> float:
+    """Memory of processes together in MB, shared pages shared out."""
+    total = 0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            total += process.memory_full_info().pss
     return total / 1e6
+
+
+def processor_s(processes: Sequence[psutil.Process]) -> float:
+    """Processor time of processes so far, together in seconds."""
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+class Moment(NamedTuple):
+    """What was so at one time.
+
+    Attributes:
+        at_s: The time.
+        frames: That the server had answered.
+        client_s: Processor time of the client.
+    """
+
+    at_s: float
+    frames: int
+    client_s: float = 0.0
 
 
 @dataclass
@@ -55,24 +86,39 @@ class Watched:
     """What was seen of a run.
 
     Attributes:
-        answered: Moments in seconds, and frames that the server had answered by then.
-        memory_mb: Of the client, again and again.
+        moments: Again and again.
+        memory_mb: Of the client, somewhat more seldom.
     """
 
-    answered: list[tuple[float, int]] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
     memory_mb: list[float] = field(default_factory=list)
 
     @property
     def steady_frames_per_s(self) -> float | None:
         """Frames per second in the middle, without start and end; None where it was too short."""
-        if not self.answered:
+        middle = self._middle
+        return None if middle is None else middle.frames / middle.at_s
+
+    @property
+    def steady_client_ms(self) -> float | None:
+        """Milliseconds of processor time that a frame took the client there."""
+        middle = self._middle
+        return None if middle is None else 1000 * middle.client_s / middle.frames
+
+    @property
+    def _middle(self) -> Moment | None:
+        """What came between the moments that the middle begins and ends with."""
+        if not self.moments:
             return None
-        first, last = self.answered[0][1], self.answered[-1][1]
+        first, last = self.moments[0].frames, self.moments[-1].frames
         low, high = (first + share * (last - first) for share in (_FROM, _TO))
-        middle = [(moment, count) for moment, count in self.answered if low <= count <= high]
-        if len(middle) < 2 or middle[-1][0] == middle[0][0]:
+        within = [moment for moment in self.moments if low <= moment.frames <= high]
+        if len(within) < 2 or within[0].frames == within[-1].frames:
             return None
-        return (middle[-1][1] - middle[0][1]) / (middle[-1][0] - middle[0][0])
+        begin, end = within[0], within[-1]
+        return Moment(
+            end.at_s - begin.at_s, end.frames - begin.frames, end.client_s - begin.client_s
+        )
 
 
 @contextlib.contextmanager
@@ -86,14 +132,16 @@ def watched(pid: int, answered: Callable[[], int]) -> Iterator[Watched]:
     seen, done = Watched(), threading.Event()
 
     def watch() -> None:
-        beats = 0
+        beats, processes = 0, family(pid)
         while not done.wait(FRAMES_EVERY_S):
             beats += 1
             # A server that is away shows in the client's own errors.
             with contextlib.suppress(ServerError):
-                seen.answered.append((time.monotonic(), answered()))
+                now = Moment(time.monotonic(), answered(), processor_s(processes))
+                seen.moments.append(now)
             if beats % _MEMORY_EVERY == 0:
-                seen.memory_mb.append(memory_mb(pid))
+                processes = family(pid)
+                seen.memory_mb.append(memory_mb(processes))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -22,7 +22,7 @@ class Output(Protocol):
         """Add one frame.
 
         Args:
-            frame: as decoded, untouched.
+            frame: as decoded; its image may be the annotated one.
             annotated: uint8 [H, W, 3], RGB, with the detections drawn.
             detections: what was found in it.
 

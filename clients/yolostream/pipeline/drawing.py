@@ -53,6 +53,11 @@ class Annotator:
     def draw(self, image: Image, detections: Detections) -> Image:
         """Return a copy of `image` (uint8 [H, W, 3], RGB) with the detections on it."""
         scene = image.copy()
+        self.draw_on(scene, detections)
+        return scene
+
+    def draw_on(self, scene: Image, detections: Detections) -> None:
+        """Draw the detections on `scene` (uint8 [H, W, 3], RGB) itself."""
         scale = _scale_for(scene)
         self._draw_title(scene, scale)
         if len(detections):
@@ -61,7 +66,6 @@ class Annotator:
             colors = _color_rows(detections)
             _draw_boxes(scene, corners, colors, line_width)
             self._draw_labels(scene, corners, colors, detections, scale)
-        return scene
 
     def _draw_title(self, scene: Image, scale: float) -> None:
         # Before the objects: the title is known, a label that comes under it would be lost.

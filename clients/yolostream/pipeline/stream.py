@@ -265,7 +265,10 @@ class Stream:
             # Nobody looks at it, so it stays where it is, in GPU memory too.
             return frame.image  # type: ignore[return-value]
         with self.status.timer.stage("draw"):
-            return self.plan.annotator.draw(on_host(frame.image), detections)
+            # In place: the answer is here, and nobody else needs the picture as it was.
+            image = on_host(frame.image)
+            self.plan.annotator.draw_on(image, detections)
+            return image
 
     def _drop(self, cause: str) -> None:
         self.status.dropped[cause] += 1

@@ -14,6 +14,8 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Protocol
 
+import cv2
+
 from yolostream.client.detector import Detector
 from yolostream.errors import WorkerError, YolostreamError
 from yolostream.interruption import defer_signals
@@ -204,6 +206,8 @@ def _work(
     # Ctrl-C reaches all processes of a terminal: the parent says what becomes of it.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # There are as many of us as the cores have room for.
+    cv2.setNumThreads(1)
     parent = _ToParent(connection)
     logging.getLogger().addHandler(logging.handlers.QueueHandler(parent))  # type: ignore[arg-type]
     try:
