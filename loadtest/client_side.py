@@ -16,7 +16,7 @@ from tools.evaluation.variant import Thresholds
 
 Tensor = npt.NDArray[np.float32]
 
-# The server's own functions, so that the boxes are the same and only the place differs.
+# The server's own functions, so that the boxes are the same and only where they run differs.
 _letterbox = pure_module(MODELS / "preprocess", "letterbox")
 _nms = pure_module(MODELS / "nms", "nms")
 
@@ -54,8 +54,8 @@ def sender(
     """Letterbox before sending; `submit` sends a tensor."""
 
     def send(frame: Image) -> Placed:
-        tensor, place = letterboxed(frame, shape)
-        return Placed(submit(tensor), place)
+        tensor, content_rect = letterboxed(frame, shape)
+        return Placed(submit(tensor), content_rect)
 
     return send
 
@@ -70,9 +70,9 @@ def suppressor(thresholds: Thresholds) -> Callable[[tuple[Tensor, Tensor]], Tens
     kept = _nms.Thresholds(thresholds.confidence, thresholds.iou, thresholds.max_detections)
 
     def suppress(answer: tuple[Tensor, Tensor]) -> Tensor:
-        rows, place = answer
+        rows, content_rect = answer
         found = _nms.non_maximum_suppression(rows[0], kept)
-        boxes: Tensor = np.hstack([_nms.to_frame(found[:, :4], place), found[:, 4:]])
+        boxes: Tensor = np.hstack([_nms.to_frame(found[:, :4], content_rect), found[:, 4:]])
         return boxes
 
     return suppress

@@ -32,17 +32,17 @@ def running(folder: Path) -> Iterator[dict[str, str] | None]:
     if PIPES in os.environ:
         yield {}
         return
-    places = {PIPES: folder / "pipe", "CUDA_MPS_LOG_DIRECTORY": folder / "log"}
-    variables = {name: str(place) for name, place in places.items()}
+    folders = {PIPES: folder / "pipe", "CUDA_MPS_LOG_DIRECTORY": folder / "log"}
+    variables = {name: str(path) for name, path in folders.items()}
     if shutil.which(CONTROL) is None:
         yield None
         return
-    for place in places.values():
-        place.mkdir(parents=True)
+    for path in folders.values():
+        path.mkdir(parents=True)
     try:
         yield variables if _tell(variables, "-d") else None
     finally:
-        _end(places[PIPES])
+        _end(folders[PIPES])
 
 
 def stop_leftover(folder: Path) -> None:

@@ -28,9 +28,10 @@ class Detections:
 
     Attributes:
         numbers: float32 [n, 1]: rows in use.
-        boxes: float32 [n, places, 4]: y1, x1, y2, x2, normalized to the frame, clipped to 0..1.
-        scores: float32 [n, places], best first.
-        classes: float32 [n, places]: class ids.
+        boxes: float32 [n, max_detections, 4]: y1, x1, y2, x2, normalized to the frame and clipped
+            to 0..1.
+        scores: float32 [n, max_detections], best first.
+        classes: float32 [n, max_detections]: class ids.
     """
 
     numbers: Floats
@@ -47,24 +48,24 @@ def detect(
     Args:
         predictions: float32 [n, rows, 6] each, as `output` of the network.
         letterboxes: float32 [n, 4] each, as `letterbox` of preprocess.
-        thresholds: What counts, and how many places a frame has.
+        thresholds: What counts as a detection, and how many a frame may have.
 
     Returns:
         The detections of all frames in turn.
     """
-    count, places = sum(map(len, predictions)), thresholds.max_detections
+    count, max_detections = sum(map(len, predictions)), thresholds.max_detections
     found = Detections(
         numbers=np.zeros((count, 1), np.float32),
-        boxes=np.zeros((count, places, 4), np.float32),
-        scores=np.zeros((count, places), np.float32),
-        classes=np.zeros((count, places), np.float32),
+        boxes=np.zeros((count, max_detections, 4), np.float32),
+        scores=np.zeros((count, max_detections), np.float32),
+        classes=np.zeros((count, max_detections), np.float32),
     )
     frames = zip(chain(*predictions), chain(*letterboxes), strict=True)
-    for index, (rows, place) in enumerate(frames):
+    for index, (rows, content_rect) in enumerate(frames):
         kept = non_maximum_suppression(rows, thresholds)
         used = len(kept)
         found.numbers[index] = used
-        found.boxes[index, :used] = to_frame(kept[:, :4], place)
+        found.boxes[index, :used] = to_frame(kept[:, :4], content_rect)
         found.scores[index, :used] = kept[:, 4]
         found.classes[index, :used] = kept[:, 5]
     return found
@@ -110,16 +111,16 @@ def _suppress(candidates: Floats, thresholds: Thresholds, prefix: int) -> npt.ND
     return np.asarray(kept, dtype=np.intp)
 
 
-def to_frame(boxes: Floats, place: Floats) -> Floats:
+def to_frame(boxes: Floats, content_rect: Floats) -> Floats:
     """Undo the letterbox.
 
     Args:
         boxes: float32 [n, 4]: x1, y1, x2, y2 in pixels of the network's input.
-        place: float32 [4]: left, top, width and height of the frame in that input.
+        content_rect: float32 [4]: left, top, width and height of the frame in that input.
 
     Returns:
         float32 [n, 4]: y1, x1, y2, x2, normalized to the frame and clipped to 0..1.
     """
-    left, top, width, height = place
+    left, top, width, height = content_rect
     normalized: Floats = (boxes - [left, top, left, top]) / [width, height, width, height]
     return normalized[:, [1, 0, 3, 2]].clip(0.0, 1.0).astype(np.float32)

@@ -46,7 +46,7 @@ class Letterbox:
         )
 
 
-def unrounded_place(
+def unrounded_content_rect(
     *, frame_height: int, frame_width: int, height: int, width: int
 ) -> npt.NDArray[np.float32]:
     """Where a frame lies in an input of height x width, as boxes are mapped back with.
@@ -84,10 +84,10 @@ def letterbox_all(
         float32 [n, *image_shape] and float32 [n, 4].
     """
     images = np.empty((len(frames), *image_shape), dtype=np.float32)
-    places = np.empty((len(frames), 4), dtype=np.float32)
+    content_rects = np.empty((len(frames), 4), dtype=np.float32)
     for row, frame in enumerate(frames):
-        places[row] = letterbox(frame, images[row])
-    return images, places
+        content_rects[row] = letterbox(frame, images[row])
+    return images, content_rects
 
 
 def letterbox(frame: Image, out: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -98,24 +98,28 @@ def letterbox(frame: Image, out: npt.NDArray[np.float32]) -> npt.NDArray[np.floa
         out: float32 [3, height, width], overwritten: RGB planes, 0..1, `FILL`/255 around.
 
     Returns:
-        float32 [4]: where the frame lies in `out`, see `unrounded_place`.
+        float32 [4]: where the frame lies in `out`, see `unrounded_content_rect`.
     """
     frame_height, frame_width = frame.shape[:2]
     _, height, width = out.shape
-    place = Letterbox.fit(
+    content_rect = Letterbox.fit(
         frame_height=frame_height, frame_width=frame_width, height=height, width=width
     )
-    bottom, right = place.top + place.height, place.left + place.width
-    if (place.height, place.width) != (frame_height, frame_width):
+    bottom, right = content_rect.top + content_rect.height, content_rect.left + content_rect.width
+    if (content_rect.height, content_rect.width) != (frame_height, frame_width):
         frame = cv2.resize(  # type: ignore[assignment]  # OpenCV's stub widens the dtype
-            frame, (place.width, place.height), interpolation=cv2.INTER_LINEAR
+            frame, (content_rect.width, content_rect.height), interpolation=cv2.INTER_LINEAR
         )
     fill = np.float32(FILL) / np.float32(255)
-    out[:, : place.top] = out[:, bottom:] = fill
-    out[:, place.top : bottom, : place.left] = out[:, place.top : bottom, right:] = fill
+    out[:, : content_rect.top] = out[:, bottom:] = fill
+    out[:, content_rect.top : bottom, : content_rect.left] = out[
+        :, content_rect.top : bottom, right:
+    ] = fill
     # Planes first: dividing contiguous bytes is three times as fast as striding over RGB triples.
     for plane, target in zip(cv2.split(frame), out, strict=True):
-        np.divide(plane, np.float32(255), out=target[place.top : bottom, place.left : right])
-    return unrounded_place(
+        np.divide(
+            plane, np.float32(255), out=target[content_rect.top : bottom, content_rect.left : right]
+        )
+    return unrounded_content_rect(
         frame_height=frame_height, frame_width=frame_width, height=height, width=width
     )

@@ -36,7 +36,7 @@ class CudaLetterbox:
         self._constants = np.int32(height), np.int32(width), fill
         self._table = FrameTable(max_batch, (height, width))
         self._images = cp.empty((max_batch, *image_shape), np.float32)
-        self._places = cp.empty((max_batch, 4), np.float32)
+        self._content_rects = cp.empty((max_batch, 4), np.float32)
         source = Path(__file__).with_name("letterbox.cu").read_text()
         # Without fused multiply-adds: the CPU rounds twice.
         options = (f"-DMAX_BATCH={max_batch}", "--fmad=false")
@@ -62,9 +62,9 @@ class CudaLetterbox:
         ]
         sizes = [frames.shape[1:3] for frames in batches for _ in range(len(frames))]
         self._table.fill(addresses, sizes)
-        arguments = (self._table.batch, self._images, self._places, *self._constants)
+        arguments = (self._table.batch, self._images, self._content_rects, *self._constants)
         self._kernel((*self._blocks, count), _BLOCK, arguments)
-        return self._images[:count], self._places[:count]
+        return self._images[:count], self._content_rects[:count]
 
     def _on_device(self, batches: Sequence[Frames]) -> list[int]:
         """Where each batch begins in device memory; those in host memory are copied there."""

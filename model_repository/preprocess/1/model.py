@@ -50,10 +50,10 @@ class TritonPythonModel:
         """The part of the results that belongs to each of the requests."""
         start = 0
         for frames in batches:
-            images, places = (array[start : start + len(frames)] for array in results)
+            images, content_rects = (array[start : start + len(frames)] for array in results)
             start += len(frames)
             yield pb_utils.InferenceResponse(
-                [self.stage.tensor("images", images), self.stage.tensor("letterbox", places)]
+                [self.stage.tensor("images", images), self.stage.tensor("letterbox", content_rects)]
             )
 
 
