@@ -145,7 +145,7 @@ class Camera:
 
 
 def clip_frames(clip: str, model: Model, *, first: int = 30) -> list[Image]:
-    """The first frames of a demo clip, decoded and shrunk beforehand, as a `Camera` shows them.
+    """The first frames of a demo clip, decoded and downscaled beforehand, as a `Camera` shows them.
 
     Args:
         clip: its name in `videos/`, without its ending.
@@ -164,5 +164,5 @@ def clip_frames(clip: str, model: Model, *, first: int = 30) -> list[Image]:
     (video,) = sources
     with contextlib.closing(video.open()) as session:
         frames = [frame.image for frame in islice(session, first)]
-    height, width = model.shrunk(*frames[0].shape[:2])
+    height, width = model.downscaled(*frames[0].shape[:2])
     return [resize(frame, height=height, width=width) for frame in frames]

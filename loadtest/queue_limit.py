@@ -26,7 +26,7 @@ from yolostream.client.triton_errors import translated
 from loadtest import result_file
 from loadtest.frames import demo_frames
 from loadtest.perf import inputs
-from loadtest.perf.points import SHRUNK
+from loadtest.perf.points import DOWNSCALED
 from loadtest.repository import MODELS, RESULTS_FOLDER
 from loadtest.server import served
 from tools.command import one_line_errors
@@ -60,7 +60,7 @@ def main(
             ) as target,
             result_file.writing(output, tool="loadtest.queue_limit", url=target.url) as figures,
         ):
-            sent = inputs.requests(target.url, DEFAULT_MODEL, demo_frames(size=SHRUNK)[:1])
+            sent = inputs.requests(target.url, DEFAULT_MODEL, demo_frames(size=DOWNSCALED)[:1])
             turns = []
             for _ in range(rounds):
                 turn = {

@@ -30,7 +30,7 @@ def batches_of_mixed_frames():
 
 
 def assert_letterboxed(frames, images, content_rects):
-    """Pixels are those of the CPU stage, within a gray level where enlarged; rectangles are equal."""
+    """Pixels are those of the CPU stage, within a gray level if enlarged; rectangles are equal."""
     expected_images, expected_rects = letterboxing.letterbox_all(frames, (3, SIDE, SIDE))
     np.testing.assert_array_equal(content_rects, expected_rects)
     for frame, image, expected in zip(frames, images, expected_images, strict=True):

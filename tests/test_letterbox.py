@@ -62,10 +62,10 @@ def test_a_frame_of_the_input_s_size_passes_through():
     assert content_rect.tolist() == [0, 0, 640, 640]
 
 
-def test_shrinking_beforehand_changes_no_pixel():
+def test_downscaling_beforehand_changes_no_pixel():
     frame = noise(720, 1280)
-    shrunk = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(boxed(frame)[0], boxed(shrunk)[0])
+    downscaled = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(boxed(frame)[0], boxed(downscaled)[0])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, MAX_SIDE), (MAX_SIDE, 1), (2, 3), (37, 100)])

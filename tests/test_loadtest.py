@@ -102,9 +102,9 @@ def test_frames_of_a_clip_come_in_the_size_asked_for():
     whole, small = demo_frames(every=100), demo_frames(size=(90, 160), every=100)
     assert len(whole) == len(small) == 3
     assert {frame.shape for frame in whole} == {(720, 1280, 3)}
-    for frame, shrunk in zip(whole, small, strict=True):
-        assert shrunk.dtype == np.uint8
-        np.testing.assert_array_equal(shrunk, cv2.resize(frame, (160, 90)))
+    for frame, downscaled in zip(whole, small, strict=True):
+        assert downscaled.dtype == np.uint8
+        np.testing.assert_array_equal(downscaled, cv2.resize(frame, (160, 90)))
 
 
 @pytest.mark.parametrize("shared_memory", [True, False])

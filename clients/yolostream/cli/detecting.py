@@ -100,7 +100,7 @@ def connect(
     model: str,
     *,
     timeout_s: float,
-    shrink: bool,
+    downscale: bool,
     transport: Transport,
     decoder: DecoderName,
     max_in_flight: int,
@@ -111,7 +111,7 @@ def connect(
         model,
         max_in_flight=max_in_flight,
         timeout_s=timeout_s,
-        shrink=shrink,
+        downscale=downscale,
         transport=transport,
     )
     detour = transport == "auto" and detector.transport != "cuda-shared-memory"

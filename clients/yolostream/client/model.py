@@ -33,8 +33,8 @@ class Model:
     gpus: tuple[int, ...]
     """The GPUs that frames can lie on, by the numbers of the server's CUDA; none without one."""
 
-    def shrunk(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of a frame shrunk to fit the network's input; never enlarged."""
+    def downscaled(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of a frame downscaled to fit the network's input; never enlarged."""
         return downscaled(height, width, fit=self.input_size)
 
 

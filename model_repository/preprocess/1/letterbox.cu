@@ -1,7 +1,7 @@
-// The letterbox of a whole batch in one launch: shrink, pad, 0..1, planes. Frames may differ in size.
+// The letterbox of a whole batch in one launch: resize, pad, 0..1, planes. Frames may differ in size.
 //
 // Bilinear as OpenCV computes it for bytes, in fixed point, so that a pixel is the same wherever a
-// frame was shrunk: by the client, by the CPU stage or here.
+// frame was downscaled: by the client, by the CPU stage or here.
 
 struct Frame {
     const unsigned char* pixels;  // [height, width, 3], RGB

@@ -22,7 +22,7 @@ _ALIGNMENT = 256
 class CudaLetterbox:
     """Computes what `letterbox.letterbox_all` does, for frames in host or device memory.
 
-    Pixels are those of the CPU stage: both shrink as OpenCV does. Uses the current device.
+    Pixels are those of the CPU stage: both resize as OpenCV does. Uses the current device.
 
     Args:
         image_shape: 3, height and width of the images to make.

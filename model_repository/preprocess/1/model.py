@@ -102,7 +102,9 @@ def _error_of(frames):
 
 
 def _no_memory_for(tensor, error):
-    message = f"no memory for frames {list(tensor.shape())} ({error}): shrink them before sending"
+    message = (
+        f"no memory for frames {list(tensor.shape())} ({error}): downscale them before sending"
+    )
     return pb_utils.InferenceResponse(
         error=pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL)
     )

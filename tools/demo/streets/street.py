@@ -113,7 +113,7 @@ class Street:
         if mood.lamps_on:
             add_glow(small, lamp_glow(self.backdrop, actors, ids, camera=camera))
         noisy = _sensor(small, mood.noise, seed=(self.design.traffic_seed, round(time_s * 1000)))
-        truth = annotate([_shrunk(s) for s in sightings], width=self.width, height=self.height)
+        truth = annotate([_downscaled(s) for s in sightings], width=self.width, height=self.height)
         return noisy, truth
 
 
@@ -124,7 +124,7 @@ def _camera(design: Design, width: int, height: int) -> Camera:
     )
 
 
-def _shrunk(sighting: Sighting) -> Sighting:
+def _downscaled(sighting: Sighting) -> Sighting:
     x1, y1, x2, y2 = (value / OVERSAMPLING for value in sighting.box)
     return Sighting(sighting.track_id, sighting.class_id, (x1, y1, x2, y2), sighting.visibility)
 

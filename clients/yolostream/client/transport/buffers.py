@@ -13,7 +13,7 @@ from yolostream.gpu_memory import on_host
 from yolostream.image import AnyImage, Image
 
 _INTERPOLATION = cv2.INTER_LINEAR
-"""As in the server's letterbox, so that its pixels are the same wherever a frame is shrunk."""
+"""As in the server's letterbox, so that its pixels are the same wherever a frame is downscaled."""
 
 
 class InputBuffer(Protocol):

@@ -43,7 +43,7 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
         """Put the frames (uint8 [H, W, 3], RGB) into the region.
 
         From the host they come resized to height x width; from GPU memory whole, because there the
-        server shrinks them faster than anybody could here.
+        server downscales them faster than anybody could here.
 
         Raises:
             OSError: the GPU has no room, or fails.
