@@ -88,7 +88,7 @@ class Camera:
         self._on_record = on_record
         self._number = number
         self._in_flight = in_flight
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._index = 0
         self._counting = threading.Lock()
         self._waiting = 0
@@ -127,7 +127,7 @@ class Camera:
 
     def _take(self, stop: threading.Event) -> tuple[Image, float] | None:
         """Wait for the next frame; None when there is none any more."""
-        with self._turn:
+        with self._lock:
             # What was due while every sender waited for the server is gone.
             while (due_s := self._due_s()) < self._free_since_s and not stop.is_set():
                 self._on_record(Record(due_s, None, None, DROPPED))

@@ -45,8 +45,8 @@ console = Console(stderr=True)
 
 def main(
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of each measurement.")] = 5.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns.")] = 3,
-    quick: Annotated[bool, typer.Option("--quick", help="One turn of a second.")] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="One round of a second.")] = False,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     """Compare a quick step with a queue limit and without, in turns, on a server of its own."""
@@ -61,16 +61,16 @@ def main(
             result_file.writing(output, tool="loadtest.queue_limit", url=target.url) as figures,
         ):
             sent = inputs.requests(target.url, DEFAULT_MODEL, demo_frames(size=DOWNSCALED)[:1])
-            turns = []
+            results = []
             for _ in range(rounds):
-                turn = {
+                result = {
                     model: _measure(target.url, model, sent[STEP][0], seconds)
                     for model in (LIMITED, STEP)
                 }
-                turns.append(turn)
+                results.append(result)
                 # Not before there is one: what an interrupted run leaves has figures in it.
-                figures.update(in_flight=IN_FLIGHT, limit=LIMIT, stall_s=STALL_S, turns=turns)
-                console.print(turn)
+                figures.update(in_flight=IN_FLIGHT, limit=LIMIT, stall_s=STALL_S, turns=results)
+                console.print(result)
 
 
 def _write_limited(folder: Path) -> None:
