@@ -89,7 +89,7 @@ def open_network(
     """Load a network and warm it up, so that the first frame is not slow.
 
     Args:
-        model: ONNX file; its weights are narrowed to float16 unless they are.
+        model: ONNX file; its weights are converted to float16 unless they are.
         runtime: `onnxruntime` or `torch`.
         stream: Where all work goes, on the current device.
         batch_sizes: To prepare, ascending.

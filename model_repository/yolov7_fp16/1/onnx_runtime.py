@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from .half import INPUT, OUTPUT, narrowed
+from .half import INPUT, OUTPUT, to_fp16
 
 # One run allocates, the next records the CUDA graph.
 _WARM_UP_RUNS = 3
@@ -45,7 +45,7 @@ class OnnxRuntime:
         # It would plan one block for all tensors beside what the first runs have taken already.
         options.enable_mem_pattern = False
         self._session = onnxruntime.InferenceSession(
-            narrowed(onnx.load(model)).SerializeToString(),
+            to_fp16(onnx.load(model)).SerializeToString(),
             options,
             providers=_providers(inputs, stream),
         )

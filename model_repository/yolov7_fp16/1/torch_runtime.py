@@ -10,7 +10,7 @@ import onnx
 import torch
 from torch._inductor.async_compile import shutdown_compile_workers
 
-from .half import narrowed
+from .half import to_fp16
 from .onnx_module import module_of
 
 _WARM_UP_RUNS = 3
@@ -37,7 +37,7 @@ class TorchRuntime:
         stream: cp.cuda.Stream,
     ) -> None:
         torch.backends.cudnn.benchmark = True
-        module = module_of(narrowed(onnx.load(model))).eval().cuda(inputs.device.id)
+        module = module_of(to_fp16(onnx.load(model))).eval().cuda(inputs.device.id)
         module = module.to(memory_format=torch.channels_last)
         compiled = torch.compile(module, dynamic=False)
         own = torch.cuda.ExternalStream(stream.ptr)
