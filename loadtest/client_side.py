@@ -22,7 +22,7 @@ _nms = pure_module(MODELS / "nms", "nms")
 
 
 @dataclass(frozen=True)
-class Placed:
+class PendingRows:
     """A network's answer on its way, and where the frame lies in the network's input."""
 
     rows: Future[Tensor]
@@ -50,18 +50,18 @@ def letterboxed(frame: Image, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 def sender(
     submit: Callable[[Tensor], Future[Tensor]], shape: tuple[int, int]
-) -> Callable[[Image], Placed]:
+) -> Callable[[Image], PendingRows]:
     """Letterbox before sending; `submit` sends a tensor."""
 
-    def send(frame: Image) -> Placed:
+    def send(frame: Image) -> PendingRows:
         tensor, content_rect = letterboxed(frame, shape)
-        return Placed(submit(tensor), content_rect)
+        return PendingRows(submit(tensor), content_rect)
 
     return send
 
 
 def suppressor(thresholds: Thresholds) -> Callable[[tuple[Tensor, Tensor]], Tensor]:
-    """Turn what `Placed` gives into boxes.
+    """Turn what `PendingRows` gives into boxes.
 
     Returns:
         A function to float32 [n, 6]: y1, x1, y2, x2, normalized to the frame and clipped to 0..1,

@@ -97,6 +97,6 @@ SUPPRESSION_CASES = {
 def assert_suppressed(found, predictions, content_rects):
     """Row for row what the CPU stage finds."""
     expected = suppressing.detect([predictions], [content_rects], thresholds())
-    assert expected.numbers.max() <= MAX_DETECTIONS
-    for name in ("numbers", "boxes", "scores", "classes"):
+    assert expected.num_detections.max() <= MAX_DETECTIONS
+    for name in ("num_detections", "boxes", "scores", "classes"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)

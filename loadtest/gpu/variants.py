@@ -75,7 +75,7 @@ def with_parameter(parameter: str, value: str, *models: str) -> tuple[Edit, ...]
     return tuple((name, change) for name in models)
 
 
-def taking_turns(*models: str) -> tuple[Edit, ...]:
+def one_at_a_time(*models: str) -> tuple[Edit, ...]:
     """One of these models at a time; needs `--rate-limit=execution_count`."""
 
     def change(config: Any) -> None:
@@ -134,7 +134,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     "one-at-a-time": Variant(
         "one step at a time, by the rate limiter",
-        taking_turns(PREPROCESS, NETWORK, NMS),
+        one_at_a_time(PREPROCESS, NETWORK, NMS),
         options=(_LIMIT, "--rate-limit-resource=gpu:1"),
     ),
     "shipped-again": Variant("as shipped, once more at the end"),

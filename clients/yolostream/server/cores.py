@@ -24,7 +24,7 @@ def busy_poll_cores() -> Iterator[None]:
     _LIBC.pthread_spin_init(lock, 0)
     _LIBC.pthread_spin_lock(lock)
     threads = [
-        threading.Thread(target=_turn, args=(core, lock), name=f"core {core}", daemon=True)
+        threading.Thread(target=_spin, args=(core, lock), name=f"core {core}", daemon=True)
         for core in os.sched_getaffinity(0)
     ]
     try:
@@ -36,8 +36,8 @@ def busy_poll_cores() -> Iterator[None]:
         _LIBC.pthread_spin_unlock(lock)
 
 
-def _turn(core: int, lock: object) -> None:
-    """Turn on a core until the lock is free; Python's own lock is not held meanwhile."""
+def _spin(core: int, lock: object) -> None:
+    """Spin on a core until the lock is free; Python's own lock is not held meanwhile."""
     os.sched_setaffinity(0, {core})
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     _LIBC.pthread_spin_lock(lock)

@@ -12,7 +12,7 @@ GPU_POOL_BYTES = 512 << 20
 HOST_REGION_BYTES = 128 << 20
 """For each process of a step: what comes and goes in host memory. A 1080p frame is 6.2 MB."""
 
-SHARE_OF_SERVER = {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "25"}
+SERVER_MPS_SHARE = {"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "25"}
 """For MPS, of tritonserver itself, which only copies: a process costs memory by its share. What it
 starts has the share of whoever started it, or that of its `config.pbtxt`."""
 
@@ -36,7 +36,7 @@ def server_variables() -> dict[str, str]:
     """Environment variables of a tritonserver that computes on a GPU, and of its steps."""
     # Who has tuned the C library knows better.
     copies = {name: os.environ.get(name, value) for name, value in LARGE_COPIES.items()}
-    return {**SHARE_OF_SERVER, **copies}
+    return {**SERVER_MPS_SHARE, **copies}
 
 
 def gpu_memory_options(gpus: Sequence[int]) -> list[str]:

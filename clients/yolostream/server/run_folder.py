@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from yolostream.server.gpus import SHARE_OF_SERVER
+from yolostream.server.gpus import SERVER_MPS_SHARE
 from yolostream.server.mps import PIPES, stop_leftover
 
 RUN_PREFIX = "yolostream-server-"
@@ -60,7 +60,7 @@ def gpu_sharing_of(url: str) -> dict[str, str]:
         pipe = run / MPS_FOLDER / "pipe"
         with contextlib.suppress(OSError):
             if (run / GRPC_PORT_FILE).read_text() == port and pipe.is_dir():
-                return {PIPES: str(pipe), **SHARE_OF_SERVER}
+                return {PIPES: str(pipe), **SERVER_MPS_SHARE}
     return {}
 
 

@@ -54,7 +54,7 @@ class TritonPythonModel:
         return [
             pb_utils.InferenceResponse(
                 [
-                    pb_utils.Tensor("num_detections", found.numbers[start:end]),
+                    pb_utils.Tensor("num_detections", found.num_detections[start:end]),
                     pb_utils.Tensor("detection_boxes", found.boxes[start:end]),
                     pb_utils.Tensor("detection_scores", found.scores[start:end]),
                     pb_utils.Tensor("detection_classes", found.classes[start:end]),

@@ -166,8 +166,8 @@ static __device__ float clipped(float value) { return fminf(fmaxf(value, 0.0f), 
 // Outputs as `nms/config.pbtxt` declares them, each [batch, ...], in memory of the host; unused rows
 // are zero. `counts` is zero again afterwards.
 extern "C" __global__ void suppress(const Batch batch, Thresholds thresholds, int rows,
-                                    const Key* keys, int* counts, float* numbers, float* boxes,
-                                    float* scores, float* classes) {
+                                    const Key* keys, int* counts, float* num_detections,
+                                    float* boxes, float* scores, float* classes) {
     __shared__ Shared shared;
     const int frame = blockIdx.x;
     const float* predictions = batch.predictions[frame];
@@ -199,7 +199,7 @@ extern "C" __global__ void suppress(const Batch batch, Thresholds thresholds, in
         classes[max_detections * frame + i] = box.klass;
     }
     if (threadIdx.x == 0) {
-        numbers[frame] = (float)kept;
+        num_detections[frame] = (float)kept;
         counts[frame] = 0;
     }
 }

@@ -27,14 +27,14 @@ class Detections:
     """What `nms/config.pbtxt` declares as outputs; rows that are not in use are zero.
 
     Attributes:
-        numbers: float32 [n, 1]: rows in use.
+        num_detections: float32 [n, 1]: rows in use.
         boxes: float32 [n, max_detections, 4]: y1, x1, y2, x2, normalized to the frame and clipped
             to 0..1.
         scores: float32 [n, max_detections], best first.
         classes: float32 [n, max_detections]: class ids.
     """
 
-    numbers: Floats
+    num_detections: Floats
     boxes: Floats
     scores: Floats
     classes: Floats
@@ -55,7 +55,7 @@ def detect(
     """
     count, max_detections = sum(map(len, predictions)), thresholds.max_detections
     found = Detections(
-        numbers=np.zeros((count, 1), np.float32),
+        num_detections=np.zeros((count, 1), np.float32),
         boxes=np.zeros((count, max_detections, 4), np.float32),
         scores=np.zeros((count, max_detections), np.float32),
         classes=np.zeros((count, max_detections), np.float32),
@@ -64,7 +64,7 @@ def detect(
     for index, (rows, content_rect) in enumerate(frames):
         kept = non_maximum_suppression(rows, thresholds)
         used = len(kept)
-        found.numbers[index] = used
+        found.num_detections[index] = used
         found.boxes[index, :used] = to_frame(kept[:, :4], content_rect)
         found.scores[index, :used] = kept[:, 4]
         found.classes[index, :used] = kept[:, 5]

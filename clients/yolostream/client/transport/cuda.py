@@ -13,7 +13,7 @@ from tritonclient.grpc import InferenceServerClient
 
 from yolostream.client.transport.buffers import resize_into
 from yolostream.client.transport.message import request
-from yolostream.client.transport.registered import RegisteredBuffer, roomy
+from yolostream.client.transport.registered import RegisteredBuffer, region_bytes
 from yolostream.errors import FrameError
 from yolostream.gpu_memory import on_device
 from yolostream.image import AnyImage, Image
@@ -76,7 +76,7 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
         region = self._region
         if region is None or region.size < frames * frame_bytes or region.device != device:
             self.close()
-            return self._registered(_Region(roomy(frames, frame_bytes), device=device))
+            return self._registered(_Region(region_bytes(frames, frame_bytes), device=device))
         return region
 
 

@@ -66,7 +66,7 @@ class RegisteredBuffer(Generic[AnyRegion]):
         return region
 
 
-def roomy(frames: int, frame_bytes: int) -> int:
+def region_bytes(frames: int, frame_bytes: int) -> int:
     """Bytes of a new region: batches that grow one frame at a time do not each need a new one."""
     next_power_of_two = 1 << (frames - 1).bit_length()
     return next_power_of_two * frame_bytes

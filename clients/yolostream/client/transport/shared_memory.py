@@ -16,7 +16,7 @@ from tritonclient.grpc import InferenceServerClient
 
 from yolostream.client.transport.buffers import resize_into
 from yolostream.client.transport.message import request
-from yolostream.client.transport.registered import RegisteredBuffer, roomy
+from yolostream.client.transport.registered import RegisteredBuffer, region_bytes
 from yolostream.gpu_memory import on_host
 from yolostream.image import AnyImage
 
@@ -45,7 +45,7 @@ class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
         """The region, replaced by a larger one where the frames need it."""
         if self._region is None or self._region.size < frames * frame_bytes:
             self.close()
-            return self._registered(_Region(roomy(frames, frame_bytes)))
+            return self._registered(_Region(region_bytes(frames, frame_bytes)))
         return self._region
 
 
