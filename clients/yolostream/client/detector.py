@@ -56,13 +56,13 @@ class Detector:
         self._downscale = downscale
         self._ensemble = Ensemble(url, model, timeout_s=timeout_s)
         self.model: Model = self._ensemble.model
-        # Each waits for its own answer, which costs less than gRPC's thread for all of them. And
-        # Ctrl-C interrupts only the main thread, so never one that is in the middle of a call.
+        # Each thread waits for its own answer, which costs less than gRPC's one thread for all of
+        # them. And Ctrl-C interrupts only the main thread, so it never interrupts a call.
         self._senders = ThreadPoolExecutor(max_in_flight, thread_name_prefix="yolostream-sender")
         try:
             self.transport: Transport = choose(self._ensemble, transport, timeout_s=timeout_s)
-            # When it ends, Python wakes the threads of a pool if it knows one of them. It would
-            # not know one that was just beginning when Ctrl-C came; this one it knows.
+            # At exit Python wakes the threads of a pool only if it has registered one of them.
+            # Ctrl-C might come before a first thread is registered, so one is started here.
             self._senders.submit(bool).result()
         except BaseException:
             self._disconnect()
@@ -97,7 +97,7 @@ class Detector:
         batch = batch_of([frame], sizes, self.model, downscale=self._downscale)
         lease = self._pool.lend(timeout_s=self.timeout_s)
         try:
-            # Not `submit`: a thread that waits for its own answer is woken by nobody else.
+            # Not `submit`: waiting in this thread saves waking it from another one.
             request = Request(self._ensemble, batch, lease, timeout_s=self.timeout_s)
             (found,) = request.answer()
             return found
@@ -157,7 +157,7 @@ class Detector:
         Frames are taken only as fast as answers come: nothing queues up.
 
         Args:
-            frames: uint8 [H, W, 3] each, RGB; sizes and places may differ.
+            frames: uint8 [H, W, 3] each, RGB, of any sizes, in host memory or a GPU's.
             in_flight: frames of this stream on their way at once.
 
         Raises:

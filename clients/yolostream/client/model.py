@@ -31,7 +31,7 @@ class Model:
     max_batch_size: int
     """Frames that one request may have."""
     gpus: tuple[int, ...]
-    """The GPUs that frames can lie on, by the numbers of the server's CUDA; none without one."""
+    """The GPUs whose memory frames can be in, as the server's CUDA numbers them; may be empty."""
 
     def downscaled(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of a frame downscaled to fit the network's input; never enlarged."""

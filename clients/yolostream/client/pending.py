@@ -60,7 +60,7 @@ def detections_in(
     boxes = outputs["detection_boxes"].reshape(count, -1, 4)
     found = []
     for i, (height, width) in enumerate(sizes):
-        # The rows behind are padding. Copied, what is kept does not hold on to them.
+        # The rows after that are padding. A copy does not keep the memory of the padding alive.
         rows = slice(int(outputs["num_detections"][i, 0]))
         found.append(
             Detections(

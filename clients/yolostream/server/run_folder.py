@@ -40,15 +40,15 @@ def remove_leftovers() -> None:
 def _kill_orphan(run: Path) -> None:
     with contextlib.suppress(OSError, ValueError):
         pid = int((run / "pid").read_text())
-        # The number may belong to someone else by now.
+        # The system may have given the number to another process since.
         if str(run).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.killpg(pid, signal.SIGKILL)
 
 
 def gpu_sharing_of(url: str) -> dict[str, str]:
-    """Environment variables of a client that computes at once with the server at `url`.
+    """Environment variables for a client that shares the GPU of the server at `url`.
 
-    Outside of the server's MPS, a process that decodes on its GPU takes turns with it.
+    Without the server's MPS, a client that decodes on that GPU and the server use it in turns.
 
     Returns:
         Nothing where the server runs elsewhere, shares no GPU, or was not started by this package.
@@ -67,7 +67,7 @@ def gpu_sharing_of(url: str) -> dict[str, str]:
 @contextlib.contextmanager
 def run_folder() -> Iterator[Path]:
     """A temporary folder that is locked while its owner lives, and gone afterwards."""
-    # Under another name until it is locked: others take what is not locked for a leftover.
+    # It gets its name once it is locked: others remove folders of that name without a lock.
     unnamed = Path(tempfile.mkdtemp(prefix=f".{RUN_PREFIX}"))
     with (unnamed / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -30,7 +30,7 @@ def command(
     host: str,
     ports: Ports,
 ) -> list[str]:
-    """What starts a server, but for its models.
+    """The command line that starts a server, without its models.
 
     Args:
         run: Folder of this run; the backends are put together there.
@@ -58,7 +58,7 @@ def command(
 
 
 def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
-    """Make the backend directory that the wheel leaves in two pieces."""
+    """Make one backend directory of the two folders in the wheel."""
     python_backend = folder / "python"
     python_backend.mkdir(parents=True)
     stubs = environment.wheel / "python_backend_stubs" / environment.python_version
@@ -75,7 +75,7 @@ def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
 
 
 def _callers_mps_share() -> str:
-    """Python that gives a model the share that we have, in place of `SERVER_MPS_SHARE`."""
+    """Python code that gives a model the caller's MPS share, in place of `SERVER_MPS_SHARE`."""
     given = {name: os.environ[name] for name in SERVER_MPS_SHARE if name in os.environ}
     return (
         "import os\n"
@@ -121,7 +121,7 @@ def _start(
         # The stub takes the packages of the first python3 on PATH.
         "PATH": os.pathsep.join([str(environment.python.parent), os.environ.get("PATH", "")]),
     }
-    # A session of its own: Ctrl-C reaches us alone, and its Python stubs can be killed with it.
+    # A session of its own: Ctrl-C reaches only us, and the group includes its Python stubs.
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 // Non-maximum suppression of a whole batch, row for row as `nms.py` does it on the CPU.
 //
-// Two launches: `collect` gathers what scores enough, over all frames at once; `suppress` ranks and
-// thins out each frame in a block of its own. Rows of equal score rank as they stand in the tensor.
+// Two launches: `collect` gathers the rows above the threshold, over all frames at once; `suppress`
+// sorts and suppresses, with one block a frame. Rows of equal score keep their order in the tensor.
 
 typedef unsigned long long Key;  // score above, row below: unique, and in the order of the ranking
 
@@ -49,9 +49,9 @@ static __device__ Box box_at(const float* predictions, Key key) {
     return {v[0], v[1], v[2], v[3], v[4], v[5]};
 }
 
-// Whether `box` falls to `better`: same class, more than `iou` in common. In double precision and
-// with OpenCV's rounding, so that boxes at the threshold fall here if they fall there. To OpenCV,
-// boxes without an area are one, whatever their class.
+// Whether `better` suppresses `box`: same class, IoU above `iou`. In double precision and with
+// OpenCV's rounding, so that boxes at the threshold have the same fate as there. OpenCV takes boxes
+// without an area as equal, whatever their class.
 static __device__ bool suppressed_by(const Box& box, const Box& better, float iou) {
     const double width = (double)box.x2 - box.x1, height = (double)box.y2 - box.y1;
     const double other_width = (double)better.x2 - better.x1;
@@ -135,7 +135,8 @@ static __device__ int sort_chunk(const Key* keys, int count, Key least, Key limi
     return found;
 }
 
-// Append to `shared.kept` what the ranked boxes leave over; the new number of those.
+// Append the boxes of a sorted chunk that are not suppressed to `shared.kept`; returns how many
+// are kept now.
 static __device__ int suppress_chunk(const float* predictions, int found, int kept,
                               const Thresholds& thresholds, Shared& shared) {
     for (int i = threadIdx.x; i < found; i += THREADS) {
@@ -175,7 +176,7 @@ extern "C" __global__ void suppress(const Batch batch, Thresholds thresholds, in
     const int count = counts[frame] < rows ? counts[frame] : rows;
     keys += (long)rows * frame;
 
-    // A better row never falls to a worse one, so the ranking may be worked off in chunks.
+    // Only better rows suppress a row, so the rows can be sorted and suppressed chunk by chunk.
     int kept = 0;
     Key limit = ~(Key)0;
     for (int done = 0; done < count && kept < thresholds.max_detections;) {

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What `nms/config.pbtxt` sets: a score above `confidence`, an overlap up to `iou`."""
+    """What `nms/config.pbtxt` sets: least score, largest IoU of two boxes, most detections."""
 
     confidence: float
     iou: float
@@ -72,7 +72,7 @@ def detect(
 
 
 def non_maximum_suppression(predictions: Floats, thresholds: Thresholds) -> Floats:
-    """Keep the best box of each heap of boxes of the same class.
+    """Keep the best of the boxes that overlap and have the same class.
 
     Args:
         predictions: float32 [rows, 6]: x1, y1, x2, y2 in pixels, confidence 0..1, class id.
@@ -85,8 +85,9 @@ def non_maximum_suppression(predictions: Floats, thresholds: Thresholds) -> Floa
     """
     candidates = predictions[predictions[:, 4] > thresholds.confidence]
     candidates = candidates[np.isfinite(candidates).all(axis=1)]
-    # A better row never falls to a worse one, so a prefix of the ranking that fills all places
-    # gives the whole answer: noise makes 25200 candidates, and comparing them all takes seconds.
+    # Only better rows suppress a row. So the best candidates alone give the whole answer, once
+    # `max_detections` of them are kept. Noise makes 25200 candidates, and comparing all of them
+    # would take seconds.
     prefix = 4 * thresholds.max_detections
     kept = _suppress(candidates, thresholds, prefix)
     while len(kept) < thresholds.max_detections and prefix < len(candidates):
@@ -97,7 +98,7 @@ def non_maximum_suppression(predictions: Floats, thresholds: Thresholds) -> Floa
 
 def _suppress(candidates: Floats, thresholds: Thresholds, prefix: int) -> npt.NDArray[np.intp]:
     """Indices of the rows kept among the `prefix` best, best first."""
-    # OpenCV takes x, y, width, height; in double precision the round trip loses nothing.
+    # OpenCV takes x, y, width, height; double precision avoids rounding errors.
     rectangles = candidates[:, :4].astype(np.float64)
     rectangles[:, 2:] -= rectangles[:, :2]
     kept = cv2.dnn.NMSBoxesBatched(

@@ -15,7 +15,7 @@ _THREADS = 512
 _CHUNK = 1024
 """Candidates of a frame that are ranked at once."""
 MOST_DETECTIONS = 512
-"""Of a frame: they lie in the shared memory of a block, beside the candidates."""
+"""Of a frame: a block keeps them in its shared memory, beside the candidates."""
 _COLLECTING = 256
 _ROW = 6
 
@@ -49,12 +49,12 @@ class CudaNms:
         self._collect, self._suppress = map(module.get_function, ("collect", "suppress"))
         self._keys = cp.empty(0, np.uint64)
         self._counts = cp.zeros(max_batch, np.int32)
-        # In memory of the host that the GPU writes to: what it finds leaves it without a copy.
+        # Pinned host memory that the kernel writes to: results need no copy from the GPU.
         max_detections = thresholds.max_detections
         shapes = (1,), (max_detections, 4), (max_detections,), (max_detections,)
         self._found = [_writable_from_gpu((max_batch, *shape)) for shape in shapes]
         self._outputs = [array.ctypes.data for array in self._found]
-        # Zeroed on another stream than it is used on.
+        # The counts are zeroed on another stream than the kernels use.
         cp.cuda.Device().synchronize()
 
     def __call__(

@@ -1,4 +1,4 @@
-"""What `letterbox.cu` is told of each frame."""
+"""The table of frames that `letterbox.cu` reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FrameTable:
     """Describes a batch of frames.
 
     Args:
-        max_batch: Room for so many.
+        max_batch: Most frames of a batch.
         image_size: Height and width of the images to make.
 
     Attributes:

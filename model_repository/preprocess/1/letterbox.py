@@ -1,4 +1,4 @@
-"""The official YOLOv7 letterbox: any frame into the fixed input, and where it lies there."""
+"""The official YOLOv7 letterbox: a frame of any size, resized and padded to the network's input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Image = npt.NDArray[np.uint8]
 
 
 class FrameError(ValueError):
-    """A frame that no letterbox can be made of; the message names its shape."""
+    """A frame that cannot be letterboxed; the message names its shape."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Letterbox:
 def unrounded_content_rect(
     *, frame_height: int, frame_width: int, height: int, width: int
 ) -> npt.NDArray[np.float32]:
-    """Where a frame lies in an input of height x width, as boxes are mapped back with.
+    """Where a frame lies in an input of height x width, for mapping boxes back to the frame.
 
     Returns:
         float32 [4]: left, top, width and height in pixels of the input, before they are rounded to
@@ -67,7 +67,7 @@ def check_frames(frames: npt.NDArray[np.uint8]) -> None:
     """Raise `FrameError` unless sides are 1 to 8192 pixels.
 
     Args:
-        frames: uint8 [n, H, W, 3]: that they are, Triton makes sure.
+        frames: uint8 [n, H, W, 3], which Triton has checked.
     """
     _, height, width, _ = frames.shape
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):

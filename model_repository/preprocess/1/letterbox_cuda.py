@@ -74,7 +74,7 @@ class CudaLetterbox:
             if isinstance(frames, np.ndarray):
                 start = int(frames.__array_interface__["data"][0])
                 self._host_pages.lock(start)
-                # Bytes that lie aside by as much here as there are copied in whole words.
+                # With the same misalignment at both ends, whole words are copied.
                 target = free + start % _ALIGNMENT
                 target.copy_from_host_async(start, frames.nbytes)
                 addresses.append(target.ptr)
@@ -85,7 +85,7 @@ class CudaLetterbox:
 
     def _make_room(self, size: int) -> None:
         if self._arrived.nbytes < size:
-            # CuPy would keep what has become too small.
+            # Otherwise CuPy's pool would keep the old buffer.
             self._arrived = cp.empty(0, np.uint8)
             cp.get_default_memory_pool().free_all_blocks()
             self._arrived = cp.empty(size, np.uint8)

@@ -1,7 +1,7 @@
 """A graph with float16 weights and arithmetic between a float32 input and a float32 output.
 
-The types stand in the graph itself, so that a runtime has nothing to decide ("strong typing"): the
-one way that TensorRT 10 and 11 share, and one that ONNX Runtime can run and check.
+The graph itself states the types ("strong typing"), so a runtime decides nothing. TensorRT 10 and
+11 both support that, and ONNX Runtime can run and check it.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def _merged(extractor: Extractor, cut_tensors: list[str]) -> onnx.GraphProto:
     tail = extractor.extract_model(cut_tensors, [OUTPUT])
     body = convert_float_to_float16(body, keep_io_types=True)
     for part in (body, tail):
-        # Both know the shapes at the cut, and may not.
+        # Both parts describe the shapes at the cut, which merging does not allow.
         del part.graph.value_info[:]
-    # Both hold the constants that both use, and may not under one name.
+    # Constants that both use are in both parts, and need different names.
     rest = compose.add_prefix_graph(
         tail.graph, "float32/", rename_inputs=False, rename_outputs=False
     )

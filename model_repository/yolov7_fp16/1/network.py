@@ -1,7 +1,7 @@
 """The detector on a GPU: the images of several requests at once, in launches of ready-made sizes.
 
-A runtime computes a few batch sizes, each as a CUDA graph on memory that never moves: the many
-small kernels of a network are one launch, and any number of images is some launches in a row.
+A runtime has a CUDA graph for each of a few batch sizes, on memory at fixed addresses. So the many
+small kernels of a network are one launch, and any number of images is a few launches in a row.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Network:
             under way on the current stream, which has to be `stream`.
         """
         images = list(chain.from_iterable(batches))
-        # The first launch comes last: what it leaves is in its place already.
+        # In reverse order: the outputs of the first launch need not be moved afterwards.
         for start, size in reversed(list(launches(len(images), self.batch_sizes))):
             taken = images[start : start + size]
             for place, image in zip(self._inputs, taken):  # noqa: B905  # may have room left

@@ -43,10 +43,10 @@ class TorchRuntime:
         own = torch.cuda.ExternalStream(stream.ptr)
         torch.cuda.set_stream(own)
         self._graphs = {}
-        # They never run at once, and may use the same memory.
+        # The graphs never run at the same time, so they can share memory.
         pool = torch.cuda.graph_pool_handle()
         with torch.inference_mode():
-            # The largest first: its memory holds the others.
+            # The largest first: the others fit into its memory.
             for size in reversed(batch_sizes):
                 images, rows = (torch.from_dlpack(array[:size]) for array in (inputs, outputs))
                 for _ in range(_WARM_UP_RUNS):
@@ -54,7 +54,7 @@ class TorchRuntime:
                 self._graphs[size] = torch.cuda.CUDAGraph()
                 with torch.cuda.graph(self._graphs[size], pool=pool, stream=own):
                     rows.copy_(compiled(images))
-        # They would wait for more work as long as the server runs.
+        # Otherwise the compiler's processes would wait for work as long as the server runs.
         shutdown_compile_workers()
         stream.synchronize()
 

@@ -1,4 +1,4 @@
-"""Frames wait in this machine's memory, and the server reads them there."""
+"""Frames in this machine's shared memory, which the server reads there."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
 
 
 class _Region:
-    """A file in /dev/shm that its owner holds locked, so that others can tell a leftover."""
+    """A file in /dev/shm. Its owner keeps it locked, so an unlocked one is a leftover."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         name = f"{_REGION_PREFIX}{uuid4().hex}"
-        # Under another name until it is locked: others take what is not locked for a leftover.
+        # It gets its name once it is locked: others remove files of that name without a lock.
         self.path = _SHARED_MEMORY / f".{name}"
         self._file = self.path.open("xb+")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             self.path = self.path.rename(_SHARED_MEMORY / name)
-            # Taken now: a full /dev/shm would otherwise end the process at the first write.
+            # Reserved now: in a full /dev/shm the first write would kill the process (SIGBUS).
             os.posix_fallocate(self._file.fileno(), 0, size)
             self.memory = mmap.mmap(self._file.fileno(), size)
         except OSError:
