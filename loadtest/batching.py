@@ -1,4 +1,4 @@
-"""The same ensemble with other settings for joining requests to batches."""
+"""The same ensemble with other settings for batching requests."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from yolostream.errors import ModelUnavailable
 from loadtest.repository import MODELS
 from tools.model_folders.files import CONFIG, configs_of, read_config
 
-UNBATCHED, JOINED = "unbatched", "joined"
-"""No dynamic batching; and that of the default profile, which waits for larger batches."""
+UNBATCHED, BATCHED = "unbatched", "joined"
+"""No dynamic batching; and that of the default profile, which waits for larger batches.
+
+Result files call them so.
+"""
 
 
 def write_variants(ensemble: str, folder: Path) -> dict[str, str]:
@@ -39,10 +42,10 @@ def write_variants(ensemble: str, folder: Path) -> dict[str, str]:
     def unbatch(config: Any) -> None:
         config.ClearField("dynamic_batching")
 
-    def join(config: Any) -> None:
+    def batch(config: Any) -> None:
         config.dynamic_batching.CopyFrom(waiting)
 
-    edits = {UNBATCHED: unbatch, JOINED: join}
+    edits = {UNBATCHED: unbatch, BATCHED: batch}
     return {
         setting: _write_variant(ensemble, network, setting, edit, folder)
         for setting, edit in edits.items()

@@ -88,7 +88,7 @@ class Camera:
         self._on_record = on_record
         self._number = number
         self._in_flight = in_flight
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._index = 0
         self._counting = threading.Lock()
         self._waiting = 0
@@ -127,7 +127,7 @@ class Camera:
 
     def _take(self, stop: threading.Event) -> tuple[Image, float] | None:
         """Wait for the next frame; None when there is none any more."""
-        with self._turn:
+        with self._lock:
             # What was due while every sender waited for the server is gone.
             while (due_s := self._due_s()) < self._free_since_s and not stop.is_set():
                 self._on_record(Record(due_s, None, None, DROPPED))
@@ -145,7 +145,7 @@ class Camera:
 
 
 def clip_frames(clip: str, model: Model, *, first: int = 30) -> list[Image]:
-    """The first frames of a demo clip, decoded and shrunk beforehand, as a `Camera` shows them.
+    """The first frames of a demo clip, decoded and downscaled beforehand, as a `Camera` shows them.
 
     Args:
         clip: its name in `videos/`, without its ending.
@@ -164,5 +164,5 @@ def clip_frames(clip: str, model: Model, *, first: int = 30) -> list[Image]:
     (video,) = sources
     with contextlib.closing(video.open()) as session:
         frames = [frame.image for frame in islice(session, first)]
-    height, width = model.shrunk(*frames[0].shape[:2])
+    height, width = model.downscaled(*frames[0].shape[:2])
     return [resize(frame, height=height, width=width) for frame in frames]

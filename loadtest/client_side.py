@@ -16,13 +16,13 @@ from tools.evaluation.variant import Thresholds
 
 Tensor = npt.NDArray[np.float32]
 
-# The server's own functions, so that the boxes are the same and only the place differs.
+# The server's own functions, so that the boxes are the same and only where they run differs.
 _letterbox = pure_module(MODELS / "preprocess", "letterbox")
 _nms = pure_module(MODELS / "nms", "nms")
 
 
 @dataclass(frozen=True)
-class Placed:
+class PendingRows:
     """A network's answer on its way, and where the frame lies in the network's input."""
 
     rows: Future[Tensor]
@@ -50,18 +50,18 @@ def letterboxed(frame: Image, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 def sender(
     submit: Callable[[Tensor], Future[Tensor]], shape: tuple[int, int]
-) -> Callable[[Image], Placed]:
+) -> Callable[[Image], PendingRows]:
     """Letterbox before sending; `submit` sends a tensor."""
 
-    def send(frame: Image) -> Placed:
-        tensor, place = letterboxed(frame, shape)
-        return Placed(submit(tensor), place)
+    def send(frame: Image) -> PendingRows:
+        tensor, content_rect = letterboxed(frame, shape)
+        return PendingRows(submit(tensor), content_rect)
 
     return send
 
 
 def suppressor(thresholds: Thresholds) -> Callable[[tuple[Tensor, Tensor]], Tensor]:
-    """Turn what `Placed` gives into boxes.
+    """Turn what `PendingRows` gives into boxes.
 
     Returns:
         A function to float32 [n, 6]: y1, x1, y2, x2, normalized to the frame and clipped to 0..1,
@@ -70,9 +70,9 @@ def suppressor(thresholds: Thresholds) -> Callable[[tuple[Tensor, Tensor]], Tens
     kept = _nms.Thresholds(thresholds.confidence, thresholds.iou, thresholds.max_detections)
 
     def suppress(answer: tuple[Tensor, Tensor]) -> Tensor:
-        rows, place = answer
+        rows, content_rect = answer
         found = _nms.non_maximum_suppression(rows[0], kept)
-        boxes: Tensor = np.hstack([_nms.to_frame(found[:, :4], place), found[:, 4:]])
+        boxes: Tensor = np.hstack([_nms.to_frame(found[:, :4], content_rect), found[:, 4:]])
         return boxes
 
     return suppress

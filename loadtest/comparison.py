@@ -1,13 +1,13 @@
-"""Two reports side by side: what became worse by more than the turns of both lie apart."""
+"""Two reports side by side: what became worse by more than the noise of both."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from loadtest import spread
+from loadtest import quartiles
 from loadtest.errors import RegressionError, ResultError
-from loadtest.spread import Spread
+from loadtest.quartiles import Quartiles
 
 _OF_OTHERS = {"sessions_over_bare", "unbatched_over_ensemble", "joined_over_ensemble"}
 """Ratios that say nothing of the ensemble as it is shipped: more is not better."""
@@ -18,8 +18,8 @@ class Change:
     """One figure, of which more is better, in an old report and in a new one."""
 
     name: str
-    old: Spread
-    new: Spread
+    old: Quartiles
+    new: Quartiles
 
     @property
     def ratio(self) -> float:
@@ -28,7 +28,7 @@ class Change:
 
     @property
     def noise(self) -> float:
-        """Width of the middle half of the turns, of both runs together, over the old median."""
+        """Interquartile ranges of both runs together, over the old median."""
         apart = self.old.high - self.old.low + self.new.high - self.new.low
         return apart / self.old.median
 
@@ -48,12 +48,12 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
         same kind of machine.
 
     Raises:
-        ResultError: One of them has no prices, or those of one turn, which does not tell its noise.
+        ResultError: One has no prices, or those of one round, which does not tell its noise.
     """
     before, after = _price(old, "old"), _price(new, "new")
     same = all(_machine(old)[key] == _machine(new)[key] for key in ("processor", "cores"))
     return [
-        Change(name, Spread(**before[kind][name]), Spread(**after[kind][name]))
+        Change(name, Quartiles(**before[kind][name]), Quartiles(**after[kind][name]))
         for kind in (("ratios", "frames_per_s") if same else ("ratios",))
         for name in before[kind]
         if name in after[kind] and name not in _OF_OTHERS
@@ -81,9 +81,9 @@ def _machine(report: dict[str, Any]) -> dict[str, Any]:
 
 def _price(report: dict[str, Any], which: str) -> dict[str, Any]:
     price: dict[str, Any] | None = report["figures"].get("price")
-    if price is None or len(spread.complete(price["turns"])) < 2:
+    if price is None or len(quartiles.complete(price["turns"])) < 2:
         raise ResultError(
-            f"the {which} report has no price of two turns or more, so its noise is unknown: "
+            f"the {which} report has no price of two rounds or more, so its noise is unknown: "
             "run 'make loadtest' without QUICK"
         )
     return price

@@ -56,17 +56,17 @@ def network(
             config = client.get_model_config(model, client_timeout=_TIMEOUT_S).config
             tensor, rows = config.input[0], config.output[0]
 
-            def place() -> _Place:
+            def new_slot() -> _Slot:
                 if not shared_memory:
                     return _Message(tensor.name, rows.name)
                 sent = stack.enter_context(_region(client, (1, *tensor.dims)))
                 answered = stack.enter_context(_region(client, (1, *rows.dims)))
                 return _Regions(tensor.name, sent, rows.name, answered)
 
-            places = cycle([place() for _ in range(in_flight)])
+            slots = cycle([new_slot() for _ in range(in_flight)])
 
         def submit(tensor: Tensor) -> Future[Tensor]:
-            place, future = next(places), Future[Tensor]()
+            slot, future = next(slots), Future[Tensor]()
 
             def on_answer(
                 result: InferResult | None, error: InferenceServerException | None
@@ -75,12 +75,12 @@ def network(
                     with translated(url, model):
                         if error is not None:
                             raise error
-                    future.set_result(place.read(result))
+                    future.set_result(slot.read(result))
                 except Exception as failure:
                     # Whatever it is belongs to the one who waits, not to gRPC's thread.
                     future.set_exception(failure)
 
-            request, output = place.write(tensor)
+            request, output = slot.write(tensor)
             client.async_infer(
                 model, [request], on_answer, outputs=[output], client_timeout=_TIMEOUT_S
             )
@@ -89,7 +89,7 @@ def network(
         yield submit
 
 
-class _Place(Protocol):
+class _Slot(Protocol):
     """Where one tensor waits for the server, and its answer for us."""
 
     def write(self, tensor: Tensor) -> tuple[InferInput, InferRequestedOutput]: ...

@@ -1,4 +1,4 @@
-"""What the server says of a way while it is gone."""
+"""What the server says of a scenario while it runs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from tritonclient.grpc import InferenceServerClient
 from yolostream.client import statistics
 from yolostream.client.triton_errors import translated
 
-from loadtest.ways import Way, measure, walking
+from loadtest.scenarios import Scenario, measure, running
 
 _TIMEOUT_S = 10.0
 
 
-def observe(way: Way, seconds: float, client: InferenceServerClient, url: str) -> dict[str, Any]:
-    """Go a way, and divide a frame's time by what Triton's statistics say.
+def observe(
+    scenario: Scenario, seconds: float, client: InferenceServerClient, url: str
+) -> dict[str, Any]:
+    """Run a scenario, and divide a frame's time by what Triton's statistics say.
 
     Args:
-        way: Nobody else uses the models that it passes.
+        scenario: Nobody else uses the models that it passes.
         seconds: To measure.
         client: Connected to `url`.
         url: For error messages.
@@ -32,24 +34,24 @@ def observe(way: Way, seconds: float, client: InferenceServerClient, url: str) -
     """
 
     def totals() -> dict[str, statistics.StepTotals]:
-        return statistics.read(client, way.models, url=url, timeout_s=_TIMEOUT_S)
+        return statistics.read(client, scenario.models, url=url, timeout_s=_TIMEOUT_S)
 
     def batches() -> dict[str, dict[int, int]]:
-        return {model: batches_of(client, model, url) for model in way.models}
+        return {model: batches_of(client, model, url) for model in scenario.models}
 
-    with walking(way) as walk:
+    with running(scenario) as run:
         totals_before, batches_before = totals(), batches()
-        pace = measure(walk, seconds)
+        throughput = measure(run, seconds)
         totals_after, batches_after = totals(), batches()
     passed = {model: now.since(totals_before[model]) for model, now in totals_after.items()}
-    parts = {"client": pace.client_ms}
+    parts = {"client": throughput.client_ms}
     for model, total in passed.items():
         parts[model] = _per_frame_ms(total.compute_s, total)
     parts["queues"] = sum(_per_frame_ms(total.queue_s, total) for total in passed.values())
-    parts["between"] = pace.latency_ms - sum(parts.values())
+    parts["between"] = throughput.latency_ms - sum(parts.values())
     return {
-        "frames_per_s": round(pace.frames_per_s, 2),
-        "latency_ms": round(pace.latency_ms, 2),
+        "frames_per_s": round(throughput.frames_per_s, 2),
+        "latency_ms": round(throughput.latency_ms, 2),
         "parts_ms": {name: round(value, 2) for name, value in parts.items()} if passed else {},
         "batch_sizes": {
             model: since(now, batches_before[model]) for model, now in batches_after.items()

@@ -16,7 +16,7 @@ ONE_AT_A_TIME = {
     "one_at_a_time_grpc": "ensemble, gRPC",
     "one_at_a_time": "ensemble, shared memory",
 }
-"""Ways in which nothing waits for another frame, so that their parts add up to a frame's time."""
+"""Scenarios with one frame in flight: their parts add up to a frame's time."""
 
 _PART_NAMES = {
     "client": "client, with sending",
@@ -87,13 +87,15 @@ def _draw_steps(axes: Axes, steps: list[dict[str, Any]], key: str, label: str) -
 
 def _draw_frame_time(figure: Figure, price: dict[str, Any]) -> None:
     axes = figure.subplots()
-    ways = {way: price["parts_ms"][way] for way in ONE_AT_A_TIME if way in price["parts_ms"]}
-    labels = [ONE_AT_A_TIME[way] for way in ways]
-    left = [0.0] * len(ways)
+    parts_of = {
+        name: price["parts_ms"][name] for name in ONE_AT_A_TIME if name in price["parts_ms"]
+    }
+    labels = [ONE_AT_A_TIME[name] for name in parts_of]
+    left = [0.0] * len(parts_of)
     # The ensemble comes last, and has every part in the order in which a frame meets it.
-    for part in dict.fromkeys(part for parts in reversed(ways.values()) for part in parts):
+    for part in dict.fromkeys(part for parts in reversed(parts_of.values()) for part in parts):
         # Two clocks can differ by more than there was between them.
-        widths = [max(0.0, parts.get(part, 0.0)) for parts in ways.values()]
+        widths = [max(0.0, parts.get(part, 0.0)) for parts in parts_of.values()]
         axes.barh(labels, widths, left=left, label=_PART_NAMES.get(part, part), height=0.6)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     _finish(axes, "milliseconds of a frame, one frame at a time", "")

@@ -1,7 +1,7 @@
 """What the ensemble costs over less, and saves over more: `python -m loadtest.price`.
 
-Every way from a frame to its boxes takes its turn on the same frames; ratios are taken within a
-turn, because machines differ, and each of them from minute to minute.
+Every scenario runs once a round on the same frames; ratios are taken within a round, because
+machines differ, and each of them from minute to minute.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from loadtest.client_side import letterboxed, sender, suppressor
 from loadtest.frames import demo_frames
 from loadtest.network import network
 from loadtest.observation import observe
+from loadtest.quartiles import ratios
 from loadtest.repository import MODELS, RESULTS_FOLDER
+from loadtest.scenarios import Scenario
 from loadtest.server import Target, served
-from loadtest.spread import ratios
-from loadtest.ways import Way
 from tools.command import one_line_errors
 from tools.evaluation.variant import served_thresholds
 
@@ -50,8 +50,8 @@ def main(
     ] = None,
     model: Annotated[str, typer.Option(help="Name of the ensemble.")] = DEFAULT_MODEL,
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of each measurement.")] = 1.2,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns; medians are reported.")] = 8,
-    quick: Annotated[bool, typer.Option("--quick", help="One short turn.")] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are reported.")] = 8,
+    quick: Annotated[bool, typer.Option("--quick", help="One short round.")] = False,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     """Compare the ensemble with less, with more, and with other settings for batches.
@@ -65,20 +65,22 @@ def main(
         figures = stack.enter_context(
             result_file.writing(output, tool="loadtest.price", url=target.url)
         )
-        ways = stack.enter_context(_ways(target.url, model, variants, with_bare=url is None))
-        in_flight = {name: way.in_flight for name, way in ways.items()}
-        turns: list[dict[str, Any]] = []
+        scenarios = stack.enter_context(
+            _scenarios(target.url, model, variants, with_bare=url is None)
+        )
+        in_flight = {name: scenario.in_flight for name, scenario in scenarios.items()}
+        results: list[dict[str, Any]] = []
         with Progress(console=console) as bar, connect(target.url) as client:
-            for number in bar.track(range(rounds), description="turns"):
-                turns.append({})
+            for number in bar.track(range(rounds), description="rounds"):
+                results.append({})
                 # There and back: a machine that slows down is unkind to the last and the first.
-                for name in list(ways)[:: 1 if number % 2 == 0 else -1]:
-                    turns[-1][name] = observe(ways[name], seconds, client, target.url)
+                for name in list(scenarios)[:: 1 if number % 2 == 0 else -1]:
+                    results[-1][name] = observe(scenarios[name], seconds, client, target.url)
                     # Not before there is one: what an interrupted run leaves has figures in it.
-                    figures.update(seconds=seconds, in_flight=in_flight, turns=turns)
-                    console.print(f"{name}: {turns[-1][name]['frames_per_s']:.1f} frames/s")
-    for name, spread in ratios(turns).items():
-        console.print(f"{name}: {spread.median:.2f} ({spread.low:.2f} to {spread.high:.2f})")
+                    figures.update(seconds=seconds, in_flight=in_flight, turns=results)
+                    console.print(f"{name}: {results[-1][name]['frames_per_s']:.1f} frames/s")
+    for name, ratio in ratios(results).items():
+        console.print(f"{name}: {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})")
 
 
 @contextlib.contextmanager
@@ -97,25 +99,25 @@ def _serving(url: str | None, model: str) -> Iterator[tuple[Target, dict[str, st
 
 
 @contextlib.contextmanager
-def _ways(
+def _scenarios(
     url: str, model: str, variants: dict[str, str], *, with_bare: bool
-) -> Iterator[dict[str, Way]]:
+) -> Iterator[dict[str, Scenario]]:
     frames = demo_frames()
     with contextlib.ExitStack() as stack:
 
-        def ensemble(name: str, in_flight: int, transport: Transport = "auto") -> Way:
+        def ensemble(name: str, in_flight: int, transport: Transport = "auto") -> Scenario:
             detector = Detector(url, name, max_in_flight=in_flight, transport=transport)
             stack.enter_context(detector)
-            return Way(frames, detector.submit, in_flight, detector.model.steps)
+            return Scenario(frames, detector.submit, in_flight, detector.model.steps)
 
         def send(in_flight: int, *, shared_memory: bool) -> Callable[[Tensor], Future[Tensor]]:
             return stack.enter_context(
                 network(url, step, in_flight=in_flight, shared_memory=shared_memory)
             )
 
-        def client_side(in_flight: int) -> Way:
+        def client_side(in_flight: int) -> Scenario:
             submit = sender(send(in_flight, shared_memory=False), shape)
-            return Way(frames, submit, in_flight, (step,), suppress)
+            return Scenario(frames, submit, in_flight, (step,), suppress)
 
         described = stack.enter_context(Detector(url, model, max_in_flight=1))
         step, suppression = described.model.steps[1], described.model.steps[-1]
@@ -125,8 +127,8 @@ def _ways(
         local = described.transport == "shared-memory"
         yield {
             **(_bare(step, tensors) if with_bare else {}),
-            "network": Way(tensors, send(BUSY, shared_memory=local), BUSY, (step,)),
-            "network_grpc": Way(tensors, send(BUSY, shared_memory=False), BUSY, (step,)),
+            "network": Scenario(tensors, send(BUSY, shared_memory=local), BUSY, (step,)),
+            "network_grpc": Scenario(tensors, send(BUSY, shared_memory=False), BUSY, (step,)),
             "ensemble": ensemble(model, BUSY),
             "ensemble_grpc": ensemble(model, BUSY, "grpc"),
             **{setting: ensemble(name, BUSY) for setting, name in variants.items()},
@@ -138,13 +140,15 @@ def _ways(
         }
 
 
-def _bare(step: str, tensors: list[Tensor]) -> dict[str, Way]:
+def _bare(step: str, tensors: list[Tensor]) -> dict[str, Scenario]:
     """The network in this process: one session with all cores, and one session a core."""
     model = MODELS / step / "1" / "model.onnx"
     cores = len(os.sched_getaffinity(0))
     return {
-        "bare": Way(tensors, bare_network(model, sessions=1, threads=cores), 2),
-        "bare_sessions": Way(tensors, bare_network(model, sessions=cores, threads=1), 2 * cores),
+        "bare": Scenario(tensors, bare_network(model, sessions=1, threads=cores), 2),
+        "bare_sessions": Scenario(
+            tensors, bare_network(model, sessions=cores, threads=1), 2 * cores
+        ),
     }
 
 

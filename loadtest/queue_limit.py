@@ -26,7 +26,7 @@ from yolostream.client.triton_errors import translated
 from loadtest import result_file
 from loadtest.frames import demo_frames
 from loadtest.perf import inputs
-from loadtest.perf.points import SHRUNK
+from loadtest.perf.points import DOWNSCALED
 from loadtest.repository import MODELS, RESULTS_FOLDER
 from loadtest.server import served
 from tools.command import one_line_errors
@@ -45,8 +45,8 @@ console = Console(stderr=True)
 
 def main(
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of each measurement.")] = 5.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns.")] = 3,
-    quick: Annotated[bool, typer.Option("--quick", help="One turn of a second.")] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="One round of a second.")] = False,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
     """Compare a quick step with a queue limit and without, in turns, on a server of its own."""
@@ -60,17 +60,17 @@ def main(
             ) as target,
             result_file.writing(output, tool="loadtest.queue_limit", url=target.url) as figures,
         ):
-            sent = inputs.requests(target.url, DEFAULT_MODEL, demo_frames(size=SHRUNK)[:1])
-            turns = []
+            sent = inputs.requests(target.url, DEFAULT_MODEL, demo_frames(size=DOWNSCALED)[:1])
+            results = []
             for _ in range(rounds):
-                turn = {
+                result = {
                     model: _measure(target.url, model, sent[STEP][0], seconds)
                     for model in (LIMITED, STEP)
                 }
-                turns.append(turn)
+                results.append(result)
                 # Not before there is one: what an interrupted run leaves has figures in it.
-                figures.update(in_flight=IN_FLIGHT, limit=LIMIT, stall_s=STALL_S, turns=turns)
-                console.print(turn)
+                figures.update(in_flight=IN_FLIGHT, limit=LIMIT, stall_s=STALL_S, turns=results)
+                console.print(result)
 
 
 def _write_limited(folder: Path) -> None:

@@ -65,7 +65,7 @@ def _speed_caption(figures: dict[str, Any]) -> str:
     """On what, with what, by which command."""
     machine = figures["machine"]
     return (
-        f"Medians of {len(figures['turns'])} turns in one run of `{figures['command']}` on "
+        f"Medians of {len(figures['turns'])} rounds in one run of `{figures['command']}` on "
         f"{machine['cores']} cores ({machine['processor']}), profile `cpu`, "
         f"{figures['threads']} threads in the loop, {figures['transport']}; "
         f"the bare loop did {figures['median']['bare_frames_per_s']:.0f} frames/s. "

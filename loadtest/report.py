@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from loadtest import comparison, plots, result_file, spread
+from loadtest import comparison, plots, quartiles, result_file
 from loadtest.errors import ResultError
 from loadtest.machine import machine
 from loadtest.repository import RESULTS_FOLDER
@@ -16,7 +16,7 @@ from loadtest.table import table
 from tools.command import one_line_errors
 
 PARTS = ("price", "perf_analyzer", "capacity", "queue_limit")
-"""Scripts whose figures are joined; each wrote a file of its own name."""
+"""Scripts whose figures are collected; each wrote a file of its own name."""
 
 console = Console(stderr=True)
 
@@ -64,7 +64,7 @@ def join(folder: Path) -> dict[str, Any]:
             console.print(f"{name}.json {problem}: 'python -m loadtest.{name}' measures it")
     figures = {name: part.pop("figures") for name, part in parts.items()}
     if "price" in figures:
-        figures["price"] |= spread.summary(figures["price"]["turns"])
+        figures["price"] |= quartiles.summary(figures["price"]["turns"])
     return {
         "machine": machine(),
         "command": result_file.command("loadtest.report"),

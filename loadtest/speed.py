@@ -1,6 +1,6 @@
 """What the server, the client and the pipeline cost over a bare ONNX Runtime loop.
 
-What is fast is measured in turns within one run and given as ratios: machines differ, and each
+What is fast is measured in rounds within one run and given as ratios: machines differ, and each
 of them from minute to minute. Run it as `python -m loadtest.speed`.
 """
 
@@ -48,7 +48,7 @@ console = Console(stderr=True)
 
 def main(
     seconds: Annotated[float, typer.Option(help="Length of each measurement.")] = 10.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns; medians are reported.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are reported.")] = 3,
     soak_frames: Annotated[int, typer.Option(help="Frames over which memory is watched.")] = 10_000,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
@@ -59,10 +59,10 @@ def main(
         Detector(server.url) as detector,
     ):
         bare = _bare_loop(frames)
-        turns = []
+        results = []
         for number in range(rounds):
-            turns.append(_turn(bare, detector, frames, seconds))
-            console.print(f"turn {number + 1} of {rounds}: {turns[-1]}")
+            results.append(_round(bare, detector, frames, seconds))
+            console.print(f"round {number + 1} of {rounds}: {results[-1]}")
         memory = _memory(detector, server.pids, frames, soak_frames)
     figures = {
         "machine": machine(),
@@ -70,8 +70,8 @@ def main(
         f"--soak-frames {soak_frames}",
         "threads": len(os.sched_getaffinity(0)),
         "transport": detector.transport,
-        "turns": turns,
-        "median": {key: statistics.median(turn[key] for turn in turns) for key in turns[0]},
+        "turns": results,
+        "median": {key: statistics.median(result[key] for result in results) for key in results[0]},
         "memory": memory,
     }
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def main(
     console.print(figures["median"])
 
 
-def _turn(
+def _round(
     bare: Callable[[], None], detector: Detector, frames: Frames, seconds: float
 ) -> dict[str, float]:
     """Every measurement once, close together in time."""

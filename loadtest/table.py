@@ -28,14 +28,14 @@ _RATIOS = {
         "",
     ),
     "unbatched_over_ensemble": ("without dynamic batching over with it as shipped", ""),
-    "joined_over_ensemble": ("with batches as the GPU profile joins them, over as shipped", ""),
+    "joined_over_ensemble": ("with batches as the GPU profile forms them, over as shipped", ""),
 }
 """What a ratio of frames per second is of, and where it should be."""
 
 _SETTINGS = {
     "ensemble": "as shipped",
     "unbatched": "without dynamic batching",
-    "joined": "joined as in the GPU profile",
+    "joined": "batched as in the GPU profile",
 }
 
 _CAMERA_BAR_MS = 1
@@ -56,7 +56,7 @@ def table(figures: dict[str, Any]) -> str:
 def price(figures: dict[str, Any]) -> str:
     """What the ensemble costs and saves, and in which batches the network ran."""
     lines = [
-        "| frames per second | ratio | middle half of the turns | bar |",
+        "| frames per second | ratio | quartiles | bar |",
         "| --- | ---: | ---: | ---: |",
     ]
     for key, (what, bar) in _RATIOS.items():
@@ -87,7 +87,7 @@ def perf_analyzer(figures: dict[str, Any]) -> str:
 
 def queue_limit(figures: dict[str, Any]) -> str:
     """What a queue limit does to a quick step."""
-    turns, in_flight = figures["turns"], figures["in_flight"]
+    rounds, in_flight = figures["turns"], figures["in_flight"]
     late = f"over {1000 * figures['stall_s']:.0f} ms"
     lines = [
         f"| `{STEP}` alone, {in_flight} requests in flight | requests/s | p99 | {late} |",
@@ -98,9 +98,11 @@ def queue_limit(figures: dict[str, Any]) -> str:
         (STEP, "without, as shipped"),
     ):
         per_s, p99_ms = (
-            median(t[model][key] for t in turns) for key in ("requests_per_s", "p99_ms")
+            median(one[model][key] for one in rounds) for key in ("requests_per_s", "p99_ms")
         )
-        stalls, requests = (sum(t[model][key] for t in turns) for key in ("stalls", "requests"))
+        stalls, requests = (
+            sum(one[model][key] for one in rounds) for key in ("stalls", "requests")
+        )
         lines.append(f"| {what} | {per_s:.0f} | {p99_ms:.0f} ms | {stalls} of {requests:,} |")
     return "\n".join([*lines, ""])
 
@@ -152,9 +154,9 @@ def _most_first(figures: dict[str, Any]) -> list[tuple[str, int]]:
 def _batches(sizes: dict[str, dict[str, dict[str, int]]]) -> list[str]:
     """How many frames the network, the middle step of an ensemble, took at once."""
     told = []
-    for way, setting in _SETTINGS.items():
-        if way in sizes:
-            _, network, _ = sizes[way].values()
+    for scenario, setting in _SETTINGS.items():
+        if scenario in sizes:
+            _, network, _ = sizes[scenario].values()
             runs = sum(network.values())
             shares = ", ".join(f"{size} ({count / runs:.0%})" for size, count in network.items())
             told.append(f"{setting}: {shares}")

@@ -29,10 +29,10 @@ def batches_of_mixed_frames():
     return [frames[start : start + MAX_BATCH] for start in range(0, len(frames), MAX_BATCH)]
 
 
-def assert_letterboxed(frames, images, places):
-    """Every pixel that of the CPU stage, within a gray level where it is enlarged; every place."""
-    expected_images, expected_places = letterboxing.letterbox_all(frames, (3, SIDE, SIDE))
-    np.testing.assert_array_equal(places, expected_places)
+def assert_letterboxed(frames, images, content_rects):
+    """Pixels are those of the CPU stage, within a gray level if enlarged; rectangles are equal."""
+    expected_images, expected_rects = letterboxing.letterbox_all(frames, (3, SIDE, SIDE))
+    np.testing.assert_array_equal(content_rects, expected_rects)
     for frame, image, expected in zip(frames, images, expected_images, strict=True):
         apart = np.abs(image - expected).max() * 255
         # Rounding to 0..1 and back takes its share.
@@ -62,9 +62,9 @@ def street(seed, *, candidates, frames=3, rows=6300):
 
 
 def equal_scores():
-    predictions, places = street(1, candidates=3000)
+    predictions, content_rects = street(1, candidates=3000)
     predictions[..., 4] = np.round(predictions[..., 4], 1)
-    return predictions, places
+    return predictions, content_rects
 
 
 def noise():
@@ -94,9 +94,9 @@ SUPPRESSION_CASES = {
 }
 
 
-def assert_suppressed(found, predictions, places):
+def assert_suppressed(found, predictions, content_rects):
     """Row for row what the CPU stage finds."""
-    expected = suppressing.detect([predictions], [places], thresholds())
-    assert expected.numbers.max() <= MAX_DETECTIONS
-    for name in ("numbers", "boxes", "scores", "classes"):
+    expected = suppressing.detect([predictions], [content_rects], thresholds())
+    assert expected.num_detections.max() <= MAX_DETECTIONS
+    for name in ("num_detections", "boxes", "scores", "classes"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)

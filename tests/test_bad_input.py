@@ -263,7 +263,7 @@ def test_full_shared_memory_is_no_traceback(
     path = clip(tmp_path, images=[gray(100, width=1280, height=720)])
     finished = yolostream_cli(
         *("detect", path, "--url", triton.url, "--output", tmp_path / "out"),
-        *("--save", "jsonl", "--no-shrink"),
+        *("--save", "jsonl", "--no-downscale"),
         largest_file=limit,
     )
     errors = errors_of(finished)

@@ -49,11 +49,11 @@ def test_a_batch_answers_as_its_frames_do_one_by_one(by, frames):
         assert all(map(same, found, expected))
 
 
-def test_frames_of_several_sizes_that_shrink_to_one_travel_together(by, frames):
+def test_frames_of_several_sizes_that_downscale_to_one_travel_together(by, frames):
     small = cv2.resize(frames[1], (960, 540))
-    whole, shrunk = results(by.submit_batch([frames[0], small]))
+    whole, downscaled = results(by.submit_batch([frames[0], small]))
     assert same(whole, by.detect(frames[0]))
-    assert same(shrunk, by.detect(small))
+    assert same(downscaled, by.detect(small))
 
 
 def test_rows_of_one_array_are_a_batch(by, frames):
@@ -81,16 +81,16 @@ def test_sizes_that_differ_are_refused_by_name_and_cost_no_place(by, frames):
             by.submit_batch([frames[0], upright])
 
 
-def test_boxes_are_in_the_pixels_of_the_picture_that_the_caller_shrank(by, frames):
+def test_boxes_are_in_the_pixels_of_the_picture_that_the_caller_downscaled(by, frames):
     height, width = frames[0].shape[:2]
-    shrunk = [cv2.resize(frame, (640, 360)) for frame in frames[:2]]
+    downscaled = [cv2.resize(frame, (640, 360)) for frame in frames[:2]]
     expected = [by.detect(frame) for frame in frames[:2]]
     sizes = [(height, width), (2 * height, 2 * width)]
-    one, twice = results(by.submit_batch(shrunk, sizes=sizes))
+    one, twice = results(by.submit_batch(downscaled, sizes=sizes))
     assert same(one, expected[0])
     assert np.allclose(twice.boxes, 2 * expected[1].boxes, atol=1e-3)
-    assert same(by.detect(shrunk[0], size=(height, width)), expected[0])
-    assert same(by.submit(shrunk[0], size=(height, width)).result(), expected[0])
+    assert same(by.detect(downscaled[0], size=(height, width)), expected[0])
+    assert same(by.submit(downscaled[0], size=(height, width)).result(), expected[0])
 
 
 def test_sizes_are_one_a_frame(detector, frames):
@@ -113,7 +113,7 @@ def test_one_bad_frame_is_told_before_anything_is_sent(detector, frames):
 
 
 def test_an_error_of_the_request_reaches_every_frame(triton):
-    with Detector(triton.url, shrink=False) as whole:
+    with Detector(triton.url, downscale=False) as whole:
         for one in whole.submit_batch([np.zeros((8200, 4, 3), np.uint8)] * 3):
             with pytest.raises(yolostream.FrameError, match="8200"):
                 one.result(30)

@@ -26,7 +26,7 @@ from tools.engine import trtexec
 from tools.engine.recipe import Recipe, read_recipe
 from tools.engine.trtexec import IMAGE, IN_IMAGE
 from tools.errors import EngineError, OnnxError, RepositoryError
-from tools.exporting.half import narrowed
+from tools.exporting.half import to_fp16
 
 SHIPPED = ROOT / "yolov7_fp16"
 RECIPE = Recipe("0" * 64, (3, 640, 640), min_batch=1, opt_batch=8, max_batch=16)
@@ -146,7 +146,7 @@ def test_boxes_stay_where_they_are_because_only_the_convolutions_are_fp16(demo_f
     seen = expected[..., 4] > float(parameters("nms")["confidence_threshold"])
     assert seen.any()
 
-    mixed = run_network(narrowed(exact), image)
+    mixed = run_network(to_fp16(exact), image)
     off = np.abs(mixed - expected)[seen]
     assert off[:, :4].max() < CLOSE_PX
     assert off[:, 4].max() < 0.005
@@ -158,7 +158,7 @@ def test_boxes_stay_where_they_are_because_only_the_convolutions_are_fp16(demo_f
 
 
 def test_the_types_stand_in_the_graph():
-    graph = narrowed(onnx.load(SHIPPED / "1" / "model.onnx"))
+    graph = to_fp16(onnx.load(SHIPPED / "1" / "model.onnx"))
     typed = onnx.shape_inference.infer_shapes(graph, strict_mode=True).graph
     kinds = {value.name: value.type.tensor_type.elem_type for value in typed.value_info}
     produced = {node.op_type: {kinds.get(node.output[0])} for node in typed.node}
@@ -176,7 +176,7 @@ def test_a_network_without_convolutions_is_refused():
     node = helper.make_node("Relu", ["input"], ["output"])
     graph = helper.make_graph([node], "g", values[:1], values[1:])
     with pytest.raises(OnnxError, match="no convolution"):
-        narrowed(helper.make_model(graph))
+        to_fp16(helper.make_model(graph))
 
 
 def test_a_constant_may_be_used_before_and_after_the_last_convolutions():
@@ -197,12 +197,12 @@ def test_a_constant_may_be_used_before_and_after_the_last_convolutions():
     opset = [helper.make_opsetid("", 17)]
     network = helper.make_model(graph, opset_imports=opset, ir_version=8)
     image = np.ones((1, 3, 8, 8), np.float32)
-    assert np.array_equal(run_network(narrowed(network), image), run_network(network, image))
+    assert np.array_equal(run_network(to_fp16(network), image), run_network(network, image))
 
 
 def test_a_network_that_was_exported_with_half_is_built_as_it_is():
-    graph = narrowed(onnx.load(SHIPPED / "1" / "model.onnx"))
-    assert narrowed(graph) == graph
+    graph = to_fp16(onnx.load(SHIPPED / "1" / "model.onnx"))
+    assert to_fp16(graph) == graph
 
 
 def test_trtexec_is_asked_for_exactly_this(tmp_path):

@@ -161,7 +161,7 @@ def test_cameras_that_cannot_start_say_so(capfd):
     assert "no Triton answers at 127.0.0.1:1" in capfd.readouterr().err
 
 
-def test_frames_are_shrunk_beforehand(connected):
+def test_frames_are_downscaled_beforehand(connected):
     frames = clip_frames("mb1_1", connected.model, first=2)
     assert [(frame.shape, frame.dtype) for frame in frames] == [((360, 640, 3), np.uint8)] * 2
     with pytest.raises(errors.SourceError, match="nope"):

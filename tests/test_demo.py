@@ -72,7 +72,7 @@ def test_the_report_says_where_the_time_went(demo):
     _, run = demo
     for word in (*CLIPS, "together", "frames/s", "latency p50", "p99"):
         assert word in run.stdout
-    stages = ("decode", "shrink", "request", "queue", "preprocess", "yolov7_fp16", "nms")
+    stages = ("decode", "downscale", "request", "queue", "preprocess", "yolov7_fp16", "nms")
     for stage in (*stages, "track", "draw", "write"):
         (line,) = (line for line in run.stdout.splitlines() if f" {stage} " in line)
         assert float(line.split("│")[2]) >= 0

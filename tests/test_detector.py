@@ -67,12 +67,12 @@ def test_a_detection_is_arrays_side_by_side(detector, frame):
     assert set(cars.names) <= {"car"}
 
 
-def test_frames_come_back_in_the_original_s_pixels_whether_shrunk_or_not(triton, frame):
-    with Detector(triton.url) as shrinking, Detector(triton.url, shrink=False) as whole:
+def test_frames_come_back_in_the_original_s_pixels_whether_downscaled_or_not(triton, frame):
+    with Detector(triton.url) as downscaling, Detector(triton.url, downscale=False) as whole:
         for height, width in SIZES:
             resized = cv2.resize(frame, (width, height))
-            one, other = shrinking.detect(resized), whole.detect(resized)
-            # Half a pixel of the network's input: the shrunk frame's size is whole pixels.
+            one, other = downscaling.detect(resized), whole.detect(resized)
+            # Half a pixel of the network's input: the downscaled frame's size is whole pixels.
             assert same(one, other, atol=max(height, width) / 1280)
             assert len(one) > 0 or min(height, width) < 100
 
@@ -144,7 +144,7 @@ def test_waiting_for_a_place_is_not_taken_for_work(triton, frame, monkeypatch):
             answer.result()
         waited_s = sum(answer.request_s for answer in pending[:2])
     # All but the first found no free place.
-    handed_over_s = sum(answer.shrink_s for answer in pending)
+    handed_over_s = sum(answer.downscale_s for answer in pending)
     assert sum(written_s) <= handed_over_s < sum(written_s) + waited_s / 2
 
 
@@ -185,7 +185,7 @@ def test_bad_frames_are_the_caller_s_fault_and_cost_no_place(detector, frame, na
 
 def test_a_frame_that_the_server_refuses_is_the_caller_s_fault_too(triton):
     with (
-        Detector(triton.url, shrink=False) as whole,
+        Detector(triton.url, downscale=False) as whole,
         pytest.raises(yolostream.FrameError, match="8200"),
     ):
         whole.detect(np.zeros((8200, 4, 3), np.uint8))

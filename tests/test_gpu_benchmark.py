@@ -17,7 +17,6 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from loadtest.errors import GpuError, LoadTestError
 from loadtest.gpu import (
-    bars,
     bench,
     cameras,
     engine,
@@ -30,6 +29,7 @@ from loadtest.gpu import (
     profiles,
     rows,
     table,
+    thresholds,
     utilization,
     variants_table,
     watch,
@@ -98,7 +98,7 @@ def content(figures):
 
 
 def test_every_ratio_is_taken_within_the_run(figures):
-    assert bars.values(figures) == pytest.approx(
+    assert thresholds.values(figures) == pytest.approx(
         {
             "one_stream": 2.0,
             "one_stream_awake": 1.25,
@@ -117,7 +117,7 @@ def test_every_ratio_is_taken_within_the_run(figures):
 def test_the_table_says_of_every_bar_whether_it_is_met(content):
     lines = table.section(content, path="loadtest/results/gpu.json").splitlines()
     cells = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in lines}
-    checks = bars.CHECKS
+    checks = thresholds.CHECKS
     expected = {
         "one_stream": ["at most 2.50 ms", "2.00 ms, met |"],
         "four_in_flight": ["at least 0.80", "**0.75, missed** |"],
@@ -142,8 +142,11 @@ def test_some_bars_are_for_some_profiles(figures):
     slow["rows"] = {**figures["rows"], "memory": {"after_work_gb": 5.0}}
     text = table.verdicts({"onnx-gpu": slow, "torch-gpu": {**slow, "bare": BARE}})
     lines = dict(line.strip("| ").split(" | ", 1) for line in text.splitlines()[2:])
-    assert lines[bars.CHECKS["cameras"].title] == "at least 48 | 50 | 50, met"
-    assert lines[bars.CHECKS["memory"].title] == "at most 4.00 GB | **5.00 GB, missed** | 5.00 GB"
+    assert lines[thresholds.CHECKS["cameras"].title] == "at least 48 | 50 | 50, met"
+    assert (
+        lines[thresholds.CHECKS["memory"].title]
+        == "at most 4.00 GB | **5.00 GB, missed** | 5.00 GB"
+    )
 
 
 def test_a_profile_that_does_not_run_has_no_column(figures):
@@ -159,7 +162,7 @@ def test_the_times_tell_waiting_from_working(figures):
 
 def test_every_row_has_a_bar_and_every_bar_a_row():
     # How frames travel from the Python client has none.
-    assert {check.row for check in bars.CHECKS.values()} == set(rows.ROWS) - {"client"}
+    assert {check.row for check in thresholds.CHECKS.values()} == set(rows.ROWS) - {"client"}
     assert set(rows.of_profile(on_gpu=False)) < set(rows.of_profile(on_gpu=True)) == set(rows.ROWS)
 
 
@@ -183,7 +186,7 @@ def parse(path):
     return text_format.Parse(path.read_text(), ModelConfig())
 
 
-def test_variants_set_processes_delays_and_turns(tmp_path):
+def test_variants_set_processes_delays_and_exclusion(tmp_path):
     write_repository(tmp_path / "models", ONNX)
     for name in ("3-2-2", "delay-500", "one-at-a-time"):
         edit_configs(tmp_path / "models", "onnx-gpu", VARIANTS[name].edits)
@@ -466,4 +469,4 @@ def test_a_row_is_measured_on_the_cpu(tmp_path):
     assert measured["latency_ms"]["p50"] > 0
     assert set(measured["watched"]["batch_sizes"][NETWORK]) == {"1"}
     assert any(name.startswith(NETWORK) for name in measured["watched"]["cpu_ms_per_frame"])
-    assert bars.CHECKS["one_stream"].title in done.stdout
+    assert thresholds.CHECKS["one_stream"].title in done.stdout

@@ -66,7 +66,7 @@ def test_sizes_mix_in_a_batch(on_gpu, frames):
 
 
 def test_the_largest_frame_is_served_or_fails_alone(on_gpu, frames):
-    with Detector(on_gpu.url, shrink=False, transport="grpc") as whole:
+    with Detector(on_gpu.url, downscale=False, transport="grpc") as whole:
         large = whole.submit(np.zeros((8192, 8192, 3), np.uint8))
         small = whole.submit(frames[0])
         assert len(small.result()) > 0

@@ -95,7 +95,7 @@ def test_a_frame_that_finds_no_memory_fails_alone(frame):
     large = np.zeros((8192, 8192, 3), np.uint8)
     with (
         serving("onnx-gpu") as server,
-        Detector(server.url, shrink=False, transport="grpc") as whole,
+        Detector(server.url, downscale=False, transport="grpc") as whole,
     ):
         assert len(whole.detect(frame)) > 0
         with filled(0, free_bytes=64 << 20):
@@ -174,7 +174,7 @@ def test_a_frame_on_a_gpu_that_the_server_does_not_see_is_brought_to_one(monkeyp
         one_gpu.setenv("CUDA_VISIBLE_DEVICES", "0")
         with (
             serving("onnx-gpu") as server,
-            Detector(server.url, transport="cuda-shared-memory", shrink=False) as detector,
+            Detector(server.url, transport="cuda-shared-memory", downscale=False) as detector,
         ):
             expected = len(detector.detect(frame))
             assert expected > 0

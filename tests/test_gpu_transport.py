@@ -75,8 +75,8 @@ def test_boxes_are_those_of_the_other_transports(gpu_triton, demo_frames):
 
 def test_a_frame_on_the_gpu_is_found_as_one_of_the_host(gpu_triton, frame):
     with (
-        Detector(gpu_triton.url, transport="cuda-shared-memory", shrink=False) as cuda,
-        Detector(gpu_triton.url, transport="shared-memory", shrink=False) as shared,
+        Detector(gpu_triton.url, transport="cuda-shared-memory", downscale=False) as cuda,
+        Detector(gpu_triton.url, transport="shared-memory", downscale=False) as shared,
     ):
         for view in VIEWS:
             picture, on_gpu = frame[view], cupy.asarray(frame)[view]
@@ -106,7 +106,7 @@ def test_a_region_is_reused_grows_and_goes(gpu_triton, frame):
     with Detector(gpu_triton.url, transport="grpc") as observer:
         before = set(regions(observer))
         with Detector(
-            gpu_triton.url, transport="cuda-shared-memory", max_in_flight=1, shrink=False
+            gpu_triton.url, transport="cuda-shared-memory", max_in_flight=1, downscale=False
         ) as detector:
             assert set(regions(observer)) == before
             for _ in range(3):

@@ -47,7 +47,7 @@ def test_gpus_are_numbered_as_cuda_does_it(devices, monkeypatch, there, visible,
 
 def test_large_frames_are_copied_past_the_caches_unless_somebody_tuned_the_c_library(monkeypatch):
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    assert gpus.server_variables() == {**gpus.SHARE_OF_SERVER, **gpus.LARGE_COPIES}
+    assert gpus.server_variables() == {**gpus.SERVER_MPS_SHARE, **gpus.LARGE_COPIES}
     theirs = "glibc.malloc.hugetlb=1"
     monkeypatch.setenv("GLIBC_TUNABLES", theirs)
     assert gpus.server_variables()["GLIBC_TUNABLES"] == theirs

@@ -594,8 +594,8 @@ def test_other_input_sizes_give_boxes_in_pixels_of_the_frame(
     four_detectors, model, size, stage, frame_size, box, name
 ):
     frame = block(*frame_size, **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)))
-    for shrink in (True, False):
-        with Detector(four_detectors.url, model, shrink=shrink) as detector:
+    for downscale in (True, False):
+        with Detector(four_detectors.url, model, downscale=downscale) as detector:
             assert detector.labels == SIDES
             assert detector.model.input_size == size
             assert detector.model.steps == (stage, f"{model}_fp16", "nms")

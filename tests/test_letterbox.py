@@ -17,8 +17,8 @@ def noise(height, width):
 
 def boxed(frame, size=640):
     out = np.full((3, size, size), np.nan, np.float32)
-    place = letterbox(frame, out)
-    return out, place
+    content_rect = letterbox(frame, out)
+    return out, content_rect
 
 
 def gray_levels(out):
@@ -49,32 +49,32 @@ def test_boxes_go_back_as_the_official_scale_coords_takes_them(case):
     from nms import to_frame
 
     height, width = case["hw"]
-    _, place = boxed(noise(height, width))
-    back = to_frame(np.array(case["boxes"], np.float32), place)
+    _, content_rect = boxed(noise(height, width))
+    back = to_frame(np.array(case["boxes"], np.float32), content_rect)
     y1, x1, y2, x2 = (back * [height, width, height, width]).T
     np.testing.assert_allclose(np.stack([x1, y1, x2, y2], 1), case["scaled"], atol=2e-3)
 
 
 def test_a_frame_of_the_input_s_size_passes_through():
     frame = noise(640, 640)
-    out, place = boxed(frame)
+    out, content_rect = boxed(frame)
     np.testing.assert_array_equal(gray_levels(out), frame)
-    assert place.tolist() == [0, 0, 640, 640]
+    assert content_rect.tolist() == [0, 0, 640, 640]
 
 
-def test_shrinking_beforehand_changes_no_pixel():
+def test_downscaling_beforehand_changes_no_pixel():
     frame = noise(720, 1280)
-    shrunk = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(boxed(frame)[0], boxed(shrunk)[0])
+    downscaled = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(boxed(frame)[0], boxed(downscaled)[0])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, MAX_SIDE), (MAX_SIDE, 1), (2, 3), (37, 100)])
 def test_every_pixel_is_written_whatever_the_size(size):
-    out, place = boxed(noise(*size))
+    out, content_rect = boxed(noise(*size))
     assert np.isfinite(out).all()
     assert out.min() >= 0
     assert out.max() <= 1
-    assert (place[2:] > 0).all()
+    assert (content_rect[2:] > 0).all()
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from yolostream import ModelUnavailable, ServerUnavailable
 from yolostream.client.connection import connect
 from yolostream.server import embedded
 
-from loadtest import comparison, readme, report, result_file, spread, table
-from loadtest.batching import JOINED, UNBATCHED, write_variants
+from loadtest import comparison, quartiles, readme, report, result_file, table
+from loadtest.batching import BATCHED, UNBATCHED, write_variants
 from loadtest.client_side import sender, suppressor
 from loadtest.errors import LoadTestError, RegressionError, ResultError
 from loadtest.frames import demo_frames
@@ -30,8 +30,8 @@ from loadtest.machine import machine
 from loadtest.network import network
 from loadtest.observation import observe
 from loadtest.repository import MODELS, RESULTS_FOLDER, SERVER_ENVIRONMENT
+from loadtest.scenarios import Scenario
 from loadtest.server import served
-from loadtest.ways import Way
 from tools.evaluation.variant import served_thresholds
 
 ENSEMBLE, NETWORK = "yolov7", "yolov7_fp16"
@@ -102,13 +102,13 @@ def test_frames_of_a_clip_come_in_the_size_asked_for():
     whole, small = demo_frames(every=100), demo_frames(size=(90, 160), every=100)
     assert len(whole) == len(small) == 3
     assert {frame.shape for frame in whole} == {(720, 1280, 3)}
-    for frame, shrunk in zip(whole, small, strict=True):
-        assert shrunk.dtype == np.uint8
-        np.testing.assert_array_equal(shrunk, cv2.resize(frame, (160, 90)))
+    for frame, downscaled in zip(whole, small, strict=True):
+        assert downscaled.dtype == np.uint8
+        np.testing.assert_array_equal(downscaled, cv2.resize(frame, (160, 90)))
 
 
 @pytest.mark.parametrize("shared_memory", [True, False])
-def test_the_client_side_way_finds_what_the_ensemble_finds(triton, detector, shared_memory):
+def test_the_client_side_scenario_finds_what_the_ensemble_finds(triton, detector, shared_memory):
     before = regions()
     suppress = suppressor(served_thresholds(triton.url, "nms", timeout_s=10))
     frames = demo_frames(every=60)
@@ -129,12 +129,12 @@ def test_a_step_with_a_queue_limit_is_measured_beside_the_one_without(tmp_path):
     done = run("queue_limit", "--seconds", 0.5, "--rounds", 1, "--output", output)
     assert done.returncode == 0, done.stderr
     figures = result_file.read(output)["figures"]
-    (turn,) = figures["turns"]
+    (only,) = figures["turns"]
     for model in ("nms_limited", "nms"):
-        assert turn[model]["requests"] == pytest.approx(turn[model]["requests_per_s"] * 0.5, abs=1)
-        assert 0 < turn[model]["p50_ms"] <= turn[model]["p99_ms"]
-        assert 0 <= turn[model]["stalls"] < turn[model]["requests"]
-    assert f"of {turn['nms']['requests']:,} |" in table.queue_limit(figures)
+        assert only[model]["requests"] == pytest.approx(only[model]["requests_per_s"] * 0.5, abs=1)
+        assert 0 < only[model]["p50_ms"] <= only[model]["p99_ms"]
+        assert 0 <= only[model]["stalls"] < only[model]["requests"]
+    assert f"of {only['nms']['requests']:,} |" in table.queue_limit(figures)
 
 
 def test_shared_memory_that_is_full_is_an_error_and_leaves_nothing_behind(triton):
@@ -149,9 +149,9 @@ def test_shared_memory_that_is_full_is_an_error_and_leaves_nothing_behind(triton
 
 
 def test_a_way_is_divided_into_what_the_server_says(triton, detector):
-    way = Way(demo_frames(every=60), detector.submit, 1, detector.model.steps)
+    scenario = Scenario(demo_frames(every=60), detector.submit, 1, detector.model.steps)
     with connect(triton.url) as client:
-        observed = observe(way, 1.0, client, triton.url)
+        observed = observe(scenario, 1.0, client, triton.url)
     parts = observed["parts_ms"]
     assert list(parts) == ["client", *detector.model.steps, "queues", "between"]
     assert sum(parts.values()) == pytest.approx(observed["latency_ms"], abs=0.1)
@@ -160,9 +160,9 @@ def test_a_way_is_divided_into_what_the_server_says(triton, detector):
     assert all(list(sizes) == ["1"] for sizes in observed["batch_sizes"].values())
 
 
-def test_the_variants_differ_in_how_requests_are_joined(tmp_path):
+def test_the_variants_differ_in_how_requests_are_batched(tmp_path):
     variants = write_variants(ENSEMBLE, tmp_path)
-    assert set(variants) == {UNBATCHED, JOINED}
+    assert set(variants) == {UNBATCHED, BATCHED}
     models = [*variants.values()]
     sizes = {}
     with (
@@ -171,15 +171,15 @@ def test_the_variants_differ_in_how_requests_are_joined(tmp_path):
         ) as target,
         connect(target.url) as client,
         network(target.url, f"{NETWORK}_{UNBATCHED}", in_flight=8, shared_memory=False) as alone,
-        network(target.url, f"{NETWORK}_{JOINED}", in_flight=8, shared_memory=False) as together,
+        network(target.url, f"{NETWORK}_{BATCHED}", in_flight=8, shared_memory=False) as together,
     ):
         tensors = [np.zeros((1, 3, 640, 640), np.float32)]
-        for setting, submit in ((UNBATCHED, alone), (JOINED, together)):
+        for setting, submit in ((UNBATCHED, alone), (BATCHED, together)):
             model = f"{NETWORK}_{setting}"
-            way = Way(tensors, submit, 8, (model,))
-            sizes[setting] = observe(way, 2.0, client, target.url)["batch_sizes"][model]
+            scenario = Scenario(tensors, submit, 8, (model,))
+            sizes[setting] = observe(scenario, 2.0, client, target.url)["batch_sizes"][model]
     assert list(sizes[UNBATCHED]) == ["1"]
-    assert max(map(int, sizes[JOINED])) > 1
+    assert max(map(int, sizes[BATCHED])) > 1
 
 
 def test_prices_are_kept_with_where_they_come_from(priced, triton):
@@ -187,7 +187,7 @@ def test_prices_are_kept_with_where_they_come_from(priced, triton):
     assert not written["partial"]
     assert triton.url in written["command"]
     assert len(written["figures"]["turns"]) == 2
-    summary = spread.summary(written["figures"]["turns"])
+    summary = quartiles.summary(written["figures"]["turns"])
     # The others need a server of our own.
     assert {"one_camera_over_usual", "ensemble_grpc_over_client_side"} <= summary["ratios"].keys()
     assert "ensemble_over_bare" not in summary["ratios"]
@@ -257,8 +257,8 @@ def test_a_server_that_dies_leaves_what_was_measured(tmp_path):
 def assert_partial(path):
     written = result_file.read(path)
     assert written["partial"]
-    (turn,) = written["figures"]["turns"]
-    assert next(iter(turn.values()))["frames_per_s"] > 0
+    (only,) = written["figures"]["turns"]
+    assert next(iter(only.values()))["frames_per_s"] > 0
     assert report.join(path.parent)["partial"]
 
 
@@ -321,7 +321,7 @@ def test_frames_per_second_of_another_machine_are_not_compared(priced):
     old = copy.deepcopy(new)
     assert any(change.name == "ensemble" for change in comparison.changes(old, new))
     old["figures"]["sources"]["price"]["machine"]["processor"] = "another"
-    assert {change.name for change in comparison.changes(old, new)} <= spread.RATIOS.keys()
+    assert {change.name for change in comparison.changes(old, new)} <= quartiles.RATIOS.keys()
 
 
 def test_compare_ends_with_the_code_of_a_regression(priced, tmp_path):

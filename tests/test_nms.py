@@ -74,6 +74,8 @@ def test_nothing_in_nothing_out():
 
 
 def test_boxes_are_clipped_to_the_frame():
-    place = np.array([0, 140, 640, 360], np.float32)
-    boxes = to_frame(np.array([[-5, 100, 320, 320], [600, 480, 700, 600]], np.float32), place)
+    content_rect = np.array([0, 140, 640, 360], np.float32)
+    boxes = to_frame(
+        np.array([[-5, 100, 320, 320], [600, 480, 700, 600]], np.float32), content_rect
+    )
     np.testing.assert_allclose(boxes, [[0, 0, 0.5, 0.5], [340 / 360, 600 / 640, 1, 1]], atol=1e-6)

@@ -20,7 +20,7 @@ from loadtest.errors import PerfAnalyzerError, ResultError
 from loadtest.frames import demo_frames
 from loadtest.perf import binary, inputs
 from loadtest.perf.measurement import measure
-from loadtest.perf.points import SHRUNK, Point, full, shared_out
+from loadtest.perf.points import DOWNSCALED, Point, full, shared_out
 from loadtest.perf.process import Load
 from loadtest.perf.report import read_report, reason
 from loadtest.repository import MODELS, SERVER_ENVIRONMENT
@@ -46,7 +46,7 @@ def perf(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def requests(server):
-    return inputs.requests(server.url, ENSEMBLE, demo_frames(size=SHRUNK)[:FRAMES])
+    return inputs.requests(server.url, ENSEMBLE, demo_frames(size=DOWNSCALED)[:FRAMES])
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def test_the_server_on_a_gpu_is_the_one_on_the_cpu_but_for_onnx_runtime():
     assert all(len(versions) == 1 for versions in shared("server", "server-gpu").values())
 
 
-def test_networks_are_narrowed_by_the_onnx_that_exports_them():
+def test_networks_are_converted_by_the_onnx_that_exports_them():
     assert pins("server-gpu")["onnx"] == pins("dev")["onnx"]
 
 

@@ -26,7 +26,7 @@ def demo(name: str) -> Street:
 
 
 def without_noise(street: Street) -> Street:
-    street.design = replace(street.design, mood=replace(street.design.mood, noise=0.0))
+    street.design = replace(street.design, lighting=replace(street.design.lighting, noise=0.0))
     return street
 
 
@@ -84,8 +84,8 @@ def alone(street: Street, track_id: int, time_s: float) -> tuple[np.ndarray, Ann
 
 def shadowless(seed: int) -> Street:
     street = without_noise(random_street(seed, width=640, height=360, duration_s=0.0))
-    mood = replace(street.design.mood, shadow=0.0, lamps_on=False)
-    street.design = replace(street.design, mood=mood)
+    lighting = replace(street.design.lighting, shadow=0.0, lamps_on=False)
+    street.design = replace(street.design, lighting=lighting)
     return street
 
 

@@ -101,7 +101,7 @@ def test_a_canvas_holds_pictures_with_the_same_labeled_classes() -> None:
     assert not partly.all()
 
 
-def test_scene_is_shrunk_with_its_boxes() -> None:
+def test_scene_is_downscaled_with_its_boxes() -> None:
     class Labels:
         class_ids = np.array([2, 7])
         boxes = np.array([[0, 0, 100, 50], [200, 100, 400, 300]], np.float32)

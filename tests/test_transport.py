@@ -145,7 +145,7 @@ def test_a_region_is_registered_once_and_grows_with_the_frames(with_gpu):
     gpu = with_gpu()
     with (
         gpu_triton() as server,
-        Detector(server.url, max_in_flight=1, shrink=False) as detector,
+        Detector(server.url, max_in_flight=1, downscale=False) as detector,
     ):
         probed = server.registered
         for _ in range(3):
@@ -163,7 +163,7 @@ def test_a_region_is_registered_once_and_grows_with_the_frames(with_gpu):
     assert not gpu.allocated
 
 
-def test_a_frame_of_the_host_is_shrunk_before_it_goes_up(with_gpu):
+def test_a_frame_of_the_host_is_downscaled_before_it_goes_up(with_gpu):
     gpu = with_gpu()
     frame = noise(720, 1280)
     with gpu_triton() as server, Detector(server.url) as detector:
@@ -282,7 +282,7 @@ def test_a_region_that_has_to_grow_for_a_batch_has_room_for_the_next_power_of_tw
     frame = noise(1024, 2048)
     with (
         gpu_triton() as server,
-        Detector(server.url, max_in_flight=1, shrink=False) as detector,
+        Detector(server.url, max_in_flight=1, downscale=False) as detector,
     ):
         sizes = []
         for count in (1, 2, 3, 4, 5):

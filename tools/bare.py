@@ -53,11 +53,11 @@ def load_detector(
 
     def detect(picture: npt.NDArray[np.uint8]) -> Rows:
         image = np.empty((1, *shape), np.float32)
-        place = letterbox.letterbox(picture, image[0])
+        content_rect = letterbox.letterbox(picture, image[0])
         output = session.run(["output"], {"input": image})[0][0]
         rows = nms.non_maximum_suppression(output, thresholds)
         height, width = picture.shape[:2]
-        boxes = nms.to_frame(rows[:, :4], place)[:, [1, 0, 3, 2]]
+        boxes = nms.to_frame(rows[:, :4], content_rect)[:, [1, 0, 3, 2]]
         pixels = boxes * np.array([width, height, width, height], np.float32)
         detections: Rows = np.concatenate([pixels, rows[:, 4:]], axis=1)
         return detections

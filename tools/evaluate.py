@@ -89,10 +89,10 @@ def _stream(detector: Detector, pictures: Iterable[Image]) -> Iterator[Rows]:
 
 
 def _loop(detect: BareDetector, network: Model, pictures: Iterable[Image]) -> Iterator[Rows]:
-    """One picture after the other, shrunk as the client shrinks it."""
+    """One picture after the other, downscaled as the client downscales it."""
     for picture in pictures:
         height, width = picture.shape[:2]
-        sent_height, sent_width = network.shrunk(height, width)
+        sent_height, sent_width = network.downscaled(height, width)
         rows = detect(resize(picture, height=sent_height, width=sent_width))
         enlarged = (width / sent_width, height / sent_height)
         yield rows * np.array([*enlarged, *enlarged, 1, 1], np.float32)

@@ -13,8 +13,8 @@ from tools.evaluation.variant import SUFFIX
 from tools.labels import choose_labels
 from tools.model_folders.changes import Change, apply, changes_to
 from tools.model_folders.files import REPOSITORY, detector_files, labels_of
+from tools.model_folders.tensor_maps import check_tensor_maps
 from tools.model_folders.trial import try_out
-from tools.model_folders.wires import check_wires
 from tools.served_onnx import ServedOnnx, read_served_onnx
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -53,7 +53,7 @@ def install(
     _, most = labels_of(repository)
     names = choose_labels(served.names, labels, model=path, most=most)
     files = detector_files(repository, name, served, model=model, labels=names)
-    check_wires(repository, files, name)
+    check_tensor_maps(repository, files, name)
     changes = changes_to(repository, files)
     if changes:
         try_out(model, served, class_count=len(names))

@@ -70,7 +70,7 @@ def load_data(arguments: argparse.Namespace, pool: Executor, *, class_ids: tuple
     return Data(galleries.pop("training"), Arrivals(pool, draw, seeds), galleries)
 
 
-def _be_one_of_many() -> None:
+def _prepare_worker() -> None:
     # The training process launches kernels all the time and must never wait for a core.
     os.nice(10)
     cv2.setNumThreads(1)
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     # Forking a process that has started CUDA or threads is unsafe, so workers start afresh.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(arguments.workers, context, initializer=_be_one_of_many)
+    pool = ProcessPoolExecutor(arguments.workers, context, initializer=_prepare_worker)
     try:
         _load_and_train(arguments, pool)
     finally:

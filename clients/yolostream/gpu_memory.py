@@ -52,14 +52,15 @@ def on_host(image: AnyImage) -> Image:
 
 
 def on_device(image: DeviceImage) -> cupy.ndarray:
-    """The picture as a CuPy array on its own GPU, not copied, once what fills it has finished."""
+    """The picture as a CuPy array on its own GPU, not copied; waits for the work that fills it."""
     import cupy
 
     interface = image.__cuda_array_interface__
     address, _ = interface["data"]
-    # Both mean the current GPU, whatever the picture's: its default stream, and CuPy's new array.
+    # The picture's GPU becomes the current one: the default stream and `asarray` depend on that.
     with cupy.cuda.Device(cupy.cuda.runtime.pointerGetAttributes(address).device):
-        # PyTorch names no stream. CuPy waits for others' by itself, but not for its own arrays'.
+        # PyTorch names no stream: its work is on the default one. `asarray` waits for the streams
+        # of other libraries, but not for those of CuPy's own arrays.
         cupy.cuda.runtime.streamSynchronize(interface.get("stream") or _DEFAULT_STREAM)
         return cupy.asarray(image)
 

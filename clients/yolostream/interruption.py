@@ -16,7 +16,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def interrupt_on_stop_signals() -> None:
     """Turn the first of Ctrl-C, SIGTERM and SIGHUP into `KeyboardInterrupt`.
 
-    Those that the one who started us wants ignored stay ignored.
+    A signal that is ignored already, as under `nohup`, stays ignored.
     """
     for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -25,10 +25,11 @@ def interrupt_on_stop_signals() -> None:
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[None]:
-    """Let a signal to stop wait for the end of the block, which may be too short to be torn apart.
+    """Hold back stop signals until the block has ended; then the first of them takes effect.
 
-    A process that is started outside of one may run on with nobody knowing of it. Only the main
-    thread is interrupted, and so only there has anything to wait.
+    The block is a short step that must not be interrupted halfway. For example, if a signal came
+    right after a process was started, nobody would keep its id, and it would run on. Python
+    interrupts only the main thread, so in other threads this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -36,7 +37,7 @@ def defer_signals() -> Iterator[None]:
     before = {
         number: handler
         for number in STOP_SIGNALS
-        # None is one of a library in C, which Python could not put back.
+        # None stands for a handler that a C library installed; Python cannot restore it.
         if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
     }
     came: list[int] = []
@@ -45,7 +46,7 @@ def defer_signals() -> Iterator[None]:
     try:
         yield
     finally:
-        # Ctrl-C last: it is the one that interrupts by itself, and the others are back by then.
+        # SIGINT is restored last: Ctrl-C may then raise here, when the other handlers are back.
         for number, handler in reversed(before.items()):
             signal.signal(number, handler)
         if came:
@@ -53,7 +54,10 @@ def defer_signals() -> Iterator[None]:
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> NoReturn:
-    """Asked to stop: finish the files, then go. Asking twice would only tear them."""
+    """Raise `KeyboardInterrupt`, and ignore stop signals from now on.
+
+    The program still has to finish its files, and a second signal would leave them incomplete.
+    """
     for stop in STOP_SIGNALS:
         signal.signal(stop, signal.SIG_IGN)
     raise KeyboardInterrupt

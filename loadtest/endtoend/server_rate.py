@@ -19,7 +19,7 @@ from loadtest.gpu.measuring import line
 from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.perf import binary
 from loadtest.perf.measurement import measure_once
-from loadtest.perf.points import SHRUNK, Point, Size
+from loadtest.perf.points import DOWNSCALED, Point, Size
 from loadtest.perf.process import Load
 
 ON_GPU = tuple(
@@ -71,7 +71,7 @@ class Asker:
             measured = {point.label: self._in_flight(point) for point in points[:1]}
             told = {"asked_by": "yolostream.Detector", "lack": self.lack}
         else:
-            load = self.load_of(SHRUNK)
+            load = self.load_of(DOWNSCALED)
             measured = {
                 point.label: measure_once(load, point, raw / point.label, window_s=self.window_s)
                 for point in points

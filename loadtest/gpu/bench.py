@@ -20,7 +20,7 @@ from loadtest.gpu.lengths import FULL, QUICK, Lengths
 from loadtest.gpu.model_folders import write_repository
 from loadtest.gpu.network_file import Network
 from loadtest.perf import binary
-from loadtest.perf.points import SHRUNK
+from loadtest.perf.points import DOWNSCALED
 from loadtest.result_file import writing
 
 console = Console(stderr=True)
@@ -70,7 +70,7 @@ def _make(path: Path) -> None:
     from loadtest.gpu import random_network
 
     with console.status("making a YOLOv7 with random weights"):
-        random_network.export(path, requests.frames(SHRUNK))
+        random_network.export(path, requests.frames(DOWNSCALED))
 
 
 @contextlib.contextmanager

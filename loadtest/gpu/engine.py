@@ -10,7 +10,7 @@ from loadtest.gpu.lengths import Lengths
 from loadtest.gpu.model_folders import NETWORK, thresholds
 from loadtest.gpu.profiles import Profile
 from loadtest.gpu.rows import STAGES_BATCH
-from loadtest.perf.points import SHRUNK
+from loadtest.perf.points import DOWNSCALED
 from tools.served_onnx import read_served_onnx
 
 _DEVICE = 0
@@ -73,6 +73,6 @@ def stages(environment: Path, repository: Path, *, candidates: int, repeats: int
         "thresholds": thresholds(repository),
         "repeats": repeats,
         "candidates": candidates,
-        "frame": SHRUNK,
+        "frame": DOWNSCALED,
     }
     return in_server.run(environment, "stages_time", arguments)

@@ -18,7 +18,7 @@ from loadtest.gpu.rows import AWAKE_ROWS, CAMERA_FPS, FULL_HD, POINTS, Figures
 from loadtest.gpu.watch import watched
 from loadtest.machine import machine
 from loadtest.perf.measurement import measure_once
-from loadtest.perf.points import SHRUNK, Point, Size
+from loadtest.perf.points import DOWNSCALED, Point, Size
 from loadtest.perf.process import Load
 from loadtest.server import Target, served
 
@@ -152,7 +152,7 @@ def _ask_all(
     if "cameras" in rows:
         rates = [row["frames_per_s"] for row in measured.values() if "frames_per_s" in row]
         most_frames_per_s = max(rates, default=256.0 * CAMERA_FPS)
-        measured["cameras"] = _cameras(bench, name, load_of(SHRUNK), most_frames_per_s)
+        measured["cameras"] = _cameras(bench, name, load_of(DOWNSCALED), most_frames_per_s)
 
 
 def _cameras(bench: Bench, name: str, load: Load, most_frames_per_s: float) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from loadtest.gpu.model_folders import ENSEMBLE
-from loadtest.perf.points import SHRUNK, Point, Size, Transport
+from loadtest.perf.points import DOWNSCALED, Point, Size, Transport
 
 FULL_HD: Size = (1080, 1920)
 CAMERA_FPS = 30
@@ -47,7 +47,7 @@ class Bar:
 
 
 def _point(
-    concurrency: int, batch: int = 1, *, by: Transport = "system", size: Size = SHRUNK
+    concurrency: int, batch: int = 1, *, by: Transport = "system", size: Size = DOWNSCALED
 ) -> Point:
     return Point(ENSEMBLE, by, concurrency, batch, size)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadtest.gpu.bars import CHECKS, Check, best, values
 from loadtest.gpu.model_folders import NETWORK
 from loadtest.gpu.profiles import PROFILES
 from loadtest.gpu.rows import POINTS, Bar, Figures
+from loadtest.gpu.thresholds import CHECKS, Check, best, values
 from loadtest.gpu.watch import frames_of
 
 

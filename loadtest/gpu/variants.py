@@ -55,7 +55,7 @@ def _processes(preprocess: int, network: int, nms: int) -> tuple[str, tuple[Edit
     return words, instances(**{PREPROCESS: preprocess, NETWORK: network, NMS: nms})
 
 
-def joined(delay_us: int, preferred: Sequence[int] = ()) -> Edit:
+def batched(delay_us: int, preferred: Sequence[int] = ()) -> Edit:
     """The network waits so long for a batch, or until it has one of a preferred size."""
 
     def change(config: Any) -> None:
@@ -66,7 +66,7 @@ def joined(delay_us: int, preferred: Sequence[int] = ()) -> Edit:
     return NETWORK, change
 
 
-def told(parameter: str, value: str, *models: str) -> tuple[Edit, ...]:
+def with_parameter(parameter: str, value: str, *models: str) -> tuple[Edit, ...]:
     """These models have this value of a parameter."""
 
     def change(config: Any) -> None:
@@ -75,7 +75,7 @@ def told(parameter: str, value: str, *models: str) -> tuple[Edit, ...]:
     return tuple((name, change) for name in models)
 
 
-def taking_turns(*models: str) -> tuple[Edit, ...]:
+def one_at_a_time(*models: str) -> tuple[Edit, ...]:
     """One of these models at a time; needs `--rate-limit=execution_count`."""
 
     def change(config: Any) -> None:
@@ -102,21 +102,22 @@ VARIANTS: dict[str, Variant] = {
     "3-2-2": Variant(*_processes(3, 2, 2)),
     "launch-16": Variant(
         "the network computes 16 frames at once",
-        (joined(0, (16,)), *told("largest_launch", "16", NETWORK)),
+        (batched(0, (16,)), *with_parameter("largest_launch", "16", NETWORK)),
     ),
     "launch-4": Variant(
         "the network computes 4 frames at once",
-        (joined(0, (4,)), *told("largest_launch", "4", NETWORK)),
+        (batched(0, (4,)), *with_parameter("largest_launch", "4", NETWORK)),
     ),
     "equal-priority": Variant(
-        "the network gives way to no other step", told("CUDA_MPS_CLIENT_PRIORITY", "0", NETWORK)
+        "the network gives way to no other step",
+        with_parameter("CUDA_MPS_CLIENT_PRIORITY", "0", NETWORK),
     ),
     "whole-gpu": Variant(
         "every step may fill the whole GPU",
-        told("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "100", PREPROCESS, NMS),
+        with_parameter("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "100", PREPROCESS, NMS),
     ),
-    "delay-500": Variant("it waits 0.5 ms for a batch", (joined(500, (4, 8)),)),
-    "delay-2000": Variant("it waits 2 ms for a batch", (joined(2000, (8,)),)),
+    "delay-500": Variant("it waits 0.5 ms for a batch", (batched(500, (4, 8)),)),
+    "delay-2000": Variant("it waits 2 ms for a batch", (batched(2000, (8,)),)),
     "small-cuda-pool": Variant(
         "a CUDA pool of 64 MB", options=(f"--cuda-memory-pool-byte-size=0:{64 * _MB}",)
     ),
@@ -133,7 +134,7 @@ VARIANTS: dict[str, Variant] = {
     ),
     "one-at-a-time": Variant(
         "one step at a time, by the rate limiter",
-        taking_turns(PREPROCESS, NETWORK, NMS),
+        one_at_a_time(PREPROCESS, NETWORK, NMS),
         options=(_LIMIT, "--rate-limit-resource=gpu:1"),
     ),
     "shipped-again": Variant("as shipped, once more at the end"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadtest.gpu.bars import best
 from loadtest.gpu.rows import Figures
+from loadtest.gpu.thresholds import best
 
 RATES = {
     "streams": "64 streams",

@@ -14,7 +14,7 @@ Transport = Literal["grpc", "system", "cuda"]
 Size = tuple[int, int]
 """Height and width in pixels."""
 
-SHRUNK: Size = (360, 640)
+DOWNSCALED: Size = (360, 640)
 """A frame as the project's client sends it."""
 
 _LARGER: tuple[Size, ...] = ((720, 1280), (1080, 1920))
@@ -36,7 +36,7 @@ class Point:
     transport: Transport
     concurrency: int
     batch: int = 1
-    size: Size = SHRUNK
+    size: Size = DOWNSCALED
 
     @property
     def label(self) -> str:

@@ -2,10 +2,11 @@
 #include "nms.cu"
 
 extern "C" void run_nms(const Batch* batch, const Thresholds* thresholds, int frames, int rows,
-                        Key* keys, int* counts, float* numbers, float* boxes, float* scores,
-                        float* classes) {
+                        Key* keys, int* counts, float* num_detections, float* boxes,
+                        float* scores, float* classes) {
     launch({rows, frames}, 1, [&] { collect(*batch, *thresholds, rows, keys, counts); });
     launch({frames}, THREADS, [&] {
-        suppress(*batch, *thresholds, rows, keys, counts, numbers, boxes, scores, classes);
+        suppress(*batch, *thresholds, rows, keys, counts, num_detections, boxes, scores,
+                 classes);
     });
 }

@@ -46,9 +46,9 @@ def app_of(mode: Mode) -> App:
     return replace(app, infer=infer, labels=labels)
 
 
-def by_client(url: str, material: Material, *, shrink: bool) -> list[Detections]:
+def by_client(url: str, material: Material, *, downscale: bool) -> list[Detections]:
     """What the Python client finds in each frame, source by source."""
-    with Detector(url, shrink=shrink) as detector:
+    with Detector(url, downscale=downscale) as detector:
         return [found for _, found in detector.stream(material.frames)]
 
 

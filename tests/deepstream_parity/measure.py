@@ -24,12 +24,14 @@ METRICS = ("AP", "AP50")
 """As COCO has them: the mean over IoU 0.50, 0.55, ... 0.95, and at IoU 0.50."""
 
 CLIENTS = {"shrunk": True, "full size": False}
-"""How the Python client sends a frame: shrunk to fit the network, as it does by default, or not."""
+"""How the Python client sends a frame: downscaled to the network's input (the default), or not."""
 
 
 def measure(url: str, material: Material) -> dict[str, Any]:
     """What both front ends find in `material`, and how far they agree."""
-    clients = {name: by_client(url, material, shrink=shrink) for name, shrink in CLIENTS.items()}
+    clients = {
+        name: by_client(url, material, downscale=downscale) for name, downscale in CLIENTS.items()
+    }
     modes = {name: by_deepstream(url, material, mode) for name, mode in MODES.items()}
     return {
         "frames": len(material.frames),

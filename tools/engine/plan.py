@@ -20,7 +20,7 @@ from tools.engine.progress import showing
 from tools.engine.recipe import Recipe
 from tools.engine.sidecar import Sidecar, differences, read_sidecar, sidecar_of
 from tools.errors import EngineError
-from tools.exporting.half import narrowed
+from tools.exporting.half import to_fp16
 from tools.served_onnx import load_onnx
 
 
@@ -88,7 +88,7 @@ def build(target: Target, *, workspace_gib: float | None) -> Sidecar:
 def _build_in(folder: Path, target: Target, workspace_gib: float | None) -> Sidecar:
     new = folder / target.plan.name
     network = folder / "model.onnx"
-    onnx.save(narrowed(load_onnx(target.plan.with_name("model.onnx"))), network)
+    onnx.save(to_fp16(load_onnx(target.plan.with_name("model.onnx"))), network)
     started = time.monotonic()
     machine = _run_builder(target, network, new, workspace_gib)
     sidecar = Sidecar(

@@ -1,1 +1,1 @@
-"""How an ONNX file comes about: traced from a network, checked, narrowed to float16."""
+"""How an ONNX file comes about: traced from a network, checked, converted to float16."""

@@ -19,7 +19,7 @@ from tools.exporting.check import (
     fixed_pictures,
     runner,
 )
-from tools.exporting.half import narrowed
+from tools.exporting.half import to_fp16
 from tools.served_onnx import read_served_onnx, sides_of
 
 
@@ -65,7 +65,7 @@ def write(graph: Graph, path: Path, *, half: bool = False, metadata: dict[str, s
         said.append(compare(run(pictures), graph.reference(pictures), ROUNDING, what=what))
     model, tolerance = graph.model, ROUNDING
     if half:
-        model, tolerance = narrowed(graph.model), ROUNDING_FLOAT16
+        model, tolerance = to_fp16(graph.model), ROUNDING_FLOAT16
         what = "float16 and float32"
         wide, run = run, runner(model)
         said.append(compare(run(pictures), wide(pictures), tolerance, what=what))

@@ -17,14 +17,14 @@ _half = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_half)
 
 
-def narrowed(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Put all that a convolution depends on into float16; see the server's `half.py`.
 
     Raises:
-        OnnxError: There is no convolution, or no seam behind the last ones.
+        OnnxError: There is no convolution, or the graph cannot be cut behind the last ones.
     """
     try:
-        graph: onnx.ModelProto = _half.narrowed(model)
-    except _half.NarrowingError as error:
+        graph: onnx.ModelProto = _half.to_fp16(model)
+    except _half.Fp16Error as error:
         raise OnnxError(str(error)) from error
     return graph

@@ -82,7 +82,7 @@ def detector_files(
             for tensor in warmup.inputs.values():
                 tensor.dims[:] = config.input[0].dims
 
-    def wire(config: Any) -> None:
+    def set_steps(config: Any) -> None:
         for step in config.ensemble_scheduling.step:
             step.model_name = models.get(step.model_name, step.model_name)
 
@@ -92,7 +92,7 @@ def detector_files(
     files |= _folder(repository, network_of(_EXAMPLE), network, size_network)
     files[Path(network, "1", "model.onnx")] = model
     # The ensemble comes last: once it is there, everything that it needs is.
-    files |= _folder(repository, _EXAMPLE, name, wire)
+    files |= _folder(repository, _EXAMPLE, name, set_steps)
     files[Path(name, "1", ".gitkeep")] = b""
     files[Path(name, label_file)] = "".join(f"{label}\n" for label in labels).encode()
     return files

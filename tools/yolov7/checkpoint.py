@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from tools.errors import CheckpointError
-from tools.yolov7.inert import load_inert
 from tools.yolov7.network import Network
 from tools.yolov7.official import network_of
+from tools.yolov7.safe_unpickler import safe_load
 from tools.yolov7.table import load_table
 
 
@@ -46,7 +46,7 @@ def load_checkpoint(path: Path) -> tuple[Network, Meta]:
     Raises:
         CheckpointError: The file is no such checkpoint.
     """
-    data = load_inert(path)
+    data = safe_load(path)
     if not _is_own(data):
         raise CheckpointError(f"{path} is not a checkpoint of tools.train_demo_model")
     return _own(data, path)
@@ -65,7 +65,7 @@ def read_network(path: Path) -> tuple[Network, tuple[str, ...]]:
     Raises:
         CheckpointError: It is no checkpoint, asks for more than data, or is of an unknown network.
     """
-    data = load_inert(path)
+    data = safe_load(path)
     if _is_own(data):
         return _own(data, path)[0], ()
     try:

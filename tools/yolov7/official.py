@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from tools.errors import CheckpointError
 from tools.labels import names_by_id
-from tools.yolov7.fold import fold_implicit, folded
-from tools.yolov7.inert import Inert
+from tools.yolov7.fuse_bn import fold_implicit, folded
 from tools.yolov7.network import Network
 from tools.yolov7.recognition import POOLS, table_of
+from tools.yolov7.safe_unpickler import Placeholder
 from tools.yolov7.table import Table
 
 _WRAPPERS = ("DataParallel", "DistributedDataParallel")
@@ -69,14 +69,14 @@ def network_of(data: Any, path: Path) -> tuple[Network, tuple[str, ...]]:
     return network, names
 
 
-def _model(data: Any, path: Path) -> Inert:
+def _model(data: Any, path: Path) -> Placeholder:
     """The network among what a file holds, out of its wrappers."""
     found = data
     if isinstance(data, dict):
         found = data.get("ema") or data.get("model")
-    while isinstance(found, Inert) and type(found).__name__ in _WRAPPERS:
+    while isinstance(found, Placeholder) and type(found).__name__ in _WRAPPERS:
         found = _child(found, "module", path)
-    if not isinstance(found, Inert):
+    if not isinstance(found, Placeholder):
         keys = (
             ", ".join(map(str, list(data)[:_KEYS_SHOWN])) if isinstance(data, dict) else "no keys"
         )
@@ -94,7 +94,7 @@ def _child(module: Any, name: str, path: Path) -> Any:
     return child
 
 
-def _names(model: Inert) -> tuple[str, ...]:
+def _names(model: Placeholder) -> tuple[str, ...]:
     """Class names by class id; none where they are no plain text."""
     try:
         return names_by_id(getattr(model, "names", ()))
@@ -120,7 +120,7 @@ def _anchors(head: Any, table: Table) -> tuple[tuple[tuple[float, float], ...], 
     return tuple(tuple((w * s, h * s) for w, h in level) for level, s in levels)
 
 
-def _check_constants(network: Network, model: Inert, path: Path) -> None:
+def _check_constants(network: Network, model: Placeholder, path: Path) -> None:
     """Compare, module by module, what the tensors do not show."""
     modules = dict(_modules(model))
     for name, ours in network.named_modules():

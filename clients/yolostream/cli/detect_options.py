@@ -55,7 +55,9 @@ Track = Annotated[bool, typer.Option(help="Number the objects through time.")]
 ShowLabels = Annotated[bool, typer.Option(help="Write names on the boxes.")]
 ShowConfidence = Annotated[bool, typer.Option(help="Write confidences there.")]
 Bitrate = Annotated[int, typer.Option(min=10_000, help="Bits per second of each video.")]
-Shrink = Annotated[bool, typer.Option(help="Shrink frames to the network's input before sending.")]
+Downscale = Annotated[
+    bool, typer.Option(help="Downscale frames to the network's input before sending.")
+]
 TransportName = Annotated[Transport, typer.Option(help="How frames travel to the server.")]
 Decoder = Annotated[
     DecoderName, typer.Option(help="What decodes videos; 'auto' is the GPU where there is one.")

@@ -104,7 +104,7 @@ def connect(
     model: str,
     *,
     timeout_s: float,
-    shrink: bool,
+    downscale: bool,
     transport: Transport,
     decoder: DecoderName,
     max_in_flight: int,
@@ -115,7 +115,7 @@ def connect(
         model,
         max_in_flight=max_in_flight,
         timeout_s=timeout_s,
-        shrink=shrink,
+        downscale=downscale,
         transport=transport,
     )
     detour = transport == "auto" and detector.transport != "cuda-shared-memory"

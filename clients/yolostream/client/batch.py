@@ -14,16 +14,16 @@ from yolostream.image import AnyImage, check, size_of
 
 @dataclass(frozen=True)
 class Batch:
-    """Frames that travel in one request, and are one tensor to the server."""
+    """Frames that travel in one request, as one tensor."""
 
     frames: Sequence[AnyImage]
     """uint8 [H, W, 3] each, RGB; all in the host's memory or all in a GPU's."""
     height: int
-    """In pixels, that frames are resized to; but those that stay in GPU memory have one size."""
+    """In pixels. Frames are resized to it, except those that stay in GPU memory."""
     width: int
-    """The same."""
+    """As `height`."""
     original_sizes: Sequence[tuple[int, int]]
-    """Height and width of the picture, frame by frame, that boxes are wanted in the pixels of."""
+    """Height and width of each original picture; boxes are in its pixels."""
 
 
 def batch_of(
@@ -31,20 +31,20 @@ def batch_of(
     sizes: Sequence[tuple[int, int]] | None,
     model: Model,
     *,
-    shrink: bool,
+    downscale: bool,
 ) -> Batch:
-    """Make sure that frames can travel together.
+    """Put frames into one batch, after checking that they fit together.
 
     Args:
         frames: at least one.
-        sizes: height and width of the pictures that the caller shrank to `frames`; None where
-            nobody did.
-        model: that they go to.
-        shrink: whether they are shrunk to its input.
+        sizes: height and width of the pictures that the caller downscaled to `frames`; None if the
+            frames are the originals.
+        model: the frames' destination.
+        downscale: whether frames are downscaled to its input.
 
     Raises:
         FrameError: a frame is not uint8 [H, W, 3], there are too many for `model`, they cannot be
-            one tensor because of their sizes or places, or `sizes` are not one a frame.
+            one tensor because of their sizes or memory, or `sizes` has another length.
     """
     if len(frames) > model.max_batch_size:
         raise FrameError(
@@ -56,21 +56,21 @@ def batch_of(
     if sizes is not None and len(sizes) != len(frames):
         raise FrameError(f"{len(frames)} frames came with {len(sizes)} sizes: give one a frame")
     given_sizes = [size_of(frame) for frame in frames]
-    height, width = _one_size(frames, given_sizes, model, shrink=shrink)
+    height, width = _one_size(frames, given_sizes, model, downscale=downscale)
     return Batch(frames, height, width, sizes or given_sizes)
 
 
 def _one_size(
-    frames: Sequence[AnyImage], sizes: list[tuple[int, int]], model: Model, *, shrink: bool
+    frames: Sequence[AnyImage], sizes: list[tuple[int, int]], model: Model, *, downscale: bool
 ) -> tuple[int, int]:
     on_host = [isinstance(frame, np.ndarray) for frame in frames]
     if any(on_host) and not all(on_host):
         raise FrameError(
             "the frames of a batch lie in the host's memory and in a GPU's: send a batch from each"
         )
-    if shrink and all(on_host):
-        # Others may stay in GPU memory all the way, where nobody resizes them before the server.
-        sizes = [model.shrunk(*size) for size in sizes]
+    if downscale and all(on_host):
+        # Frames in GPU memory keep their sizes: nothing resizes them before the server does.
+        sizes = [model.downscaled(*size) for size in sizes]
     first, *others = dict.fromkeys(sizes)
     if others:
         one, other = (f"{height}x{width}" for height, width in (first, others[0]))
@@ -78,4 +78,4 @@ def _one_size(
             f"the frames of a batch must have one size, got {one} and {other} (height x width, as "
             "they are sent): send a batch of each"
         )
-    return model.shrunk(*first) if shrink else first
+    return model.downscaled(*first) if downscale else first

@@ -16,7 +16,7 @@ Raises `InferenceServerException` as tritonclient does, also once the channel is
 """
 
 _RECONNECT_MS = 1000
-"""A server that is back is found within this time; gRPC's own is up to two minutes."""
+"""Longest pause between attempts to reconnect; gRPC's default is two minutes."""
 
 _MODEL_INFER = (
     f"/{service_pb2.DESCRIPTOR.services_by_name['GRPCInferenceService'].full_name}/ModelInfer"
@@ -34,7 +34,7 @@ def open_channel(url: str) -> grpc.Channel:
 
 
 def infer_through(channel: grpc.Channel) -> Infer:
-    """How frames are sent: tritonclient would copy their pixels three times more."""
+    """A function that sends frames. tritonclient would copy their pixels three times more."""
     call = channel.unary_unary(_MODEL_INFER, response_deserializer=ModelInferResponse.FromString)
 
     def infer(request: bytes, timeout_s: float) -> ModelInferResponse:
@@ -43,7 +43,7 @@ def infer_through(channel: grpc.Channel) -> Infer:
         except grpc.RpcError as error:
             raise InferenceServerException(error.details(), str(error.code())) from error
         except ValueError as error:
-            # gRPC says so of a channel that was closed before.
+            # gRPC raises this when the channel is closed already.
             raise InferenceServerException(str(error), str(grpc.StatusCode.CANCELLED)) from error
 
     return infer

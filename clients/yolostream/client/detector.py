@@ -30,9 +30,9 @@ class Detector:
         max_in_flight: requests on their way at once, over all threads; each carries one frame, or
             one batch. `submit` waits until there are fewer.
         timeout_s: seconds until a frame without an answer fails with `DeadlineExceeded`.
-        shrink: shrink frames to fit the network's input before they are sent (aspect kept). The
-            boxes are the same to half a pixel of that input, and a 1080p frame is 0.69 MB on the
-            wire instead of 6.2 MB.
+        downscale: make frames fit the network's input before they are sent (aspect kept). The boxes
+            are the same to half a pixel of that input, and a 1080p frame is 0.69 MB on the wire
+            instead of 6.2 MB.
         transport: how frames travel. `auto` takes memory where client and server share it, the
             GPU's or this machine's, and gRPC everywhere else.
 
@@ -48,21 +48,21 @@ class Detector:
         *,
         max_in_flight: int = 8,
         timeout_s: float = 30.0,
-        shrink: bool = True,
+        downscale: bool = True,
         transport: Transport = "auto",
     ) -> None:
         self.url = url
         self.timeout_s = timeout_s
-        self._shrink = shrink
+        self._downscale = downscale
         self._ensemble = Ensemble(url, model, timeout_s=timeout_s)
         self.model: Model = self._ensemble.model
-        # Each waits for its own answer, which costs less than gRPC's thread for all of them. And
-        # Ctrl-C interrupts only the main thread, so never one that is in the middle of a call.
+        # Each thread waits for its own answer, which costs less than gRPC's one thread for all of
+        # them. And Ctrl-C interrupts only the main thread, so it never interrupts a call.
         self._senders = ThreadPoolExecutor(max_in_flight, thread_name_prefix="yolostream-sender")
         try:
             self.transport: Transport = choose(self._ensemble, transport, timeout_s=timeout_s)
-            # When it ends, Python wakes the threads of a pool if it knows one of them. It would
-            # not know one that was just beginning when Ctrl-C came; this one it knows.
+            # At exit Python wakes the threads of a pool only if it has registered one of them.
+            # Ctrl-C might come before a first thread is registered, so one is started here.
             self._senders.submit(bool).result()
         except BaseException:
             self._disconnect()
@@ -80,9 +80,9 @@ class Detector:
         """Find the objects in one frame.
 
         Args:
-            frame: uint8 [H, W, 3], RGB, in the host's memory or a GPU's; without `shrink`, and
+            frame: uint8 [H, W, 3], RGB, in the host's memory or a GPU's; without `downscale`, and
                 from GPU memory to GPU memory, at most 8192 pixels on a side.
-            size: height and width of the picture that `frame` was shrunk from, where the caller
+            size: height and width of the picture that `frame` was downscaled from, where the caller
                 did that; boxes are in the pixels of that picture.
 
         Raises:
@@ -94,10 +94,10 @@ class Detector:
             ServerError: anything else that the server reports.
         """
         sizes = None if size is None else [size]
-        batch = batch_of([frame], sizes, self.model, shrink=self._shrink)
+        batch = batch_of([frame], sizes, self.model, downscale=self._downscale)
         lease = self._pool.lend(timeout_s=self.timeout_s)
         try:
-            # Not `submit`: a thread that waits for its own answer is woken by nobody else.
+            # Not `submit`: waiting in this thread saves waking it from another one.
             request = Request(self._ensemble, batch, lease, timeout_s=self.timeout_s)
             (found,) = request.answer()
             return found
@@ -121,8 +121,8 @@ class Detector:
 
         Args:
             frames: see `detect`; at most `model.max_batch_size`, all in the host's memory or all
-                on one GPU, and of one size once they are shrunk.
-            sizes: height and width, frame by frame, of the pictures that the caller shrank to
+                on one GPU, and of one size once they are downscaled.
+            sizes: height and width, frame by frame, of the pictures that the caller downscaled to
                 `frames`; see `detect`.
 
         Returns:
@@ -135,13 +135,13 @@ class Detector:
         """
         if len(frames) == 0:
             return []
-        batch = batch_of(frames, sizes, self.model, shrink=self._shrink)
+        batch = batch_of(frames, sizes, self.model, downscale=self._downscale)
         lease = self._pool.lend(timeout_s=self.timeout_s)
         try:
             started = time.perf_counter()
             request = Request(self._ensemble, batch, lease, timeout_s=self.timeout_s)
-            shrink_s = (time.perf_counter() - started) / len(frames)
-            pending = [Pending(shrink_s=shrink_s) for _ in frames]
+            downscale_s = (time.perf_counter() - started) / len(frames)
+            pending = [Pending(downscale_s=downscale_s) for _ in frames]
             self._senders.submit(request.settle, pending)
         except BaseException:
             if lease.take_over():
@@ -157,7 +157,7 @@ class Detector:
         Frames are taken only as fast as answers come: nothing queues up.
 
         Args:
-            frames: uint8 [H, W, 3] each, RGB; sizes and places may differ.
+            frames: uint8 [H, W, 3] each, RGB, of any sizes, in host memory or a GPU's.
             in_flight: frames of this stream on their way at once.
 
         Raises:

@@ -31,10 +31,10 @@ class Model:
     max_batch_size: int
     """Frames that one request may have."""
     gpus: tuple[int, ...]
-    """The GPUs that frames can lie on, by the numbers of the server's CUDA; none without one."""
+    """The GPUs whose memory frames can be in, as the server's CUDA numbers them; may be empty."""
 
-    def shrunk(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of a frame shrunk to fit the network's input; never enlarged."""
+    def downscaled(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of a frame downscaled to fit the network's input; never enlarged."""
         return downscaled(height, width, fit=self.input_size)
 
 

@@ -24,10 +24,10 @@ class Pending(Future[Detections]):
     `result` raises what `Detector.detect` does, and `TimeoutError` after its own `timeout`.
     """
 
-    def __init__(self, *, shrink_s: float) -> None:
+    def __init__(self, *, downscale_s: float) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()
-        self.shrink_s = shrink_s
+        self.downscale_s = downscale_s
         """Seconds that resizing the frame and handing it over took; of a batch, an equal share."""
         self.request_s = float("nan")
         """Seconds between sending and the answer; NaN until it is there."""
@@ -60,7 +60,7 @@ def detections_in(
     boxes = outputs["detection_boxes"].reshape(count, -1, 4)
     found = []
     for i, (height, width) in enumerate(sizes):
-        # The rows behind are padding. Copied, what is kept does not hold on to them.
+        # The rows after that are padding. A copy does not keep the memory of the padding alive.
         rows = slice(int(outputs["num_detections"][i, 0]))
         found.append(
             Detections(

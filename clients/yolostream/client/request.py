@@ -15,7 +15,7 @@ from yolostream.detections import Detections
 
 
 class Request:
-    """One request. To make it fills the buffer; to send it is the next step.
+    """One request. Creating it fills the buffer; `answer` or `settle` sends it.
 
     Args:
         ensemble: Where it goes.
@@ -24,7 +24,7 @@ class Request:
         timeout_s: Seconds until it fails without an answer.
 
     Raises:
-        YolostreamError: the frames do not get into the buffer; see `Detector.submit_batch`.
+        YolostreamError: the frames cannot be put into the buffer; see `Detector.submit_batch`.
     """
 
     def __init__(self, ensemble: Ensemble, batch: Batch, lease: Lease, *, timeout_s: float) -> None:
@@ -37,7 +37,7 @@ class Request:
         lease.sent()
 
     def answer(self) -> list[Detections]:
-        """Send it, and wait for what is in its frames, in their order.
+        """Send it, and wait for the detections of each frame, in order.
 
         Raises:
             YolostreamError: see `Detector.detect`.
@@ -52,9 +52,9 @@ class Request:
         return detections_in(response, self._batch.original_sizes, self._ensemble.model.labels)
 
     def settle(self, pending: Sequence[Pending]) -> None:
-        """Send it, give its frames their answers, and the buffer back.
+        """Send it, resolve the frames' `pending`, and release the buffer.
 
-        Does nothing where the one who made it has given up, and the buffer is not its own any more.
+        Does nothing if the caller was interrupted and has released the buffer already.
         """
         if not self._lease.take_over():
             return
@@ -62,7 +62,7 @@ class Request:
         try:
             outcomes = self.answer()
         except Exception as failure:
-            # Whatever it is belongs to those who wait.
+            # Raised in the callers that wait, not in this thread.
             outcomes = [failure] * len(pending)
         finally:
             self._lease.release()

@@ -23,7 +23,7 @@ _NO_MODEL = re.compile(r"unknown model|is not ready|is not found|no available ve
 
 @contextlib.contextmanager
 def translated(url: str, model: str) -> Iterator[None]:
-    """Raise what Triton reports inside the block as one of our errors, from its cause."""
+    """Turn an error that Triton reports inside the block into one of ours, with its cause."""
     try:
         yield
     except InferenceServerException as error:
@@ -31,7 +31,7 @@ def translated(url: str, model: str) -> Iterator[None]:
 
 
 def is_about_shared_memory(error: InferenceServerException) -> bool:
-    """Whether the server does not know the memory that a frame waits in."""
+    """Whether the error means that the server does not know the frame's shared memory."""
     return "shared memory region" in (error.message() or "")
 
 
@@ -57,7 +57,7 @@ def _translate(error: InferenceServerException, url: str, model: str) -> Yolostr
 
 
 def _unavailable(message: str, url: str, model: str) -> ServerError:
-    """Triton says UNAVAILABLE of three different things."""
+    """The error for UNAVAILABLE, which Triton uses for three different things."""
     if "maximum queue size" in message.lower():
         return Overloaded(f"{url} rejected the frame, its queue is full ({message}): send less")
     if _NO_MODEL.search(message):

@@ -94,7 +94,7 @@ class Dispatcher:
             pendings = self._detector.submit_batch(images, sizes=sizes)
         except YolostreamError as error:
             # Each learns it where it waits for its answer.
-            pendings = [Pending(shrink_s=0.0) for _ in batch]
+            pendings = [Pending(downscale_s=0.0) for _ in batch]
             for pending in pendings:
                 pending.answer(error)
         for (stream, frame), pending in zip(batch, pendings, strict=True):

@@ -124,7 +124,7 @@ class _Look(NamedTuple):
 def _scale_for(scene: Image) -> float:
     """How much larger lines and letters are than at 640x360.
 
-    The root of the picture's: a large one shows small objects too, and is shrunk to the same
+    The root of the picture's: a large one shows small objects too, and is downscaled to the same
     screen as a small one.
     """
     return max(1.0, math.sqrt(min(scene.shape[:2]) / 360))

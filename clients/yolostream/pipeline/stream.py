@@ -216,7 +216,7 @@ class Stream:
             self.status.lose(error)
             return None
         timer, requests = self.status.timer, self.status.requests
-        timer.seconds["shrink"] += pending.shrink_s
+        timer.seconds["downscale"] += pending.downscale_s
         timer.seconds["request"] += pending.request_s
         requests.add(pending.request_s)
         return detections

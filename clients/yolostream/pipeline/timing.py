@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-STAGES = ("decode", "shrink", "request", "track", "draw", "write")
+STAGES = ("decode", "downscale", "request", "track", "draw", "write")
 """In the order a frame passes them."""
 
 _LOWEST_S, _STEP, _BUCKETS = 1e-4, 1.03, 500  # up to 250 s

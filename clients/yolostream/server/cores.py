@@ -15,16 +15,16 @@ _LIBC = ctypes.CDLL(None)
 def busy_poll_cores() -> Iterator[None]:
     """Keep all cores that this process may use from sleeping until the block ends.
 
-    A frame passes a dozen threads of a server, most of them on cores of their own. One that sleeps
-    has to be woken first, and finds its caches cold. Here each core turns in a loop at the lowest
-    priority: whoever has something to do there does it at once. It costs the power of busy cores,
-    and in a container that may use so much of a processor (Docker's `--cpus`) it uses that up.
+    A frame passes a dozen threads of a server, most of them on cores of their own. A core that
+    sleeps has to be woken first, and its caches are cold. So a thread spins on each core, at the
+    lowest priority: any other thread displaces it at once. The cores draw the power of busy ones,
+    and in a container with a limit (Docker's `--cpus`) the spinning uses up that limit.
     """
     lock = ctypes.byref(ctypes.c_int())
     _LIBC.pthread_spin_init(lock, 0)
     _LIBC.pthread_spin_lock(lock)
     threads = [
-        threading.Thread(target=_turn, args=(core, lock), name=f"core {core}", daemon=True)
+        threading.Thread(target=_spin, args=(core, lock), name=f"core {core}", daemon=True)
         for core in os.sched_getaffinity(0)
     ]
     try:
@@ -32,12 +32,12 @@ def busy_poll_cores() -> Iterator[None]:
             thread.start()
         yield
     finally:
-        # They end by themselves then.
+        # The threads end by themselves once the lock is free.
         _LIBC.pthread_spin_unlock(lock)
 
 
-def _turn(core: int, lock: object) -> None:
-    """Turn on a core until the lock is free; Python's own lock is not held meanwhile."""
+def _spin(core: int, lock: object) -> None:
+    """Spin on a core until the lock is free; Python's GIL is released meanwhile."""
     os.sched_setaffinity(0, {core})
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     _LIBC.pthread_spin_lock(lock)

@@ -43,7 +43,7 @@ class EmbeddedTriton:
     ports: Ports
     profile: Profile
     shares_gpu: bool
-    """Whether its processes compute at once on a GPU, through MPS, and not in turns."""
+    """Whether its processes use a GPU at the same time, through MPS, instead of one by one."""
     process: subprocess.Popen[bytes]
     log: Path
 
@@ -63,10 +63,10 @@ class EmbeddedTriton:
         return f"http://{self.host}:{self.ports.metrics}/metrics"
 
     def wait(self) -> None:
-        """Wait until the server ends, which it should not.
+        """Wait until the server ends, which it does not do by itself.
 
         Raises:
-            ServerStartError: it did; the message ends with the last lines of its log.
+            ServerStartError: it ended; the message ends with the last lines of its log.
         """
         self.process.wait()
         raise ended(self.process, self.log)
@@ -98,8 +98,8 @@ def serve(
 ) -> Iterator[EmbeddedTriton]:
     """Serve a model repository until the block ends, and leave nothing behind.
 
-    A signal that ends the process without an exception ends it without cleaning up: programs of
-    your own turn SIGTERM and SIGHUP into one, as the command line does.
+    If a signal ends the process without an exception, nothing is cleaned up. The command line
+    turns SIGTERM and SIGHUP into exceptions; programs of your own should do the same.
 
     Args:
         model_repository: folder with one folder a model.
@@ -109,8 +109,8 @@ def serve(
         profile: which `configs/PROFILE.pbtxt` the models load; by default what the machine allows.
         host: address to listen on; anything but loopback lets others in, unauthenticated.
         ports: fixed ports, or 0 for free ones.
-        share_gpu: let the processes of the GPU profiles compute at once, where NVIDIA's MPS is
-            there; without it they take turns on a GPU.
+        share_gpu: let the processes of the GPU profiles use a GPU at the same time, where NVIDIA's
+            MPS is installed; otherwise they use it one after another.
         keep_awake: keep the cores from sleeping while the server runs, see `cores.busy_poll_cores`.
         options: more of tritonserver's own, after ours; the last of a kind counts.
         start_timeout_s: seconds until every model has to be ready; by default what the profile
@@ -139,7 +139,7 @@ def serve(
             ],
             run,
             checked,
-            # Without one, a GPU that is full or broken is in nobody's way.
+            # The CPU profile hides all GPUs, so that a full or broken one cannot get in the way.
             _NO_GPU if chosen == "cpu" else {**server_variables(), **(shared or {})},
         ) as process:
             log, shares_gpu = run / tritonserver.LOG, shared is not None

@@ -25,24 +25,24 @@ def running(folder: Path) -> Iterator[dict[str, str] | None]:
         folder: For its pipes and logs; a path of more than 100 characters is too long for a socket.
 
     Yields:
-        Environment variables of the processes that are to share a GPU through it. None where it is
-        not installed or does not start. Where the environment names one that runs already, that is
-        used, and none are needed.
+        Environment variables for the processes that share a GPU through it; None where it is not
+        installed or does not start. Empty if the environment names a service that runs already:
+        then that one is used.
     """
     if PIPES in os.environ:
         yield {}
         return
-    places = {PIPES: folder / "pipe", "CUDA_MPS_LOG_DIRECTORY": folder / "log"}
-    variables = {name: str(place) for name, place in places.items()}
+    folders = {PIPES: folder / "pipe", "CUDA_MPS_LOG_DIRECTORY": folder / "log"}
+    variables = {name: str(path) for name, path in folders.items()}
     if shutil.which(CONTROL) is None:
         yield None
         return
-    for place in places.values():
-        place.mkdir(parents=True)
+    for path in folders.values():
+        path.mkdir(parents=True)
     try:
         yield variables if _tell(variables, "-d") else None
     finally:
-        _end(places[PIPES])
+        _end(folders[PIPES])
 
 
 def stop_leftover(folder: Path) -> None:
@@ -57,7 +57,7 @@ def stop_leftover(folder: Path) -> None:
 
 
 def _end(pipe: Path) -> None:
-    """Ask a service to end, which waits for those who use it, and make sure that it does."""
+    """Ask a service to end, which waits for its clients; kill it if it does not do so."""
     if not _tell({PIPES: str(pipe)}, words="quit\n") and (pid := _pid(pipe)) is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -67,7 +67,7 @@ def _pid(pipe: Path) -> int | None:
     """The process of the service behind a pipe, while it runs."""
     with contextlib.suppress(OSError, ValueError):
         pid = int((pipe / f"{CONTROL}.pid").read_text())
-        # The number may belong to someone else by now.
+        # The system may have given the number to another process since.
         if CONTROL.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
             return pid
     return None
@@ -75,13 +75,13 @@ def _pid(pipe: Path) -> int | None:
 
 def _tell(variables: dict[str, str], *options: str, words: str = "") -> bool:
     """Talk to the service; return whether it did as it was told."""
-    # It serves all GPUs. Its clients choose among them, and count as they do without it.
+    # The service has to see all GPUs: its clients choose, with the numbers they have without it.
     inherited = {name: value for name, value in os.environ.items() if name != _VISIBLE}
     try:
         done = subprocess.run(
             [CONTROL, *options],
             input=words,
-            # Not captured: the daemon keeps what it inherits open.
+            # Not captured: the daemon would keep the pipes open, and `run` would wait for it.
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**inherited, **variables},

@@ -26,7 +26,7 @@ class Tensor:
         """Hand over `array` under `name`."""
         capsule = numpy.ascontiguousarray(array).__dlpack__()
         tensor = _Tensor.from_dlpack(name, capsule)
-        # The stub marks what it took with a name of its own; NumPy would print_error of each.
+        # The stub gives a used capsule another name than DLPack says, and NumPy prints an error.
         ctypes.pythonapi.PyCapsule_SetName(ctypes.py_object(capsule), _TAKEN)
         return tensor
 

@@ -43,7 +43,7 @@ def wait_until_ready(
 
 
 def ended(process: subprocess.Popen[bytes], log: Path) -> ServerStartError:
-    """What to raise about a server that is no more."""
+    """The exception for a server that has ended."""
     return ServerStartError(
         f"Triton ended with code {process.returncode}; its log ends:\n{_tail(log)}"
     )
@@ -54,12 +54,12 @@ def _is_ready(http_url: str) -> bool:
         with _DIRECT.open(f"http://{http_url}/v2/health/ready", timeout=1) as answer:
             return bool(answer.status == 200)
     except (OSError, http.client.HTTPException):
-        # Before Triton listens, a connection to a port that the system hands out may meet itself.
+        # Before Triton listens, a connection from an ephemeral port may connect to itself.
         return False
 
 
 def _tail(log: Path, lines: int = 15) -> str:
-    """The last lines that say more than that Triton is on its way ("I1123 ...") or a table."""
+    """The last lines, without those of level "info" ("I1123 ...") and of tables."""
     text = log.read_text(errors="replace")
     telling = [line for line in text.splitlines() if line and not _CHATTER.match(line)]
     return "\n".join(telling[-lines:])

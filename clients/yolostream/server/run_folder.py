@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from yolostream.server.gpus import SHARE_OF_SERVER
+from yolostream.server.gpus import SERVER_MPS_SHARE
 from yolostream.server.mps import PIPES, stop_leftover
 
 RUN_PREFIX = "yolostream-server-"
@@ -40,15 +40,15 @@ def remove_leftovers() -> None:
 def _kill_orphan(run: Path) -> None:
     with contextlib.suppress(OSError, ValueError):
         pid = int((run / "pid").read_text())
-        # The number may belong to someone else by now.
+        # The system may have given the number to another process since.
         if str(run).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.killpg(pid, signal.SIGKILL)
 
 
 def gpu_sharing_of(url: str) -> dict[str, str]:
-    """Environment variables of a client that computes at once with the server at `url`.
+    """Environment variables for a client that shares the GPU of the server at `url`.
 
-    Outside of the server's MPS, a process that decodes on its GPU takes turns with it.
+    Without the server's MPS, a client that decodes on that GPU and the server use it in turns.
 
     Returns:
         Nothing where the server runs elsewhere, shares no GPU, or was not started by this package.
@@ -60,14 +60,14 @@ def gpu_sharing_of(url: str) -> dict[str, str]:
         pipe = run / MPS_FOLDER / "pipe"
         with contextlib.suppress(OSError):
             if (run / GRPC_PORT_FILE).read_text() == port and pipe.is_dir():
-                return {PIPES: str(pipe), **SHARE_OF_SERVER}
+                return {PIPES: str(pipe), **SERVER_MPS_SHARE}
     return {}
 
 
 @contextlib.contextmanager
 def run_folder() -> Iterator[Path]:
     """A temporary folder that is locked while its owner lives, and gone afterwards."""
-    # Under another name until it is locked: others take what is not locked for a leftover.
+    # It gets its name once it is locked: others remove folders of that name without a lock.
     unnamed = Path(tempfile.mkdtemp(prefix=f".{RUN_PREFIX}"))
     with (unnamed / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

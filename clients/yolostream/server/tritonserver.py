@@ -12,7 +12,7 @@ from typing import IO, Literal
 
 from yolostream.interruption import defer_signals
 from yolostream.server.environment import ServerEnvironment
-from yolostream.server.gpus import SHARE_OF_SERVER, gpu_memory_options, gpu_numbers
+from yolostream.server.gpus import SERVER_MPS_SHARE, gpu_memory_options, gpu_numbers
 from yolostream.server.ports import Ports
 
 Profile = Literal["cpu", "onnx-gpu", "torch-gpu"]
@@ -30,7 +30,7 @@ def command(
     host: str,
     ports: Ports,
 ) -> list[str]:
-    """What starts a server, but for its models.
+    """The command line that starts a server, without its models.
 
     Args:
         run: Folder of this run; the backends are put together there.
@@ -58,7 +58,7 @@ def command(
 
 
 def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
-    """Make the backend directory that the wheel leaves in two pieces."""
+    """Make one backend directory of the two folders in the wheel."""
     python_backend = folder / "python"
     python_backend.mkdir(parents=True)
     stubs = environment.wheel / "python_backend_stubs" / environment.python_version
@@ -66,7 +66,7 @@ def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
         (python_backend / part.name).symlink_to(part)
     # Every Python model has this module imported before its own.
     utilities = python_backend / "triton_python_backend_utils.py"
-    parts = [utilities.read_text(), _callers_share()]
+    parts = [utilities.read_text(), _callers_mps_share()]
     if environment.numpy_major >= 2:
         parts.append(Path(__file__).with_name("numpy2_tensors.py").read_text())
     utilities.unlink()
@@ -74,12 +74,12 @@ def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
     return folder
 
 
-def _callers_share() -> str:
-    """Python that gives a model the share that we have, in place of `SHARE_OF_SERVER`."""
-    given = {name: os.environ[name] for name in SHARE_OF_SERVER if name in os.environ}
+def _callers_mps_share() -> str:
+    """Python code that gives a model the caller's MPS share, in place of `SERVER_MPS_SHARE`."""
+    given = {name: os.environ[name] for name in SERVER_MPS_SHARE if name in os.environ}
     return (
         "import os\n"
-        f"for name in {list(SHARE_OF_SERVER)}:\n"
+        f"for name in {list(SERVER_MPS_SHARE)}:\n"
         "    os.environ.pop(name, None)\n"
         f"os.environ.update({given})\n"
     )
@@ -121,7 +121,7 @@ def _start(
         # The stub takes the packages of the first python3 on PATH.
         "PATH": os.pathsep.join([str(environment.python.parent), os.environ.get("PATH", "")]),
     }
-    # A session of its own: Ctrl-C reaches us alone, and its Python stubs can be killed with it.
+    # A session of its own: Ctrl-C reaches only us, and the group includes its Python stubs.
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The GPU of one process of a step. Each step that computes on one has this same file."""
+"""The GPU of one process of a step. Every step that can use one has the same copy of this file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import os
 import triton_python_backend_utils as pb_utils
 
 _CUDA_VARIABLE_PREFIX = "CUDA_"
-"""Of parameters of a model that are environment variables of CUDA."""
+"""Prefix of a model's parameters that are environment variables of CUDA."""
 _STACK_BYTES = 256
-"""Of a GPU thread, in kernels whose need the compiler cannot tell: those that recurse, or call what
-a pointer names. Others get what they need. CUDA's own 1,024 bytes cost 200 MB on a whole GPU."""
+"""Stack of a GPU thread in kernels whose need the compiler cannot compute: those with recursion or
+function pointers. Other kernels get what they need. CUDA's default of 1,024 bytes costs 200 MB on a
+whole GPU."""
 
 
 class Gpu:
     """A device with a stream of its own.
 
     Args:
-        config: Of the model; its parameters are told to CUDA where they are meant for it.
+        config: Of the model; its parameters `CUDA_...` become environment variables.
         number: CUDA's number of the device.
 
     Raises:
@@ -29,14 +30,14 @@ class Gpu:
         self._step, self._number = config["name"], number
         for name, value in config["parameters"].items():
             if name.startswith(_CUDA_VARIABLE_PREFIX):
-                # Read when CUDA starts, just below. Who set one for the whole server, meant it.
+                # CUDA reads them when it starts, just below. The server's environment goes first.
                 os.environ.setdefault(name, value["string_value"])
         with self.opening():
             import cupy
 
             self._cupy, runtime = cupy, cupy.cuda.runtime
             others = set(range(runtime.getDeviceCount())) - {number}
-        # Tensors come from every GPU: the first of another would wait for CUDA to start there.
+        # Tensors may come from any GPU. CUDA starts on all now, so that no frame waits for that.
         for device in (*others, number):
             with self.opening(device):
                 cupy.cuda.Device(device).use()
@@ -46,11 +47,11 @@ class Gpu:
 
     @contextlib.contextmanager
     def opening(self, device=None):
-        """Say what to do about an error while something is set up on this GPU, or on another."""
+        """Turn an error during setup on this GPU, or on `device`, into one that says what to do."""
         try:
             yield
         except (ValueError, FileNotFoundError) as error:
-            # Of the model or its configuration: it says what to do itself.
+            # An error of the model or its configuration, which says what to do.
             raise pb_utils.TritonModelException(f"{self._step}: {error}") from error
         except Exception as error:
             number = self._number if device is None else device
@@ -62,11 +63,11 @@ class Gpu:
 
     @contextlib.contextmanager
     def computing(self):
-        """Compute on the stream, and wait for it: Triton takes what is there when it is told.
+        """Compute on the stream, and wait for it: Triton reads outputs as soon as it is answered.
 
         Raises:
             MemoryError: The GPU is full.
-            TritonModelException: Anything else, the GPU's end included.
+            TritonModelException: Any other error, for example a lost GPU.
         """
         try:
             with self.stream:
@@ -85,13 +86,13 @@ class Gpu:
     def array(self, tensor):
         """A tensor as an array in this GPU's memory, wherever it comes from; inside `computing`."""
         if tensor.is_cpu():
-            # Where Triton's pool of GPU memory is used up.
+            # Triton's pool of GPU memory was full.
             return self._cupy.asarray(tensor.as_numpy())
-        # As a capsule: what a step hands over is finished, no stream has to wait for another.
+        # As a capsule: the previous step has finished it, so no stream has to wait for another.
         array = self._cupy.from_dlpack(tensor.to_dlpack())
         if array.data.device_id == self._number:
             return array
-        # Another GPU's, which kernels may not read.
+        # It is in another GPU's memory, which kernels may not read.
         here = self._cupy.empty_like(array)
         here.data.copy_from_device_async(array.data, array.nbytes)
         return here

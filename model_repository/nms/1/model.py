@@ -23,7 +23,7 @@ class TritonPythonModel:
             iou=float(parameters["iou_threshold"]),
             max_detections=int(parameters["max_detections"]),
         )
-        # Declared sizes are promises that nobody else checks.
+        # Triton does not check that outputs have the declared sizes.
         rows = pb_utils.get_output_config_by_name(config, "detection_boxes")["dims"][0]
         if rows != thresholds.max_detections:
             raise pb_utils.TritonModelException(
@@ -36,7 +36,7 @@ class TritonPythonModel:
             if on_gpu
             else _CpuStage(thresholds)
         )
-        # What is there by now stays: looking through it again and again would hold up frames.
+        # The objects made so far stay. The garbage collector skips them, and delays no frame.
         gc.freeze()
 
     def execute(self, requests):
@@ -54,7 +54,7 @@ class TritonPythonModel:
         return [
             pb_utils.InferenceResponse(
                 [
-                    pb_utils.Tensor("num_detections", found.numbers[start:end]),
+                    pb_utils.Tensor("num_detections", found.num_detections[start:end]),
                     pb_utils.Tensor("detection_boxes", found.boxes[start:end]),
                     pb_utils.Tensor("detection_scores", found.scores[start:end]),
                     pb_utils.Tensor("detection_classes", found.classes[start:end]),

@@ -1,7 +1,7 @@
 // Non-maximum suppression of a whole batch, row for row as `nms.py` does it on the CPU.
 //
-// Two launches: `collect` gathers what scores enough, over all frames at once; `suppress` ranks and
-// thins out each frame in a block of its own. Rows of equal score rank as they stand in the tensor.
+// Two launches: `collect` gathers the rows above the threshold, over all frames at once; `suppress`
+// sorts and suppresses, with one block a frame. Rows of equal score keep their order in the tensor.
 
 typedef unsigned long long Key;  // score above, row below: unique, and in the order of the ranking
 
@@ -9,8 +9,8 @@ typedef unsigned long long Key;  // score above, row below: unique, and in the o
 #define ROW_VALUES 6
 
 struct Batch {
-    const float* predictions[MAX_BATCH];  // [rows, 6]: x1, y1, x2, y2, confidence, class id
-    const float* places[MAX_BATCH];       // [4]: left, top, width, height
+    const float* predictions[MAX_BATCH];    // [rows, 6]: x1, y1, x2, y2, confidence, class id
+    const float* content_rects[MAX_BATCH];  // [4]: left, top, width, height
 };
 
 struct Thresholds {
@@ -36,8 +36,8 @@ extern "C" __global__ void collect(const Batch batch, Thresholds thresholds, int
     if (!(score > thresholds.confidence)) return;
     for (int i = 0; i < ROW_VALUES; ++i)
         if (!isfinite(values[i])) return;
-    const int place = atomicAdd(&counts[blockIdx.y], 1);
-    if (place < rows) keys[(long)rows * blockIdx.y + place] = (Key)ordered(score) << 32 | (FULL - (unsigned)row);
+    const int slot = atomicAdd(&counts[blockIdx.y], 1);
+    if (slot < rows) keys[(long)rows * blockIdx.y + slot] = (Key)ordered(score) << 32 | (FULL - (unsigned)row);
 }
 
 struct Box {
@@ -49,10 +49,10 @@ static __device__ Box box_at(const float* predictions, Key key) {
     return {v[0], v[1], v[2], v[3], v[4], v[5]};
 }
 
-// Whether `box` falls to `better`: same class, more than `iou` in common. In double precision and
-// with OpenCV's rounding, so that boxes at the threshold fall here if they fall there. To OpenCV,
-// boxes without an area are one, whatever their class.
-static __device__ bool falls(const Box& box, const Box& better, float iou) {
+// Whether `better` suppresses `box`: same class, IoU above `iou`. In double precision and with
+// OpenCV's rounding, so that boxes at the threshold have the same fate as there. OpenCV takes boxes
+// without an area as equal, whatever their class.
+static __device__ bool suppressed_by(const Box& box, const Box& better, float iou) {
     const double width = (double)box.x2 - box.x1, height = (double)box.y2 - box.y1;
     const double other_width = (double)better.x2 - better.x1;
     const double other_height = (double)better.y2 - better.y1;
@@ -74,7 +74,7 @@ struct Shared {
     Key keys[CHUNK];
     Box boxes[CHUNK];
     Box kept[MAX_DETECTIONS];
-    bool fallen[CHUNK];
+    bool suppressed[CHUNK];
     int histogram[256];
     int count, digit, above;
     Key prefix;
@@ -106,7 +106,7 @@ static __device__ Key nth_best(const Key* keys, int count, Key limit, int wanted
 }
 
 // Put the keys from `least` up to but not including `limit` into `shared`, best first.
-static __device__ int ranked(const Key* keys, int count, Key least, Key limit, Shared& shared) {
+static __device__ int sort_chunk(const Key* keys, int count, Key least, Key limit, Shared& shared) {
     if (threadIdx.x == 0) shared.count = 0;
     __syncthreads();
     for (int i = threadIdx.x; i < count; i += THREADS)
@@ -135,26 +135,27 @@ static __device__ int ranked(const Key* keys, int count, Key least, Key limit, S
     return found;
 }
 
-// Append to `shared.kept` what the ranked boxes leave over; the new number of those.
-static __device__ int thinned(const float* predictions, int found, int kept,
+// Append the boxes of a sorted chunk that are not suppressed to `shared.kept`; returns how many
+// are kept now.
+static __device__ int suppress_chunk(const float* predictions, int found, int kept,
                               const Thresholds& thresholds, Shared& shared) {
     for (int i = threadIdx.x; i < found; i += THREADS) {
         const Box box = box_at(predictions, shared.keys[i]);
-        bool fallen = false;
-        for (int j = 0; j < kept && !fallen; ++j)
-            fallen = falls(box, shared.kept[j], thresholds.iou);
+        bool suppressed = false;
+        for (int j = 0; j < kept && !suppressed; ++j)
+            suppressed = suppressed_by(box, shared.kept[j], thresholds.iou);
         shared.boxes[i] = box;
-        shared.fallen[i] = fallen;
+        shared.suppressed[i] = suppressed;
     }
     __syncthreads();
     for (int best = 0; best < found && kept < thresholds.max_detections; ++best) {
-        if (shared.fallen[best]) continue;  // the same for all threads
+        if (shared.suppressed[best]) continue;  // the same for all threads
         const Box better = shared.boxes[best];
         if (threadIdx.x == 0) shared.kept[kept] = better;
         ++kept;
         for (int i = best + 1 + threadIdx.x; i < found; i += THREADS)
-            if (!shared.fallen[i] && falls(shared.boxes[i], better, thresholds.iou))
-                shared.fallen[i] = true;
+            if (!shared.suppressed[i] && suppressed_by(shared.boxes[i], better, thresholds.iou))
+                shared.suppressed[i] = true;
         __syncthreads();
     }
     __syncthreads();
@@ -166,40 +167,40 @@ static __device__ float clipped(float value) { return fminf(fmaxf(value, 0.0f), 
 // Outputs as `nms/config.pbtxt` declares them, each [batch, ...], in memory of the host; unused rows
 // are zero. `counts` is zero again afterwards.
 extern "C" __global__ void suppress(const Batch batch, Thresholds thresholds, int rows,
-                                    const Key* keys, int* counts, float* numbers, float* boxes,
-                                    float* scores, float* classes) {
+                                    const Key* keys, int* counts, float* num_detections,
+                                    float* boxes, float* scores, float* classes) {
     __shared__ Shared shared;
     const int frame = blockIdx.x;
     const float* predictions = batch.predictions[frame];
-    const float* place = batch.places[frame];
+    const float* content_rect = batch.content_rects[frame];
     const int count = counts[frame] < rows ? counts[frame] : rows;
     keys += (long)rows * frame;
 
-    // A better row never falls to a worse one, so the ranking may be worked off in chunks.
+    // Only better rows suppress a row, so the rows can be sorted and suppressed chunk by chunk.
     int kept = 0;
     Key limit = ~(Key)0;
     for (int done = 0; done < count && kept < thresholds.max_detections;) {
         const int wanted = count - done < CHUNK ? count - done : CHUNK;
         const Key least = done + wanted == count ? 0 : nth_best(keys, count, limit, wanted, shared);
-        const int found = ranked(keys, count, least, limit, shared);
-        kept = thinned(predictions, found, kept, thresholds, shared);
+        const int found = sort_chunk(keys, count, least, limit, shared);
+        kept = suppress_chunk(predictions, found, kept, thresholds, shared);
         done += found;
         limit = least;
     }
 
-    const int places = thresholds.max_detections;
-    for (int i = threadIdx.x; i < places; i += THREADS) {
+    const int max_detections = thresholds.max_detections;
+    for (int i = threadIdx.x; i < max_detections; i += THREADS) {
         const Box box = i < kept ? shared.kept[i] : Box{};
-        float* out = boxes + 4L * (places * frame + i);
-        out[0] = i < kept ? clipped((box.y1 - place[1]) / place[3]) : 0.0f;
-        out[1] = i < kept ? clipped((box.x1 - place[0]) / place[2]) : 0.0f;
-        out[2] = i < kept ? clipped((box.y2 - place[1]) / place[3]) : 0.0f;
-        out[3] = i < kept ? clipped((box.x2 - place[0]) / place[2]) : 0.0f;
-        scores[places * frame + i] = box.score;
-        classes[places * frame + i] = box.klass;
+        float* out = boxes + 4L * (max_detections * frame + i);
+        out[0] = i < kept ? clipped((box.y1 - content_rect[1]) / content_rect[3]) : 0.0f;
+        out[1] = i < kept ? clipped((box.x1 - content_rect[0]) / content_rect[2]) : 0.0f;
+        out[2] = i < kept ? clipped((box.y2 - content_rect[1]) / content_rect[3]) : 0.0f;
+        out[3] = i < kept ? clipped((box.x2 - content_rect[0]) / content_rect[2]) : 0.0f;
+        scores[max_detections * frame + i] = box.score;
+        classes[max_detections * frame + i] = box.klass;
     }
     if (threadIdx.x == 0) {
-        numbers[frame] = (float)kept;
+        num_detections[frame] = (float)kept;
         counts[frame] = 0;
     }
 }

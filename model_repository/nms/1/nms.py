@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What `nms/config.pbtxt` sets: a score above `confidence`, an overlap up to `iou`."""
+    """What `nms/config.pbtxt` sets: least score, largest IoU of two boxes, most detections."""
 
     confidence: float
     iou: float
@@ -27,13 +27,14 @@ class Detections:
     """What `nms/config.pbtxt` declares as outputs; rows that are not in use are zero.
 
     Attributes:
-        numbers: float32 [n, 1]: rows in use.
-        boxes: float32 [n, places, 4]: y1, x1, y2, x2, normalized to the frame, clipped to 0..1.
-        scores: float32 [n, places], best first.
-        classes: float32 [n, places]: class ids.
+        num_detections: float32 [n, 1]: rows in use.
+        boxes: float32 [n, max_detections, 4]: y1, x1, y2, x2, normalized to the frame and clipped
+            to 0..1.
+        scores: float32 [n, max_detections], best first.
+        classes: float32 [n, max_detections]: class ids.
     """
 
-    numbers: Floats
+    num_detections: Floats
     boxes: Floats
     scores: Floats
     classes: Floats
@@ -47,31 +48,31 @@ def detect(
     Args:
         predictions: float32 [n, rows, 6] each, as `output` of the network.
         letterboxes: float32 [n, 4] each, as `letterbox` of preprocess.
-        thresholds: What counts, and how many places a frame has.
+        thresholds: What counts as a detection, and how many a frame may have.
 
     Returns:
         The detections of all frames in turn.
     """
-    count, places = sum(map(len, predictions)), thresholds.max_detections
+    count, max_detections = sum(map(len, predictions)), thresholds.max_detections
     found = Detections(
-        numbers=np.zeros((count, 1), np.float32),
-        boxes=np.zeros((count, places, 4), np.float32),
-        scores=np.zeros((count, places), np.float32),
-        classes=np.zeros((count, places), np.float32),
+        num_detections=np.zeros((count, 1), np.float32),
+        boxes=np.zeros((count, max_detections, 4), np.float32),
+        scores=np.zeros((count, max_detections), np.float32),
+        classes=np.zeros((count, max_detections), np.float32),
     )
     frames = zip(chain(*predictions), chain(*letterboxes), strict=True)
-    for index, (rows, place) in enumerate(frames):
+    for index, (rows, content_rect) in enumerate(frames):
         kept = non_maximum_suppression(rows, thresholds)
         used = len(kept)
-        found.numbers[index] = used
-        found.boxes[index, :used] = to_frame(kept[:, :4], place)
+        found.num_detections[index] = used
+        found.boxes[index, :used] = to_frame(kept[:, :4], content_rect)
         found.scores[index, :used] = kept[:, 4]
         found.classes[index, :used] = kept[:, 5]
     return found
 
 
 def non_maximum_suppression(predictions: Floats, thresholds: Thresholds) -> Floats:
-    """Keep the best box of each heap of boxes of the same class.
+    """Keep the best of the boxes that overlap and have the same class.
 
     Args:
         predictions: float32 [rows, 6]: x1, y1, x2, y2 in pixels, confidence 0..1, class id.
@@ -84,8 +85,9 @@ def non_maximum_suppression(predictions: Floats, thresholds: Thresholds) -> Floa
     """
     candidates = predictions[predictions[:, 4] > thresholds.confidence]
     candidates = candidates[np.isfinite(candidates).all(axis=1)]
-    # A better row never falls to a worse one, so a prefix of the ranking that fills all places
-    # gives the whole answer: noise makes 25200 candidates, and comparing them all takes seconds.
+    # Only better rows suppress a row. So the best candidates alone give the whole answer, once
+    # `max_detections` of them are kept. Noise makes 25200 candidates, and comparing all of them
+    # would take seconds.
     prefix = 4 * thresholds.max_detections
     kept = _suppress(candidates, thresholds, prefix)
     while len(kept) < thresholds.max_detections and prefix < len(candidates):
@@ -96,7 +98,7 @@ def non_maximum_suppression(predictions: Floats, thresholds: Thresholds) -> Floa
 
 def _suppress(candidates: Floats, thresholds: Thresholds, prefix: int) -> npt.NDArray[np.intp]:
     """Indices of the rows kept among the `prefix` best, best first."""
-    # OpenCV takes x, y, width, height; in double precision the round trip loses nothing.
+    # OpenCV takes x, y, width, height; double precision avoids rounding errors.
     rectangles = candidates[:, :4].astype(np.float64)
     rectangles[:, 2:] -= rectangles[:, :2]
     kept = cv2.dnn.NMSBoxesBatched(
@@ -110,16 +112,16 @@ def _suppress(candidates: Floats, thresholds: Thresholds, prefix: int) -> npt.ND
     return np.asarray(kept, dtype=np.intp)
 
 
-def to_frame(boxes: Floats, place: Floats) -> Floats:
+def to_frame(boxes: Floats, content_rect: Floats) -> Floats:
     """Undo the letterbox.
 
     Args:
         boxes: float32 [n, 4]: x1, y1, x2, y2 in pixels of the network's input.
-        place: float32 [4]: left, top, width and height of the frame in that input.
+        content_rect: float32 [4]: left, top, width and height of the frame in that input.
 
     Returns:
         float32 [n, 4]: y1, x1, y2, x2, normalized to the frame and clipped to 0..1.
     """
-    left, top, width, height = place
+    left, top, width, height = content_rect
     normalized: Floats = (boxes - [left, top, left, top]) / [width, height, width, height]
     return normalized[:, [1, 0, 3, 2]].clip(0.0, 1.0).astype(np.float32)

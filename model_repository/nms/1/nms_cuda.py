@@ -15,7 +15,7 @@ _THREADS = 512
 _CHUNK = 1024
 """Candidates of a frame that are ranked at once."""
 MOST_DETECTIONS = 512
-"""Of a frame: they lie in the shared memory of a block, beside the candidates."""
+"""Of a frame: a block keeps them in its shared memory, beside the candidates."""
 _COLLECTING = 256
 _ROW = 6
 
@@ -24,11 +24,11 @@ class CudaNms:
     """Computes what `nms.detect` does, row for row, for tensors in device memory.
 
     Args:
-        thresholds: What counts, and how many places a frame has.
+        thresholds: What counts as a detection, and how many a frame may have.
         max_batch: Most frames of one call.
 
     Raises:
-        ValueError: A frame has more places than `MOST_DETECTIONS`.
+        ValueError: A frame may have more detections than `MOST_DETECTIONS`.
     """
 
     def __init__(self, thresholds: Thresholds, *, max_batch: int) -> None:
@@ -38,9 +38,9 @@ class CudaNms:
                 f"{MOST_DETECTIONS} a frame: lower it, or serve the profile 'cpu'"
             )
         # `Batch` in nms.cu, and its parts.
-        parts = ("predictions", "places")
+        parts = ("predictions", "content_rects")
         self._batch = np.zeros((), np.dtype([(name, np.uint64, max_batch) for name in parts]))
-        self._predictions, self._places = (self._batch[name] for name in parts)
+        self._predictions, self._content_rects = (self._batch[name] for name in parts)
         kinds = [("confidence", np.float32), ("iou", np.float32), ("max_detections", np.int32)]
         self._thresholds = np.array(
             (thresholds.confidence, thresholds.iou, thresholds.max_detections), np.dtype(kinds)
@@ -49,12 +49,12 @@ class CudaNms:
         self._collect, self._suppress = map(module.get_function, ("collect", "suppress"))
         self._keys = cp.empty(0, np.uint64)
         self._counts = cp.zeros(max_batch, np.int32)
-        # In memory of the host that the GPU writes to: what it finds leaves it without a copy.
-        places = thresholds.max_detections
-        shapes = (1,), (places, 4), (places,), (places,)
+        # Pinned host memory that the kernel writes to: results need no copy from the GPU.
+        max_detections = thresholds.max_detections
+        shapes = (1,), (max_detections, 4), (max_detections,), (max_detections,)
         self._found = [_writable_from_gpu((max_batch, *shape)) for shape in shapes]
         self._outputs = [array.ctypes.data for array in self._found]
-        # Zeroed on another stream than it is used on.
+        # The counts are zeroed on another stream than the kernels use.
         cp.cuda.Device().synchronize()
 
     def __call__(
@@ -71,7 +71,7 @@ class CudaNms:
         """
         count, rows = sum(map(len, predictions)), predictions[0].shape[1]
         self._predictions[:count] = _starts(predictions, rows * _ROW)
-        self._places[:count] = _starts(letterboxes, 4)
+        self._content_rects[:count] = _starts(letterboxes, 4)
         if self._keys.size < rows * len(self._counts):
             self._keys = cp.empty(rows * len(self._counts), np.uint64)
         shared = (self._batch, self._thresholds, np.int32(rows), self._keys, self._counts)

@@ -1,4 +1,4 @@
-"""What `letterbox.cu` is told of each frame."""
+"""The table of frames that `letterbox.cu` reads."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from .letterbox import Letterbox, unrounded_place
+from .letterbox import Letterbox, unrounded_content_rect
 
-# `Frame` in letterbox.cu: pixels; height and width; left, top and fitted sizes; place.
+# `Frame` in letterbox.cu: pixels; height and width; left, top and fitted sizes; content_rect.
 _FRAME = struct.Struct("@Q 2i 4i 4f")
 
 
@@ -18,7 +18,7 @@ class FrameTable:
     """Describes a batch of frames.
 
     Args:
-        max_batch: Room for so many.
+        max_batch: Most frames of a batch.
         image_size: Height and width of the images to make.
 
     Attributes:
@@ -31,7 +31,7 @@ class FrameTable:
         self.batch = np.frombuffer(self._bytes, f"V{len(self._bytes)}").reshape(())
 
     def fill(self, addresses: Sequence[int], frame_sizes: Sequence[tuple[int, int]]) -> None:
-        """Describe frames, from the first place on.
+        """Describe frames, from the first row on.
 
         Args:
             addresses: Of the first byte of each frame, in memory that the kernel can read.
@@ -52,5 +52,5 @@ def _described(frame_size: tuple[int, int], image_size: tuple[int, int]) -> tupl
         "width": width,
     }
     fitted = Letterbox.fit(**sides)
-    place = unrounded_place(**sides).tolist()
-    return *frame_size, fitted.left, fitted.top, fitted.width, fitted.height, *place
+    content_rect = unrounded_content_rect(**sides).tolist()
+    return *frame_size, fitted.left, fitted.top, fitted.width, fitted.height, *content_rect

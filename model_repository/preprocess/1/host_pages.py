@@ -1,4 +1,4 @@
-"""The host memory that frames come in: made fast to fill, and fast to copy to a GPU."""
+"""Host memory of incoming frames: faster to fill, and faster to copy to a GPU."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _MOST_KEPT_BYTES = 512 << 20
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep up to 512 MiB that were freed for what comes next.
+    """Let the C library keep up to 512 MiB of freed memory for reuse.
 
     The Python backend copies each request in host memory before it hands it over. Fresh pages from
     the kernel would cost several times as much as the copy.
     """
     with contextlib.suppress(AttributeError):  # another C library than GNU's
         library = ctypes.CDLL(None)
-        # Nothing gets a mapping of its own, which would be given back.
+        # No allocation gets its own mapping, which would be unmapped when it is freed.
         library.mallopt(_MMAP_MAX, 0)
         library.mallopt(_TRIM_THRESHOLD, _MOST_KEPT_BYTES)
 
 
 class HostPages:
-    """Locks the shared-memory region that Triton hands frames over in, once per region.
+    """Page-locks the shared-memory region in which Triton hands over frames, once per region.
 
-    From pageable memory CUDA copies through a buffer of its own, at a fraction of the speed.
+    CUDA copies pageable memory through a buffer of its own, at a fraction of the speed.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class HostPages:
             return
         import cupy as cp
 
-        # Locked already, or more than the machine allows: copies are slower, and as good.
+        # Locked already, or more than the machine allows: copies work, only slower.
         with contextlib.suppress(cp.cuda.runtime.CUDARuntimeError):
             cp.cuda.runtime.hostRegister(self._seen.start, len(self._seen), 0)
 

@@ -1,13 +1,13 @@
-// The letterbox of a whole batch in one launch: shrink, pad, 0..1, planes. Frames may differ in size.
+// The letterbox of a whole batch in one launch: resize, pad, 0..1, planes. Frames may differ in size.
 //
 // Bilinear as OpenCV computes it for bytes, in fixed point, so that a pixel is the same wherever a
-// frame was shrunk: by the client, by the CPU stage or here.
+// frame was downscaled: by the client, by the CPU stage or here.
 
 struct Frame {
     const unsigned char* pixels;  // [height, width, 3], RGB
     int height, width;
     int left, top, fitted_width, fitted_height;  // where it lies, in whole pixels
-    float place[4];                              // the same unrounded, for `places`
+    float content_rect[4];                       // the same unrounded, for `content_rects`
 };
 
 struct Batch {
@@ -38,13 +38,14 @@ static __device__ Neighbors neighbors(int target, int targets, int sources) {
 
 static __device__ int between(int a, int b, int weight) { return a * (2048 - weight) + b * weight; }
 
-// images: [batch, 3, height, width], RGB, 0..1; places: [batch, 4]: left, top, width, height.
-extern "C" __global__ void letterbox(const Batch batch, float* images, float* places, int height,
-                                     int width, float fill) {
+// images: [batch, 3, height, width], RGB, 0..1.
+// content_rects: [batch, 4]: left, top, width, height.
+extern "C" __global__ void letterbox(const Batch batch, float* images, float* content_rects,
+                                     int height, int width, float fill) {
     const int x = blockIdx.x * blockDim.x + threadIdx.x;
     const int y = blockIdx.y * blockDim.y + threadIdx.y;
     const Frame& frame = batch.frames[blockIdx.z];
-    if (y == 0 && x < 4) places[4 * blockIdx.z + x] = frame.place[x];
+    if (y == 0 && x < 4) content_rects[4 * blockIdx.z + x] = frame.content_rect[x];
     if (x >= width || y >= height) return;
 
     const long plane = (long)height * width;

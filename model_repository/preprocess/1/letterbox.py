@@ -1,4 +1,4 @@
-"""The official YOLOv7 letterbox: any frame into the fixed input, and where it lies there."""
+"""The official YOLOv7 letterbox: a frame of any size, resized and padded to the network's input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Image = npt.NDArray[np.uint8]
 
 
 class FrameError(ValueError):
-    """A frame that no letterbox can be made of; the message names its shape."""
+    """A frame that cannot be letterboxed; the message names its shape."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Letterbox:
         )
 
 
-def unrounded_place(
+def unrounded_content_rect(
     *, frame_height: int, frame_width: int, height: int, width: int
 ) -> npt.NDArray[np.float32]:
-    """Where a frame lies in an input of height x width, as boxes are mapped back with.
+    """Where a frame lies in an input of height x width, for mapping boxes back to the frame.
 
     Returns:
         float32 [4]: left, top, width and height in pixels of the input, before they are rounded to
@@ -67,7 +67,7 @@ def check_frames(frames: npt.NDArray[np.uint8]) -> None:
     """Raise `FrameError` unless sides are 1 to 8192 pixels.
 
     Args:
-        frames: uint8 [n, H, W, 3]: that they are, Triton makes sure.
+        frames: uint8 [n, H, W, 3], which Triton has checked.
     """
     _, height, width, _ = frames.shape
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
@@ -84,10 +84,10 @@ def letterbox_all(
         float32 [n, *image_shape] and float32 [n, 4].
     """
     images = np.empty((len(frames), *image_shape), dtype=np.float32)
-    places = np.empty((len(frames), 4), dtype=np.float32)
+    content_rects = np.empty((len(frames), 4), dtype=np.float32)
     for row, frame in enumerate(frames):
-        places[row] = letterbox(frame, images[row])
-    return images, places
+        content_rects[row] = letterbox(frame, images[row])
+    return images, content_rects
 
 
 def letterbox(frame: Image, out: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -98,24 +98,28 @@ def letterbox(frame: Image, out: npt.NDArray[np.float32]) -> npt.NDArray[np.floa
         out: float32 [3, height, width], overwritten: RGB planes, 0..1, `FILL`/255 around.
 
     Returns:
-        float32 [4]: where the frame lies in `out`, see `unrounded_place`.
+        float32 [4]: where the frame lies in `out`, see `unrounded_content_rect`.
     """
     frame_height, frame_width = frame.shape[:2]
     _, height, width = out.shape
-    place = Letterbox.fit(
+    content_rect = Letterbox.fit(
         frame_height=frame_height, frame_width=frame_width, height=height, width=width
     )
-    bottom, right = place.top + place.height, place.left + place.width
-    if (place.height, place.width) != (frame_height, frame_width):
+    bottom, right = content_rect.top + content_rect.height, content_rect.left + content_rect.width
+    if (content_rect.height, content_rect.width) != (frame_height, frame_width):
         frame = cv2.resize(  # type: ignore[assignment]  # OpenCV's stub widens the dtype
-            frame, (place.width, place.height), interpolation=cv2.INTER_LINEAR
+            frame, (content_rect.width, content_rect.height), interpolation=cv2.INTER_LINEAR
         )
     fill = np.float32(FILL) / np.float32(255)
-    out[:, : place.top] = out[:, bottom:] = fill
-    out[:, place.top : bottom, : place.left] = out[:, place.top : bottom, right:] = fill
+    out[:, : content_rect.top] = out[:, bottom:] = fill
+    out[:, content_rect.top : bottom, : content_rect.left] = out[
+        :, content_rect.top : bottom, right:
+    ] = fill
     # Planes first: dividing contiguous bytes is three times as fast as striding over RGB triples.
     for plane, target in zip(cv2.split(frame), out, strict=True):
-        np.divide(plane, np.float32(255), out=target[place.top : bottom, place.left : right])
-    return unrounded_place(
+        np.divide(
+            plane, np.float32(255), out=target[content_rect.top : bottom, content_rect.left : right]
+        )
+    return unrounded_content_rect(
         frame_height=frame_height, frame_width=frame_width, height=height, width=width
     )

@@ -22,7 +22,7 @@ _ALIGNMENT = 256
 class CudaLetterbox:
     """Computes what `letterbox.letterbox_all` does, for frames in host or device memory.
 
-    Pixels are those of the CPU stage: both shrink as OpenCV does. Uses the current device.
+    Pixels are those of the CPU stage: both resize as OpenCV does. Uses the current device.
 
     Args:
         image_shape: 3, height and width of the images to make.
@@ -36,7 +36,7 @@ class CudaLetterbox:
         self._constants = np.int32(height), np.int32(width), fill
         self._table = FrameTable(max_batch, (height, width))
         self._images = cp.empty((max_batch, *image_shape), np.float32)
-        self._places = cp.empty((max_batch, 4), np.float32)
+        self._content_rects = cp.empty((max_batch, 4), np.float32)
         source = Path(__file__).with_name("letterbox.cu").read_text()
         # Without fused multiply-adds: the CPU rounds twice.
         options = (f"-DMAX_BATCH={max_batch}", "--fmad=false")
@@ -62,9 +62,9 @@ class CudaLetterbox:
         ]
         sizes = [frames.shape[1:3] for frames in batches for _ in range(len(frames))]
         self._table.fill(addresses, sizes)
-        arguments = (self._table.batch, self._images, self._places, *self._constants)
+        arguments = (self._table.batch, self._images, self._content_rects, *self._constants)
         self._kernel((*self._blocks, count), _BLOCK, arguments)
-        return self._images[:count], self._places[:count]
+        return self._images[:count], self._content_rects[:count]
 
     def _on_device(self, batches: Sequence[Frames]) -> list[int]:
         """Where each batch begins in device memory; those in host memory are copied there."""
@@ -74,7 +74,7 @@ class CudaLetterbox:
             if isinstance(frames, np.ndarray):
                 start = int(frames.__array_interface__["data"][0])
                 self._host_pages.lock(start)
-                # Bytes that lie aside by as much here as there are copied in whole words.
+                # With the same misalignment at both ends, whole words are copied.
                 target = free + start % _ALIGNMENT
                 target.copy_from_host_async(start, frames.nbytes)
                 addresses.append(target.ptr)
@@ -85,7 +85,7 @@ class CudaLetterbox:
 
     def _make_room(self, size: int) -> None:
         if self._arrived.nbytes < size:
-            # CuPy would keep what has become too small.
+            # Otherwise CuPy's pool would keep the old buffer.
             self._arrived = cp.empty(0, np.uint8)
             cp.get_default_memory_pool().free_all_blocks()
             self._arrived = cp.empty(size, np.uint8)

@@ -24,7 +24,7 @@ class TritonPythonModel:
             if on_gpu
             else _CpuStage(image_shape)
         )
-        # What is there by now stays: looking through it again and again would hold up frames.
+        # The objects made so far stay. The garbage collector skips them, and delays no frame.
         gc.freeze()
 
     def execute(self, requests):
@@ -37,7 +37,7 @@ class TritonPythonModel:
                 accepted = [frames for frames, error in zip(batches, errors) if error is None]
                 results = self.stage.letterbox(accepted) if accepted else None
         except MemoryError as error:
-            if len(requests) > 1:  # One that is too large fails alone.
+            if len(requests) > 1:  # Then only the request that is too large fails.
                 return [answer for request in requests for answer in self.execute([request])]
             return [_no_memory_for(tensors[0], error)]
         answers = self._answers(accepted, results)
@@ -50,10 +50,10 @@ class TritonPythonModel:
         """The part of the results that belongs to each of the requests."""
         start = 0
         for frames in batches:
-            images, places = (array[start : start + len(frames)] for array in results)
+            images, content_rects = (array[start : start + len(frames)] for array in results)
             start += len(frames)
             yield pb_utils.InferenceResponse(
-                [self.stage.tensor("images", images), self.stage.tensor("letterbox", places)]
+                [self.stage.tensor("images", images), self.stage.tensor("letterbox", content_rects)]
             )
 
 
@@ -62,7 +62,7 @@ class _CpuStage:
 
     def __init__(self, image_shape):
         self.image_shape = image_shape
-        # Frames are small: waking a pool of threads for one costs more than it saves.
+        # Frames are small: OpenCV's thread pool would cost more than it saves.
         cv2.setNumThreads(1)
 
     def read(self, tensor):
@@ -78,7 +78,7 @@ class _CpuStage:
 class _GpuStage:
     def __init__(self, config, device, image_shape):
         self.gpu = Gpu(config, device)
-        # Both outputs stay on the GPU: an ensemble loses its way where one does and one does not.
+        # Both outputs are on the GPU: Triton's ensembles do not work with one there and one not.
         self.computing, self.tensor = self.gpu.computing, self.gpu.tensor
         with self.gpu.opening():
             from .host_pages import keep_freed_memory
@@ -88,8 +88,8 @@ class _GpuStage:
             self.letterbox = CudaLetterbox(image_shape, max_batch=config["max_batch_size"])
 
     def read(self, tensor):
-        # Frames in host memory are copied all at once later, from where Triton put them: the pages
-        # there are locked. as_numpy may be a copy of the Python backend's, in pages that are not.
+        # Frames in host memory are copied to the GPU later, from Triton's page-locked memory.
+        # `as_numpy` may return a copy by the Python backend, whose pages are not locked.
         return np.from_dlpack(tensor) if tensor.is_cpu() else self.gpu.array(tensor)
 
 
@@ -102,7 +102,9 @@ def _error_of(frames):
 
 
 def _no_memory_for(tensor, error):
-    message = f"no memory for frames {list(tensor.shape())} ({error}): shrink them before sending"
+    message = (
+        f"no memory for frames {list(tensor.shape())} ({error}): downscale them before sending"
+    )
     return pb_utils.InferenceResponse(
         error=pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL)
     )

@@ -18,14 +18,14 @@ class CpuNetwork:
 
     Args:
         model: ONNX file.
-        threads: Of this session; 0 takes this instance's share of the cores.
-        instances: How many share them.
+        threads: Of this session; 0 for an equal share of the cores.
+        instances: How many sessions share the cores.
     """
 
     def __init__(self, model: Path, *, threads: int, instances: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or max(1, len(os.sched_getaffinity(0)) // instances)
-        # Idle threads that spin would take the cores that decode, track and encode.
+        # Spinning idle threads would take cores from decoding, tracking and encoding.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"]

@@ -1,7 +1,7 @@
 """A graph with float16 weights and arithmetic between a float32 input and a float32 output.
 
-The types stand in the graph itself, so that a runtime has nothing to decide ("strong typing"): the
-one way that TensorRT 10 and 11 share, and one that ONNX Runtime can run and check.
+The graph itself states the types ("strong typing"), so a runtime decides nothing. TensorRT 10 and
+11 both support that, and ONNX Runtime can run and check it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 INPUT, OUTPUT = "input", "output"
 
 
-class NarrowingError(ValueError):
-    """The graph cannot be narrowed; the message says why."""
+class Fp16Error(ValueError):
+    """The graph cannot be converted to float16; the message says why."""
 
 
-def narrowed(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Put all that a convolution depends on into float16.
 
     What follows the last convolutions stays in float32: pixels beyond 512 come in steps of 0.5 in
@@ -29,20 +29,18 @@ def narrowed(model: onnx.ModelProto) -> onnx.ModelProto:
         model: It is left as it is. One with float16 weights comes back unchanged.
 
     Raises:
-        NarrowingError: There is no convolution, or no seam behind the last ones.
+        Fp16Error: There is no convolution, or the graph cannot be cut behind the last ones.
     """
     if any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer):
         return model
     typed = onnx.shape_inference.infer_shapes(model)
-    seam = _seam(typed.graph)
-    if not seam:
-        raise NarrowingError("the network has no convolution that could run in float16")
+    cut_tensors = _cut_tensors(typed.graph)
+    if not cut_tensors:
+        raise Fp16Error("the network has no convolution that could run in float16")
     try:
-        graph = _joined(Extractor(typed), seam)
+        graph = _merged(Extractor(typed), cut_tensors)
     except ValueError as error:
-        raise NarrowingError(
-            f"the network cannot be split at its last convolutions: {error}"
-        ) from error
+        raise Fp16Error(f"the network cannot be split at its last convolutions: {error}") from error
     OnnxModel.graph_topological_sort(graph)
     mixed = onnx.helper.make_model(
         graph, opset_imports=model.opset_import, ir_version=model.ir_version
@@ -51,22 +49,22 @@ def narrowed(model: onnx.ModelProto) -> onnx.ModelProto:
     return mixed
 
 
-def _joined(extractor: Extractor, seam: list[str]) -> onnx.GraphProto:
-    """The part up to the seam in float16, and the rest as it is."""
-    body = extractor.extract_model([INPUT], seam)
-    tail = extractor.extract_model(seam, [OUTPUT])
+def _merged(extractor: Extractor, cut_tensors: list[str]) -> onnx.GraphProto:
+    """The part up to the cut in float16, and the rest as it is."""
+    body = extractor.extract_model([INPUT], cut_tensors)
+    tail = extractor.extract_model(cut_tensors, [OUTPUT])
     body = convert_float_to_float16(body, keep_io_types=True)
     for part in (body, tail):
-        # Both know the shapes at the seam, and may not.
+        # Both parts describe the shapes at the cut, which merging does not allow.
         del part.graph.value_info[:]
-    # Both hold the constants that both use, and may not under one name.
+    # Constants that both use are in both parts, and need different names.
     rest = compose.add_prefix_graph(
         tail.graph, "float32/", rename_inputs=False, rename_outputs=False
     )
-    return compose.merge_graphs(body.graph, rest, [(name, name) for name in seam])
+    return compose.merge_graphs(body.graph, rest, [(name, name) for name in cut_tensors])
 
 
-def _seam(graph: onnx.GraphProto) -> list[str]:
+def _cut_tensors(graph: onnx.GraphProto) -> list[str]:
     """Tensors that leave the part of the graph that convolutions depend on."""
     maker = {name: node for node in graph.node for name in node.output}
     waiting = [name for node in graph.node if node.op_type == "Conv" for name in node.output]

@@ -1,4 +1,4 @@
-"""How any number of images becomes launches of a few sizes."""
+"""Splits any number of images into launches of a few fixed batch sizes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 
 
 def launches(images: int, batch_sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Split so many images: the first of each launch, and its batch size.
+    """Split images into launches; yields the first image of each, and its batch size.
 
     Args:
         images: How many.
         batch_sizes: To choose from, powers of two from 1 on, ascending.
 
     Yields:
-        Sizes that descend; only the last may be larger than what is left, by a quarter of it at
-        most: then one launch is faster than two that fit.
+        Descending sizes. Only the last may be larger than the number of images left, by a third of
+        that at most: then one launch is faster than two smaller ones.
     """
     start = 0
     while left := images - start:

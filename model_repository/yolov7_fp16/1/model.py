@@ -24,7 +24,7 @@ class TritonPythonModel:
         on_gpu = args["model_instance_kind"] == "GPU"
         stage = _GpuStage if on_gpu else _CpuStage
         self.stage = stage(config, int(args["model_instance_device_id"]))
-        # What is there by now stays: looking through it again and again would hold up frames.
+        # The objects made so far stay. The garbage collector skips them, and delays no frame.
         gc.freeze()
 
     def execute(self, requests):

@@ -1,7 +1,7 @@
 """The detector on a GPU: the images of several requests at once, in launches of ready-made sizes.
 
-A runtime computes a few batch sizes, each as a CUDA graph on memory that never moves: the many
-small kernels of a network are one launch, and any number of images is some launches in a row.
+A runtime has a CUDA graph for each of a few batch sizes, on memory at fixed addresses. So the many
+small kernels of a network are one launch, and any number of images is a few launches in a row.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Network:
             under way on the current stream, which has to be `stream`.
         """
         images = list(chain.from_iterable(batches))
-        # The first launch comes last: what it leaves is in its place already.
+        # In reverse order: the outputs of the first launch need not be moved afterwards.
         for start, size in reversed(list(launches(len(images), self.batch_sizes))):
             taken = images[start : start + size]
             for place, image in zip(self._inputs, taken):  # noqa: B905  # may have room left
@@ -89,7 +89,7 @@ def open_network(
     """Load a network and warm it up, so that the first frame is not slow.
 
     Args:
-        model: ONNX file; its weights are narrowed to float16 unless they are.
+        model: ONNX file; its weights are converted to float16 unless they are.
         runtime: `onnxruntime` or `torch`.
         stream: Where all work goes, on the current device.
         batch_sizes: To prepare, ascending.

@@ -61,8 +61,8 @@ def _constant(
     if node.op_type == "Constant":
         return numpy_helper.to_array(attributes["value"])
     if node.op_type == "Cast" and node.input[0] in constants:
-        # Narrowing a graph sends numbers through float16 and back.
+        # Conversion to float16 casts constants to float16 and back.
         kind = onnx.helper.tensor_dtype_to_np_dtype(attributes["to"])
-        narrowed: npt.NDArray[Any] = constants[node.input[0]].astype(kind)
-        return narrowed
+        cast: npt.NDArray[Any] = constants[node.input[0]].astype(kind)
+        return cast
     return None

@@ -1,7 +1,6 @@
 """The ONNX operators that YOLO detectors are made of, in PyTorch.
 
-Sizes, axes and such have to be constants of the graph, which they are in what `tools.export_onnx`
-writes.
+Sizes, axes and the like must be constants of the graph, as `tools.export_onnx` writes them.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ class OperatorError(ValueError):
 
 
 def operator_of(name: str) -> tuple[Callable[..., Any], tuple[int, ...]]:
-    """What computes an operator, and which of its inputs are numbers that stand in the graph.
+    """The function for an operator, and which of its inputs are constants of the graph.
 
     Raises:
         OperatorError: It is not in `OPERATORS`.
@@ -84,9 +83,9 @@ def _resize(
     nearest_mode: bytes = b"round_prefer_floor",
     cubic_coeff_a: float = -0.75,
 ) -> Tensor:
-    # In whole steps, the nearest pixel is the same by the other ways to say where a pixel lies.
-    lies_elsewhere = coordinate_transformation_mode == b"align_corners"
-    if mode != b"nearest" or lies_elsewhere or any(scale % 1 for scale in scales):
+    # For integer scales, all other coordinate modes choose the same nearest pixel.
+    aligns_corners = coordinate_transformation_mode == b"align_corners"
+    if mode != b"nearest" or aligns_corners or any(scale % 1 for scale in scales):
         raise _unknown(f"Resize {(mode, coordinate_transformation_mode)} by {scales}")
     return functional.interpolate(x, scale_factor=tuple(scales[2:]), mode="nearest")
 
@@ -168,4 +167,4 @@ OPERATORS: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
     "Transpose": (lambda x, *, perm: x.permute(perm), ()),
     "Unsqueeze": (_unsqueeze, (1,)),
 }
-"""Each operator, and which of its inputs are numbers that stand in the graph."""
+"""The function for each operator, and which of its inputs are constants of the graph."""

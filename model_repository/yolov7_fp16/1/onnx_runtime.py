@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from .half import INPUT, OUTPUT, narrowed
+from .half import INPUT, OUTPUT, to_fp16
 
 # One run allocates, the next records the CUDA graph.
 _WARM_UP_RUNS = 3
@@ -39,21 +39,21 @@ class OnnxRuntime:
         batch_sizes: Sequence[int],
         stream: cp.cuda.Stream,
     ) -> None:
-        # TensorRT and CUDA find each other's libraries, cuDNN among them, in NVIDIA's wheels.
+        # Loads CUDA, cuDNN and the other libraries from NVIDIA's wheels.
         onnxruntime.preload_dlls()
         options = onnxruntime.SessionOptions()
-        # It would plan one block for all tensors beside what the first runs have taken already.
+        # Otherwise it would allocate one block for all tensors, beside the first runs' memory.
         options.enable_mem_pattern = False
         self._session = onnxruntime.InferenceSession(
-            narrowed(onnx.load(model)).SerializeToString(),
+            to_fp16(onnx.load(model)).SerializeToString(),
             options,
             providers=_providers(inputs, stream),
         )
         if "CUDAExecutionProvider" not in self._session.get_providers():
-            # ONNX Runtime would go on without a word, on the CPU.
+            # Otherwise ONNX Runtime would silently use the CPU.
             raise RuntimeError("ONNX Runtime does not load CUDA and cuDNN")
         self._runs = {size: self._prepared(size, inputs, outputs) for size in batch_sizes}
-        # The largest first: its memory holds the others.
+        # The largest first: the others fit into its memory.
         for size in reversed(batch_sizes):
             for _ in range(_WARM_UP_RUNS):
                 self.launch(size)

@@ -10,7 +10,7 @@ import onnx
 import torch
 from torch._inductor.async_compile import shutdown_compile_workers
 
-from .half import narrowed
+from .half import to_fp16
 from .onnx_module import module_of
 
 _WARM_UP_RUNS = 3
@@ -37,16 +37,16 @@ class TorchRuntime:
         stream: cp.cuda.Stream,
     ) -> None:
         torch.backends.cudnn.benchmark = True
-        module = module_of(narrowed(onnx.load(model))).eval().cuda(inputs.device.id)
+        module = module_of(to_fp16(onnx.load(model))).eval().cuda(inputs.device.id)
         module = module.to(memory_format=torch.channels_last)
         compiled = torch.compile(module, dynamic=False)
         own = torch.cuda.ExternalStream(stream.ptr)
         torch.cuda.set_stream(own)
         self._graphs = {}
-        # They never run at once, and may use the same memory.
+        # The graphs never run at the same time, so they can share memory.
         pool = torch.cuda.graph_pool_handle()
         with torch.inference_mode():
-            # The largest first: its memory holds the others.
+            # The largest first: the others fit into its memory.
             for size in reversed(batch_sizes):
                 images, rows = (torch.from_dlpack(array[:size]) for array in (inputs, outputs))
                 for _ in range(_WARM_UP_RUNS):
@@ -54,7 +54,7 @@ class TorchRuntime:
                 self._graphs[size] = torch.cuda.CUDAGraph()
                 with torch.cuda.graph(self._graphs[size], pool=pool, stream=own):
                     rows.copy_(compiled(images))
-        # They would wait for more work as long as the server runs.
+        # Otherwise the compiler's processes would wait for work as long as the server runs.
         shutdown_compile_workers()
         stream.synchronize()
 

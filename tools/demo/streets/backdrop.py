@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 
 from tools.demo.streets.camera import Camera
+from tools.demo.streets.depth_sort import far_to_near
 from tools.demo.streets.figure import Floats, Image, paint, project, stencil
 from tools.demo.streets.ground import GroundColors, paint_ground
 from tools.demo.streets.houses import Prop
 from tools.demo.streets.layout import Layout
 from tools.demo.streets.light import LIGHT_SCALE, cast_shadow, shine_lamp
-from tools.demo.streets.mood import Mood
-from tools.demo.streets.order import far_to_near
+from tools.demo.streets.lighting import Lighting
 
 GRAIN = 2.2
 
@@ -48,14 +48,14 @@ def draw_backdrop(
     colors: GroundColors,
     props: Sequence[Prop],
     camera: Camera,
-    mood: Mood,
+    lighting: Lighting,
 ) -> Backdrop:
     """Draw everything that stands still."""
-    image = _sky(camera, mood)
-    paint_ground(image, layout=layout, colors=colors, camera=camera, mood=mood)
+    image = _sky(camera, lighting)
+    paint_ground(image, layout=layout, colors=colors, camera=camera, lighting=lighting)
     _grain(image, camera)
     prop_map = np.zeros(image.shape[:2], np.uint8)
-    figures = [project(p.mesh, p.spot, camera=camera, mood=mood) for p in props]
+    figures = [project(p.mesh, p.spot, camera=camera, lighting=lighting) for p in props]
     seen = [i for i, figure in enumerate(figures) if figure is not None][:254]
     shown = [(props[i], figure) for i in seen if (figure := figures[i]) is not None]
     bases = np.array([prop.base for prop, _ in shown]).reshape(-1, 4, 2)
@@ -65,7 +65,7 @@ def draw_backdrop(
         stencil(shown[i][1], prop_map, offset_px=(0, 0), value=i + 1)
     shadow = np.zeros((camera.height // LIGHT_SCALE, camera.width // LIGHT_SCALE), np.uint8)
     for prop in props:
-        cast_shadow(prop.mesh, prop.spot, shadow, camera=camera, mood=mood)
+        cast_shadow(prop.mesh, prop.spot, shadow, camera=camera, lighting=lighting)
     beams, glow = np.zeros((*shadow.shape, 3), np.uint8), np.zeros((*shadow.shape, 3), np.uint8)
     for i, (prop, _) in enumerate(shown):
         if prop.lamp_m is not None:
@@ -88,12 +88,12 @@ def _mark_lamp(
         cv2.circle(glow, spot, radius, (130, 104, 62), cv2.FILLED)
 
 
-def _sky(camera: Camera, mood: Mood) -> Image:
+def _sky(camera: Camera, lighting: Lighting) -> Image:
     """A gradient from the horizon up, with the ground's far end fading into it."""
     rows = (np.arange(camera.height) + 0.5 - camera.height / 2) / camera.focal_px
     rise = -(camera.rotation[1, 2] * rows + camera.rotation[2, 2])
     share = np.clip(-rise / 0.45, 0, 1)[:, None] ** 0.8
-    column = np.asarray(mood.horizon) + share * (np.asarray(mood.zenith) - mood.horizon)
+    column = np.asarray(lighting.horizon) + share * (np.asarray(lighting.zenith) - lighting.horizon)
     pixels = np.rint(column * 255).astype(np.uint8)[:, None]
     return np.asarray(cv2.repeat(pixels, 1, camera.width), np.uint8)
 

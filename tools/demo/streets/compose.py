@@ -12,11 +12,11 @@ from tools.demo.streets.annotations import Sighting
 from tools.demo.streets.backdrop import Backdrop
 from tools.demo.streets.body import Model
 from tools.demo.streets.camera import Camera
+from tools.demo.streets.depth_sort import far_to_near
 from tools.demo.streets.figure import Figure, Floats, Image, paint, place, project, stencil
 from tools.demo.streets.footprint import corners, in_front
 from tools.demo.streets.light import LIGHT_SCALE, NEUTRAL, cast_shadow, light_map, shine_beam
-from tools.demo.streets.mood import Mood
-from tools.demo.streets.order import far_to_near
+from tools.demo.streets.lighting import Lighting
 
 MARGIN_SHARE = 0.6
 """How far around the picture an object's full silhouette is measured, in picture sizes."""
@@ -32,16 +32,16 @@ class Actor:
 
 
 def light_ground(
-    image: Image, backdrop: Backdrop, actors: Sequence[Actor], *, camera: Camera, mood: Mood
+    image: Image, backdrop: Backdrop, actors: Sequence[Actor], *, camera: Camera, lighting: Lighting
 ) -> None:
     """Lay the shadows and headlight beams of all actors over the ground, in place."""
     shadow = backdrop.shadow.copy()
-    beams = backdrop.beams.copy() if mood.lamps_on else None
+    beams = backdrop.beams.copy() if lighting.lamps_on else None
     for actor in actors:
-        cast_shadow(actor.model.mesh, actor.spot, shadow, camera=camera, mood=mood)
+        cast_shadow(actor.model.mesh, actor.spot, shadow, camera=camera, lighting=lighting)
         if beams is not None:
             shine_beam(actor.spot, actor.model.length_m / 2, beams, camera=camera)
-    light = light_map(shadow, beams, strength=mood.shadow)
+    light = light_map(shadow, beams, strength=lighting.shadow)
     light[backdrop.prop_map[::LIGHT_SCALE, ::LIGHT_SCALE] > 0] = NEUTRAL
     horizon = _horizon_row(camera)
     size = (camera.width, camera.height)
@@ -56,14 +56,14 @@ def _horizon_row(camera: Camera) -> int:
 
 
 def draw_actors(
-    image: Image, backdrop: Backdrop, actors: Sequence[Actor], *, camera: Camera, mood: Mood
+    image: Image, backdrop: Backdrop, actors: Sequence[Actor], *, camera: Camera, lighting: Lighting
 ) -> tuple[Image, list[Sighting]]:
     """Draw the vehicles into the picture.
 
     Returns:
         An id map uint8 [H, W] (1 + index of the actor, 0 for none) and the visible actors.
     """
-    figures = [project(a.model.mesh, a.spot, camera=camera, mood=mood) for a in actors]
+    figures = [project(a.model.mesh, a.spot, camera=camera, lighting=lighting) for a in actors]
     shown = [(i, f) for i, f in enumerate(figures) if f is not None]
     bases = np.array(
         [

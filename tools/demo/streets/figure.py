@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.demo.streets.camera import NEAR_M, Camera, clip_near
+from tools.demo.streets.lighting import Lighting
 from tools.demo.streets.mesh import Mesh
-from tools.demo.streets.mood import Mood
 
 SUBPIXEL_BITS = 4
 
@@ -44,7 +44,7 @@ def place(points: Floats, spot: Floats) -> Floats:
     return np.asarray(points @ turn + [spot[0], spot[1], 0.0], np.float64)
 
 
-def project(mesh: Mesh, spot: Floats, *, camera: Camera, mood: Mood) -> Figure | None:
+def project(mesh: Mesh, spot: Floats, *, camera: Camera, lighting: Lighting) -> Figure | None:
     """Place, cull, sort, light and project a mesh; None if nothing of it is in the picture."""
     view = camera.view(place(mesh.points, spot))
     if not in_sight(view, camera):
@@ -59,7 +59,7 @@ def project(mesh: Mesh, spot: Floats, *, camera: Camera, mood: Mood) -> Figure |
     if bounds is None:
         return None
     flip = np.where(facing[faces] < 0, -1.0, 1.0)[:, None]
-    colors = mood.shade(
+    colors = lighting.shade(
         mesh.rgb[faces],
         place(mesh.normals[faces] * flip, np.array([0, 0, spot[2]])),
         emission=mesh.emission[faces],

@@ -11,8 +11,8 @@ import numpy as np
 from tools.demo.streets.camera import Camera
 from tools.demo.streets.figure import SUBPIXEL_BITS, Image, fixed
 from tools.demo.streets.layout import REACH_M, Layout
+from tools.demo.streets.lighting import Lighting
 from tools.demo.streets.mesh import Rgb
-from tools.demo.streets.mood import Mood
 from tools.demo.streets.palette import MARKING, YELLOW_MARKING
 from tools.demo.streets.shapes import Rect
 
@@ -31,23 +31,23 @@ class GroundColors:
 
 
 def paint_ground(
-    image: Image, *, layout: Layout, colors: GroundColors, camera: Camera, mood: Mood
+    image: Image, *, layout: Layout, colors: GroundColors, camera: Camera, lighting: Lighting
 ) -> None:
     """Draw all flat surfaces into an RGB image."""
     for rect, rgb in _surfaces(layout, colors):
-        _fill(image, rect, rgb, camera=camera, mood=mood)
-    _veil(image, camera, mood)
+        _fill(image, rect, rgb, camera=camera, lighting=lighting)
+    _veil(image, camera, lighting)
 
 
-def _veil(image: Image, camera: Camera, mood: Mood) -> None:
+def _veil(image: Image, camera: Camera, lighting: Lighting) -> None:
     """Fade the ground into the horizon, row by row: the camera hangs level."""
     rows = (np.arange(camera.height) + 0.5 - camera.height / 2) / camera.focal_px
     fall = -(camera.rotation[1, 2] * rows + camera.rotation[2, 2])
     distance = camera.position_m[2] * np.hypot(1, rows) / np.maximum(fall, 1e-4)
-    clear = np.exp(-mood.haze_per_m * distance) * np.clip((230 - distance) / 140, 0, 1)
+    clear = np.exp(-lighting.haze_per_m * distance) * np.clip((230 - distance) / 140, 0, 1)
     # Fixed-point arithmetic: this runs over every pixel of every training picture.
     keep = np.where(fall > 1e-4, np.rint(clear * 256), 256).astype(np.uint16)[:, None, None]
-    horizon = np.rint(np.asarray(mood.horizon) * 255).astype(np.uint16)
+    horizon = np.rint(np.asarray(lighting.horizon) * 255).astype(np.uint16)
     first = int(np.argmax(fall > 1e-4))
     ground = image[first:].astype(np.uint16)
     ground *= keep[first:]
@@ -56,13 +56,13 @@ def _veil(image: Image, camera: Camera, mood: Mood) -> None:
     image[first:] = ground
 
 
-def _fill(image: Image, rect: Rect, rgb: Rgb, *, camera: Camera, mood: Mood) -> None:
+def _fill(image: Image, rect: Rect, rgb: Rgb, *, camera: Camera, lighting: Lighting) -> None:
     x0, x1, y0, y1 = rect
     world = np.array([[x0, y0, 0], [x1, y0, 0], [x1, y1, 0], [x0, y1, 0]], np.float64)
     polygon = camera.polygon(world)
     if len(polygon) < 3 or polygon[:, 1].max() < 0 or polygon[:, 1].min() > camera.height:
         return
-    color = mood.shade(np.array([rgb]), UP)[0]
+    color = lighting.shade(np.array([rgb]), UP)[0]
     cv2.fillConvexPoly(image, fixed(polygon), color.tolist(), cv2.LINE_8, SUBPIXEL_BITS)
 
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from tools.demo.streets.camera import NEAR_M, Camera
 from tools.demo.streets.figure import SUBPIXEL_BITS, Floats, Image, fixed, in_sight, place
+from tools.demo.streets.lighting import Lighting
 from tools.demo.streets.mesh import Mesh
-from tools.demo.streets.mood import Mood
 
 LIGHT_SCALE = 4
 """Light maps are this much smaller than the working picture: they are soft anyway."""
@@ -20,7 +20,9 @@ NEUTRAL = 128
 MIN_ELEVATION_RAD = 0.3
 
 
-def cast_shadow(mesh: Mesh, spot: Floats, shadow: Image, *, camera: Camera, mood: Mood) -> None:
+def cast_shadow(
+    mesh: Mesh, spot: Floats, shadow: Image, *, camera: Camera, lighting: Lighting
+) -> None:
     """Fill the ground that a mesh keeps the sun off with 255, part by part.
 
     Args:
@@ -28,11 +30,11 @@ def cast_shadow(mesh: Mesh, spot: Floats, shadow: Image, *, camera: Camera, mood
         spot: its place (x, y, heading in radians).
         shadow: uint8 map at 1 / `LIGHT_SCALE` of the camera's picture.
         camera: the camera.
-        mood: gives the direction of the sun.
+        lighting: gives the direction of the sun.
     """
     world = place(mesh.points, spot)
-    height = max(mood.elevation_rad, MIN_ELEVATION_RAD)
-    away = -np.array([np.cos(mood.azimuth_rad), np.sin(mood.azimuth_rad)]) / np.tan(height)
+    height = max(lighting.elevation_rad, MIN_ELEVATION_RAD)
+    away = -np.array([np.cos(lighting.azimuth_rad), np.sin(lighting.azimuth_rad)]) / np.tan(height)
     world[:, :2] += world[:, 2:] * away
     world[:, 2] = 0
     view = camera.view(world)

@@ -10,7 +10,7 @@ from tools.demo.streets.annotations import Annotations
 from tools.demo.streets.figure import Image
 from tools.demo.streets.ground import GroundColors
 from tools.demo.streets.layout import Layout, random_layout
-from tools.demo.streets.mood import MOODS, random_mood
+from tools.demo.streets.lighting import LIGHTINGS, random_lighting
 from tools.demo.streets.palette import ASPHALTS, LAWNS, PAVINGS, hexes, pick
 from tools.demo.streets.street import Design, Street
 from tools.demo.streets.traffic import CLASS_SHARES, Demand
@@ -30,7 +30,7 @@ def random_design(seed: int, *, duration_s: float) -> Design:
     low = int(rng.integers(1, 5))
     return Design(
         layout=layout,
-        mood=random_mood(rng),
+        lighting=random_lighting(rng),
         colors=_ground_colors(rng),
         camera_m=(
             aim[0] + distance * float(np.sin(heading)),
@@ -88,7 +88,7 @@ DEMO_SECONDS = 10.0
 DEMOS = {
     "mb1_1": Design(
         layout=Layout(60, 0, 70, 70, lanes=1, lane_m=3.5, bike_m=1.9, walk_m=4.5),
-        mood=MOODS["day"],
+        lighting=LIGHTINGS["day"],
         colors=GroundColors(ASPHALTS[0], PAVINGS[2], LAWNS[0], BIKE_LANES[0], yellow_center=False),
         camera_m=(10.0, -25.0, 8.0),
         target_m=(-0.5, 0.0, 1.8),
@@ -101,7 +101,7 @@ DEMOS = {
     ),
     "mb2_2": Design(
         layout=Layout(60, 26, 70, 70, lanes=1, lane_m=3.4, bike_m=1.8, walk_m=4.0),
-        mood=MOODS["dusk"],
+        lighting=LIGHTINGS["dusk"],
         colors=GroundColors(ASPHALTS[2], PAVINGS[3], PAVINGS[0], None, yellow_center=True),
         camera_m=(-11.0, -21.0, 8.0),
         target_m=(0.0, 2.0, 0.9),

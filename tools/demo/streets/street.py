@@ -15,7 +15,7 @@ from tools.demo.streets.figure import Image
 from tools.demo.streets.ground import GroundColors
 from tools.demo.streets.layout import Layout
 from tools.demo.streets.light import add_glow
-from tools.demo.streets.mood import Mood
+from tools.demo.streets.lighting import Lighting
 from tools.demo.streets.planting import furnish
 from tools.demo.streets.traffic import Demand, plan
 
@@ -29,7 +29,7 @@ class Design:
 
     Attributes:
         layout: the roads.
-        mood: light and weather.
+        lighting: light and weather.
         colors: ground colors.
         camera_m: camera position in meters.
         target_m: point in the middle of the picture, in meters.
@@ -42,7 +42,7 @@ class Design:
     """
 
     layout: Layout
-    mood: Mood
+    lighting: Lighting
     colors: GroundColors
     camera_m: tuple[float, float, float]
     target_m: tuple[float, float, float]
@@ -75,17 +75,20 @@ class Street:
             seed=design.scenery_seed,
             stories=design.stories,
             trees=design.trees,
-            lamps_on=design.mood.lamps_on,
+            lamps_on=design.lighting.lamps_on,
         )
         self.backdrop = draw_backdrop(
             layout=design.layout,
             colors=design.colors,
             props=props,
             camera=self.camera,
-            mood=design.mood,
+            lighting=design.lighting,
         )
         self.trips = plan(
-            design.layout, design.demand, seed=design.traffic_seed, lamps_on=design.mood.lamps_on
+            design.layout,
+            design.demand,
+            seed=design.traffic_seed,
+            lamps_on=design.lighting.lamps_on,
         )
 
     def actors(self, time_s: float) -> list[Actor]:
@@ -103,17 +106,19 @@ class Street:
         Returns:
             The picture, uint8 RGB [height, width, 3], and its truth.
         """
-        camera, mood = self.camera, self.design.mood
+        camera, lighting = self.camera, self.design.lighting
         actors = self.actors(time_s)
         image = self.backdrop.image.copy()
-        light_ground(image, self.backdrop, actors, camera=camera, mood=mood)
-        ids, sightings = draw_actors(image, self.backdrop, actors, camera=camera, mood=mood)
+        light_ground(image, self.backdrop, actors, camera=camera, lighting=lighting)
+        ids, sightings = draw_actors(image, self.backdrop, actors, camera=camera, lighting=lighting)
         size = (self.width, self.height)
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        if mood.lamps_on:
+        if lighting.lamps_on:
             add_glow(small, lamp_glow(self.backdrop, actors, ids, camera=camera))
-        noisy = _sensor(small, mood.noise, seed=(self.design.traffic_seed, round(time_s * 1000)))
-        truth = annotate([_shrunk(s) for s in sightings], width=self.width, height=self.height)
+        noisy = _sensor(
+            small, lighting.noise, seed=(self.design.traffic_seed, round(time_s * 1000))
+        )
+        truth = annotate([_downscaled(s) for s in sightings], width=self.width, height=self.height)
         return noisy, truth
 
 
@@ -124,7 +129,7 @@ def _camera(design: Design, width: int, height: int) -> Camera:
     )
 
 
-def _shrunk(sighting: Sighting) -> Sighting:
+def _downscaled(sighting: Sighting) -> Sighting:
     x1, y1, x2, y2 = (value / OVERSAMPLING for value in sighting.box)
     return Sighting(sighting.track_id, sighting.class_id, (x1, y1, x2, y2), sighting.visibility)
 

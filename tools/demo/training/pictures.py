@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
 SCENE_SOURCE = "scene"
-# Scenes are drawn as a demo clip is filmed and shrunk as a client shrinks it.
+# Scenes are drawn as a demo clip is filmed and downscaled as a client downscales it.
 _FILMED = (1280, 720)
 _SENT = (640, 360)
 

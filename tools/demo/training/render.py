@@ -36,9 +36,9 @@ def render(gallery: Gallery, layout: Layout) -> tuple[Tensor, Tensor]:
         (-layout.scales.amax(dim=-1).log2() + 0.25).floor().clamp(0, len(LEVEL_ORIGINS) - 1).long()
     )
     origins = torch.tensor(LEVEL_ORIGINS, device=gallery.device)[level]
-    shrink = 0.5 ** _per_pixel(level, tile)
-    x_low, x_high, x_part = _neighbors(x * shrink, (width * shrink).floor())
-    y_low, y_high, y_part = _neighbors(y * shrink, (height * shrink).floor())
+    mip_scale = 0.5 ** _per_pixel(level, tile)
+    x_low, x_high, x_part = _neighbors(x * mip_scale, (width * mip_scale).floor())
+    y_low, y_high, y_part = _neighbors(y * mip_scale, (height * mip_scale).floor())
     starts = (
         layout.pictures * (SIDE * ATLAS_WIDTH) + origins[..., 1] * ATLAS_WIDTH + origins[..., 0]
     )

@@ -1,4 +1,4 @@
-"""Where the frames of a request wait to be read by the server."""
+"""Buffers for the frames of a request, from which the server reads them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from yolostream.gpu_memory import on_host
 from yolostream.image import AnyImage, Image
 
 _INTERPOLATION = cv2.INTER_LINEAR
-"""As in the server's letterbox, so that its pixels are the same wherever a frame is shrunk."""
+"""As in the server's letterbox: pixels are the same, whoever downscales a frame."""
 
 
 class InputBuffer(Protocol):
-    """Room for the frames of one request; reused as soon as the answer is there."""
+    """Memory for the frames of one request; reused once the answer has arrived."""
 
     def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
         """Put the frames where the server reads them, one behind the other.
 
         Args:
             frames: uint8 [H, W, 3] each, RGB, all in the host's memory or all in a GPU's.
-            height: In pixels; frames of another size are resized to it. Only those that stay in
-                GPU memory all the way are not, and have one size already.
-            width: The same.
+            height: In pixels; frames of another size are resized to it. Only frames that stay in
+                GPU memory are not resized; they must have one size already.
+            width: As `height`.
 
         Returns:
-            The request that tells the server of them, serialized.
+            The serialized request that refers to them.
         """
 
     def reset(self) -> None:
-        """Start anew with the next request: the server is not the one it was."""
+        """Set up everything again with the next request: the server has been restarted."""
 
     def close(self, *, timeout_s: float | None = None) -> None:
         """Give the memory back.
@@ -66,10 +66,10 @@ class GrpcBuffer:
 
 
 class GrpcFallback:
-    """A buffer that turns to gRPC, for good, with the first request that it has no memory for.
+    """A buffer that switches to gRPC for good when the first request finds no memory.
 
     Args:
-        buffer: What is used until then.
+        buffer: Used until then.
         model: Name of the ensemble.
     """
 
@@ -78,7 +78,7 @@ class GrpcFallback:
         self._model = model
 
     def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
-        """Put the frames, resized to height x width, where there is room."""
+        """Put the frames, resized to height x width, into the buffer, or else into a message."""
         try:
             return self._buffer.write(frames, height=height, width=width)
         except OSError:
@@ -88,7 +88,7 @@ class GrpcFallback:
             return self._buffer.write(frames, height=height, width=width)
 
     def reset(self) -> None:
-        """Start anew with the next request."""
+        """Set up everything again with the next request."""
         self._buffer.reset()
 
     def close(self, *, timeout_s: float | None = None) -> None:
@@ -97,7 +97,7 @@ class GrpcFallback:
 
 
 def resize(frame: Image, *, height: int, width: int) -> Image:
-    """The frame in this size; itself where it has it already."""
+    """The frame in this size; the same array if it has that size already."""
     if frame.shape[:2] == (height, width):
         return frame
     return cv2.resize(  # type: ignore[return-value]  # OpenCV's stub widens the dtype
@@ -106,7 +106,7 @@ def resize(frame: Image, *, height: int, width: int) -> Image:
 
 
 def resize_into(target: Image, frame: Image) -> None:
-    """Fill `target`, uint8 [height, width, 3] without gaps, with the frame in that size."""
+    """Resize the frame into `target`, uint8 [height, width, 3], contiguous."""
     height, width, _ = target.shape
     if frame.shape == target.shape:
         np.copyto(target, frame)

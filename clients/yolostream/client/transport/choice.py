@@ -1,4 +1,4 @@
-"""How frames travel to a server, and what 'auto' makes of it."""
+"""The choice of how frames reach a server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from yolostream.errors import ServerUnavailable
 Transport = Literal["auto", "grpc", "shared-memory", "cuda-shared-memory"]
 
 PREFERENCE: tuple[Transport, ...] = ("cuda-shared-memory", "shared-memory")
-"""What 'auto' tries before gRPC, best first; nobody else decides that."""
+"""What 'auto' tries before gRPC, best first. This is the only place that decides it."""
 
 _FIXES = {
     "shared-memory": (
@@ -34,10 +34,10 @@ _log = logging.getLogger(__name__)
 
 
 def choose(ensemble: Ensemble, wanted: Transport, *, timeout_s: float) -> Transport:
-    """Find out how frames reach the server: never 'auto'.
+    """Find a transport that works; never returns 'auto'.
 
     Raises:
-        ServerUnavailable: not by the transport that was asked for by name.
+        ServerUnavailable: the transport that was asked for by name does not work.
     """
     for transport in PREFERENCE if wanted == "auto" else (wanted,):
         problem = _problem(ensemble, transport, timeout_s)
@@ -53,7 +53,7 @@ def choose(ensemble: Ensemble, wanted: Transport, *, timeout_s: float) -> Transp
 
 
 def new_pool(transport: Transport, ensemble: Ensemble, *, size: int, timeout_s: float) -> SlotPool:
-    """Room for `size` requests whose frames travel so."""
+    """Buffers for `size` requests with this transport."""
     buffers = (_new_buffer(transport, ensemble, timeout_s=timeout_s) for _ in range(size))
     name = ensemble.model.name
     return SlotPool((GrpcFallback(buffer, name) for buffer in buffers), url=ensemble.url)
@@ -82,10 +82,10 @@ def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exce
 
 
 def _new_buffer(transport: Transport, ensemble: Ensemble, *, timeout_s: float) -> InputBuffer:
-    """Room for frames that travel so."""
+    """A buffer for frames with this transport."""
     client, model = ensemble.client, ensemble.model
     if transport == "cuda-shared-memory":
-        # It imports CuPy, which not everybody has.
+        # It imports CuPy, which is optional.
         from yolostream.client.transport.cuda import CudaSharedMemoryBuffer
 
         return CudaSharedMemoryBuffer(client, model.name, gpus=model.gpus, timeout_s=timeout_s)

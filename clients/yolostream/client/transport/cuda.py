@@ -1,4 +1,4 @@
-"""Frames wait in a GPU's memory, and the server reads them there, past the host."""
+"""Frames in a GPU's memory, which the server reads there without a copy through the host."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tritonclient.grpc import InferenceServerClient
 
 from yolostream.client.transport.buffers import resize_into
 from yolostream.client.transport.message import request
-from yolostream.client.transport.registered import RegisteredBuffer, roomy
+from yolostream.client.transport.registered import RegisteredBuffer, region_bytes
 from yolostream.errors import FrameError
 from yolostream.gpu_memory import on_device
 from yolostream.image import AnyImage, Image
 
-# CUDA allocates and shares whole blocks of this many bytes: a smaller region would share its block
-# with whatever else is in it.
+# CUDA allocates and shares whole blocks of this many bytes. A smaller region would expose the other
+# allocations in its block.
 _BLOCK = 2 << 20
 
 
@@ -29,8 +29,8 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
     Args:
         client: Of the server.
         model: Name of the ensemble.
-        gpus: Where the server can read. A region on another GPU would take it down.
-        timeout_s: Seconds for what the server is told of a region.
+        gpus: Whose memory the server can read. A region on another GPU would crash it.
+        timeout_s: Seconds for registering or unregistering a region.
     """
 
     def __init__(
@@ -42,8 +42,8 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
     def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
         """Put the frames (uint8 [H, W, 3], RGB) into the region.
 
-        From the host they come resized to height x width; from GPU memory whole, because there the
-        server shrinks them faster than anybody could here.
+        Frames in host memory are resized to height x width. Frames in GPU memory are copied whole,
+        because the server downscales them faster than this client could.
 
         Raises:
             OSError: the GPU has no room, or fails.
@@ -65,7 +65,7 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
         return request(self._model, shape, region=region.name)
 
     def _gpu_for_host_frames(self) -> int:
-        """Where the last frames were, else the current GPU."""
+        """The GPU of the current region; without one, the current GPU."""
         return cupy.cuda.Device().id if self._region is None else self._region.device
 
     def _region_for(self, shape: tuple[int, int, int, int], *, wanted_gpu: int) -> _Region:
@@ -76,7 +76,7 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
         region = self._region
         if region is None or region.size < frames * frame_bytes or region.device != device:
             self.close()
-            return self._registered(_Region(roomy(frames, frame_bytes), device=device))
+            return self._registered(_Region(region_bytes(frames, frame_bytes), device=device))
         return region
 
 
@@ -89,7 +89,7 @@ class _Region:
         self.size = -(-size // _BLOCK) * _BLOCK
         self._staging = np.empty(0, np.uint8)
         with cupy.cuda.Device(device):
-            # It waits for the default stream, on which callers compute their frames.
+            # A blocking stream: it waits for the default stream, where callers compute frames.
             self._stream = cupy.cuda.Stream()
             # Not from CuPy's pool: what is shared is the whole allocation.
             self._address = cupy.cuda.runtime.malloc(self.size)
@@ -112,7 +112,7 @@ class _Region:
         size = len(frames) * height * width * 3
         with cupy.cuda.Device(self.device), self._stream:
             if self._staging.size < size:
-                # Pinned: the GPU fetches it by itself, twice as fast.
+                # Pinned memory: the GPU copies it by DMA, twice as fast.
                 pinned = cupy.cuda.alloc_pinned_memory(self.size)
                 self._staging = np.frombuffer(pinned, np.uint8, self.size)
             targets = self._staging[:size].reshape(shape)
@@ -122,7 +122,7 @@ class _Region:
             self._wait_for_copies()
 
     def copy(self, pictures: Sequence[cupy.ndarray]) -> None:
-        """Copy filled frames of one size that lie together on this GPU or another."""
+        """Copy finished frames of one size, all on one GPU, this one or another."""
         with cupy.cuda.Device(pictures[0].device.id):
             whole = [cupy.ascontiguousarray(picture) for picture in pictures]
             if any(one is not picture for one, picture in zip(whole, pictures, strict=True)):
@@ -142,13 +142,13 @@ class _Region:
             cupy.cuda.runtime.free(self._address)
 
     def _begin_copy(self, offset: int, source: int, size: int, direction: int) -> None:
-        """Copy `size` bytes from the address `source` to so many bytes behind the start."""
+        """Start to copy `size` bytes from the address `source` to `offset` in the region."""
         cupy.cuda.runtime.memcpyAsync(
             self._address + offset, source, size, direction, self._stream.ptr
         )
 
     def _wait_for_copies(self) -> None:
-        """The server's stream knows nothing of ours, so it may be told only of what is there."""
+        """Wait: the server's stream does not wait for ours, so copies must be finished first."""
         self._stream.synchronize()
 
 
@@ -163,7 +163,7 @@ def _only_gpu(pictures: Sequence[cupy.ndarray]) -> int:
 
 @contextlib.contextmanager
 def _failures_as_os_error() -> Iterator[None]:
-    """A full GPU is met as a full /dev/shm is."""
+    """Raise `OSError` when the GPU is full, as a full /dev/shm does."""
     try:
         yield
     except (cupy.cuda.runtime.CUDARuntimeError, MemoryError) as error:

@@ -19,13 +19,13 @@ _PIXELS_TAG = bytes([ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER << 3 | _L
 
 @functools.lru_cache(maxsize=1024)
 def request(model: str, shape: tuple[int, int, int, int], *, region: str = "") -> bytes:
-    """Ask for what is in some frames.
+    """A request for the detections in some frames.
 
     Args:
         model: Name of the ensemble.
         shape: Number of frames, height, width, 3.
-        region: Shared memory that starts with the frames; without one, their pixels follow, see
-            `with_pixels`.
+        region: Name of the shared memory that starts with the frames; without one, add their pixels
+            with `with_pixels`.
     """
     message = ModelInferRequest(model_name=model)
     tensor = message.inputs.add(name=INPUT_NAME, datatype="UINT8", shape=shape)
@@ -38,8 +38,8 @@ def request(model: str, shape: tuple[int, int, int, int], *, region: str = "") -
 def with_pixels(request: bytes, frames: Sequence[Image]) -> bytes:
     """The request, with the pixels of its frames, uint8 [H, W, 3] each.
 
-    A serialized message may be continued with further fields. So the pixels are copied once;
-    protobuf would copy them three times, into memory that is new each time.
+    Further fields may be appended to a serialized message. So the pixels are copied once; protobuf
+    would copy them three times, each time into newly allocated memory.
     """
     size = sum(frame.nbytes for frame in frames)
     pixels = (np.ascontiguousarray(frame).data for frame in frames)
@@ -47,7 +47,7 @@ def with_pixels(request: bytes, frames: Sequence[Image]) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    """As protobuf writes numbers: 7 bits a byte, lowest first, the top bit where more follow."""
+    """A number as protobuf encodes it: 7 bits a byte, lowest first; the top bit means "more"."""
     groups = bytearray()
     while number > 0x7F:
         groups.append(number & 0x7F | 0x80)

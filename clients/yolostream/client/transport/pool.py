@@ -1,4 +1,4 @@
-"""Room for the requests of all threads that are on their way at once."""
+"""The buffers of all requests that are in flight at once."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _GRACE_S = 0.5
 """Filling a buffer with frames takes much less."""
 
 _LEAST_S = 0.05
-"""A server that is well answers sooner, and one that hangs is not waited for."""
+"""Shortest time to unregister memory when closing: a healthy server needs less."""
 
 
 class SlotPool:
-    """Lends a buffer to each request that is on its way.
+    """Lends a buffer to each request in flight.
 
     Args:
-        slots: As many requests may be on their way at once.
+        slots: The buffers; so many requests may be in flight at once.
         url: Of the server.
     """
 
     def __init__(self, slots: Iterable[InputBuffer], *, url: str) -> None:
         self.slots = list(slots)
-        # The one that came back last is still in the processor's cache.
+        # Last in, first out: the buffer used last is still in the processor's cache.
         self.free: queue.LifoQueue[InputBuffer] = queue.LifoQueue()
         for slot in self.slots:
             self.free.put(slot)
@@ -55,7 +55,7 @@ class SlotPool:
         """Wait for the requests on their way, then free the memory that the server is not reading.
 
         Args:
-            timeout_s: Seconds for all of that. What the server still reads then is left to it.
+            timeout_s: Seconds for all of that. Memory that the server still reads then is kept.
         """
         self._closed = True
         deadline = time.monotonic() + timeout_s
@@ -80,8 +80,8 @@ class SlotPool:
             try:
                 self.free.get(timeout=_GRACE_S)
             except queue.Empty:
-                # Ctrl-C between `free.get` and `release` loses a buffer, which then never comes
-                # back. Those that the server reads all do.
+                # If Ctrl-C came between `free.get` and `release`, a buffer is lost and never
+                # comes back. Buffers that the server reads always come back.
                 if not self._at_server:
                     return False
             else:
@@ -108,12 +108,13 @@ class Lease:
         self._pool.mark_sent(self.buffer)
 
     def take_over(self) -> bool:
-        """Whether the caller answers for the buffer from now on: true for the first who asks.
+        """Become responsible for the buffer; true only for the first caller.
 
-        Ctrl-C may end a `submit` whose frame is being sent already by another thread. Then the
-        buffer is either given back at once and nothing is sent, or given back with the answer.
+        Ctrl-C may interrupt a `submit` while another thread begins to send its frame. One of the
+        two gets the buffer: either `submit` releases it and nothing is sent, or the other thread
+        sends, and releases it after the answer.
         """
-        # Never unlocked again: whoever gets the lock is the first.
+        # The lock is never released: only the first caller gets it.
         return self._taken_over.acquire(blocking=False)
 
     def release(self) -> None:

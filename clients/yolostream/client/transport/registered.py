@@ -1,4 +1,4 @@
-"""What buffers in shared memory have in common: one region, registered once, reused."""
+"""The common part of buffers in shared memory: one region, registered once and reused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RegisteredBuffer(Generic[AnyRegion]):
     Args:
         client: Of the server.
         model: Name of the ensemble.
-        timeout_s: Seconds for what the server is told of a region.
+        timeout_s: Seconds for registering or unregistering a region.
     """
 
     def __init__(self, client: InferenceServerClient, model: str, *, timeout_s: float) -> None:
@@ -41,7 +41,7 @@ class RegisteredBuffer(Generic[AnyRegion]):
         self._region: AnyRegion | None = None
 
     def reset(self) -> None:
-        """Free the region, of which the server knows nothing any more."""
+        """Free the region, which the server has forgotten."""
         if self._region is not None:
             self._region.close()
             self._region = None
@@ -66,7 +66,7 @@ class RegisteredBuffer(Generic[AnyRegion]):
         return region
 
 
-def roomy(frames: int, frame_bytes: int) -> int:
-    """Bytes of a new region: batches that grow one frame at a time do not each need a new one."""
+def region_bytes(frames: int, frame_bytes: int) -> int:
+    """Size of a new region: a power of two of frames, so that growing batches seldom need one."""
     next_power_of_two = 1 << (frames - 1).bit_length()
     return next_power_of_two * frame_bytes

@@ -1,4 +1,4 @@
-"""Frames wait in this machine's memory, and the server reads them there."""
+"""Frames in this machine's shared memory, which the server reads there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tritonclient.grpc import InferenceServerClient
 
 from yolostream.client.transport.buffers import resize_into
 from yolostream.client.transport.message import request
-from yolostream.client.transport.registered import RegisteredBuffer, roomy
+from yolostream.client.transport.registered import RegisteredBuffer, region_bytes
 from yolostream.gpu_memory import on_host
 from yolostream.image import AnyImage
 
@@ -45,23 +45,23 @@ class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
         """The region, replaced by a larger one where the frames need it."""
         if self._region is None or self._region.size < frames * frame_bytes:
             self.close()
-            return self._registered(_Region(roomy(frames, frame_bytes)))
+            return self._registered(_Region(region_bytes(frames, frame_bytes)))
         return self._region
 
 
 class _Region:
-    """A file in /dev/shm that its owner holds locked, so that others can tell a leftover."""
+    """A file in /dev/shm. Its owner keeps it locked, so an unlocked one is a leftover."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         name = f"{_REGION_PREFIX}{uuid4().hex}"
-        # Under another name until it is locked: others take what is not locked for a leftover.
+        # It gets its name once it is locked: others remove files of that name without a lock.
         self.path = _SHARED_MEMORY / f".{name}"
         self._file = self.path.open("xb+")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             self.path = self.path.rename(_SHARED_MEMORY / name)
-            # Taken now: a full /dev/shm would otherwise end the process at the first write.
+            # Reserved now: in a full /dev/shm the first write would kill the process (SIGBUS).
             os.posix_fallocate(self._file.fileno(), 0, size)
             self.memory = mmap.mmap(self._file.fileno(), size)
         except OSError:

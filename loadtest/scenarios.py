@@ -1,4 +1,4 @@
-"""Ways from a frame to its boxes, and what each takes."""
+"""Scenarios: how frames become boxes, and how fast each of them is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WARM_UP = 5
 """Frames before the clock starts."""
 
 
-Walk = Generator[tuple[float, float], None, None]
+Run = Generator[tuple[float, float], None, None]
 """Seconds from frame to boxes, and those of them that the caller spent, frame by frame."""
 
 
@@ -26,8 +26,8 @@ class Answer(Protocol):
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way; frames go around in a circle."""
+class Scenario:
+    """One way to turn frames into boxes; the frames are repeated."""
 
     items: Sequence[Any]
     """Frames, or tensors that are ready for the network."""
@@ -41,8 +41,8 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Pace:
-    """What a way did."""
+class Throughput:
+    """What a scenario achieved."""
 
     frames_per_s: float
     latency_ms: float
@@ -52,39 +52,39 @@ class Pace:
 
 
 @contextlib.contextmanager
-def walking(way: Way) -> Iterator[Walk]:
-    """Go a way until the block ends; the first frames are over when it begins."""
-    walk = _walk(way)
+def running(scenario: Scenario) -> Iterator[Run]:
+    """Run a scenario until the block ends; it is warmed up when the block begins."""
+    run = _run(scenario)
     try:
         for _ in range(WARM_UP):
-            next(walk)
-        yield walk
+            next(run)
+        yield run
     finally:
-        walk.close()
+        run.close()
 
 
-def measure(walk: Walk, seconds: float) -> Pace:
-    """Go on for some seconds."""
+def measure(run: Run, seconds: float) -> Throughput:
+    """Continue a run for so many seconds."""
     frames, latency_s, client_s = 0, 0.0, 0.0
     started = time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds:
-        latency, client = next(walk)
+        latency, client = next(run)
         frames, latency_s, client_s = frames + 1, latency_s + latency, client_s + client
-    return Pace(frames / elapsed, 1000 * latency_s / frames, 1000 * client_s / frames)
+    return Throughput(frames / elapsed, 1000 * latency_s / frames, 1000 * client_s / frames)
 
 
-def _walk(way: Way) -> Walk:
+def _run(scenario: Scenario) -> Run:
     waiting: deque[tuple[float, float, Answer]] = deque()
     try:
-        for item in cycle(way.items):
+        for item in cycle(scenario.items):
             taken = time.perf_counter()
-            answer = way.submit(item)
+            answer = scenario.submit(item)
             waiting.append((taken, time.perf_counter() - taken, answer))
-            if len(waiting) == way.in_flight:
+            if len(waiting) == scenario.in_flight:
                 taken, before, answer = waiting.popleft()
                 content = answer.result()
                 back = time.perf_counter()
-                way.finish(content)
+                scenario.finish(content)
                 done = time.perf_counter()
                 yield done - taken, before + done - back
     except GeneratorExit:

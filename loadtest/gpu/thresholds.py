@@ -1,4 +1,4 @@
-"""What the figures of a profile come to, held against the bars."""
+"""What the figures of a profile come to, held against their thresholds."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tools.model_folders.files import CONFIG, Files, parse_config, read_config
 _ANY = -1
 
 
-def check_wires(repository: Path, files: Files, ensemble: str) -> None:
+def check_tensor_maps(repository: Path, files: Files, ensemble: str) -> None:
     """Follow every tensor of an ensemble through its steps, in every profile.
 
     Args:
@@ -34,17 +34,17 @@ def check_wires(repository: Path, files: Files, ensemble: str) -> None:
 
     _, whole = config(ensemble, CONFIG)
     for profile in _profiles(files):
-        wires = {tensor.name: list(tensor.dims) for tensor in whole.input}
+        tensors = {tensor.name: list(tensor.dims) for tensor in whole.input}
         for step in whole.ensemble_scheduling.step:
             path, model = config(step.model_name, profile)
             for tensor in model.input:
-                given = wires[step.input_map[tensor.name]]
+                given = tensors[step.input_map[tensor.name]]
                 if not _fit(given, list(tensor.dims)):
                     raise RepositoryError(
                         f"'{tensor.name}' of {repository / path} takes {list(tensor.dims)}, but "
                         f"'{ensemble}' gives it {given}: set its dims to {given}, or -1 for any"
                     )
-            wires |= {step.output_map[t.name]: list(t.dims) for t in model.output}
+            tensors |= {step.output_map[t.name]: list(t.dims) for t in model.output}
 
 
 def _profiles(files: Files) -> list[Path]:

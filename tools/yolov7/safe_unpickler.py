@@ -51,10 +51,10 @@ _REAL: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_tensor_v2"): _Frozen(torch._utils._rebuild_tensor_v2),
     ("torch._utils", "_rebuild_parameter"): _Frozen(torch._utils._rebuild_parameter),
 }
-_INERT_PACKAGES = ("models", "numpy", "torch.nn")
+_PLACEHOLDER_PACKAGES = ("models", "numpy", "torch.nn")
 # A fused network refers to its methods by name, a NumPy number encodes its bytes as text, and a
 # wrapper for several GPUs says on which it ran.
-_INERT_NAMES = {
+_PLACEHOLDER_NAMES = {
     ("builtins", "getattr"),
     ("__builtin__", "getattr"),
     ("_codecs", "encode"),
@@ -62,7 +62,7 @@ _INERT_NAMES = {
 }
 
 
-class Inert:
+class Placeholder:
     """An object whose class was not looked up; `vars` gives the attributes that the file states."""
 
     def __init__(self, *_arguments: object, **_options: object) -> None:
@@ -77,9 +77,9 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _REAL:
             return _REAL[module, name]
-        package = any(module == p or module.startswith(f"{p}.") for p in _INERT_PACKAGES)
-        if package or (module, name) in _INERT_NAMES:
-            return type(name, (Inert,), {})
+        package = any(module == p or module.startswith(f"{p}.") for p in _PLACEHOLDER_PACKAGES)
+        if package or (module, name) in _PLACEHOLDER_NAMES:
+            return type(name, (Placeholder,), {})
         raise _Refusal(f"{module}.{name}")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -98,20 +98,20 @@ def _without_sources(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 # What `torch.load` takes in place of the module `pickle`.
 _PICKLE = SimpleNamespace(
-    __name__="inert pickle",
+    __name__="safe pickle",
     Unpickler=_Unpickler,
     load=lambda file, **options: _Unpickler(file, **options).load(),
 )
 
 
-def load_inert(path: Path) -> Any:
+def safe_load(path: Path) -> Any:
     """Read a file that `torch.save` wrote, in its present or its older format.
 
     Args:
         path: The file.
 
     Returns:
-        Containers, numbers and strings as they are, tensors on the CPU, other objects as `Inert`.
+        Containers, numbers and strings as they are, tensors on the CPU, others as `Placeholder`.
 
     Raises:
         CheckpointError: It is no such file, it is damaged, or it names something else.

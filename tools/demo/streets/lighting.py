@@ -11,7 +11,7 @@ from tools.demo.streets.mesh import Rgb
 
 
 @dataclass(frozen=True)
-class Mood:
+class Lighting:
     """The light over a street.
 
     Attributes:
@@ -79,48 +79,48 @@ class Mood:
         return np.asarray(np.clip(mixed, 0, 1) * 255, np.float64)
 
 
-MOODS = {
-    "day": Mood(
+LIGHTINGS = {
+    "day": Lighting(
         -2.3, 0.78, (0.74, 0.67, 0.52), (0.53, 0.56, 0.64), (0.38, 0.65, 0.87), (0.86, 0.93, 0.95),
         0.0022, 0.46,
     ),
-    "morning": Mood(
+    "morning": Lighting(
         0.6, 0.42, (0.92, 0.74, 0.5), (0.48, 0.49, 0.58), (0.5, 0.69, 0.86), (0.98, 0.88, 0.76),
         0.0045, 0.42,
     ),
-    "dusk": Mood(
+    "dusk": Lighting(
         -2.75, 0.32, (0.74, 0.42, 0.26), (0.40, 0.41, 0.58), (0.24, 0.24, 0.47), (0.96, 0.62, 0.46),
         0.0045, 0.34, True, 1.8,
     ),
-    "night": Mood(
+    "night": Lighting(
         1.9, 0.9, (0.12, 0.14, 0.22), (0.3, 0.33, 0.48), (0.05, 0.07, 0.17), (0.16, 0.19, 0.35),
         0.003, 0.3, True, 2.2,
     ),
-    "overcast": Mood(
+    "overcast": Lighting(
         2.0, 1.2, (0.14, 0.14, 0.14), (0.76, 0.78, 0.81), (0.72, 0.76, 0.8), (0.86, 0.88, 0.89),
         0.004, 0.24,
     ),
-    "rain": Mood(
+    "rain": Lighting(
         2.0, 1.2, (0.06, 0.06, 0.07), (0.58, 0.62, 0.67), (0.56, 0.6, 0.65), (0.7, 0.74, 0.77),
         0.014, 0.2, True, 2.0,
     ),
 }  # fmt: skip
-"""The hand-made moods by name; random streets vary around them."""
+"""The hand-made lightings by name; random streets vary around them."""
 
 
-def random_mood(rng: np.random.Generator) -> Mood:
-    """Choose a mood and vary its sun, strength, haze and noise."""
-    name = str(rng.choice(list(MOODS), p=[0.32, 0.16, 0.16, 0.16, 0.12, 0.08]))
-    mood = MOODS[name]
+def random_lighting(rng: np.random.Generator) -> Lighting:
+    """Choose a lighting and vary its sun, strength, haze and noise."""
+    name = str(rng.choice(list(LIGHTINGS), p=[0.32, 0.16, 0.16, 0.16, 0.12, 0.08]))
+    lighting = LIGHTINGS[name]
     gain, warmth = float(rng.uniform(0.86, 1.12)), float(rng.uniform(-0.05, 0.05))
     tint = np.array([1 + warmth, 1.0, 1 - warmth]) * gain
     return replace(
-        mood,
+        lighting,
         azimuth_rad=float(rng.uniform(0, 2 * np.pi)),
-        elevation_rad=mood.elevation_rad * float(rng.uniform(0.8, 1.25)),
-        sun=_tinted(mood.sun, tint),
-        ambient=_tinted(mood.ambient, tint),
-        haze_per_m=mood.haze_per_m * float(rng.uniform(0.4, 1.6)),
+        elevation_rad=lighting.elevation_rad * float(rng.uniform(0.8, 1.25)),
+        sun=_tinted(lighting.sun, tint),
+        ambient=_tinted(lighting.ambient, tint),
+        haze_per_m=lighting.haze_per_m * float(rng.uniform(0.4, 1.6)),
         noise=float(rng.uniform(0.5, 5.0)),
     )
 

@@ -1,4 +1,4 @@
-"""Folding of batch normalization and parallel branches into single convolutions."""
+"""Fusing (folding) of batch normalization and parallel branches into single convolutions."""
 
 from __future__ import annotations
 
