@@ -118,6 +118,7 @@ def _facts(figures: Figures) -> str:
     )
     return (
         f"Read was {figures['material']}. {left}Frames/s and the client's processor time are those "
-        f"in the middle of a run of {figures['seconds']:g} s; memory is the most. A frame's age is the time from decoding it until its row or picture was "
-        "written; p50 of the usual source, p99 of the worst."
+        f"in the middle of a run of {figures['seconds']:g} s; memory is the most. A frame's age is "
+        "the time from decoding it until its row or picture was written; p50 of the usual source, "
+        "p99 of the worst."
     )
