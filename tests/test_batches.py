@@ -11,6 +11,7 @@ import pytest
 import yolostream
 from recording_triton import EnsembleTriton, recording_triton
 from repository import config
+from tritonclient.grpc import InferenceServerClient
 from tritonclient.grpc import service_pb2 as pb
 from yolostream import Detector
 from yolostream.client.transport.message import request, with_pixels
@@ -70,7 +71,7 @@ def test_a_batch_is_one_request(triton, frames):
         before = detector.statistics()["preprocess"]
         pending = detector.submit_batch(frames)
         results(pending)
-        assert detector.statistics()["preprocess"].since(before).frames == 1
+        assert detector.statistics()["preprocess"].since(before).requests == 1
         assert len({one.request_s > 0 for one in pending}) == 1
 
 
@@ -152,3 +153,18 @@ def test_a_message_is_what_protobuf_would_make_of_it():
     assert message.model_name == "yolov7"
     assert list(message.inputs[0].shape) == [2, 30, 40, 3]
     assert message.raw_input_contents == [frames.tobytes()]
+
+
+def test_memory_that_was_reserved_serves_all_batches_up_to_that_size(triton, frames):
+    def regions():
+        with InferenceServerClient(triton.url) as client:
+            return set(client.get_system_shared_memory_status().regions)
+
+    before = regions()
+    with Detector(triton.url, transport="shared-memory", max_in_flight=2) as detector:
+        detector.reserve(4)
+        reserved = regions()
+        assert len(reserved - before) == 2
+        results(detector.submit_batch([frames[0]] * 4))
+        assert regions() == reserved
+    assert regions() == before

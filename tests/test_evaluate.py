@@ -285,13 +285,13 @@ def test_an_evaluation_that_is_stopped_leaves_what_was_there(streets, server, tm
     earlier.parent.mkdir()
     earlier.write_text("of an earlier run")
     with Detector(server.url, "yolov7_evaluation") as variant:
-        before = variant.statistics()["nms_evaluation"].frames
+        before = variant.statistics()["nms_evaluation"].requests
         command = [sys.executable, "-m", "tools.evaluate", path, "--images", streets.images]
         command += ["--url", server.url, "--output", earlier.parent]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
         try:
             deadline = time.monotonic() + 60
-            while variant.statistics()["nms_evaluation"].frames < before + 20:
+            while variant.statistics()["nms_evaluation"].requests < before + 20:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             process.send_signal(signal.SIGTERM)

@@ -128,8 +128,7 @@ def figures_of(
         `whole_frames_per_s`, from the start to the last closed file; `objects_per_frame`;
         `worker_count`; `dropped` and `lost`, frames; `age_ms` and `request_ms`, `p50` of the usual
         source and `p99` of the worst; `client_cpu_ms`, a frame in the middle of the run, and
-        `whole_client_cpu_ms`, start included; `server_cpu_ms`, a frame; `memory_mb`, the most; and
-        `summary`.
+        `whole_client_cpu_ms`, start included; `server_cpu_ms`, a frame; and `memory_mb`, the most.
     """
     sources, frames = summary["sources"], max(1, summary["frames"])
     steady, steady_client_ms = seen.steady_frames_per_s, seen.steady_client_ms
@@ -150,7 +149,6 @@ def figures_of(
             name: round(1000 * seconds / frames, 3) for name, seconds in server_s.items()
         },
         "memory_mb": round(max(seen.memory_mb, default=0.0), 1),
-        "summary": summary,
     }
 
 

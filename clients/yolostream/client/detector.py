@@ -14,6 +14,7 @@ from yolostream.client.pending import Pending
 from yolostream.client.request import Request
 from yolostream.client.statistics import StepTotals
 from yolostream.client.transport.choice import Transport, choose, new_pool
+from yolostream.client.triton_errors import translated
 from yolostream.detections import Detections
 from yolostream.image import AnyImage
 
@@ -148,6 +149,18 @@ class Detector:
                 lease.release()
             raise
         return pending
+
+    def reserve(self, frames: int) -> None:
+        """Make room for batches of so many frames, so that the first ones need not wait for it.
+
+        For frames that are downscaled to the network's input; to be called before the first one.
+
+        Raises:
+            ServerUnavailable: the server went away.
+        """
+        height, width = self.model.input_size
+        with translated(self.url, self.model.name):
+            self._pool.reserve(frames, height=height, width=width)
 
     def stream(
         self, frames: Iterable[AnyImage], *, in_flight: int = 4

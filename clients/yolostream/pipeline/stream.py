@@ -36,6 +36,10 @@ SERVER_PATIENCE_S = 60.0
 MAX_AGE_S = 0.5
 """An older frame of a live source is not worth sending any more."""
 
+LIVE_FRAMES = 3
+"""Frames of a live source that wait at most: at 30 frames/s, a hiccup of a tenth of a second costs
+none, and a server that is too slow makes the others no older than that."""
+
 _RETRY_S = 0.5
 
 
@@ -64,7 +68,7 @@ class Plan:
     def admission(self) -> Admission:
         """Files wait for room and lose nothing; of a live source the newest frame is kept."""
         if self.source.is_live:
-            return Admission("newest", capacity=1, max_age_s=self.max_age_s)
+            return Admission("newest", capacity=LIVE_FRAMES, max_age_s=self.max_age_s)
         return Admission("block", capacity=2)
 
 

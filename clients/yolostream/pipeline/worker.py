@@ -62,6 +62,8 @@ def run_here(
         should_stop: asked several times a second.
         on_tick: called as often.
     """
+    # Live sources would lose their first frames meanwhile.
+    detector.reserve(job.batching.size)
     tiles = {name: Tile(cell) for name, cell in cells.items()}
     return runner.run(
         [job.plan(source, tiles.get(source.name)) for source in sources],

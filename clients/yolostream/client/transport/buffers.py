@@ -32,6 +32,9 @@ class InputBuffer(Protocol):
             The serialized request that refers to them.
         """
 
+    def reserve(self, frames: int, *, height: int, width: int) -> None:
+        """Take the memory for so many frames of this size now, and not with the first of them."""
+
     def reset(self) -> None:
         """Set up everything again with the next request: the server has been restarted."""
 
@@ -58,6 +61,9 @@ class GrpcBuffer:
         resized = [resize(on_host(frame), height=height, width=width) for frame in frames]
         return with_pixels(request(self._model, (len(frames), height, width, 3)), resized)
 
+    def reserve(self, frames: int, *, height: int, width: int) -> None:
+        """Messages take no memory beforehand."""
+
     def reset(self) -> None:
         """Nothing is held."""
 
@@ -82,10 +88,20 @@ class GrpcFallback:
         try:
             return self._buffer.write(frames, height=height, width=width)
         except OSError:
-            # /dev/shm or the GPU is full.
-            self._buffer.close()
-            self._buffer = GrpcBuffer(self._model)
+            self._fall_back()
             return self._buffer.write(frames, height=height, width=width)
+
+    def reserve(self, frames: int, *, height: int, width: int) -> None:
+        """Take the memory for so many frames now, if there is so much."""
+        try:
+            self._buffer.reserve(frames, height=height, width=width)
+        except OSError:
+            self._fall_back()
+
+    def _fall_back(self) -> None:
+        """/dev/shm or the GPU is full."""
+        self._buffer.close()
+        self._buffer = GrpcBuffer(self._model)
 
     def reset(self) -> None:
         """Set up everything again with the next request."""

@@ -64,6 +64,12 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
                 region.copy(pictures)
         return request(self._model, shape, region=region.name)
 
+    def reserve(self, frames: int, *, height: int, width: int) -> None:
+        """Register a region for so many frames; see `write` for what is raised."""
+        with _failures_as_os_error():
+            shape = (frames, height, width, 3)
+            self._region_for(shape, wanted_gpu=self._gpu_for_host_frames())
+
     def _gpu_for_host_frames(self) -> int:
         """The GPU of the current region; without one, the current GPU."""
         return cupy.cuda.Device().id if self._region is None else self._region.device

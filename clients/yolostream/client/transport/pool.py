@@ -51,6 +51,11 @@ class SlotPool:
                 f"no place for a frame within {timeout_s:g} s: {self._url} is too slow"
             ) from None
 
+    def reserve(self, frames: int, *, height: int, width: int) -> None:
+        """Let each buffer take its memory for so many frames; nothing may be on its way yet."""
+        for slot in self.slots:
+            slot.reserve(frames, height=height, width=width)
+
     def close(self, *, timeout_s: float) -> None:
         """Wait for the requests on their way, then free the memory that the server is not reading.
 

@@ -41,6 +41,10 @@ class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
             resize_into(target, on_host(frame))
         return request(self._model, shape, region=region.name)
 
+    def reserve(self, frames: int, *, height: int, width: int) -> None:
+        """Register a region for so many frames; see `write` for what is raised."""
+        self._region_for(frames, height * width * 3)
+
     def _region_for(self, frames: int, frame_bytes: int) -> _Region:
         """The region, replaced by a larger one where the frames need it."""
         if self._region is None or self._region.size < frames * frame_bytes:
