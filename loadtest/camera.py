@@ -13,7 +13,7 @@ from yolostream import Detector
 from yolostream.client.model import Model
 from yolostream.client.transport.buffers import resize
 from yolostream.image import Image
-from yolostream.pipeline.stream import IN_FLIGHT
+from yolostream.pipeline.plan import IN_FLIGHT
 from yolostream.sources import find_sources
 
 from loadtest.repository import VIDEOS

@@ -22,7 +22,7 @@ from dataclasses import astuple
 from typing import Any
 
 from yolostream import Detector
-from yolostream.pipeline.stream import IN_FLIGHT
+from yolostream.pipeline.plan import IN_FLIGHT
 
 from loadtest.camera import MAX_IN_FLIGHT, Camera, clip_frames
 from tools.command import one_line_errors

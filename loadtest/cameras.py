@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import ceil
 
 import psutil
-from yolostream.pipeline.stream import IN_FLIGHT
+from yolostream.pipeline.plan import IN_FLIGHT
 
 from loadtest.camera import Record
 from loadtest.errors import LoadTestError

@@ -20,7 +20,7 @@ from rich.progress import Progress
 from yolostream import Detector
 from yolostream.client.connection import connect
 from yolostream.client.detector import DEFAULT_MODEL, Transport
-from yolostream.pipeline.stream import IN_FLIGHT
+from yolostream.pipeline.plan import IN_FLIGHT
 
 from loadtest import result_file
 from loadtest.bare import Tensor, bare_network

@@ -28,7 +28,7 @@ from yolostream.cli import detecting
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.outputs.results import Results
 from yolostream.pipeline.job import Job
-from yolostream.pipeline.stream import IN_FLIGHT
+from yolostream.pipeline.plan import IN_FLIGHT
 from yolostream.pipeline.workers import workers_for
 from yolostream.sources import find_sources
 

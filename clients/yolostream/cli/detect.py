@@ -29,7 +29,7 @@ from yolostream.outputs.video import DEFAULT_BITRATE
 from yolostream.pipeline.drawing import LabelOptions
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.pipeline.job import Job
-from yolostream.pipeline.stream import IN_FLIGHT, MAX_AGE_S, SERVER_PATIENCE_S
+from yolostream.pipeline.plan import IN_FLIGHT, MAX_AGE_S, SERVER_PATIENCE_S
 from yolostream.pipeline.workers import workers_for
 from yolostream.sources import Realtime, Source, Video, check_files, find_sources
 from yolostream.sources.decoding import DecoderName

@@ -10,7 +10,7 @@ from yolostream.outputs.tiled import Tile
 from yolostream.pipeline.dispatcher import Batching
 from yolostream.pipeline.drawing import Annotator, LabelOptions
 from yolostream.pipeline.filters import DetectionFilter
-from yolostream.pipeline.stream import IN_FLIGHT, MAX_AGE_S, SERVER_PATIENCE_S, Plan
+from yolostream.pipeline.plan import IN_FLIGHT, MAX_AGE_S, SERVER_PATIENCE_S, Plan
 from yolostream.sources import Reading, Source
 
 

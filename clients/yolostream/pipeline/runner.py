@@ -14,8 +14,9 @@ from yolostream.client.detector import Detector
 from yolostream.errors import YolostreamError
 from yolostream.pipeline.capture import Capture
 from yolostream.pipeline.dispatcher import Batching, Dispatcher
+from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.status import Status
-from yolostream.pipeline.stream import Plan, Stream
+from yolostream.pipeline.stream import Stream
 from yolostream.sources import EVERYTHING, Reading
 
 STOP_TIMEOUT_S = 4.0

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from yolostream.client.detector import Detector
 from yolostream.client.pending import Pending
@@ -17,59 +17,14 @@ from yolostream.errors import ModelUnavailable, ServerUnavailable, YolostreamErr
 from yolostream.frame import Frame
 from yolostream.gpu_memory import on_host
 from yolostream.image import Image
-from yolostream.outputs.output import Output
-from yolostream.outputs.tiled import Tile
-from yolostream.pipeline.drawing import Annotator
-from yolostream.pipeline.filters import DetectionFilter
-from yolostream.pipeline.mailbox import Admission, Mailbox
+from yolostream.pipeline.mailbox import Mailbox
+from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.sink import Result, Sink
 from yolostream.pipeline.status import Status
 from yolostream.pipeline.tracking import Tracker
-from yolostream.sources import Session, Source
-
-IN_FLIGHT = 3
-"""Frames of one source on their way at once: one in each step of the ensemble."""
-
-SERVER_PATIENCE_S = 60.0
-"""How long a file waits for a server that is being restarted."""
-
-MAX_AGE_S = 0.5
-"""An older frame of a live source is not worth sending any more."""
-
-LIVE_FRAMES = 3
-"""Frames of a live source that wait at most: at 30 frames/s, a hiccup of a tenth of a second costs
-none, and a server that is too slow makes the others no older than that."""
+from yolostream.sources import Session
 
 _RETRY_S = 0.5
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is done with the frames of one source."""
-
-    source: Source
-    open_outputs: Callable[[Session], list[Output]]
-    """Makes the outputs, once the source is open."""
-    tile: Tile | None = None
-    """Its cell of the tiled picture."""
-    track: bool = True
-    annotator: Annotator | None = None
-    """Draws the detections; None where nobody looks."""
-    detection_filter: DetectionFilter = field(default_factory=DetectionFilter)
-    stride: int = 1
-    """Every Nth frame is taken."""
-    limit: int | None = None
-    """Frames taken at most."""
-    in_flight: int = IN_FLIGHT
-    server_patience_s: float = SERVER_PATIENCE_S
-    max_age_s: float = MAX_AGE_S
-
-    @property
-    def admission(self) -> Admission:
-        """Files wait for room and lose nothing; of a live source the newest frame is kept."""
-        if self.source.is_live:
-            return Admission("newest", capacity=LIVE_FRAMES, max_age_s=self.max_age_s)
-        return Admission("block", capacity=2)
 
 
 class Stream:
@@ -111,6 +66,9 @@ class Stream:
             OutputError: an output cannot be made.
         """
         plan, source = self.plan, self.plan.source
+        if self.stop.is_set():
+            # Asked to stop while it was being opened: nobody would close what is made now.
+            return
         if session.frame_count is not None:
             taken = -(-session.frame_count // plan.stride)
             self.status.frames_expected = min(taken, plan.limit or taken)

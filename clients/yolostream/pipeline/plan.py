@@ -1,0 +1,55 @@
+"""What is done with the frames of one source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from yolostream.outputs.output import Output
+from yolostream.outputs.tiled import Tile
+from yolostream.pipeline.drawing import Annotator
+from yolostream.pipeline.filters import DetectionFilter
+from yolostream.pipeline.mailbox import Admission
+from yolostream.sources import Session, Source
+
+IN_FLIGHT = 3
+"""Frames of one source on their way at once: one in each step of the ensemble."""
+
+SERVER_PATIENCE_S = 60.0
+"""How long a file waits for a server that is being restarted."""
+
+MAX_AGE_S = 0.5
+"""An older frame of a live source is not worth sending any more."""
+
+LIVE_FRAMES = 3
+"""Frames of a live source that wait at most: at 30 frames/s, a hiccup of a tenth of a second costs
+none, and a server that is too slow makes the others no older than that."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done with the frames of one source."""
+
+    source: Source
+    open_outputs: Callable[[Session], list[Output]]
+    """Makes the outputs, once the source is open."""
+    tile: Tile | None = None
+    """Its cell of the tiled picture."""
+    track: bool = True
+    annotator: Annotator | None = None
+    """Draws the detections; None where nobody looks."""
+    detection_filter: DetectionFilter = field(default_factory=DetectionFilter)
+    stride: int = 1
+    """Every Nth frame is taken."""
+    limit: int | None = None
+    """Frames taken at most."""
+    in_flight: int = IN_FLIGHT
+    server_patience_s: float = SERVER_PATIENCE_S
+    max_age_s: float = MAX_AGE_S
+
+    @property
+    def admission(self) -> Admission:
+        """Files wait for room and lose nothing; of a live source the newest frame is kept."""
+        if self.source.is_live:
+            return Admission("newest", capacity=LIVE_FRAMES, max_age_s=self.max_age_s)
+        return Admission("block", capacity=2)
