@@ -92,7 +92,7 @@ def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
         "ascontiguousarray": _without_gaps,
         "uint8": np.uint8,
         "empty": lambda shape, dtype: DeviceArray(np.empty(shape, dtype)),
-        "RawKernel": lambda source, name: _nv12_to_rgb,
+        "RawKernel": lambda source, name: _Kernel(),
     }
     module = types.ModuleType("cupy")
     vars(module).update(content)
@@ -162,6 +162,13 @@ def _on_current(gpu: Gpu, array: DeviceArray) -> DeviceArray:
     if not array.array.flags.c_contiguous:
         raise NotImplementedError("CuPy cannot copy non-contiguous array between devices.")
     return DeviceArray(array.array.copy(), gpu.current)
+
+
+class _Kernel:
+    def compile(self) -> None: ...
+
+    def __call__(self, grid: object, block: object, arguments: tuple[Any, ...]) -> None:
+        _nv12_to_rgb(grid, block, arguments)
 
 
 def _nv12_to_rgb(grid: object, block: object, arguments: tuple[Any, ...]) -> None:

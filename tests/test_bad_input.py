@@ -37,6 +37,8 @@ from yolostream.errors import (
     SourceError,
 )
 from yolostream.interruption import EXIT_INTERRUPTED
+from yolostream.outputs.video import LOOKAHEAD
+from yolostream.pipeline.sink import CAPACITY
 from yolostream.server import embedded
 
 REPOSITORY = Path(__file__).parents[1]
@@ -400,7 +402,7 @@ def test_killed_process_leaves_playable_files_and_the_next_one_cleans_up(
     # At 1 frame/s every second frame is a keyframe.
     path = write_clip(tmp_path / "clip.mp4", steps(4) * 100, rate=1)
     with started(tmp_path, "detect", path, "--url", triton.url, "--output", out) as process:
-        poll(lambda: has_lines(out / "clip.jsonl", 6), what="six frames")
+        poll(lambda: has_lines(out / "clip.jsonl", 20), what="twenty frames")
         process.kill()
         assert ended(process).returncode == -signal.SIGKILL
     assert abandoned()
@@ -408,7 +410,10 @@ def test_killed_process_leaves_playable_files_and_the_next_one_cleans_up(
     short = clip(tmp_path, "short", steps(1))
     next_out = tmp_path / "next"
     assert here("detect", short, "--url", triton.url, "--output", next_out).returncode == 0
-    assert len(play(out / "clip.mp4")) >= len(lines(out / "clip.jsonl")) - 4
+    # The encoder holds frames back, a fragment waits for its end, and outputs do not wait for
+    # each other: what is in their queues is lost.
+    held_back = LOOKAHEAD + CAPACITY + 3
+    assert len(play(out / "clip.mp4")) >= len(lines(out / "clip.jsonl")) - held_back
 
 
 def test_nothing_is_left_in_the_temporary_folder() -> None:

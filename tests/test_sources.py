@@ -411,3 +411,17 @@ def test_a_file_in_realtime_takes_its_time_and_loops(tmp_path: Path) -> None:
     assert [frame.index for frame in frames] == list(range(10))
     assert times_ms(frames) == [50 * n for n in range(10)]
     assert [number_of(frame.image) for frame in frames] == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://admin:secret@10.0.0.5:554",
+        "rtsp://admin:se@cret@10.0.0.5",
+        "rtsp://a:secret@h/x?q=1",
+    ],
+)
+def test_no_name_has_a_password_in_it(address: str) -> None:
+    (source,), _ = find_sources([address])
+    assert "cret" not in source.name
+    assert source.name

@@ -28,6 +28,8 @@ class Frame:
     """Name of the source."""
     captured_at: float = field(default_factory=time.time)
     """Unix time in seconds at which the frame was decoded."""
+    session: int = 0
+    """Counts how often the source was opened again before it."""
     original_size: tuple[int, int] | None = None
     """Height and width of the frame before it was downscaled; None where it was not."""
 

@@ -91,6 +91,7 @@ def detect(
                 in_flight=in_flight,
                 server_patience_s=server_patience if server.may_come_back else 0.0,
                 max_age_s=max_age,
+                downscale=downscale,
             ),
             partial(
                 detecting.connect,
@@ -139,7 +140,10 @@ def _formats(
     if not save and sum(source.is_video for source in sources) < 2:
         # A grid of one says nothing that its only cell does not.
         formats -= {"tiled"}
-    return formats if track else formats - {"mot"}
+    formats = formats if track else formats - {"mot"}
+    if not formats - (set() if any(source.is_video for source in sources) else {"mot", "tiled"}):
+        raise typer.BadParameter("nothing would be written: choose another --save")
+    return formats
 
 
 def _class_ids(classes: str | None, labels: tuple[str, ...]) -> frozenset[int] | None:

@@ -20,6 +20,7 @@ from yolostream.outputs.output import writing
 from yolostream.pipeline import workers as pipeline
 from yolostream.pipeline.dispatcher import Batching
 from yolostream.pipeline.job import Job
+from yolostream.pipeline.status import Status
 from yolostream.pipeline.worker import Connect
 from yolostream.server.run_folder import gpu_sharing_of
 from yolostream.sources import Source, nvdec
@@ -77,9 +78,10 @@ def run(
     job = _with_threads(replace(job, batching=Batching(size)), sources)
     before = about.statistics()
     interrupted = False
+    statuses: list[Status] = []
     with Progress(sources, console=console) as progress:
         try:
-            pipeline.run(
+            statuses = pipeline.run(
                 sources,
                 job,
                 connect,
@@ -90,9 +92,11 @@ def run(
             )
         except KeyboardInterrupt:
             interrupted = True
+            statuses = progress.statuses
     return Report(
-        statuses=progress.statuses,
-        steps=_served_since(before, about),
+        statuses=statuses,
+        # Who wants to stop does not wait for a server that hangs.
+        steps={} if interrupted else _served_since(before, about),
         folder=job.results.folder,
         workers=workers,
         interrupted=interrupted,
@@ -158,4 +162,8 @@ def _served_since(before: dict[str, StepTotals], detector: Detector) -> dict[str
     except ServerError:
         # The server died on the way: the sources tell, and the report does without its part.
         return {}
-    return {step: totals.since(before[step]) for step, totals in after.items()}
+    return {
+        # A server that was restarted counts anew.
+        step: totals.since(before[step]) if totals.requests >= before[step].requests else totals
+        for step, totals in after.items()
+    }

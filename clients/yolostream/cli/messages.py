@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Iterator
 
 import typer
@@ -47,10 +48,10 @@ class PrintNotes(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._printed: set[str] = set()
+        self._printed: deque[str] = deque(maxlen=100)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print it, if nobody has said it yet."""
         if (message := record.getMessage()) not in self._printed:
-            self._printed.add(message)
+            self._printed.append(message)
             print_note(message)

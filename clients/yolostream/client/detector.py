@@ -193,9 +193,13 @@ class Detector:
         """
         return self._ensemble.statistics(timeout_s=self.timeout_s)
 
-    def close(self) -> None:
-        """Wait for the frames on their way, then give back the connection and shared memory."""
-        self._pool.close(timeout_s=self.timeout_s)
+    def close(self, *, timeout_s: float | None = None) -> None:
+        """Wait for the frames on their way, then give back the connection and shared memory.
+
+        Args:
+            timeout_s: for all of that; by default as long as one frame may take.
+        """
+        self._pool.close(timeout_s=self.timeout_s if timeout_s is None else timeout_s)
         self._disconnect()
 
     def __enter__(self) -> Detector:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -14,6 +15,9 @@ from yolostream.errors import OutputError
 from yolostream.outputs.tiled import Cell
 from yolostream.outputs.video import Planes
 from yolostream.sources import Source
+
+CLOSE_TIMEOUT_S = 2.0
+"""How long pictures that were sent may take into the grid at the end."""
 
 
 class RemoteCell:
@@ -31,60 +35,91 @@ class RemoteCell:
 
     def open(self, frame_rate: Fraction) -> None:
         """The source has been opened."""
-        self._connection.send(frame_rate)
+        self._send(frame_rate)
 
     def add(self, time_s: float, planes: Planes) -> None:
-        """Send a picture."""
-        self._connection.send(time_s)
-        self._connection.send_bytes(planes.reshape(-1).data)
+        """Send a picture.
+
+        Raises:
+            OutputError: nobody takes it.
+        """
+        self._send(time_s)
+        self._send(planes)
 
     def close(self) -> None:
         """No more frames of this source."""
-        self._connection.send(None)
+        self._send(None)
+
+    def cancel(self) -> None:
+        """Nobody but the grid's own process cancels."""
 
     def disconnect(self) -> None:
         """Let go of this process's end, once another process has it."""
         self._connection.close()
+
+    def _send(self, message: Fraction | float | Planes | None) -> None:
+        try:
+            if isinstance(message, np.ndarray):
+                self._connection.send_bytes(message.reshape(-1).data)
+            else:
+                self._connection.send(message)
+        except OSError as error:
+            raise OutputError("the tiled picture broke off: its writer gave up") from error
 
 
 class RemoteCells:
     """Hands what comes from other processes on to the grid.
 
     Args:
-        cells: of the grid, by the name of the source.
+        new_cells: makes a cell of the grid, by the name of the source.
     """
 
-    def __init__(self, cells: Mapping[str, Cell]) -> None:
-        self._cells = cells
+    def __init__(self, new_cells: Mapping[str, Callable[[], Cell]]) -> None:
+        self._new_cells = new_cells
         self._feeds: dict[str, _Feed] = {}
+        self._errors: dict[str, OutputError] = {}
 
     def connect(self, sources: Sequence[Source]) -> dict[str, RemoteCell]:
         """Cells for the sources of a new process, also if another had them before."""
-        return {
-            source.name: self._connect(source) for source in sources if source.name in self._cells
-        }
+        shown = [source for source in sources if source.name in self._new_cells]
+        return {source.name: self._connect(source) for source in shown}
+
+    def abandon(self, names: Iterable[str]) -> None:
+        """Nothing will come of these sources any more: nobody may wait for them."""
+        for name in names:
+            if name in self._new_cells:
+                if name in self._feeds:
+                    self._feeds[name].cancel()
+                try:
+                    self._new_cells[name]().close()
+                except OutputError as error:
+                    self._errors.setdefault(name, error)
 
     def close(self) -> None:
-        """Wait until everything that was sent is in the grid, and close it."""
-        for name, cell in self._cells.items():
-            if name in self._feeds:
-                self._feeds[name].join()
-            cell.close()
+        """Bring what was sent into the grid, and close it."""
+        deadline = time.monotonic() + CLOSE_TIMEOUT_S
+        while time.monotonic() < deadline and any(one.is_alive for one in self._feeds.values()):
+            # A process that died left its cell open, and others may wait for that.
+            self.abandon(name for name, one in self._feeds.items() if not one.is_alive)
+            time.sleep(0.02)
+        self.abandon(self._new_cells)
 
     @property
     def errors(self) -> dict[str, OutputError]:
         """What went wrong with the grid, by the name of the source."""
-        return {name: feed.error for name, feed in self._feeds.items() if feed.error is not None}
+        told = {name: feed.error for name, feed in self._feeds.items() if feed.error is not None}
+        return {**self._errors, **told}
 
     def _connect(self, source: Source) -> RemoteCell:
         ours, theirs = Pipe(duplex=False)
-        before, cell = self._feeds.get(source.name), self._cells[source.name]
         shown_s = 0.0
-        if before is not None:
-            before.join()
+        if (before := self._feeds.get(source.name)) is not None:
+            # It may wait for other cells of the process that died.
+            before.cancel()
             shown_s = before.newest_s
         # A camera goes on; of a file that is read again, nothing is shown twice.
         offset_s = shown_s if source.is_live else 0.0
+        cell = self._new_cells[source.name]()
         self._feeds[source.name] = _Feed(ours, cell, shown_s=shown_s, offset_s=offset_s)
         return RemoteCell(theirs, height=cell.height, width=cell.width)
 
@@ -103,18 +138,25 @@ class _Feed:
         self._thread = threading.Thread(target=self._run, name="cell feed", daemon=True)
         self._thread.start()
 
-    def join(self) -> None:
-        self._thread.join()
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def cancel(self) -> None:
+        self._cell.cancel()
 
     def _run(self) -> None:
+        # At its end the process learns that nobody takes its pictures any more.
         with self._connection:
             try:
                 while (message := self._connection.recv()) is not None:
                     self._take(message)
-                self._attempt(self._cell.close)
+                self._cell.close()
             except (EOFError, OSError):
                 # The process died. The cell stays open: it may be started again.
                 return
+            except OutputError as error:
+                self.error = error
 
     def _take(self, message: Fraction | float) -> None:
         if isinstance(message, Fraction):
@@ -123,13 +165,6 @@ class _Feed:
         data = self._connection.recv_bytes()
         planes = np.frombuffer(data, np.uint8).reshape(-1, self._cell.width)
         time_s = message + self._offset_s
-        if time_s >= self.newest_s:
+        if time_s > self.newest_s or not self.newest_s:
             self.newest_s = time_s
-            self._attempt(lambda: self._cell.add(time_s, planes))
-
-    def _attempt(self, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except OutputError as error:
-            # The process goes on: its other outputs are whole.
-            self.error = error
+            self._cell.add(time_s, planes)

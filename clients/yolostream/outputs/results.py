@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -46,26 +47,25 @@ class Results:
         """Where the tiled picture of all videos goes."""
         return self.folder / f"{TILED_NAME}.mp4"
 
-    def open(self, source: Source, session: Session) -> list[Output]:
-        """Make the outputs of a source that was opened; the tiled picture is none of them.
+    def makers(self, source: Source, session: Session) -> list[Callable[[], Output]]:
+        """What makes the outputs of a source that was opened; the tiled picture is none of them.
 
-        Raises:
-            OutputError: one cannot be written.
+        Each raises `OutputError` where it cannot be written.
         """
         part = f".{self.part}" if source.is_live and self.part > 1 else ""
         stem = str(self.folder / f"{source.name}{part}")
-        outputs: list[Output] = []
+        makers: list[Callable[[], Output]] = []
         if "mp4" in self.formats and source.is_video:
-            outputs.append(self._video(Path(f"{stem}.mp4"), session))
+            makers.append(partial(self._video, Path(f"{stem}.mp4"), session))
         if "mp4" in self.formats and not source.is_video:
-            outputs.append(AnnotatedPictures(Path(stem)))
+            makers.append(partial(AnnotatedPictures, Path(stem)))
         if "jsonl" in self.formats:
-            outputs.append(JsonLines(Path(f"{stem}.jsonl"), source=source.name))
+            makers.append(partial(JsonLines, Path(f"{stem}.jsonl"), source=source.name))
         if "csv" in self.formats:
-            outputs.append(Csv(Path(f"{stem}.csv"), source=source.name))
+            makers.append(partial(Csv, Path(f"{stem}.csv"), source=source.name))
         if "mot" in self.formats and source.is_video:
-            outputs.append(Mot(Path(f"{stem}.txt")))
-        return outputs
+            makers.append(partial(Mot, Path(f"{stem}.txt")))
+        return makers
 
     def check_apart_from(self, sources: Sequence[Source]) -> None:
         """Make sure that no result takes the place of what it is made from.

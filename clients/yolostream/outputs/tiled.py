@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +30,8 @@ MAX_WIDTH = 1920
 CELL_WIDTH = 640
 ASPECT = Fraction(9, 16)
 MAX_FRAME_RATE = Fraction(60)
+# A gap of all sources is one long picture, not thousands of them.
+MAX_STILL_S = 1.0
 # Frames a cell may be ahead of the slowest one.
 AHEAD = 8
 
@@ -69,6 +71,9 @@ class Cell(Protocol):
     def close(self) -> None:
         """No more frames of this source."""
 
+    def cancel(self) -> None:
+        """Let go who waits in `add`; what it brings is not wanted any more."""
+
 
 class Tiled:
     """One video of a grid. Files wait for each other; nobody waits for a live source.
@@ -100,7 +105,7 @@ class Tiled:
         # As the encoder takes it, so that only what changes has to be converted.
         self._canvas = planes_of(np.zeros((*self._size, 3), np.uint8))
         self._tick = 0
-        self._failed = False
+        self._error: OutputError | None = None
         self._changed = threading.Condition()
         self._file: VideoFile | None = None
         # Of the fastest source that is known when the first picture is written.
@@ -116,7 +121,13 @@ class Tiled:
             if self._file is None:
                 self._frame_rate = min(max(self._frame_rate, frame_rate), MAX_FRAME_RATE)
 
-    def add(self, number: int, time_s: float, planes: Planes) -> None:
+    def add(
+        self,
+        number: int,
+        time_s: float,
+        planes: Planes,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Put a picture of the cell's size into a cell, waiting while it is too far ahead.
 
         Raises:
@@ -125,8 +136,12 @@ class Tiled:
         cell = self._cells[number]
         with self._changed:
             self._changed.wait_for(
-                lambda: self._failed or cell.is_live or len(cell.waiting) < AHEAD
+                lambda: self._error or is_cancelled() or cell.is_live or len(cell.waiting) < AHEAD
             )
+            if self._error is not None:
+                raise self._error
+            if is_cancelled():
+                return
             if cell.is_live and len(cell.waiting) >= AHEAD:
                 # A file beside it is slower than real time: the oldest is missed the least.
                 cell.waiting.popleft()
@@ -145,19 +160,36 @@ class Tiled:
                 if self._file and not any(cell.open for cell in self._cells):
                     self._file.close()
 
+    def wake(self) -> None:
+        """Let those who wait look whether they still have to."""
+        with self._changed:
+            self._changed.notify_all()
+
     def _advance(self) -> None:
         """Draw every tick that no frame can change any more."""
+        if self._error is not None:
+            return
         try:
             while self._is_known(time_s := self._tick / float(self._frame_rate)):
+                if self._skips_gap(time_s):
+                    continue
                 for number, cell in enumerate(self._cells):
                     self._show(number, cell, time_s)
                 self._opened_file().write_planes(self._canvas, self._tick)
                 self._tick += 1
-        except OutputError:
-            self._failed = True
+        except OutputError as error:
+            self._error = error
             raise
         finally:
             self._changed.notify_all()
+
+    def _skips_gap(self, time_s: float) -> bool:
+        """Go on at the next picture of any cell, where that is far away."""
+        upcoming = min((cell.waiting[0][0] for cell in self._cells if cell.waiting), default=time_s)
+        if upcoming - time_s <= MAX_STILL_S or not self._tick:
+            return False
+        self._tick = math.floor(upcoming * self._frame_rate)
+        return True
 
     def _opened_file(self) -> VideoFile:
         if self._file is None:
@@ -199,6 +231,7 @@ class _GridCell:
     def __init__(self, tiled: Tiled, number: int) -> None:
         self._tiled = tiled
         self._number = number
+        self._is_cancelled = False
         self.height, self.width = tiled.cell_height, tiled.cell_width
 
     def open(self, frame_rate: Fraction) -> None:
@@ -207,11 +240,16 @@ class _GridCell:
 
     def add(self, time_s: float, planes: Planes) -> None:
         """See `Cell`."""
-        self._tiled.add(self._number, time_s, planes)
+        self._tiled.add(self._number, time_s, planes, lambda: self._is_cancelled)
 
     def close(self) -> None:
         """See `Cell`."""
         self._tiled.close_cell(self._number)
+
+    def cancel(self) -> None:
+        """See `Cell`."""
+        self._is_cancelled = True
+        self._tiled.wake()
 
 
 class Tile:

@@ -31,6 +31,10 @@ _FINISHED = {"movflags": "faststart"}
 Planes = npt.NDArray[np.uint8]
 """uint8 [3/2 H, W]: a picture in I420, luma above chroma, both sides even."""
 
+LARGEST_TO_FINISH = 256 << 20
+"""Bytes of a file that is copied at its end, so that browsers can seek in it at once; to copy a
+longer recording would take longer than a stop may."""
+
 LOOKAHEAD = 5
 """Frames that the encoder holds back."""
 # On top of x264's "superfast", a fifth cheaper. Looking ahead, the encoder spends its bits where
@@ -107,7 +111,8 @@ class VideoFile:
                 self._container.mux(self._stream.encode(None))
             finally:
                 self._container.close()
-            _put_index_first(self.path)
+            if self.path.stat().st_size <= LARGEST_TO_FINISH:
+                _put_index_first(self.path)
 
 
 class Mp4:

@@ -6,6 +6,7 @@ import logging
 import random
 import threading
 from dataclasses import replace
+from fractions import Fraction
 
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
@@ -48,18 +49,19 @@ class Capture:
     def _read_on(self) -> None:
         """Read session after session. A source that never gave a frame is not tried again."""
         failures = 0
-        while True:
-            before = self._continuity.last
+        while not self._stream.mailbox.is_closed:
+            before = self._continuity.next_index
             try:
                 self._read()
                 problem = "the stream ended"
             except SourceError as error:
-                if not self._source.reopens or self._continuity.last is None:
+                known = self._continuity.has_frames or self._stream.plan.resumes
+                if not self._source.reopens or not known:
                     raise
                 problem = str(error)
             if not self._source.reopens or self._stream.mailbox.is_closed:
                 return
-            failures = failures + 1 if self._continuity.last is before else 0
+            failures = failures + 1 if self._continuity.next_index == before else 0
             self._back_off(failures, problem)
 
     def _read(self) -> None:
@@ -92,33 +94,47 @@ class Capture:
 
 
 class Continuity:
-    """Indices and times that go on where a source is opened again, gaps included."""
+    """Indices and times that go on where a source is opened again."""
 
     def __init__(self) -> None:
-        self.last: Frame | None = None
+        self.next_index = 0
+        self._session = -1
+        self._begins = True
         self._index_offset = 0
         self._offset_s = 0.0
-        self._begins = True
+        # Of the last frame, whose picture must not be kept.
+        self._time_base = Fraction(1)
+        self._pts = 0
+        self._captured_at = 0.0
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether there has been any frame."""
+        return self.next_index > 0
 
     def begin(self) -> None:
         """The next frame is the first of a session."""
+        self._session += 1
         self._begins = True
 
     def placed(self, frame: Frame) -> Frame:
-        """The frame, behind those of the sessions before."""
-        if self.last is None:
-            self.last = frame
-            self._begins = False
-            return frame
-        if self._begins:
-            self._begins = False
-            gap_s = max(0.0, frame.captured_at - self.last.captured_at)
-            self._index_offset = self.last.index + 1 - frame.index
-            self._offset_s = self.last.pts_seconds + gap_s - frame.pts_seconds
-        if self._index_offset:
-            base = self.last.time_base
-            pts = round((frame.pts_seconds + self._offset_s) / base)
-            index = frame.index + self._index_offset
-            frame = replace(frame, index=index, pts=max(pts, self.last.pts + 1), time_base=base)
-        self.last = frame
+        """The frame, behind those of the sessions before, by the time that lay between."""
+        if not self.has_frames:
+            self._time_base = frame.time_base
+        elif self._begins:
+            gap_s = max(0.0, frame.captured_at - self._captured_at)
+            self._index_offset = self.next_index - frame.index
+            self._offset_s = float(self._pts * self._time_base) + gap_s - frame.pts_seconds
+        self._begins = False
+        if self._session:
+            pts = round((frame.pts_seconds + self._offset_s) / self._time_base)
+            frame = replace(
+                frame,
+                index=frame.index + self._index_offset,
+                pts=max(pts, self._pts + 1),
+                time_base=self._time_base,
+                session=self._session,
+            )
+        self.next_index = frame.index + 1
+        self._pts, self._captured_at = frame.pts, frame.captured_at
         return frame

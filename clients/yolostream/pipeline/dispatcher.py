@@ -58,14 +58,23 @@ class Dispatcher:
         self._ready.set()
 
     def _run(self) -> None:
-        while self._streams:
-            # Before looking: what comes while we look is not slept over.
-            self._ready.clear()
-            if batch := self._gathered():
-                for frames in _alike(batch):
-                    self._send(frames)
-            elif not self._end_exhausted():
-                self._ready.wait(_POLL_S)
+        try:
+            while self._streams:
+                self._take_a_turn()
+        except Exception as error:
+            # A defect, or a machine without memory: nobody would send for them any more.
+            for stream in self._streams:
+                stream.fail(error)
+                stream.end()
+
+    def _take_a_turn(self) -> None:
+        # Before looking: what comes while we look is not slept over.
+        self._ready.clear()
+        batch = self._gathered()
+        for frames in _alike(batch):
+            self._send(frames)
+        if not self._end_exhausted() and not batch:
+            self._ready.wait(_POLL_S)
 
     def _gathered(self) -> Batch:
         batch: Batch = []
@@ -76,17 +85,19 @@ class Dispatcher:
         return batch
 
     def _take_into(self, batch: Batch) -> None:
-        """Take in turns what is there, up to the size of a batch."""
-        without = 0
-        while len(batch) < self._batching.size and without < len(self._streams):
+        """Take a frame of each stream that has one, up to the size of a batch.
+
+        Never two of one: answers of a stream are expected in the order of its frames, and frames
+        of other sizes travel in other requests.
+        """
+        taken = [stream for stream, _ in batch]
+        for _ in range(len(self._streams)):
+            if len(batch) == self._batching.size:
+                return
             stream = self._streams[0]
             self._streams.rotate(-1)
-            frame = stream.take()
-            if frame is None:
-                without += 1
-            else:
+            if stream not in taken and (frame := stream.take()) is not None:
                 batch.append((stream, frame))
-                without = 0
 
     def _send(self, batch: Batch) -> None:
         images, sizes = zip(*((frame.image, frame.size) for _, frame in batch), strict=True)

@@ -30,6 +30,8 @@ class Job:
     """Frames of one source on their way at once."""
     server_patience_s: float = SERVER_PATIENCE_S
     max_age_s: float = MAX_AGE_S
+    downscale: bool = True
+    """Whether frames are made no larger than the network's input."""
     batching: Batching = field(default_factory=Batching)
     decoder_threads: int = 0
     """Threads that decode one video on the CPU; 0 takes one a core."""
@@ -38,7 +40,7 @@ class Job:
         """What is done with the frames of one source."""
         return Plan(
             source=source,
-            open_outputs=partial(self.results.open, source),
+            outputs_of=partial(self.results.makers, source),
             tile=tile,
             track=self.track,
             annotator=Annotator(source.name, labels=self.labels)
@@ -50,14 +52,15 @@ class Job:
             in_flight=self.in_flight,
             server_patience_s=self.server_patience_s,
             max_age_s=self.max_age_s,
+            resumes=self.results.part > 1,
         )
 
-    def reading(self, input_size: tuple[int, int] | None) -> Reading:
+    def reading(self, input_size: tuple[int, int]) -> Reading:
         """How much of a source is made into pictures.
 
         Args:
-            input_size: height and width of the network's input, where frames may be downscaled to
-                fit into it; pictures that are drawn on stay whole.
+            input_size: height and width of the network's input. Frames are downscaled to fit into
+                it, but for those that are drawn on.
         """
-        fit = None if self.results.are_drawn else input_size
+        fit = input_size if self.downscale and not self.results.are_drawn else None
         return Reading(self.stride, fit, self.decoder_threads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from yolostream.outputs.output import Output
@@ -31,8 +31,8 @@ class Plan:
     """What is done with the frames of one source."""
 
     source: Source
-    open_outputs: Callable[[Session], list[Output]]
-    """Makes the outputs, once the source is open."""
+    outputs_of: Callable[[Session], Sequence[Callable[[], Output]]]
+    """What makes the outputs, once the source is open."""
     tile: Tile | None = None
     """Its cell of the tiled picture."""
     track: bool = True
@@ -46,6 +46,8 @@ class Plan:
     in_flight: int = IN_FLIGHT
     server_patience_s: float = SERVER_PATIENCE_S
     max_age_s: float = MAX_AGE_S
+    resumes: bool = False
+    """Another process read it before, which died: a camera that is away is no wrong address."""
 
     @property
     def admission(self) -> Admission:

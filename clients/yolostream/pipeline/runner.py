@@ -65,7 +65,6 @@ def run(
         _stop(streams)
         statuses = [stream.snapshot() for stream in streams]
         on_tick(statuses)
-    _raise_defects(statuses)
     return statuses
 
 
@@ -82,10 +81,12 @@ def _stop(streams: Sequence[Stream]) -> None:
     deadline = time.monotonic() + STOP_TIMEOUT_S
     _wait(streams, deadline - STOP_TIMEOUT_S / 4)
     for stream in streams:
-        stream.close_sinks(deadline)
+        stream.close_sinks()
+    for stream in streams:
+        stream.join_sinks(deadline)
 
 
-def _raise_defects(statuses: Sequence[Status]) -> None:
+def raise_defects(statuses: Sequence[Status]) -> None:
     """Whatever is no error of ours is a defect, and wants a traceback."""
     for status in statuses:
         for error in status.errors:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from yolostream.detections import Detections
-from yolostream.errors import YolostreamError
 from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.output import Output
@@ -97,5 +96,5 @@ class Sink:
         except Exception as error:
             # Whatever it is ends this output and no other.
             self.error = error
-            with contextlib.suppress(YolostreamError):
+            with contextlib.suppress(Exception):
                 self._output.close()

@@ -13,10 +13,16 @@ from dataclasses import replace
 from yolostream.client.detector import Detector
 from yolostream.client.pending import Pending
 from yolostream.detections import Detections
-from yolostream.errors import ModelUnavailable, ServerUnavailable, YolostreamError
+from yolostream.errors import (
+    ModelUnavailable,
+    OutputError,
+    ServerUnavailable,
+    YolostreamError,
+)
 from yolostream.frame import Frame
 from yolostream.gpu_memory import on_host
 from yolostream.image import Image
+from yolostream.outputs.output import Output
 from yolostream.pipeline.mailbox import Mailbox
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.sink import Result, Sink
@@ -50,7 +56,9 @@ class Stream:
         self._on_ready = on_ready
         self._room = threading.Semaphore(plan.in_flight)
         self._in_flight: queue.SimpleQueue[tuple[Frame, Pending] | None] = queue.SimpleQueue()
+        self._frame_rate = 1.0
         self._tracker: Tracker | None = None
+        self._tracked_session = -1
         self._tracks_before = 0
         self._taken = 0
         self._started = time.perf_counter()
@@ -60,30 +68,21 @@ class Stream:
     # Called by the thread that reads the source.
 
     def opened(self, session: Session) -> None:
-        """Get ready for the frames of a session; a later one finds new objects.
-
-        Raises:
-            OutputError: an output cannot be made.
-        """
-        plan, source = self.plan, self.plan.source
+        """Get ready for the frames of a session. An output that cannot be made costs no other."""
+        plan = self.plan
         if self.stop.is_set():
             # Asked to stop while it was being opened: nobody would close what is made now.
             return
         if session.frame_count is not None:
             taken = -(-session.frame_count // plan.stride)
             self.status.frames_expected = min(taken, plan.limit or taken)
-        if plan.track and source.is_video:
-            self._tracks_before = self.status.tracks
-            self._tracker = Tracker(float(session.frame_rate) / plan.stride)
+        self._frame_rate = float(session.frame_rate) / plan.stride
         if not self.sinks:
-            outputs = plan.open_outputs(session)
+            for make_output in plan.outputs_of(session):
+                self._open_sink(make_output)
             if plan.tile is not None:
                 plan.tile.open(session.frame_rate)
-                outputs.append(plan.tile)
-            self.sinks = [
-                Sink(output, name=f"{source.name} {type(output).__name__}", drops=source.is_live)
-                for output in outputs
-            ]
+                self._add_sink(plan.tile)
 
     def fail(self, error: Exception) -> None:
         """Give the source up; what is on its way is still written."""
@@ -126,10 +125,13 @@ class Stream:
         """Wait until all that was sent is written, and the outputs are closed."""
         self._thread.join(timeout_s)
 
-    def close_sinks(self, deadline: float = math.inf) -> None:
-        """Close all outputs, and wait for them until `time.monotonic()` is `deadline`."""
+    def close_sinks(self) -> None:
+        """Let all outputs be closed, once what they were given is written."""
         for sink in self.sinks:
             sink.close()
+
+    def join_sinks(self, deadline: float = math.inf) -> None:
+        """Wait until they are, or `time.monotonic()` is `deadline`."""
         for sink in self.sinks:
             sink.join(deadline - time.monotonic())
 
@@ -146,9 +148,20 @@ class Stream:
             timer=timer,
             dropped=dropped,
             lost=Counter(dict(status.lost)),
+            first_lost=dict(status.first_lost),
             errors=[*status.errors, *(sink.error for sink in sinks if sink.error is not None)],
             ages=sum((sink.ages for sink in sinks), start=status.ages),
         )
+
+    def _open_sink(self, make_output: Callable[[], Output]) -> None:
+        try:
+            self._add_sink(make_output())
+        except OutputError as error:
+            self.status.errors.append(error)
+
+    def _add_sink(self, output: Output) -> None:
+        name = f"{self.plan.source.name} {type(output).__name__}"
+        self.sinks.append(Sink(output, name=name, drops=self.plan.source.is_live))
 
     # The thread that follows the frames.
 
@@ -200,25 +213,29 @@ class Stream:
 
     def _hand_on(self, frame: Frame, detections: Detections) -> None:
         status = self.status
-        detections = self._tracked(self.plan.detection_filter(detections))
+        detections = self.plan.detection_filter(detections)
+        if self.plan.track and self.plan.source.is_video:
+            detections = self._tracked(frame, detections)
         result = Result(frame, self._annotated(frame, detections), detections)
         for sink in self.sinks:
             sink.put(result)
-        if self.sinks and all(sink.failed for sink in self.sinks):
+        if all(sink.failed for sink in self.sinks):
             self.mailbox.close(discard=True)
         status.frames_done += 1
         status.objects += len(detections)
         status.elapsed_s = time.perf_counter() - self._started
 
-    def _tracked(self, detections: Detections) -> Detections:
-        if self._tracker is None:
-            return detections
+    def _tracked(self, frame: Frame, detections: Detections) -> Detections:
+        if self._tracker is None or frame.session != self._tracked_session:
+            # After a gap other objects are there; their numbers go on.
+            self._tracked_session = frame.session
+            self._tracks_before = self.status.tracks
+            self._tracker = Tracker(self._frame_rate)
         with self.status.timer.stage("track"):
             tracked = self._tracker.update(detections)
         self.status.tracks = self._tracks_before + self._tracker.count
         if not self._tracks_before or tracked.track_ids is None:
             return tracked
-        # Numbers go on where the source was opened again.
         numbers = tracked.track_ids
         return replace(tracked, track_ids=numbers + self._tracks_before * (numbers > 0))
 
@@ -237,6 +254,7 @@ class Stream:
 
     def _finish(self) -> None:
         self.close_sinks()
+        self.join_sinks()
         if self.plan.tile is not None and not self.sinks:
             # It was never opened, and others wait for it.
             self.plan.tile.close()

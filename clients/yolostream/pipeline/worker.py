@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import logging.handlers
+import math
 import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Protocol
@@ -17,9 +18,14 @@ from typing import Protocol
 import cv2
 
 from yolostream.client.detector import Detector
-from yolostream.errors import WorkerError, YolostreamError
+from yolostream.errors import (
+    ModelUnavailable,
+    ServerUnavailable,
+    WorkerError,
+    YolostreamError,
+)
 from yolostream.interruption import defer_signals
-from yolostream.outputs.remote_cell import RemoteCell
+from yolostream.outputs.remote_cell import RemoteCells
 from yolostream.outputs.tiled import Cell, Tile
 from yolostream.pipeline import runner
 from yolostream.pipeline.job import Job
@@ -29,6 +35,10 @@ from yolostream.sources import Source
 
 MAX_DEATHS = 3
 """A worker that dies so often, one after the other, is not started again."""
+CLOSE_TIMEOUT_S = 1.0
+"""For what a server that hangs still has."""
+_END_S = 2.0
+"""That a process takes to end once it has said all."""
 _HEALTHY_S = 60.0
 """One that lived so long starts to count anew."""
 
@@ -75,6 +85,15 @@ def run_here(
     )
 
 
+@contextlib.contextmanager
+def closing(detector: Detector) -> Iterator[None]:
+    """Close it after the block, in which everything that was sent came back or was given up."""
+    try:
+        yield
+    finally:
+        detector.close(timeout_s=CLOSE_TIMEOUT_S)
+
+
 class Worker:
     """A child process, started again with the sources that it had not finished when it died.
 
@@ -83,7 +102,7 @@ class Worker:
         job: what is done with them.
         connect: makes its detector.
         max_in_flight: its requests on their way at once.
-        cells_of: makes the cells of the tiled picture for sources that a process is given.
+        cells: of the tiled picture.
     """
 
     def __init__(
@@ -93,7 +112,7 @@ class Worker:
         connect: Connect,
         *,
         max_in_flight: int,
-        cells_of: Callable[[Sequence[Source]], dict[str, RemoteCell]],
+        cells: RemoteCells,
     ) -> None:
         self.statuses = {source.name: Status(source.name) for source in sources}
         self.is_done = False
@@ -101,7 +120,8 @@ class Worker:
         self._job = job
         self._connect = connect
         self._max_in_flight = max_in_flight
-        self._cells_of = cells_of
+        self._cells = cells
+        self._stopping = False
         self._deaths = 0
         self._start()
 
@@ -124,20 +144,24 @@ class Worker:
 
     def ask_to_stop(self) -> None:
         """Let it finish what is on its way."""
+        self._stopping = True
         with contextlib.suppress(OSError):
             self.connection.send(None)
 
     def close(self) -> None:
         """End it, if it has not ended."""
-        if self._process.is_alive() and not self.is_done:
+        if not self.is_done:
             self._process.kill()
-        self._process.join()
+        self._process.join(_END_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
         self._process.close()
         self.connection.close()
 
     def _start(self) -> None:
         self.connection, theirs = _spawn.Pipe()
-        cells = self._cells_of(self._sources)
+        cells = self._cells.connect(self._sources)
         self._process = _spawn.Process(
             target=_work,
             args=(self._sources, self._job, self._connect, self._max_in_flight, cells, theirs),
@@ -153,13 +177,15 @@ class Worker:
             cell.disconnect()
 
     def _died(self) -> None:
-        self._process.join()
+        self._process.join(_END_S)
         lived_s = time.monotonic() - self._started
         self._deaths = 1 if lived_s > _HEALTHY_S else self._deaths + 1
         self._sources = [source for source in self._sources if self._is_unfinished(source)]
         names = ", ".join(source.name for source in self._sources)
         how = f"a worker ended with code {self._process.exitcode}"
-        if self._deaths < MAX_DEATHS and self._sources:
+        if self._stopping or not self._sources:
+            self._give_up(WorkerError(f"{how} while it was asked to stop: {names} may lack an end"))
+        elif self._deaths < MAX_DEATHS:
             _log.warning("%s and is started again; %s: from the start", how, names)
             self.close()
             results = self._job.results
@@ -175,9 +201,11 @@ class Worker:
         return self.statuses[source.name].state not in ("ended", "failed")
 
     def _give_up(self, error: YolostreamError) -> None:
-        for source in filter(self._is_unfinished, self._sources):
+        unfinished = [source for source in self._sources if self._is_unfinished(source)]
+        for source in unfinished:
             self.statuses[source.name].state = "failed"
             self.statuses[source.name].errors.append(error)
+        self._cells.abandon(source.name for source in unfinished)
         self.is_done = True
 
 
@@ -213,7 +241,8 @@ def _work(
     parent = _ToParent(connection)
     logging.getLogger().addHandler(logging.handlers.QueueHandler(parent))  # type: ignore[arg-type]
     try:
-        with connect(max_in_flight=max_in_flight) as detector:
+        detector = _connected(connect, max_in_flight, sources, job)
+        with closing(detector):
             run_here(
                 sources,
                 job,
@@ -226,3 +255,20 @@ def _work(
     except YolostreamError as error:
         parent.put_nowait(error)
     parent.put_nowait(None)
+
+
+def _connected(
+    connect: Connect, max_in_flight: int, sources: Sequence[Source], job: Job
+) -> Detector:
+    """Connect. After a death the server may be away too: then it is waited for as on the way."""
+    patience_s = job.server_patience_s if job.results.part > 1 else 0.0
+    if patience_s and any(source.is_live for source in sources):
+        patience_s = math.inf
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return connect(max_in_flight=max_in_flight)
+        except (ServerUnavailable, ModelUnavailable):
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(1)

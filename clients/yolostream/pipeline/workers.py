@@ -6,14 +6,15 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import wait
 
 from yolostream.outputs.remote_cell import RemoteCells
 from yolostream.outputs.tiled import Cell, Tiled
 from yolostream.pipeline.job import Job
-from yolostream.pipeline.runner import OnTick
+from yolostream.pipeline.runner import OnTick, raise_defects
 from yolostream.pipeline.status import Status
-from yolostream.pipeline.worker import Connect, Worker, run_here
+from yolostream.pipeline.worker import Connect, Worker, closing, run_here
 from yolostream.sources import Source
 
 SOURCES_A_WORKER = 4
@@ -56,16 +57,16 @@ def run(
         The last figures of each source, in order.
     """
     if workers > 1:
-        return _run_spread(sources, job, connect, workers, max_in_flight, should_stop, on_tick)
-    with connect(max_in_flight=max_in_flight) as detector:
-        return run_here(
-            sources,
-            job,
-            detector,
-            _cells(sources, job),
-            should_stop=should_stop,
-            on_tick=on_tick,
-        )
+        statuses = _run_spread(sources, job, connect, workers, max_in_flight, should_stop, on_tick)
+    else:
+        cells = {name: new_cell() for name, new_cell in _new_cells(sources, job).items()}
+        detector = connect(max_in_flight=max_in_flight)
+        with closing(detector):
+            statuses = run_here(
+                sources, job, detector, cells, should_stop=should_stop, on_tick=on_tick
+            )
+    raise_defects(statuses)
+    return statuses
 
 
 def _run_spread(
@@ -77,36 +78,36 @@ def _run_spread(
     should_stop: Callable[[], bool],
     on_tick: OnTick,
 ) -> list[Status]:
-    cells = RemoteCells(_cells(sources, job))
-    started = [
-        Worker(
-            sources[number::workers],
-            job,
-            connect,
-            max_in_flight=max(1, max_in_flight // workers),
-            cells_of=cells.connect,
-        )
-        for number in range(workers)
-    ]
-    statuses = [Status(source.name) for source in sources]
+    cells = RemoteCells(_new_cells(sources, job))
+    started: list[Worker] = []
 
-    def tick() -> None:
-        known = {name: status for worker in started for name, status in worker.statuses.items()}
-        statuses[:] = [known[source.name] for source in sources]
-        on_tick(statuses)
+    def statuses() -> list[Status]:
+        known = {source.name: Status(source.name) for source in sources}
+        for worker in started:
+            known.update(worker.statuses)
+        return [_with_error(known[source.name], cells) for source in sources]
 
+    each = max(1, max_in_flight // workers)
     try:
-        _receive(started, tick, should_stop)
+        for number in range(workers):
+            mine = sources[number::workers]
+            started.append(Worker(mine, job, connect, max_in_flight=each, cells=cells))
+        _receive(started, lambda: on_tick(statuses()), should_stop)
     finally:
-        for worker in started:
-            worker.ask_to_stop()
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        _receive(started, tick, lambda: time.monotonic() > deadline)
-        for worker in started:
-            worker.close()
+        _end(started, lambda: on_tick(statuses()))
         cells.close()
-        tick()
-    return [_with_error(status, cells.errors.get(status.name)) for status in statuses]
+        on_tick(statuses())
+    return statuses()
+
+
+def _end(workers: Sequence[Worker], tick: Callable[[], None]) -> None:
+    """Let all finish what is on its way, and end those that do not."""
+    for worker in workers:
+        worker.ask_to_stop()
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    _receive(workers, tick, lambda: time.monotonic() > deadline)
+    for worker in workers:
+        worker.close()
 
 
 def _receive(
@@ -121,8 +122,8 @@ def _receive(
         tick()
 
 
-def _cells(sources: Sequence[Source], job: Job) -> dict[str, Cell]:
-    """The cells of the tiled picture, by the name of the source; none where nobody wants it."""
+def _new_cells(sources: Sequence[Source], job: Job) -> dict[str, Callable[[], Cell]]:
+    """What makes cells of the tiled picture, by the name of the source; none if nobody wants it."""
     videos = [source for source in sources if source.is_video]
     if "tiled" not in job.results.formats or not videos:
         return {}
@@ -132,8 +133,10 @@ def _cells(sources: Sequence[Source], job: Job) -> dict[str, Cell]:
         bitrate=job.results.bitrate,
         threads=job.results.encoder_threads,
     )
-    return {source.name: tiled.cell(number) for number, source in enumerate(videos)}
+    return {source.name: partial(tiled.cell, number) for number, source in enumerate(videos)}
 
 
-def _with_error(status: Status, error: Exception | None) -> Status:
+def _with_error(status: Status, cells: RemoteCells) -> Status:
+    """The status, with what went wrong with the source's cell of the tiled picture."""
+    error = cells.errors.get(status.name)
     return status if error is None else replace(status, errors=[*status.errors, error])

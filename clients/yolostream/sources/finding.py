@@ -11,7 +11,7 @@ from pathlib import Path
 from yolostream.errors import SourceError
 from yolostream.sources.decoding import DecoderName
 from yolostream.sources.pictures import Pictures
-from yolostream.sources.source import Source
+from yolostream.sources.source import Source, redact_credentials
 from yolostream.sources.video import Video
 
 PICTURE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -84,7 +84,7 @@ def _named(spec: str, decoder: DecoderName) -> Sequence[Video | Pictures]:
     if spec.isdigit():
         return [_camera(spec, decoder)]
     if spec.startswith(NETWORK_SCHEMES):
-        name = spec.split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+        name = redact_credentials(spec).split("?")[0].rstrip("/").rsplit("/", 1)[-1]
         is_live = not spec.startswith("http")
         return [Video(spec, name or "stream", is_live=is_live, decoder=decoder)]
     path = Path(spec)

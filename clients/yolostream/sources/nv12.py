@@ -72,6 +72,13 @@ class Nv12ToRgb:
         self._coefficients = coefficients(colorspace, full_range=full_range)
         self._kernel: cupy.RawKernel | None = None
 
+    def compile(self) -> None:
+        """Make the kernel ready."""
+        import cupy
+
+        self._kernel = cupy.RawKernel(_KERNEL, "nv12_to_rgb")
+        self._kernel.compile()
+
     def upright(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of a picture of this height and width, once it is turned."""
         return size[::-1] if self._turns % 2 else size
@@ -100,7 +107,8 @@ class Nv12ToRgb:
         import cupy
 
         if self._kernel is None:
-            self._kernel = cupy.RawKernel(_KERNEL, "nv12_to_rgb")
+            self.compile()
+        assert self._kernel is not None
         before_turning = self.upright((height, width))
         with stream:
             rgb = cupy.empty((height, width, 3), cupy.uint8)

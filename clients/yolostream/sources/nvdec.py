@@ -18,6 +18,7 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 
 from yolostream import gpu_memory
+from yolostream.image import DeviceImage
 from yolostream.sources.decoder import Decoded, DecoderError
 from yolostream.sources.nv12 import Nv12ToRgb
 
@@ -73,6 +74,8 @@ class GpuDecoder:
             import cupy
             import PyNvVideoCodec as nvc  # noqa: N813  # as its own samples call it
 
+            # Its compiler may be missing: better now than in the middle.
+            self._to_rgb.compile()
             self._nvc = nvc
             self._filter = BitStreamFilterContext(bitstream_filter, stream)
             self._cuda_stream = cupy.cuda.Stream(non_blocking=True)
@@ -123,8 +126,16 @@ class GpuDecoder:
             return None
         rows, width = frame.shape
         size, address = (rows * 2 // 3, width), frame.GetPtrToPlane(0)
-        to_rgb = partial(self._to_rgb, address, size, stream=self._cuda_stream)
-        return Decoded(pts, self._to_rgb.upright(size), to_rgb)
+        return Decoded(pts, self._to_rgb.upright(size), partial(self._converted, address, size))
+
+    def _converted(
+        self, address: int, size: tuple[int, int], height: int, width: int
+    ) -> DeviceImage:
+        with _as_decoder_error():
+            image: DeviceImage = self._to_rgb(
+                address, size, height, width, stream=self._cuda_stream
+            )
+            return image
 
     def _packet_of(self, time: int) -> tuple[int | None, bool]:
         """What the container says of a picture: its time, and whether it is hidden."""

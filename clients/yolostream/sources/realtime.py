@@ -51,11 +51,11 @@ class RealtimeSession:
     def __iter__(self) -> Iterator[Frame]:
         """Wait for each frame's time; see `Session`."""
         first: float | None = None
-        started = time.time()
+        started = time.monotonic()
         for frame in self._endless() if self._realtime.loops else self._session:
             first = frame.pts_seconds if first is None else first
             due = started + frame.pts_seconds - first
-            time.sleep(max(0.0, due - time.time()))
+            time.sleep(max(0.0, due - time.monotonic()))
             # What a camera would have sent now was decoded a little ahead.
             yield replace(frame, captured_at=time.time())
 

@@ -80,4 +80,4 @@ class Source(Protocol):
 
 def redact_credentials(uri: str) -> str:
     """The address without the user and password in it."""
-    return re.sub(r"(?<=://)[^/@]*@", "", uri)
+    return re.sub(r"(?<=://)[^/]*@", "", uri)

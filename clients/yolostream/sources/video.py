@@ -84,7 +84,11 @@ class VideoSession:
             pts = decoded.pts if decoded.pts is not None else last_pts + self._step
             last_pts = max(pts, last_pts + 1)
             if index % self._reading.stride == 0:
-                yield self._frame(decoded, index, last_pts)
+                try:
+                    frame = self._frame(decoded, index, last_pts)
+                except DecoderError as error:
+                    raise self._broken(index, str(error)) from error
+                yield frame
             index += 1
         if index == 0:
             raise SourceError(f"{self._shown} holds no readable frame: is it damaged?")
