@@ -21,7 +21,7 @@ class Reading:
     fit: tuple[int, int] | None = None
     """Height and width that pictures are downscaled to fit into, aspect kept; None leaves them."""
     threads: int = 0
-    """Threads that decode one video on the CPU; 0 lets FFmpeg take one a core."""
+    """Threads that decode a file on the CPU; 0 takes one a core. A live source has one thread."""
 
 
 EVERYTHING = Reading()

@@ -67,7 +67,9 @@ class VideoSession:
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame; see `Session`."""
-        decoder = start_decoder(self._video.decoder, self._stream, threads=self._reading.threads)
+        # FFmpeg's decoders keep back a frame a thread: a live source must not wait for that.
+        threads = 1 if self._video.is_live else self._reading.threads
+        decoder = start_decoder(self._video.decoder, self._stream, threads=threads)
         try:
             yield from self._frames(decoder)
         finally:
