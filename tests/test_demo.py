@@ -70,7 +70,7 @@ def test_json_csv_and_mot_agree(demo, clip):
 
 def test_the_report_says_where_the_time_went(demo):
     _, run = demo
-    for word in (*CLIPS, "together", "frames/s", "latency p50", "p99"):
+    for word in (*CLIPS, "together", "frames/s", "request p50", "p99"):
         assert word in run.stdout
     stages = ("decode", "downscale", "request", "queue", "preprocess", "yolov7_fp16", "nms")
     for stage in (*stages, "track", "draw", "write"):

@@ -44,7 +44,10 @@ Summary = Annotated[
     typer.Option(help="Write the figures of the run to this file too, as JSON."),
 ]
 Confidence = Annotated[
-    float, typer.Option(min=0, max=1, help="Drop weaker objects than the server does.")
+    float,
+    typer.Option(
+        min=0, max=1, help="Leave objects below this out; the server does so below its own."
+    ),
 ]
 Classes = Annotated[str | None, typer.Option(help="Only these, by name or number: 'car,bus'.")]
 Stride = Annotated[int, typer.Option(min=1, help="Take every Nth frame.")]
@@ -64,12 +67,16 @@ Decoder = Annotated[
 ]
 Realtime = Annotated[
     bool,
-    typer.Option("--realtime", help="Play files at their own pace, as cameras: late frames go."),
+    typer.Option(
+        "--realtime", help="Play files at their own pace, as cameras: late frames are left out."
+    ),
 ]
 MaxAge = Annotated[
     float, typer.Option(min=0.01, help="Seconds until a live frame is too old to be sent.")
 ]
-InFlight = Annotated[int, typer.Option(min=1, help="Frames of one source on their way at once.")]
+InFlight = Annotated[
+    int, typer.Option(min=1, help="Frames of each source sent and not yet answered.")
+]
 Batch = Annotated[
     int | None,
     typer.Option(

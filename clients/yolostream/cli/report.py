@@ -136,7 +136,7 @@ class Report:
 
     def _sources_table(self) -> Table:
         table = Table("source", title="Sources", title_justify="left")
-        for column in ("frames", "frames/s", "latency p50", "p99", "objects", "tracks"):
+        for column in ("frames", "frames/s", "request p50", "p99", "objects", "tracks"):
             table.add_column(column, justify="right")
         for status in self.statuses:
             table.add_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import threading
@@ -32,6 +33,8 @@ from yolostream.sources import Session
 
 _RETRY_S = 0.5
 
+_log = logging.getLogger(__name__)
+
 
 class Stream:
     """One source on its way: frames that wait to be sent, and those that are.
@@ -56,6 +59,7 @@ class Stream:
         self._on_ready = on_ready
         self._room = threading.Semaphore(plan.in_flight)
         self._in_flight: queue.SimpleQueue[tuple[Frame, Pending] | None] = queue.SimpleQueue()
+        self._away: YolostreamError | None = None
         self._frame_rate = 1.0
         self._tracker: Tracker | None = None
         self._tracked_session = -1
@@ -183,13 +187,16 @@ class Stream:
         try:
             detections = pending.result()
         except (ServerUnavailable, ModelUnavailable) as error:
+            self._note_absence()
             if self.plan.source.is_live:
+                self._away = error
                 self._drop("server_unavailable")
                 return None
             return self._ask_again(frame, error)
         except YolostreamError as error:
             self.status.lose(error)
             return None
+        self._away = None
         timer, requests = self.status.timer, self.status.requests
         timer.seconds["downscale"] += pending.downscale_s
         timer.seconds["request"] += pending.request_s
@@ -208,8 +215,16 @@ class Stream:
                 self.status.lose(lost)
                 return None
             if time.monotonic() > deadline:
-                self.fail(error)
+                away = f"the server was away for {self.plan.server_patience_s:g} s"
+                self.fail(type(error)(f"{away}: {error}"))
         return None
+
+    def _note_absence(self) -> None:
+        _log.warning(
+            "%s does not answer: files wait for it up to %g s, frames of cameras are left out",
+            self._detector.url,
+            self.plan.server_patience_s,
+        )
 
     def _hand_on(self, frame: Frame, detections: Detections) -> None:
         status = self.status
@@ -258,6 +273,8 @@ class Stream:
         if self.plan.tile is not None and not self.sinks:
             # It was never opened, and others wait for it.
             self.plan.tile.close()
+        if self._away is not None:
+            self.status.errors.append(self._away)
         self.status.elapsed_s = time.perf_counter() - self._started
         if self.status.state != "failed":
             self.status.state = "ended"
