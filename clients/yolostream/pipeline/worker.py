@@ -260,8 +260,8 @@ def _work(
 def _connected(
     connect: Connect, max_in_flight: int, sources: Sequence[Source], job: Job
 ) -> Detector:
-    """Connect. After a death the server may be away too: then it is waited for as on the way."""
-    patience_s = job.server_patience_s if job.results.part > 1 else 0.0
+    """Connect. The parent has found the server: if it is away now, it is waited for as on the way."""
+    patience_s = job.server_patience_s
     if patience_s and any(source.is_live for source in sources):
         patience_s = math.inf
     deadline = time.monotonic() + patience_s
