@@ -260,7 +260,7 @@ def _work(
 def _connected(
     connect: Connect, max_in_flight: int, sources: Sequence[Source], job: Job
 ) -> Detector:
-    """Connect. The parent has found the server: if it is away now, it is waited for as on the way."""
+    """Connect. The parent has found the server: if it is away now, it is waited for."""
     patience_s = job.server_patience_s
     if patience_s and any(source.is_live for source in sources):
         patience_s = math.inf
