@@ -38,7 +38,8 @@ from yolostream.outputs.lines import LineFile
 from yolostream.outputs.mot import Mot
 from yolostream.outputs.output import Output
 from yolostream.outputs.pictures import AnnotatedPictures
-from yolostream.outputs.video import KEYFRAME_INTERVAL_S, LOOKAHEAD, Mp4, VideoFile, fitted
+from yolostream.outputs.planes import fitted
+from yolostream.outputs.video import KEYFRAME_INTERVAL_S, LOOKAHEAD, Mp4, VideoFile
 from yolostream.server.embedded import EmbeddedTriton
 from yolostream.sources import Source
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from clips import full_disk, gray, noise, play
 from yolostream.errors import OutputError
+from yolostream.outputs.planes import planes_of
 from yolostream.outputs.remote_cell import RemoteCells
 from yolostream.outputs.tiled import AHEAD, Tiled
-from yolostream.outputs.video import planes_of
 
 RATE = Fraction(10)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clips import steps, write_clip
 from yolostream.cli.report import Report
+from yolostream.cli.summary import as_dict
 from yolostream.client.statistics import StepTotals
 from yolostream.errors import DeadlineExceeded, OutputError, SourceError
 from yolostream.interruption import EXIT_INTERRUPTED
@@ -26,7 +27,7 @@ def test_a_report_is_told_in_milliseconds_and_counts(tmp_path):
     status.requests.add(0.010)
     status.timer.seconds["decode"] = 0.006
     report = Report([status], {"nms": StepTotals(2, queue_s=0.002, compute_s=0.004)}, tmp_path, 3)
-    told = report.as_dict()
+    told = as_dict(report)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert (told["workers"], told["frames"], told["frames_per_s"]) == (3, 2, 4.0)
     assert told["stages_ms"] == dict.fromkeys(STAGES, 0.0) | {"decode": 3.0}

@@ -25,7 +25,8 @@ from clips import (
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
-from yolostream.outputs.tiled import AHEAD, Tile, Tiled
+from yolostream.outputs.tile import Tile
+from yolostream.outputs.tiled import AHEAD, Tiled
 from yolostream.sources import Source
 
 NOTHING = Detections(

@@ -21,6 +21,7 @@ from yolostream.cli.server import (
     ServerEnvironment,
     served_at,
 )
+from yolostream.cli.summary import write as write_summary
 from yolostream.client.detector import DEFAULT_MODEL, Detector
 from yolostream.errors import OutputError, ServerUnavailable, YolostreamError
 from yolostream.interruption import EXIT_INTERRUPTED
@@ -166,7 +167,7 @@ def _conclude(report: Report, errors: Sequence[YolostreamError], summary: Path |
         print_error(message)
     if summary is not None:
         try:
-            report.write(summary, earlier_errors=errors)
+            write_summary(report, summary, earlier_errors=errors)
         except OutputError as error:
             print_error(error)
             errors = [*errors, error]

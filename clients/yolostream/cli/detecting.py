@@ -21,7 +21,7 @@ from yolostream.pipeline import workers as pipeline
 from yolostream.pipeline.dispatcher import Batching
 from yolostream.pipeline.job import Job
 from yolostream.pipeline.status import Status
-from yolostream.pipeline.worker import Connect
+from yolostream.pipeline.worker_process import Connect
 from yolostream.server.run_folder import gpu_sharing_of
 from yolostream.sources import Source, nvdec
 from yolostream.sources.decoding import DecoderName

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from yolostream.client.statistics import StepTotals
-from yolostream.errors import OutputError, YolostreamError
+from yolostream.errors import YolostreamError
 from yolostream.pipeline.status import Status
-from yolostream.pipeline.timing import STAGES, Durations
+from yolostream.pipeline.timing import STAGES
 
 _BAR_WIDTH = 28
 
@@ -78,51 +75,13 @@ class Report:
             seconds = sum(status.timer.seconds[stage] for status in self.statuses)
             rows.append((stage, 1000 * seconds / max(1, self.frames)))
             if stage == "request":
-                queue_s = sum(_per_request(t, t.queue_s) for t in self.steps.values())
+                queue_s = sum(per_request(t, t.queue_s) for t in self.steps.values())
                 rows.append(("  queue", 1000 * queue_s))
                 rows.extend(
-                    (f"  {step}", 1000 * _per_request(totals, totals.compute_s))
+                    (f"  {step}", 1000 * per_request(totals, totals.compute_s))
                     for step, totals in self.steps.items()
                 )
         return rows
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same as JSON has it; see docs/outputs.md."""
-        return {
-            "interrupted": self.interrupted,
-            "errors": self.messages,
-            "workers": self.workers,
-            "frames": self.frames,
-            "elapsed_s": _rounded(self.elapsed_s),
-            "frames_per_s": _rounded(self.frames_per_second),
-            "sources": [_source(status) for status in self.statuses],
-            "stages_ms": {
-                stage: _rounded(duration)
-                for stage, duration in self.milliseconds()
-                if stage in STAGES
-            },
-            "server_steps": {step: _step(totals) for step, totals in self.steps.items()},
-        }
-
-    def write(self, path: Path, *, earlier_errors: Sequence[YolostreamError] = ()) -> None:
-        """Write `as_dict` to a file.
-
-        Args:
-            path: of the file; its folder is made.
-            earlier_errors: what went wrong before the run, put in front of `errors`.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        content = self.as_dict()
-        content["errors"] = [*map(str, earlier_errors), *content["errors"]]
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {path} ({error.strerror}): choose another file with --summary"
-            ) from error
 
     def show(self, console: Console) -> None:
         """Print the tables."""
@@ -167,47 +126,6 @@ class Report:
         return table
 
 
-def _source(status: Status) -> dict[str, Any]:
-    """Figures of one source as JSON has them."""
-    return {
-        "name": status.name,
-        "state": status.state,
-        "frames": status.frames_done,
-        "frames_expected": status.frames_expected,
-        "elapsed_s": _rounded(status.elapsed_s),
-        "frames_per_s": _rounded(status.frames_per_second),
-        "objects": status.objects,
-        "tracks": status.tracks,
-        "dropped": dict(status.dropped),
-        "lost": dict(status.lost),
-        "reconnects": status.reconnects,
-        "request_ms": _percentiles(status.requests),
-        "age_ms": _percentiles(status.ages),
-    }
-
-
-def _step(totals: StepTotals) -> dict[str, float]:
-    """What one step of the ensemble did."""
-    return {
-        "requests": totals.requests,
-        "queue_ms": _rounded(1000 * _per_request(totals, totals.queue_s)),
-        "compute_ms": _rounded(1000 * _per_request(totals, totals.compute_s)),
-    }
-
-
-def _percentiles(durations: Durations) -> dict[str, float | None]:
-    """Milliseconds; JSON has no NaN."""
-    seconds = {f"p{percent}": durations.percentile_s(percent) for percent in (50, 99)}
-    return {
-        name: None if math.isnan(value) else _rounded(1000 * value)
-        for name, value in seconds.items()
-    }
-
-
-def _rounded(value: float) -> float:
-    return round(value, 3)
-
-
 def _milliseconds(seconds: float) -> str:
     return "-" if math.isnan(seconds) else f"{1000 * seconds:.0f} ms"
 
@@ -217,5 +135,6 @@ def _counts(dropped: Counter[str]) -> str:
     return ", ".join(f"{count} {cause}" for cause, count in dropped.most_common())
 
 
-def _per_request(totals: StepTotals, seconds: float) -> float:
+def per_request(totals: StepTotals, seconds: float) -> float:
+    """Mean seconds of one request; 0 without any."""
     return seconds / totals.requests if totals.requests else 0.0

@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from yolostream.errors import OutputError
-from yolostream.outputs.tiled import Cell
-from yolostream.outputs.video import Planes
+from yolostream.outputs.planes import Planes
+from yolostream.outputs.tile import Cell
 from yolostream.sources import Source
 
 CLOSE_TIMEOUT_S = 2.0

@@ -9,22 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from yolostream.detections import Detections
 from yolostream.errors import OutputError
-from yolostream.frame import Frame
-from yolostream.image import Image
-from yolostream.outputs.video import (
-    DEFAULT_BITRATE,
-    Planes,
-    VideoFile,
-    fitted,
-    plane_views,
-    planes_of,
-)
+from yolostream.outputs.planes import Planes, plane_views, planes_of
+from yolostream.outputs.tile import Cell
+from yolostream.outputs.video import DEFAULT_BITRATE, VideoFile
 
 MAX_WIDTH = 1920
 CELL_WIDTH = 640
@@ -46,33 +37,6 @@ class _Waiting:
     def knows(self, time_s: float) -> bool:
         """Whether no frame up to `time_s` can still come."""
         return bool(self.waiting) and self.waiting[-1][0] > time_s
-
-
-class Cell(Protocol):
-    """A cell of the grid, in this process or another."""
-
-    height: int
-    width: int
-
-    def open(self, frame_rate: Fraction) -> None:
-        """The source has been opened."""
-
-    def add(self, time_s: float, planes: Planes) -> None:
-        """Put a picture of the cell's size into it, waiting while it is too far ahead.
-
-        Args:
-            time_s: since the first frame of the source.
-            planes: of the picture; they are not changed afterwards.
-
-        Raises:
-            OutputError: the video cannot be written.
-        """
-
-    def close(self) -> None:
-        """No more frames of this source."""
-
-    def cancel(self) -> None:
-        """Let go who waits in `add`; what it brings is not wanted any more."""
 
 
 class Tiled:
@@ -250,27 +214,3 @@ class _GridCell:
         """See `Cell`."""
         self._is_cancelled = True
         self._tiled.wake()
-
-
-class Tile:
-    """The output of one source: its cell of the grid."""
-
-    def __init__(self, cell: Cell) -> None:
-        self._cell = cell
-        self._first_pts_seconds: float | None = None
-
-    def open(self, frame_rate: Fraction) -> None:
-        """The source has been opened."""
-        self._cell.open(frame_rate)
-
-    def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
-        """Add one frame; see `Output`."""
-        if self._first_pts_seconds is None:
-            self._first_pts_seconds = frame.pts_seconds
-        # Converted here, where sources do it side by side, not one after the other in the grid.
-        planes = planes_of(fitted(annotated, self._cell.height, self._cell.width))
-        self._cell.add(frame.pts_seconds - self._first_pts_seconds, planes)
-
-    def close(self) -> None:
-        """No more frames of this source."""
-        self._cell.close()

@@ -7,15 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
-import numpy as np
-import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace
 
 from yolostream.detections import Detections
 from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.output import writing
+from yolostream.outputs.planes import Planes, fitted, planes_of
 
 DEFAULT_BITRATE = 2_000_000
 """Bits per second."""
@@ -28,8 +26,6 @@ _GROWING = {
     "flush_packets": "1",
 }
 _FINISHED = {"movflags": "faststart"}
-Planes = npt.NDArray[np.uint8]
-"""uint8 [3/2 H, W]: a picture in I420, luma above chroma, both sides even."""
 
 LARGEST_TO_FINISH = 256 << 20
 """Bytes of a file that is copied at its end, so that browsers can seek in it at once; to copy a
@@ -156,50 +152,6 @@ class Mp4:
         """Finish the file, if there was any frame."""
         if self._file is not None:
             self._file.close()
-
-
-def fitted(image: Image, height: int, width: int) -> Image:
-    """Scale `image` (uint8 [H, W, 3]) into height x width, aspect kept, black around."""
-    if image.shape[:2] == (height, width):
-        return image
-    ratio = min(height / image.shape[0], width / image.shape[1])
-    inner = max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio))
-    scaled = _scaled(image, *inner)
-    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-    right, bottom = width - inner[0] - left, height - inner[1] - top
-    return _bordered(scaled, (top, bottom, left, right), cv2.BORDER_CONSTANT)
-
-
-def _scaled(image: Image, width: int, height: int) -> Image:
-    # Halves, then the rest: many times as fast as the mean of each pixel's area, and as smooth.
-    while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
-        half = image.shape[1] // 2, image.shape[0] // 2
-        image = cv2.resize(image, half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # OpenCV's stub widens the dtype
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
-
-
-def _made_even(image: Image) -> Image:
-    return _bordered(image, (0, image.shape[0] % 2, 0, image.shape[1] % 2), cv2.BORDER_REPLICATE)
-
-
-def _bordered(image: Image, sizes: tuple[int, int, int, int], kind: int) -> Image:
-    """Add pixels above, below, left and right; the image itself where there are none to add."""
-    if not any(sizes):
-        return image
-    return cv2.copyMakeBorder(image, *sizes, kind)  # type: ignore[return-value]  # OpenCV's stub widens the dtype
-
-
-def planes_of(image: Image) -> Planes:
-    """Convert a picture (uint8 [H, W, 3], RGB) into a new one as the encoder takes it."""
-    # OpenCV converts several times as fast as FFmpeg's scaler does.
-    return cv2.cvtColor(_made_even(image), cv2.COLOR_RGB2YUV_I420)  # type: ignore[return-value]  # OpenCV's stub widens the dtype
-
-
-def plane_views(planes: Planes) -> tuple[Planes, Planes, Planes]:
-    """Luma, uint8 [H, W], and the two planes of chroma, uint8 [H/2, W/2], in place."""
-    height, width = planes.shape[0] * 2 // 3, planes.shape[1]
-    blue, red = planes[height:].reshape(2, height // 2, width // 2)
-    return planes[:height], blue, red
 
 
 def _shared(planes: Planes) -> av.VideoFrame:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from yolostream.outputs.results import Results
-from yolostream.outputs.tiled import Tile
+from yolostream.outputs.tile import Tile
 from yolostream.pipeline.dispatcher import Batching
 from yolostream.pipeline.drawing import Annotator, LabelOptions
 from yolostream.pipeline.filters import DetectionFilter

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from yolostream.frame import Frame
+from yolostream.pipeline.status import Drop
 
 Policy = Literal["block", "newest"]
 
@@ -38,7 +39,7 @@ class Mailbox:
         admission: Admission,
         *,
         on_frame: Callable[[], None],
-        on_drop: Callable[[str], None],
+        on_drop: Callable[[Drop], None],
     ) -> None:
         self._admission = admission
         self._on_frame = on_frame

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from yolostream.outputs.output import Output
-from yolostream.outputs.tiled import Tile
+from yolostream.outputs.tile import Tile
 from yolostream.pipeline.drawing import Annotator
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.pipeline.mailbox import Admission

@@ -28,8 +28,8 @@ class Status:
     objects: int = 0
     tracks: int = 0
     """Different objects that were followed."""
-    dropped: Counter[str] = field(default_factory=Counter)
-    """Frames that were left out, by cause; see `Drop`."""
+    dropped: Counter[Drop] = field(default_factory=Counter)
+    """Frames that were left out, by cause."""
     lost: Counter[str] = field(default_factory=Counter)
     """Frames that the server failed on, by the error's name."""
     reconnects: int = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import queue
 import threading
@@ -14,34 +13,24 @@ from dataclasses import replace
 from yolostream.client.detector import Detector
 from yolostream.client.pending import Pending
 from yolostream.detections import Detections
-from yolostream.errors import (
-    ModelUnavailable,
-    OutputError,
-    ServerUnavailable,
-    YolostreamError,
-)
+from yolostream.errors import OutputError
 from yolostream.frame import Frame
 from yolostream.gpu_memory import on_host
 from yolostream.image import Image
 from yolostream.outputs.output import Output
+from yolostream.pipeline.answers import Answers
 from yolostream.pipeline.mailbox import Mailbox
+from yolostream.pipeline.numbering import Numbering
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.sink import Result, Sink
-from yolostream.pipeline.status import Status
-from yolostream.pipeline.tracking import Tracker
+from yolostream.pipeline.status import Drop, Status
 from yolostream.sources import Session
-
-_RETRY_S = 0.5
-
-_log = logging.getLogger(__name__)
 
 
 class Stream:
     """One source on its way: frames that wait to be sent, and those that are.
 
-    A thread takes the answers in order, tracks, draws, and hands the results to the sinks. An
-    error of one frame costs that frame. While the server is away, a live source leaves frames
-    out; a file waits, and asks again.
+    A thread takes the answers in order, tracks, draws, and hands the results to the sinks.
 
     Args:
         plan: what is done.
@@ -55,15 +44,11 @@ class Stream:
         self.mailbox = Mailbox(plan.admission, on_frame=on_ready, on_drop=self._drop)
         self.sinks: list[Sink] = []
         self.stop = threading.Event()
-        self._detector = detector
+        self._answers = Answers(detector, self.status, plan, give_up=self.fail, stop=self.stop)
         self._on_ready = on_ready
         self._room = threading.Semaphore(plan.in_flight)
         self._in_flight: queue.SimpleQueue[tuple[Frame, Pending] | None] = queue.SimpleQueue()
-        self._away: YolostreamError | None = None
-        self._frame_rate = 1.0
-        self._tracker: Tracker | None = None
-        self._tracked_session = -1
-        self._tracks_before = 0
+        self._numbering = Numbering()
         self._taken = 0
         self._started = time.perf_counter()
         self._thread = threading.Thread(target=self._run, name=plan.source.name, daemon=True)
@@ -80,7 +65,7 @@ class Stream:
         if session.frame_count is not None:
             taken = -(-session.frame_count // plan.stride)
             self.status.frames_expected = min(taken, plan.limit or taken)
-        self._frame_rate = float(session.frame_rate) / plan.stride
+        self._numbering.frame_rate = float(session.frame_rate) / plan.stride
         if not self.sinks:
             for make_output in plan.outputs_of(session):
                 self._open_sink(make_output)
@@ -144,7 +129,7 @@ class Stream:
         status, sinks = self.status, self.sinks
         timer = replace(status.timer, seconds=dict(status.timer.seconds))
         timer.seconds["write"] = sum(sink.busy_s for sink in sinks)
-        dropped = Counter(dict(status.dropped))
+        dropped: Counter[Drop] = Counter(dict(status.dropped))
         if late := sum(sink.dropped for sink in sinks):
             dropped["slow_output"] = late
         return replace(
@@ -172,7 +157,7 @@ class Stream:
     def _run(self) -> None:
         try:
             while (item := self._in_flight.get()) is not None:
-                detections = self._answer(*item)
+                detections = self._answers.of(*item)
                 if detections is not None:
                     self._hand_on(item[0], detections)
                 self._room.release()
@@ -182,55 +167,13 @@ class Stream:
         finally:
             self._finish()
 
-    def _answer(self, frame: Frame, pending: Pending) -> Detections | None:
-        """What was found; None where the frame is lost."""
-        try:
-            detections = pending.result()
-        except (ServerUnavailable, ModelUnavailable) as error:
-            self._note_absence()
-            if self.plan.source.is_live:
-                self._away = error
-                self._drop("server_unavailable")
-                return None
-            return self._ask_again(frame, error)
-        except YolostreamError as error:
-            self.status.lose(error)
-            return None
-        self._away = None
-        timer, requests = self.status.timer, self.status.requests
-        timer.seconds["downscale"] += pending.downscale_s
-        timer.seconds["request"] += pending.request_s
-        requests.add(pending.request_s)
-        return detections
-
-    def _ask_again(self, frame: Frame, error: YolostreamError) -> Detections | None:
-        """Wait for a server that is away."""
-        deadline = time.monotonic() + self.plan.server_patience_s
-        while not self.stop.wait(_RETRY_S):
-            try:
-                return self._detector.detect(frame.image, size=frame.size)
-            except (ServerUnavailable, ModelUnavailable) as again:
-                error = again
-            except YolostreamError as lost:
-                self.status.lose(lost)
-                return None
-            if time.monotonic() > deadline:
-                away = f"the server was away for {self.plan.server_patience_s:g} s"
-                self.fail(type(error)(f"{away}: {error}"))
-        return None
-
-    def _note_absence(self) -> None:
-        _log.warning(
-            "%s does not answer: files wait for it up to %g s, frames of cameras are left out",
-            self._detector.url,
-            self.plan.server_patience_s,
-        )
-
     def _hand_on(self, frame: Frame, detections: Detections) -> None:
         status = self.status
         detections = self.plan.detection_filter(detections)
         if self.plan.track and self.plan.source.is_video:
-            detections = self._tracked(frame, detections)
+            with status.timer.stage("track"):
+                detections = self._numbering.update(frame, detections)
+            status.tracks = self._numbering.count
         result = Result(frame, self._annotated(frame, detections), detections)
         for sink in self.sinks:
             sink.put(result)
@@ -239,20 +182,6 @@ class Stream:
         status.frames_done += 1
         status.objects += len(detections)
         status.elapsed_s = time.perf_counter() - self._started
-
-    def _tracked(self, frame: Frame, detections: Detections) -> Detections:
-        if self._tracker is None or frame.session != self._tracked_session:
-            # After a gap other objects are there; their numbers go on.
-            self._tracked_session = frame.session
-            self._tracks_before = self.status.tracks
-            self._tracker = Tracker(self._frame_rate)
-        with self.status.timer.stage("track"):
-            tracked = self._tracker.update(detections)
-        self.status.tracks = self._tracks_before + self._tracker.count
-        if not self._tracks_before or tracked.track_ids is None:
-            return tracked
-        numbers = tracked.track_ids
-        return replace(tracked, track_ids=numbers + self._tracks_before * (numbers > 0))
 
     def _annotated(self, frame: Frame, detections: Detections) -> Image:
         if self.plan.annotator is None:
@@ -264,7 +193,7 @@ class Stream:
             self.plan.annotator.draw_on(image, detections)
             return image
 
-    def _drop(self, cause: str) -> None:
+    def _drop(self, cause: Drop) -> None:
         self.status.dropped[cause] += 1
 
     def _finish(self) -> None:
@@ -273,8 +202,8 @@ class Stream:
         if self.plan.tile is not None and not self.sinks:
             # It was never opened, and others wait for it.
             self.plan.tile.close()
-        if self._away is not None:
-            self.status.errors.append(self._away)
+        if self._answers.absence is not None:
+            self.status.errors.append(self._answers.absence)
         self.status.elapsed_s = time.perf_counter() - self._started
         if self.status.state != "failed":
             self.status.state = "ended"

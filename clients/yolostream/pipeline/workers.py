@@ -9,12 +9,15 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import wait
 
+from yolostream.interruption import defer_signals
 from yolostream.outputs.remote_cell import RemoteCells
-from yolostream.outputs.tiled import Cell, Tiled
+from yolostream.outputs.tile import Cell
+from yolostream.outputs.tiled import Tiled
 from yolostream.pipeline.job import Job
 from yolostream.pipeline.runner import OnTick, raise_defects
 from yolostream.pipeline.status import Status
-from yolostream.pipeline.worker import Connect, Worker, closing, run_here
+from yolostream.pipeline.worker import Worker
+from yolostream.pipeline.worker_process import Connect, closing, run_here
 from yolostream.sources import Source
 
 SOURCES_A_WORKER = 4
@@ -114,12 +117,17 @@ def _receive(
     workers: Sequence[Worker], tick: Callable[[], None], should_stop: Callable[[], bool]
 ) -> None:
     """Take what the workers say until all are done, or it should stop."""
+    ticked_at = 0.0
     while (running := [worker for worker in workers if not worker.is_done]) and not should_stop():
         ready = wait([worker.connection for worker in running], _POLL_S)
         for worker in running:
             if worker.connection in ready:
-                worker.receive()
-        tick()
+                # Half a message would make nonsense of all that follow.
+                with defer_signals():
+                    worker.receive()
+        if (now := time.monotonic()) - ticked_at >= _POLL_S:
+            ticked_at = now
+            tick()
 
 
 def _new_cells(sources: Sequence[Source], job: Job) -> dict[str, Callable[[], Cell]]:

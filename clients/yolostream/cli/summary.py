@@ -1,0 +1,97 @@
+"""How a run went, as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from yolostream.cli.report import Report, per_request
+from yolostream.client.statistics import StepTotals
+from yolostream.errors import OutputError, YolostreamError
+from yolostream.pipeline.status import Status
+from yolostream.pipeline.timing import STAGES, Durations
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """A report as JSON has it; see docs/outputs.md."""
+    return {
+        "interrupted": report.interrupted,
+        "errors": report.messages,
+        "workers": report.workers,
+        "frames": report.frames,
+        "elapsed_s": _rounded(report.elapsed_s),
+        "frames_per_s": _rounded(report.frames_per_second),
+        "sources": [_source(status) for status in report.statuses],
+        "stages_ms": {
+            stage: _rounded(duration)
+            for stage, duration in report.milliseconds()
+            if stage in STAGES
+        },
+        "server_steps": {step: _step(totals) for step, totals in report.steps.items()},
+    }
+
+
+def write(report: Report, path: Path, *, earlier_errors: Sequence[YolostreamError] = ()) -> None:
+    """Write a report to a file.
+
+    Args:
+        report: the outcome of a run.
+        path: of the file; its folder is made.
+        earlier_errors: what went wrong before the run, put in front of `errors`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    content = as_dict(report)
+    content["errors"] = [*map(str, earlier_errors), *content["errors"]]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path} ({error.strerror}): choose another file with --summary"
+        ) from error
+
+
+def _source(status: Status) -> dict[str, Any]:
+    """Figures of one source as JSON has them."""
+    return {
+        "name": status.name,
+        "state": status.state,
+        "frames": status.frames_done,
+        "frames_expected": status.frames_expected,
+        "elapsed_s": _rounded(status.elapsed_s),
+        "frames_per_s": _rounded(status.frames_per_second),
+        "objects": status.objects,
+        "tracks": status.tracks,
+        "dropped": dict(status.dropped),
+        "lost": dict(status.lost),
+        "reconnects": status.reconnects,
+        "request_ms": _percentiles(status.requests),
+        "age_ms": _percentiles(status.ages),
+    }
+
+
+def _step(totals: StepTotals) -> dict[str, float]:
+    """What one step of the ensemble did."""
+    return {
+        "requests": totals.requests,
+        "queue_ms": _rounded(1000 * per_request(totals, totals.queue_s)),
+        "compute_ms": _rounded(1000 * per_request(totals, totals.compute_s)),
+    }
+
+
+def _percentiles(durations: Durations) -> dict[str, float | None]:
+    """Milliseconds; JSON has no NaN."""
+    seconds = {f"p{percent}": durations.percentile_s(percent) for percent in (50, 99)}
+    return {
+        name: None if math.isnan(value) else _rounded(1000 * value)
+        for name, value in seconds.items()
+    }
+
+
+def _rounded(value: float) -> float:
+    return round(value, 3)
