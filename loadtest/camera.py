@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,9 +13,8 @@ from yolostream.client.model import Model
 from yolostream.client.transport.buffers import resize
 from yolostream.image import Image
 from yolostream.pipeline.plan import IN_FLIGHT
-from yolostream.sources import find_sources
 
-from loadtest.repository import VIDEOS
+from loadtest.frames import demo_clip
 
 MAX_IN_FLIGHT = 1024
 """For the detector that all cameras of a process share: they wait for the server, never for it."""
@@ -158,11 +156,7 @@ def clip_frames(clip: str, model: Model, *, first: int = 30) -> list[Image]:
     Raises:
         SourceError: there is no such clip.
     """
-    sources, errors = find_sources([str(VIDEOS / f"{clip}.mp4")])
-    if errors:
-        raise errors[0]
-    (video,) = sources
-    with contextlib.closing(video.open()) as session:
+    with demo_clip(clip) as session:
         frames = [frame.image for frame in islice(session, first)]
     height, width = model.downscaled(*frames[0].shape[:2])
     return [resize(frame, height=height, width=width) for frame in frames]

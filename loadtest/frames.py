@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 import cv2
 from yolostream.image import Image
-from yolostream.sources import Reading, find_sources
+from yolostream.sources import EVERYTHING, Reading, Session, find_sources
 
 from loadtest.repository import VIDEOS
+
+
+@contextlib.contextmanager
+def demo_clip(name: str, reading: Reading = EVERYTHING) -> Iterator[Session]:
+    """Open a demo clip.
+
+    Args:
+        name: Of the clip in `videos/`, without its ending.
+        reading: Which of its frames are made into pictures; by default all.
+
+    Raises:
+        SourceError: There is no such clip.
+    """
+    sources, errors = find_sources([str(VIDEOS / f"{name}.mp4")])
+    if errors:
+        raise errors[0]
+    (video,) = sources
+    with contextlib.closing(video.open(reading)) as session:
+        yield session
 
 
 def demo_frames(
@@ -27,11 +47,7 @@ def demo_frames(
     Raises:
         SourceError: There is no such clip.
     """
-    sources, errors = find_sources([str(VIDEOS / f"{name}.mp4")])
-    if errors:
-        raise errors[0]
-    (video,) = sources
-    with contextlib.closing(video.open(Reading(stride=every))) as session:
+    with demo_clip(name, Reading(stride=every)) as session:
         frames = [frame.image for frame in session]
     if size is not None:
         height, width = size

@@ -67,12 +67,7 @@ def run(
     Raises:
         OutputError: the output folder cannot be written.
     """
-    # Before anybody touches the GPU; who has set one of these knows better.
-    for name, value in gpu_sharing_of(about.url).items():
-        os.environ.setdefault(name, value)
-    with writing(job.results.folder):
-        job.results.folder.mkdir(parents=True, exist_ok=True)
-    job.results.check_apart_from(sources)
+    _prepare(about.url, job, sources)
     frames = _frames_in_flight(about.model, sources, job)
     size = _batch_size(about.model, frames, workers, wanted=batch or _usual_batch(about, sources))
     job = _with_threads(replace(job, batching=Batching(size)), sources)
@@ -130,6 +125,15 @@ def connect(
             url,
         )
     return detector
+
+
+def _prepare(url: str, job: Job, sources: Sequence[Source]) -> None:
+    # Before anybody touches the GPU; who has set one of these knows better.
+    for name, value in gpu_sharing_of(url).items():
+        os.environ.setdefault(name, value)
+    with writing(job.results.folder):
+        job.results.folder.mkdir(parents=True, exist_ok=True)
+    job.results.check_apart_from(sources)
 
 
 def _frames_in_flight(model: Model, sources: Sequence[Source], job: Job) -> int:
