@@ -9,8 +9,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from clips import gray
+from running import poll
 from yolostream.client.pending import Pending
 from yolostream.detections import Detections
+from yolostream.errors import ServerUnavailable
 from yolostream.frame import Frame
 from yolostream.pipeline.dispatcher import Batching, Dispatcher
 from yolostream.pipeline.plan import Plan
@@ -22,6 +24,8 @@ NOTHING = Detections(
     class_ids=np.zeros(0, np.int64),
     labels=(),
 )
+
+AWAY = ServerUnavailable("the server is away")
 
 
 class Source:
@@ -49,6 +53,26 @@ class Answering:
         return pendings
 
 
+class Dying(Answering):
+    """A detector whose server dies with one frame; it had answered the frame after that one."""
+
+    url = "127.0.0.1:8001"
+
+    def __init__(self, dies_with: int) -> None:
+        super().__init__()
+        self._dies_with = dies_with
+        self._sent = 0
+
+    def submit_batch(self, frames, *, sizes):
+        pending = Pending(downscale_s=0.0)
+        pending.answer(AWAY if self._sent == self._dies_with else NOTHING)
+        self._sent += 1
+        return [pending]
+
+    def detect(self, frame, *, size):
+        raise AWAY
+
+
 class Recorder:
     def __init__(self) -> None:
         self.indices: list[int] = []
@@ -69,13 +93,18 @@ def frame(index: int, *, side: int = 32) -> Frame:
     return Frame(gray(0, width=side, height=side), index, index, Fraction(1, 10))
 
 
-def running(detector, numbers: dict[str, list[Frame]], *, size: int = 8):
+def running(detector, numbers: dict[str, list[Frame]], *, size: int = 8, **planned):
     """Streams whose frames are read by threads of their own, and their outputs."""
     dispatcher = Dispatcher(detector, Batching(size))
     outputs = {name: Recorder() for name in numbers}
     streams = []
     for name, output in outputs.items():
-        plan = Plan(Source(name), lambda session, output=output: [lambda: output], track=False)
+        plan = Plan(
+            Source(name),
+            lambda session, output=output: [lambda: output],
+            track=False,
+            **planned,
+        )
         stream = Stream(plan, detector, on_ready=dispatcher.wake)
         stream.opened(Session())
         streams.append(stream)
@@ -125,6 +154,20 @@ def test_a_source_that_ends_beside_busy_ones_is_finished_at_once() -> None:
         stream.stop.set()
         stream.mailbox.close(discard=True)
     join(streams)
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_a_file_has_no_hole_where_the_server_stayed_away(is_interrupted: bool) -> None:
+    patience_s = 60.0 if is_interrupted else 0.0
+    numbers = {"a": [frame(n) for n in range(9)]}
+    (stream,), outputs = running(Dying(dies_with=3), numbers, server_patience_s=patience_s)
+    if is_interrupted:
+        poll(lambda: len(outputs["a"].indices) == 3, what="three frames")
+        stream.stop.set()
+        stream.mailbox.close(discard=True)
+    join([stream])
+    assert outputs["a"].indices == [0, 1, 2]
+    assert stream.snapshot().state == ("ended" if is_interrupted else "failed")
 
 
 @pytest.mark.parametrize("error", [MemoryError("no memory"), RuntimeError("a defect")])

@@ -50,9 +50,13 @@ class Answers:
         self._plan = plan
         self._give_up = give_up
         self._stop = stop
+        self._gave_up = False
 
     def of(self, frame: Frame, pending: Pending) -> Detections | None:
         """What was found; None where the frame is lost."""
+        if self._gave_up:
+            # An answer may have come before that of an older frame: the file would have a hole.
+            return None
         try:
             detections = pending.result()
         except (ServerUnavailable, ModelUnavailable) as error:
@@ -86,6 +90,7 @@ class Answers:
             if time.monotonic() > deadline:
                 away = f"the server was away for {self._plan.server_patience_s:g} s"
                 self._give_up(type(error)(f"{away}: {error}"))
+        self._gave_up = True
         return None
 
     def _note_absence(self) -> None:
