@@ -13,15 +13,31 @@ from clips import steps, write_clip
 from conftest import REPOSITORY
 from yolostream.errors import ServerUnavailable
 
-from loadtest.endtoend import bars, confidence, material, most_cameras, plan, table
+from loadtest.endtoend import bars, confidence, material, most_cameras, peer, plan, table
 from loadtest.endtoend.client import Client, figures_of
 from loadtest.endtoend.measuring import failures
+from loadtest.endtoend.peer import Peer
+from loadtest.endtoend.peer_log import Frame, Log, frame_of, objects_per_frame
 from loadtest.endtoend.plan import Length, Scenario
 from loadtest.endtoend.server_rate import Asker
 from loadtest.endtoend.usage import Moment, Watched
 from loadtest.errors import LoadTestError
 from loadtest.gpu import pages
 from loadtest.result_file import write
+
+PEER_START = """\
+Ultralytics 8.4.190 🚀 Python-3.11.7 torch-2.13.0+cpu CPU (AMD EPYC)
+YOLOv8m summary (fused): 92 layers, 25,886,080 parameters, 58,800 gradients, 78.9 GFLOPs
+
+1/2: clip-0.mp4... Success ✅ (300 frames of shape 1280x720 at 30.00 FPS)
+2/2: clip-1.mp4... Success ✅ (300 frames of shape 1280x720 at 30.00 FPS)
+
+"""
+PEER_BATCH = """\
+0: 384x640 20 0s, 537.8ms
+1: 384x640 20 0s, 537.8ms
+"""
+"""As they were printed, by two sources."""
 
 
 def run_of(kind="all_out", sources=48, frames_per_s=1800.0, **more):
@@ -48,6 +64,7 @@ def figures():
         "profile": "torch-gpu",
         "decoders": ["gpu", "cpu"],
         "seconds": 10.0,
+        "warm_up_s": 8.0,
         "gpu": {"gpus": [["NVIDIA H200", "580"]], "cuda": "13.0", "server_packages": {}},
         "network": {"words": "a network"},
         "material": "clips",
@@ -85,6 +102,42 @@ def test_figures_come_to_the_values_that_the_bars_are_for(figures):
         }
     )
     assert bars.values({"decoders": ["cpu"], "profile": "cpu"}) == {}
+
+
+@pytest.fixture
+def peer_figures():
+    return {
+        "version": "8.4.190",
+        "half": True,
+        "input": "384x640",
+        "conf": 1e-4,
+        "objects_per_frame": 20.0,
+        "runs": {
+            "8": {"frames": 5000, "frames_per_s": 375.0, "objects_per_frame": 20.0},
+            "24": {"error": "ended with 1: OSError: no GPU"},
+        },
+    }
+
+
+def test_a_peer_that_was_not_asked_for_has_not_failed(figures, peer_figures):
+    before = table.verdicts(figures)
+    assert "peer" not in before
+    assert "failed" not in before
+    figures["peer"] = peer_figures
+    text = table.verdicts(figures)
+    assert "a one-process peer, 8 sources | at least 3.00 | 4.00, met |" in text
+    assert "a one-process peer, 24 sources | at least 3.00 | **failed** |" in text
+    assert text.splitlines()[-1] == (
+        "| the peer, Ultralytics 8.4.190: YOLOv8m of random weights at 384x640, half precision, "
+        "ByteTrack, OpenCV, 20 objects a frame; 8 and 24 sources | "
+        "| 375.0 and **failed** frames/s |"
+    )
+    assert "peer-24: ended with 1: OSError: no GPU" in failures(figures)
+    del peer_figures["runs"]["24"]
+    assert "24 sources" not in table.verdicts(figures)
+    # A peer that never came as far as a frame.
+    peer_figures |= {"objects_per_frame": None, "input": None, "runs": {"8": {"error": "none"}}}
+    assert "| the peer, Ultralytics YOLOv8m | | **failed** |" in table.verdicts(figures)
 
 
 def test_what_is_missed_or_failed_is_bold(figures):
@@ -145,7 +198,7 @@ def test_the_most_cameras_are_found_to_an_eighth(limit):
 
 
 def test_why_cameras_break_is_told():
-    held = run_of("cameras", 48, 1440.0)
+    held = run_of("cameras", 48, 1440.0, frames_each=540)
     assert most_cameras.breaks(held) == ""
     assert most_cameras.breaks({**held, "dropped": 2, "lost": 1}) == "3 frames left out"
     assert most_cameras.breaks({**held, "frames": 48 * 300 - 7}) == "7 frames missing"
@@ -175,12 +228,12 @@ def test_a_run_is_told_by_the_frame_and_by_its_worst_source():
         for age in (10.0, 20.0, 30.0)
     ]
     summary = {"sources": sources, "frames": 20, "frames_per_s": 4.0, "workers": 2}
-    told = figures_of(summary, Watched([], [100.0, 120.0]), 0.5, {"nms": 0.1})
+    told = figures_of(summary, Watched([], [100.0, 120.0]), 100, 0.5, {"nms": 0.1})
     assert told["frames_per_s"] == told["whole_frames_per_s"] == 4.0
     assert (told["objects_per_frame"], told["dropped"], told["memory_mb"]) == (1.5, 6, 120.0)
     assert told["age_ms"] == {"p50": 20.0, "p99": 60.0}
     assert told["request_ms"] == {"p50": None, "p99": None}
-    assert (told["client_cpu_ms"], told["server_cpu_ms"]) == (25.0, {"nms": 5.0})
+    assert (told["client_cpu_ms"], told["server_cpu_ms"]) == (5.0, {"nms": 1.0})
 
 
 def test_the_confidence_leaves_so_many_objects_on_average():
@@ -189,6 +242,92 @@ def test_the_confidence_leaves_so_many_objects_on_average():
     assert confidence.threshold([[0.9, 0.70009], [0.8, 0.2, 0.1]], wanted=1) == 0.8
     assert confidence.threshold([[0.9, 0.70009, 0.1]], wanted=2) == 0.7
     assert confidence.threshold(scores, wanted=20) == 0.0
+
+
+def test_a_line_of_the_peer_is_a_frame():
+    assert frame_of("1: 384x640 20 0s, 537.8ms") == Frame(1, "384x640", 20)
+    assert frame_of("0: 640x640 2 persons, 1 traffic light, 5.0ms").objects == 3
+    assert frame_of("23: 384x640 (no detections), 5.0ms") == Frame(23, "384x640", 0)
+    assert [line for line in PEER_START.splitlines() if frame_of(line)] == []
+    assert frame_of("Speed: 1.5ms preprocess, 524.6ms inference, 12.1ms postprocess") is None
+
+
+def test_what_the_peer_prints_comes_to_a_rate_in_the_middle():
+    log = Log(sources=2)
+    assert (log.frames_per_s, log.measured_s, objects_per_frame([log])) == (None, 0.0, None)
+    for line in PEER_START.splitlines():
+        log.add(line, 0.0)
+    # A slow start, then ten batches a second.
+    for at_s in (5.0, 8.0, *(8.0 + number / 10 for number in range(1, 101))):
+        for line in PEER_BATCH.splitlines():
+            log.add(line, at_s)
+    assert (log.version, log.size, log.measured_s) == ("8.4.190", "384x640", 13.0)
+    assert peer.figures_of(log) == {"frames": 204, "frames_per_s": 20.0, "objects_per_frame": 20.0}
+    log.objects[:] = [12] * 204
+    with pytest.raises(LoadTestError, match=r"12\.0 objects a frame, not 20"):
+        peer.figures_of(log)
+    with pytest.raises(LoadTestError, match="too few frames: 0"):
+        peer.figures_of(Log(sources=2))
+
+
+def test_the_peer_runs_with_8_and_24_sources_on_a_gpu_and_with_any_without():
+    assert peer.chosen((1, 8, 24, 48), on_gpu=True) == (8, 24)
+    assert peer.chosen((1, 2), on_gpu=False) == (1, 2)
+    with pytest.raises(LoadTestError, match="--sources 1,48 has neither"):
+        peer.chosen((1, 48), on_gpu=True)
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    """A peer that prints what `yolo` does: its Python is ours, and its program is `body`."""
+    environment = tmp_path / "an environment"
+    environment.mkdir()
+    (environment / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (environment / "python").chmod(0o755)
+    clip = write_clip(tmp_path / "a clip.mp4", steps(4))
+
+    def run(body, seconds=0.2):
+        (environment / "yolo").write_text(f"import os, sys, time\n{body}")
+        one = Peer(environment / "python", True, seconds, tmp_path / "scratch", tmp_path / "raw")
+        return one, material.Material((clip,), "a clip")
+
+    return run
+
+
+def test_the_peer_is_stopped_when_it_has_run_for_long_enough(stand_in, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    one, clips = stand_in(
+        f"print({PEER_START!r})\n"
+        "assert all(map(os.path.exists, open('list.streams').read().split()))\n"
+        "assert os.environ['YOLO_OFFLINE'] == 'true'\n"
+        "assert 'PYTHONPATH' not in os.environ\n"
+        f"while True:\n print({PEER_BATCH!r}, end='')\n time.sleep(0.01)"
+    )
+    told = one.measure(clips, (2,))
+    assert (told["version"], told["input"], told["half"]) == ("8.4.190", "384x640", True)
+    assert told["objects_per_frame"] == 20
+    assert 20 < told["runs"]["2"]["frames_per_s"] <= 200
+    assert PEER_BATCH in (tmp_path / "raw" / "peer-2" / "peer.log").read_text()
+    assert str(tmp_path) not in json.dumps(told)
+
+
+def test_a_peer_whose_clips_end_or_that_fails_is_told(stand_in):
+    one, clips = stand_in(f"for _ in range(9):\n print({PEER_BATCH!r})\n time.sleep(0.01)", 60)
+    assert one.measure(clips, (2,))["runs"]["2"]["frames"] == 18
+    one, clips = stand_in("raise OSError('no GPU')")
+    told = one.measure(clips, (8, 24))
+    failed = {"error": "ended with 1: OSError: no GPU"}
+    assert told["runs"] == {"8": failed, "24": failed}
+    assert told["objects_per_frame"] is None
+
+
+def test_an_environment_without_the_peer_is_told_at_once(stand_in, tmp_path):
+    one, _ = stand_in("raise ModuleNotFoundError('no ultralytics')")
+    with pytest.raises(LoadTestError, match=r"ultralytics >= 8\.4 and lap: .*no ultralytics"):
+        one.ready()
+    (tmp_path / "an environment" / "python").unlink()
+    with pytest.raises(LoadTestError, match="No such file"):
+        one.ready()
 
 
 def test_each_number_of_sources_runs_by_each_decoder_with_one_process_and_as_usual(monkeypatch):
@@ -273,7 +412,7 @@ def test_a_quick_run_on_the_cpu(tmp_path):
         assert run["server_cpu_ms"]["tritonserver"] > 0
         assert run["memory_mb"] > 20
     assert str(tmp_path) not in json.dumps(figures)
-    assert set(bars.values(figures)) == set(bars.CHECKS)
+    assert set(bars.values(figures)) == set(bars.asked(figures))
     assert "| 2 as fast as they go | CPU |" in done.stdout
     # Results are gone, and what tells of them is kept.
     (run_folder,) = (tmp_path / "raw").glob("*/all_out-1-cpu")

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from clips import steps, write_clip
 from yolostream.cli.report import Report
 from yolostream.cli.summary import as_dict
@@ -17,7 +19,7 @@ from yolostream.client.statistics import StepTotals
 from yolostream.errors import DeadlineExceeded, OutputError, SourceError
 from yolostream.interruption import EXIT_INTERRUPTED
 from yolostream.pipeline.status import Status
-from yolostream.pipeline.timing import STAGES
+from yolostream.pipeline.timing import STAGES, Durations
 
 
 def test_a_report_is_told_in_milliseconds_and_counts(tmp_path):
@@ -57,6 +59,40 @@ def test_a_run_is_summed_up_with_the_source_that_could_not_be_read(
     assert told["server_steps"]["nms"]["requests"] >= len(written)
     assert "gone.mp4" in told["errors"][0]
     assert not told["interrupted"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_figures_of_the_warm_up_are_left_out(tmp_path, triton, yolostream_cli, workers):
+    clips = [write_clip(tmp_path / f"{name}.mp4", steps(4) * 10) for name in "ab"]
+    summary = tmp_path / "summary.json"
+    done = yolostream_cli(
+        *("detect", *clips, "--url", triton.url, "--output", tmp_path / "out", "--realtime"),
+        *("--workers", str(workers), "--save", "jsonl", "--summary", summary, "--warm-up", "3"),
+    )
+    assert done.returncode == 0
+    for source in json.loads(summary.read_text())["sources"]:
+        written = (tmp_path / "out" / f"{source['name']}.jsonl").read_text().splitlines()
+        assert 0 < source["frames"] < len(written)
+        assert source["age_ms"]["p99"] >= source["age_ms"]["p50"] > 0
+        assert source["request_ms"]["p50"] > 0
+
+
+def test_what_went_wrong_in_the_warm_up_is_still_told():
+    before = Status("street", frames_done=5, objects=7, elapsed_s=1.0)
+    before.dropped = Counter(stale=3, superseded=1)
+    before.lose(DeadlineExceeded("too late"))
+    before.requests.add(9.0)
+    now = replace(before, frames_done=15, objects=10, elapsed_s=3.0, tracks=4)
+    now.dropped = Counter(stale=3, superseded=3)
+    now.requests = before.requests + Durations()
+    now.requests.add(0.010)
+    since = now.since(before)
+    assert (since.frames_done, since.objects, since.tracks) == (10, 3, 4)
+    assert (since.frames_per_second, since.dropped) == (5.0, {"superseded": 2})
+    assert since.lost == {"DeadlineExceeded": 1}
+    assert abs(since.requests.percentile_s(99) - 0.010) < 0.0003
+    anew = replace(before, frames_done=2)
+    assert anew.since(before) is anew
 
 
 def test_ctrl_c_leaves_a_summary(tmp_path, triton):

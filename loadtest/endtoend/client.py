@@ -15,7 +15,7 @@ from typing import Any
 from yolostream.interruption import defer_signals
 
 from loadtest.endtoend.material import Material
-from loadtest.endtoend.plan import Scenario
+from loadtest.endtoend.plan import WARM_UP_S, Scenario
 from loadtest.endtoend.usage import Watched, children_cpu_s, server_cpu_s, watched
 from loadtest.errors import LoadTestError
 from loadtest.gpu.model_folders import ENSEMBLE
@@ -60,7 +60,8 @@ class Client:
         """
         folder = self.raw / f"{scenario.name}{suffix}"
         folder.mkdir(parents=True)
-        before_s, server_before_s = children_cpu_s(), server_cpu_s(self.server_pids)
+        before, before_s = self.answered(), children_cpu_s()
+        server_before_s = server_cpu_s(self.server_pids)
         try:
             seen = self._run(scenario, folder)
             summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -69,12 +70,12 @@ class Client:
         finally:
             # Gigabytes, of a whole benchmark.
             shutil.rmtree(folder / "results", ignore_errors=True)
-        client_s = children_cpu_s() - before_s
+        answered, client_s = self.answered() - before, children_cpu_s() - before_s
         server_s = {
             name: now_s - server_before_s.get(name, 0.0)
             for name, now_s in server_cpu_s(self.server_pids).items()
         }
-        return {**asdict(scenario), **figures_of(summary, seen, client_s, server_s)}
+        return {**asdict(scenario), **figures_of(summary, seen, answered, client_s, server_s)}
 
     def _run(self, scenario: Scenario, folder: Path) -> Watched:
         log = folder / "detect.log"
@@ -94,7 +95,7 @@ class Client:
             raise LoadTestError("no end: stopped") from None
         finally:
             if process is not None:
-                _stop(process)
+                stop(process)
         if code != 0:
             raise LoadTestError(f"detect ended with {code}: {_reason(log)}")
         return seen
@@ -108,18 +109,23 @@ class Client:
             *["--summary", str(folder / "summary.json"), "--confidence", f"{confidence:.4f}"],
             *["--decoder", scenario.decoder, "--limit", str(scenario.frames_each)],
             *(["--workers", str(scenario.workers)] if scenario.workers else []),
-            *(["--realtime"] if scenario.kind == "cameras" else []),
+            *(["--realtime", "--warm-up", str(WARM_UP_S)] if scenario.kind == "cameras" else []),
         ]
 
 
 def figures_of(
-    summary: dict[str, Any], seen: Watched, client_s: float, server_s: dict[str, float]
+    summary: dict[str, Any],
+    seen: Watched,
+    answered: int,
+    client_s: float,
+    server_s: dict[str, float],
 ) -> dict[str, Any]:
     """What a run comes to.
 
     Args:
         summary: As `detect --summary` writes it.
         seen: What was seen of it.
+        answered: Frames that the server has answered, of its warm-up too.
         client_s: Processor time of the client, its start included.
         server_s: The same of the server, by model and program.
 
@@ -132,7 +138,7 @@ def figures_of(
     """
     sources, frames = summary["sources"], max(1, summary["frames"])
     steady, steady_client_ms = seen.steady_frames_per_s, seen.steady_client_ms
-    whole_client_ms = 1000 * client_s / frames
+    whole_client_ms = 1000 * client_s / max(1, answered)
     return {
         "frames": summary["frames"],
         "frames_per_s": round(steady or summary["frames_per_s"], 2),
@@ -146,7 +152,7 @@ def figures_of(
         "client_cpu_ms": round(steady_client_ms or whole_client_ms, 3),
         "whole_client_cpu_ms": round(whole_client_ms, 3),
         "server_cpu_ms": {
-            name: round(1000 * seconds / frames, 3) for name, seconds in server_s.items()
+            name: round(1000 * seconds / max(1, answered), 3) for name, seconds in server_s.items()
         },
         "memory_mb": round(max(seen.memory_mb, default=0.0), 1),
     }
@@ -160,8 +166,8 @@ def _percentiles(sources: Sequence[dict[str, float | None]]) -> dict[str, float 
     return {"p50": round(statistics.median(medians), 2), "p99": round(max(worst), 2)}
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a client that has not ended; its workers end with it."""
+def stop(process: subprocess.Popen[Any]) -> None:
+    """End a process that has not ended; the workers of a client end with it."""
     process.terminate()
     try:
         process.wait(_STOP_S)

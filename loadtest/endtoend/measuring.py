@@ -11,11 +11,12 @@ from tritonclient.grpc import InferenceServerClient
 from yolostream.client.connection import connect
 from yolostream.sources import nvdec
 
-from loadtest.endtoend import most_cameras, plan
+from loadtest.endtoend import most_cameras, peer, plan
 from loadtest.endtoend.bars import Figures
 from loadtest.endtoend.client import Client
 from loadtest.endtoend.confidence import usual_confidence
-from loadtest.endtoend.material import material
+from loadtest.endtoend.material import Material, material
+from loadtest.endtoend.peer import Peer
 from loadtest.endtoend.plan import Length, Scenario
 from loadtest.endtoend.server_rate import Asker, asker
 from loadtest.endtoend.setting import Setting
@@ -39,6 +40,7 @@ def measure(setting: Setting, figures: Figures) -> None:
     Raises:
         YolostreamError: The server does not start or answer, or a file is something else.
     """
+    beside = _peer(setting)
     repository = setting.repository(figures)
     decoders = ("cpu",) if nvdec.missing() else ("gpu", "cpu")
     figures |= {
@@ -46,6 +48,7 @@ def measure(setting: Setting, figures: Figures) -> None:
         "gpu": facts(setting.environment),
         "decoders": decoders,
         "seconds": setting.seconds,
+        "warm_up_s": plan.WARM_UP_S,
     }
     say(f"starting Triton with profile {setting.profile}")
     with (
@@ -59,19 +62,43 @@ def measure(setting: Setting, figures: Figures) -> None:
         connect(target.url) as connection,
     ):
         figures["triton"] = machine(target.url)["triton"]
-        _measure_at(setting, figures, target, connection)
+        clips = _measure_at(setting, figures, target, connection)
+    # The peer has the machine to itself.
+    if beside is not None:
+        figures["peer"] = beside.measure(clips, _peer_sources(setting))
 
 
 def failures(figures: Figures) -> list[str]:
     """The runs that failed, and why."""
-    return [
-        f"{name}: {run['error']}" for name, run in figures.get("runs", {}).items() if "error" in run
-    ]
+    peers = figures.get("peer", {}).get("runs", {})
+    runs = {**figures.get("runs", {}), **{f"peer-{name}": run for name, run in peers.items()}}
+    return [f"{name}: {run['error']}" for name, run in runs.items() if "error" in run]
+
+
+def _peer(setting: Setting) -> Peer | None:
+    """Make the peer ready, if there is to be one: what it lacks is told before all else."""
+    if setting.peer is None:
+        return None
+    _peer_sources(setting)
+    beside = Peer(
+        python=setting.peer,
+        on_gpu=setting.on_gpu,
+        seconds=setting.seconds,
+        scratch=setting.work / "peer",
+        raw=setting.raw / setting.run,
+    )
+    beside.ready()
+    return beside
+
+
+def _peer_sources(setting: Setting) -> tuple[int, ...]:
+    return peer.chosen(setting.sources, on_gpu=setting.on_gpu)
 
 
 def _measure_at(
     setting: Setting, figures: Figures, target: Target, connection: InferenceServerClient
-) -> None:
+) -> Material:
+    """Measure everything that needs the server; returns what was read."""
     raw = setting.raw / setting.run
     server = asker(
         target.url,
@@ -93,6 +120,7 @@ def _measure_at(
     if live.name not in figures["runs"]:
         _run(client, live, figures)
     _ask(server, "last", raw, figures)
+    return client.material
 
 
 def _ask(server: Asker, part: str, raw: Path, figures: Figures) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from loadtest.endtoend.plan import WARM_UP_S
 from loadtest.gpu.rows import CAMERA_FPS
 
 AGE_P99_MS = 100.0
@@ -27,7 +28,8 @@ def breaks(run: dict[str, Any]) -> str:
         return str(run["error"])
     if left_out := run["dropped"] + run["lost"]:
         return f"{left_out} frames left out"
-    if missing := run["sources"] * run["frames_each"] - run["frames"]:
+    counted = run["frames_each"] - round(WARM_UP_S * CAMERA_FPS)
+    if (missing := run["sources"] * counted - run["frames"]) > 0:
         return f"{missing} frames missing"
     pace = run["frames_per_s"] / (run["sources"] * CAMERA_FPS)
     if pace < _PACE:

@@ -25,6 +25,7 @@ class Setting:
         onnx: The network, made there if need be; by default the one in the repository.
         sources: Numbers of sources, smallest first.
         seconds: Length of each run.
+        peer: Python of the environment of the peer to run too, if any.
         quick: Measure each thing once, and the server's own rate shorter.
         work: Folder that is gone afterwards.
         raw: Folder for clips, and for what perf_analyzer and `detect` write.
@@ -36,6 +37,7 @@ class Setting:
     onnx: Path | None
     sources: Sequence[int]
     seconds: float
+    peer: Path | None
     quick: bool
     work: Path
     raw: Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadtest.endtoend.bars import CHECKS, Figures, over_own_rate, values
+from loadtest.endtoend.bars import Figures, asked, over_own_rate, values
 from loadtest.gpu import table
 from loadtest.gpu.profiles import PROFILES
 from loadtest.gpu.rows import Bar
@@ -30,7 +30,7 @@ def section(content: dict[str, Any], *, path: str) -> str:
 
 
 def verdicts(figures: Figures) -> str:
-    """A line a bar; a bar binds only where there is a GPU.
+    """A line a bar, of what was to be measured; a bar binds only where there is a GPU.
 
     Args:
         figures: As `loadtest.endtoend` collects them.
@@ -40,7 +40,7 @@ def verdicts(figures: Figures) -> str:
     lines = [f"| | bar | `{figures['profile']}` |", "| --- | ---: | ---: |"]
     lines += [
         f"| {check.title} | {check.bar} | {_cell(check.bar, found.get(name), binds=binds)} |"
-        for name, check in CHECKS.items()
+        for name, check in asked(figures).items()
     ]
     if "own_rate" in figures:
         own = figures["own_rate"]
@@ -49,7 +49,26 @@ def verdicts(figures: Figures) -> str:
             f"| what the server answers by itself, first and last, asked by {own['asked_by']} | "
             f"| {rates} frames/s |"
         )
+    if "peer" in figures:
+        lines.append(_peer(figures["peer"]))
     return "\n".join(lines)
+
+
+def _peer(peer: dict[str, Any]) -> str:
+    """What the peer was, and its rates."""
+    runs = peer["runs"]
+    rates = " and ".join(
+        f"{run['frames_per_s']:,.1f}" if "frames_per_s" in run else "**failed**"
+        for run in runs.values()
+    )
+    if peer["objects_per_frame"] is None:
+        return f"| the peer, Ultralytics YOLOv8m | | {rates} |"
+    precision = "half" if peer["half"] else "single"
+    return (
+        f"| the peer, Ultralytics {peer['version']}: YOLOv8m of random weights at {peer['input']}, "
+        f"{precision} precision, ByteTrack, OpenCV, {peer['objects_per_frame']:.0f} objects a "
+        f"frame; {' and '.join(runs)} sources | | {rates} frames/s |"
+    )
 
 
 def _cell(bar: Bar, value: float | None, *, binds: bool) -> str:
@@ -118,7 +137,8 @@ def _facts(figures: Figures) -> str:
     )
     return (
         f"Read was {figures['material']}. {left}Frames/s and the client's processor time are those "
-        f"in the middle of a run of {figures['seconds']:g} s; memory is the most. A frame's age is "
-        "the time from decoding it until its row or picture was written; p50 of the usual source, "
-        "p99 of the worst."
+        f"in the middle of a run of {figures['seconds']:g} s; memory is the most. Ages, and frames "
+        f"left out, of cameras count from {figures['warm_up_s']:g} s on: until then they are "
+        "opened. A frame's age is the time from decoding it until its row or picture was written; "
+        "p50 of the usual source, p99 of the worst."
     )

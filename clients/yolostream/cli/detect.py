@@ -43,6 +43,7 @@ def detect(
     output: options.Output = Path("output"),
     save: options.Saved = None,
     summary: options.Summary = None,
+    warm_up: options.WarmUp = 0.0,
     confidence: options.Confidence = 0.0,
     classes: options.Classes = None,
     stride: options.Stride = 1,
@@ -106,6 +107,7 @@ def detect(
             about=about,
             workers=workers,
             batch=batch,
+            warm_up_s=warm_up,
             should_stop=server.has_ended,
             console=stderr,
         )

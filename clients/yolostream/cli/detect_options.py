@@ -43,6 +43,14 @@ Summary = Annotated[
     Path | None,
     typer.Option(help="Write the figures of the run to this file too, as JSON."),
 ]
+WarmUp = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Leave so many seconds out of the figures: while many cameras are opened, none is "
+        "served as later.",
+    ),
+]
 Confidence = Annotated[
     float,
     typer.Option(

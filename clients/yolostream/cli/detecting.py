@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import cv2
 from rich.console import Console
 
 from yolostream.cli.progress import Progress
@@ -38,6 +40,9 @@ after the other anyway."""
 
 MAX_DECODER_THREADS = 8
 
+MAX_OPENCV_THREADS = 4
+"""They spin while they wait for each other: with more, each costs more than it saves."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +54,7 @@ def run(
     about: Detector,
     workers: int,
     batch: int | None = None,
+    warm_up_s: float = 0.0,
     should_stop: Callable[[], bool] = lambda: False,
     console: Console,
 ) -> Report:
@@ -61,6 +67,7 @@ def run(
         about: asked for the server's own figures.
         workers: processes that feed the sources.
         batch: frames of one request at most; by default what the server gains from.
+        warm_up_s: so many seconds are left out of the report, unless the run is shorter.
         should_stop: asked several times a second.
         console: where the bars are.
 
@@ -74,6 +81,14 @@ def run(
     before = about.statistics()
     interrupted = False
     statuses: list[Status] = []
+    warm: list[Status] = []
+    warm_at = time.monotonic() + warm_up_s
+
+    def tick(current: list[Status]) -> None:
+        if warm_up_s and not warm and time.monotonic() >= warm_at:
+            warm.extend(current)
+        progress.update(current)
+
     with Progress(sources, console=console) as progress:
         try:
             statuses = pipeline.run(
@@ -83,11 +98,13 @@ def run(
                 workers=workers,
                 max_in_flight=max(workers, frames // size),
                 should_stop=should_stop,
-                on_tick=progress.update,
+                on_tick=tick,
             )
         except KeyboardInterrupt:
             interrupted = True
             statuses = progress.statuses
+    if warm:
+        statuses = [now.since(then) for now, then in zip(statuses, warm, strict=True)]
     return Report(
         statuses=statuses,
         # Who wants to stop does not wait for a server that hangs.
@@ -128,6 +145,7 @@ def connect(
 
 
 def _prepare(url: str, job: Job, sources: Sequence[Source]) -> None:
+    cv2.setNumThreads(min(MAX_OPENCV_THREADS, len(os.sched_getaffinity(0))))
     # Before anybody touches the GPU; who has set one of these knows better.
     for name, value in gpu_sharing_of(url).items():
         os.environ.setdefault(name, value)

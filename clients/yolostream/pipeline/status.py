@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from yolostream.errors import YolostreamError
@@ -48,6 +48,25 @@ class Status:
     def frames_per_second(self) -> float:
         """Frames done by second since it began."""
         return self.frames_done / self.elapsed_s if self.elapsed_s else 0.0
+
+    def since(self, earlier: Status) -> Status:
+        """The same without what `earlier`, a copy of before, had counted.
+
+        What went wrong stays, tracks too; so does all where the source's worker was started again,
+        and counts anew.
+        """
+        if self.frames_done < earlier.frames_done:
+            return self
+        return replace(
+            self,
+            frames_done=self.frames_done - earlier.frames_done,
+            objects=self.objects - earlier.objects,
+            dropped=self.dropped - earlier.dropped,
+            elapsed_s=self.elapsed_s - earlier.elapsed_s,
+            timer=self.timer - earlier.timer,
+            requests=self.requests - earlier.requests,
+            ages=self.ages - earlier.ages,
+        )
 
     def lose(self, error: YolostreamError) -> None:
         """Count a frame that the server failed on."""

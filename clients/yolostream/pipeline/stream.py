@@ -24,6 +24,7 @@ from yolostream.pipeline.numbering import Numbering
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.sink import Result, Sink
 from yolostream.pipeline.status import Drop, Status
+from yolostream.pipeline.timing import Durations
 from yolostream.sources import Session
 
 
@@ -135,6 +136,7 @@ class Stream:
         return replace(
             status,
             timer=timer,
+            requests=status.requests + Durations(),
             dropped=dropped,
             lost=Counter(dict(status.lost)),
             first_lost=dict(status.first_lost),

@@ -23,6 +23,9 @@ class StageTimer:
 
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
 
+    def __sub__(self, earlier: StageTimer) -> StageTimer:
+        return StageTimer({name: self.seconds[name] - earlier.seconds[name] for name in STAGES})
+
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count the time inside the block as `name`."""
@@ -54,3 +57,6 @@ class Durations:
 
     def __add__(self, other: Durations) -> Durations:
         return Durations(self.counts + other.counts)
+
+    def __sub__(self, earlier: Durations) -> Durations:
+        return Durations(self.counts - earlier.counts)
