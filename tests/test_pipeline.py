@@ -203,7 +203,7 @@ def test_a_filter_takes_classes_and_scores() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sources", "cores", "expected"), [(1, 16, 1), (8, 16, 2), (48, 16, 6), (48, 2, 1), (3, 1, 1)]
+    ("sources", "cores", "expected"), [(1, 16, 1), (8, 16, 2), (48, 16, 8), (48, 2, 1), (3, 1, 1)]
 )
 def test_a_few_sources_have_one_worker_and_many_as_the_cores_allow(
     monkeypatch: pytest.MonkeyPatch, sources: int, cores: int, expected: int

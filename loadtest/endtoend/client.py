@@ -132,8 +132,9 @@ def figures_of(
     Returns:
         `frames`; `frames_per_s`, in the middle of the run if it was long enough;
         `whole_frames_per_s`, from the start to the last closed file; `objects_per_frame`;
-        `worker_count`; `dropped` and `lost`, frames; `age_ms` and `request_ms`, `p50` of the usual
-        source and `p99` of the worst; `client_cpu_ms`, a frame in the middle of the run, and
+        `worker_count`; `dropped` and `lost`, frames; `age_ms`, `p50` and `p99` of all frames and
+        `worst_p99`, of one source; `request_ms`, `p50` of the usual source and `p99` of the worst;
+        `client_cpu_ms`, a frame in the middle of the run, and
         `whole_client_cpu_ms`, start included; `server_cpu_ms`, a frame; and `memory_mb`, the most.
     """
     sources, frames = summary["sources"], max(1, summary["frames"])
@@ -147,7 +148,10 @@ def figures_of(
         "worker_count": summary["workers"],
         "dropped": sum(sum(one["dropped"].values()) for one in sources),
         "lost": sum(sum(one["lost"].values()) for one in sources),
-        "age_ms": _percentiles([one["age_ms"] for one in sources]),
+        "age_ms": {
+            **summary["age_ms"],
+            "worst_p99": _percentiles([one["age_ms"] for one in sources])["p99"],
+        },
         "request_ms": _percentiles([one["request_ms"] for one in sources]),
         "client_cpu_ms": round(steady_client_ms or whole_client_ms, 3),
         "whole_client_cpu_ms": round(whole_client_ms, 3),

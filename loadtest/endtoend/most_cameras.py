@@ -9,7 +9,7 @@ from loadtest.endtoend.plan import WARM_UP_S
 from loadtest.gpu.rows import CAMERA_FPS
 
 AGE_P99_MS = 100.0
-"""From decoding a frame until its row is written, of the worst source."""
+"""From decoding a frame until its row is written."""
 
 _PACE = 0.97
 """Share of the cameras' rate that has to be seen; the rest is lost at the edges of what is seen."""

@@ -19,8 +19,12 @@ from loadtest.gpu.watch import cpu_s
 FRAMES_EVERY_S = 0.25
 """How often the server is asked how many frames it has answered."""
 
-_MEMORY_EVERY = 4
-"""So many times as seldom, memory is counted: that costs milliseconds a process."""
+_FAMILY_EVERY = 4
+"""So many times as seldom, new workers are looked for."""
+
+_MEMORY_EVERY = 16
+"""So many times as seldom, memory is counted: that holds a process up for some milliseconds, and
+once a second would be seen in the p99 of a frame's age."""
 
 _FROM, _TO = 0.2, 0.9
 """The part of a run that its steady rate is taken from."""
@@ -139,8 +143,9 @@ def watched(pid: int, answered: Callable[[], int]) -> Iterator[Watched]:
             with contextlib.suppress(ServerError):
                 now = Moment(time.monotonic(), answered(), processor_s(processes))
                 seen.moments.append(now)
-            if beats % _MEMORY_EVERY == 0:
+            if beats % _FAMILY_EVERY == 0:
                 processes = family(pid)
+            if beats % _MEMORY_EVERY == _MEMORY_EVERY // 2:
                 seen.memory_mb.append(memory_mb(processes))
 
     thread = threading.Thread(target=watch, daemon=True)

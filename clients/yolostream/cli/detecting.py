@@ -38,6 +38,9 @@ MAX_BATCH = 8
 """Frames of one request to a GPU: more make single frames wait, and win little. A CPU takes one
 after the other anyway."""
 
+REQUESTS_IN_FLIGHT = 4
+"""Of each worker, where frames are sent together: with two, frames wait for one to come back."""
+
 MAX_DECODER_THREADS = 8
 
 MAX_OPENCV_THREADS = 4
@@ -164,8 +167,9 @@ def _usual_batch(about: Detector, sources: Sequence[Source]) -> int:
 
 
 def _batch_size(model: Model, frames: int, workers: int, *, wanted: int) -> int:
-    """Frames of one request: so many that each worker has two requests on their way."""
-    return min(wanted, model.max_batch_size, max(1, frames // (2 * workers)))
+    """Frames of one request: so few that each worker has several on their way."""
+    most = frames // (REQUESTS_IN_FLIGHT * workers)
+    return min(wanted, model.max_batch_size, max(1, most))
 
 
 def _with_threads(job: Job, sources: Sequence[Source]) -> Job:

@@ -14,7 +14,7 @@ from rich.text import Text
 from yolostream.client.statistics import StepTotals
 from yolostream.errors import YolostreamError
 from yolostream.pipeline.status import Status
-from yolostream.pipeline.timing import STAGES
+from yolostream.pipeline.timing import STAGES, Durations
 
 _BAR_WIDTH = 28
 
@@ -45,6 +45,11 @@ class Report:
     def frames_per_second(self) -> float:
         """Of all sources together, from the start to the end of the slowest."""
         return self.frames / self.elapsed_s if self.elapsed_s else 0.0
+
+    @property
+    def ages(self) -> Durations:
+        """From decoding a frame until it was written, of all sources together."""
+        return sum((status.ages for status in self.statuses), start=Durations())
 
     @property
     def errors(self) -> list[YolostreamError]:

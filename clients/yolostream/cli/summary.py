@@ -24,6 +24,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "frames": report.frames,
         "elapsed_s": _rounded(report.elapsed_s),
         "frames_per_s": _rounded(report.frames_per_second),
+        "age_ms": _percentiles(report.ages),
         "sources": [_source(status) for status in report.statuses],
         "stages_ms": {
             stage: _rounded(duration)

@@ -30,12 +30,9 @@ _POLL_S = 0.2
 
 
 def workers_for(sources: int) -> int:
-    """Processes that feed so many sources: one for a few, and at most three for eight cores.
-
-    More are no faster, where the server runs on the same cores, and each takes memory.
-    """
+    """Processes that feed so many sources: one for a few, and two cores for each."""
     cores = len(os.sched_getaffinity(0))
-    return max(1, min(-(-sources // SOURCES_A_WORKER), cores * 3 // 8))
+    return max(1, min(-(-sources // SOURCES_A_WORKER), cores // 2))
 
 
 def run(
