@@ -1,22 +1,29 @@
 """Object detection on video streams, served by NVIDIA Triton."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from yolostream._version import __version__
-from yolostream.client.detector import Detector
-from yolostream.client.pending import Pending
-from yolostream.detections import Detections
-from yolostream.errors import (
-    DeadlineExceeded,
-    FrameError,
-    ModelUnavailable,
-    OutputError,
-    Overloaded,
-    ServerError,
-    ServerStartError,
-    ServerUnavailable,
-    SourceError,
-    WorkerError,
-    YolostreamError,
-)
+
+if TYPE_CHECKING:
+    from yolostream.client.detector import Detector
+    from yolostream.client.pending import Pending
+    from yolostream.detections import Detections
+    from yolostream.errors import (
+        DeadlineExceeded,
+        FrameError,
+        ModelUnavailable,
+        OutputError,
+        Overloaded,
+        ServerError,
+        ServerStartError,
+        ServerUnavailable,
+        SourceError,
+        WorkerError,
+        YolostreamError,
+    )
 
 __all__ = [
     "DeadlineExceeded",
@@ -35,3 +42,19 @@ __all__ = [
     "YolostreamError",
     "__version__",
 ]
+
+_HOMES = {
+    "Detector": "client.detector",
+    "Pending": "client.pending",
+    "Detections": "detections",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what somebody asks for, and only then: gRPC and NumPy take a third of a second.
+
+    A command has to react to Ctrl-C before that.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module 'yolostream' has no attribute '{name}'")
+    return getattr(import_module(f"yolostream.{_HOMES.get(name, 'errors')}"), name)

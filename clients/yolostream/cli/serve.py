@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from yolostream.cli.messages import interruptible, stderr
+from yolostream.cli.messages import stderr
 from yolostream.cli.server import (
     DEFAULT_MODEL_REPOSITORY,
     DEFAULT_SERVER_ENVIRONMENT,
@@ -49,8 +49,7 @@ def serve(
             ports=ports,
             keep_awake=keep_awake,
         )
-        with interruptible():
-            server = stack.enter_context(triton)
+        server = stack.enter_context(triton)
         with contextlib.suppress(KeyboardInterrupt):
             stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
             server.wait()
