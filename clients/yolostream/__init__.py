@@ -1,13 +1,11 @@
 """Object detection on video streams, served by NVIDIA Triton."""
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING
+import importlib
+import typing
 
 from yolostream._version import __version__
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from yolostream.client.detector import Detector
     from yolostream.client.pending import Pending
     from yolostream.detections import Detections
@@ -57,4 +55,4 @@ def __getattr__(name: str) -> object:
     """
     if name not in __all__:
         raise AttributeError(f"module 'yolostream' has no attribute '{name}'")
-    return getattr(import_module(f"yolostream.{_HOMES.get(name, 'errors')}"), name)
+    return getattr(importlib.import_module(f"yolostream.{_HOMES.get(name, 'errors')}"), name)
