@@ -6,10 +6,12 @@ import typing
 from yolostream._version import __version__
 
 if typing.TYPE_CHECKING:
+    from yolostream.client.access import Tls
     from yolostream.client.detector import Detector
     from yolostream.client.pending import Pending
     from yolostream.detections import Detections
     from yolostream.errors import (
+        AccessDenied,
         DeadlineExceeded,
         FrameError,
         ModelUnavailable,
@@ -24,6 +26,7 @@ if typing.TYPE_CHECKING:
     )
 
 __all__ = [
+    "AccessDenied",
     "DeadlineExceeded",
     "Detections",
     "Detector",
@@ -36,6 +39,7 @@ __all__ = [
     "ServerStartError",
     "ServerUnavailable",
     "SourceError",
+    "Tls",
     "WorkerError",
     "YolostreamError",
     "__version__",
@@ -45,6 +49,7 @@ _HOMES = {
     "Detector": "client.detector",
     "Pending": "client.pending",
     "Detections": "detections",
+    "Tls": "client.access",
 }
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import typer
 
+from yolostream.cli import access, detecting
 from yolostream.cli import detect_options as options
-from yolostream.cli import detecting
 from yolostream.cli.messages import print_error, stderr, stdout
 from yolostream.cli.report import Report
 from yolostream.cli.server import (
@@ -62,6 +62,10 @@ def detect(
     workers: options.Workers = None,
     timeout: options.Timeout = 30.0,
     server_patience: options.ServerPatience = SERVER_PATIENCE_S,
+    token_file: access.TokenFile = None,
+    tls_ca: access.TlsCa = None,
+    tls_cert: access.TlsCert = None,
+    tls_key: access.TlsKey = None,
     profile: ProfileOption = None,
     model_repository: ModelRepository = DEFAULT_MODEL_REPOSITORY,
     server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,
@@ -70,15 +74,31 @@ def detect(
 
     Writes an annotated MP4 of each source, a tiled one of all, JSON Lines, CSV and MOT text.
     """
+    tls = access.client_tls(tls_ca, tls_cert, tls_key)
     found, source_errors = _found(sources, decoder, realtime=realtime)
     workers = min(workers or workers_for(len(found)), len(found))
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
-            served_at(url, model, profile, model_repository, server_environment)
+            served_at(
+                url,
+                access.token_from(token_file),
+                model,
+                profile,
+                model_repository,
+                server_environment,
+            )
         )
         # It asks about the model; whoever feeds it has a detector of its own.
         about = stack.enter_context(
-            Detector(server.url, model, max_in_flight=1, timeout_s=timeout, transport="grpc")
+            Detector(
+                server.url,
+                model,
+                max_in_flight=1,
+                timeout_s=timeout,
+                transport="grpc",
+                token=server.token,
+                tls=tls,
+            )
         )
         report = detecting.run(
             found,
@@ -102,6 +122,8 @@ def detect(
                 downscale=downscale,
                 transport=transport,
                 decoder=decoder,
+                token=server.token,
+                tls=tls,
             ),
             about=about,
             workers=workers,
