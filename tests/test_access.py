@@ -59,11 +59,13 @@ def _is_refused(stub: object, name: str, **options: object) -> bool:
     return False
 
 
-def http_status(address: str, path: str, method: str = "GET", **headers: str) -> int:
+def http_status(
+    address: str, path: str, method: str = "GET", *, body: bytes = b"{}", **headers: str
+) -> int:
     host, _, port = address.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=60)
     try:
-        connection.request(method, path, body=b"{}" if method == "POST" else None, headers=headers)
+        connection.request(method, path, body=body if method == "POST" else None, headers=headers)
         return connection.getresponse().status
     finally:
         connection.close()
@@ -98,6 +100,23 @@ def test_with_a_token_all_but_health_asks_for_it(guarded):
     assert http_status(guarded.http_url, "/v2/models/yolov7/infer", "POST") == 403
     assert http_status(guarded.http_url, "/v2/health/ready") == 200
     assert TOKEN not in guarded.log.read_text()
+
+
+def test_what_ends_a_server_is_refused_before_it_is_looked_at(guarded):
+    frames = service_pb2.ModelInferRequest.InferInputTensor(
+        name="frames", datatype="UINT8", shape=[1, 4611686018427387904, 4, 3]
+    )
+    overflow = service_pb2.ModelInferRequest(
+        model_name="yolov7", inputs=[frames], raw_input_contents=[bytes(12)]
+    )
+    with grpc.insecure_channel(guarded.url) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="restricted"):
+            stub.ModelInfer(overflow, timeout=60)
+    path = "/v2/models/yolov7/infer"
+    assert http_status(guarded.http_url, path, "POST", body=b"[" * 1_000_000) == 403
+    with Detector(guarded.url, token=TOKEN) as ours:
+        assert ours.statistics()
 
 
 @pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
