@@ -119,3 +119,24 @@ def test_all_files_of_a_run_are_whole(yolostream_cli, triton, tmp_path, kilobyte
             json.loads(path.read_text())
         assert not list(disk.glob(".*"))
         assert kilobytes < 700 or {"a.mp4", "b.mp4"} & {path.name for path in disk.iterdir()}
+
+
+def test_what_cannot_be_opened_is_left_alone(tmp_path):
+    path = tmp_path / "street.mp4"
+    # Even root may not write to a program that runs.
+    path.write_bytes(Path("/bin/sleep").read_bytes())
+    path.chmod(0o700)
+    with subprocess.Popen([path, "60"]) as running:
+        try:
+            with pytest.raises(OutputError, match="cannot write"):
+                VideoFile(
+                    path,
+                    height=64,
+                    width=64,
+                    frame_rate=Fraction(RATE),
+                    time_base=Fraction(1, RATE),
+                    bitrate=100_000,
+                )
+            assert path.read_bytes() == Path("/bin/sleep").read_bytes()
+        finally:
+            running.kill()

@@ -70,6 +70,8 @@ class VideoFile:
         self._is_closed = False
         self._header_bytes = self._whole_bytes = 0
         with writing(path):
+            # What cannot be opened is not ours to cut or remove; FFmpeg opens it later.
+            path.open("wb").close()
             self._container = av.open(path, "w", format="mp4", options=_GROWING)
         self._stream = self._container.add_stream("libx264", rate=frame_rate)
         # H.264's chroma is half the size: odd sides get one more pixel.
