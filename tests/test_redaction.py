@@ -24,7 +24,6 @@ SHAPES = (
     "{scheme}://{host}/street?{secret}=",
     "{scheme}://{host}/street#{secret}",
     "{scheme}://{host}/street;auth={secret}",
-    "{scheme}://user:{secret}",
 )
 # Any character that a terminal shows, around the canary: where a password is cut, half of it shows.
 characters = st.text(string.ascii_letters + string.digits + string.punctuation, max_size=6)

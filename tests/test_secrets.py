@@ -244,13 +244,20 @@ def test_nothing_is_said_of_a_login_in_the_wrong_place(yolostream_cli, arguments
 
 def test_nothing_is_said_of_a_login_in_a_traceback(tmp_path):
     program = (
+        "import threading\n"
         "from yolostream.redaction import print_traceback\n"
+        "def fail(kind):\n"
+        f"    raise kind('rtsp://user:%s@cam/street is away' % '{CANARY}'.swapcase())\n"
         "with print_traceback():\n"
-        f"    raise RuntimeError('rtsp://user:%s@cam/street is away' % '{CANARY}'.swapcase())\n"
+        "    thread = threading.Thread(target=fail, args=(ValueError,))\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+        "    fail(RuntimeError)\n"
     )
     finished = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert finished.returncode == 1
+    assert "ValueError: rtsp://cam/street is away" in finished.stderr
     assert "RuntimeError: rtsp://cam/street is away" in finished.stderr
     assert CANARY.swapcase() not in finished.stderr

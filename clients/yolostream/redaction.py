@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from urllib.parse import unquote
@@ -72,12 +73,20 @@ def redact(text: str) -> str:
 
 @contextlib.contextmanager
 def print_traceback() -> Iterator[None]:
-    """End the process with a traceback, as Python does, for an error that leaves the block."""
+    """End the process with a traceback, as Python does, for an error that leaves the block.
+
+    An error that ends another thread is printed in the same way from now on.
+    """
+    threading.excepthook = lambda thread: _print(thread.exc_value)
     try:
         yield
-    except Exception:
-        sys.stderr.write(redact(traceback.format_exc()))
+    except Exception as error:
+        _print(error)
         sys.exit(1)
+
+
+def _print(error: BaseException | None) -> None:
+    sys.stderr.write(redact("".join(traceback.format_exception(error))))
 
 
 def _redact_parts(parts: list[tuple[str, str]]) -> str:
