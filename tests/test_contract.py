@@ -216,7 +216,7 @@ def test_exit_codes_tell_errors_apart():
                 codes[kind] = kind.exit_code
     # A tool's error that is nothing more ends as any error of the package does.
     assert codes.pop(tool_errors.ToolError) == codes[errors.YolostreamError]
-    assert len(set(codes.values())) == len(codes) == 19
+    assert len(set(codes.values())) == len(codes) == 20
     # 2 is the command line's own, for wrong options.
     assert not {0, 2, interruption.EXIT_INTERRUPTED} & set(codes.values())
 
@@ -224,4 +224,9 @@ def test_exit_codes_tell_errors_apart():
 def test_the_public_surface_is_small_and_whole():
     public = {name for name in vars(yolostream) if not name.startswith("_")}
     modules = {name for name in public if type(getattr(yolostream, name)).__name__ == "module"}
-    assert public - modules == set(yolostream.__all__) - {"__version__"}
+    # Imported only when somebody asks for it.
+    assert public - modules <= set(yolostream.__all__)
+    for name in yolostream.__all__:
+        assert getattr(yolostream, name).__name__ == name if name != "__version__" else True
+    with pytest.raises(AttributeError, match="no attribute 'Detecter'"):
+        yolostream.Detecter  # noqa: B018

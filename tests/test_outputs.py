@@ -24,7 +24,6 @@ from clips import (
     number_of,
     opened,
     play,
-    play_torn,
     steps,
     write_clip,
 )
@@ -254,9 +253,8 @@ def test_mp4_on_a_full_disk_plays_up_to_there(tmp_path: Path) -> None:
     with full_disk(size + 1000):
         with pytest.raises(OutputError, match=r"cannot write .*out\.mp4 .*free space"):
             write_noise(file, range(21 + LOOKAHEAD, 60))
-        with pytest.raises(OutputError, match=r"out\.mp4"):
-            file.close()
-    assert len(play_torn(path)) >= 19
+        file.close()
+    assert len(play(path)) >= 19
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -1,24 +1,32 @@
 """Object detection on video streams, served by NVIDIA Triton."""
 
+import importlib
+import typing
+
 from yolostream._version import __version__
-from yolostream.client.detector import Detector
-from yolostream.client.pending import Pending
-from yolostream.detections import Detections
-from yolostream.errors import (
-    DeadlineExceeded,
-    FrameError,
-    ModelUnavailable,
-    OutputError,
-    Overloaded,
-    ServerError,
-    ServerStartError,
-    ServerUnavailable,
-    SourceError,
-    WorkerError,
-    YolostreamError,
-)
+
+if typing.TYPE_CHECKING:
+    from yolostream.client.access import Tls
+    from yolostream.client.detector import Detector
+    from yolostream.client.pending import Pending
+    from yolostream.detections import Detections
+    from yolostream.errors import (
+        AccessDenied,
+        DeadlineExceeded,
+        FrameError,
+        ModelUnavailable,
+        OutputError,
+        Overloaded,
+        ServerError,
+        ServerStartError,
+        ServerUnavailable,
+        SourceError,
+        WorkerError,
+        YolostreamError,
+    )
 
 __all__ = [
+    "AccessDenied",
     "DeadlineExceeded",
     "Detections",
     "Detector",
@@ -31,7 +39,25 @@ __all__ = [
     "ServerStartError",
     "ServerUnavailable",
     "SourceError",
+    "Tls",
     "WorkerError",
     "YolostreamError",
     "__version__",
 ]
+
+_HOMES = {
+    "Detector": "client.detector",
+    "Pending": "client.pending",
+    "Detections": "detections",
+    "Tls": "client.access",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what somebody asks for, and only then: gRPC and NumPy take a third of a second.
+
+    A command has to react to Ctrl-C before that.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module 'yolostream' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"yolostream.{_HOMES.get(name, 'errors')}"), name)

@@ -10,6 +10,7 @@ YolostreamError
       +-- ServerUnavailable  nobody answers at the address, or the connection broke
       +-- ModelUnavailable   the server has no such model, or it is not ready
       +-- DeadlineExceeded   no answer within the time allowed
+      +-- AccessDenied       the server wants a token, or another one
       +-- Overloaded         the server rejected the frame because its queue is full
 
 Each message names the value that was wrong and the fix. Each class carries the exit code of the
@@ -85,3 +86,9 @@ class Overloaded(ServerError):
     """The server rejected the frame because its queue is full."""
 
     exit_code = 11
+
+
+class AccessDenied(ServerError):
+    """The server wants a token, or another one; or a file for TLS cannot be read."""
+
+    exit_code = 21

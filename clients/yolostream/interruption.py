@@ -1,16 +1,36 @@
-"""How a command is asked to stop, and the exit code that says so."""
+"""How a command is asked to stop, and the exit code that says so.
+
+It imports next to nothing: a command may be asked before it has imported the rest.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
 EXIT_INTERRUPTED = 130
+INTERRUPTED = "interrupted"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def exit_on_stop_signals() -> None:
+    """Let the first stop signal end the process at once, in one line and with `EXIT_INTERRUPTED`.
+
+    This is for the time in which modules are imported: there is nothing to finish yet, and an
+    exception that leaves a half imported module may become any other.
+    """
+    _handle_stop_signals(_exit)
+
+
+def ignore_stop_signals() -> None:
+    """Let nothing interrupt what is left: the command is done, and its exit code is decided."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def interrupt_on_stop_signals() -> None:
@@ -18,9 +38,7 @@ def interrupt_on_stop_signals() -> None:
 
     A signal that is ignored already, as under `nohup`, stays ignored.
     """
-    for number in STOP_SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt_once)
+    _handle_stop_signals(_interrupt_once)
 
 
 @contextlib.contextmanager
@@ -53,11 +71,39 @@ def defer_signals() -> Iterator[None]:
             signal.raise_signal(came[0])
 
 
+@contextlib.contextmanager
+def block_signals_in_children() -> Iterator[None]:
+    """Let processes that the block starts hold stop signals back until `unblock_signals`.
+
+    Ctrl-C reaches all processes of a terminal, also those that still import their modules.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def unblock_signals() -> None:
+    """Take the stop signals that came since the process was started, and those that will come."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+
 def _interrupt_once(number: int, frame: FrameType | None) -> NoReturn:
     """Raise `KeyboardInterrupt`, and ignore stop signals from now on.
 
     The program still has to finish its files, and a second signal would leave them incomplete.
     """
-    for stop in STOP_SIGNALS:
-        signal.signal(stop, signal.SIG_IGN)
+    ignore_stop_signals()
     raise KeyboardInterrupt
+
+
+def _exit(number: int, frame: FrameType | None) -> NoReturn:
+    os.write(2, f"error: {INTERRUPTED}\n".encode())
+    os._exit(EXIT_INTERRUPTED)
+
+
+def _handle_stop_signals(handler: Callable[[int, FrameType | None], NoReturn]) -> None:
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)

@@ -8,9 +8,10 @@ import sys
 import typer
 
 from yolostream.cli import detect, doctor, serve
-from yolostream.cli.messages import PrintNotes, print_error
+from yolostream.cli.messages import PrintNotes, interruptible, print_error
 from yolostream.errors import YolostreamError
-from yolostream.interruption import interrupt_on_stop_signals
+from yolostream.interruption import ignore_stop_signals
+from yolostream.redaction import print_traceback, redact_argument
 
 app = typer.Typer(
     help="Object detection on video streams, served by NVIDIA Triton.",
@@ -18,17 +19,30 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(detect.detect)
-app.command()(serve.serve)
-app.command()(doctor.doctor)
+for command in (detect.detect, serve.serve, doctor.doctor):
+    app.command()(interruptible()(command))
+
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[assignment]
+"""Of all that is wrong with arguments. Typer has no name for it that its versions share."""
 
 
 def main() -> None:
     """Run the command line; a known error is one line and an exit code of its own."""
-    interrupt_on_stop_signals()
     logging.getLogger("yolostream").addHandler(PrintNotes())
+    with print_traceback():
+        code = _run()
+    ignore_stop_signals()
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
-        app()
+        return app(standalone_mode=False) or 0
     except YolostreamError as error:
         print_error(error)
-        sys.exit(error.exit_code)
+        return error.exit_code
+    except _UsageError as error:
+        for argument in sys.argv[1:]:
+            error.message = error.message.replace(argument, redact_argument(argument))
+        error.show()
+        return error.exit_code

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import typer
 
+from yolostream.cli import access, detecting
 from yolostream.cli import detect_options as options
-from yolostream.cli import detecting
-from yolostream.cli.messages import interruptible, print_error, stderr, stdout
+from yolostream.cli.messages import print_error, stderr, stdout
 from yolostream.cli.report import Report
 from yolostream.cli.server import (
     DEFAULT_MODEL_REPOSITORY,
@@ -24,7 +24,7 @@ from yolostream.cli.server import (
 from yolostream.cli.summary import write as write_summary
 from yolostream.client.detector import DEFAULT_MODEL, Detector
 from yolostream.errors import OutputError, ServerUnavailable, YolostreamError
-from yolostream.interruption import EXIT_INTERRUPTED
+from yolostream.interruption import EXIT_INTERRUPTED, INTERRUPTED
 from yolostream.outputs.results import FORMATS, TILED_NAME, Format, Results
 from yolostream.outputs.video import DEFAULT_BITRATE
 from yolostream.pipeline.drawing import LabelOptions
@@ -62,6 +62,10 @@ def detect(
     workers: options.Workers = None,
     timeout: options.Timeout = 30.0,
     server_patience: options.ServerPatience = SERVER_PATIENCE_S,
+    token_file: access.TokenFile = None,
+    tls_ca: access.TlsCa = None,
+    tls_cert: access.TlsCert = None,
+    tls_key: access.TlsKey = None,
     profile: ProfileOption = None,
     model_repository: ModelRepository = DEFAULT_MODEL_REPOSITORY,
     server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,
@@ -70,17 +74,32 @@ def detect(
 
     Writes an annotated MP4 of each source, a tiled one of all, JSON Lines, CSV and MOT text.
     """
+    tls = access.client_tls(tls_ca, tls_cert, tls_key)
     found, source_errors = _found(sources, decoder, realtime=realtime)
     workers = min(workers or workers_for(len(found)), len(found))
     with contextlib.ExitStack() as stack:
-        with interruptible():
-            server = stack.enter_context(
-                served_at(url, model, profile, model_repository, server_environment)
+        server = stack.enter_context(
+            served_at(
+                url,
+                access.token_from(token_file),
+                model,
+                profile,
+                model_repository,
+                server_environment,
             )
-            # It asks about the model; whoever feeds it has a detector of its own.
-            about = stack.enter_context(
-                Detector(server.url, model, max_in_flight=1, timeout_s=timeout, transport="grpc")
+        )
+        # It asks about the model; whoever feeds it has a detector of its own.
+        about = stack.enter_context(
+            Detector(
+                server.url,
+                model,
+                max_in_flight=1,
+                timeout_s=timeout,
+                transport="grpc",
+                token=server.token,
+                tls=tls,
             )
+        )
         report = detecting.run(
             found,
             Job(
@@ -103,6 +122,8 @@ def detect(
                 downscale=downscale,
                 transport=transport,
                 decoder=decoder,
+                token=server.token,
+                tls=tls,
             ),
             about=about,
             workers=workers,
@@ -174,7 +195,7 @@ def _conclude(report: Report, errors: Sequence[YolostreamError], summary: Path |
             print_error(error)
             errors = [*errors, error]
     if report.interrupted:
-        print_error("interrupted; what was done until then is complete and was kept")
+        print_error(f"{INTERRUPTED}; what was done until then is complete and was kept")
         raise typer.Exit(EXIT_INTERRUPTED)
     if errors := [*errors, *report.errors]:
         raise typer.Exit(errors[0].exit_code)

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from yolostream.cli.progress import Progress
 from yolostream.cli.report import Report
+from yolostream.client.access import Tls, target_of
 from yolostream.client.detector import Detector
 from yolostream.client.model import Model
 from yolostream.client.statistics import StepTotals
@@ -127,6 +128,8 @@ def connect(
     transport: Transport,
     decoder: DecoderName,
     max_in_flight: int,
+    token: str | None = None,
+    tls: Tls | None = None,
 ) -> Detector:
     """Make a detector, and say where frames go another way than one might think."""
     detector = Detector(
@@ -136,6 +139,8 @@ def connect(
         timeout_s=timeout_s,
         downscale=downscale,
         transport=transport,
+        token=token,
+        tls=tls,
     )
     detour = transport == "auto" and detector.transport != "cuda-shared-memory"
     if decoder == "gpu" and detour and not nvdec.missing():
@@ -150,7 +155,7 @@ def connect(
 def _prepare(url: str, job: Job, sources: Sequence[Source]) -> None:
     cv2.setNumThreads(min(MAX_OPENCV_THREADS, len(os.sched_getaffinity(0))))
     # Before anybody touches the GPU; who has set one of these knows better.
-    for name, value in gpu_sharing_of(url).items():
+    for name, value in gpu_sharing_of(target_of(url)).items():
         os.environ.setdefault(name, value)
     with writing(job.results.folder):
         job.results.folder.mkdir(parents=True, exist_ok=True)

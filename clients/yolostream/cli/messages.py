@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from yolostream.interruption import EXIT_INTERRUPTED
+from yolostream.interruption import EXIT_INTERRUPTED, INTERRUPTED, interrupt_on_stop_signals
+from yolostream.redaction import redact
 
 stdout = Console()
 stderr = Console(stderr=True)
@@ -29,17 +30,18 @@ def print_error(message: object) -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C before the first frame; typer would end without a word."""
+    """Let Ctrl-C and the like interrupt the block, which then ends the command, and say so."""
+    interrupt_on_stop_signals()
     try:
         yield
     except KeyboardInterrupt:
-        print_error("interrupted before the first frame; nothing was written")
+        print_error(INTERRUPTED)
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def _say(kind: tuple[str, str], message: object) -> None:
     # A file's name may be any bytes, and may look like markup.
-    printable = str(message).encode(errors="replace").decode()
+    printable = redact(str(message)).encode(errors="replace").decode()
     stderr.print(Text.assemble(kind, f" {printable}"), soft_wrap=True, highlight=False)
 
 

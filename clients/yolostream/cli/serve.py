@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from yolostream.cli.messages import interruptible, stderr
+from yolostream.cli import access
+from yolostream.cli.messages import print_note, stderr
 from yolostream.cli.server import (
     DEFAULT_MODEL_REPOSITORY,
     DEFAULT_SERVER_ENVIRONMENT,
@@ -17,11 +18,13 @@ from yolostream.cli.server import (
     started,
 )
 from yolostream.server import embedded
+from yolostream.server.access import Access
 
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Others than loopback let anybody in.")
+        str,
+        typer.Option(help="Address to listen on; but for loopback, others reach it."),
     ] = embedded.LOOPBACK,
     http_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
     grpc_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8001,
@@ -37,8 +40,17 @@ def serve(
             "cores.",
         ),
     ] = False,
+    token_file: access.ServerTokenFile = None,
+    tls_cert: access.ServerTlsCert = None,
+    tls_key: access.ServerTlsKey = None,
+    tls_client_ca: access.ServerTlsClientCa = None,
 ) -> None:
     """Run Triton here until Ctrl-C, for load tests, DeepStream and other clients."""
+    allowed = Access(
+        access.token_from(token_file), access.server_tls(tls_cert, tls_key, tls_client_ca)
+    )
+    if exposure := allowed.exposure(host):
+        print_note(exposure)
     ports = embedded.Ports(http=http_port, grpc=grpc_port, metrics=metrics_port)
     with contextlib.ExitStack() as stack:
         triton = started(
@@ -48,9 +60,9 @@ def serve(
             host=host,
             ports=ports,
             keep_awake=keep_awake,
+            access=allowed,
         )
-        with interruptible():
-            server = stack.enter_context(triton)
+        server = stack.enter_context(triton)
         with contextlib.suppress(KeyboardInterrupt):
             stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
             server.wait()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from yolostream.access_token import new_token
 from yolostream.cli.messages import stderr
 from yolostream.server import embedded
+from yolostream.server.access import Access
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 _PANEL = "Embedded Triton (without --url)"
@@ -41,6 +43,7 @@ def started(
     host: str = embedded.LOOPBACK,
     ports: embedded.Ports = embedded.Ports(),  # noqa: B008  # frozen
     keep_awake: bool = False,
+    access: Access = Access(),  # noqa: B008  # frozen
 ) -> Iterator[embedded.EmbeddedTriton]:
     """Serve until the block ends, and say so; see `embedded.serve`."""
     stderr.print("Starting Triton ...", style="dim")
@@ -52,6 +55,7 @@ def started(
         host=host,
         ports=ports,
         keep_awake=keep_awake,
+        access=access,
     ) as server:
         turns = (
             "" if server.shares_gpu or server.profile == "cpu" else ", its steps take turns: no MPS"
@@ -67,6 +71,7 @@ class ServerInUse:
     """The server of a command: one that runs somewhere, or one that was started for it."""
 
     url: str
+    token: str | None = field(default=None, repr=False)
     triton: embedded.EmbeddedTriton | None = None
 
     @property
@@ -82,14 +87,19 @@ class ServerInUse:
 @contextlib.contextmanager
 def served_at(
     url: str | None,
+    token: str | None,
     model: str,
     profile: embedded.Profile | None,
     model_repository: Path,
     server_environment: Path,
 ) -> Iterator[ServerInUse]:
-    """The server at `url`; without one, a Triton that runs until the block ends."""
+    """The server at `url`, with its `token`; without, a Triton that runs until the block ends."""
     if url is not None:
-        yield ServerInUse(url)
+        yield ServerInUse(url, token)
         return
-    with started(model_repository, server_environment, profile, models=[model]) as triton:
-        yield ServerInUse(triton.url, triton)
+    # It is for this run alone.
+    access = Access(new_token())
+    with started(
+        model_repository, server_environment, profile, models=[model], access=access
+    ) as triton:
+        yield ServerInUse(triton.url, access.token, triton)

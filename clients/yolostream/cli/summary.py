@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -50,7 +51,12 @@ def write(report: Report, path: Path, *, earlier_errors: Sequence[YolostreamErro
     content["errors"] = [*map(str, earlier_errors), *content["errors"]]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        # Whole, or as it was before: the disk may be full.
+        unfinished = path.with_name(f".{path.name}.unfinished")
+        with contextlib.ExitStack() as stack:
+            stack.callback(unfinished.unlink, missing_ok=True)
+            unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            unfinished.replace(path)
     except OSError as error:
         raise OutputError(
             f"cannot write {path} ({error.strerror}): choose another file with --summary"

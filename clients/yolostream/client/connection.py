@@ -9,6 +9,8 @@ from tritonclient.grpc import InferenceServerClient, service_pb2
 from tritonclient.grpc.service_pb2 import ModelInferResponse
 from tritonclient.utils import InferenceServerException
 
+from yolostream.client.access import OPEN, Access, target_of
+
 Infer = Callable[[bytes, float], ModelInferResponse]
 """Sends a serialized `ModelInferRequest`, and waits so many seconds for what comes back.
 
@@ -23,23 +25,41 @@ _MODEL_INFER = (
 )
 
 
-def connect(url: str) -> InferenceServerClient:
-    """Make a client of the server at `url`, `host:port`; nothing is sent yet."""
-    return InferenceServerClient(url, channel_args=_channel_arguments(url))
+def connect(url: str, access: Access = OPEN) -> InferenceServerClient:
+    """Make a client of the server at `url`, `host:port`; nothing is sent yet.
+
+    Raises:
+        AccessDenied: a file of `access` cannot be read.
+    """
+    credentials = access.credentials_for(url)
+    target = target_of(url)
+    return access.introduce(
+        InferenceServerClient(
+            target,
+            ssl=credentials is not None,
+            creds=credentials,
+            channel_args=_channel_arguments(target),
+        )
+    )
 
 
-def open_channel(url: str) -> grpc.Channel:
+def open_channel(url: str, access: Access = OPEN) -> grpc.Channel:
     """Make a channel for frames; gRPC gives it the TCP connection of the client of this `url`."""
-    return grpc.insecure_channel(url, options=_channel_arguments(url))
+    credentials = access.credentials_for(url)
+    target = target_of(url)
+    if credentials is None:
+        return grpc.insecure_channel(target, options=_channel_arguments(target))
+    return grpc.secure_channel(target, credentials, options=_channel_arguments(target))
 
 
-def infer_through(channel: grpc.Channel) -> Infer:
+def infer_through(channel: grpc.Channel, access: Access = OPEN) -> Infer:
     """A function that sends frames. tritonclient would copy their pixels three times more."""
+    metadata = access.metadata
     call = channel.unary_unary(_MODEL_INFER, response_deserializer=ModelInferResponse.FromString)
 
     def infer(request: bytes, timeout_s: float) -> ModelInferResponse:
         try:
-            return call(request, timeout=timeout_s)
+            return call(request, timeout=timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             raise InferenceServerException(error.details(), str(error.code())) from error
         except ValueError as error:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from yolostream.client.access import Access, Tls
 from yolostream.client.batch import batch_of
 from yolostream.client.ensemble import Ensemble
 from yolostream.client.model import Model
@@ -26,7 +27,7 @@ class Detector:
     """Detects objects through a Triton ensemble. One may be shared by any number of threads.
 
     Args:
-        url: gRPC address, `host:port`.
+        url: gRPC address, `host:port`; `grpcs://host:port` for one with TLS.
         model: name of the ensemble.
         max_in_flight: requests on their way at once, over all threads; each carries one frame, or
             one batch. `submit` waits until there are fewer.
@@ -36,9 +37,13 @@ class Detector:
             instead of 6.2 MB.
         transport: how frames travel. `auto` takes memory where client and server share it, the
             GPU's or this machine's, and gRPC everywhere else.
+        token: what the server asks for (`yolostream serve --token-file`). It is only as secret as
+            the connection: give it to servers on this machine, and to those with TLS.
+        tls: how the server is known, where gRPC's public root certificates do not do.
 
     Raises:
-        ServerUnavailable: nobody answers at `url`.
+        AccessDenied: the server wants a token, or another one; or a file of `tls` cannot be read.
+        ServerUnavailable: nobody answers at `url`, or nobody with a certificate that `tls` knows.
         ModelUnavailable: the server has no such model, or it is not ready.
     """
 
@@ -51,11 +56,13 @@ class Detector:
         timeout_s: float = 30.0,
         downscale: bool = True,
         transport: Transport = "auto",
+        token: str | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self.url = url
         self.timeout_s = timeout_s
         self._downscale = downscale
-        self._ensemble = Ensemble(url, model, timeout_s=timeout_s)
+        self._ensemble = Ensemble(url, model, timeout_s=timeout_s, access=Access(token, tls))
         self.model: Model = self._ensemble.model
         # Each thread waits for its own answer, which costs less than gRPC's one thread for all of
         # them. And Ctrl-C interrupts only the main thread, so it never interrupts a call.

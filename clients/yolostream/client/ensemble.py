@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yolostream.client import statistics
+from yolostream.client.access import OPEN, Access
 from yolostream.client.connection import connect, infer_through, open_channel
 from yolostream.client.model import Model, describe
 
@@ -14,17 +15,19 @@ class Ensemble:
         url: gRPC address, `host:port`.
         name: Of the ensemble.
         timeout_s: Seconds for each question to the server.
+        access: What the server asks of its clients.
 
     Raises:
+        AccessDenied: the server wants a token, or another one.
         ServerUnavailable: nobody answers at `url`.
         ModelUnavailable: the server has no such model, or it is not ready.
     """
 
-    def __init__(self, url: str, name: str, *, timeout_s: float) -> None:
+    def __init__(self, url: str, name: str, *, timeout_s: float, access: Access = OPEN) -> None:
         self.url = url
-        self.client = connect(url)
-        self._channel = open_channel(url)
-        self.infer = infer_through(self._channel)
+        self.client = connect(url, access)
+        self._channel = open_channel(url, access)
+        self.infer = infer_through(self._channel, access)
         try:
             self.model: Model = describe(self.client, name, url=url, timeout_s=timeout_s)
         except BaseException:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from tritonclient.utils import InferenceServerException
 
 from yolostream.errors import (
+    AccessDenied,
     DeadlineExceeded,
     FrameError,
     ModelUnavailable,
@@ -18,6 +19,7 @@ from yolostream.errors import (
     YolostreamError,
 )
 
+_NO_TOKEN = "protocol is restricted"
 _NO_MODEL = re.compile(r"unknown model|is not ready|is not found|no available versions")
 
 
@@ -38,6 +40,10 @@ def is_about_shared_memory(error: InferenceServerException) -> bool:
 def _translate(error: InferenceServerException, url: str, model: str) -> YolostreamError:
     status = str(error.status() or "").removeprefix("StatusCode.")
     message = (error.message() or "no reason given").strip()
+    if _NO_TOKEN in message:
+        return AccessDenied(
+            f"{url} refuses ({message}): give it its token, as 'token', or with --token-file"
+        )
     if is_about_shared_memory(error):
         return ServerUnavailable(
             f"{url} was restarted, and lost a frame ({message}): send it again"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,9 +22,11 @@ DEFAULT_BITRATE = 2_000_000
 """Bits per second."""
 
 KEYFRAME_INTERVAL_S = 2
-# Every fragment ends with a keyframe, so a crash costs at most that many seconds.
+FRAGMENT_S = 0.5
+"""Of the file that grows: a crash or a full disk costs at most that many seconds."""
 _GROWING = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof",
+    "frag_duration": str(round(FRAGMENT_S * 1_000_000)),
     # Otherwise the last 256 kB, or all of a quiet street, exist in memory only.
     "flush_packets": "1",
 }
@@ -30,6 +35,9 @@ _FINISHED = {"movflags": "faststart"}
 LARGEST_TO_FINISH = 256 << 20
 """Bytes of a file that is copied at its end, so that browsers can seek in it at once; to copy a
 longer recording would take longer than a stop may."""
+
+ROOM_TO_SPARE = 16 << 20
+"""Bytes that such a copy leaves free for whatever else is written meanwhile."""
 
 LOOKAHEAD = 5
 """Frames that the encoder holds back."""
@@ -59,7 +67,11 @@ class VideoFile:
         self._size = height, width
         self._time_base = time_base
         self._last_pts = -1
+        self._is_closed = False
+        self._header_bytes = self._whole_bytes = 0
         with writing(path):
+            # What cannot be opened is not ours to cut or remove; FFmpeg opens it later.
+            path.open("wb").close()
             self._container = av.open(path, "w", format="mp4", options=_GROWING)
         self._stream = self._container.add_stream("libx264", rate=frame_rate)
         # H.264's chroma is half the size: odd sides get one more pixel.
@@ -79,6 +91,9 @@ class VideoFile:
             "maxrate": str(2 * bitrate),
             "bufsize": str(2 * bitrate),
         }
+        with self._writing():
+            self._container.start_encoding()
+        self._header_bytes = self._whole_bytes
 
     def write(self, image: Image, pts: int) -> None:
         """Add one picture.
@@ -97,18 +112,44 @@ class VideoFile:
         self._last_pts = max(pts, self._last_pts + 1)
         frame = _shared(planes)
         frame.pts, frame.time_base = self._last_pts, self._time_base
-        with writing(self.path):
+        with self._writing():
             self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         """Flush the encoder and put the index in front, so that browsers can seek."""
+        if self._is_closed:
+            return
+        with self._writing():
+            self._container.mux(self._stream.encode(None))
+            self._close_container()
+        with writing(self.path):
+            if _has_room_to_finish(self.path):
+                _put_index_first(self.path)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """After an error in the block the file is closed, and ends with its last whole fragment."""
         with writing(self.path):
             try:
-                self._container.mux(self._stream.encode(None))
-            finally:
-                self._container.close()
-            if self.path.stat().st_size <= LARGEST_TO_FINISH:
-                _put_index_first(self.path)
+                yield
+                # A fragment is written at once, when it is whole.
+                self._whole_bytes = self.path.stat().st_size
+            except (OSError, av.FFmpegError):
+                with contextlib.suppress(OSError, av.FFmpegError):
+                    self._close_container()
+                self._cut_off_torn_fragment()
+                raise
+
+    def _cut_off_torn_fragment(self) -> None:
+        if self._whole_bytes > self._header_bytes:
+            os.truncate(self.path, self._whole_bytes)
+        else:
+            # No frame in it: there is nothing to play.
+            self.path.unlink(missing_ok=True)
+
+    def _close_container(self) -> None:
+        self._is_closed = True
+        self._container.close()
 
 
 class Mp4:
@@ -160,6 +201,11 @@ def _shared(planes: Planes) -> av.VideoFrame:
         # PyAV takes the rows of chroma, one pixel each, for a single row.
         return av.VideoFrame.from_ndarray(planes, format="yuv420p")
     return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
+
+
+def _has_room_to_finish(path: Path) -> bool:
+    size = path.stat().st_size
+    return size <= LARGEST_TO_FINISH and size + ROOM_TO_SPARE <= shutil.disk_usage(path.parent).free
 
 
 def _put_index_first(path: Path) -> None:

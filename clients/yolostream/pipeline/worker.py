@@ -8,9 +8,10 @@ import multiprocessing
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from multiprocessing import resource_tracker
 
 from yolostream.errors import WorkerError, YolostreamError
-from yolostream.interruption import defer_signals
+from yolostream.interruption import block_signals_in_children, defer_signals
 from yolostream.outputs.remote_cell import RemoteCells
 from yolostream.pipeline.job import Job
 from yolostream.pipeline.status import Status
@@ -102,7 +103,9 @@ class Worker:
             daemon=True,
         )
         # Nobody may know of a process that was started while a signal tore us away.
-        with defer_signals():
+        # Started by itself, now: that would unblock the signals.
+        resource_tracker.ensure_running()
+        with defer_signals(), block_signals_in_children():
             self._process.start()
         self._started = time.monotonic()
         # The last copies of these ends are its own now: their end is its end.

@@ -17,11 +17,13 @@ import cv2
 
 from yolostream.client.detector import Detector
 from yolostream.errors import ModelUnavailable, ServerUnavailable, YolostreamError
+from yolostream.interruption import unblock_signals
 from yolostream.outputs.tile import Cell, Tile
 from yolostream.pipeline import runner
 from yolostream.pipeline.job import Job
 from yolostream.pipeline.runner import OnTick
 from yolostream.pipeline.status import Status
+from yolostream.redaction import print_traceback
 from yolostream.sources import Source
 
 CLOSE_TIMEOUT_S = 1.0
@@ -98,11 +100,24 @@ def work(
     connection: Connection,
 ) -> None:
     """What the process does."""
+    with print_traceback():
+        _work(sources, job, connect, max_in_flight, cells, connection)
+
+
+def _work(
+    sources: Sequence[Source],
+    job: Job,
+    connect: Connect,
+    max_in_flight: int,
+    cells: Mapping[str, Cell],
+    connection: Connection,
+) -> None:
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
     # Ctrl-C reaches all processes of a terminal: the parent says what becomes of it.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    unblock_signals()
     # There are as many of us as the cores have room for.
     cv2.setNumThreads(1)
     parent = _ToParent(connection)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from yolostream.errors import ModelUnavailable, ServerStartError
 from yolostream.server import cores, mps, tritonserver
+from yolostream.server.access import LOOPBACK as LOOPBACK
+from yolostream.server.access import Access
 from yolostream.server.environment import ServerEnvironment
 from yolostream.server.gpus import gpu_numbers, server_variables
 from yolostream.server.ports import Ports as Ports
@@ -30,8 +32,6 @@ START_TIMEOUT_S: dict[Profile, float] = {
     "torch-gpu": 1800.0,
 }
 
-LOOPBACK = "127.0.0.1"
-
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 
@@ -46,6 +46,7 @@ class EmbeddedTriton:
     """Whether its processes use a GPU at the same time, through MPS, instead of one by one."""
     process: subprocess.Popen[bytes]
     log: Path
+    access: Access
 
     @property
     def url(self) -> str:
@@ -55,12 +56,12 @@ class EmbeddedTriton:
     @property
     def http_url(self) -> str:
         """`host:port`."""
-        return f"{self.host}:{self.ports.http}"
+        return f"{self.access.http_host(self.host)}:{self.ports.http}"
 
     @property
     def metrics_url(self) -> str:
         """With scheme and path, as Prometheus takes it."""
-        return f"http://{self.host}:{self.ports.metrics}/metrics"
+        return f"http://{self.access.http_host(self.host)}:{self.ports.metrics}/metrics"
 
     def wait(self) -> None:
         """Wait until the server ends, which it does not do by itself.
@@ -93,6 +94,7 @@ def serve(
     ports: Ports = Ports(),  # noqa: B008  # frozen
     share_gpu: bool = True,
     keep_awake: bool = False,
+    access: Access = Access(),  # noqa: B008  # frozen
     options: Sequence[str] = (),
     start_timeout_s: float | None = None,
 ) -> Iterator[EmbeddedTriton]:
@@ -107,11 +109,12 @@ def serve(
         more_repositories: further such folders, served beside the first.
         models: names of those to load, an ensemble with all its steps; by default every model.
         profile: which `configs/PROFILE.pbtxt` the models load; by default what the machine allows.
-        host: address to listen on; anything but loopback lets others in, unauthenticated.
+        host: address to listen on; anything but loopback lets others in; see `access`.
         ports: fixed ports, or 0 for free ones.
         share_gpu: let the processes of the GPU profiles use a GPU at the same time, where NVIDIA's
             MPS is installed; otherwise they use it one after another.
         keep_awake: keep the cores from sleeping while the server runs, see `cores.busy_poll_cores`.
+        access: who may use it.
         options: more of tritonserver's own, after ours; the last of a kind counts.
         start_timeout_s: seconds until every model has to be ready; by default what the profile
             needs.
@@ -135,6 +138,7 @@ def serve(
                 *tritonserver.command(run, checked, chosen, host, taken),
                 *(f"--model-repository={folder.resolve()}" for folder in repositories),
                 *(_load_only(models) if models else []),
+                *access.options,
                 *options,
             ],
             run,
@@ -143,7 +147,7 @@ def serve(
             _NO_GPU if chosen == "cpu" else {**server_variables(), **(shared or {})},
         ) as process:
             log, shares_gpu = run / tritonserver.LOG, shared is not None
-            server = EmbeddedTriton(host, taken, chosen, shares_gpu, process, log)
+            server = EmbeddedTriton(host, taken, chosen, shares_gpu, process, log, access)
             wait_until_ready(process, http_url=server.http_url, log=log, timeout_s=patience_s)
             with cores.busy_poll_cores() if keep_awake else contextlib.nullcontext():
                 yield server

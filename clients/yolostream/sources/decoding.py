@@ -10,9 +10,9 @@ from typing import Literal, get_args
 
 import av
 
+from yolostream.redaction import redact
 from yolostream.sources import nvdec
 from yolostream.sources.decoder import CpuDecoder, Decoded, Decoder, DecoderError, StartDecoder
-from yolostream.sources.source import redact_credentials
 
 DecoderName = Literal["cpu", "gpu", "auto"]
 DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
@@ -88,7 +88,7 @@ class GpuFirstDecoder:
         self._decoder.close()
 
     def _fall_back(self, error: DecoderError) -> None:
-        name = redact_credentials(str(self._stream.container.name))
+        name = redact(str(self._stream.container.name))
         _log.warning("%s is decoded on the CPU: %s", name, error)
         self._decoder = self._start_on_cpu(self._stream)
         self._kept = None

@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from yolostream.errors import SourceError
+from yolostream.redaction import redact_argument
+from yolostream.sources.address import address_in, completed, name_of
 from yolostream.sources.decoding import DecoderName
 from yolostream.sources.pictures import Pictures
-from yolostream.sources.source import Source, redact_credentials
+from yolostream.sources.source import Source
 from yolostream.sources.video import Video
 
 PICTURE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 VIDEO_SUFFIXES = {".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"}
-NETWORK_SCHEMES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://")
 
 _CHECKED_AT_ONCE = 32
 
@@ -83,10 +84,11 @@ def _named_apart(sources: list[Video | Pictures], taken: set[str]) -> Iterator[S
 def _named(spec: str, decoder: DecoderName) -> Sequence[Video | Pictures]:
     if spec.isdigit():
         return [_camera(spec, decoder)]
-    if spec.startswith(NETWORK_SCHEMES):
-        name = redact_credentials(spec).split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-        is_live = not spec.startswith("http")
-        return [Video(spec, name or "stream", is_live=is_live, decoder=decoder)]
+    if (address := address_in(spec)) is not None:
+        # It is completed again where it is opened: nothing that is kept, or said, has the secret.
+        completed(address)
+        is_live = not address.startswith("http")
+        return [Video(address, name_of(address), is_live=is_live, decoder=decoder)]
     path = Path(spec)
     if path.is_dir():
         suffixes = PICTURE_SUFFIXES | VIDEO_SUFFIXES
@@ -98,7 +100,7 @@ def _named(spec: str, decoder: DecoderName) -> Sequence[Video | Pictures]:
         return _from_files([path], path.stem, decoder)
     matches = sorted(Path(match) for match in glob.glob(spec, recursive=True))
     if not matches:
-        raise SourceError(f"no such file, folder or glob: {spec}")
+        raise SourceError(f"no such file, folder or glob: {redact_argument(spec)}")
     return _from_files(matches, matches[0].resolve().parent.name, decoder)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -76,8 +75,3 @@ class Source(Protocol):
         Raises:
             SourceError: it cannot be read.
         """
-
-
-def redact_credentials(uri: str) -> str:
-    """The address without the user and password in it."""
-    return re.sub(r"(?<=://)[^/]*@", "", uri)

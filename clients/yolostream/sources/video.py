@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,9 +13,11 @@ import av.container
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
 from yolostream.image import downscaled
+from yolostream.redaction import redact
+from yolostream.sources.address import completed
 from yolostream.sources.decoder import Decoded, Decoder, DecoderError
 from yolostream.sources.decoding import DecoderName, start_decoder
-from yolostream.sources.source import EVERYTHING, Reading, redact_credentials
+from yolostream.sources.source import EVERYTHING, Reading
 
 DEFAULT_FRAME_RATE = Fraction(30)
 CONNECT_TIMEOUT_S = 10.0
@@ -25,7 +27,8 @@ CONNECT_TIMEOUT_S = 10.0
 class Video:
     """A video file, a camera or a network stream, read by FFmpeg."""
 
-    uri: str
+    uri: str = field(repr=False)
+    """A path or an address, which may have credentials in it."""
     name: str
     is_live: bool = False
     format: str | None = None
@@ -110,7 +113,7 @@ class VideoSession:
 
     @property
     def _shown(self) -> str:
-        return redact_credentials(self._video.uri)
+        return redact(self._video.uri)
 
     @property
     def _advice(self) -> str:
@@ -123,7 +126,7 @@ class VideoSession:
     def _decoded(self, decoder: Decoder) -> Iterator[Decoded]:
         packets = damaged = 0
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in self._packets():
                 packets += packet.size > 0
                 try:
                     pictures = decoder.decode(packet)
@@ -144,6 +147,16 @@ class VideoSession:
                 f"{self._shown} has {damaged} damaged packets: the rest was kept; {self._advice}"
             )
 
+    def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
+        reason = ""
+        try:
+            yield from self._container.demux(self._stream)
+        except (av.FFmpegError, OSError) as error:
+            reason = str(error.strerror)
+        if reason:
+            # Out here it has no cause: FFmpeg's error has the whole address in it.
+            raise DecoderError(reason)
+
     def _broken(self, packets: int, reason: str) -> SourceError:
         total = f" of {self.frame_count}" if self.frame_count else ""
         return SourceError(
@@ -156,10 +169,9 @@ def _open(uri: str, format: str | None) -> av.container.InputContainer:
     # Packets of a camera must not be lost on the way: TCP, as every NVR defaults to.
     options = {"rtsp_transport": "tcp"} if uri.startswith("rts") else {}
     try:
-        return av.open(uri, format=format, options=options, timeout=CONNECT_TIMEOUT_S)
+        return av.open(completed(uri), format=format, options=options, timeout=CONNECT_TIMEOUT_S)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
-        question = "is that its address?" if "://" in uri else "is it a video file?"
-        raise SourceError(
-            f"cannot read {redact_credentials(uri)} as video ({reason}): {question}"
-        ) from error
+    # Out here it has no cause: FFmpeg's error has the whole address in it.
+    question = "is that its address?" if "://" in uri else "is it a video file?"
+    raise SourceError(f"cannot read {redact(uri)} as video ({reason}): {question}")

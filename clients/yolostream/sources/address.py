@@ -1,0 +1,52 @@
+"""Addresses of cameras and streams: how one is told, named, and completed with its secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import quote
+
+from yolostream.errors import SourceError
+from yolostream.redaction import HIDDEN, redact_url
+
+_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "http", "https")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+def address_in(spec: str) -> str | None:
+    """The address that `spec` is, with its scheme in lower case; None where it is none."""
+    scheme, separator, rest = spec.partition("://")
+    if not separator or scheme.lower() not in _SCHEMES:
+        return None
+    return f"{scheme.lower()}://{rest}"
+
+
+def name_of(address: str) -> str:
+    """A name for files: the last part of the path, or the host if that part may be secret."""
+    _, _, shown = redact_url(address).partition("://")
+    host, *path = shown.split("?")[0].rstrip("/").split("/")
+    last = path[-1] if path else HIDDEN
+    if HIDDEN not in last and "${" not in last:
+        return last
+    name = re.sub(r":(\d*|\*+)$", "", host).strip("[]").replace(":", "-")
+    return name if name and HIDDEN not in name and "${" not in name else "stream"
+
+
+def completed(address: str) -> str:
+    """The address with the environment's values in place of its `${VARIABLES}`.
+
+    They are percent-encoded, so that a password may have any character in it.
+
+    Raises:
+        SourceError: one of them is not set, or empty.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        if not (text := os.environ.get(found[1])):
+            raise SourceError(
+                f"{redact_url(address)} needs the environment variable {found[1]}, which is not "
+                "set: export it"
+            )
+        return quote(text, safe="")
+
+    return _VARIABLE.sub(value, address)

@@ -1,0 +1,263 @@
+"""A password is looked for in all that a command writes, and in what others can see of it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from clips import steps, write_clip
+from loopback import LOOPBACK, reserved_port
+from rtsp_camera import needs_rtsp, rtsp_camera
+from running import processes_of
+from yolostream.errors import SourceError
+
+CANARY = "cAnArY7"
+# With a host, and one that FFmpeg takes for the whole address or for no address at all.
+LOGINS = (
+    f"user:{CANARY}@",
+    f":{CANARY}@",
+    f"{CANARY}:pw@",
+    f"{CANARY}@",
+    f"user:p@{CANARY}@",
+    f"user:p:{CANARY}@",
+    f"user:p/{CANARY}@",
+    f"user:p?{CANARY}@",
+    f"user:p#{CANARY}@",
+    f"user:%{CANARY}@",
+    f"user:p%40{CANARY}@",
+    f"user:{CANARY}'\"<>@",
+)
+PATHS = (
+    f"/street?user=me&password={CANARY}",
+    f"/street?token={CANARY}",
+    f"/street?key={CANARY}#x",
+    f"/street?auth={CANARY}&channel=1",
+    f"/street?access_token={CANARY}",
+    f"/street?Signature={CANARY}=",
+    f"?{CANARY}",
+    f"/user=me&password={CANARY}&channel=1&stream=0.sdp",
+    f"/user=me_password={CANARY}_channel=1_stream=0.sdp?real_stream",
+)
+
+
+def shapes(host: str, scheme: str) -> list[str]:
+    return [
+        *(f"{scheme}://{login}{host}/street" for login in LOGINS),
+        *(f"{scheme}://{login}{host}" for login in LOGINS),
+        *(f"{scheme}://{host}{path}" for path in PATHS),
+        f"{scheme.upper()}://user:{CANARY}@{host}/street",
+    ]
+
+
+class Seen:
+    """All that others can see of a command, by where they see it."""
+
+    def __init__(self) -> None:
+        self.words: dict[str, str] = {}
+        self.code = -1
+
+    def watch(self, folder: Path, without: int, ended: threading.Event) -> None:
+        """Look at the command lines of all processes with `folder` in their environment."""
+        while not ended.wait(0.02):
+            for pid in set(processes_of(folder)) - {without}:
+                with contextlib.suppress(OSError):
+                    command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+                    self.words[f"/proc {command}"] = command
+
+    def look_into(self, folder: Path) -> None:
+        """Read every name and every file."""
+        for path in folder.rglob("*"):
+            self.words[str(path)] = str(path.relative_to(folder))
+            if path.is_file() and path.name != "clip.mp4":
+                self.words[str(path)] += path.read_bytes().decode(errors="replace")
+
+    def check(self) -> None:
+        """The canary is nowhere."""
+        leaks = {where: text for where, text in self.words.items() if CANARY in text}
+        assert not leaks, leaks
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Seen]:
+    """Runs the command line, and keeps what it and its processes showed."""
+
+    def run(*arguments: object, password: str | None = None) -> Seen:
+        seen = Seen()
+        folder = tmp_path / "tmp"
+        folder.mkdir()
+        variables = {} if password is None else {"CAM1_PASSWORD": password}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "yolostream", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": str(folder), **variables},
+        )
+        ended = threading.Event()
+        # What somebody typed is there to be seen: nobody but its author can hide that.
+        without = process.pid if password is None else 0
+        watcher = threading.Thread(target=seen.watch, args=(folder, without, ended))
+        watcher.start()
+        try:
+            seen.words["stdout"], seen.words["stderr"] = process.communicate(timeout=240)
+        finally:
+            ended.set()
+            process.kill()
+            watcher.join()
+        seen.code = process.returncode
+        seen.look_into(tmp_path)
+        return seen
+
+    return run
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4", steps(12), rate=12)
+
+
+@contextlib.contextmanager
+def web_camera(clip: Path, *, lets_in: bool) -> Iterator[str]:
+    """`host:port` of an HTTP server that sends the clip, or asks everybody for a password."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if lets_in:
+                self.send_response(200)
+                self.send_header("Content-Length", str(clip.stat().st_size))
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    self.wfile.write(clip.read_bytes())
+            else:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"{LOOPBACK}:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def test_nothing_is_said_of_a_login_to_a_host_that_refuses(run, triton, tmp_path):
+    with reserved_port() as port:
+        addresses = [
+            *shapes(f"{LOOPBACK}:{port}", "rtsp"),
+            *(shapes(f"{LOOPBACK}:{port}", scheme)[0] for scheme in ("rtsps", "rtmp", "srt")),
+            f"rtsp://user:{CANARY}@[::1]:{port}/street",
+            f"rtsp://user:{CANARY}",
+            f"user:{CANARY}@{LOOPBACK}:{port}/street",
+            f"{LOOPBACK}:{port}/user=me&password={CANARY}",
+            f"unknown://user:{CANARY}@{LOOPBACK}/street",
+        ]
+        seen = run(
+            *("detect", *addresses, "--url", triton.url, "--output", "out", "--workers", 2),
+            *("--summary", "summary.json", "--save", "jsonl"),
+        )
+    assert seen.code == SourceError.exit_code
+    assert len(json.loads((tmp_path / "summary.json").read_text())["sources"]) > 35
+    assert sum(where.startswith("/proc") for where in seen.words) >= 2
+    seen.check()
+
+
+@pytest.mark.parametrize("lets_in", [True, False])
+def test_nothing_is_said_of_a_login_to_a_web_camera(run, triton, clip, tmp_path, lets_in):
+    with web_camera(clip, lets_in=lets_in) as host:
+        # FFmpeg finds no host, or another one, where a password that is not encoded has a slash.
+        addresses = [
+            address
+            for address in shapes(host, "http")
+            if not set("#/?") & set(address.partition("://")[2].rpartition("@")[0])
+        ]
+        seen = run(
+            *("detect", *addresses, "--url", triton.url, "--output", "out", "--workers", 2),
+            *("--summary", "summary.json"),
+        )
+    assert len(addresses) > 15
+    assert (seen.code == 0) == lets_in, seen.words["stderr"]
+    assert ("401" in seen.words["stderr"] or "Unauthorized" in seen.words["stderr"]) != lets_in
+    assert len(list((tmp_path / "out").glob("*.mp4"))) == (len(addresses) + 1 if lets_in else 0)
+    seen.check()
+
+
+@needs_rtsp
+@pytest.mark.parametrize("password", [CANARY, "another"])
+def test_nothing_is_said_of_a_login_to_a_real_camera(run, triton, clip, password):
+    with rtsp_camera(clip, user="user", password=password) as camera:
+        host = f"{LOOPBACK}:{camera.port}"
+        addresses = [
+            f"rtsp://user:{CANARY}@{host}/street",
+            f"RTSP://user:{CANARY}@{host}/street",
+            f"rtsp://user:%63{CANARY[1:]}@{host}/street",
+        ]
+        seen = run(
+            *("detect", *addresses, "--url", triton.url, "--output", "out", "--limit", 5),
+            *("--summary", "summary.json"),
+        )
+    assert (seen.code == 0) == (password == CANARY), seen.words["stderr"]
+    seen.check()
+
+
+@needs_rtsp
+def test_a_password_from_the_environment_is_nowhere(run, clip, tmp_path):
+    password = f"p@/?#%:&'{CANARY}"
+    with rtsp_camera(clip, user="user", password=password) as camera:
+        seen = run(
+            *("detect", f"rtsp://user:${{CAM1_PASSWORD}}@{LOOPBACK}:{camera.port}/street"),
+            *("--output", "out", "--limit", 5, "--profile", "cpu", "--summary", "summary.json"),
+            password=password,
+        )
+    assert seen.code == 0, seen.words["stderr"]
+    assert (tmp_path / "out" / "street.jsonl").read_text().count("\n") == 5
+    seen.check()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [f"rtsp://user:{CANARY} x@cam/street"],
+        ["doctor", f"rtsp://user:{CANARY} x@cam/street"],
+        ["detect", "street.mp4", "--stride", f"rtsp://user:{CANARY}@cam/street"],
+        ["detect", f"rtsp://user:${{YOLOSTREAM_UNSET}}@cam/{CANARY}=1"],
+    ],
+)
+def test_nothing_is_said_of_a_login_in_the_wrong_place(yolostream_cli, arguments):
+    finished = yolostream_cli(*arguments)
+    assert finished.returncode in (2, SourceError.exit_code)
+    assert finished.stderr
+    assert CANARY not in finished.stdout + finished.stderr
+
+
+def test_nothing_is_said_of_a_login_in_a_traceback(tmp_path):
+    program = (
+        "import threading\n"
+        "from yolostream.redaction import print_traceback\n"
+        "def fail(kind):\n"
+        f"    raise kind('rtsp://user:%s@cam/street is away' % '{CANARY}'.swapcase())\n"
+        "with print_traceback():\n"
+        "    thread = threading.Thread(target=fail, args=(ValueError,))\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+        "    fail(RuntimeError)\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert finished.returncode == 1
+    assert "ValueError: rtsp://cam/street is away" in finished.stderr
+    assert "RuntimeError: rtsp://cam/street is away" in finished.stderr
+    assert CANARY.swapcase() not in finished.stderr
