@@ -23,7 +23,7 @@ from yolostream.cli.server import (
 )
 from yolostream.cli.summary import write as write_summary
 from yolostream.client.detector import DEFAULT_MODEL, Detector
-from yolostream.errors import OutputError, ServerUnavailable, YolostreamError
+from yolostream.errors import OutputError, YolostreamError
 from yolostream.interruption import EXIT_INTERRUPTED
 from yolostream.outputs.results import FORMATS, TILED_NAME, Format, Results
 from yolostream.outputs.video import DEFAULT_BITRATE
@@ -74,12 +74,12 @@ def detect(
     workers = min(workers or workers_for(len(found)), len(found))
     with contextlib.ExitStack() as stack:
         with interruptible():
-            server = stack.enter_context(
+            server_url = stack.enter_context(
                 served_at(url, model, profile, model_repository, server_environment)
             )
             # It asks about the model; whoever feeds it has a detector of its own.
             about = stack.enter_context(
-                Detector(server.url, model, max_in_flight=1, timeout_s=timeout, transport="grpc")
+                Detector(server_url, model, max_in_flight=1, timeout_s=timeout, transport="grpc")
             )
         report = detecting.run(
             found,
@@ -91,13 +91,13 @@ def detect(
                 stride=stride,
                 limit=limit,
                 in_flight=in_flight,
-                server_patience_s=server_patience if server.may_come_back else 0.0,
+                server_patience_s=server_patience,
                 max_age_s=max_age,
                 downscale=downscale,
             ),
             partial(
                 detecting.connect,
-                server.url,
+                server_url,
                 model,
                 timeout_s=timeout,
                 downscale=downscale,
@@ -108,12 +108,8 @@ def detect(
             workers=workers,
             batch=batch,
             warm_up_s=warm_up,
-            should_stop=server.has_ended,
             console=stderr,
         )
-        if server.has_ended():
-            source_errors.append(ServerUnavailable(f"the Triton at {server.url} ended on the way"))
-            print_error(source_errors[-1])
     _conclude(report, source_errors, summary)
 
 

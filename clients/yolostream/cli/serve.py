@@ -16,7 +16,7 @@ from yolostream.cli.server import (
     ServerEnvironment,
     started,
 )
-from yolostream.server import embedded
+from yolostream.server import embedded, health
 
 
 def serve(
@@ -37,8 +37,23 @@ def serve(
             "cores.",
         ),
     ] = False,
+    health_port: Annotated[
+        int | None,
+        typer.Option(help="Answer http://HOST:PORT/health[/MODEL]: 200 where frames are answered."),
+    ] = None,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="End with an error where the server is dead, or a step of it."),
+    ] = False,
+    options: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- OPTION...]", help="More of tritonserver's own."),
+    ] = None,
 ) -> None:
-    """Run Triton here until Ctrl-C, for load tests, DeepStream and other clients."""
+    """Run Triton until Ctrl-C, for load tests, DeepStream and other clients.
+
+    If it dies, or one of its steps, it is started again.
+    """
     ports = embedded.Ports(http=http_port, grpc=grpc_port, metrics=metrics_port)
     with contextlib.ExitStack() as stack:
         triton = started(
@@ -48,9 +63,16 @@ def serve(
             host=host,
             ports=ports,
             keep_awake=keep_awake,
+            options=options or (),
+            once=once,
         )
         with interruptible():
+            answer_with = None
+            if health_port is not None:
+                answer_with = stack.enter_context(health.published(host, health_port))
             server = stack.enter_context(triton)
+        if answer_with is not None:
+            answer_with(server.health)
         with contextlib.suppress(KeyboardInterrupt):
             stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
             server.wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +24,10 @@ ModelRepository = Annotated[
     Path, typer.Option(help="The models that it serves.", rich_help_panel=_PANEL)
 ]
 ServerEnvironment = Annotated[
-    Path, typer.Option(help="Its Python environment.", rich_help_panel=_PANEL)
+    Path,
+    typer.Option(
+        help="Its Python environment, or an installation of Triton.", rich_help_panel=_PANEL
+    ),
 ]
 DEFAULT_MODEL_REPOSITORY = REPOSITORY / "model_repository"
 DEFAULT_SERVER_ENVIRONMENT = REPOSITORY / ".venv-server"
@@ -41,6 +43,8 @@ def started(
     host: str = embedded.LOOPBACK,
     ports: embedded.Ports = embedded.Ports(),  # noqa: B008  # frozen
     keep_awake: bool = False,
+    options: Sequence[str] = (),
+    once: bool = False,
 ) -> Iterator[embedded.EmbeddedTriton]:
     """Serve until the block ends, and say so; see `embedded.serve`."""
     stderr.print("Starting Triton ...", style="dim")
@@ -52,31 +56,16 @@ def started(
         host=host,
         ports=ports,
         keep_awake=keep_awake,
+        options=options,
+        once=once,
     ) as server:
-        turns = (
-            "" if server.shares_gpu or server.profile == "cpu" else ", its steps take turns: no MPS"
-        )
+        takes_turns = server.profile not in (None, "cpu") and not server.shares_gpu
+        turns = ", its steps take turns: no MPS" if takes_turns else ""
         stderr.print(
-            f"Triton is ready at {server.url} (profile {server.profile}{turns})", style="dim"
+            f"Triton is ready at {server.url} (profile {server.profile or 'default'}{turns})",
+            style="dim",
         )
         yield server
-
-
-@dataclass(frozen=True)
-class ServerInUse:
-    """The server of a command: one that runs somewhere, or one that was started for it."""
-
-    url: str
-    triton: embedded.EmbeddedTriton | None = None
-
-    @property
-    def may_come_back(self) -> bool:
-        """Whether somebody else looks after it. One that was started here is not started again."""
-        return self.triton is None
-
-    def has_ended(self) -> bool:
-        """Whether it was started here, and is no more."""
-        return self.triton is not None and self.triton.process.poll() is not None
 
 
 @contextlib.contextmanager
@@ -86,10 +75,10 @@ def served_at(
     profile: embedded.Profile | None,
     model_repository: Path,
     server_environment: Path,
-) -> Iterator[ServerInUse]:
-    """The server at `url`; without one, a Triton that runs until the block ends."""
+) -> Iterator[str]:
+    """Address of the server at `url`; without one, of a Triton that runs until the block ends."""
     if url is not None:
-        yield ServerInUse(url)
+        yield url
         return
     with started(model_repository, server_environment, profile, models=[model]) as triton:
-        yield ServerInUse(triton.url, triton)
+        yield triton.url

@@ -20,6 +20,9 @@ from yolostream.errors import (
 
 _NO_MODEL = re.compile(r"unknown model|is not ready|is not found|no available versions")
 
+# Of Triton's Python backend: "Stub process 'nms_0_0' is not healthy."
+_DEAD_STEP = "is not healthy"
+
 
 @contextlib.contextmanager
 def translated(url: str, model: str) -> Iterator[None]:
@@ -35,12 +38,22 @@ def is_about_shared_memory(error: InferenceServerException) -> bool:
     return "shared memory region" in (error.message() or "")
 
 
+def is_about_a_dead_step(error: Exception) -> bool:
+    """Whether a process of the server died, or was away for longer than a second."""
+    return _DEAD_STEP in str(error)
+
+
 def _translate(error: InferenceServerException, url: str, model: str) -> YolostreamError:
     status = str(error.status() or "").removeprefix("StatusCode.")
     message = (error.message() or "no reason given").strip()
     if is_about_shared_memory(error):
         return ServerUnavailable(
             f"{url} was restarted, and lost a frame ({message}): send it again"
+        )
+    if _DEAD_STEP in message:
+        return ServerUnavailable(
+            f"a step of '{model}' at {url} is gone ({message}): start the server again, "
+            "as 'yolostream serve' does by itself"
         )
     match status:
         case "UNAVAILABLE":

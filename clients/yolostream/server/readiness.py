@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 import subprocess
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -17,8 +18,13 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def wait_until_ready(
-    process: subprocess.Popen[bytes], *, http_url: str, log: Path, timeout_s: float
-) -> None:
+    process: subprocess.Popen[bytes],
+    *,
+    http_url: str,
+    log: Path,
+    timeout_s: float,
+    stop: threading.Event,
+) -> bool:
     """Wait for a server that was just started.
 
     Args:
@@ -26,6 +32,10 @@ def wait_until_ready(
         http_url: `host:port` of its HTTP endpoint.
         log: Where it writes.
         timeout_s: Seconds until it has to be ready.
+        stop: Ends the waiting.
+
+    Returns:
+        Whether it is ready; False if it was to stop.
 
     Raises:
         ServerStartError: It ended, or it takes longer; the message ends with the end of its log.
@@ -33,18 +43,14 @@ def wait_until_ready(
     deadline = time.monotonic() + timeout_s
     while process.poll() is None:
         if _is_ready(http_url):
-            return
+            return True
         if time.monotonic() > deadline:
             raise ServerStartError(
                 f"Triton was not ready after {timeout_s:g} s; its log ends:\n{_tail(log)}"
             )
-        time.sleep(0.1)
-    raise ended(process, log)
-
-
-def ended(process: subprocess.Popen[bytes], log: Path) -> ServerStartError:
-    """The exception for a server that has ended."""
-    return ServerStartError(
+        if stop.wait(0.1):
+            return False
+    raise ServerStartError(
         f"Triton ended with code {process.returncode}; its log ends:\n{_tail(log)}"
     )
 
