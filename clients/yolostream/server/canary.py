@@ -35,7 +35,7 @@ def ensembles_in(repositories: Sequence[Path]) -> list[str]:
     for path in (path for folder in repositories for path in folder.glob("*/config.pbtxt")):
         with contextlib.suppress(OSError, text_format.ParseError):
             config = text_format.Parse(path.read_text(), ModelConfig(), allow_unknown_field=True)
-            if detects(config):
+            if config.HasField("ensemble_scheduling") and detects(config):
                 found.append(path.parent.name)
     return sorted(found)
 
