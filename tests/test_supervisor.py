@@ -36,7 +36,7 @@ from running import (
 )
 from yolostream import Detector, YolostreamError
 from yolostream.errors import ServerUnavailable
-from yolostream.server import backoff, canary, die_with_parent, embedded, health, pulse
+from yolostream.server import backoff, canary, die_with_parent, embedded, gpus, health, pulse
 from yolostream.server.environment import ServerEnvironment
 
 ENVIRONMENT = REPOSITORY / ".venv-server"
@@ -203,10 +203,11 @@ def of(words: tuple[str, ...], kind: str) -> str:
 
 
 @contextlib.contextmanager
-def serving(tmp_path: Path, repository: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    with started(
-        tmp_path, "serve", "--model-repository", repository, "--profile", "cpu", *words
-    ) as process:
+def serving(
+    tmp_path: Path, repository: Path, *words: str, profile: str | None = "cpu"
+) -> Iterator[subprocess.Popen[str]]:
+    chosen = [] if profile is None else ["--profile", profile]
+    with started(tmp_path, "serve", "--model-repository", repository, *chosen, *words) as process:
         read_until(process, "Ctrl-C")
         yield process
 
@@ -360,9 +361,12 @@ def test_an_installation_of_triton_is_looked_after_like_our_own(tmp_path, instal
     (broken / "1" / "model.py").write_text("raise OSError('broken')")
     words = (*ports(), "--server-environment", str(installation))
     options = ("--", "--exit-on-error=false", "--strict-readiness=false")
-    with serving(tmp_path, repository, *words, *options) as process:
+    with serving(tmp_path, repository, *words, "--show-log", *options, profile=None) as process:
         server = tritonserver_of(process)
-        assert "--exit-on-error=false" in server.cmdline()
+        region = f"--backend-config=python,shm-default-byte-size={gpus.HOST_REGION_BYTES}"
+        assert {"--exit-on-error=false", region} <= set(server.cmdline())
+        assert gpus.LARGE_COPIES.items() <= server.environ().items()
+        read_until(process, "OSError: broken")
         poll(lambda: asked(of(words, "health"), f"/health/{MODEL}")[0] == 200, what="health")
         process_of(server, "instant_answer").kill()
         read_until(process, "is back after")

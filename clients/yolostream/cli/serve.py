@@ -16,7 +16,7 @@ from yolostream.cli.server import (
     ServerEnvironment,
     started,
 )
-from yolostream.server import embedded, health
+from yolostream.server import embedded, health, log
 
 
 def serve(
@@ -44,6 +44,9 @@ def serve(
     once: Annotated[
         bool,
         typer.Option("--once", help="End with an error where the server is dead, or a step of it."),
+    ] = False,
+    show_log: Annotated[
+        bool, typer.Option("--show-log", help="Copy tritonserver's log to stderr.")
     ] = False,
     options: Annotated[
         list[str] | None,
@@ -73,6 +76,8 @@ def serve(
             server = stack.enter_context(triton)
         if answer_with is not None:
             answer_with(server.health)
+        if show_log:
+            stack.enter_context(log.shown(server.log))
         with contextlib.suppress(KeyboardInterrupt):
             stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
             server.wait()
