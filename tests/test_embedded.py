@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -22,6 +23,7 @@ from turning_cores import wait_until_they_turn
 from yolostream import ServerStartError
 from yolostream.server import embedded
 from yolostream.server.environment import ServerEnvironment, check_glibc
+from yolostream.server.ports import free_ports
 from yolostream.server.processes import children
 from yolostream.server.run_folder import remove_leftovers
 
@@ -137,10 +139,21 @@ def test_a_taken_port_is_named(light_models):
         other.listen()
         port = other.getsockname()[1]
         with (
-            pytest.raises(ServerStartError, match=f"127.0.0.1:{port}"),
+            pytest.raises(
+                ServerStartError, match=f"127.0.0.1:{port} .* by process {os.getpid()}, "
+            ),
             embedded.serve(light_models, environment=ENVIRONMENT, ports=embedded.Ports(grpc=port)),
         ):
             pass
+
+
+def test_a_port_that_is_about_to_be_free_is_waited_for():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        threading.Timer(1, other.close).start()
+        assert free_ports(embedded.Ports(grpc=port), "127.0.0.1", patience_s=60).grpc == port
 
 
 def test_missing_parts_are_named(tmp_path):

@@ -41,6 +41,7 @@ from yolostream.server.environment import ServerEnvironment
 
 ENVIRONMENT = REPOSITORY / ".venv-server"
 INSTANT = Path(__file__).with_name("instant_repository")
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 STEPS = ("preprocess", "yolov7_fp16", "nms")
 
 
@@ -226,15 +227,16 @@ def tritonserver_of(process: subprocess.Popen[str]) -> psutil.Process:
 
 def asked(port: str, path: str) -> tuple[int, dict]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with _DIRECT.open(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.loads(error.read()) if error.code == 503 else {}
 
 
-def test_serve_tells_of_its_health(tmp_path) -> None:
-    words = ports()
+def test_serve_tells_of_its_health(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    words = ("--host", "0.0.0.0", *ports())
     port = of(words, "health")
     with serving(tmp_path, INSTANT, *words) as process:
         poll(lambda: asked(port, "/health")[0] == 200, what="health")

@@ -14,7 +14,6 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tritonclient.utils import InferenceServerException
 
-from yolostream.client.connection import connect
 from yolostream.client.model import detects
 from yolostream.client.transport.message import INPUT_NAME
 from yolostream.client.triton_errors import translated
@@ -57,7 +56,8 @@ class Canary:
         """Whether each ensemble answers."""
         self._url = url
         self._proven = proven
-        self._client = connect(url)
+        # A proxy in the environment must not come between us and our own server.
+        self._client = InferenceServerClient(url, channel_args=[("grpc.enable_http_proxy", 0)])
         self._pulses = {name: Pulse(time.monotonic()) for name in names}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="yolostream-canary", daemon=True)
