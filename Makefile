@@ -20,6 +20,10 @@ test: install .venv/.dev check ## everything that needs no GPU, against a real T
 	.venv/bin/pytest -m "not alone" --numprocesses 2 --dist loadfile
 	.venv/bin/pytest -m alone
 
+.PHONY: faults
+faults: install .venv/.dev ## break a server on purpose, and see how soon it is well (15 minutes)
+	.venv/bin/python -m tests.faults.kills
+
 .PHONY: tools
 tools: install .venv-tools/.tools ## an environment for tools/: export, install, evaluate, train (PyTorch)
 

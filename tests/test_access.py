@@ -102,6 +102,7 @@ def test_with_a_token_all_but_health_asks_for_it(guarded):
         assert http_status(guarded.http_url, path, **{HTTP_HEADER: TOKEN}) == 200
     assert http_status(guarded.http_url, "/v2/models/yolov7/infer", "POST") == 403
     assert http_status(guarded.http_url, "/v2/health/ready") == 200
+    poll(lambda: guarded.health().of("yolov7"), what="an answer to whoever looks after it")
     assert TOKEN not in guarded.log.read_text()
 
 
@@ -194,6 +195,7 @@ def test_tls_lets_in_who_knows_the_authority_and_nobody_in_the_clear(
         with Detector(url, token=TOKEN, tls=known) as ours:
             assert ours.transport == "shared-memory"
             assert ours.detect(frame).boxes.tolist() == detector.detect(frame).boxes.tolist()
+        poll(lambda: server.health().of("yolov7"), what="an answer to whoever looks after it")
         with pytest.raises(AccessDenied, match="--token-file"):
             Detector(url, tls=known)
         with pytest.raises(ServerUnavailable, match=r"(?i)certificate"):

@@ -6,7 +6,6 @@ import ast
 import importlib.metadata
 import os
 import re
-import shlex
 import shutil
 import socket
 import subprocess
@@ -18,12 +17,13 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 from repository import config
+from running import poll
 from typer.main import get_command
 from yolostream import ServerStartError, cli
 from yolostream.cli.detecting import MAX_IN_FLIGHT
 from yolostream.doctor import machine
 from yolostream.doctor.deepstream import paths
-from yolostream.server import gpus
+from yolostream.server import gpus, health
 from yolostream.server.environment import ServerEnvironment
 
 from tools.engine import trtexec
@@ -210,7 +210,7 @@ def test_dockerfiles_take_their_versions_from_the_requirements():
 def test_the_triton_image_has_what_the_python_stages_import(model):
     dockerfile = GPU["triton"]["build"]["dockerfile"].read_text()
     stage = dockerfile.partition(" AS engine")[0]
-    (listed,) = re.findall(r"--requirement /requirements/(\S+)", stage)
+    listed, _ = re.findall(r"--requirement /requirements/(\S+)", stage)
     pins = (REPOSITORY / "requirements" / listed).read_text()
     installed = re.findall(r"^([\w-]+)==", pins, re.MULTILINE)
     # CuPy is not where this runs.
@@ -233,31 +233,17 @@ def imported(path):
 
 
 def test_tritonserver_knows_every_option():
-    program, *arguments = shlex.split(GPU["triton"]["command"])
+    _, _, options = GPU["triton"]["command"].partition(" -- ")
     environment = ServerEnvironment.check(REPOSITORY / ".venv-server")
-    tritonserver = environment.wheel / "bin" / program
-    options = subprocess.run(
-        [tritonserver, "--help"],
+    told = subprocess.run(
+        [environment.wheel / "bin" / "tritonserver", "--help"],
         capture_output=True,
         text=True,
         env={"LD_LIBRARY_PATH": str(environment.libraries)},
     )
-    known = set(re.findall(r"^  (--[\w-]+)", options.stdout + options.stderr, re.MULTILINE))
-    assert {argument.split("=")[0] for argument in arguments} <= known
-    (served,) = [a.split("=")[1] for a in arguments if a.startswith("--model-repository")]
-    assert served in [str(target) for _, target, _ in GPU["triton"]["volumes"]]
-
-
-def test_the_stages_have_the_memory_that_the_embedded_server_gives_them():
-    arguments = shlex.split(GPU["triton"]["command"])
-    # The container sees one GPU, and calls it 0.
-    assert f"--cuda-memory-pool-byte-size=0:{gpus.GPU_POOL_BYTES}" in arguments
-    region = f"--backend-config=python,shm-default-byte-size={gpus.HOST_REGION_BYTES}"
-    assert region in arguments
-
-
-def test_frames_are_copied_as_in_the_embedded_server():
-    assert gpus.LARGE_COPIES.items() <= GPU["triton"]["environment"].items()
+    known = set(re.findall(r"^  (--[\w-]+)", told.stdout + told.stderr, re.MULTILINE))
+    assert options
+    assert {option.split("=")[0] for option in options.split()} <= known
 
 
 def test_shared_memory_holds_a_region_a_process_and_the_client_s_frames():
@@ -270,23 +256,32 @@ def test_shared_memory_holds_a_region_a_process_and_the_client_s_frames():
     assert processes * gpus.HOST_REGION_BYTES + frames <= total
 
 
-def test_a_container_is_healthy_when_its_model_is_ready(triton):
+def test_a_container_is_healthy_when_its_model_answers(triton):
     assert health_check(CPU["triton"]) == health_check(GPU["triton"])
-    port = triton.http_url.rpartition(":")[2]
-    assert is_healthy(port=port)
-    assert not is_healthy(port=port, model="nobody")
-    with socket.socket() as nobody_listens:
-        nobody_listens.bind(("127.0.0.1", 0))
-        assert not is_healthy(port=str(nobody_listens.getsockname()[1]))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        assert not is_healthy(port=str(port))
+    with health.published("127.0.0.1", port) as answer_with:
+        assert not is_healthy(port=str(port))
+        answer_with(triton.health)
+        poll(lambda: is_healthy(port=str(port)), what="the canary's answer")
+        assert not is_healthy(port=str(port), model="nobody")
 
 
 def is_healthy(*, port, model="yolov7"):
     kind, *command = health_check(GPU["triton"])
     assert kind == "CMD"
     command = [
-        word.replace("8000", port).replace("models/yolov7", f"models/{model}") for word in command
+        word.replace("8003", port).replace("health/yolov7", f"health/{model}") for word in command
     ]
     return not subprocess.run(command, capture_output=True).returncode
+
+
+def test_the_health_check_asks_where_the_server_tells():
+    for triton in (CPU["triton"], GPU["triton"]):
+        port = option(triton["command"].split(), "--health-port")
+        assert f'("127.0.0.1", {port}, ' in health_check(triton)[-1]
 
 
 def test_nobody_loads_models_over_the_network():
@@ -308,7 +303,23 @@ def test_without_a_gpu_the_server_s_command_is_the_command_line_s(yolostream_cli
     words = CPU["triton"]["command"].split()
     environment = option(words, "--server-environment")
     assert f"-m venv {environment} " in CPU["triton"]["build"]["dockerfile"].read_text()
+    check_command(yolostream_cli, words, environment, tmp_path)
+
+
+def test_on_a_gpu_too_and_the_image_has_what_it_needs(yolostream_cli, tmp_path):
+    python, *words = GPU["triton"]["command"].split()
+    assert words[:2] == ["-m", "yolostream"]
+    stage = GPU["triton"]["build"]["dockerfile"].read_text().partition(" AS engine")[0]
+    assert f"uv venv --python 3.11 {python.removesuffix('/bin/python')} " in stage
+    assert "--requirement /requirements/client.txt" in stage
+    environment = option(words, "--server-environment")
+    assert environment == "/opt/tritonserver"
+    check_command(yolostream_cli, words[2:], environment, tmp_path)
+
+
+def check_command(yolostream_cli, words, environment, tmp_path):
     words[words.index(environment)] = str(tmp_path)
+    words[words.index("--health-port") + 1] = "0"
     done = yolostream_cli(*words)
     # It has read every option and looked for the server, which is elsewhere here.
     assert done.returncode == ServerStartError.exit_code

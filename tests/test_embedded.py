@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -17,10 +18,13 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import REPOSITORY
+from running import poll
 from turning_cores import wait_until_they_turn
 from yolostream import ServerStartError
 from yolostream.server import embedded
 from yolostream.server.environment import ServerEnvironment, check_glibc
+from yolostream.server.ports import free_ports
+from yolostream.server.processes import children
 from yolostream.server.run_folder import remove_leftovers
 
 pytestmark = pytest.mark.alone
@@ -135,10 +139,21 @@ def test_a_taken_port_is_named(light_models):
         other.listen()
         port = other.getsockname()[1]
         with (
-            pytest.raises(ServerStartError, match=f"127.0.0.1:{port}"),
+            pytest.raises(
+                ServerStartError, match=f"127.0.0.1:{port} .* by process {os.getpid()}, "
+            ),
             embedded.serve(light_models, environment=ENVIRONMENT, ports=embedded.Ports(grpc=port)),
         ):
             pass
+
+
+def test_a_port_that_is_about_to_be_free_is_waited_for():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        threading.Timer(1, other.close).start()
+        assert free_ports(embedded.Ports(grpc=port), "127.0.0.1", patience_s=60).grpc == port
 
 
 def test_missing_parts_are_named(tmp_path):
@@ -195,17 +210,27 @@ with embedded.serve(models, environment=environment, profile="cpu") as server:
 
 def test_the_next_start_cleans_up_after_a_killed_owner(light_models):
     owner, server_pid = start_in_another_process(light_models)
+    steps = children(server_pid)
+    assert steps
     owner.kill()
     owner.wait()
     owner.stdout.close()
-    assert psutil.pid_exists(server_pid)
-
+    # The system ends it, and its step sees that it is gone; then only folders are left.
+    poll(lambda: not any(map(is_running, [server_pid, *steps])), what="the server to end")
     remove_leftovers()
 
-    deadline = time.monotonic() + 10
-    while is_running(server_pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_running(server_pid)
+
+def test_the_next_start_ends_a_step_that_was_paused_when_its_owner_was_killed(light_models):
+    owner, server_pid = start_in_another_process(light_models)
+    (step,) = children(server_pid)
+    os.kill(step, signal.SIGSTOP)
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    poll(lambda: not is_running(server_pid), what="the server to end")
+    assert is_running(step)
+    remove_leftovers()
+    poll(lambda: not is_running(step), what="the step to end")
 
 
 def is_running(pid):

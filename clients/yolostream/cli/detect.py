@@ -23,7 +23,7 @@ from yolostream.cli.server import (
 )
 from yolostream.cli.summary import write as write_summary
 from yolostream.client.detector import DEFAULT_MODEL, Detector
-from yolostream.errors import OutputError, ServerUnavailable, YolostreamError
+from yolostream.errors import OutputError, YolostreamError
 from yolostream.interruption import EXIT_INTERRUPTED, INTERRUPTED
 from yolostream.outputs.results import FORMATS, TILED_NAME, Format, Results
 from yolostream.outputs.video import DEFAULT_BITRATE
@@ -110,7 +110,7 @@ def detect(
                 stride=stride,
                 limit=limit,
                 in_flight=in_flight,
-                server_patience_s=server_patience if server.may_come_back else 0.0,
+                server_patience_s=server_patience,
                 max_age_s=max_age,
                 downscale=downscale,
             ),
@@ -129,12 +129,8 @@ def detect(
             workers=workers,
             batch=batch,
             warm_up_s=warm_up,
-            should_stop=server.has_ended,
             console=stderr,
         )
-        if server.has_ended():
-            source_errors.append(ServerUnavailable(f"the Triton at {server.url} ended on the way"))
-            print_error(source_errors[-1])
     _conclude(report, source_errors, summary)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -59,7 +59,6 @@ def run(
     workers: int,
     batch: int | None = None,
     warm_up_s: float = 0.0,
-    should_stop: Callable[[], bool] = lambda: False,
     console: Console,
 ) -> Report:
     """Run every source to its end or to Ctrl-C, with a progress bar for each on `console`.
@@ -72,7 +71,6 @@ def run(
         workers: processes that feed the sources.
         batch: frames of one request at most; by default what the server gains from.
         warm_up_s: so many seconds are left out of the report, unless the run is shorter.
-        should_stop: asked several times a second.
         console: where the bars are.
 
     Raises:
@@ -101,7 +99,6 @@ def run(
                 connect,
                 workers=workers,
                 max_in_flight=max(workers, frames // size),
-                should_stop=should_stop,
                 on_tick=tick,
             )
         except KeyboardInterrupt:

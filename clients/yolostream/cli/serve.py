@@ -17,7 +17,7 @@ from yolostream.cli.server import (
     ServerEnvironment,
     started,
 )
-from yolostream.server import embedded
+from yolostream.server import embedded, health, log
 from yolostream.server.access import Access
 
 
@@ -44,8 +44,26 @@ def serve(
     tls_cert: access.ServerTlsCert = None,
     tls_key: access.ServerTlsKey = None,
     tls_client_ca: access.ServerTlsClientCa = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option(help="Answer http://HOST:PORT/health[/MODEL]: 200 where frames are answered."),
+    ] = None,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="End with an error where the server is dead, or a step of it."),
+    ] = False,
+    show_log: Annotated[
+        bool, typer.Option("--show-log", help="Copy tritonserver's log to stderr.")
+    ] = False,
+    options: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- OPTION...]", help="More of tritonserver's own."),
+    ] = None,
 ) -> None:
-    """Run Triton here until Ctrl-C, for load tests, DeepStream and other clients."""
+    """Run Triton until Ctrl-C, for load tests, DeepStream and other clients.
+
+    If it dies, or one of its steps, it is started again.
+    """
     allowed = Access(
         access.token_from(token_file), access.server_tls(tls_cert, tls_key, tls_client_ca)
     )
@@ -61,8 +79,17 @@ def serve(
             ports=ports,
             keep_awake=keep_awake,
             access=allowed,
+            options=options or (),
+            once=once,
         )
+        answer_with = None
+        if health_port is not None:
+            answer_with = stack.enter_context(health.published(host, health_port))
         server = stack.enter_context(triton)
+        if answer_with is not None:
+            answer_with(server.health)
+        if show_log:
+            stack.enter_context(log.shown(server.log))
         with contextlib.suppress(KeyboardInterrupt):
             stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
             server.wait()

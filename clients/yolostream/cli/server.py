@@ -27,7 +27,10 @@ ModelRepository = Annotated[
     Path, typer.Option(help="The models that it serves.", rich_help_panel=_PANEL)
 ]
 ServerEnvironment = Annotated[
-    Path, typer.Option(help="Its Python environment.", rich_help_panel=_PANEL)
+    Path,
+    typer.Option(
+        help="Its Python environment, or an installation of Triton.", rich_help_panel=_PANEL
+    ),
 ]
 DEFAULT_MODEL_REPOSITORY = REPOSITORY / "model_repository"
 DEFAULT_SERVER_ENVIRONMENT = REPOSITORY / ".venv-server"
@@ -44,6 +47,8 @@ def started(
     ports: embedded.Ports = embedded.Ports(),  # noqa: B008  # frozen
     keep_awake: bool = False,
     access: Access = Access(),  # noqa: B008  # frozen
+    options: Sequence[str] = (),
+    once: bool = False,
 ) -> Iterator[embedded.EmbeddedTriton]:
     """Serve until the block ends, and say so; see `embedded.serve`."""
     stderr.print("Starting Triton ...", style="dim")
@@ -56,12 +61,14 @@ def started(
         ports=ports,
         keep_awake=keep_awake,
         access=access,
+        options=options,
+        once=once,
     ) as server:
-        turns = (
-            "" if server.shares_gpu or server.profile == "cpu" else ", its steps take turns: no MPS"
-        )
+        takes_turns = server.profile not in (None, "cpu") and not server.shares_gpu
+        turns = ", its steps take turns: no MPS" if takes_turns else ""
         stderr.print(
-            f"Triton is ready at {server.url} (profile {server.profile}{turns})", style="dim"
+            f"Triton is ready at {server.url} (profile {server.profile or 'default'}{turns})",
+            style="dim",
         )
         yield server
 
@@ -72,16 +79,6 @@ class ServerInUse:
 
     url: str
     token: str | None = field(default=None, repr=False)
-    triton: embedded.EmbeddedTriton | None = None
-
-    @property
-    def may_come_back(self) -> bool:
-        """Whether somebody else looks after it. One that was started here is not started again."""
-        return self.triton is None
-
-    def has_ended(self) -> bool:
-        """Whether it was started here, and is no more."""
-        return self.triton is not None and self.triton.process.poll() is not None
 
 
 @contextlib.contextmanager
@@ -102,4 +99,4 @@ def served_at(
     with started(
         model_repository, server_environment, profile, models=[model], access=access
     ) as triton:
-        yield ServerInUse(triton.url, access.token, triton)
+        yield ServerInUse(triton.url, access.token)

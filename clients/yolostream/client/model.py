@@ -52,7 +52,7 @@ def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: f
             )
         ensemble = _config(client, name, timeout_s)
         steps = tuple(step.model_name for step in ensemble.ensemble_scheduling.step)
-        if not steps or not _detects(ensemble):
+        if not steps or not detects(ensemble):
             raise ModelUnavailable(
                 f"'{name}' at {url} is no ensemble of this project: is its name right?"
             )
@@ -70,7 +70,8 @@ def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: f
     )
 
 
-def _detects(ensemble: ModelConfig) -> bool:
+def detects(ensemble: ModelConfig) -> bool:
+    """Whether a model takes frames and returns detections, as this project's ensembles do."""
     inputs = [tensor.name for tensor in ensemble.input]
     outputs = {tensor.name for tensor in ensemble.output if tensor.data_type == TYPE_FP32}
     return inputs == [INPUT_NAME] and outputs >= _OUTPUTS

@@ -42,7 +42,6 @@ def run(
     *,
     workers: int,
     max_in_flight: int,
-    should_stop: Callable[[], bool] = lambda: False,
     on_tick: OnTick = lambda statuses: None,
 ) -> list[Status]:
     """Run sources to their ends, or to `KeyboardInterrupt`.
@@ -53,21 +52,18 @@ def run(
         connect: makes the detector of each process.
         workers: processes that they are spread over; 1 is this one.
         max_in_flight: requests on their way at once, of all together.
-        should_stop: asked several times a second.
-        on_tick: called as often, with the figures of each source.
+        on_tick: called several times a second, with the figures of each source.
 
     Returns:
         The last figures of each source, in order.
     """
     if workers > 1:
-        statuses = _run_spread(sources, job, connect, workers, max_in_flight, should_stop, on_tick)
+        statuses = _run_spread(sources, job, connect, workers, max_in_flight, on_tick)
     else:
         cells = {name: new_cell() for name, new_cell in _new_cells(sources, job).items()}
         detector = connect(max_in_flight=max_in_flight)
         with closing(detector):
-            statuses = run_here(
-                sources, job, detector, cells, should_stop=should_stop, on_tick=on_tick
-            )
+            statuses = run_here(sources, job, detector, cells, on_tick=on_tick)
     raise_defects(statuses)
     return statuses
 
@@ -78,7 +74,6 @@ def _run_spread(
     connect: Connect,
     workers: int,
     max_in_flight: int,
-    should_stop: Callable[[], bool],
     on_tick: OnTick,
 ) -> list[Status]:
     cells = RemoteCells(_new_cells(sources, job))
@@ -95,7 +90,7 @@ def _run_spread(
         for number in range(workers):
             mine = sources[number::workers]
             started.append(Worker(mine, job, connect, max_in_flight=each, cells=cells))
-        _receive(started, lambda: on_tick(statuses()), should_stop)
+        _receive(started, lambda: on_tick(statuses()), lambda: False)
     finally:
         _end(started, lambda: on_tick(statuses()))
         cells.close()

@@ -12,20 +12,25 @@ from yolostream.errors import ModelUnavailable, ServerStartError
 from yolostream.server import cores, mps, tritonserver
 from yolostream.server.access import LOOPBACK as LOOPBACK
 from yolostream.server.access import Access
+from yolostream.server.canary import ensembles_in
 from yolostream.server.environment import ServerEnvironment
-from yolostream.server.gpus import gpu_numbers, server_variables
+from yolostream.server.gpus import gpu_numbers, large_copies, server_variables
+from yolostream.server.health import Health
+from yolostream.server.installation import Installation
 from yolostream.server.ports import Ports as Ports
 from yolostream.server.ports import free_ports
-from yolostream.server.readiness import ended, wait_until_ready
 from yolostream.server.run_folder import (
     GRPC_PORT_FILE,
     MPS_FOLDER,
     remove_leftovers,
     run_folder,
 )
+from yolostream.server.supervisor import Launch, Supervisor, supervised
 from yolostream.server.tritonserver import Profile as Profile
 
-START_TIMEOUT_S: dict[Profile, float] = {
+START_TIMEOUT_S: dict[Profile | None, float] = {
+    # Plans are loaded, kernels compiled.
+    None: 600.0,
     "cpu": 120.0,
     # Kernels are chosen, compiled and recorded before the first frame.
     "onnx-gpu": 600.0,
@@ -37,15 +42,16 @@ _NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 @dataclass(frozen=True)
 class EmbeddedTriton:
-    """A running server."""
+    """A server that is kept running."""
 
     host: str
     ports: Ports
-    profile: Profile
+    profile: Profile | None
+    """None for an installation of Triton that was told none."""
     shares_gpu: bool
     """Whether its processes use a GPU at the same time, through MPS, instead of one by one."""
-    process: subprocess.Popen[bytes]
     log: Path
+    supervisor: Supervisor
     access: Access
 
     @property
@@ -63,14 +69,22 @@ class EmbeddedTriton:
         """With scheme and path, as Prometheus takes it."""
         return f"http://{self.access.http_host(self.host)}:{self.ports.metrics}/metrics"
 
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """tritonserver; another one after a restart."""
+        return self.supervisor.process
+
+    def health(self) -> Health:
+        """Whether its models answer."""
+        return self.supervisor.health()
+
     def wait(self) -> None:
-        """Wait until the server ends, which it does not do by itself.
+        """Wait until the server ends for good, which it does not do by itself.
 
         Raises:
-            ServerStartError: it ended; the message ends with the last lines of its log.
+            ServerUnavailable: it is dead or sick, and was to be started `once`.
         """
-        self.process.wait()
-        raise ended(self.process, self.log)
+        self.supervisor.wait()
 
 
 def choose_profile(environment: ServerEnvironment) -> Profile:
@@ -97,15 +111,21 @@ def serve(
     access: Access = Access(),  # noqa: B008  # frozen
     options: Sequence[str] = (),
     start_timeout_s: float | None = None,
+    once: bool = False,
 ) -> Iterator[EmbeddedTriton]:
     """Serve a model repository until the block ends, and leave nothing behind.
 
-    If a signal ends the process without an exception, nothing is cleaned up. The command line
-    turns SIGTERM and SIGHUP into exceptions; programs of your own should do the same.
+    A server that dies, or one of whose steps dies, hangs or is paused, is started again on the same
+    ports; see `Supervisor`. Frames of that time fail with `ServerUnavailable`.
+
+    If a signal ends the process without an exception, the server ends too, but its folder in the
+    temporary one stays until the next start. The command line turns SIGTERM and SIGHUP into
+    exceptions; programs of your own should do the same.
 
     Args:
         model_repository: folder with one folder a model.
-        environment: virtual environment with nvidia-pytriton (`make install` makes it).
+        environment: virtual environment with nvidia-pytriton (`make install` makes it), or an
+            installation of Triton, which has `bin/tritonserver`.
         more_repositories: further such folders, served beside the first.
         models: names of those to load, an ensemble with all its steps; by default every model.
         profile: which `configs/PROFILE.pbtxt` the models load; by default what the machine allows.
@@ -118,39 +138,57 @@ def serve(
         options: more of tritonserver's own, after ours; the last of a kind counts.
         start_timeout_s: seconds until every model has to be ready; by default what the profile
             needs.
+        once: do not start the server again; `EmbeddedTriton.wait` raises what happened.
 
     Raises:
         ModelUnavailable: a repository has no folder for one of `models`.
         ServerStartError: something is missing, a port is taken, or a model does not load; the
             message ends with the last lines of the server's log.
     """
-    checked = ServerEnvironment.check(environment)
+    program = Installation.at(environment) or ServerEnvironment.check(environment)
     repositories = [model_repository, *more_repositories]
     _check_repositories(repositories, models)
     remove_leftovers()
-    chosen = profile or choose_profile(checked)
-    patience_s = START_TIMEOUT_S[chosen] if start_timeout_s is None else start_timeout_s
-    with run_folder() as run, _sharing_gpu(run, wanted=share_gpu and chosen != "cpu") as shared:
+    chosen = profile
+    if chosen is None and isinstance(program, ServerEnvironment):
+        chosen = choose_profile(program)
+    # An installation has an MPS of its own, or none.
+    may_share = share_gpu and chosen != "cpu" and isinstance(program, ServerEnvironment)
+    with run_folder() as run, _sharing_gpu(run, wanted=may_share) as shared:
         taken = free_ports(ports, host)
         (run / GRPC_PORT_FILE).write_text(str(taken.grpc))
-        with tritonserver.running(
-            [
-                *tritonserver.command(run, checked, chosen, host, taken),
+        launch = Launch(
+            command=[
+                *tritonserver.command(run, program, chosen, host, taken),
                 *(f"--model-repository={folder.resolve()}" for folder in repositories),
                 *(_load_only(models) if models else []),
                 *access.options,
                 *options,
             ],
-            run,
-            checked,
-            # The CPU profile hides all GPUs, so that a full or broken one cannot get in the way.
-            _NO_GPU if chosen == "cpu" else {**server_variables(), **(shared or {})},
-        ) as process:
-            log, shares_gpu = run / tritonserver.LOG, shared is not None
-            server = EmbeddedTriton(host, taken, chosen, shares_gpu, process, log, access)
-            wait_until_ready(process, http_url=server.http_url, log=log, timeout_s=patience_s)
-            with cores.busy_poll_cores() if keep_awake else contextlib.nullcontext():
-                yield server
+            variables={**tritonserver.variables(program), **_gpu_variables(chosen, shared)},
+            run=run,
+            host=host,
+            ports=taken,
+            access=access,
+            ensembles=[name for name in ensembles_in(repositories) if not models or name in models],
+            start_timeout_s=START_TIMEOUT_S[chosen] if start_timeout_s is None else start_timeout_s,
+        )
+        with (
+            supervised(launch, once=once) as supervisor,
+            cores.busy_poll_cores() if keep_awake else contextlib.nullcontext(),
+        ):
+            yield EmbeddedTriton(
+                host, taken, chosen, shared is not None, launch.log, supervisor, access
+            )
+
+
+def _gpu_variables(profile: Profile | None, shared: dict[str, str] | None) -> dict[str, str]:
+    if profile == "cpu":
+        # All GPUs are hidden, so that a full or broken one cannot get in the way.
+        return _NO_GPU
+    if profile is None:
+        return large_copies()
+    return {**server_variables(), **(shared or {})}
 
 
 def _sharing_gpu(

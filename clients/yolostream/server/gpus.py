@@ -45,9 +45,12 @@ def gpu_numbers() -> list[int]:
 
 def server_variables() -> dict[str, str]:
     """Environment variables of a tritonserver that computes on a GPU, and of its steps."""
-    # If the user has tuned glibc already, that counts.
-    copies = {name: os.environ.get(name, value) for name, value in LARGE_COPIES.items()}
-    return {**SERVER_MPS_SHARE, **copies}
+    return {**SERVER_MPS_SHARE, **large_copies()}
+
+
+def large_copies() -> dict[str, str]:
+    """`LARGE_COPIES`, unless the user has tuned glibc already."""
+    return {name: os.environ.get(name, value) for name, value in LARGE_COPIES.items()}
 
 
 def gpu_memory_options(gpus: Sequence[int]) -> list[str]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from yolostream.errors import ServerStartError
+from yolostream.server import processes
+
+PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -18,12 +24,39 @@ class Ports:
     metrics: int = 0
 
 
-def free_ports(ports: Ports, host: str) -> Ports:
+def free_ports(ports: Ports, host: str, *, patience_s: float = PATIENCE_S) -> Ports:
     """Fill in the zeros, and make sure that the others are not taken.
+
+    Args:
+        ports: the wanted ones.
+        host: address to listen on.
+        patience_s: seconds to wait for one that is taken. A server that was killed takes a moment
+            to be gone.
 
     Raises:
         ServerStartError: One is taken, or `host` is not an address of this machine.
     """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return _bound(ports, host)
+        except _TakenError as taken:
+            if time.monotonic() > deadline:
+                raise ServerStartError(
+                    f"cannot listen on {host}:{taken.port} ({taken.reason}"
+                    f"{_by_whom(taken.port)}): choose another port, or end what has this one"
+                ) from taken
+        time.sleep(0.1)
+
+
+class _TakenError(Exception):
+    def __init__(self, port: int, error: OSError) -> None:
+        super().__init__(port)
+        self.port = port
+        self.reason = error.strerror
+
+
+def _bound(ports: Ports, host: str) -> Ports:
     with contextlib.ExitStack() as held:
 
         def bind(port: int) -> int:
@@ -32,9 +65,20 @@ def free_ports(ports: Ports, host: str) -> Ports:
             try:
                 probe.bind((host, port))
             except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise _TakenError(port, error) from error
                 raise ServerStartError(
-                    f"cannot listen on {host}:{port} ({error.strerror}): choose another port"
+                    f"cannot listen on {host}:{port} ({error.strerror}): choose another address"
                 ) from error
             return int(probe.getsockname()[1])
 
         return Ports(http=bind(ports.http), grpc=bind(ports.grpc), metrics=bind(ports.metrics))
+
+
+def _by_whom(port: int) -> str:
+    """Words about the process that listens on a port; none where the system does not say."""
+    found = processes.listening(port)
+    if found is None:
+        return ""
+    program = Path(next(iter(processes.arguments(found)), "?")).name
+    return f" by process {found}, {program}"

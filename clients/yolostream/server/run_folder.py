@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from yolostream.server import processes
 from yolostream.server.gpus import SERVER_MPS_SHARE
 from yolostream.server.mps import PIPES, stop_leftover
 
@@ -31,18 +32,19 @@ def remove_leftovers() -> None:
         with contextlib.suppress(OSError), (run / "lock").open() as lock:
             # The owner holds this lock for as long as it lives.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _kill_orphan(run)
+            _kill_orphans(run)
             stop_leftover(run / MPS_FOLDER)
-            _remove_shared_memory(run)
+            remove_shared_memory(run)
             shutil.rmtree(run)
 
 
-def _kill_orphan(run: Path) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        pid = int((run / "pid").read_text())
-        # The system may have given the number to another process since.
-        if str(run).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.killpg(pid, signal.SIGKILL)
+def _kill_orphans(run: Path) -> None:
+    """End tritonserver and its steps, all of which have the name of the run in their arguments."""
+    for pid in processes.with_argument(run.name):
+        program, *_ = processes.arguments(pid) or [""]
+        if Path(program).name.startswith("triton"):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def gpu_sharing_of(url: str) -> dict[str, str]:
@@ -75,10 +77,11 @@ def run_folder() -> Iterator[Path]:
         try:
             yield run
         finally:
-            _remove_shared_memory(run)
+            remove_shared_memory(run)
             shutil.rmtree(run, ignore_errors=True)
 
 
-def _remove_shared_memory(run: Path) -> None:
+def remove_shared_memory(run: Path) -> None:
+    """Remove what a server that was killed has left in /dev/shm."""
     for region in _SHARED_MEMORY.glob(f"{run.name}*"):
         region.unlink(missing_ok=True)

@@ -1,0 +1,259 @@
+"""Keeps a tritonserver running: notices that it, or one of its steps, is dead, and starts another.
+
+Triton itself notices neither. A Python step that dies stays a zombie; every frame that meets it
+fails, and the server goes on calling itself ready.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from yolostream.errors import ServerStartError, ServerUnavailable, YolostreamError
+from yolostream.interruption import defer_signals
+from yolostream.server import tritonserver
+from yolostream.server.access import Access
+from yolostream.server.backoff import Backoff
+from yolostream.server.canary import Canary
+from yolostream.server.health import Health
+from yolostream.server.ports import Ports, free_ports
+from yolostream.server.readiness import wait_until_ready
+from yolostream.server.run_folder import remove_shared_memory
+from yolostream.server.step_processes import StepProcesses
+from yolostream.server.triton_http import TritonHttp
+
+_LOOK_S = 0.25
+"""How often the processes are looked at."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a server is started, again and again."""
+
+    command: Sequence[str] = field(repr=False)
+    """tritonserver's command line, with its token."""
+    variables: Mapping[str, str]
+    """Environment variables beside ours."""
+    run: Path
+    """Folder of the run."""
+    host: str
+    ports: Ports
+    """None of them 0."""
+    access: Access
+    ensembles: Sequence[str]
+    """Names of those that are asked whether they answer."""
+    start_timeout_s: float
+    """Seconds until every model has to be ready."""
+
+    @property
+    def url(self) -> str:
+        """Address of gRPC."""
+        return f"{self.host}:{self.ports.grpc}"
+
+    @property
+    def http(self) -> TritonHttp:
+        """Asks the server."""
+        host = self.access.http_host(self.host)
+        return TritonHttp(f"{host}:{self.ports.http}", self.access.token)
+
+    @property
+    def log(self) -> Path:
+        """Where the servers write, one after the other."""
+        return self.run / tritonserver.LOG
+
+
+class Supervisor:
+    """Runs one server at a time. Use `supervised`.
+
+    All servers are started by one thread, which lives as long as they may: a server ends with the
+    thread that started it.
+
+    Args:
+        launch: how they are started.
+        once: start none after the first.
+    """
+
+    def __init__(self, launch: Launch, *, once: bool) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._launch = launch
+        self._once = once
+        self._proven: set[str] = set()
+        self._canary: Canary | None = None
+        self._restarts = 0
+        self._fault = ""
+        self._away_since = time.monotonic()
+        self._has_been_ready = False
+        self._first_settled = threading.Event()
+        self._stopping = threading.Event()
+        self._error: BaseException | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="yolostream-supervisor", daemon=True)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The latest server; there is one once `start` has ended well."""
+        assert self._process is not None
+        return self._process
+
+    def start(self) -> None:
+        """Start the first server.
+
+        Raises:
+            ServerStartError: it does not become ready.
+        """
+        with defer_signals():
+            self._thread.start()
+        self._first_settled.wait()
+        self._raise_error()
+
+    def stop(self) -> None:
+        """End everything, also in the middle of a start."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def wait(self) -> None:
+        """Wait until it starts no more servers, which it does not do by itself.
+
+        Raises:
+            ServerUnavailable: the server is dead or sick, and was to be started once only.
+        """
+        self._ended.wait()
+        self._raise_error()
+
+    def health(self) -> Health:
+        """How the server is now."""
+        canary = self._canary
+        return Health(
+            models=dict(canary.answers) if canary else {},
+            is_up=canary is not None,
+            restarts=self._restarts,
+            fault=self._fault,
+        )
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            self._keep_running()
+        except BaseException as error:
+            # Raised in the thread that waits.
+            self._error = error
+        finally:
+            self._first_settled.set()
+            self._ended.set()
+
+    def _keep_running(self) -> None:
+        backoff = Backoff()
+        while True:
+            started_at = time.monotonic()
+            fault = self._run_one()
+            if fault is None:
+                return
+            if self._once or not self._has_been_ready:
+                raise fault
+            pause_s = backoff.pause_s(ran_s=max(0.0, self._away_since - started_at))
+            self._announce(fault, pause_s)
+            if self._stopping.wait(pause_s):
+                return
+
+    def _run_one(self) -> YolostreamError | None:
+        """Run a server to its end; return what was wrong with it, or None if it was to stop."""
+        launch = self._launch
+        process = None
+        patience_s = 0.0
+        try:
+            free_ports(launch.ports, launch.host)
+            process = tritonserver.start(launch.command, launch.run, launch.variables)
+            self._process = process
+            if not wait_until_ready(
+                process,
+                server=launch.http,
+                log=launch.log,
+                timeout_s=launch.start_timeout_s,
+                stop=self._stopping,
+            ):
+                return None
+            if (fault := self._watch(process)) is None:
+                # It is well, and may finish what it has begun.
+                patience_s = tritonserver.STOP_TIMEOUT_S
+                return None
+            return ServerUnavailable(f"the Triton at {launch.url} is no use any more: {fault}")
+        except ServerStartError as error:
+            return error
+        finally:
+            if process is not None:
+                tritonserver.stop(process, patience_s=patience_s)
+                remove_shared_memory(launch.run)
+
+    def _watch(self, process: subprocess.Popen[bytes]) -> str | None:
+        """Watch a server that is ready; return what is wrong, or None if it is to stop."""
+        steps = StepProcesses(process.pid)
+        canary = Canary(self._launch.http, self._launch.url, self._launch.ensembles, self._proven)
+        with contextlib.closing(canary):
+            self._canary = canary
+            self._note_ready()
+            try:
+                while not self._stopping.wait(_LOOK_S):
+                    if process.poll() is not None:
+                        return f"it ended with code {process.returncode}"
+                    if fault := steps.fault() or canary.fault:
+                        return fault
+                return None
+            finally:
+                self._canary = None
+                self._away_since = time.monotonic()
+
+    def _note_ready(self) -> None:
+        if self._has_been_ready:
+            away_s = time.monotonic() - self._away_since
+            _log.warning(
+                "the Triton at %s is back after %.1f s (restart %d)",
+                self._launch.url,
+                away_s,
+                self._restarts,
+            )
+        self._has_been_ready = True
+        self._first_settled.set()
+
+    def _announce(self, fault: YolostreamError, pause_s: float) -> None:
+        # Of a server that did not start the rest is the end of its log.
+        self._fault, *_ = str(fault).splitlines()
+        self._restarts += 1
+        _log.warning(
+            "%s; it is started again %s (restart %d)",
+            self._fault,
+            f"in {pause_s:g} s" if pause_s else "now",
+            self._restarts,
+        )
+
+
+@contextlib.contextmanager
+def supervised(launch: Launch, *, once: bool = False) -> Iterator[Supervisor]:
+    """Keep a server running until the block ends.
+
+    What goes wrong is logged, with the times that it took.
+
+    Args:
+        launch: how it is started.
+        once: start no other where it is dead or sick; `Supervisor.wait` raises that.
+
+    Raises:
+        ServerStartError: the first start fails.
+    """
+    supervisor = Supervisor(launch, once=once)
+    try:
+        supervisor.start()
+        yield supervisor
+    finally:
+        supervisor.stop()

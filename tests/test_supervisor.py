@@ -1,0 +1,377 @@
+"""A server that is dead or sick is started again: real servers, real signals."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from clips import steps, write_clip
+from conftest import REPOSITORY
+from instant import MODEL
+from running import (
+    DEADLINE_S,
+    check,
+    check_nothing_left,
+    ended,
+    errors_of,
+    has_lines,
+    lines,
+    poll,
+    processes_of,
+    started,
+)
+from yolostream import Detector, YolostreamError
+from yolostream.errors import ServerUnavailable
+from yolostream.server import backoff, canary, die_with_parent, embedded, gpus, health, pulse
+from yolostream.server.environment import ServerEnvironment
+
+ENVIRONMENT = REPOSITORY / ".venv-server"
+INSTANT = Path(__file__).with_name("instant_repository")
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+STEPS = ("preprocess", "yolov7_fp16", "nms")
+
+
+def process_of(server: psutil.Process, step: str) -> psutil.Process:
+    if step == "tritonserver":
+        return server
+    return next(p for p in server.children() if f"/{step}/" in " ".join(p.cmdline()))
+
+
+def is_answered(detector: Detector, frame) -> bool:
+    with contextlib.suppress(YolostreamError):
+        detector.detect(frame)
+        return True
+    return False
+
+
+# The library
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[embedded.EmbeddedTriton]:
+    with embedded.serve(
+        REPOSITORY / "model_repository", environment=ENVIRONMENT, models=["yolov7"], profile="cpu"
+    ) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("step", "number"),
+    [
+        *((step, signal.SIGKILL) for step in (*STEPS, "tritonserver")),
+        ("nms", signal.SIGSTOP),
+        ("tritonserver", signal.SIGSTOP),
+    ],
+)
+def test_a_process_that_is_killed_or_paused_costs_the_time_of_a_restart(
+    server, demo_frames, caplog, monkeypatch, step, number
+) -> None:
+    # One fault follows another here.
+    monkeypatch.setattr(backoff, "LONGEST_S", 1.0)
+    (frame,) = demo_frames("mb1_1", [30])
+    restarts = server.health().restarts
+    with Detector(server.url, timeout_s=20) as detector:
+        before = detector.detect(frame)
+        assert len(before.scores)
+        process_of(psutil.Process(server.process.pid), step).send_signal(number)
+        poll(lambda: server.health().restarts > restarts, what="a restart")
+        poll(lambda: is_answered(detector, frame), what="an answer")
+        after = detector.detect(frame)
+    assert np.array_equal(before.boxes, after.boxes)
+    poll(lambda: server.health().of("yolov7"), what="the canary's answer")
+    health = server.health()
+    assert health.restarts == restarts + 1
+    assert step in health.fault or "ended with code -9" in health.fault
+    fault, back = (record.getMessage() for record in caplog.records)
+    assert fault.startswith(f"the Triton at {server.url} is no use any more: ")
+    assert "is back after" in back
+    assert f"(restart {health.restarts})" in back
+
+
+def test_only_this_project_s_ensembles_are_asked() -> None:
+    assert canary.ensembles_in([REPOSITORY / "model_repository", INSTANT]) == [MODEL, "yolov7"]
+
+
+MOODY = """
+import time
+from pathlib import Path
+import triton_python_backend_utils as pb_utils
+from .instant import TritonPythonModel as Instant
+
+MOOD = Path({mood!r})
+
+class TritonPythonModel(Instant):
+    def execute(self, requests):
+        mood = MOOD.read_text() if MOOD.exists() else ""
+        if mood == "hang":
+            time.sleep(3600)
+        if mood == "fail":
+            raise RuntimeError("a bad mood")
+        return super().execute(requests)
+"""
+
+
+@pytest.fixture
+def moody(tmp_path, monkeypatch) -> tuple[Path, Path]:
+    """A repository whose model does what a file says, and that file; impatient questions."""
+    for module, name, value in (
+        (pulse, "INTERVAL_S", 0.5),
+        (pulse, "SILENCE_S", 3.0),
+        (canary, "TIMEOUT_S", 1.0),
+    ):
+        monkeypatch.setattr(module, name, value)
+    repository, mood = tmp_path / "models", tmp_path / "mood"
+    shutil.copytree(INSTANT, repository)
+    code = repository / "instant_answer" / "1" / "model.py"
+    code.rename(code.with_name("instant.py"))
+    code.write_text(MOODY.format(mood=str(mood)))
+    return repository, mood
+
+
+@pytest.mark.parametrize(("mood", "fault"), [("hang", "no answer for"), ("fail", "a bad mood")])
+def test_an_ensemble_that_no_longer_answers_is_started_again(moody, mood, fault) -> None:
+    repository, file = moody
+    with embedded.serve(repository, environment=ENVIRONMENT, profile="cpu") as server:
+        poll(lambda: server.health().of(MODEL), what="the first answer")
+        file.write_text(mood)
+        poll(lambda: server.health().restarts == 1, what="a restart")
+        assert fault in server.health().fault
+        assert not server.health().of(MODEL)
+        file.unlink()
+        poll(lambda: server.health().of(MODEL), what="it to answer again")
+        assert server.health().restarts == 1
+
+
+def test_an_ensemble_that_never_answered_is_unwell_and_no_reason_to_restart(moody) -> None:
+    repository, file = moody
+    file.write_text("fail")
+    with embedded.serve(repository, environment=ENVIRONMENT, profile="cpu") as server:
+        with pytest.raises(YolostreamError):
+            Detector(server.url, MODEL)
+        time.sleep(5)
+        assert server.health() == health.Health({MODEL: False}, is_up=True, restarts=0)
+
+
+def test_once_raises_what_happened(moody) -> None:
+    repository, _ = moody
+    with embedded.serve(repository, environment=ENVIRONMENT, profile="cpu", once=True) as server:
+        process_of(psutil.Process(server.process.pid), "instant_answer").kill()
+        with pytest.raises(ServerUnavailable, match="a process of 'instant_answer' has ended"):
+            server.wait()
+        assert not server.health().is_up
+
+
+def test_who_has_no_parent_any_more_does_not_even_start(tmp_path) -> None:
+    touched = tmp_path / "touched"
+    nobody = "1" if os.getpid() != 1 else "2"
+    for parent, is_started in ((str(os.getpid()), True), (nobody, False)):
+        touched.unlink(missing_ok=True)
+        command = [sys.executable, die_with_parent.__file__, parent, "touch", touched]
+        assert subprocess.run(command).returncode == 0
+        assert touched.exists() == is_started
+
+
+# The command
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ports() -> tuple[str, ...]:
+    kinds = ("http", "grpc", "metrics", "health")
+    return tuple(word for kind in kinds for word in (f"--{kind}-port", str(free_port())))
+
+
+def of(words: tuple[str, ...], kind: str) -> str:
+    return words[words.index(f"--{kind}-port") + 1]
+
+
+@contextlib.contextmanager
+def serving(
+    tmp_path: Path, repository: Path, *words: str, profile: str | None = "cpu"
+) -> Iterator[subprocess.Popen[str]]:
+    chosen = [] if profile is None else ["--profile", profile]
+    with started(tmp_path, "serve", "--model-repository", repository, *chosen, *words) as process:
+        read_until(process, "Ctrl-C")
+        yield process
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """Lines of stderr up to one with these words; the console wraps none of ours."""
+    while words not in (line := process.stderr.readline()):
+        assert line, f"it ended without saying: {words}"
+    return line
+
+
+def tritonserver_of(process: subprocess.Popen[str]) -> psutil.Process:
+    family = psutil.Process(process.pid).children(recursive=True)
+    return next(member for member in family if member.name() == "tritonserver")
+
+
+def asked(port: str, path: str) -> tuple[int, dict]:
+    try:
+        with _DIRECT.open(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read()) if error.code == 503 else {}
+
+
+def test_serve_tells_of_its_health(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    words = ("--host", "0.0.0.0", *ports())
+    port = of(words, "health")
+    with serving(tmp_path, INSTANT, *words) as process:
+        poll(lambda: asked(port, "/health")[0] == 200, what="health")
+        assert asked(port, f"/health/{MODEL}")[0] == 200
+        assert asked(port, "/health/nobody")[0] == 503
+        assert asked(port, "/")[0] == 404
+        step = process_of(tritonserver_of(process), "instant_answer")
+        step.suspend()
+        poll(lambda: asked(port, f"/health/{MODEL}")[0] == 503, what="its illness")
+        poll(lambda: asked(port, f"/health/{MODEL}")[0] == 200, what="its recovery")
+        told = asked(port, "/health")[1]
+        assert told["healthy"]
+        assert told["restarts"] == 1
+        assert "'instant_answer' is paused" in told["fault"]
+        process.send_signal(signal.SIGTERM)
+        assert ended(process).returncode == 0
+    check_nothing_left(tmp_path)
+
+
+def test_serve_once_ends_with_an_error(tmp_path) -> None:
+    with serving(tmp_path, INSTANT, "--once", *ports()) as process:
+        tritonserver_of(process).kill()
+        finished = ended(process)
+    check(finished, ServerUnavailable.exit_code, "it ended with code -9")
+    check_nothing_left(tmp_path)
+
+
+def test_after_a_kill_of_serve_nothing_holds_its_ports(tmp_path) -> None:
+    words = ports()
+    for number in range(4):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with serving(folder, INSTANT, *words) as process:
+            process.kill()
+            process.wait(DEADLINE_S)
+        poll(lambda: not processes_of(folder / "tmp"), what="the server to end with its owner")  # noqa: B023
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["now", "in 2 s"])
+def test_it_stops_in_the_middle_of_a_restart_and_of_a_pause(tmp_path, number, moment) -> None:
+    repository = tmp_path / "models"
+    shutil.copytree(INSTANT, repository)
+    with serving(tmp_path, repository, *ports()) as process:
+        if moment != "now":
+            (repository / "instant_answer" / "1" / "model.py").write_text("raise OSError('broken')")
+        process_of(tritonserver_of(process), "instant_answer").kill()
+        read_until(process, f"it is started again {moment}")
+        if moment == "now":
+            # Its successor loads its models.
+            poll(lambda: bool(psutil.Process(process.pid).children()), what="the next server")
+        process.send_signal(number)
+        assert ended(process).returncode == 0
+    check_nothing_left(tmp_path)
+
+
+def test_a_restart_that_fails_is_said_and_tried_again(tmp_path) -> None:
+    repository = tmp_path / "models"
+    shutil.copytree(INSTANT, repository)
+    code = repository / "instant_answer" / "1" / "model.py"
+    good = code.read_text()
+    with serving(tmp_path, repository, *ports()) as process:
+        code.write_text("raise OSError('broken')")
+        process_of(tritonserver_of(process), "instant_answer").kill()
+        read_until(process, "(restart 1)")
+        line = read_until(process, "(restart 2)")
+        assert line.startswith("note: Triton ended with code")
+        code.write_text(good)
+        read_until(process, "is back after")
+        process.send_signal(signal.SIGTERM)
+        assert ended(process).returncode == 0
+    check_nothing_left(tmp_path)
+
+
+def test_a_step_that_dies_costs_detect_nothing_of_a_file(tmp_path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", steps(5) * 24)
+    out = tmp_path / "out"
+    with started(
+        tmp_path, "detect", clip, "--output", out, "--save", "jsonl", "--profile", "cpu"
+    ) as process:
+        poll(lambda: has_lines(out / "clip.jsonl", 20), what="twenty frames")
+        process_of(tritonserver_of(process), "nms").kill()
+        finished = ended(process)
+    assert (finished.returncode, errors_of(finished)) == (0, [])
+    assert "a process of 'nms' has ended" in finished.stderr.replace("\n", " ")
+    assert [record["frame"] for record in lines(out / "clip.jsonl")] == list(range(120))
+    check_nothing_left(tmp_path)
+
+
+@pytest.fixture
+def installation(tmp_path) -> Path:
+    """A folder laid out as /opt/tritonserver is in NVIDIA's container."""
+    environment = ServerEnvironment.check(ENVIRONMENT)
+    folder = tmp_path / "opt"
+    backend = folder / "backends" / "python"
+    backend.mkdir(parents=True)
+    stubs = environment.wheel / "python_backend_stubs" / environment.python_version
+    for part in [*(environment.wheel / "backends" / "python").iterdir(), *stubs.iterdir()]:
+        (backend / part.name).symlink_to(part)
+    utilities = backend / "triton_python_backend_utils.py"
+    text = utilities.read_text()
+    utilities.unlink()
+    utilities.write_text(text)
+    libraries = os.pathsep.join([str(environment.libraries), environment.libpython_folder])
+    program = folder / "bin" / "tritonserver"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\n"
+        f"export LD_LIBRARY_PATH={libraries} PATH={environment.python.parent}:$PATH\n"
+        f"exec {environment.wheel}/bin/tritonserver --backend-directory={folder}/backends"
+        ' "$@"\n'
+    )
+    program.chmod(0o755)
+    return folder
+
+
+def test_an_installation_of_triton_is_looked_after_like_our_own(tmp_path, installation) -> None:
+    repository = tmp_path / "models"
+    shutil.copytree(INSTANT, repository)
+    broken = repository / "broken"
+    shutil.copytree(repository / "instant_answer", broken)
+    config = broken / "config.pbtxt"
+    config.write_text(config.read_text().replace('"instant_answer"', '"broken"'))
+    (broken / "1" / "model.py").write_text("raise OSError('broken')")
+    words = (*ports(), "--server-environment", str(installation))
+    options = ("--", "--exit-on-error=false", "--strict-readiness=false")
+    with serving(tmp_path, repository, *words, "--show-log", *options, profile=None) as process:
+        server = tritonserver_of(process)
+        region = f"--backend-config=python,shm-default-byte-size={gpus.HOST_REGION_BYTES}"
+        assert {"--exit-on-error=false", region} <= set(server.cmdline())
+        assert gpus.LARGE_COPIES.items() <= server.environ().items()
+        read_until(process, "OSError: broken")
+        poll(lambda: asked(of(words, "health"), f"/health/{MODEL}")[0] == 200, what="health")
+        process_of(server, "instant_answer").kill()
+        read_until(process, "is back after")
+        process.send_signal(signal.SIGTERM)
+        assert ended(process).returncode == 0
+    check_nothing_left(tmp_path)
