@@ -174,7 +174,7 @@ def test_noise_at_full_batch_survives(client, size):
 def test_any_bytes_survive_in_nms(client):
     bytes_ = np.random.default_rng(2).bytes(FULL_BATCH * 25200 * 6 * 4)
     output = np.frombuffer(bytes_, np.float32).reshape(FULL_BATCH, 25200, 6)
-    place = np.tile(np.array([0, 140, 640, 360], np.float32), (FULL_BATCH, 1))
+    place = np.tile(np.array([0, 140, 640, 360, 1, 2], np.float32), (FULL_BATCH, 1))
     answer = client.infer(
         "nms", [frames_input(output, "output", "FP32"), frames_input(place, "letterbox", "FP32")]
     )

@@ -23,6 +23,10 @@ _NO_TOKEN = "protocol is restricted"
 _NO_MODEL = re.compile(r"unknown model|is not ready|is not found|no available versions")
 
 
+_STEP_LOST = re.compile(r"Stub process .*is not healthy")
+"""What Triton says once a process of a step was paused or is gone: the server is sick."""
+
+
 @contextlib.contextmanager
 def translated(url: str, model: str) -> Iterator[None]:
     """Turn an error that Triton reports inside the block into one of ours, with its cause."""
@@ -47,6 +51,10 @@ def _translate(error: InferenceServerException, url: str, model: str) -> Yolostr
     if is_about_shared_memory(error):
         return ServerUnavailable(
             f"{url} was restarted, and lost a frame ({message}): send it again"
+        )
+    if _STEP_LOST.search(message):
+        return ServerUnavailable(
+            f"{url} has lost a step of '{model}' ({message}): it has to be restarted"
         )
     match status:
         case "UNAVAILABLE":
