@@ -34,10 +34,14 @@ def one_pause(service: Service, traffic: Traffic, part: str, seconds: float) -> 
     before = len(traffic.wrong)
     service.pause(part, seconds)
     time.sleep(_SETTLED_S)
+    missing, said = service.missing(), service.said()
     died = service.heal(traffic.answers)
     if died and not traffic.answers(60.0):
         raise SystemExit(f"no answers from a server that was started again: {traffic.errors}")
-    return len(traffic.wrong) - before, died
+    wrong = len(traffic.wrong) - before
+    lost = f"lost {missing}" if missing else "restarted" if died else "well"
+    print(f"{part} {seconds:g} s: {wrong} wrong answers, {lost}", *said, sep="\n  ", flush=True)
+    return wrong, died
 
 
 def main() -> None:
@@ -61,7 +65,6 @@ def main() -> None:
                 count, died = one_pause(service, traffic, part, seconds)
                 wrong[part] += count
                 deaths[part] += died
-                print(f"{part} {seconds:g} s: {count} wrong, died: {died}", flush=True)
     for part in options.parts:
         pauses = sum(paused == part for paused, _ in plan)
         print(f"{part}: {pauses} pauses, {wrong[part]} wrong answers, {deaths[part]} restarts")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import signal
@@ -15,6 +16,7 @@ from yolostream.errors import YolostreamError
 from yolostream.server import embedded
 
 ROOT = Path(__file__).parents[2]
+STEPS = ("preprocess", "yolov7_fp16", "nms")
 STUB = "triton_python_backend_stub"
 _PATIENCE_S = 60.0
 
@@ -41,10 +43,10 @@ class Service:
         server = psutil.Process(self._server.process.pid)
         if part == "tritonserver":
             return [server.pid]
-        stubs = [child for child in server.children() if STUB in " ".join(child.cmdline())]
+        stubs = {child.pid: _command(child) for child in server.children()}
         if part == "group":
-            return [server.pid, *(stub.pid for stub in stubs)]
-        return [stub.pid for stub in stubs if f"/{part}/" in " ".join(stub.cmdline())]
+            return [server.pid, *(pid for pid, command in stubs.items() if command)]
+        return [pid for pid, command in stubs.items() if f"/{part}/" in command]
 
     def pause(self, part: str, seconds: float) -> None:
         """Stop one process of a part, or all of the group, and let it go on."""
@@ -57,9 +59,23 @@ class Service:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
 
+    def missing(self) -> list[str]:
+        """Parts that have died: `tritonserver`, or the steps of stubs."""
+        if self._server.process.poll() is not None:
+            return ["tritonserver"]
+        alive = [part for part in STEPS for _ in self.processes(part)]
+        return sorted((self._steps - collections.Counter(alive)).elements())
+
+    def is_whole(self) -> bool:
+        return not self.missing()
+
+    def said(self) -> list[str]:
+        """What the steps say of pauses."""
+        return [line for line in self._server.log.read_text().splitlines() if " was paused" in line]
+
     def heal(self, answers: Callable[[], bool]) -> bool:
         """Start the server again unless it answers; say whether that was necessary."""
-        if self._server.process.poll() is None and answers():
+        if self.is_whole() and answers():
             return False
         self.deaths += 1
         self._running.close()
@@ -80,6 +96,17 @@ class Service:
             )
         )
         self._ports = self._server.ports
+        alive = [part for part in STEPS for _ in self.processes(part)]
+        self._steps = collections.Counter(alive)
+
+
+def _command(process: psutil.Process) -> str:
+    """Of a stub that lives; a dead one stays as a zombie."""
+    try:
+        command = " ".join(process.cmdline())
+    except (psutil.ZombieProcess, psutil.NoSuchProcess):
+        return ""
+    return command if STUB in command else ""
 
 
 @contextlib.contextmanager

@@ -73,12 +73,6 @@ def detections_in(
     return found
 
 
-def output_of(response: ModelInferResponse, name: str, count: int) -> npt.NDArray[np.float32]:
-    """An output of the answer for `count` frames, float32 [count, values of a frame]."""
-    index = [output.name for output in response.outputs].index(name)
-    return np.frombuffer(response.raw_output_contents[index], np.float32).reshape(count, -1)
-
-
 @functools.lru_cache(maxsize=256)
 def _scale(height: int, width: int) -> npt.NDArray[np.float32]:
     """From 0..1 to pixels, for x1, y1, x2, y2."""

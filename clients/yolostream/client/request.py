@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from tritonclient.grpc.service_pb2 import ModelInferResponse
 from tritonclient.utils import InferenceServerException
 
 from yolostream.client.batch import Batch
 from yolostream.client.ensemble import Ensemble
 from yolostream.client.model import DIGEST_OUTPUT
-from yolostream.client.pending import Pending, detections_in, output_of
+from yolostream.client.pending import Pending, detections_in
 from yolostream.client.transport.pool import Lease
 from yolostream.client.triton_errors import is_about_shared_memory, translated
 from yolostream.detections import Detections
@@ -72,8 +71,11 @@ class Request:
         """Whether the answer carries the digests of what was sent; see docs/right_boxes.md."""
         if not self._ensemble.model.has_digests:
             return True
-        sent = self._message.digests
-        return np.array_equal(output_of(response, DIGEST_OUTPUT, len(sent)), sent)
+        sent = self._message.digests.tobytes()
+        return any(
+            output.name == DIGEST_OUTPUT and content == sent
+            for output, content in zip(response.outputs, response.raw_output_contents, strict=True)
+        )
 
     def settle(self, pending: Sequence[Pending]) -> None:
         """Send it, resolve the frames' `pending`, and release the buffer.

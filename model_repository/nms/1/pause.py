@@ -31,11 +31,15 @@ _CLOCKS = (
 class PauseWatch:
     """Looks at the clocks again and again, from a thread of its own and before each answer.
 
-    A pause is time that passed between two looks, but for what the thread that computes has used
-    of the processor: it may have kept Python's lock that long, which Triton's own thread does not
-    need. So long computations, the compilation of a kernel and the garbage collector are no
-    pauses. Whatever else keeps both threads from running is one, a machine without time for this
-    process as well: Triton's thread may have been kept too.
+    A pause is time that passed between two looks, less what the computing thread computed and
+    waited for a core: it may have kept Python's lock that long, which Triton's own thread does not
+    need. So a long computation, the compilation of a kernel and the garbage collector are no
+    pauses, on an overloaded machine neither. A process that is stopped, or asleep with its machine,
+    waits for no core. Whatever else keeps both threads from running is a pause: that of a process
+    whose memory is being swapped, or that gets no core for its idle threads.
+
+    It cannot tell a virtual machine that stood still during a computation from a computer that
+    computed, where the machine's clock counts on meanwhile. Then the digest of the frame tells.
 
     To be made by the thread that computes.
 
@@ -46,6 +50,7 @@ class PauseWatch:
     def __init__(self, step: str) -> None:
         self._step = step
         self._computing = time.pthread_getcpuclockid(threading.get_ident())
+        self._scheduled = _open(f"/proc/self/task/{threading.get_native_id()}/schedstat")
         self._lock = threading.Lock()
         self._last = self._look()
         threading.Thread(target=self._tick, name="pause watch", daemon=True).start()
@@ -70,11 +75,26 @@ class PauseWatch:
             self.check()
 
     def _look(self) -> tuple[float, ...]:
-        """Seconds: those that the computing thread has computed, then those of the clocks."""
-        return tuple(map(time.clock_gettime, (self._computing, *_CLOCKS)))
+        """Seconds that the computing thread has been busy, then those of the clocks."""
+        return self._busy_s(), *map(time.clock_gettime, _CLOCKS)
+
+    def _busy_s(self) -> float:
+        if self._scheduled is None:
+            return time.clock_gettime(self._computing)
+        # Nanoseconds on a core, and of waiting for one.
+        computed, waited, _ = os.pread(self._scheduled, 100, 0).split()
+        return (int(computed) + int(waited)) / 1e9
 
 
 def pause_between(earlier: tuple[float, ...], later: tuple[float, ...]) -> float:
-    """Seconds between two looks that were not spent on computing, by the clock that went most."""
-    computed_s, *passed_s = (after - before for before, after in zip(earlier, later, strict=True))
-    return max(passed_s) - computed_s
+    """Seconds between two looks in which there was nothing to do, by the clock that went most."""
+    busy_s, *passed_s = (after - before for before, after in zip(earlier, later, strict=True))
+    return max(passed_s) - busy_s
+
+
+def _open(path: str) -> int | None:
+    """A file descriptor; None on a kernel that does not count how long threads wait."""
+    try:
+        return os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
