@@ -1,47 +1,40 @@
 """Ends a step that was paused, before its answer leaves. Every Python step has an equal copy.
 
-Triton waits for the answer of a step's process for a second. Then it gives the request up, unless
-a thread of the process, which Triton wakes every 300 ms, has given a sign of life. An answer that
-comes later stays in the queue, and Triton takes it for that of the next request: from then on each
-caller gets the boxes of the frame before. A process that is gone is started again; a wrong answer
-cannot be taken back. So a process that may have been given up ends itself.
+Triton waits a second for the answer of a step's process. Then it gives the request up, unless a
+thread of that process has given a sign of life, as it does every 300 ms. An answer that comes later
+stays in the queue, and Triton takes it for that of the next request: from then on every caller gets
+the boxes of the frame before. A process that is gone can be started again; a wrong answer cannot be
+taken back. So a process that may have been given up ends itself.
+
+A watching thread does as Triton's does: it sleeps in the kernel, where it does not need Python's
+lock. A pause is when it was not woken for `LIMIT_S`: the process was stopped, the machine was
+suspended, or there was no core for the thread. A long computation is no pause, whoever keeps
+Python's lock meanwhile; and neither is waiting for a Triton that is paused itself.
+
+What it cannot see: a pause that begins in the milliseconds in which the watching thread waits for
+Python's lock, or after an answer has left and before Triton has it; and a wall clock that is set
+forward, by which Triton measures its second. Then the digest of the frame tells (digest.py).
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import threading
 import time
 
 LIMIT_S = 0.6
 """A pause of 0.7 s can be enough for Triton to give a request up: its second, less those 300 ms."""
-TICK_S = 0.1
+TICK_S = 0.05
 EXIT_CODE = 75
 """EX_TEMPFAIL: it may be tried again."""
 
-_CLOCKS = (
-    # Goes on while a process is stopped, and while the whole machine is suspended.
-    time.CLOCK_BOOTTIME,
-    # Triton waits by it: if it is set forward, as after a virtual machine was moved, Triton's
-    # second is over early.
-    time.CLOCK_REALTIME,
-)
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class PauseWatch:
-    """Looks at the clocks again and again, from a thread of its own and before each answer.
-
-    A pause is time that passed between two looks, less what the computing thread computed and
-    waited for a core: it may have kept Python's lock that long, which Triton's own thread does not
-    need. So a long computation, the compilation of a kernel and the garbage collector are no
-    pauses, on an overloaded machine neither. A process that is stopped, or asleep with its machine,
-    waits for no core. Whatever else keeps both threads from running is a pause: that of a process
-    whose memory is being swapped, or that gets no core for its idle threads.
-
-    It cannot tell a virtual machine that stood still during a computation from a computer that
-    computed, where the machine's clock counts on meanwhile. Then the digest of the frame tells.
-
-    To be made by the thread that computes.
+    """Watches the process from now on.
 
     Args:
         step: Name of the step, for the log.
@@ -49,52 +42,54 @@ class PauseWatch:
 
     def __init__(self, step: str) -> None:
         self._step = step
-        self._computing = time.pthread_getcpuclockid(threading.get_ident())
-        self._scheduled = _open(f"/proc/self/task/{threading.get_native_id()}/schedstat")
-        self._lock = threading.Lock()
-        self._last = self._look()
-        threading.Thread(target=self._tick, name="pause watch", daemon=True).start()
+        self._timer = _ticking_timer()
+        self._started = self._looked = _clock_s()
+        threading.Thread(target=self._watch, name="pause watch", daemon=True).start()
 
     def check(self) -> None:
-        """End this process if it was paused since the last look; to be called before an answer."""
-        with self._lock:
-            last, self._last = self._last, self._look()
-            paused_s = pause_between(last, self._last)
-        if paused_s >= LIMIT_S:
-            message = (
-                f"{self._step} was paused for {paused_s:.1f} s, and ends: Triton may have given up "
-                "its request, and would take its answer for that of another\n"
-            )
-            os.write(2, message.encode())
-            # Not an exception: Triton would send an answer.
-            os._exit(EXIT_CODE)
+        """Return only if there was no pause; to be called when an answer is ready to leave."""
+        # After a pause this thread may be first. Then it waits until the other one has looked.
+        while _clock_s() - self._looked >= LIMIT_S:
+            time.sleep(TICK_S / 10)
 
-    def _tick(self) -> None:
+    def _watch(self) -> None:
+        seen = 0
         while True:
-            time.sleep(TICK_S)
-            self.check()
+            # Ticks from before this thread sleeps: it has waited for Python's lock.
+            missed = int((_clock_s() - self._started) / TICK_S) - seen
+            ticks = _wait_for_ticks(self._timer)
+            seen += ticks
+            paused_s = (ticks - max(missed, 1)) * TICK_S
+            if paused_s >= LIMIT_S:
+                self._end(paused_s)
+            self._looked = _clock_s()
 
-    def _look(self) -> tuple[float, ...]:
-        """Seconds that the computing thread has been busy, then those of the clocks."""
-        return self._busy_s(), *map(time.clock_gettime, _CLOCKS)
-
-    def _busy_s(self) -> float:
-        if self._scheduled is None:
-            return time.clock_gettime(self._computing)
-        # Nanoseconds on a core, and of waiting for one.
-        computed, waited, _ = os.pread(self._scheduled, 100, 0).split()
-        return (int(computed) + int(waited)) / 1e9
-
-
-def pause_between(earlier: tuple[float, ...], later: tuple[float, ...]) -> float:
-    """Seconds between two looks in which there was nothing to do, by the clock that went most."""
-    busy_s, *passed_s = (after - before for before, after in zip(earlier, later, strict=True))
-    return max(passed_s) - busy_s
+    def _end(self, paused_s: float) -> None:
+        message = (
+            f"{self._step} was paused for {paused_s:.1f} s, and ends: Triton may have given up "
+            "its request, and would take its answer for that of another\n"
+        )
+        os.write(2, message.encode())
+        # Not an exception, which Triton would answer with.
+        os._exit(EXIT_CODE)
 
 
-def _open(path: str) -> int | None:
-    """A file descriptor; None on a kernel that does not count how long threads wait."""
-    try:
-        return os.open(path, os.O_RDONLY)
-    except OSError:
-        return None
+def _clock_s() -> float:
+    """Goes on while the process is stopped, and while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _ticking_timer() -> int:
+    """A timerfd; Python has them from 3.13 on."""
+    timer = int(_LIBC.timerfd_create(time.CLOCK_BOOTTIME, os.O_CLOEXEC))
+    tick_ns = round(TICK_S * 1e9)
+    # struct itimerspec: interval and first tick, seconds and nanoseconds each.
+    times = (ctypes.c_long * 4)(0, tick_ns, 0, tick_ns)
+    if timer < 0 or _LIBC.timerfd_settime(timer, 0, times, None):
+        raise OSError(ctypes.get_errno(), "the kernel has no timer for the step")
+    return timer
+
+
+def _wait_for_ticks(timer: int) -> int:
+    """Sleep until there was at least one since the last time; the kernel counts them."""
+    return int.from_bytes(os.read(timer, 8), sys.byteorder)
