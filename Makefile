@@ -120,6 +120,12 @@ loadtest: install .venv/.dev ## what it costs, and how many cameras fit (10 minu
 capacity: install .venv/.dev ## how many cameras one server takes, and what it is short of
 	.venv/bin/python -m loadtest.capacity $(LOADTEST_OPTIONS) --output $(OUTPUT)/loadtest/capacity.json
 
+# Both are always run, and each says at its end what it found.
+.PHONY: faults
+faults: install .venv/.dev ## pause, kill and fuzz a server beside a client that compares every answer (hours)
+	.venv/bin/python -m tests.faults.pauses --pauses 50; paused=$$?; \
+	.venv/bin/python -m tests.faults.fuzz --requests 10000 && exit $$paused
+
 .PHONY: videos
 videos: install ## draw the demo videos and their truth again
 	.venv/bin/python -m tools.make_videos
