@@ -23,6 +23,7 @@ _NO_TOKEN = "protocol is restricted"
 _NO_MODEL = re.compile(r"unknown model|is not ready|is not found|no available versions")
 
 
+_NO_REGION = "shared memory region"
 _STEP_LOST = re.compile(r"Stub process .*is not healthy")
 """What Triton says once a process of a step was paused or is gone: the server is sick."""
 
@@ -38,24 +39,14 @@ def translated(url: str, model: str) -> Iterator[None]:
 
 def is_about_shared_memory(error: InferenceServerException) -> bool:
     """Whether the error means that the server does not know the frame's shared memory."""
-    return "shared memory region" in (error.message() or "")
+    return _NO_REGION in (error.message() or "")
 
 
 def _translate(error: InferenceServerException, url: str, model: str) -> YolostreamError:
     status = str(error.status() or "").removeprefix("StatusCode.")
     message = (error.message() or "no reason given").strip()
-    if _NO_TOKEN in message:
-        return AccessDenied(
-            f"{url} refuses ({message}): give it its token, as 'token', or with --token-file"
-        )
-    if is_about_shared_memory(error):
-        return ServerUnavailable(
-            f"{url} was restarted, and lost a frame ({message}): send it again"
-        )
-    if _STEP_LOST.search(message):
-        return ServerUnavailable(
-            f"{url} has lost a step of '{model}' ({message}): it has to be restarted"
-        )
+    if (told := _by_words(message, url, model)) is not None:
+        return told
     match status:
         case "UNAVAILABLE":
             return _unavailable(message, url, model)
@@ -68,6 +59,23 @@ def _translate(error: InferenceServerException, url: str, model: str) -> Yolostr
         case "INVALID_ARGUMENT":
             return FrameError(f"{url} does not accept the frame: {message}")
     return ServerError(f"{url} failed on '{model}': {status} {message}")
+
+
+def _by_words(message: str, url: str, model: str) -> ServerError | None:
+    """The error for what Triton reports under one status with other things."""
+    if _NO_TOKEN in message:
+        return AccessDenied(
+            f"{url} refuses ({message}): give it its token, as 'token', or with --token-file"
+        )
+    if _NO_REGION in message:
+        return ServerUnavailable(
+            f"{url} was restarted, and lost a frame ({message}): send it again"
+        )
+    if _STEP_LOST.search(message):
+        return ServerUnavailable(
+            f"{url} has lost a step of '{model}' ({message}): it has to be restarted"
+        )
+    return None
 
 
 def _unavailable(message: str, url: str, model: str) -> ServerError:
