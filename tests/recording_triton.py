@@ -20,6 +20,7 @@ from tritonclient.grpc.service_pb2_grpc import (
     add_GRPCInferenceServiceServicer_to_server,
 )
 from tritonclient.utils import np_to_triton_dtype, serialize_byte_tensor
+from yolostream.client.digest import digests
 
 SHAPES = {
     "detection_boxes": (300, 4),
@@ -96,12 +97,20 @@ class RecordingTriton(GRPCInferenceServiceServicer):
 class EnsembleTriton(RecordingTriton):
     """Answers also what a `Detector` asks first: what the steps are, and the labels."""
 
+    def frames_of(self, request: pb.ModelInferRequest) -> np.ndarray[Any, Any]:
+        """What was sent, uint8 [n, H, W, 3]."""
+        content = np.frombuffer(request.raw_input_contents[0], np.uint8)
+        return content.reshape(request.inputs[0].shape)
+
     def ModelConfig(self, request, context):  # noqa: N802
         return pb.ModelConfigResponse(config=config(request.name))
 
     def ModelInfer(self, request, context):  # noqa: N802
         if not request.outputs:
-            return super().ModelInfer(request, context)
+            response = super().ModelInfer(request, context)
+            response.outputs.add(name="frame_digest", datatype="FP32")
+            response.raw_output_contents.append(digests(self.frames_of(request)).tobytes())
+            return response
         (output,) = request.outputs
         label = serialize_byte_tensor(np.array([[b"0:0:car"]], object)).item()
         response = pb.ModelInferResponse(model_name=self.model.name, raw_output_contents=[label])

@@ -18,6 +18,7 @@ _SIZES = [
     *((641, 640), (333, 77), (2, 5), (320, 320), (2160, 3840)),
 ]
 
+digesting = part("preprocess", "digest")
 letterboxing = part("preprocess", "letterbox")
 suppressing = part("nms", "nms")
 
@@ -29,10 +30,11 @@ def batches_of_mixed_frames():
     return [frames[start : start + MAX_BATCH] for start in range(0, len(frames), MAX_BATCH)]
 
 
-def assert_letterboxed(frames, images, content_rects):
-    """Pixels are those of the CPU stage, within a gray level if enlarged; rectangles are equal."""
+def assert_letterboxed(frames, images, letterboxes):
+    """Pixels are those of the CPU stage, within a gray level if enlarged; the rest is equal."""
     expected_images, expected_rects = letterboxing.letterbox_all(frames, (3, SIDE, SIDE))
-    np.testing.assert_array_equal(content_rects, expected_rects)
+    np.testing.assert_array_equal(letterboxes[:, :4], expected_rects)
+    np.testing.assert_array_equal(letterboxes[:, 4:], digesting.digests(frames))
     for frame, image, expected in zip(frames, images, expected_images, strict=True):
         apart = np.abs(image - expected).max() * 255
         # Rounding to 0..1 and back takes its share.
@@ -58,13 +60,13 @@ def street(seed, *, candidates, frames=3, rows=6300):
         frame[where, 2:4] = centers + sides / 2 + rng.normal(0, 3, (candidates, 2))
         frame[where, 4] = rng.uniform(0.2, 1, candidates)
         frame[where, 5] = rng.integers(0, 5, candidates)
-    return predictions, rng.uniform(1, 600, (frames, 4)).astype(np.float32)
+    return predictions, rng.uniform(1, 600, (frames, 6)).astype(np.float32)
 
 
 def equal_scores():
-    predictions, content_rects = street(1, candidates=3000)
+    predictions, letterboxes = street(1, candidates=3000)
     predictions[..., 4] = np.round(predictions[..., 4], 1)
-    return predictions, content_rects
+    return predictions, letterboxes
 
 
 def noise():
@@ -75,13 +77,15 @@ def noise():
     predictions[..., 5] = rng.integers(0, 80, (2, 6300))
     predictions[0, ::7, 2] = np.nan
     predictions[1, ::5, 1] = np.inf
-    return predictions, np.array([[0, 140, 640, 360], [80, 0, 480, 640]], np.float32)
+    return predictions, np.array(
+        [[0, 140, 640, 360, 1, 2], [80, 0, 480, 640, 3, 65535]], np.float32
+    )
 
 
 def reference(image):
     """Rows that the official suppression was tried on."""
     predictions = np.load(_DATA / "nms_parity.npz")[f"predictions_{image}"]
-    return predictions[np.newaxis], np.array([[0, 0, 640, 640]], np.float32)
+    return predictions[np.newaxis], np.array([[0, 0, 640, 640, 7, 8]], np.float32)
 
 
 SUPPRESSION_CASES = {
@@ -94,9 +98,9 @@ SUPPRESSION_CASES = {
 }
 
 
-def assert_suppressed(found, predictions, content_rects):
+def assert_suppressed(found, predictions, letterboxes):
     """Row for row what the CPU stage finds."""
-    expected = suppressing.detect([predictions], [content_rects], thresholds())
+    expected = suppressing.detect([predictions], [letterboxes], thresholds())
     assert expected.num_detections.max() <= MAX_DETECTIONS
-    for name in ("num_detections", "boxes", "scores", "classes"):
+    for name in ("num_detections", "boxes", "scores", "classes", "digests"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)

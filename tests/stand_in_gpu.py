@@ -66,6 +66,12 @@ class DeviceArray:
         self.device = types.SimpleNamespace(id=device)
         self.data = types.SimpleNamespace(ptr=array.ctypes.data)
 
+    def reshape(self, *shape: int) -> DeviceArray:
+        return DeviceArray(self.array.reshape(*shape), self.device.id)
+
+    def __getitem__(self, index: Any) -> DeviceArray:
+        return DeviceArray(self.array[index], self.device.id)
+
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         return {

@@ -71,7 +71,8 @@ def test_a_batch_is_one_request(triton, frames):
         before = detector.statistics()["preprocess"]
         pending = detector.submit_batch(frames)
         results(pending)
-        assert detector.statistics()["preprocess"].since(before).requests == 1
+        # Whoever looks after the server may send one of its own meanwhile.
+        assert 1 <= detector.statistics()["preprocess"].since(before).requests <= 2 < len(frames)
         assert len({one.request_s > 0 for one in pending}) == 1
 
 

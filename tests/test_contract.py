@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from pathlib import Path
 
 import onnx
 import pytest
@@ -12,6 +13,7 @@ from tritonclient.grpc import model_config_pb2 as pb
 from yolostream import errors, interruption
 from yolostream.cli import detect_options
 from yolostream.cli.detecting import MAX_IN_FLIGHT, MAX_IN_FLIGHT_ON_GPU
+from yolostream.client import digest
 from yolostream.outputs.results import FORMATS
 from yolostream.pipeline.tracking import TrackerLimits
 from yolostream.server import embedded
@@ -28,6 +30,7 @@ CONTRACT_OUT = {
     "detection_boxes": (pb.TYPE_FP32, [300, 4]),
     "detection_scores": (pb.TYPE_FP32, [300]),
     "detection_classes": (pb.TYPE_FP32, [300]),
+    "frame_digest": (pb.TYPE_FP32, [2]),
 }
 
 
@@ -68,11 +71,22 @@ def fits(written, read):
     )
 
 
+@pytest.mark.parametrize("profile", PROFILES[1:])
+def test_a_network_in_python_hands_on_whose_rows_it_gives(profile):
+    ensemble, default = config("yolov7", profile), config("yolov7")
+    assert config(DETECTOR, profile).input[1].optional, "others call the network alone"
+    _, network, nms = ensemble.ensemble_scheduling.step
+    assert network.input_map.pop("letterbox") == "letterbox"
+    assert network.output_map.pop("letterbox") == nms.input_map["letterbox"] != "letterbox"
+    nms.input_map["letterbox"] = "letterbox"
+    assert ensemble == default
+
+
 def test_nms_takes_any_number_of_rows_and_nothing_else_is_open():
     for profile in PROFILES:
         assert tensors(config("nms", profile).input) == {
             "output": (pb.TYPE_FP32, [-1, 6]),
-            "letterbox": (pb.TYPE_FP32, [4]),
+            "letterbox": (pb.TYPE_FP32, [6]),
         }
 
 
@@ -80,8 +94,12 @@ def test_nms_takes_any_number_of_rows_and_nothing_else_is_open():
 @pytest.mark.parametrize("profile", PROFILES[1:])
 def test_profiles_differ_only_in_how_a_model_is_run(model, profile):
     default, other = config(model), config(model, profile)
-    assert list(other.input) == list(default.input)
-    assert list(other.output) == list(default.output)
+    # A network in Python hands that on, too; a TensorRT plan cannot.
+    carried = {"letterbox": (pb.TYPE_FP32, [6])} if model == DETECTOR else {}
+    assert tensors(other.input) == tensors(default.input) | carried
+    assert tensors(other.output) == tensors(default.output) | carried
+    assert other.input[0] == default.input[0]
+    assert other.output[0] == default.output[0]
     assert other.max_batch_size == default.max_batch_size
     of_gpus = {"FORCE_CPU_ONLY_INPUT_TENSORS", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"}
     shared = {name: value for name, value in parameters(model).items() if name not in of_gpus}
@@ -121,9 +139,14 @@ def test_every_step_batches_and_the_slow_one_rejects_when_its_queue_is_full(mode
         assert queue_size == 0, "with one, Triton 2.51 now and then keeps a request waiting"
 
 
-def test_every_step_deals_with_its_gpu_in_the_same_way():
-    first, *others = ((ROOT / model / "1" / "gpu.py").read_text() for model in STEPS)
+@pytest.mark.parametrize("name", ["gpu.py", "pause.py"])
+def test_every_step_has_the_same_copy(name):
+    first, *others = ((ROOT / model / "1" / name).read_text() for model in STEPS)
     assert all(other == first for other in others)
+
+
+def test_the_client_makes_digests_as_preprocess_does():
+    assert Path(digest.__file__).read_text() == (ROOT / "preprocess/1/digest.py").read_text()
 
 
 @pytest.mark.parametrize("profile", PROFILES[:-1])
@@ -175,7 +198,7 @@ def test_the_shipped_model_fits_its_config():
         (settings.input, model.graph.input),
         (settings.output, model.graph.output),
     ):
-        (tensor,), (value,) = declared, actual
+        tensor, (value,) = declared[0], actual
         shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         assert value.name == tensor.name
         assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT

@@ -44,31 +44,31 @@ def libraries(tmp_path_factory):
 @pytest.mark.parametrize("frames", batches_of_mixed_frames())
 def test_a_batch_of_mixed_sizes_is_letterboxed_as_on_the_cpu(libraries, frames):
     images = np.full((len(frames), 3, SIDE, SIDE), np.nan, np.float32)
-    content_rects = np.full((len(frames), 4), np.nan, np.float32)
+    letterboxes = np.full((len(frames), 6), np.nan, np.float32)
     table = tables.FrameTable(MAX_BATCH, (SIDE, SIDE))
     table.fill([frame.ctypes.data for frame in frames], [frame.shape[:2] for frame in frames])
     fill = ctypes.c_float(np.float32(letterboxing.FILL) / np.float32(255))
     libraries["letterbox"].run_letterbox(
-        address(table.batch), len(frames), address(images), address(content_rects), SIDE, SIDE, fill
+        address(table.batch), len(frames), address(images), address(letterboxes), SIDE, SIDE, fill
     )
-    assert_letterboxed(frames, images, content_rects)
+    assert_letterboxed(frames, images, letterboxes)
 
 
 @pytest.mark.parametrize("case", SUPPRESSION_CASES.values(), ids=SUPPRESSION_CASES)
 def test_rows_are_those_of_the_cpu(libraries, case):
-    predictions, content_rects = case()
+    predictions, letterboxes = case()
     frames, rows = predictions.shape[:2]
     table = np.zeros((2, MAX_BATCH), np.uint64)
     table[0, :frames] = [prediction.ctypes.data for prediction in predictions]
-    table[1, :frames] = [rect.ctypes.data for rect in content_rects]
+    table[1, :frames] = [letterbox.ctypes.data for letterbox in letterboxes]
     limits = thresholds()
     limits = np.array((limits.confidence, limits.iou, limits.max_detections), "f4,f4,i4")
     keys, counts = np.zeros((frames, rows), np.uint64), np.zeros(MAX_BATCH, np.int32)
-    shapes = (1,), (MAX_DETECTIONS, 4), (MAX_DETECTIONS,), (MAX_DETECTIONS,)
+    shapes = (1,), (MAX_DETECTIONS, 4), (MAX_DETECTIONS,), (MAX_DETECTIONS,), (2,)
     found = [np.full((frames, *shape), np.nan, np.float32) for shape in shapes]
     libraries["nms"].run_nms(
         *(address(table), address(limits), frames, rows, address(keys), address(counts)),
         *map(address, found),
     )
-    assert_suppressed(suppressing.Detections(*found), predictions, content_rects)
+    assert_suppressed(suppressing.Detections(*found), predictions, letterboxes)
     assert not counts.any(), "the next batch counts from zero"

@@ -13,6 +13,8 @@ from tritonclient.utils import InferenceServerException
 
 OUTPUTS = ("num_detections", "detection_boxes", "detection_scores", "detection_classes")
 FULL_BATCH = config("yolov7").max_batch_size
+# Whoever looks after the server may send a frame of its own meanwhile.
+MAYBE_THE_SUPERVISOR_S = (0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +139,7 @@ def test_a_bad_request_fails_alone(client, street):
         before = executions(client, "preprocess")
         answers = in_parallel(client, [blocker, good, bad, good, bad, good])
         frames, runs = np.subtract(executions(client, "preprocess"), before)
-        assert frames == FULL_BATCH + 5
+        assert frames - FULL_BATCH - 5 in MAYBE_THE_SUPERVISOR_S
         if runs < 6:
             break
     assert runs < 6, "nothing was batched, so nothing was shown"
@@ -160,7 +162,7 @@ def test_dynamic_batching_joins_frames_of_different_sizes(client):
     small = [np.zeros((1, 100 + i, 100, 3), np.uint8) for i in range(8)]
     in_parallel(client, [blocker, *small])
     frames, runs = np.subtract(executions(client, "preprocess"), before)
-    assert frames == FULL_BATCH + 8
+    assert frames - FULL_BATCH - 8 in MAYBE_THE_SUPERVISOR_S
     assert runs <= 4
 
 
@@ -174,7 +176,7 @@ def test_noise_at_full_batch_survives(client, size):
 def test_any_bytes_survive_in_nms(client):
     bytes_ = np.random.default_rng(2).bytes(FULL_BATCH * 25200 * 6 * 4)
     output = np.frombuffer(bytes_, np.float32).reshape(FULL_BATCH, 25200, 6)
-    place = np.tile(np.array([0, 140, 640, 360], np.float32), (FULL_BATCH, 1))
+    place = np.tile(np.array([0, 140, 640, 360, 1, 2], np.float32), (FULL_BATCH, 1))
     answer = client.infer(
         "nms", [frames_input(output, "output", "FP32"), frames_input(place, "letterbox", "FP32")]
     )

@@ -42,32 +42,32 @@ def test_a_batch_of_mixed_sizes_is_letterboxed_as_on_the_cpu(cuda_letterbox, fra
         else frame[np.newaxis]
         for index, frame in enumerate(frames)
     ]
-    images, content_rects = cuda_letterbox(sent)
-    assert_letterboxed(frames, images.get(), content_rects.get())
+    images, letterboxes = cuda_letterbox(sent)
+    assert_letterboxed(frames, images.get(), letterboxes.get())
 
 
 @pytest.mark.parametrize("case", SUPPRESSION_CASES.values(), ids=SUPPRESSION_CASES)
 def test_rows_are_those_of_the_cpu(cuda_nms, case):
     import cupy
 
-    predictions, content_rects = case()
+    predictions, letterboxes = case()
     # Requests of different lengths, each in memory of its own.
     lengths = [1, len(predictions) - 1] if len(predictions) > 1 else [1]
     ends = np.cumsum(lengths)[:-1]
     found = cuda_nms(
         [cupy.asarray(part) for part in np.split(predictions, ends)],
-        [cupy.asarray(part) for part in np.split(content_rects, ends)],
+        [cupy.asarray(part) for part in np.split(letterboxes, ends)],
     )
     cupy.cuda.get_current_stream().synchronize()
-    assert_suppressed(found, predictions, content_rects)
+    assert_suppressed(found, predictions, letterboxes)
 
 
 def test_a_full_batch_is_answered_twice_the_same(cuda_nms):
     import cupy
 
-    predictions, content_rects = SUPPRESSION_CASES["700 candidates"]()
+    predictions, letterboxes = SUPPRESSION_CASES["700 candidates"]()
     wanted = np.arange(MAX_BATCH) % len(predictions)
     for _ in range(2):
-        found = cuda_nms([cupy.asarray(predictions[wanted])], [cupy.asarray(content_rects[wanted])])
+        found = cuda_nms([cupy.asarray(predictions[wanted])], [cupy.asarray(letterboxes[wanted])])
         cupy.cuda.get_current_stream().synchronize()
-        assert_suppressed(found, predictions[wanted], content_rects[wanted])
+        assert_suppressed(found, predictions[wanted], letterboxes[wanted])

@@ -678,7 +678,7 @@ def boxes_of(rng, *, batch, rows):
 
 
 def nms_inputs(output):
-    place = np.tile(np.array([0, 140, 640, 360], np.float32), (len(output), 1))
+    place = np.tile(np.array([0, 140, 640, 360, 1, 2], np.float32), (len(output), 1))
     tensors = []
     for name, values in (("output", output), ("letterbox", place)):
         tensors.append(InferInput(name, list(values.shape), "FP32"))

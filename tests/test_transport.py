@@ -78,20 +78,21 @@ class GpuTriton(EnsembleTriton):
         return pb.CudaSharedMemoryUnregisterResponse()
 
     def ModelInfer(self, request, context):  # noqa: N802
-        (tensor,) = request.inputs
-        if request.outputs:
-            return super().ModelInfer(request, context)
-        if "shared_memory_region" in tensor.parameters:
-            name = tensor.parameters["shared_memory_region"].string_param
-            if name not in self.regions:
-                context.abort(3, f"Unable to find shared memory region: '{name}'")
-            address = int.from_bytes(self.regions[name].raw_handle, "little")
-            size = tensor.parameters["shared_memory_byte_size"].int64_param
-            pictures = np.frombuffer(ctypes.string_at(address, size), np.uint8)
-        else:
-            pictures = np.frombuffer(request.raw_input_contents[0], np.uint8)
-        self.pictures.extend(pictures.reshape(tensor.shape))
+        region = request.inputs[0].parameters["shared_memory_region"].string_param
+        if region and region not in self.regions:
+            context.abort(3, f"Unable to find shared memory region: '{region}'")
         return super().ModelInfer(request, context)
+
+    def frames_of(self, request):
+        (tensor,) = request.inputs
+        if region := tensor.parameters["shared_memory_region"].string_param:
+            address = int.from_bytes(self.regions[region].raw_handle, "little")
+            size = tensor.parameters["shared_memory_byte_size"].int64_param
+            frames = np.frombuffer(ctypes.string_at(address, size), np.uint8).reshape(tensor.shape)
+        else:
+            frames = super().frames_of(request)
+        self.pictures.extend(frames)
+        return frames
 
 
 @contextlib.contextmanager

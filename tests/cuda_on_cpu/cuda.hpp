@@ -30,7 +30,8 @@ static unsigned __float_as_uint(float value) {
     return bits;
 }
 
-static int atomicAdd(int* address, int value) {
+template <class Integer>
+static Integer atomicAdd(Integer* address, Integer value) {
     return __atomic_fetch_add(address, value, __ATOMIC_SEQ_CST);
 }
 

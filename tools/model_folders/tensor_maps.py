@@ -32,8 +32,8 @@ def check_tensor_maps(repository: Path, files: Files, ensemble: str) -> None:
             return path, parse_config(files[path], path)
         return path, read_config(repository / path)
 
-    _, whole = config(ensemble, CONFIG)
     for profile in _profiles(files):
+        _, whole = config(ensemble, profile)
         tensors = {tensor.name: list(tensor.dims) for tensor in whole.input}
         for step in whole.ensemble_scheduling.step:
             path, model = config(step.model_name, profile)

@@ -14,6 +14,7 @@ from yolostream.errors import ModelUnavailable
 from yolostream.image import downscaled
 
 _LABELED_OUTPUT = "detection_scores"
+DIGEST_OUTPUT = "frame_digest"
 _OUTPUTS = {"num_detections", "detection_boxes", _LABELED_OUTPUT, "detection_classes"}
 
 
@@ -30,6 +31,8 @@ class Model:
     """Names of the models that a frame passes, in order."""
     max_batch_size: int
     """Frames that one request may have."""
+    has_digests: bool
+    """Whether it has the output `frame_digest`, which says of which frame an answer is."""
     gpus: tuple[int, ...]
     """The GPUs whose memory frames can be in, as the server's CUDA numbers them; may be empty."""
 
@@ -66,6 +69,7 @@ def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: f
         input_size=(height, width),
         steps=steps,
         max_batch_size=ensemble.max_batch_size,
+        has_digests=any(tensor.name == DIGEST_OUTPUT for tensor in ensemble.output),
         gpus=tuple(sorted(gpus)),
     )
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tritonclient.grpc.service_pb2 import ModelInferResponse
 from tritonclient.utils import InferenceServerException
 
 from yolostream.client.batch import Batch
 from yolostream.client.ensemble import Ensemble
+from yolostream.client.model import DIGEST_OUTPUT
 from yolostream.client.pending import Pending, detections_in
 from yolostream.client.transport.pool import Lease
 from yolostream.client.triton_errors import is_about_shared_memory, translated
 from yolostream.detections import Detections
+from yolostream.errors import ServerUnavailable
+
+_ATTEMPTS = 2
 
 
 class Request:
@@ -42,14 +47,35 @@ class Request:
         Raises:
             YolostreamError: see `Detector.detect`.
         """
+        for _ in range(_ATTEMPTS):
+            response = self._response()
+            if self._is_of_these_frames(response):
+                model = self._ensemble.model
+                return detections_in(response, self._batch.original_sizes, model.labels)
+        # As long as a step is one answer behind, it is as good as away.
+        raise ServerUnavailable(
+            f"{self._ensemble.url} answered {_ATTEMPTS} times with the boxes of another frame: it "
+            "has to be restarted"
+        )
+
+    def _response(self) -> ModelInferResponse:
         with translated(self._ensemble.url, self._ensemble.model.name):
             try:
-                response = self._ensemble.infer(self._message, self._timeout_s)
+                return self._ensemble.infer(self._message.request, self._timeout_s)
             except InferenceServerException as error:
                 if is_about_shared_memory(error):
                     self._lease.buffer.reset()
                 raise
-        return detections_in(response, self._batch.original_sizes, self._ensemble.model.labels)
+
+    def _is_of_these_frames(self, response: ModelInferResponse) -> bool:
+        """Whether the answer carries the digests of what was sent; see docs/right_boxes.md."""
+        if not self._ensemble.model.has_digests:
+            return True
+        sent = self._message.digests.tobytes()
+        return any(
+            output.name == DIGEST_OUTPUT and content == sent
+            for output, content in zip(response.outputs, response.raw_output_contents, strict=True)
+        )
 
     def settle(self, pending: Sequence[Pending]) -> None:
         """Send it, resolve the frames' `pending`, and release the buffer.

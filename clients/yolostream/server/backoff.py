@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 FIRST_S = 1.0
-LONGEST_S = 60.0
+LONGEST_S = 10.0
 
 LONG_S = 60.0
 """A server that ran for so long has earned that its next fault counts as the first."""
 
 
 class Backoff:
-    """The pauses before restarts: none before the first, then 1 s, 2 s, 4 s ... 60 s."""
+    """The pauses before restarts: none before the first, then 1, 2, 4, 8 and 10 s."""
 
     def __init__(self) -> None:
         self._next_s = 0.0

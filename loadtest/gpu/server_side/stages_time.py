@@ -62,8 +62,8 @@ def _nms(options: dict[str, Any]) -> Callable[[], Any]:
     stage = load(folder, "nms_cuda").CudaNms(thresholds, max_batch=options["batch"])
     rows = [cp.asarray(_rows(options, seed)[None]) for seed in range(options["batch"])]
     _, height, width = options["image_shape"]
-    content_rect = cp.asarray([[0, 0, width, height]], dtype=cp.float32)
-    return lambda: stage(rows, [content_rect] * len(rows))
+    letterbox = cp.asarray([[0, 0, width, height, 0, 0]], dtype=cp.float32)
+    return lambda: stage(rows, [letterbox] * len(rows))
 
 
 def _rows(options: dict[str, Any], seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -12,6 +12,7 @@ import triton_python_backend_utils as pb_utils
 
 from .gpu import Gpu
 from .nms import Thresholds, detect
+from .pause import PauseWatch
 
 
 class TritonPythonModel:
@@ -36,6 +37,7 @@ class TritonPythonModel:
             if on_gpu
             else _CpuStage(thresholds)
         )
+        self.pause = PauseWatch(config["name"])
         # The objects made so far stay. The garbage collector skips them, and delays no frame.
         gc.freeze()
 
@@ -51,17 +53,20 @@ class TritonPythonModel:
             )
             found = self.stage.detect(predictions, letterboxes)
         ends = accumulate(map(len, predictions), initial=0)
-        return [
+        answers = [
             pb_utils.InferenceResponse(
                 [
                     pb_utils.Tensor("num_detections", found.num_detections[start:end]),
                     pb_utils.Tensor("detection_boxes", found.boxes[start:end]),
                     pb_utils.Tensor("detection_scores", found.scores[start:end]),
                     pb_utils.Tensor("detection_classes", found.classes[start:end]),
+                    pb_utils.Tensor("frame_digest", found.digests[start:end]),
                 ]
             )
             for start, end in pairwise(ends)
         ]
+        self.pause.check()
+        return answers
 
 
 class _CpuStage:

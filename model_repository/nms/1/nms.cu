@@ -10,7 +10,7 @@ typedef unsigned long long Key;  // score above, row below: unique, and in the o
 
 struct Batch {
     const float* predictions[MAX_BATCH];    // [rows, 6]: x1, y1, x2, y2, confidence, class id
-    const float* content_rects[MAX_BATCH];  // [4]: left, top, width, height
+    const float* letterboxes[MAX_BATCH];    // [6]: left, top, width, height; the frame's digest
 };
 
 struct Thresholds {
@@ -168,11 +168,12 @@ static __device__ float clipped(float value) { return fminf(fmaxf(value, 0.0f), 
 // are zero. `counts` is zero again afterwards.
 extern "C" __global__ void suppress(const Batch batch, Thresholds thresholds, int rows,
                                     const Key* keys, int* counts, float* num_detections,
-                                    float* boxes, float* scores, float* classes) {
+                                    float* boxes, float* scores, float* classes,
+                                    float* digests) {
     __shared__ Shared shared;
     const int frame = blockIdx.x;
     const float* predictions = batch.predictions[frame];
-    const float* content_rect = batch.content_rects[frame];
+    const float* content_rect = batch.letterboxes[frame];
     const int count = counts[frame] < rows ? counts[frame] : rows;
     keys += (long)rows * frame;
 
@@ -201,6 +202,7 @@ extern "C" __global__ void suppress(const Batch batch, Thresholds thresholds, in
     }
     if (threadIdx.x == 0) {
         num_detections[frame] = (float)kept;
+        for (int half = 0; half < 2; ++half) digests[2 * frame + half] = content_rect[4 + half];
         counts[frame] = 0;
     }
 }

@@ -32,12 +32,14 @@ class Detections:
             to 0..1.
         scores: float32 [n, max_detections], best first.
         classes: float32 [n, max_detections]: class ids.
+        digests: float32 [n, 2]: of the frames, as they came with their letterboxes.
     """
 
     num_detections: Floats
     boxes: Floats
     scores: Floats
     classes: Floats
+    digests: Floats
 
 
 def detect(
@@ -47,7 +49,7 @@ def detect(
 
     Args:
         predictions: float32 [n, rows, 6] each, as `output` of the network.
-        letterboxes: float32 [n, 4] each, as `letterbox` of preprocess.
+        letterboxes: float32 [n, 6] each, as `letterbox` of preprocess.
         thresholds: What counts as a detection, and how many a frame may have.
 
     Returns:
@@ -59,15 +61,17 @@ def detect(
         boxes=np.zeros((count, max_detections, 4), np.float32),
         scores=np.zeros((count, max_detections), np.float32),
         classes=np.zeros((count, max_detections), np.float32),
+        digests=np.zeros((count, 2), np.float32),
     )
     frames = zip(chain(*predictions), chain(*letterboxes), strict=True)
-    for index, (rows, content_rect) in enumerate(frames):
+    for index, (rows, letterbox) in enumerate(frames):
         kept = non_maximum_suppression(rows, thresholds)
         used = len(kept)
         found.num_detections[index] = used
-        found.boxes[index, :used] = to_frame(kept[:, :4], content_rect)
+        found.boxes[index, :used] = to_frame(kept[:, :4], letterbox[:4])
         found.scores[index, :used] = kept[:, 4]
         found.classes[index, :used] = kept[:, 5]
+        found.digests[index] = letterbox[4:]
     return found
 
 

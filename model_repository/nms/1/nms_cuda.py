@@ -38,9 +38,9 @@ class CudaNms:
                 f"{MOST_DETECTIONS} a frame: lower it, or serve the profile 'cpu'"
             )
         # `Batch` in nms.cu, and its parts.
-        parts = ("predictions", "content_rects")
+        parts = ("predictions", "letterboxes")
         self._batch = np.zeros((), np.dtype([(name, np.uint64, max_batch) for name in parts]))
-        self._predictions, self._content_rects = (self._batch[name] for name in parts)
+        self._predictions, self._letterboxes = (self._batch[name] for name in parts)
         kinds = [("confidence", np.float32), ("iou", np.float32), ("max_detections", np.int32)]
         self._thresholds = np.array(
             (thresholds.confidence, thresholds.iou, thresholds.max_detections), np.dtype(kinds)
@@ -51,7 +51,7 @@ class CudaNms:
         self._counts = cp.zeros(max_batch, np.int32)
         # Pinned host memory that the kernel writes to: results need no copy from the GPU.
         max_detections = thresholds.max_detections
-        shapes = (1,), (max_detections, 4), (max_detections,), (max_detections,)
+        shapes = (1,), (max_detections, 4), (max_detections,), (max_detections,), (2,)
         self._found = [_writable_from_gpu((max_batch, *shape)) for shape in shapes]
         self._outputs = [array.ctypes.data for array in self._found]
         # The counts are zeroed on another stream than the kernels use.
@@ -64,14 +64,14 @@ class CudaNms:
 
         Args:
             predictions: float32 [n, rows, 6] each, as `output` of the network; the same rows.
-            letterboxes: float32 [n, 4] each, as `letterbox` of preprocess.
+            letterboxes: float32 [n, 6] each, as `letterbox` of preprocess.
 
         Returns:
             The detections of all frames in turn, in host memory that the next call overwrites.
         """
         count, rows = sum(map(len, predictions)), predictions[0].shape[1]
         self._predictions[:count] = _starts(predictions, rows * _ROW)
-        self._content_rects[:count] = _starts(letterboxes, 4)
+        self._letterboxes[:count] = _starts(letterboxes, 6)
         if self._keys.size < rows * len(self._counts):
             self._keys = cp.empty(rows * len(self._counts), np.uint64)
         shared = (self._batch, self._thresholds, np.int32(rows), self._keys, self._counts)

@@ -8,10 +8,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from .digest import stride
 from .letterbox import Letterbox, unrounded_content_rect
 
-# `Frame` in letterbox.cu: pixels; height and width; left, top and fitted sizes; content_rect.
-_FRAME = struct.Struct("@Q 2i 4i 4f")
+# `Frame` in letterbox.cu: pixels; height and width; left, top and fitted sizes; content_rect;
+# samples of the digest.
+_FRAME = struct.Struct("@Q 2i 4i 4f 2i")
 
 
 class FrameTable:
@@ -53,4 +55,6 @@ def _described(frame_size: tuple[int, int], image_size: tuple[int, int]) -> tupl
     }
     fitted = Letterbox.fit(**sides)
     content_rect = unrounded_content_rect(**sides).tolist()
-    return *frame_size, fitted.left, fitted.top, fitted.width, fitted.height, *content_rect
+    place = (fitted.left, fitted.top, fitted.width, fitted.height)
+    apart = stride(*frame_size)
+    return *frame_size, *place, *content_rect, apart, -(-3 * frame_height * frame_width // apart)

@@ -7,7 +7,8 @@ struct Frame {
     const unsigned char* pixels;  // [height, width, 3], RGB
     int height, width;
     int left, top, fitted_width, fitted_height;  // where it lies, in whole pixels
-    float content_rect[4];                       // the same unrounded, for `content_rects`
+    float content_rect[4];                       // the same unrounded, for `letterboxes`
+    int stride, samples;                         // bytes of `pixels` that its digest is made of
 };
 
 struct Batch {
@@ -38,14 +39,40 @@ static __device__ Neighbors neighbors(int target, int targets, int sources) {
 
 static __device__ int between(int a, int b, int weight) { return a * (2048 - weight) + b * weight; }
 
+// What digest.py gives the sample of this number.
+static __device__ unsigned weight(unsigned sample) {
+    unsigned weight = (sample + 1) * 2654435761u;
+    weight ^= weight >> 15;
+    weight *= 2246822519u;
+    return (weight ^ weight >> 13) | 1;
+}
+
+// The digest of a frame as digest.py makes it, by all threads of one block.
+static __device__ void write_digest(const Frame& frame, float* target) {
+    __shared__ unsigned sum;
+    const int thread = threadIdx.y * blockDim.x + threadIdx.x;
+    const int threads = blockDim.x * blockDim.y;
+    if (thread == 0) sum = 0;
+    __syncthreads();
+    unsigned part = 0;
+    for (int sample = thread; sample < frame.samples; sample += threads)
+        part += frame.pixels[(long)sample * frame.stride] * weight(sample);
+    atomicAdd(&sum, part);
+    __syncthreads();
+    if (thread != 0) return;
+    target[0] = (float)(sum & 0xffff);
+    target[1] = (float)(sum >> 16);
+}
+
 // images: [batch, 3, height, width], RGB, 0..1.
-// content_rects: [batch, 4]: left, top, width, height.
-extern "C" __global__ void letterbox(const Batch batch, float* images, float* content_rects,
+// letterboxes: [batch, 6]: left, top, width, height; the digest of the frame.
+extern "C" __global__ void letterbox(const Batch batch, float* images, float* letterboxes,
                                      int height, int width, float fill) {
     const int x = blockIdx.x * blockDim.x + threadIdx.x;
     const int y = blockIdx.y * blockDim.y + threadIdx.y;
     const Frame& frame = batch.frames[blockIdx.z];
-    if (y == 0 && x < 4) content_rects[4 * blockIdx.z + x] = frame.content_rect[x];
+    if (y == 0 && x < 4) letterboxes[6 * blockIdx.z + x] = frame.content_rect[x];
+    if (blockIdx.x == 0 && blockIdx.y == 0) write_digest(frame, letterboxes + 6 * blockIdx.z + 4);
     if (x >= width || y >= height) return;
 
     const long plane = (long)height * width;

@@ -36,7 +36,7 @@ class CudaLetterbox:
         self._constants = np.int32(height), np.int32(width), fill
         self._table = FrameTable(max_batch, (height, width))
         self._images = cp.empty((max_batch, *image_shape), np.float32)
-        self._content_rects = cp.empty((max_batch, 4), np.float32)
+        self._letterboxes = cp.empty((max_batch, 6), np.float32)
         source = Path(__file__).with_name("letterbox.cu").read_text()
         # Without fused multiply-adds: the CPU rounds twice.
         options = (f"-DMAX_BATCH={max_batch}", "--fmad=false")
@@ -51,8 +51,9 @@ class CudaLetterbox:
             batches: uint8 [n, H, W, 3] each, RGB, NumPy, or CuPy on this device; C-contiguous.
 
         Returns:
-            float32 [n, 3, height, width], RGB, 0..1, and float32 [n, 4]: left, top, width and
-            height of each frame in its image, in pixels. The next call overwrites both.
+            float32 [n, 3, height, width], RGB, 0..1, and float32 [n, 6]: left, top, width and
+            height of each frame in its image, in pixels, and its digest. The next call overwrites
+            both.
         """
         count = sum(map(len, batches))
         addresses = [
@@ -62,9 +63,9 @@ class CudaLetterbox:
         ]
         sizes = [frames.shape[1:3] for frames in batches for _ in range(len(frames))]
         self._table.fill(addresses, sizes)
-        arguments = (self._table.batch, self._images, self._content_rects, *self._constants)
+        arguments = (self._table.batch, self._images, self._letterboxes, *self._constants)
         self._kernel((*self._blocks, count), _BLOCK, arguments)
-        return self._images[:count], self._content_rects[:count]
+        return self._images[:count], self._letterboxes[:count]
 
     def _on_device(self, batches: Sequence[Frames]) -> list[int]:
         """Where each batch begins in device memory; those in host memory are copied there."""

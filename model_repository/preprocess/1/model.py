@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from .digest import digests
 from .gpu import Gpu
 from .letterbox import FrameError, check_frames, letterbox_all
+from .pause import PauseWatch
 
 
 class TritonPythonModel:
@@ -24,11 +26,17 @@ class TritonPythonModel:
             if on_gpu
             else _CpuStage(image_shape)
         )
+        self.pause = PauseWatch(config["name"])
         # The objects made so far stay. The garbage collector skips them, and delays no frame.
         gc.freeze()
 
     def execute(self, requests):
         """Letterbox the frames of all requests as one batch, whatever their sizes."""
+        answers = self._letterboxed(requests)
+        self.pause.check()
+        return answers
+
+    def _letterboxed(self, requests):
         tensors = [pb_utils.get_input_tensor_by_name(request, "frames") for request in requests]
         try:
             with self.stage.computing():
@@ -38,7 +46,7 @@ class TritonPythonModel:
                 results = self.stage.letterbox(accepted) if accepted else None
         except MemoryError as error:
             if len(requests) > 1:  # Then only the request that is too large fails.
-                return [answer for request in requests for answer in self.execute([request])]
+                return [answer for request in requests for answer in self._letterboxed([request])]
             return [_no_memory_for(tensors[0], error)]
         answers = self._answers(accepted, results)
         return [
@@ -50,10 +58,10 @@ class TritonPythonModel:
         """The part of the results that belongs to each of the requests."""
         start = 0
         for frames in batches:
-            images, content_rects = (array[start : start + len(frames)] for array in results)
+            images, letterboxes = (array[start : start + len(frames)] for array in results)
             start += len(frames)
             yield pb_utils.InferenceResponse(
-                [self.stage.tensor("images", images), self.stage.tensor("letterbox", content_rects)]
+                [self.stage.tensor("images", images), self.stage.tensor("letterbox", letterboxes)]
             )
 
 
@@ -69,7 +77,9 @@ class _CpuStage:
         return tensor.as_numpy()
 
     def letterbox(self, batches):
-        return letterbox_all([frame for frames in batches for frame in frames], self.image_shape)
+        frames = [frame for frames in batches for frame in frames]
+        images, content_rects = letterbox_all(frames, self.image_shape)
+        return images, np.hstack([content_rects, digests(frames)])
 
     def tensor(self, name, array):
         return pb_utils.Tensor(name, array)

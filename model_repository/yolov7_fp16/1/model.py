@@ -14,6 +14,7 @@ from pathlib import Path
 import triton_python_backend_utils as pb_utils
 
 from .gpu import Gpu
+from .pause import PauseWatch
 
 _MODEL = Path(__file__).with_name("model.onnx")
 
@@ -24,15 +25,32 @@ class TritonPythonModel:
         on_gpu = args["model_instance_kind"] == "GPU"
         stage = _GpuStage if on_gpu else _CpuStage
         self.stage = stage(config, int(args["model_instance_device_id"]))
+        self.pause = PauseWatch(config["name"])
         # The objects made so far stay. The garbage collector skips them, and delays no frame.
         gc.freeze()
 
     def execute(self, requests):
         """Run the images of all requests as one batch."""
-        tensors = [pb_utils.get_input_tensor_by_name(request, "input") for request in requests]
         with self.stage.computing():
-            answers = self.stage.run([self.stage.read(tensor) for tensor in tensors])
-        return [pb_utils.InferenceResponse([self.stage.tensor("output", rows)]) for rows in answers]
+            images = [self._input(request, "input") for request in requests]
+            # Beside the rows, so that nobody can take them for those of another frame.
+            letterboxes = [self._input(request, "letterbox") for request in requests]
+            carried = [None if one is None else one.copy() for one in letterboxes]
+            outputs = self.stage.run(images)
+        answers = [self._answer(rows, one) for rows, one in zip(outputs, carried)]
+        self.pause.check()
+        return answers
+
+    def _input(self, request, name):
+        """An input as an array; None where the caller left it out."""
+        tensor = pb_utils.get_input_tensor_by_name(request, name)
+        return None if tensor is None else self.stage.read(tensor)
+
+    def _answer(self, rows, letterbox):
+        tensors = [self.stage.tensor("output", rows)]
+        if letterbox is not None:
+            tensors.append(self.stage.tensor("letterbox", letterbox))
+        return pb_utils.InferenceResponse(tensors)
 
 
 class _CpuStage:

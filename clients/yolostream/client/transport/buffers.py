@@ -8,7 +8,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from yolostream.client.transport.message import request, with_pixels
+from yolostream.client.digest import digests
+from yolostream.client.transport.message import Message, request, with_pixels
 from yolostream.gpu_memory import on_host
 from yolostream.image import AnyImage, Image
 
@@ -19,7 +20,7 @@ _INTERPOLATION = cv2.INTER_LINEAR
 class InputBuffer(Protocol):
     """Memory for the frames of one request; reused once the answer has arrived."""
 
-    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
+    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> Message:
         """Put the frames where the server reads them, one behind the other.
 
         Args:
@@ -29,7 +30,7 @@ class InputBuffer(Protocol):
             width: As `height`.
 
         Returns:
-            The serialized request that refers to them.
+            The request that refers to them.
         """
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
@@ -56,10 +57,11 @@ class GrpcBuffer:
     def __init__(self, model: str) -> None:
         self._model = model
 
-    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
+    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> Message:
         """Put the frames, resized to height x width, into the message."""
         resized = [resize(on_host(frame), height=height, width=width) for frame in frames]
-        return with_pixels(request(self._model, (len(frames), height, width, 3)), resized)
+        empty = request(self._model, (len(frames), height, width, 3))
+        return Message(with_pixels(empty, resized), digests(resized))
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Messages take no memory beforehand."""
@@ -83,7 +85,7 @@ class GrpcFallback:
         self._buffer = buffer
         self._model = model
 
-    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
+    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> Message:
         """Put the frames, resized to height x width, into the buffer, or else into a message."""
         try:
             return self._buffer.write(frames, height=height, width=width)

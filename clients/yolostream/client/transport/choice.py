@@ -73,7 +73,7 @@ def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exce
     height, width = ensemble.model.input_size
     black = np.zeros((height, width, 3), np.uint8)
     try:
-        ensemble.infer(probe.write([black], height=height, width=width), timeout_s)
+        ensemble.infer(probe.write([black], height=height, width=width).request, timeout_s)
     except (InferenceServerException, OSError) as error:
         return error
     finally:

@@ -9,10 +9,12 @@ from uuid import uuid4
 
 import cupy
 import numpy as np
+import numpy.typing as npt
 from tritonclient.grpc import InferenceServerClient
 
+from yolostream.client.digest import digests, digests_of_samples, samples
 from yolostream.client.transport.buffers import resize_into
-from yolostream.client.transport.message import request
+from yolostream.client.transport.message import Message, request
 from yolostream.client.transport.registered import RegisteredBuffer, region_bytes
 from yolostream.errors import FrameError
 from yolostream.gpu_memory import on_device
@@ -39,7 +41,7 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
         super().__init__(client, model, timeout_s=timeout_s)
         self._gpus = gpus
 
-    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
+    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> Message:
         """Put the frames (uint8 [H, W, 3], RGB) into the region.
 
         Frames in host memory are resized to height x width. Frames in GPU memory are copied whole,
@@ -56,13 +58,13 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
             if host_frames:
                 shape = (len(frames), height, width, 3)
                 region = self._region_for(shape, wanted_gpu=self._gpu_for_host_frames())
-                region.upload(host_frames, height=height, width=width)
+                found = region.upload(host_frames, height=height, width=width)
             else:
                 pictures = [on_device(frame) for frame in device_frames]
                 shape = (len(frames), *pictures[0].shape)
                 region = self._region_for(shape, wanted_gpu=_only_gpu(pictures))
-                region.copy(pictures)
-        return request(self._model, shape, region=region.name)
+                found = region.copy(pictures)
+        return Message(request(self._model, shape, region=region.name), found)
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Register a region for so many frames; see `write` for what is raised."""
@@ -112,8 +114,10 @@ class _Region:
         """Let the server forget it."""
         client.unregister_cuda_shared_memory(self.name, client_timeout=timeout_s)
 
-    def upload(self, frames: Sequence[Image], *, height: int, width: int) -> None:
-        """Copy frames from the host, resized to height x width."""
+    def upload(
+        self, frames: Sequence[Image], *, height: int, width: int
+    ) -> npt.NDArray[np.float32]:
+        """Copy frames from the host, resized to height x width; return their digests."""
         shape = (len(frames), height, width, 3)
         size = len(frames) * height * width * 3
         with cupy.cuda.Device(self.device), self._stream:
@@ -125,14 +129,22 @@ class _Region:
             for frame, target in zip(frames, targets, strict=True):
                 resize_into(target, frame)
             self._begin_copy(0, targets.ctypes.data, size, cupy.cuda.runtime.memcpyHostToDevice)
+            found = digests(targets)
             self._wait_for_copies()
+        return found
 
-    def copy(self, pictures: Sequence[cupy.ndarray]) -> None:
-        """Copy finished frames of one size, all on one GPU, this one or another."""
+    def copy(self, pictures: Sequence[cupy.ndarray]) -> npt.NDArray[np.float32]:
+        """Copy finished frames of one size, all on one GPU, this one or another.
+
+        Returns:
+            Their digests.
+        """
         with cupy.cuda.Device(pictures[0].device.id):
             whole = [cupy.ascontiguousarray(picture) for picture in pictures]
             if any(one is not picture for one, picture in zip(whole, pictures, strict=True)):
                 cupy.cuda.get_current_stream().synchronize()
+            # Only the samples go to the host: 16 KB a frame.
+            found = digests_of_samples(cupy.asnumpy(samples(one)) for one in whole)
         size = whole[0].nbytes
         with cupy.cuda.Device(self.device):
             for number, picture in enumerate(whole):
@@ -140,6 +152,7 @@ class _Region:
                     number * size, picture.data.ptr, size, cupy.cuda.runtime.memcpyDefault
                 )
             self._wait_for_copies()
+        return found
 
     def close(self) -> None:
         """Free it."""

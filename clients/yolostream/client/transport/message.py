@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from yolostream.image import Image
@@ -15,6 +17,16 @@ INPUT_NAME = "frames"
 
 _LENGTH_DELIMITED = 2
 _PIXELS_TAG = bytes([ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
+
+
+@dataclass(frozen=True)
+class Message:
+    """Frames that are ready to go."""
+
+    request: bytes
+    """The serialized `ModelInferRequest`."""
+    digests: npt.NDArray[np.float32]
+    """float32 [n, 2]: which frames they are, as they are sent; see `yolostream.client.digest`."""
 
 
 @functools.lru_cache(maxsize=1024)

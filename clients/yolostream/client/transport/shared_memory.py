@@ -14,8 +14,9 @@ from uuid import uuid4
 import numpy as np
 from tritonclient.grpc import InferenceServerClient
 
+from yolostream.client.digest import digests
 from yolostream.client.transport.buffers import resize_into
-from yolostream.client.transport.message import request
+from yolostream.client.transport.message import Message, request
 from yolostream.client.transport.registered import RegisteredBuffer, region_bytes
 from yolostream.gpu_memory import on_host
 from yolostream.image import AnyImage
@@ -27,7 +28,7 @@ _REGION_PREFIX = "yolostream-frames-"
 class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
     """The frames stay in this machine's memory."""
 
-    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> bytes:
+    def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> Message:
         """Put the frames (uint8 [H, W, 3], RGB), resized to height x width, into the region.
 
         Raises:
@@ -39,7 +40,7 @@ class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
         targets = np.frombuffer(region.memory, np.uint8, math.prod(shape)).reshape(shape)
         for frame, target in zip(frames, targets, strict=True):
             resize_into(target, on_host(frame))
-        return request(self._model, shape, region=region.name)
+        return Message(request(self._model, shape, region=region.name), digests(targets))
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Register a region for so many frames; see `write` for what is raised."""

@@ -1,0 +1,1 @@
+"""Faults made on purpose beside a client that compares every answer: `make faults`."""

@@ -1,0 +1,85 @@
+"""Send malformed requests beside a good client, whose every answer is compared.
+
+    python -m tests.faults.fuzz --requests 10000
+
+One request in a hundred is of a kind that is known to kill Triton 2.51 or one of its steps. Ctrl-C
+ends the run early, with its figures. Ends with 1 if the good client got one wrong answer, or the
+server was not brought back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import random
+import sys
+import time
+
+from tests.faults.malformed import HARMLESS, KNOWN_TO_KILL, Send, Target
+from tests.faults.service import Service, new_detector, serving
+from tests.faults.traffic import Traffic, different_frames
+
+KINDS = {send.__name__: send for send in (*HARMLESS, *KNOWN_TO_KILL)}
+_DEATH_SHOWS_S = 0.5
+
+
+class Fuzz:
+    """Sends requests, and waits where the server dies of one.
+
+    Attributes:
+        sent: requests by kind.
+        deaths: those that ended a process, by kind.
+        longest_outage_s: until the good client was answered again.
+    """
+
+    def __init__(self, service: Service, traffic: Traffic) -> None:
+        self.sent: collections.Counter[str] = collections.Counter()
+        self.deaths: collections.Counter[str] = collections.Counter()
+        self.longest_outage_s = 0.0
+        self._service, self._traffic = service, traffic
+
+    def send(self, kind: Send, chance: random.Random) -> None:
+        with contextlib.closing(Target(self._service.url, self._service.http_url)) as target:
+            kind(target, chance)
+        self.sent[kind.__name__] += 1
+        if kind in KNOWN_TO_KILL:
+            time.sleep(_DEATH_SHOWS_S)
+        if self._service.was_lost():
+            self.deaths[kind.__name__] += 1
+            print(f"{self.sent.total()}: {kind.__name__} was deadly", *self._service.said())
+            started = time.monotonic()
+            self._service.wait_until_well(self._traffic.answers)
+            self.longest_outage_s = max(self.longest_outage_s, time.monotonic() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.fuzz", description=__doc__)
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", choices=KINDS, help="only this one; by default all")
+    parser.add_argument("--killers", type=float, default=0.01, help="share of the known killers")
+    options = parser.parse_args()
+
+    chance = random.Random(options.seed)
+    with serving() as service, new_detector(service.url, timeout_s=20.0) as detector:
+        frames = different_frames(detector)
+        with Traffic(detector, frames, threads=2) as traffic:
+            fuzz = Fuzz(service, traffic)
+            with contextlib.suppress(KeyboardInterrupt):
+                for _ in range(options.requests):
+                    kinds = KNOWN_TO_KILL if chance.random() < options.killers else HARMLESS
+                    kind = KINDS[options.kind] if options.kind else chance.choice(kinds)
+                    fuzz.send(kind, chance)
+    for name, count in fuzz.sent.most_common():
+        print(f"{name}: {count} sent, {fuzz.deaths[name]} deaths")
+    print(
+        f"{fuzz.sent.total()} requests, {fuzz.deaths.total()} deaths, all recovered from, in "
+        f"{fuzz.longest_outage_s:.1f} s at most; the good client: {traffic.right} right, "
+        f"{len(traffic.wrong)} wrong answers, errors {dict(traffic.errors)}"
+    )
+    sys.exit(1 if traffic.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""A real server that is looked after: how it is paused, and how one sees that it is well again."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+from yolostream import Detector
+from yolostream.errors import YolostreamError
+from yolostream.server import embedded
+
+ROOT = Path(__file__).parents[2]
+STEPS = ("preprocess", "yolov7_fp16", "nms")
+STUB = "triton_python_backend_stub"
+_PATIENCE_S = 60.0
+
+
+class Service:
+    """One server, which its supervisor starts again."""
+
+    def __init__(self, server: embedded.EmbeddedTriton) -> None:
+        self._server = server
+        self._restarts = 0
+        self._heard = 0
+        alive = [part for part in STEPS for _ in self.processes(part)]
+        self._steps = collections.Counter(alive)
+
+    @property
+    def url(self) -> str:
+        return self._server.url
+
+    @property
+    def http_url(self) -> str:
+        return self._server.http_url
+
+    def processes(self, part: str) -> list[int]:
+        """`tritonserver`, the stubs of a step by its name, or `group`: all of them."""
+        server = psutil.Process(self._server.process.pid)
+        if part == "tritonserver":
+            return [server.pid]
+        stubs = {child.pid: _command(child) for child in server.children()}
+        if part == "group":
+            return [server.pid, *(pid for pid, command in stubs.items() if command)]
+        return [pid for pid, command in stubs.items() if f"/{part}/" in command]
+
+    def pause(self, part: str, seconds: float) -> None:
+        """Stop one process of a part, or all of the group, and let it go on."""
+        found = self.processes(part)
+        stopped = found if part == "group" else found[:1]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        for pid in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def missing(self) -> list[str]:
+        """Parts that have died: `tritonserver`, or the steps of stubs."""
+        if self._server.process.poll() is not None:
+            return ["tritonserver"]
+        alive = [part for part in STEPS for _ in self.processes(part)]
+        return sorted((self._steps - collections.Counter(alive)).elements())
+
+    def is_whole(self) -> bool:
+        return not self.missing()
+
+    def was_lost(self) -> bool:
+        """Whether it has died, or was started again, since it was well last."""
+        return not self.is_whole() or self._server.health().restarts > self._restarts
+
+    def said(self) -> list[str]:
+        """What the steps have said of pauses since the last time."""
+        lines = [
+            line for line in self._server.log.read_text().splitlines() if " was paused" in line
+        ]
+        heard, self._heard = self._heard, len(lines)
+        return lines[heard:]
+
+    def wait_until_well(self, answers: Callable[[], bool]) -> bool:
+        """Wait until it is whole and answers; return whether it was started again."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while not (self.is_whole() and answers()):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"the server was not brought back: {self._server.health()}")
+        before, self._restarts = self._restarts, self._server.health().restarts
+        return self._restarts > before
+
+
+def _command(process: psutil.Process) -> str:
+    """Of a stub that lives; a dead one stays as a zombie."""
+    try:
+        command = " ".join(process.cmdline())
+    except (psutil.ZombieProcess, psutil.NoSuchProcess):
+        return ""
+    return command if STUB in command else ""
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[Service]:
+    with embedded.serve(
+        ROOT / "model_repository",
+        environment=ROOT / ".venv-server",
+        models=["yolov7"],
+        profile="cpu",
+    ) as server:
+        yield Service(server)
+
+
+def new_detector(url: str, **options: object) -> Detector:
+    """A detector; a server that has just been started may need another attempt."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return Detector(url, **options)  # type: ignore[arg-type]
+        except YolostreamError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)

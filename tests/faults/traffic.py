@@ -1,0 +1,118 @@
+"""Six threads that detect without a break, and compare every answer with the right one."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+from yolostream import Detections, Detector
+from yolostream.errors import YolostreamError
+
+Image = npt.NDArray[np.uint8]
+
+THREADS = 6
+_VIDEOS = Path(__file__).parents[2] / "videos"
+# Boxes in pixels of a 1280x720 frame; frames in one batch differ by less from those alone.
+_TOLERANCE_PX = 0.5
+
+
+def different_frames(detector: Detector, count: int = 24) -> list[tuple[Image, Detections]]:
+    """Frames of the demo clips, each with boxes that no other has, found one by one."""
+    chosen: list[tuple[Image, Detections]] = []
+    for name in ("mb1_1", "mb2_2"):
+        with av.open(str(_VIDEOS / f"{name}.mp4")) as container:
+            for frame in itertools.islice(container.decode(video=0), 0, None, 9):
+                image = frame.to_ndarray(format="rgb24")
+                found = detector.detect(image)
+                if len(found) and not any(same(found, other) for _, other in chosen):
+                    chosen.append((image, found))
+                if len(chosen) == count:
+                    return chosen
+    raise AssertionError(f"only {len(chosen)} frames differ in their boxes")
+
+
+def same(one: Detections, other: Detections) -> bool:
+    return len(one) == len(other) and bool(
+        np.allclose(one.boxes, other.boxes, atol=_TOLERANCE_PX)
+        and np.array_equal(one.class_ids, other.class_ids)
+    )
+
+
+class Traffic:
+    """Detects in threads of its own until the block ends.
+
+    Attributes:
+        right: answers that were those of their frame.
+        wrong: answers that were not, with the numbers of the frames whose they were.
+        errors: how often each error came.
+    """
+
+    def __init__(
+        self, detector: Detector, frames: Sequence[tuple[Image, Detections]], threads: int = THREADS
+    ) -> None:
+        self.right = 0
+        self.wrong: list[tuple[int, list[int]]] = []
+        self.errors: collections.Counter[str] = collections.Counter()
+        self._detector, self._frames = detector, frames
+        self._lock, self._ending = threading.Lock(), threading.Event()
+        self._threads = [
+            threading.Thread(target=self._detect_all, args=(number,)) for number in range(threads)
+        ]
+
+    def answers(self, patience_s: float = 15.0) -> bool:
+        """Whether twenty right answers come in time, and no error among them."""
+        with self._lock:
+            goal, errors = self.right + 20, self.errors.total()
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            with self._lock:
+                if self.right >= goal:
+                    return True
+                if self.errors.total() > errors:
+                    # Errors of a server that gets well end; those of one that does not go on.
+                    goal, errors = self.right + 20, self.errors.total()
+            time.sleep(0.05)
+        return False
+
+    def __enter__(self) -> Traffic:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ending.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _detect_all(self, number: int) -> None:
+        order = np.random.default_rng(number)
+        while not self._ending.is_set():
+            index = int(order.integers(len(self._frames)))
+            image, expected = self._frames[index]
+            try:
+                found = self._detector.detect(image)
+            except YolostreamError as error:
+                self._count_error(error)
+                time.sleep(0.05)
+            else:
+                self._compare(index, found, expected)
+
+    def _compare(self, index: int, found: Detections, expected: Detections) -> None:
+        right = same(found, expected)
+        owners = [n for n, (_, other) in enumerate(self._frames) if same(found, other)]
+        with self._lock:
+            if right:
+                self.right += 1
+            else:
+                self.wrong.append((index, owners))
+
+    def _count_error(self, error: YolostreamError) -> None:
+        with self._lock:
+            self.errors[type(error).__name__] += 1
