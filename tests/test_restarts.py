@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import yolostream
 from instant import ANY_PORTS, MODEL, serve_instant
+from other_host import needs_other_host, other_host
+from running import poll
 from yolostream import Detector
 from yolostream.server.embedded import Ports
 
@@ -99,3 +101,28 @@ def test_close_does_not_wait_for_a_server_that_hangs(server):
             assert time.monotonic() - started < 2
         finally:
             server.up.process.send_signal(signal.SIGCONT)
+
+
+@needs_other_host
+def test_a_host_that_was_unplugged_costs_no_call_more_than_its_deadline():
+    frame = np.zeros((640, 640, 3), np.uint8)
+    with (
+        other_host() as host,
+        host.serving(),
+        Detector(host.url, MODEL, timeout_s=2, transport="grpc") as detector,
+    ):
+        detector.detect(frame)
+        host.unplug()
+        # They are stuck in the socket, and by itself TCP tries again for a quarter of an hour.
+        pending = [detector.submit(frame) for _ in range(6)]
+        assert all(isinstance(one.exception(60), yolostream.ServerError) for one in pending)
+        host.plug()
+        poll(lambda: answers(detector, frame), what="the detector to see again")
+
+
+def answers(detector, frame) -> bool:
+    try:
+        detector.detect(frame)
+    except yolostream.ServerError:
+        return False
+    return True
