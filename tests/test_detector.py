@@ -447,3 +447,43 @@ def test_a_closed_detector_says_so(triton, frame):
     detector.close()
     with pytest.raises(yolostream.ServerError):
         detector.detect(frame)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
+def test_a_fork_is_told_to_make_its_own_detector_and_takes_nothing_from_its_parent(
+    triton, transport
+):
+    program = f"""
+import os, signal
+import numpy as np
+from yolostream import Detector, ForkError
+
+frame = np.zeros((640, 640, 3), np.uint8)
+with Detector("{triton.url}", transport="{transport}") as detector:
+    detector.detect(frame)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        for ask in (
+            lambda: detector.detect(frame),
+            lambda: detector.submit(frame),
+            lambda: next(detector.stream([frame])),
+            lambda: detector.reserve(1),
+            lambda: detector.statistics(),
+        ):
+            try:
+                ask()
+            except ForkError as error:
+                assert "one in each process" in str(error)
+            else:
+                os._exit(1)
+        detector.close()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for _ in range(20):
+        detector.detect(frame)
+"""
+    before = regions()
+    subprocess.run([sys.executable, "-c", program], timeout=120, check=True)
+    assert regions() == before

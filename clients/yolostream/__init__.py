@@ -6,6 +6,7 @@ from yolostream.client.pending import Pending
 from yolostream.detections import Detections
 from yolostream.errors import (
     DeadlineExceeded,
+    ForkError,
     FrameError,
     ModelUnavailable,
     OutputError,
@@ -22,6 +23,7 @@ __all__ = [
     "DeadlineExceeded",
     "Detections",
     "Detector",
+    "ForkError",
     "FrameError",
     "ModelUnavailable",
     "OutputError",

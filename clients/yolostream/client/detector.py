@@ -92,6 +92,7 @@ class Detector:
             ModelUnavailable: the model was unloaded.
             DeadlineExceeded: no answer within `timeout_s`.
             Overloaded: the server's queue is full.
+            ForkError: this process was forked after the detector was made.
             ServerError: anything else that the server reports.
         """
         sizes = None if size is None else [size]
@@ -191,14 +192,19 @@ class Detector:
         Raises:
             ServerError: the server does not tell, or is away.
         """
+        self._pool.check_process()
         return self._ensemble.statistics(timeout_s=self.timeout_s)
 
     def close(self, *, timeout_s: float | None = None) -> None:
         """Wait for the frames on their way, then give back the connection and shared memory.
 
+        In a fork of the process that made the detector it does nothing: all of that is the other's.
+
         Args:
             timeout_s: for all of that; by default as long as one frame may take.
         """
+        if self._pool.is_forked:
+            return
         self._pool.close(timeout_s=self.timeout_s if timeout_s is None else timeout_s)
         self._disconnect()
 

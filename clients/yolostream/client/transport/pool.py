@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
 from collections.abc import Iterable
 
 from yolostream.client.transport.buffers import InputBuffer
-from yolostream.errors import DeadlineExceeded, ServerUnavailable
+from yolostream.errors import DeadlineExceeded, ForkError, ServerUnavailable
 
 _GRACE_S = 0.5
 """Filling a buffer with frames takes much less."""
@@ -34,6 +35,20 @@ class SlotPool:
         self._at_server: set[InputBuffer] = set()
         self._url = url
         self._closed = False
+        self._process = os.getpid()
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a copy in another process, which shares the buffers' memory."""
+        return os.getpid() != self._process
+
+    def check_process(self) -> None:
+        """Raise `ForkError` in a fork of the process that made this."""
+        if self.is_forked:
+            raise ForkError(
+                f"this detector was made in process {self._process}, and process {os.getpid()} is "
+                "a fork of that: make a detector after the fork, one in each process"
+            )
 
     def lend(self, *, timeout_s: float) -> Lease:
         """Wait for a free buffer.
@@ -41,7 +56,9 @@ class SlotPool:
         Raises:
             DeadlineExceeded: None became free within `timeout_s`.
             ServerUnavailable: The pool is closed.
+            ForkError: The pool is that of the process that this one was forked from.
         """
+        self.check_process()
         if self._closed:
             raise ServerUnavailable("this detector is closed: make a new one")
         try:
@@ -53,6 +70,7 @@ class SlotPool:
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Let each buffer take its memory for so many frames; nothing may be on its way yet."""
+        self.check_process()
         for slot in self.slots:
             slot.reserve(frames, height=height, width=width)
 
