@@ -16,7 +16,7 @@ import yolostream
 from recording_triton import EnsembleTriton, recording_triton
 from repository import config
 from yolostream import Detector
-from yolostream.client.transport.buffers import GrpcBuffer
+from yolostream.client.transport.buffers import GrpcBuffer, GrpcFallback
 from yolostream.client.transport.pool import SlotPool
 from yolostream.client.transport.shared_memory import remove_leftovers
 from yolostream.server import embedded
@@ -129,7 +129,7 @@ def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector
 
 def test_waiting_for_a_place_is_not_taken_for_work(triton, frame, monkeypatch):
     with Detector(triton.url, max_in_flight=1) as detector:
-        write = type(detector._pool.slots[0]).write
+        write = GrpcFallback.write
         written_s = []
 
         def timed(slot, *arguments, **options):
@@ -138,7 +138,7 @@ def test_waiting_for_a_place_is_not_taken_for_work(triton, frame, monkeypatch):
             written_s.append(time.perf_counter() - started)
             return request
 
-        monkeypatch.setattr(type(detector._pool.slots[0]), "write", timed)
+        monkeypatch.setattr(GrpcFallback, "write", timed)
         pending = [detector.submit(frame) for _ in range(3)]
         for answer in pending:
             answer.result()
@@ -336,7 +336,7 @@ def test_a_frame_that_was_given_up_before_it_was_sent_is_not_sent(triton, frame,
 
 
 def test_a_buffer_is_given_back_once_whoever_and_however_many_release_it():
-    pool = SlotPool([GrpcBuffer("yolov7")], url="")
+    pool = SlotPool(1, lambda ensemble: GrpcBuffer("yolov7"))
     for _ in range(20):
         lease = pool.lend(timeout_s=1)
         lease.sent()

@@ -44,6 +44,20 @@ def open_channel(url: str) -> grpc.Channel:
     return grpc.insecure_channel(url, options=_channel_arguments(url))
 
 
+def is_connected(channel: grpc.Channel) -> bool:
+    """Whether there is a connection now; one that was lost is made again by the next request.
+
+    gRPC's public way to learn that is a thread that looks five times a second, and fails loudly
+    when the channel is closed.
+    """
+    try:
+        state = channel._channel.check_connectivity_state(False)
+    except ValueError:
+        # The channel is closed.
+        return False
+    return bool(state == grpc.ChannelConnectivity.READY.value[0])
+
+
 def infer_through(channel: grpc.Channel) -> Infer:
     """A function that sends frames. tritonclient would copy their pixels three times more."""
     call = channel.unary_unary(_MODEL_INFER, response_deserializer=ModelInferResponse.FromString)

@@ -6,14 +6,17 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from yolostream.client.batch import batch_of
-from yolostream.client.ensemble import Ensemble
+from yolostream.client.ensemble import Ensemble, Transport
 from yolostream.client.model import Model
 from yolostream.client.pending import Pending
 from yolostream.client.request import Request
-from yolostream.client.statistics import StepTotals
-from yolostream.client.transport.choice import Transport, choose, new_pool
+from yolostream.client.servers import Servers
+from yolostream.client.statistics import StepTotals, total
+from yolostream.client.transport.choice import choose, new_buffer
+from yolostream.client.transport.pool import SlotPool
 from yolostream.client.triton_errors import translated
 from yolostream.detections import Detections
 from yolostream.image import AnyImage
@@ -26,10 +29,11 @@ class Detector:
     """Detects objects through a Triton ensemble. One may be shared by any number of threads.
 
     Args:
-        url: gRPC address, `host:port`.
+        url: gRPC address, `host:port`; or several, as a sequence or separated by commas, whose
+            servers share the frames. `dns:///name:port` is every address that a name has.
         model: name of the ensemble.
-        max_in_flight: requests on their way at once, over all threads; each carries one frame, or
-            one batch. `submit` waits until there are fewer.
+        max_in_flight: requests on their way at once, over all threads and servers; each carries one
+            frame, or one batch. `submit` waits until there are fewer.
         timeout_s: seconds until a frame without an answer fails with `DeadlineExceeded`.
         downscale: make frames fit the network's input before they are sent (aspect kept). The boxes
             are the same to half a pixel of that input, and a 1080p frame is 0.69 MB on the wire
@@ -44,7 +48,7 @@ class Detector:
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | Sequence[str] = DEFAULT_URL,
         model: str = DEFAULT_MODEL,
         *,
         max_in_flight: int = 8,
@@ -52,25 +56,39 @@ class Detector:
         downscale: bool = True,
         transport: Transport = "auto",
     ) -> None:
-        self.url = url
         self.timeout_s = timeout_s
         self._downscale = downscale
-        self._ensemble = Ensemble(url, model, timeout_s=timeout_s)
-        self.model: Model = self._ensemble.model
+        self._pool = SlotPool(max_in_flight, partial(new_buffer, timeout_s=timeout_s))
+        self._servers = Servers(
+            url,
+            partial(_connected, model=model, transport=transport, timeout_s=timeout_s),
+            self._pool.in_flight,
+        )
         # Each thread waits for its own answer, which costs less than gRPC's one thread for all of
         # them. And Ctrl-C interrupts only the main thread, so it never interrupts a call.
         self._senders = ThreadPoolExecutor(max_in_flight, thread_name_prefix="yolostream-sender")
         try:
-            self.transport: Transport = choose(self._ensemble, transport, timeout_s=timeout_s)
             # At exit Python wakes the threads of a pool only if it has registered one of them.
             # Ctrl-C might come before a first thread is registered, so one is started here.
             self._senders.submit(bool).result()
         except BaseException:
             self._disconnect()
             raise
-        self._pool = new_pool(
-            self.transport, self._ensemble, size=max_in_flight, timeout_s=timeout_s
-        )
+
+    @property
+    def url(self) -> str:
+        """What was given; several are separated by commas."""
+        return self._servers.url
+
+    @property
+    def model(self) -> Model:
+        """What is served; read again after the server was away."""
+        return self._servers.first.model
+
+    @property
+    def transport(self) -> Transport:
+        """How frames travel; to others of several servers it may be another way."""
+        return self._servers.first.transport
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -100,7 +118,7 @@ class Detector:
         lease = self._pool.lend(timeout_s=self.timeout_s)
         try:
             # Not `submit`: waiting in this thread saves waking it from another one.
-            request = Request(self._ensemble, batch, lease, timeout_s=self.timeout_s)
+            request = Request(self._servers, batch, lease, timeout_s=self.timeout_s)
             (found,) = request.answer()
             return found
         finally:
@@ -141,7 +159,7 @@ class Detector:
         lease = self._pool.lend(timeout_s=self.timeout_s)
         try:
             started = time.perf_counter()
-            request = Request(self._ensemble, batch, lease, timeout_s=self.timeout_s)
+            request = Request(self._servers, batch, lease, timeout_s=self.timeout_s)
             downscale_s = (time.perf_counter() - started) / len(frames)
             pending = [Pending(downscale_s=downscale_s) for _ in frames]
             self._senders.submit(request.settle, pending)
@@ -160,8 +178,9 @@ class Detector:
             ServerUnavailable: the server went away.
         """
         height, width = self.model.input_size
-        with translated(self.url, self.model.name):
-            self._pool.reserve(frames, height=height, width=width)
+        for ensemble in self._servers.connected:
+            with translated(ensemble.url, ensemble.model.name):
+                self._pool.reserve(ensemble, frames, height=height, width=width)
 
     def stream(
         self, frames: Iterable[AnyImage], *, in_flight: int = 4
@@ -189,11 +208,14 @@ class Detector:
     def statistics(self) -> dict[str, StepTotals]:
         """Triton's totals for each step of the ensemble, in the order a frame passes them.
 
+        Of several servers, the sums.
+
         Raises:
             ServerError: the server does not tell, or is away.
         """
         self._pool.check_process()
-        return self._ensemble.statistics(timeout_s=self.timeout_s)
+        asked = self._servers.connected or [self._servers.first]
+        return total([one.statistics(timeout_s=self.timeout_s) for one in asked])
 
     def close(self, *, timeout_s: float | None = None) -> None:
         """Wait for the frames on their way, then give back the connection and shared memory.
@@ -216,4 +238,15 @@ class Detector:
 
     def _disconnect(self) -> None:
         self._senders.shutdown(wait=False)
-        self._ensemble.close()
+        self._servers.close()
+
+
+def _connected(url: str, *, model: str, transport: Transport, timeout_s: float) -> Ensemble:
+    """Connect to one server, and find out how frames reach it."""
+    ensemble = Ensemble(url, model, timeout_s=timeout_s)
+    try:
+        ensemble.transport = choose(ensemble, transport, timeout_s=timeout_s)
+    except BaseException:
+        ensemble.close()
+        raise
+    return ensemble

@@ -30,9 +30,16 @@ def translated(url: str, model: str) -> Iterator[None]:
         raise _translate(error, url, model) from error
 
 
-def is_about_shared_memory(error: InferenceServerException) -> bool:
+def is_about_shared_memory(error: BaseException) -> bool:
     """Whether the error means that the server does not know the frame's shared memory."""
-    return "shared memory region" in (error.message() or "")
+    return isinstance(error, InferenceServerException) and "shared memory region" in (
+        error.message() or ""
+    )
+
+
+def is_about_a_full_queue(error: InferenceServerException) -> bool:
+    """Whether the error means that the server has too much to do just now."""
+    return "maximum queue size" in (error.message() or "").lower()
 
 
 def _translate(error: InferenceServerException, url: str, model: str) -> YolostreamError:
@@ -44,9 +51,9 @@ def _translate(error: InferenceServerException, url: str, model: str) -> Yolostr
         )
     match status:
         case "UNAVAILABLE":
-            return _unavailable(message, url, model)
+            return _unavailable(error, message, url, model)
         case "NOT_FOUND" if _NO_MODEL.search(message):
-            return _unavailable(message, url, model)
+            return _unavailable(error, message, url, model)
         case "CANCELLED":
             return ServerUnavailable(f"the connection to {url} is closed: make a new detector")
         case "DEADLINE_EXCEEDED":
@@ -56,9 +63,11 @@ def _translate(error: InferenceServerException, url: str, model: str) -> Yolostr
     return ServerError(f"{url} failed on '{model}': {status} {message}")
 
 
-def _unavailable(message: str, url: str, model: str) -> ServerError:
+def _unavailable(
+    error: InferenceServerException, message: str, url: str, model: str
+) -> ServerError:
     """The error for UNAVAILABLE, which Triton uses for three different things."""
-    if "maximum queue size" in message.lower():
+    if is_about_a_full_queue(error):
         return Overloaded(f"{url} rejected the frame, its queue is full ({message}): send less")
     if _NO_MODEL.search(message):
         return ModelUnavailable(

@@ -8,7 +8,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from yolostream.client.transport.message import request, with_pixels
+from yolostream.client.transport.message import pixels_in, request, with_pixels
 from yolostream.gpu_memory import on_host
 from yolostream.image import AnyImage, Image
 
@@ -30,6 +30,17 @@ class InputBuffer(Protocol):
 
         Returns:
             The serialized request that refers to them.
+        """
+
+    def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
+        """The frames that were written last, uint8 [H, W, 3] each, until `write` is called again.
+
+        Args:
+            request: What `write` returned.
+            shape: Number of frames, height, width, 3.
+
+        Returns:
+            None where they lie in a GPU's memory.
         """
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
@@ -61,6 +72,10 @@ class GrpcBuffer:
         resized = [resize(on_host(frame), height=height, width=width) for frame in frames]
         return with_pixels(request(self._model, (len(frames), height, width, 3)), resized)
 
+    def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
+        """The pixels in the message."""
+        return list(pixels_in(request, shape))
+
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Messages take no memory beforehand."""
 
@@ -90,6 +105,10 @@ class GrpcFallback:
         except OSError:
             self._fall_back()
             return self._buffer.write(frames, height=height, width=width)
+
+    def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
+        """Those of the buffer in use."""
+        return self._buffer.sent(request, shape)
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Take the memory for so many frames now, if there is so much."""

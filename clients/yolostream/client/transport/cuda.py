@@ -64,6 +64,10 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
                 region.copy(pictures)
         return request(self._model, shape, region=region.name)
 
+    def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
+        """None: they lie in the GPU's memory."""
+        return []
+
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Register a region for so many frames; see `write` for what is raised."""
         with _failures_as_os_error():

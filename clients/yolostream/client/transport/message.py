@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from yolostream.image import Image
@@ -44,6 +45,11 @@ def with_pixels(request: bytes, frames: Sequence[Image]) -> bytes:
     size = sum(frame.nbytes for frame in frames)
     pixels = (np.ascontiguousarray(frame).data for frame in frames)
     return b"".join((request, _PIXELS_TAG, _varint(size), *pixels))
+
+
+def pixels_in(request: bytes, shape: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+    """The pixels that `with_pixels` put into a request, uint8 [*shape], without a copy."""
+    return np.frombuffer(request, np.uint8, offset=len(request) - math.prod(shape)).reshape(shape)
 
 
 def _varint(number: int) -> bytes:

@@ -18,7 +18,7 @@ from yolostream.client.transport.buffers import resize_into
 from yolostream.client.transport.message import request
 from yolostream.client.transport.registered import RegisteredBuffer, region_bytes
 from yolostream.gpu_memory import on_host
-from yolostream.image import AnyImage
+from yolostream.image import AnyImage, Image
 
 _SHARED_MEMORY = Path("/dev/shm")
 _REGION_PREFIX = "yolostream-frames-"
@@ -40,6 +40,12 @@ class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
         for frame, target in zip(frames, targets, strict=True):
             resize_into(target, on_host(frame))
         return request(self._model, shape, region=region.name)
+
+    def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
+        """Those in the region."""
+        if self._region is None:
+            return []
+        return list(np.frombuffer(self._region.memory, np.uint8, math.prod(shape)).reshape(shape))
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Register a region for so many frames; see `write` for what is raised."""
