@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -488,3 +489,15 @@ with Detector("{triton.url}", transport="{transport}") as detector:
 assert not any(map(os.path.exists, mapped))
 """
     subprocess.run([sys.executable, "-c", program], timeout=120, check=True)
+
+
+def test_two_hundred_clients_that_come_at_once_all_get_in(triton):
+    def connect(_):
+        with Detector(triton.url, timeout_s=120) as detector:
+            return detector.labels, detector.transport
+
+    with ThreadPoolExecutor(200) as clients:
+        found = set(clients.map(connect, range(200)))
+    ((labels, transport),) = found
+    assert len(labels) == 80
+    assert transport == "shared-memory", "no probe was turned away either"

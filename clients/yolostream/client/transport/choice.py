@@ -57,7 +57,7 @@ def new_buffer(ensemble: Ensemble, *, timeout_s: float) -> InputBuffer:
 
 
 def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exception | str | None:
-    """Send one black frame; return what kept the server from reading it."""
+    """Return what keeps the server from reading a black frame."""
     if transport == "grpc":
         return None
     if transport == "cuda-shared-memory":
@@ -71,6 +71,9 @@ def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exce
     black = np.zeros((height, width, 3), np.uint8)
     try:
         request = probe.write([black], height=height, width=width)
+        if transport == "shared-memory":
+            # The server has opened it: reading it shows no more, and would need a place in a queue.
+            return None
         until_there_is_room(lambda: ensemble.infer(request, timeout_s), timeout_s=timeout_s)
     except (InferenceServerException, OSError) as error:
         return error
