@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -17,9 +19,10 @@ import yolostream
 from recording_triton import EnsembleTriton, recording_triton
 from repository import config
 from yolostream import Detector
+from yolostream.client.connection import connect
 from yolostream.client.transport.buffers import GrpcBuffer, GrpcFallback
+from yolostream.client.transport.ownership import OwnedFile, remove_leftovers
 from yolostream.client.transport.pool import SlotPool
-from yolostream.client.transport.shared_memory import remove_leftovers
 from yolostream.server import embedded
 
 SIZES = [(720, 1280), (360, 640), (640, 640), (481, 641), (1280, 720), (37, 900), (1, 1)]
@@ -102,13 +105,48 @@ def test_shared_memory_is_taken_where_it_works_and_left_clean(triton, frame):
 
 
 @pytest.mark.alone
-def test_leftovers_of_killed_clients_go_and_those_of_living_ones_stay(detector, frame):
+def test_leftovers_of_killed_clients_go_and_those_of_living_ones_stay(triton, detector, frame):
     detector.detect(frame)
     leftover = Path("/dev/shm/yolostream-frames-leftover")
     leftover.write_bytes(b"x")
     before = regions()
-    remove_leftovers()
+    with connect(triton.url) as client:
+        remove_leftovers(client, timeout_s=30)
     assert regions() == before - {leftover}
+
+
+def test_a_killed_client_leaves_nothing_registered_once_another_comes(triton, detector, frame):
+    def registered() -> set[str]:
+        return set(client.get_system_shared_memory_status().regions)
+
+    program = f"""
+import os, signal
+import numpy as np
+from yolostream import Detector
+
+detector = Detector("{triton.url}", max_in_flight=3)
+for pending in [detector.submit(np.zeros((64, 64, 3), np.uint8)) for _ in range(3)]:
+    pending.result()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with connect(triton.url) as client, contextlib.closing(OwnedFile()) as foreign:
+        detector.detect(frame)
+        living = registered()
+        killed = subprocess.run([sys.executable, "-c", program], timeout=120, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        left = registered() - living
+        assert left
+        # As a client in a container registers it, whose /dev/shm is another one.
+        os.posix_fallocate(foreign.file.fileno(), 0, 16)
+        elsewhere = "yolostream-frames-000000000000-1"
+        client.register_system_shared_memory(elsewhere, f"/{foreign.name}", 16)
+        # Another one may have removed the files already.
+        Path("/dev/shm", min(left)).unlink(missing_ok=True)
+        with Detector(triton.url):
+            assert registered() == living | {elsewhere}
+        client.unregister_system_shared_memory(elsewhere)
+        detector.detect(frame)
+        assert registered() == living
 
 
 def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector, demo_frames):

@@ -12,7 +12,8 @@ from yolostream.client.ensemble import Ensemble
 from yolostream.client.ensemble import Transport as Transport
 from yolostream.client.room import until_there_is_room
 from yolostream.client.transport.buffers import GrpcBuffer, GrpcFallback, InputBuffer
-from yolostream.client.transport.shared_memory import SharedMemoryBuffer, remove_leftovers
+from yolostream.client.transport.ownership import remove_leftovers
+from yolostream.client.transport.shared_memory import SharedMemoryBuffer
 from yolostream.errors import ServerUnavailable
 
 PREFERENCE: tuple[Transport, ...] = ("cuda-shared-memory", "shared-memory")
@@ -65,7 +66,7 @@ def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exce
             return lack
         if not ensemble.model.gpus:
             return "its steps run on no GPU"
-    remove_leftovers()
+    remove_leftovers(ensemble.client, timeout_s=timeout_s)
     probe = _new_buffer(transport, ensemble, timeout_s=timeout_s)
     height, width = ensemble.model.input_size
     black = np.zeros((height, width, 3), np.uint8)
