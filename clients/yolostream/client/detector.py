@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -67,6 +68,8 @@ class Detector:
         # Each thread waits for its own answer, which costs less than gRPC's one thread for all of
         # them. And Ctrl-C interrupts only the main thread, so it never interrupts a call.
         self._senders = ThreadPoolExecutor(max_in_flight, thread_name_prefix="yolostream-sender")
+        # Not those: the answers of `submit` would wait for them.
+        self._async_calls = ThreadPoolExecutor(max_in_flight, "yolostream-async")
         try:
             # At exit Python wakes the threads of a pool only if it has registered one of them.
             # Ctrl-C might come before a first thread is registered, so one is started here.
@@ -123,6 +126,24 @@ class Detector:
             return found
         finally:
             lease.release()
+
+    async def detect_async(
+        self, frame: AnyImage, *, size: tuple[int, int] | None = None
+    ) -> Detections:
+        """Find the objects in one frame, for asyncio: `detect`, in a thread of this detector's own.
+
+        The event loop is free meanwhile, also while `max_in_flight` requests are on their way: a
+        call waits its turn. A call that is cancelled before its turn sends nothing. One that is
+        cancelled later gives its place back once the server is done with the frame.
+
+        Args:
+            frame: see `detect`; it must not change until the answer is there.
+            size: see `detect`.
+
+        Raises:
+            YolostreamError: see `detect`.
+        """
+        return await asyncio.wrap_future(self._async_calls.submit(self.detect, frame, size=size))
 
     def submit(self, frame: AnyImage, *, size: tuple[int, int] | None = None) -> Pending:
         """Send one frame and return at once; wait only while `max_in_flight` are on their way.
@@ -238,6 +259,7 @@ class Detector:
 
     def _disconnect(self) -> None:
         self._senders.shutdown(wait=False)
+        self._async_calls.shutdown(wait=False)
         self._servers.close()
 
 
