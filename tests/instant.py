@@ -23,12 +23,15 @@ def relabeled(folder: Path, *labels: str) -> Path:
 
 
 def serve_instant(
-    ports: embedded.Ports = ANY_PORTS, repository: Path = REPOSITORY
+    ports: embedded.Ports = ANY_PORTS,
+    repository: Path = REPOSITORY,
+    host: str = embedded.LOOPBACK,
 ) -> AbstractContextManager[embedded.EmbeddedTriton]:
     return embedded.serve(
         repository,
         environment=Path(__file__).parents[1] / ".venv-server",
         models=[MODEL],
         profile="cpu",
+        host=host,
         ports=ports,
     )

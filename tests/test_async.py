@@ -48,9 +48,10 @@ async def gathered(calls):
 def test_more_calls_than_places_wait_without_holding_up_the_loop(detector):
     async def main():
         # Two have a place: five turns of a third of a second, one step of the server at a time.
-        calls = asyncio.create_task(gathered(detector.detect_async(LATE) for _ in range(10)))
         started = time.monotonic()
-        pause_s = await longest_pause(calls)
+        async with asyncio.TaskGroup() as tasks:
+            calls = tasks.create_task(gathered(detector.detect_async(LATE) for _ in range(10)))
+            pause_s = await longest_pause(calls)
         return calls.result(), pause_s, time.monotonic() - started
 
     found, pause_s, took_s = asyncio.run(main())
