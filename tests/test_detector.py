@@ -375,7 +375,7 @@ def test_a_frame_that_was_given_up_before_it_was_sent_is_not_sent(triton, frame,
 
 
 def test_a_buffer_is_given_back_once_whoever_and_however_many_release_it():
-    pool = SlotPool(1, lambda ensemble: GrpcBuffer("yolov7"))
+    pool = SlotPool(1, lambda ensemble: GrpcBuffer("yolov7"), url="")
     for _ in range(20):
         lease = pool.lend(timeout_s=1)
         lease.sent()

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import yolostream
-from clips import gray
+from clips import gray, write_clip
 from instant import MODEL, relabeled, serve_instant
-from running import poll
+from running import has_lines, poll
 from yolostream import Detector
 from yolostream.client.addresses import resolve, split
 from yolostream.client.connection import connect
@@ -214,6 +214,19 @@ def test_a_name_is_looked_up_again(fleet, monkeypatch) -> None:
 
 def _no_name_server(*arguments, **options):
     raise socket.gaierror("the name server does not answer")
+
+
+def test_the_command_line_takes_several(fleet, tmp_path, yolostream_cli) -> None:
+    url = ",".join(fleet.start(name) for name in ("one", "two"))
+    clip = write_clip(tmp_path / "clip.mp4", [LATE] * 12)
+    asked = ("--url", url, "--model", MODEL, "--output", tmp_path / "out", "--save", "jsonl")
+    finished = yolostream_cli("detect", clip, *asked)
+    assert finished.returncode == 0, finished.stderr
+    assert has_lines(tmp_path / "out" / "clip.jsonl", 12)
+    for server in fleet.servers.values():
+        with connect(server.url) as client:
+            (stats,) = client.get_inference_statistics(MODEL).model_stats
+            assert stats.inference_stats.success.count > 2
 
 
 # The choice

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from yolostream.client.addresses import split
 from yolostream.client.batch import batch_of
 from yolostream.client.ensemble import Ensemble, Transport
 from yolostream.client.model import Model
@@ -59,9 +60,12 @@ class Detector:
     ) -> None:
         self.timeout_s = timeout_s
         self._downscale = downscale
-        self._pool = SlotPool(max_in_flight, partial(new_buffer, timeout_s=timeout_s))
+        urls = split(url)
+        self._pool = SlotPool(
+            max_in_flight, partial(new_buffer, timeout_s=timeout_s), url=",".join(urls)
+        )
         self._servers = Servers(
-            url,
+            urls,
             partial(_connected, model=model, transport=transport, timeout_s=timeout_s),
             self._pool.in_flight,
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from yolostream.client.addresses import may_change, resolve, split
+from yolostream.client.addresses import may_change, resolve
 from yolostream.client.ensemble import Ensemble
 from yolostream.errors import ServerError, ServerUnavailable
 
@@ -54,7 +54,7 @@ class Servers:
     not ready is left out until a probe finds it ready again.
 
     Args:
-        url: as a `Detector` takes it.
+        urls: of each, or of a name that stands for several; see `addresses.resolve`.
         connect: makes the connection to one address.
         in_flight: how many requests each has now.
 
@@ -64,11 +64,11 @@ class Servers:
 
     def __init__(
         self,
-        url: str | Sequence[str],
+        urls: Sequence[str],
         connect: Callable[[str], Ensemble],
         in_flight: Callable[[], Mapping[Ensemble, int]],
     ) -> None:
-        self._urls = split(url)
+        self._urls = urls
         self._connect = connect
         self._in_flight = in_flight
         self._closed = threading.Event()

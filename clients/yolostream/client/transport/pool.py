@@ -57,15 +57,19 @@ class SlotPool:
     Args:
         size: So many requests may be in flight at once.
         new_buffer: Makes a buffer at a server.
+        url: Of the servers.
     """
 
-    def __init__(self, size: int, new_buffer: Callable[[Ensemble], InputBuffer]) -> None:
+    def __init__(
+        self, size: int, new_buffer: Callable[[Ensemble], InputBuffer], *, url: str
+    ) -> None:
         self.slots = [Slot(new_buffer) for _ in range(size)]
         # Last in, first out: the buffer used last is still in the processor's cache.
         self.free: queue.LifoQueue[Slot] = queue.LifoQueue()
         for slot in self.slots:
             self.free.put(slot)
         self._at_server: set[Slot] = set()
+        self._url = url
         self._closed = False
         self._process = os.getpid()
 
@@ -101,7 +105,7 @@ class SlotPool:
             return Lease(self, self.free.get(timeout=timeout_s))
         except queue.Empty:
             raise DeadlineExceeded(
-                f"no place for a frame within {timeout_s:g} s: the server is too slow"
+                f"no place for a frame within {timeout_s:g} s: {self._url} is too slow"
             ) from None
 
     def reserve(self, ensemble: Ensemble, frames: int, *, height: int, width: int) -> None:
