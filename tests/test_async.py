@@ -105,10 +105,10 @@ def test_errors_arrive_where_they_are_awaited(detector):
 
 def test_submit_and_detect_async_do_not_wait_for_each_other(detector):
     async def main():
-        for _ in range(3):
-            pending = [detector.submit(LATE) for _ in range(2)]
-            calls = [asyncio.create_task(detector.detect_async(LATE)) for _ in range(4)]
-            await asyncio.gather(*pending, *calls)
+        calls = [asyncio.create_task(detector.detect_async(LATE)) for _ in range(12)]
+        # They get their places between those calls, and their answers need a thread after that.
+        submitted = [asyncio.create_task(asyncio.to_thread(detector.submit, LATE)) for _ in "ab"]
+        await asyncio.gather(*await asyncio.gather(*submitted), *calls)
 
     asyncio.run(main())
 
