@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -16,9 +19,10 @@ import yolostream
 from recording_triton import EnsembleTriton, recording_triton
 from repository import config
 from yolostream import Detector
-from yolostream.client.transport.buffers import GrpcBuffer
+from yolostream.client.connection import connect
+from yolostream.client.transport.buffers import GrpcBuffer, GrpcFallback
+from yolostream.client.transport.ownership import OwnedFile, remove_leftovers
 from yolostream.client.transport.pool import SlotPool
-from yolostream.client.transport.shared_memory import remove_leftovers
 from yolostream.server import embedded
 
 SIZES = [(720, 1280), (360, 640), (640, 640), (481, 641), (1280, 720), (37, 900), (1, 1)]
@@ -101,13 +105,48 @@ def test_shared_memory_is_taken_where_it_works_and_left_clean(triton, frame):
 
 
 @pytest.mark.alone
-def test_leftovers_of_killed_clients_go_and_those_of_living_ones_stay(detector, frame):
+def test_leftovers_of_killed_clients_go_and_those_of_living_ones_stay(triton, detector, frame):
     detector.detect(frame)
     leftover = Path("/dev/shm/yolostream-frames-leftover")
     leftover.write_bytes(b"x")
     before = regions()
-    remove_leftovers()
+    with connect(triton.url) as client:
+        remove_leftovers(client, timeout_s=30)
     assert regions() == before - {leftover}
+
+
+def test_a_killed_client_leaves_nothing_registered_once_another_comes(triton, detector, frame):
+    def registered() -> set[str]:
+        return set(client.get_system_shared_memory_status().regions)
+
+    program = f"""
+import os, signal
+import numpy as np
+from yolostream import Detector
+
+detector = Detector("{triton.url}", max_in_flight=3)
+for pending in [detector.submit(np.zeros((64, 64, 3), np.uint8)) for _ in range(3)]:
+    pending.result()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with connect(triton.url) as client, contextlib.closing(OwnedFile()) as foreign:
+        detector.detect(frame)
+        living = registered()
+        killed = subprocess.run([sys.executable, "-c", program], timeout=120, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        left = registered() - living
+        assert left
+        # As a client in a container registers it, whose /dev/shm is another one.
+        os.posix_fallocate(foreign.file.fileno(), 0, 16)
+        elsewhere = "yolostream-frames-000000000000-1"
+        client.register_system_shared_memory(elsewhere, f"/{foreign.name}", 16)
+        # Another one may have removed the files already.
+        Path("/dev/shm", min(left)).unlink(missing_ok=True)
+        with Detector(triton.url):
+            assert registered() == living | {elsewhere}
+        client.unregister_system_shared_memory(elsewhere)
+        detector.detect(frame)
+        assert registered() == living
 
 
 def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector, demo_frames):
@@ -129,7 +168,7 @@ def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector
 
 def test_waiting_for_a_place_is_not_taken_for_work(triton, frame, monkeypatch):
     with Detector(triton.url, max_in_flight=1) as detector:
-        write = type(detector._pool.slots[0]).write
+        write = GrpcFallback.write
         written_s = []
 
         def timed(slot, *arguments, **options):
@@ -138,7 +177,7 @@ def test_waiting_for_a_place_is_not_taken_for_work(triton, frame, monkeypatch):
             written_s.append(time.perf_counter() - started)
             return request
 
-        monkeypatch.setattr(type(detector._pool.slots[0]), "write", timed)
+        monkeypatch.setattr(GrpcFallback, "write", timed)
         pending = [detector.submit(frame) for _ in range(3)]
         for answer in pending:
             answer.result()
@@ -336,7 +375,7 @@ def test_a_frame_that_was_given_up_before_it_was_sent_is_not_sent(triton, frame,
 
 
 def test_a_buffer_is_given_back_once_whoever_and_however_many_release_it():
-    pool = SlotPool([GrpcBuffer("yolov7")], url="")
+    pool = SlotPool(1, lambda ensemble: GrpcBuffer("yolov7"), url="")
     for _ in range(20):
         lease = pool.lend(timeout_s=1)
         lease.sent()
@@ -447,3 +486,56 @@ def test_a_closed_detector_says_so(triton, frame):
     detector.close()
     with pytest.raises(yolostream.ServerError):
         detector.detect(frame)
+
+
+@pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
+def test_a_fork_is_told_to_make_its_own_detector_and_takes_nothing_from_its_parent(
+    triton, transport
+):
+    program = f"""
+import os, signal
+import numpy as np
+from yolostream import Detector, ForkError
+
+frame = np.zeros((640, 640, 3), np.uint8)
+with Detector("{triton.url}", transport="{transport}") as detector:
+    detector.detect(frame)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        for ask in (
+            lambda: detector.detect(frame),
+            lambda: detector.submit(frame),
+            lambda: next(detector.stream([frame])),
+            lambda: detector.reserve(1),
+            lambda: detector.statistics(),
+        ):
+            try:
+                ask()
+            except ForkError as error:
+                assert "one in each process" in str(error)
+            else:
+                os._exit(1)
+        detector.close()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    maps = open("/proc/self/maps").read().split()
+    mapped = {{word for word in maps if word.startswith("/dev/shm/yolostream-frames-")}}
+    assert len(mapped) == (detector.transport == "shared-memory")
+    assert all(map(os.path.exists, mapped))
+    detector.detect(frame)
+assert not any(map(os.path.exists, mapped))
+"""
+    subprocess.run([sys.executable, "-c", program], timeout=120, check=True)
+
+
+def test_two_hundred_clients_that_come_at_once_all_get_in(triton):
+    def connect(_):
+        with Detector(triton.url, timeout_s=120) as detector:
+            return detector.labels, detector.transport
+
+    with ThreadPoolExecutor(200) as clients:
+        found = set(clients.map(connect, range(200)))
+    ((labels, transport),) = found
+    assert len(labels) == 80
+    assert transport == "shared-memory", "no probe was turned away either"

@@ -11,7 +11,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 from repository import config
-from yolostream.client.transport import shared_memory as shared_memory_slot
+from yolostream.client.transport import ownership
 from yolostream.doctor import Verdict, examine, gpu, machine
 from yolostream.doctor.containers import IMAGES_GB, containers
 from yolostream.server import mps
@@ -115,11 +115,11 @@ def test_ports_tell_free_ones_from_a_triton_and_from_strangers(triton):
 
 
 def test_shared_memory_tells_what_the_dead_left_from_what_the_living_hold(monkeypatch, tmp_path):
-    for module in (machine, shared_memory_slot):
-        monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)
-    living = shared_memory_slot._Region(16)
+    monkeypatch.setattr(machine, "_SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(ownership, "SHARED_MEMORY", tmp_path)
+    living = ownership.OwnedFile()
     assert "left over" not in machine.shared_memory().found
-    shared_memory_slot._Region(16)._file.close()
+    ownership.OwnedFile().file.close()
     assert "; left over: 1" in machine.shared_memory().found
     living.close()
 

@@ -35,7 +35,7 @@ def same(one, other, atol=1e-2):
 
 
 def regions(detector):
-    return detector._ensemble.client.get_cuda_shared_memory_status().regions
+    return detector._servers.first.client.get_cuda_shared_memory_status().regions
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ import time
 import numpy as np
 import pytest
 import yolostream
-from instant import ANY_PORTS, MODEL, serve_instant
+from instant import ANY_PORTS, MODEL, REPOSITORY, relabeled, serve_instant
+from other_host import needs_other_host, other_host
+from running import poll
 from yolostream import Detector
 from yolostream.server.embedded import Ports
 
@@ -22,8 +24,8 @@ def server():
     with contextlib.ExitStack() as running:
 
         class Server:
-            def start(self, ports=ANY_PORTS):
-                self.up = running.enter_context(serve_instant(ports))
+            def start(self, ports=ANY_PORTS, repository=REPOSITORY):
+                self.up = running.enter_context(serve_instant(ports, repository))
 
             def stop(self):
                 running.close()
@@ -31,6 +33,10 @@ def server():
         server = Server()
         server.start()
         yield server
+
+
+def buffer_of(detector, lease):
+    return lease.slot.buffer_at(detector._servers.choose())
 
 
 @pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
@@ -67,7 +73,7 @@ def test_after_a_restart_every_buffer_in_shared_memory_loses_one_request_and_rec
         held = [detector._pool.lend(timeout_s=1) for _ in range(4)]
         for lease in held:
             # All have a region that the next server does not know.
-            lease.buffer.write([FRAME] * 3, height=36, width=64)
+            buffer_of(detector, lease).write([FRAME] * 3, height=36, width=64)
         for lease in held:
             lease.release()
         ports = Ports(grpc=server.up.ports.grpc)
@@ -89,7 +95,7 @@ def test_close_does_not_wait_for_a_server_that_hangs(server):
     with Detector(server.up.url, MODEL, max_in_flight=4, transport="shared-memory") as detector:
         held = [detector._pool.lend(timeout_s=1) for _ in range(4)]
         for lease in held:
-            lease.buffer.write([FRAME], height=36, width=64)
+            buffer_of(detector, lease).write([FRAME], height=36, width=64)
             lease.release()
         detector.timeout_s = 1
         server.up.process.send_signal(signal.SIGSTOP)
@@ -99,3 +105,55 @@ def test_close_does_not_wait_for_a_server_that_hangs(server):
             assert time.monotonic() - started < 2
         finally:
             server.up.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+@pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
+def test_a_server_with_other_labels_is_never_taken_for_the_old_one(
+    server, tmp_path, transport, asks
+):
+    with Detector(server.up.url, MODEL, transport=transport, timeout_s=5) as detector:
+        assert detector.detect(FRAME).labels == ("person",)
+        ports = Ports(grpc=server.up.ports.grpc)
+        server.stop()
+        if asks:
+            with pytest.raises(yolostream.ServerUnavailable):
+                detector.detect(FRAME)
+        server.start(ports, relabeled(tmp_path, "cat", "dog"))
+        found = []
+
+        def answered() -> bool:
+            with contextlib.suppress(yolostream.ServerUnavailable):
+                found.append(detector.detect(FRAME))
+            return bool(found)
+
+        poll(answered, what="the first answer")
+        assert found[0].labels == detector.labels == ("cat", "dog")
+        described = detector.model
+        detector.detect(FRAME)
+        assert detector.model is described, "it is not asked again with every frame"
+
+
+@needs_other_host
+def test_a_host_that_was_unplugged_costs_no_call_more_than_its_deadline():
+    frame = np.zeros((640, 640, 3), np.uint8)
+    with (
+        other_host() as host,
+        host.serving(),
+        Detector(host.url, MODEL, timeout_s=2, transport="grpc") as detector,
+    ):
+        detector.detect(frame)
+        host.unplug()
+        # They are stuck in the socket, and by itself TCP tries again for a quarter of an hour.
+        pending = [detector.submit(frame) for _ in range(6)]
+        assert all(isinstance(one.exception(60), yolostream.ServerError) for one in pending)
+        host.plug()
+        poll(lambda: answers(detector, frame), what="the detector to see again")
+
+
+def answers(detector, frame) -> bool:
+    try:
+        detector.detect(frame)
+    except yolostream.ServerError:
+        return False
+    return True

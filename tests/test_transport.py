@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from stand_in_gpu import DeviceArray, Gpu, stand_in_cupy
 from tritonclient.grpc import service_pb2 as pb
 from yolostream import Detector, gpu_memory
 from yolostream.client.transport.choice import PREFERENCE
+from yolostream.client.transport.ownership import OwnedFile
 
 TO_DEVICE, FROM_ANYWHERE = 1, 4
 BLOCK = 2 << 20
@@ -73,6 +75,10 @@ class GpuTriton(EnsembleTriton):
         self.registered += 1
         return pb.CudaSharedMemoryRegisterResponse()
 
+    def CudaSharedMemoryStatus(self, request, context):  # noqa: N802
+        known = {name: {"name": name} for name in self.regions}
+        return pb.CudaSharedMemoryStatusResponse(regions=known)
+
     def CudaSharedMemoryUnregister(self, request, context):  # noqa: N802
         del self.regions[request.name]
         return pb.CudaSharedMemoryUnregisterResponse()
@@ -109,6 +115,18 @@ def test_auto_prefers_gpu_memory_where_the_server_reads_it(with_gpu):
     with_gpu()
     with gpu_triton() as server, Detector(server.url) as detector:
         assert detector.transport == PREFERENCE[0] == "cuda-shared-memory"
+
+
+def test_gpu_memory_of_killed_clients_is_unregistered_and_no_other(with_gpu):
+    with_gpu()
+    with gpu_triton() as server, contextlib.closing(OwnedFile()) as living:
+        with OwnedFile().file as killed:
+            dead = Path(killed.name).name.removeprefix(".")
+        elsewhere = "yolostream-frames-000000000000-1"
+        for name in (dead, living.name, elsewhere):
+            server.regions[name] = pb.CudaSharedMemoryRegisterRequest(name=name)
+        with Detector(server.url):
+            assert set(server.regions) == {living.name, elsewhere}
 
 
 def test_a_server_without_a_gpu_gets_frames_through_its_own_memory(triton, with_gpu, demo_frames):

@@ -13,6 +13,7 @@ if typing.TYPE_CHECKING:
     from yolostream.errors import (
         AccessDenied,
         DeadlineExceeded,
+        ForkError,
         FrameError,
         ModelUnavailable,
         OutputError,
@@ -30,6 +31,7 @@ __all__ = [
     "DeadlineExceeded",
     "Detections",
     "Detector",
+    "ForkError",
     "FrameError",
     "ModelUnavailable",
     "OutputError",

@@ -6,6 +6,7 @@ YolostreamError
  +-- FrameError              a frame is not uint8 RGB of an accepted size: the caller's fault
  +-- ServerStartError        the embedded Triton does not start
  +-- WorkerError             a process that feeds some of the sources dies again and again
+ +-- ForkError               a detector is used in a fork of the process that made it
  +-- ServerError             a Triton does not do what was asked
       +-- ServerUnavailable  nobody answers at the address, or the connection broke
       +-- ModelUnavailable   the server has no such model, or it is not ready
@@ -56,6 +57,12 @@ class WorkerError(YolostreamError):
     """A process that feeds some of the sources dies again and again."""
 
     exit_code = 20
+
+
+class ForkError(YolostreamError):
+    """A detector is used in a fork of the process that made it."""
+
+    exit_code = 22
 
 
 class ServerError(YolostreamError):

@@ -31,7 +31,10 @@ Sources = Annotated[
 ]
 Url = Annotated[
     str | None,
-    typer.Option(help="gRPC address of a Triton, host:port. By default one is started here."),
+    typer.Option(
+        help="gRPC address of a Triton, host:port; several, separated by commas, share the frames. "
+        "By default one is started here."
+    ),
 ]
 ModelName = Annotated[str, typer.Option(help="Name of the ensemble.")]
 Output = Annotated[Path, typer.Option(help="Folder for the results.")]

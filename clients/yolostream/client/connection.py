@@ -20,6 +20,17 @@ Raises `InferenceServerException` as tritonclient does, also once the channel is
 _RECONNECT_MS = 1000
 """Longest pause between attempts to reconnect; gRPC's default is two minutes."""
 
+_KEEPALIVE_MS = 310_000
+"""Pause between pings while a call waits. Triton hangs up on those who ping every 300 s or more
+often. Without a number here gRPC would ignore `_UNACKNOWLEDGED_MS`."""
+
+_UNACKNOWLEDGED_MS = 3000
+"""A connection is lost whose host acknowledges nothing for so long (TCP_USER_TIMEOUT).
+
+By itself TCP would go on for a quarter of an hour with longer and longer pauses, and a call whose
+frame is stuck in the socket would outlast its deadline.
+"""
+
 _MODEL_INFER = (
     f"/{service_pb2.DESCRIPTOR.services_by_name['GRPCInferenceService'].full_name}/ModelInfer"
 )
@@ -52,6 +63,20 @@ def open_channel(url: str, access: Access = OPEN) -> grpc.Channel:
     return grpc.secure_channel(target, credentials, options=_channel_arguments(target))
 
 
+def is_connected(channel: grpc.Channel) -> bool:
+    """Whether there is a connection now; one that was lost is made again by the next request.
+
+    gRPC's public way to learn that is a thread that looks five times a second, and fails loudly
+    when the channel is closed.
+    """
+    try:
+        state = channel._channel.check_connectivity_state(False)
+    except ValueError:
+        # The channel is closed.
+        return False
+    return bool(state == grpc.ChannelConnectivity.READY.value[0])
+
+
 def infer_through(channel: grpc.Channel, access: Access = OPEN) -> Infer:
     """A function that sends frames. tritonclient would copy their pixels three times more."""
     metadata = access.metadata
@@ -77,6 +102,8 @@ def _channel_arguments(url: str) -> list[tuple[str, int]]:
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", _RECONNECT_MS),
         ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _UNACKNOWLEDGED_MS),
     ]
     if url.startswith(("127.", "localhost:", "[::1]:")):
         # A proxy in the environment must not come between us and our own machine.

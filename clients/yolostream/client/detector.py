@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from yolostream.client.access import Access, Tls
+from yolostream.client.addresses import split
 from yolostream.client.batch import batch_of
-from yolostream.client.ensemble import Ensemble
+from yolostream.client.ensemble import Ensemble, Transport
 from yolostream.client.model import Model
 from yolostream.client.pending import Pending
 from yolostream.client.request import Request
-from yolostream.client.statistics import StepTotals
-from yolostream.client.transport.choice import Transport, choose, new_pool
+from yolostream.client.servers import Servers
+from yolostream.client.statistics import StepTotals, total
+from yolostream.client.transport.choice import choose, new_buffer
+from yolostream.client.transport.pool import SlotPool
 from yolostream.client.triton_errors import translated
 from yolostream.detections import Detections
 from yolostream.image import AnyImage
@@ -27,10 +32,12 @@ class Detector:
     """Detects objects through a Triton ensemble. One may be shared by any number of threads.
 
     Args:
-        url: gRPC address, `host:port`; `grpcs://host:port` for one with TLS.
+        url: gRPC address, `host:port`, or `grpcs://host:port` for one with TLS; or several, as a
+            sequence or separated by commas, whose servers share the frames. `dns:///name:port` is
+            every address that a name has.
         model: name of the ensemble.
-        max_in_flight: requests on their way at once, over all threads; each carries one frame, or
-            one batch. `submit` waits until there are fewer.
+        max_in_flight: requests on their way at once, over all threads and servers; each carries one
+            frame, or one batch. `submit` waits until there are fewer.
         timeout_s: seconds until a frame without an answer fails with `DeadlineExceeded`.
         downscale: make frames fit the network's input before they are sent (aspect kept). The boxes
             are the same to half a pixel of that input, and a 1080p frame is 0.69 MB on the wire
@@ -49,7 +56,7 @@ class Detector:
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | Sequence[str] = DEFAULT_URL,
         model: str = DEFAULT_MODEL,
         *,
         max_in_flight: int = 8,
@@ -59,25 +66,50 @@ class Detector:
         token: str | None = None,
         tls: Tls | None = None,
     ) -> None:
-        self.url = url
         self.timeout_s = timeout_s
         self._downscale = downscale
-        self._ensemble = Ensemble(url, model, timeout_s=timeout_s, access=Access(token, tls))
-        self.model: Model = self._ensemble.model
+        urls = split(url)
+        self._pool = SlotPool(
+            max_in_flight, partial(new_buffer, timeout_s=timeout_s), url=",".join(urls)
+        )
+        self._servers = Servers(
+            urls,
+            partial(
+                _connected,
+                model=model,
+                transport=transport,
+                timeout_s=timeout_s,
+                access=Access(token, tls),
+            ),
+            self._pool.in_flight,
+        )
         # Each thread waits for its own answer, which costs less than gRPC's one thread for all of
         # them. And Ctrl-C interrupts only the main thread, so it never interrupts a call.
         self._senders = ThreadPoolExecutor(max_in_flight, thread_name_prefix="yolostream-sender")
+        # Not those: the answers of `submit` would wait for them.
+        self._async_calls = ThreadPoolExecutor(max_in_flight, "yolostream-async")
         try:
-            self.transport: Transport = choose(self._ensemble, transport, timeout_s=timeout_s)
             # At exit Python wakes the threads of a pool only if it has registered one of them.
             # Ctrl-C might come before a first thread is registered, so one is started here.
             self._senders.submit(bool).result()
         except BaseException:
             self._disconnect()
             raise
-        self._pool = new_pool(
-            self.transport, self._ensemble, size=max_in_flight, timeout_s=timeout_s
-        )
+
+    @property
+    def url(self) -> str:
+        """What was given; several are separated by commas."""
+        return self._servers.url
+
+    @property
+    def model(self) -> Model:
+        """What is served; read again after the server was away."""
+        return self._servers.first.model
+
+    @property
+    def transport(self) -> Transport:
+        """How frames travel; to others of several servers it may be another way."""
+        return self._servers.first.transport
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -99,6 +131,7 @@ class Detector:
             ModelUnavailable: the model was unloaded.
             DeadlineExceeded: no answer within `timeout_s`.
             Overloaded: the server's queue is full.
+            ForkError: this process was forked after the detector was made.
             ServerError: anything else that the server reports.
         """
         sizes = None if size is None else [size]
@@ -106,11 +139,29 @@ class Detector:
         lease = self._pool.lend(timeout_s=self.timeout_s)
         try:
             # Not `submit`: waiting in this thread saves waking it from another one.
-            request = Request(self._ensemble, batch, lease, timeout_s=self.timeout_s)
+            request = Request(self._servers, batch, lease, timeout_s=self.timeout_s)
             (found,) = request.answer()
             return found
         finally:
             lease.release()
+
+    async def detect_async(
+        self, frame: AnyImage, *, size: tuple[int, int] | None = None
+    ) -> Detections:
+        """Find the objects in one frame, for asyncio: `detect`, in a thread of this detector's own.
+
+        The event loop is free meanwhile, also while `max_in_flight` requests are on their way: a
+        call waits its turn. A call that is cancelled before its turn sends nothing. One that is
+        cancelled later gives its place back once the server is done with the frame.
+
+        Args:
+            frame: see `detect`; it must not change until the answer is there.
+            size: see `detect`.
+
+        Raises:
+            YolostreamError: see `detect`.
+        """
+        return await asyncio.wrap_future(self._async_calls.submit(self.detect, frame, size=size))
 
     def submit(self, frame: AnyImage, *, size: tuple[int, int] | None = None) -> Pending:
         """Send one frame and return at once; wait only while `max_in_flight` are on their way.
@@ -147,7 +198,7 @@ class Detector:
         lease = self._pool.lend(timeout_s=self.timeout_s)
         try:
             started = time.perf_counter()
-            request = Request(self._ensemble, batch, lease, timeout_s=self.timeout_s)
+            request = Request(self._servers, batch, lease, timeout_s=self.timeout_s)
             downscale_s = (time.perf_counter() - started) / len(frames)
             pending = [Pending(downscale_s=downscale_s) for _ in frames]
             self._senders.submit(request.settle, pending)
@@ -166,8 +217,9 @@ class Detector:
             ServerUnavailable: the server went away.
         """
         height, width = self.model.input_size
-        with translated(self.url, self.model.name):
-            self._pool.reserve(frames, height=height, width=width)
+        for ensemble in self._servers.connected:
+            with translated(ensemble.url, ensemble.model.name):
+                self._pool.reserve(ensemble, frames, height=height, width=width)
 
     def stream(
         self, frames: Iterable[AnyImage], *, in_flight: int = 4
@@ -195,17 +247,25 @@ class Detector:
     def statistics(self) -> dict[str, StepTotals]:
         """Triton's totals for each step of the ensemble, in the order a frame passes them.
 
+        Of several servers, the sums.
+
         Raises:
             ServerError: the server does not tell, or is away.
         """
-        return self._ensemble.statistics(timeout_s=self.timeout_s)
+        self._pool.check_process()
+        asked = self._servers.connected or [self._servers.first]
+        return total([one.statistics(timeout_s=self.timeout_s) for one in asked])
 
     def close(self, *, timeout_s: float | None = None) -> None:
         """Wait for the frames on their way, then give back the connection and shared memory.
 
+        In a fork of the process that made the detector it does nothing: all of that is the other's.
+
         Args:
             timeout_s: for all of that; by default as long as one frame may take.
         """
+        if self._pool.is_forked:
+            return
         self._pool.close(timeout_s=self.timeout_s if timeout_s is None else timeout_s)
         self._disconnect()
 
@@ -217,4 +277,18 @@ class Detector:
 
     def _disconnect(self) -> None:
         self._senders.shutdown(wait=False)
-        self._ensemble.close()
+        self._async_calls.shutdown(wait=False)
+        self._servers.close()
+
+
+def _connected(
+    url: str, *, model: str, transport: Transport, timeout_s: float, access: Access
+) -> Ensemble:
+    """Connect to one server, and find out how frames reach it."""
+    ensemble = Ensemble(url, model, timeout_s=timeout_s, access=access)
+    try:
+        ensemble.transport = choose(ensemble, transport, timeout_s=timeout_s)
+    except BaseException:
+        ensemble.close()
+        raise
+    return ensemble

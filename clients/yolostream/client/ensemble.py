@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Literal
+
+from tritonclient.grpc.service_pb2 import ModelInferResponse
+
 from yolostream.client import statistics
 from yolostream.client.access import OPEN, Access
-from yolostream.client.connection import connect, infer_through, open_channel
+from yolostream.client.connection import connect, infer_through, is_connected, open_channel
 from yolostream.client.model import Model, describe
+from yolostream.client.triton_errors import translated
+from yolostream.errors import DeadlineExceeded
+
+Transport = Literal["auto", "grpc", "shared-memory", "cuda-shared-memory"]
 
 
 class Ensemble:
@@ -25,14 +34,67 @@ class Ensemble:
 
     def __init__(self, url: str, name: str, *, timeout_s: float, access: Access = OPEN) -> None:
         self.url = url
+        self.transport: Transport = "grpc"
+        """How frames reach it."""
         self.client = connect(url, access)
         self._channel = open_channel(url, access)
-        self.infer = infer_through(self._channel, access)
+        self._infer = infer_through(self._channel, access)
+        self.interruptions = 0
+        """How often the server was away: each time another one, or another model, may be there."""
+        self._described_after = 0
+        self._describing = threading.Lock()
+        self._has_answered = False
+        """Over the connection that there is."""
+        self.is_closed = False
         try:
             self.model: Model = describe(self.client, name, url=url, timeout_s=timeout_s)
         except BaseException:
             self.close()
             raise
+
+    def infer(self, request: bytes, timeout_s: float) -> ModelInferResponse:
+        """Send a request; see `connection.Infer`."""
+        response = self._infer(request, timeout_s)
+        self._has_answered = True
+        return response
+
+    def note_interruption(self) -> None:
+        """Read the model's description again before the next request."""
+        self.interruptions += 1
+
+    def refresh(self, *, timeout_s: float) -> None:
+        """Read the model's description again if there was an interruption since the last time.
+
+        Raises:
+            ServerUnavailable: nobody answers.
+            ModelUnavailable: the server has no such model any more, or it is not ready.
+            DeadlineExceeded: another thread was reading it for `timeout_s`.
+        """
+        if self._has_answered and not is_connected(self._channel):
+            # Nothing was on its way when the connection was lost, so nobody has noticed.
+            self._has_answered = False
+            self.note_interruption()
+        if self._described_after == self.interruptions:
+            return
+        if not self._describing.acquire(timeout=timeout_s):
+            raise DeadlineExceeded(f"{self.url} says nothing of its model for {timeout_s:g} s")
+        try:
+            after = self.interruptions
+            if self._described_after != after:
+                name = self.model.name
+                self.model = describe(self.client, name, url=self.url, timeout_s=timeout_s)
+                self._described_after = after
+        finally:
+            self._describing.release()
+
+    def is_ready(self, *, timeout_s: float) -> bool:
+        """Whether the server takes frames.
+
+        Raises:
+            ServerUnavailable: nobody answers.
+        """
+        with translated(self.url, self.model.name):
+            return bool(self.client.is_model_ready(self.model.name, client_timeout=timeout_s))
 
     def statistics(self, *, timeout_s: float) -> dict[str, statistics.StepTotals]:
         """Triton's totals for each step, in the order a frame passes them.
@@ -44,5 +106,6 @@ class Ensemble:
 
     def close(self) -> None:
         """Give back the connection; requests on their way end with `ServerUnavailable`."""
+        self.is_closed = True
         self._channel.close()
         self.client.close()

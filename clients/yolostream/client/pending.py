@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +21,9 @@ _TO_X1_Y1_X2_Y2 = np.array([1, 0, 3, 2])
 class Pending(Future[Detections]):
     """A frame on its way to the server and back.
 
-    A `concurrent.futures.Future`: `result(timeout)`, `done()`, `add_done_callback()`, and
-    `asyncio.wrap_future` do what they do there. It cannot be cancelled: the frame is on its way.
+    A `concurrent.futures.Future`: `result(timeout)`, `done()` and `add_done_callback()` do what
+    they do there. It cannot be cancelled: the frame is on its way. It can be awaited in asyncio;
+    whoever waits there can be cancelled, and the frame keeps its place until its answer is there.
     `result` raises what `Detector.detect` does, and `TimeoutError` after its own `timeout`.
     """
 
@@ -32,6 +35,9 @@ class Pending(Future[Detections]):
         self.request_s = float("nan")
         """Seconds between sending and the answer; NaN until it is there."""
         self._sent = time.perf_counter()
+
+    def __await__(self) -> Generator[Any, None, Detections]:
+        return asyncio.wrap_future(self).__await__()
 
     def answer(self, outcome: Detections | Exception) -> None:
         """Called by the detector, once."""

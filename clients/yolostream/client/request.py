@@ -5,40 +5,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tritonclient.grpc.service_pb2 import ModelInferResponse
-from tritonclient.utils import InferenceServerException
 
 from yolostream.client.batch import Batch
 from yolostream.client.ensemble import Ensemble
-from yolostream.client.model import DIGEST_OUTPUT
+from yolostream.client.model import DIGEST_OUTPUT, Model
 from yolostream.client.pending import Pending, detections_in
+from yolostream.client.servers import Servers
+from yolostream.client.transport.message import Message
 from yolostream.client.transport.pool import Lease
 from yolostream.client.triton_errors import is_about_shared_memory, translated
 from yolostream.detections import Detections
-from yolostream.errors import ServerUnavailable
+from yolostream.errors import ModelUnavailable, ServerError, ServerUnavailable
+from yolostream.image import AnyImage
 
 _ATTEMPTS = 2
+"""Where a server answers with the boxes of another frame."""
 
 
 class Request:
     """One request. Creating it fills the buffer; `answer` or `settle` sends it.
 
+    A server that is away is told from the others: if there is another one, the frames go there
+    once more. A detection changes nothing, so it does not matter who of the two has seen them.
+
     Args:
-        ensemble: Where it goes.
+        servers: One of them gets it.
         batch: Its frames.
-        lease: The buffer that they travel in.
+        lease: The slot that they travel in.
         timeout_s: Seconds until it fails without an answer.
 
     Raises:
         YolostreamError: the frames cannot be put into the buffer; see `Detector.submit_batch`.
     """
 
-    def __init__(self, ensemble: Ensemble, batch: Batch, lease: Lease, *, timeout_s: float) -> None:
-        self._ensemble = ensemble
+    def __init__(self, servers: Servers, batch: Batch, lease: Lease, *, timeout_s: float) -> None:
+        self._servers = servers
         self._batch = batch
         self._lease = lease
         self._timeout_s = timeout_s
-        with translated(ensemble.url, ensemble.model.name):
-            self._message = lease.buffer.write(batch.frames, height=batch.height, width=batch.width)
+        self._sent: Sequence[AnyImage] = ()
+        self._ensemble = lease.slot.ensemble = servers.choose()
+        try:
+            self._write(batch.frames)
+        except (ServerUnavailable, ModelUnavailable) as error:
+            self._move(error)
+            self._write(batch.frames)
         lease.sent()
 
     def answer(self) -> list[Detections]:
@@ -47,35 +58,15 @@ class Request:
         Raises:
             YolostreamError: see `Detector.detect`.
         """
-        for _ in range(_ATTEMPTS):
-            response = self._response()
-            if self._is_of_these_frames(response):
-                model = self._ensemble.model
-                return detections_in(response, self._batch.original_sizes, model.labels)
-        # As long as a step is one answer behind, it is as good as away.
-        raise ServerUnavailable(
-            f"{self._ensemble.url} answered {_ATTEMPTS} times with the boxes of another frame: it "
-            "has to be restarted"
-        )
-
-    def _response(self) -> ModelInferResponse:
-        with translated(self._ensemble.url, self._ensemble.model.name):
-            try:
-                return self._ensemble.infer(self._message.request, self._timeout_s)
-            except InferenceServerException as error:
-                if is_about_shared_memory(error):
-                    self._lease.buffer.reset()
+        try:
+            return self._detections()
+        except (ServerUnavailable, ModelUnavailable) as error:
+            frames = self._sent
+            if not frames:
                 raise
-
-    def _is_of_these_frames(self, response: ModelInferResponse) -> bool:
-        """Whether the answer carries the digests of what was sent; see docs/right_boxes.md."""
-        if not self._ensemble.model.has_digests:
-            return True
-        sent = self._message.digests.tobytes()
-        return any(
-            output.name == DIGEST_OUTPUT and content == sent
-            for output, content in zip(response.outputs, response.raw_output_contents, strict=True)
-        )
+            self._move(error)
+            self._write(frames)
+            return self._detections()
 
     def settle(self, pending: Sequence[Pending]) -> None:
         """Send it, resolve the frames' `pending`, and release the buffer.
@@ -94,3 +85,69 @@ class Request:
             self._lease.release()
         for one, outcome in zip(pending, outcomes, strict=True):
             one.answer(outcome)
+
+    def _write(self, frames: Sequence[AnyImage]) -> None:
+        height, width = self._batch.height, self._batch.width
+        self._buffer = self._lease.slot.buffer_at(self._ensemble)
+        try:
+            with translated(self._ensemble.url, self._ensemble.model.name):
+                self._message = self._buffer.write(frames, height=height, width=width)
+        except (ServerUnavailable, ModelUnavailable) as error:
+            self._servers.report(self._ensemble, error)
+            raise
+
+    def _detections(self) -> list[Detections]:
+        """Those of the server that has the frames now, with its names."""
+        ensemble = self._ensemble
+        try:
+            ensemble.refresh(timeout_s=self._timeout_s)
+            interruptions, model = ensemble.interruptions, ensemble.model
+            response = self._response(ensemble, model)
+            if ensemble.interruptions != interruptions:
+                raise ServerUnavailable(
+                    f"{ensemble.url} was away meanwhile, and another server may have answered: "
+                    "send the frame again"
+                )
+        except (ServerUnavailable, ModelUnavailable) as error:
+            self._servers.report(ensemble, error)
+            # The caller may have changed its own frames since.
+            self._sent = self._sent_frames()
+            if error.__cause__ is not None and is_about_shared_memory(error.__cause__):
+                self._buffer.reset()
+            raise
+        return detections_in(response, self._batch.original_sizes, model.labels)
+
+    def _response(self, ensemble: Ensemble, model: Model) -> ModelInferResponse:
+        """The server's answer to these frames, and to no others."""
+        with translated(ensemble.url, model.name):
+            for _ in range(_ATTEMPTS):
+                response = ensemble.infer(self._message.request, self._timeout_s)
+                if not model.has_digests or _is_answer_to(self._message, response):
+                    return response
+        # As long as a step is one answer behind, it is as good as away.
+        raise ServerUnavailable(
+            f"{ensemble.url} answered {_ATTEMPTS} times with the boxes of another frame: start it "
+            "again"
+        )
+
+    def _sent_frames(self) -> Sequence[AnyImage]:
+        """The frames as they were sent; none where they lie in a GPU's memory."""
+        batch = self._batch
+        shape = (len(batch.frames), batch.height, batch.width, 3)
+        return self._buffer.sent(self._message.request, shape)
+
+    def _move(self, error: ServerError) -> None:
+        """Take another server; raises the error where there is none."""
+        other = self._servers.another(self._ensemble)
+        if other is None:
+            raise error
+        self._ensemble = self._lease.slot.ensemble = other
+
+
+def _is_answer_to(message: Message, response: ModelInferResponse) -> bool:
+    """Whether the answer carries the digests of what was sent; see docs/right_boxes.md."""
+    sent = message.digests.tobytes()
+    return any(
+        output.name == DIGEST_OUTPUT and content == sent
+        for output, content in zip(response.outputs, response.raw_output_contents, strict=True)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tritonclient.grpc import InferenceServerClient
@@ -20,6 +21,14 @@ class StepTotals:
     compute_s: float
     """Seconds from taking the input to handing over the output."""
 
+    def plus(self, other: StepTotals) -> StepTotals:
+        """Those of two servers together."""
+        return StepTotals(
+            requests=self.requests + other.requests,
+            queue_s=self.queue_s + other.queue_s,
+            compute_s=self.compute_s + other.compute_s,
+        )
+
     def since(self, earlier: StepTotals) -> StepTotals:
         """What came after `earlier`."""
         return StepTotals(
@@ -27,6 +36,17 @@ class StepTotals:
             queue_s=self.queue_s - earlier.queue_s,
             compute_s=self.compute_s - earlier.compute_s,
         )
+
+
+def total(of_servers: Sequence[dict[str, StepTotals]]) -> dict[str, StepTotals]:
+    """The sums over several servers, step by step."""
+    first, *others = of_servers
+    for other in others:
+        first = {
+            step: totals.plus(other[step]) if step in other else totals
+            for step, totals in first.items()
+        }
+    return first
 
 
 def read(

@@ -22,6 +22,7 @@ from yolostream.errors import (
 _NO_TOKEN = "protocol is restricted"
 _NO_MODEL = re.compile(r"unknown model|is not ready|is not found|no available versions")
 _NO_REGION = "shared memory region"
+_FULL_QUEUE = "maximum queue size"
 _STEP_LOST = re.compile(r"Stub process .*is not healthy")
 """What Triton says once a process of a step was paused or is gone: the server is sick."""
 
@@ -35,14 +36,19 @@ def translated(url: str, model: str) -> Iterator[None]:
         raise _translate(error, url, model) from error
 
 
-def is_about_shared_memory(error: InferenceServerException) -> bool:
+def is_about_shared_memory(error: BaseException) -> bool:
     """Whether the error means that the server does not know the frame's shared memory."""
-    return _NO_REGION in (error.message() or "")
+    return isinstance(error, InferenceServerException) and _NO_REGION in (error.message() or "")
 
 
 def is_about_a_dead_step(error: Exception) -> bool:
     """Whether a process of the server died, or was away for longer than a second."""
     return _STEP_LOST.search(str(error)) is not None
+
+
+def is_about_a_full_queue(error: InferenceServerException) -> bool:
+    """Whether the error means that the server has too much to do just now."""
+    return _FULL_QUEUE in (error.message() or "").lower()
 
 
 def _translate(error: InferenceServerException, url: str, model: str) -> YolostreamError:
@@ -84,7 +90,7 @@ def _by_words(message: str, url: str, model: str) -> ServerError | None:
 
 def _unavailable(message: str, url: str, model: str) -> ServerError:
     """The error for UNAVAILABLE, which Triton uses for three different things."""
-    if "maximum queue size" in message.lower():
+    if _FULL_QUEUE in message.lower():
         return Overloaded(f"{url} rejected the frame, its queue is full ({message}): send less")
     if _NO_MODEL.search(message):
         return ModelUnavailable(

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from yolostream.client.digest import digests
-from yolostream.client.transport.message import Message, request, with_pixels
+from yolostream.client.transport.message import Message, pixels_in, request, with_pixels
 from yolostream.gpu_memory import on_host
 from yolostream.image import AnyImage, Image
 
@@ -31,6 +31,17 @@ class InputBuffer(Protocol):
 
         Returns:
             The request that refers to them.
+        """
+
+    def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
+        """The frames that were written last, uint8 [H, W, 3] each, until `write` is called again.
+
+        Args:
+            request: What `write` returned.
+            shape: Number of frames, height, width, 3.
+
+        Returns:
+            None where they lie in a GPU's memory.
         """
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
@@ -63,6 +74,10 @@ class GrpcBuffer:
         empty = request(self._model, (len(frames), height, width, 3))
         return Message(with_pixels(empty, resized), digests(resized))
 
+    def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
+        """The pixels in the message."""
+        return list(pixels_in(request, shape))
+
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Messages take no memory beforehand."""
 
@@ -92,6 +107,10 @@ class GrpcFallback:
         except OSError:
             self._fall_back()
             return self._buffer.write(frames, height=height, width=width)
+
+    def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
+        """Those of the buffer in use."""
+        return self._buffer.sent(request, shape)
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Take the memory for so many frames now, if there is so much."""

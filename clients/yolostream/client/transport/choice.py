@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
 
 import numpy as np
 from tritonclient.utils import InferenceServerException
 
 from yolostream import gpu_memory
 from yolostream.client.ensemble import Ensemble
+from yolostream.client.ensemble import Transport as Transport
+from yolostream.client.room import until_there_is_room
 from yolostream.client.transport.buffers import GrpcBuffer, GrpcFallback, InputBuffer
-from yolostream.client.transport.pool import SlotPool
-from yolostream.client.transport.shared_memory import SharedMemoryBuffer, remove_leftovers
+from yolostream.client.transport.ownership import remove_leftovers
+from yolostream.client.transport.shared_memory import SharedMemoryBuffer
 from yolostream.errors import ServerUnavailable
-
-Transport = Literal["auto", "grpc", "shared-memory", "cuda-shared-memory"]
 
 PREFERENCE: tuple[Transport, ...] = ("cuda-shared-memory", "shared-memory")
 """What 'auto' tries before gRPC, best first. This is the only place that decides it."""
@@ -52,15 +51,14 @@ def choose(ensemble: Ensemble, wanted: Transport, *, timeout_s: float) -> Transp
     return "grpc"
 
 
-def new_pool(transport: Transport, ensemble: Ensemble, *, size: int, timeout_s: float) -> SlotPool:
-    """Buffers for `size` requests with this transport."""
-    buffers = (_new_buffer(transport, ensemble, timeout_s=timeout_s) for _ in range(size))
-    name = ensemble.model.name
-    return SlotPool((GrpcFallback(buffer, name) for buffer in buffers), url=ensemble.url)
+def new_buffer(ensemble: Ensemble, *, timeout_s: float) -> InputBuffer:
+    """A buffer for the requests to this server."""
+    buffer = _new_buffer(ensemble.transport, ensemble, timeout_s=timeout_s)
+    return GrpcFallback(buffer, ensemble.model.name)
 
 
 def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exception | str | None:
-    """Send one black frame; return what kept the server from reading it."""
+    """Return what keeps the server from reading a black frame."""
     if transport == "grpc":
         return None
     if transport == "cuda-shared-memory":
@@ -68,12 +66,16 @@ def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exce
             return lack
         if not ensemble.model.gpus:
             return "its steps run on no GPU"
-    remove_leftovers()
+    remove_leftovers(ensemble.client, timeout_s=timeout_s)
     probe = _new_buffer(transport, ensemble, timeout_s=timeout_s)
     height, width = ensemble.model.input_size
     black = np.zeros((height, width, 3), np.uint8)
     try:
-        ensemble.infer(probe.write([black], height=height, width=width).request, timeout_s)
+        request = probe.write([black], height=height, width=width).request
+        if transport == "shared-memory":
+            # The server has opened it: reading it shows no more, and would need a place in a queue.
+            return None
+        until_there_is_room(lambda: ensemble.infer(request, timeout_s), timeout_s=timeout_s)
     except (InferenceServerException, OSError) as error:
         return error
     finally:

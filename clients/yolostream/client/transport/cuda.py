@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Iterator, Sequence
-from uuid import uuid4
 
 import cupy
 import numpy as np
@@ -15,6 +14,7 @@ from tritonclient.grpc import InferenceServerClient
 from yolostream.client.digest import digests, digests_of_samples, samples
 from yolostream.client.transport.buffers import resize_into
 from yolostream.client.transport.message import Message, request
+from yolostream.client.transport.ownership import OwnedFile
 from yolostream.client.transport.registered import RegisteredBuffer, region_bytes
 from yolostream.errors import FrameError
 from yolostream.gpu_memory import on_device
@@ -66,6 +66,10 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
                 found = region.copy(pictures)
         return Message(request(self._model, shape, region=region.name), found)
 
+    def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
+        """None: they lie in the GPU's memory."""
+        return []
+
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Register a region for so many frames; see `write` for what is raised."""
         with _failures_as_os_error():
@@ -92,15 +96,25 @@ class _Region:
     """Memory of one GPU that another process may open."""
 
     def __init__(self, size: int, *, device: int) -> None:
-        self.name = f"yolostream-frames-{uuid4().hex}"
         self.device = device
         self.size = -(-size // _BLOCK) * _BLOCK
         self._staging = np.empty(0, np.uint8)
-        with cupy.cuda.Device(device):
-            # A blocking stream: it waits for the default stream, where callers compute frames.
-            self._stream = cupy.cuda.Stream()
-            # Not from CuPy's pool: what is shared is the whole allocation.
-            self._address = cupy.cuda.runtime.malloc(self.size)
+        # Of no bytes: GPU memory has no owner that others could see.
+        self._owned = OwnedFile()
+        try:
+            with cupy.cuda.Device(device):
+                # A blocking stream: it waits for the default stream, where callers compute frames.
+                self._stream = cupy.cuda.Stream()
+                # Not from CuPy's pool: what is shared is the whole allocation.
+                self._address = cupy.cuda.runtime.malloc(self.size)
+        except BaseException:
+            self._owned.close()
+            raise
+
+    @property
+    def name(self) -> str:
+        """Of the region."""
+        return self._owned.name
 
     def register(self, client: InferenceServerClient, *, timeout_s: float) -> None:
         """Tell the server of it."""
@@ -156,6 +170,7 @@ class _Region:
 
     def close(self) -> None:
         """Free it."""
+        self._owned.close()
         # A GPU that has failed has lost its memory already.
         with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError), cupy.cuda.Device(self.device):
             cupy.cuda.runtime.free(self._address)

@@ -58,6 +58,11 @@ def with_pixels(request: bytes, frames: Sequence[Image]) -> bytes:
     return b"".join((request, _PIXELS_TAG, _varint(size), *pixels))
 
 
+def pixels_in(request: bytes, shape: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
+    """The pixels that `with_pixels` put into a request, uint8 [*shape], without a copy."""
+    return np.frombuffer(request, np.uint8, offset=len(request) - math.prod(shape)).reshape(shape)
+
+
 def _varint(number: int) -> bytes:
     """A number as protobuf encodes it: 7 bits a byte, lowest first; the top bit means "more"."""
     groups = bytearray()

@@ -1,14 +1,17 @@
-"""The buffers of all requests that are in flight at once."""
+"""The places of all requests that are in flight at once."""
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable
 
+from yolostream.client.ensemble import Ensemble
 from yolostream.client.transport.buffers import InputBuffer
-from yolostream.errors import DeadlineExceeded, ServerUnavailable
+from yolostream.errors import DeadlineExceeded, ForkError, ServerUnavailable
 
 _GRACE_S = 0.5
 """Filling a buffer with frames takes much less."""
@@ -17,31 +20,85 @@ _LEAST_S = 0.05
 """Shortest time to unregister memory when closing: a healthy server needs less."""
 
 
-class SlotPool:
-    """Lends a buffer to each request in flight.
+class Slot:
+    """Room for one request: a buffer at each server that it has been sent to.
 
     Args:
-        slots: The buffers; so many requests may be in flight at once.
-        url: Of the server.
+        new_buffer: Makes a buffer at a server.
     """
 
-    def __init__(self, slots: Iterable[InputBuffer], *, url: str) -> None:
-        self.slots = list(slots)
+    def __init__(self, new_buffer: Callable[[Ensemble], InputBuffer]) -> None:
+        self.ensemble: Ensemble | None = None
+        """Where the request goes; None while there is none."""
+        self._new_buffer = new_buffer
+        self._buffers: dict[Ensemble, InputBuffer] = {}
+
+    def buffer_at(self, ensemble: Ensemble) -> InputBuffer:
+        """The buffer that this server reads."""
+        buffer = self._buffers.get(ensemble)
+        if buffer is None:
+            for gone in [one for one in self._buffers if one.is_closed]:
+                self._buffers.pop(gone).reset()
+            buffer = self._buffers[ensemble] = self._new_buffer(ensemble)
+        return buffer
+
+    def close(self, *, timeout_s: float) -> None:
+        """Give the memory back; see `InputBuffer.close`."""
+        for ensemble, buffer in self._buffers.items():
+            if ensemble.is_closed:
+                buffer.reset()
+            else:
+                buffer.close(timeout_s=timeout_s)
+
+
+class SlotPool:
+    """Lends a slot to each request in flight.
+
+    Args:
+        size: So many requests may be in flight at once.
+        new_buffer: Makes a buffer at a server.
+        url: Of the servers.
+    """
+
+    def __init__(
+        self, size: int, new_buffer: Callable[[Ensemble], InputBuffer], *, url: str
+    ) -> None:
+        self.slots = [Slot(new_buffer) for _ in range(size)]
         # Last in, first out: the buffer used last is still in the processor's cache.
-        self.free: queue.LifoQueue[InputBuffer] = queue.LifoQueue()
+        self.free: queue.LifoQueue[Slot] = queue.LifoQueue()
         for slot in self.slots:
             self.free.put(slot)
-        self._at_server: set[InputBuffer] = set()
+        self._at_server: set[Slot] = set()
         self._url = url
         self._closed = False
+        self._process = os.getpid()
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a copy in another process, which shares the buffers' memory."""
+        return os.getpid() != self._process
+
+    def check_process(self) -> None:
+        """Raise `ForkError` in a fork of the process that made this."""
+        if self.is_forked:
+            raise ForkError(
+                f"this detector was made in process {self._process}, and process {os.getpid()} is "
+                "a fork of that: make a detector after the fork, one in each process"
+            )
+
+    def in_flight(self) -> Counter[Ensemble]:
+        """Requests that each server has now."""
+        return Counter(slot.ensemble for slot in self.slots if slot.ensemble is not None)
 
     def lend(self, *, timeout_s: float) -> Lease:
-        """Wait for a free buffer.
+        """Wait for a free slot.
 
         Raises:
             DeadlineExceeded: None became free within `timeout_s`.
             ServerUnavailable: The pool is closed.
+            ForkError: The pool is that of the process that this one was forked from.
         """
+        self.check_process()
         if self._closed:
             raise ServerUnavailable("this detector is closed: make a new one")
         try:
@@ -51,10 +108,11 @@ class SlotPool:
                 f"no place for a frame within {timeout_s:g} s: {self._url} is too slow"
             ) from None
 
-    def reserve(self, frames: int, *, height: int, width: int) -> None:
-        """Let each buffer take its memory for so many frames; nothing may be on its way yet."""
+    def reserve(self, ensemble: Ensemble, frames: int, *, height: int, width: int) -> None:
+        """Let each slot take its memory for so many frames; nothing may be on its way yet."""
+        self.check_process()
         for slot in self.slots:
-            slot.reserve(frames, height=height, width=width)
+            slot.buffer_at(ensemble).reserve(frames, height=height, width=width)
 
     def close(self, *, timeout_s: float) -> None:
         """Wait for the requests on their way, then free the memory that the server is not reading.
@@ -71,12 +129,13 @@ class SlotPool:
             if slot not in self._at_server:
                 slot.close(timeout_s=max(deadline - time.monotonic(), _LEAST_S))
 
-    def mark_sent(self, slot: InputBuffer) -> None:
-        """Note that the server may read the buffer until `take_back`; for a lease."""
+    def mark_sent(self, slot: Slot) -> None:
+        """Note that a server may read the buffer until `take_back`; for a lease."""
         self._at_server.add(slot)
 
-    def take_back(self, slot: InputBuffer) -> None:
-        """Let others have the buffer; for a lease."""
+    def take_back(self, slot: Slot) -> None:
+        """Let others have the slot; for a lease."""
+        slot.ensemble = None
         self._at_server.discard(slot)
         self.free.put(slot)
 
@@ -95,22 +154,22 @@ class SlotPool:
 
 
 class Lease:
-    """One buffer of a pool, for the time of one request.
+    """One slot of a pool, for the time of one request.
 
     Args:
         pool: Where it came from, and where it goes back to.
-        buffer: No longer free in that pool.
+        slot: No longer free in that pool.
     """
 
-    def __init__(self, pool: SlotPool, buffer: InputBuffer) -> None:
-        self.buffer = buffer
+    def __init__(self, pool: SlotPool, slot: Slot) -> None:
+        self.slot = slot
         self._pool = pool
         self._taken_over = threading.Lock()
         self._released = threading.Lock()
 
     def sent(self) -> None:
         """Note that the server may read the buffer from now on."""
-        self._pool.mark_sent(self.buffer)
+        self._pool.mark_sent(self.slot)
 
     def take_over(self) -> bool:
         """Become responsible for the buffer; true only for the first caller.
@@ -125,4 +184,4 @@ class Lease:
     def release(self) -> None:
         """Give the buffer back. Any thread may call this, and only the first call counts."""
         if self._released.acquire(blocking=False):
-            self._pool.take_back(self.buffer)
+            self._pool.take_back(self.slot)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import math
 import mmap
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from tritonclient.grpc import InferenceServerClient
@@ -17,12 +13,10 @@ from tritonclient.grpc import InferenceServerClient
 from yolostream.client.digest import digests
 from yolostream.client.transport.buffers import resize_into
 from yolostream.client.transport.message import Message, request
+from yolostream.client.transport.ownership import OwnedFile
 from yolostream.client.transport.registered import RegisteredBuffer, region_bytes
 from yolostream.gpu_memory import on_host
-from yolostream.image import AnyImage
-
-_SHARED_MEMORY = Path("/dev/shm")
-_REGION_PREFIX = "yolostream-frames-"
+from yolostream.image import AnyImage, Image
 
 
 class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
@@ -42,6 +36,12 @@ class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
             resize_into(target, on_host(frame))
         return Message(request(self._model, shape, region=region.name), digests(targets))
 
+    def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
+        """Those in the region."""
+        if self._region is None:
+            return []
+        return list(np.frombuffer(self._region.memory, np.uint8, math.prod(shape)).reshape(shape))
+
     def reserve(self, frames: int, *, height: int, width: int) -> None:
         """Register a region for so many frames; see `write` for what is raised."""
         self._region_for(frames, height * width * 3)
@@ -55,20 +55,15 @@ class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
 
 
 class _Region:
-    """A file in /dev/shm. Its owner keeps it locked, so an unlocked one is a leftover."""
+    """A file in /dev/shm."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        name = f"{_REGION_PREFIX}{uuid4().hex}"
-        # It gets its name once it is locked: others remove files of that name without a lock.
-        self.path = _SHARED_MEMORY / f".{name}"
-        self._file = self.path.open("xb+")
+        self._owned = OwnedFile()
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            self.path = self.path.rename(_SHARED_MEMORY / name)
             # Reserved now: in a full /dev/shm the first write would kill the process (SIGBUS).
-            os.posix_fallocate(self._file.fileno(), 0, size)
-            self.memory = mmap.mmap(self._file.fileno(), size)
+            os.posix_fallocate(self._owned.file.fileno(), 0, size)
+            self.memory = mmap.mmap(self._owned.file.fileno(), size)
         except OSError:
             self.close()
             raise
@@ -76,7 +71,7 @@ class _Region:
     @property
     def name(self) -> str:
         """Of the file."""
-        return self.path.name
+        return self._owned.name
 
     def register(self, client: InferenceServerClient, *, timeout_s: float) -> None:
         """Tell the server of it."""
@@ -90,13 +85,4 @@ class _Region:
 
     def close(self) -> None:
         """Remove it."""
-        self.path.unlink(missing_ok=True)
-        self._file.close()
-
-
-def remove_leftovers() -> None:
-    """Remove the regions of clients that were killed before they could."""
-    for path in _SHARED_MEMORY.glob(f"{_REGION_PREFIX}*"):
-        with contextlib.suppress(OSError), path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+        self._owned.close()

@@ -1,0 +1,34 @@
+"""Waiting for room in a server's queue."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from tritonclient.utils import InferenceServerException
+
+from yolostream.client.triton_errors import is_about_a_full_queue
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+
+Answer = TypeVar("Answer")
+
+
+def until_there_is_room(ask: Callable[[], Answer], *, timeout_s: float) -> Answer:
+    """Ask again while the server's queue is full, for `timeout_s` at most.
+
+    The pauses grow and are random: those who came at the same time do not come back together.
+    """
+    deadline = time.monotonic() + timeout_s
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            return ask()
+        except InferenceServerException as error:
+            if not is_about_a_full_queue(error) or time.monotonic() + pause_s > deadline:
+                raise
+        time.sleep(random.uniform(0, pause_s))
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
