@@ -13,6 +13,7 @@ MODEL = "instant"
 
 
 ANY_PORTS = embedded.Ports()
+OPEN = Access()
 REPOSITORY = Path(__file__).with_name("instant_repository")
 
 
@@ -27,7 +28,7 @@ def serve_instant(
     ports: embedded.Ports = ANY_PORTS,
     repository: Path = REPOSITORY,
     host: str = embedded.LOOPBACK,
-    access: Access = Access(),
+    access: Access = OPEN,
 ) -> AbstractContextManager[embedded.EmbeddedTriton]:
     return embedded.serve(
         repository,
