@@ -100,11 +100,13 @@ class Report:
 
     def _sources_table(self) -> Table:
         table = Table("source", title="Sources", title_justify="left")
+        table.add_column("state")
         for column in ("frames", "frames/s", "request p50", "p99", "objects", "tracks"):
             table.add_column(column, justify="right")
         for status in self.statuses:
             table.add_row(
                 Text(status.name),
+                status.state.replace("_", " "),
                 str(status.frames_done),
                 f"{status.frames_per_second:.1f}" if status.elapsed_s else "-",
                 _milliseconds(status.requests.percentile_s(50)),
@@ -114,7 +116,7 @@ class Report:
             )
         table.add_section()
         rate = f"[bold]{self.frames_per_second:.1f}"
-        table.add_row("[bold]together", str(self.frames), rate, *[""] * 4)
+        table.add_row("[bold]together", "", str(self.frames), rate, *[""] * 4)
         return table
 
     def _stages_table(self) -> Table:
