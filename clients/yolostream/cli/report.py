@@ -13,8 +13,9 @@ from rich.text import Text
 
 from yolostream.client.statistics import StepTotals
 from yolostream.errors import YolostreamError
-from yolostream.pipeline.status import Status
+from yolostream.pipeline.status import FINAL, TROUBLES, Status
 from yolostream.pipeline.timing import STAGES, Durations
+from yolostream.redaction import redact
 
 _BAR_WIDTH = 28
 
@@ -92,6 +93,9 @@ class Report:
         """Print the tables."""
         console.print(self._sources_table())
         for status in self.statuses:
+            if status.state in TROUBLES and status.state not in FINAL:
+                words = redact(f"{status.name}: {status.state}: {status.trouble}")
+                console.print(Text(words), soft_wrap=True)
             if left_out := _counts(status.dropped + status.lost):
                 console.print(Text(f"{status.name} left out {left_out}"), soft_wrap=True)
         if self.frames:
@@ -100,13 +104,11 @@ class Report:
 
     def _sources_table(self) -> Table:
         table = Table("source", title="Sources", title_justify="left")
-        table.add_column("state")
         for column in ("frames", "frames/s", "request p50", "p99", "objects", "tracks"):
             table.add_column(column, justify="right")
         for status in self.statuses:
             table.add_row(
                 Text(status.name),
-                status.state.replace("_", " "),
                 str(status.frames_done),
                 f"{status.frames_per_second:.1f}" if status.elapsed_s else "-",
                 _milliseconds(status.requests.percentile_s(50)),
@@ -116,7 +118,7 @@ class Report:
             )
         table.add_section()
         rate = f"[bold]{self.frames_per_second:.1f}"
-        table.add_row("[bold]together", "", str(self.frames), rate, *[""] * 4)
+        table.add_row("[bold]together", str(self.frames), rate, *[""] * 4)
         return table
 
     def _stages_table(self) -> Table:

@@ -105,8 +105,11 @@ class Capture:
         self._status.enter("connecting")
         self._openings.start(reader, f"{self._source.name} reader")
         started = time.monotonic()
-        while not reader.ended.wait(max(0.0, self._deadline(reader, started) - time.monotonic())):
-            if time.monotonic() >= self._deadline(reader, started):
+        left = self._limits.stale_after_s
+        # The first frame may come right after a look, and the next one never.
+        while not reader.ended.wait(min(left, self._limits.stale_after_s)):
+            left = self._deadline(reader, started) - time.monotonic()
+            if left <= 0:
                 return self._abandon(reader)
         if reader.problem is None:
             return SourceError("the stream ended")
