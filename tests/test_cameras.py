@@ -20,8 +20,9 @@ from yolostream.errors import SourceError
 from yolostream.interruption import EXIT_INTERRUPTED
 from yolostream.server.embedded import EmbeddedTriton
 
+from tests.faults.reconnects import MOST_MB, growth_mb, reconnect
+
 RATE = 15
-SOON = ("--stale-after", 2)
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +54,14 @@ def longest_gap_s(records: list[dict]) -> float:
 
 
 @needs_rtsp
-@pytest.mark.parametrize("mode", ["freeze", "half-open"])
+@pytest.mark.parametrize(("mode", "workers"), [("freeze", 1), ("half-open", 2)])
 def test_a_camera_whose_frames_stay_away_is_stale_and_comes_back(
-    tmp_path, instant, camera, mode
+    tmp_path, instant, camera, mode, workers
 ) -> None:
+    asked = ("--stale-after", 2, "--workers", workers)
     with (
         fault_proxy(camera.url) as proxy,
-        detecting(tmp_path, instant.url, proxy.url, camera.urls["other"], *SOON) as run,
+        detecting(tmp_path, instant.url, proxy.url, camera.urls["other"], *asked) as run,
     ):
         run.wait_for_frames(10)
         proxy.mode = mode
@@ -253,3 +255,13 @@ def test_a_run_stops_whatever_its_camera_does(tmp_path, instant, camera, mode) -
     check(finished, EXIT_INTERRUPTED, "interrupted")
     assert took_s < 20
     assert run.summary()["other"]["reconnects"] == 0
+
+
+@needs_rtsp
+def test_cameras_that_are_opened_again_and_again_leave_nothing_behind(tmp_path) -> None:
+    # `make faults` does it a thousand times.
+    sizes = reconnect(60, tmp_path, cameras=4)
+    assert sizes[-1].reconnects >= 60
+    assert growth_mb(sizes) < MOST_MB
+    assert sizes[-1].threads <= sizes[1].threads + 20
+    assert sizes[-1].descriptors <= sizes[1].descriptors + 20

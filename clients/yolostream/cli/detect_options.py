@@ -85,7 +85,9 @@ MaxAge = Annotated[
 StaleAfter = Annotated[
     float,
     typer.Option(
-        min=0.5, help="Seconds without a frame after which a camera is opened again, as if broken."
+        min=0.5,
+        max=3600,
+        help="Seconds without a frame after which a camera is opened again, as if it had broken.",
     ),
 ]
 CameraPatience = Annotated[
