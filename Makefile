@@ -20,12 +20,12 @@ test: install .venv/.dev check ## everything that needs no GPU, against a real T
 	.venv/bin/pytest -m "not alone" --numprocesses 2 --dist loadfile
 	.venv/bin/pytest -m alone
 
-FAULTS := pauses kills outages fuzz
+FAULTS := pauses kills outages fuzz reconnects cameras
 
 # All are run, whatever one finds, and each says at its end what it found.
 .PHONY: faults
 faults: install .venv/.dev ## pause, kill and fuzz a server beside clients that compare every answer (hours)
-	failed=; for fault in $(FAULTS); do .venv/bin/python -m tests.faults.$$fault || failed=1; done; \
+	failed=; for fault in $(FAULTS); do PYTHONPATH=tests .venv/bin/python -m tests.faults.$$fault || failed=1; done; \
 	test -z "$$failed"
 
 .PHONY: tools

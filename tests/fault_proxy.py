@@ -12,10 +12,15 @@ from urllib.parse import urlsplit
 
 from loopback import LOOPBACK, reserved_port
 
-MODES = ("forward", "refuse", "silent", "freeze", "close", "half-open", "garbage", "slow")
+MODES = (
+    *("forward", "refuse", "silent", "freeze", "close", "half-open", "garbage", "loss", "slow"),
+    "clock-set",
+)
+_HOUR = 3600 * 90_000  # in units of RTP's clock for video
 # "$", channel, two bytes of length (RFC 2326, 10.12); then RTP's header and two bytes that say what
 # part of what the rest is.
 _INTERLEAVED, _RTP = 4, 14
+_TIMESTAMP = slice(_INTERLEAVED + 4, _INTERLEAVED + 8)
 
 
 class FaultProxy:
@@ -28,6 +33,8 @@ class FaultProxy:
     close       Connections are closed, and new ones as soon as they are accepted.
     half-open   The camera has gone without a goodbye: connections stay open and mute for ever.
     garbage     A share of the media's packets is random behind intact headers.
+    loss        A share of the media's packets does not arrive.
+    clock-set   The camera's clock is an hour behind, as long as this mode lasts.
     slow        The camera's bytes come at `bytes_per_second`.
     """
 
@@ -39,7 +46,9 @@ class FaultProxy:
         """The camera's, by way of this proxy."""
         self.bytes_per_second = bytes_per_second
         self.garbage = garbage
-        """Share of packets, 0 to 1."""
+        """Share of packets, 0 to 1, that are spoilt or lost."""
+        self.accepted = 0
+        """Connections so far."""
         self._port = port
         self._mode = "refuse"
         self._random = random.Random(0)
@@ -96,6 +105,7 @@ class FaultProxy:
     async def _accept(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         connection = asyncio.current_task()
         self._connections.add(connection)
+        self.accepted += 1
         try:
             # Whichever side ends it, the other is to see no more than that.
             with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
@@ -139,14 +149,22 @@ class FaultProxy:
             await self._moving.wait()
             if self._mode == "slow":
                 await asyncio.sleep(len(message) / self.bytes_per_second)
-            answer.write(self._damaged(message) if self._mode == "garbage" else message)
+            answer.write(self._spoilt(message))
             await answer.drain()
 
-    def _damaged(self, message: bytes) -> bytes:
+    def _spoilt(self, message: bytes) -> bytes:
         # RTP has the even channels, its statistics the odd ones.
         media = message[:1] == b"$" and message[1] % 2 == 0
-        if not media or self._random.random() >= self.garbage:
+        if not media:
             return message
+        if self._mode == "clock-set":
+            before = int.from_bytes(message[_TIMESTAMP])
+            set_back = ((before - _HOUR) % (1 << 32)).to_bytes(4)
+            return message[: _TIMESTAMP.start] + set_back + message[_TIMESTAMP.stop :]
+        if self._mode not in ("garbage", "loss") or self._random.random() >= self.garbage:
+            return message
+        if self._mode == "loss":
+            return b""
         headers = message[: _INTERLEAVED + _RTP]
         return headers + self._random.randbytes(len(message) - len(headers))
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -41,10 +41,15 @@ needs_rtsp = pytest.mark.skipif(
 """Marks a test, or a whole file as its `pytestmark`."""
 
 
+Clips = Path | Sequence[Path]
+
+
 class Camera:
     """One server with a camera for each of `clips`, over TCP and UDP; it keeps its port."""
 
-    def __init__(self, port: int, clips: Mapping[str, Path], user: str, password: str) -> None:
+    def __init__(
+        self, port: int, clips: Mapping[str, Clips], user: str, password: str, only: str
+    ) -> None:
         login = f"{user}:{password}@" if user else ""
         self.port = port
         self.urls = {name: f"rtsp://{login}{LOOPBACK}:{port}/{name}" for name in clips}
@@ -52,7 +57,10 @@ class Camera:
         self.url = next(iter(self.urls.values()))
         """The first one's."""
         self._command = [*_SERVER, "--port", str(port), "--user", user, "--password", password]
-        self._command += [f"{name}={path}" for name, path in clips.items()]
+        self._command += ["--only", only] if only else []
+        for name, paths in clips.items():
+            each = [paths] if isinstance(paths, Path) else paths
+            self._command.append(f"{name}={','.join(map(str, each))}")
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -83,16 +91,17 @@ class Camera:
 
 @contextlib.contextmanager
 def rtsp_camera(
-    clip: Path | Mapping[str, Path], *, user: str = "", password: str = ""
+    clip: Path | Mapping[str, Clips], *, user: str = "", password: str = "", only: str = ""
 ) -> Iterator[Camera]:
     """A running camera that shows the H.264 of an MP4 file, or several by name, as encoded.
 
-    Everybody who connects sees the clip from its start. With a `user` Digest is asked for, and the
-    URLs contain both.
+    Everybody who connects sees the clip from its start; several of one name, which may differ in
+    size, are shown in turns. With a `user` Digest is asked for, and the URLs contain both. `only`
+    is "tcp" or "udp", where the other one is refused.
     """
     clips = clip if isinstance(clip, Mapping) else {"street": clip}
     with reserved_port() as port:
-        camera = Camera(port, clips, user, password)
+        camera = Camera(port, clips, user, password, only)
         try:
             camera.start()
             yield camera

@@ -42,26 +42,37 @@ class Clip:
         self.pictures = [sample.get_buffer() for sample in samples]
         self.nanoseconds = sum(picture.duration for picture in self.pictures)
 
-    def for_ever(self):
-        for shift in itertools.count(0, self.nanoseconds):
-            for picture in self.pictures:
-                # copy() would be the same buffer under another name.
-                again = picture.copy_deep()
-                again.pts, again.dts = picture.pts + shift, picture.dts + shift
-                yield again
+
+def for_ever(clips):
+    """The pictures of all clips, one clip after the other, each with the clip that it is of."""
+    shift = 0
+    for clip in itertools.cycle(clips):
+        for picture in clip.pictures:
+            # copy() would be the same buffer under another name.
+            again = picture.copy_deep()
+            again.pts, again.dts = picture.pts + shift, picture.dts + shift
+            yield clip, again
+        shift += clip.nanoseconds
 
 
-def factory(clip, *, locked):
+def factory(clips, *, locked, transports):
     made = GstRtspServer.RTSPMediaFactory()
     made.set_launch(
         "( appsrc name=clip format=time ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
     )
 
     def play(_factory, media):
-        source, pictures = media.get_element().get_by_name("clip"), clip.for_ever()
-        source.set_property("caps", clip.caps)
-        source.connect("need-data", lambda source, _: source.emit("push-buffer", next(pictures)))
+        source, pictures = media.get_element().get_by_name("clip"), for_ever(clips)
 
+        def push(source, _):
+            clip, picture = next(pictures)
+            source.set_property("caps", clip.caps)
+            source.emit("push-buffer", picture)
+
+        source.set_property("caps", clips[0].caps)
+        source.connect("need-data", push)
+
+    made.set_protocols(transports)
     made.connect("media-configure", play)
     if locked:
         access = "media.factory.access=true, media.factory.construct=true"
@@ -84,7 +95,8 @@ def main():
     parser.add_argument("--port")
     parser.add_argument("--user")
     parser.add_argument("--password")
-    parser.add_argument("cameras", nargs="*", metavar="NAME=FILE")
+    parser.add_argument("--only", choices=["tcp", "udp"], help="refuse other transports")
+    parser.add_argument("cameras", nargs="*", metavar="NAME=FILE[,FILE...]")
     options = parser.parse_args()
     Gst.init(None)
     if options.check:
@@ -100,9 +112,13 @@ def main():
     server.set_backlog(1024)
     if options.user:
         server.set_auth(digest(options.user, options.password))
+    transports = GstRtsp.RTSPLowerTrans.TCP | GstRtsp.RTSPLowerTrans.UDP
+    if options.only:
+        transports = getattr(GstRtsp.RTSPLowerTrans, options.only.upper())
     for camera in options.cameras:
-        name, _, path = camera.partition("=")
-        made = factory(Clip(path), locked=bool(options.user))
+        name, _, paths = camera.partition("=")
+        clips = [Clip(path) for path in paths.split(",")]
+        made = factory(clips, locked=bool(options.user), transports=transports)
         server.get_mount_points().add_factory(f"/{name}", made)
     loop = GLib.MainLoop()
     if not server.attach(None):

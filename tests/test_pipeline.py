@@ -13,7 +13,7 @@ from clips import gray
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
-from yolostream.pipeline.capture import Continuity
+from yolostream.pipeline.continuity import Continuity
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.pipeline.mailbox import Admission, Mailbox
 from yolostream.pipeline.sink import CAPACITY, Result, Sink

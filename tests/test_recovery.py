@@ -207,7 +207,9 @@ def test_a_camera_that_closes_is_opened_again(tmp_path, instant) -> None:
             process.send_signal(signal.SIGINT)
             finished = ended(process)
     check(finished, EXIT_INTERRUPTED, "interrupted")
-    assert "cam: the stream ended; opened again in" in finished.stderr.replace("\n", " ")
+    said = finished.stderr.replace("\n", " ")
+    assert "cam: live -> backoff: the stream ended; opened again in" in said
+    assert said.count("cam: connecting -> live") == 1
     records = lines(out / "cam.jsonl")
     times = [record["pts_seconds"] for record in records]
     assert times == sorted(set(times))

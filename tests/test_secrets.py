@@ -185,7 +185,7 @@ def test_nothing_is_said_of_a_login_to_a_web_camera(run, triton, clip, tmp_path,
         ]
         seen = run(
             *("detect", *addresses, "--url", triton.url, "--output", "out", "--workers", 2),
-            *("--summary", "summary.json"),
+            *("--summary", "summary.json", "--limit", 5),
         )
     assert len(addresses) > 15
     assert (seen.code == 0) == lets_in, seen.words["stderr"]

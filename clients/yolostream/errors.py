@@ -2,6 +2,8 @@
 
 YolostreamError
  +-- SourceError             a video, picture, folder, camera or stream cannot be read
+ |    +-- SourceDenied       a camera wants another user or password
+ |    +-- SourceUnsupported  what it sends is no video, or none that can be decoded
  +-- OutputError             a result cannot be written
  +-- FrameError              a frame is not uint8 RGB of an accepted size: the caller's fault
  +-- ServerStartError        the embedded Triton does not start
@@ -33,6 +35,14 @@ class SourceError(YolostreamError):
     """A video, picture, folder, camera or stream cannot be read."""
 
     exit_code = 3
+
+
+class SourceDenied(SourceError):
+    """A camera wants another user or password. Asked too often, some lock the account."""
+
+
+class SourceUnsupported(SourceError):
+    """What a source sends is no video, or none that can be decoded."""
 
 
 class OutputError(YolostreamError):

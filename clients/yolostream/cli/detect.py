@@ -31,6 +31,7 @@ from yolostream.pipeline.drawing import LabelOptions
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.pipeline.job import Job
 from yolostream.pipeline.plan import IN_FLIGHT, MAX_AGE_S, SERVER_PATIENCE_S
+from yolostream.pipeline.supervision import CAMERA_PATIENCE_S, STALE_AFTER_S, Limits
 from yolostream.pipeline.workers import workers_for
 from yolostream.sources import Realtime, Source, Video, check_files, find_sources
 from yolostream.sources.decoding import DecoderName
@@ -57,6 +58,8 @@ def detect(
     decoder: options.Decoder = "auto",
     realtime: options.Realtime = False,
     max_age: options.MaxAge = MAX_AGE_S,
+    stale_after: options.StaleAfter = STALE_AFTER_S,
+    camera_patience: options.CameraPatience = CAMERA_PATIENCE_S,
     in_flight: options.InFlight = IN_FLIGHT,
     batch: options.Batch = None,
     workers: options.Workers = None,
@@ -112,6 +115,7 @@ def detect(
                 in_flight=in_flight,
                 server_patience_s=server_patience,
                 max_age_s=max_age,
+                limits=Limits(stale_after, camera_patience),
                 downscale=downscale,
             ),
             partial(

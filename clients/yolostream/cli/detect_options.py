@@ -26,7 +26,7 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE...",
-        help="Video file, picture, folder or glob of them, camera number, or RTSP URL.",
+        help="Video file, picture, folder or glob of them, camera number, or URL of a stream.",
     ),
 ]
 Url = Annotated[
@@ -84,6 +84,22 @@ Realtime = Annotated[
 ]
 MaxAge = Annotated[
     float, typer.Option(min=0.01, help="Seconds until a live frame is too old to be sent.")
+]
+StaleAfter = Annotated[
+    float,
+    typer.Option(
+        min=0.5,
+        max=3600,
+        help="Seconds without a frame after which a camera is opened again, as if it had broken.",
+    ),
+]
+CameraPatience = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Seconds that a camera which has given no frame yet is tried for; then that is an "
+        "error. 'inf' waits for ever.",
+    ),
 ]
 InFlight = Annotated[
     int, typer.Option(min=1, help="Frames of each source sent and not yet answered.")

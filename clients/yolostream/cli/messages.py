@@ -46,7 +46,10 @@ def _say(kind: tuple[str, str], message: object) -> None:
 
 
 class PrintNotes(logging.Handler):
-    """Prints what the package logs: one line each, and the same one once."""
+    """Prints what the package logs: one line each.
+
+    The same one once, but for changes of a source's state, which may come again.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -54,6 +57,8 @@ class PrintNotes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print it, if nobody has said it yet."""
-        if (message := record.getMessage()) not in self._printed:
-            self._printed.append(message)
-            print_note(message)
+        message = record.getMessage()
+        if message in self._printed and not hasattr(record, "to"):
+            return
+        self._printed.append(message)
+        print_note(message)

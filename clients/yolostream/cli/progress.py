@@ -40,7 +40,9 @@ class Progress:
                 total=status.frames_expected,
                 completed=status.frames_done,
                 rate=status.frames_per_second,
-                state="" if status.state in ("running", "ended") else status.state,
+                state=""
+                if status.state in ("running", "ended")
+                else status.state.replace("_", " "),
             )
 
     def __enter__(self) -> Progress:

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from yolostream.client.statistics import StepTotals
 from yolostream.errors import YolostreamError
-from yolostream.pipeline.status import Status
+from yolostream.pipeline.status import FINAL, TROUBLES, Status
 from yolostream.pipeline.timing import STAGES, Durations
+from yolostream.redaction import redact
 
 _BAR_WIDTH = 28
 
@@ -92,6 +93,9 @@ class Report:
         """Print the tables."""
         console.print(self._sources_table())
         for status in self.statuses:
+            if status.state in TROUBLES and status.state not in FINAL:
+                words = redact(f"{status.name}: {status.state}: {status.trouble}")
+                console.print(Text(words), soft_wrap=True)
             if left_out := _counts(status.dropped + status.lost):
                 console.print(Text(f"{status.name} left out {left_out}"), soft_wrap=True)
         if self.frames:

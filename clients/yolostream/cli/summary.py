@@ -77,6 +77,8 @@ def _source(status: Status) -> dict[str, Any]:
         "dropped": dict(status.dropped),
         "lost": dict(status.lost),
         "reconnects": status.reconnects,
+        "stalls": status.stalls,
+        "abandoned_readers": status.abandoned_readers,
         "request_ms": _percentiles(status.requests),
         "age_ms": _percentiles(status.ages),
     }

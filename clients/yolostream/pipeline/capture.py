@@ -1,140 +1,159 @@
-"""From a source to its stream's mailbox."""
+"""Sees to it that a source is read: to its end, or again and again where it is a camera."""
 
 from __future__ import annotations
 
-import logging
-import random
 import threading
-from dataclasses import replace
-from fractions import Fraction
+import time
 
 from yolostream.errors import SourceError
-from yolostream.frame import Frame
+from yolostream.pipeline.continuity import Continuity
+from yolostream.pipeline.reader import Reader
 from yolostream.pipeline.stream import Stream
+from yolostream.pipeline.supervision import Retry, Supervision
 from yolostream.sources import Reading
 
-BACKOFF_S = (1.0, 60.0)
-"""Shortest and longest wait until a camera that broke off is opened again."""
+OPENING_AT_ONCE = 4
+"""Cameras that are opened at the same time: that is work, and others are being watched."""
+OPENING_S = 0.5
+"""One that takes longer only waits for an answer: the next one has its turn."""
 
-_log = logging.getLogger(__name__)
+GRACE_S = 2.0
+"""What a reader that was told to end is given; then it is left behind."""
+MAX_ABANDONED = 3
+"""Readers of one source that are left behind at once; until one ends, no other is started."""
+
+_PROBE_S = 1.0
+
+
+class Openings:
+    """Lets a few cameras be opened at once."""
+
+    def __init__(self) -> None:
+        self._free = threading.Semaphore(OPENING_AT_ONCE)
+
+    def start(self, reader: Reader, name: str) -> None:
+        """Start a reader on a thread of its own, when its turn has come."""
+        with self._free:
+            threading.Thread(target=reader.run, name=name, daemon=True).start()
+            reader.opened.wait(OPENING_S)
 
 
 class Capture:
-    """A thread that opens a source and reads it, again and again where it is a camera.
+    """A thread that has a source read, and watches over it where it is live.
+
+    A reader whose frames stay away is abandoned and another one started: no answer of the network,
+    driver or decoder is waited for.
 
     Args:
-        stream: where its frames go.
-        reading: how much of it is made into pictures.
+        stream: where frames go.
+        reading: how much of the source is made into pictures.
+        openings: shared by all sources of the process.
     """
 
-    def __init__(self, stream: Stream, reading: Reading) -> None:
+    def __init__(self, stream: Stream, reading: Reading, openings: Openings) -> None:
         self._stream = stream
         self._source = stream.plan.source
+        self._status = stream.status
+        self._limits = stream.plan.limits
         self._reading = reading
+        self._openings = openings
         self._continuity = Continuity()
-        name = f"{self._source.name} reader"
+        self._abandoned: list[Reader] = []
+        name = f"{self._source.name} capture"
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def _run(self) -> None:
         try:
-            self._read_on()
+            if self._source.reopens:
+                self._read_again_and_again()
+            else:
+                self._read_once()
         except SourceError as error:
             # What is on its way still gets written: the source failed, not its frames.
-            self._stream.status.errors.append(error)
+            self._status.errors.append(error)
+            self._status.enter("failed", str(error))
         except Exception as error:
             self._stream.fail(error)
         finally:
             self._stream.mailbox.close()
 
-    def _read_on(self) -> None:
-        """Read session after session. A source that never gave a frame is not tried again."""
-        failures = 0
+    def _read_once(self) -> None:
+        self._status.enter("connecting")
+        reader = Reader(self._stream, self._reading, self._continuity)
+        reader.run()
+        if reader.problem is not None:
+            raise reader.problem
+
+    def _read_again_and_again(self) -> None:
+        is_known = self._stream.plan.resumes
+        supervision = Supervision(self._limits, time.monotonic(), is_known=is_known)
         while not self._stream.mailbox.is_closed:
-            before = self._continuity.next_index
-            try:
-                self._read()
-                problem = "the stream ended"
-            except SourceError as error:
-                known = self._continuity.has_frames or self._stream.plan.resumes
-                if not self._source.reopens or not known:
-                    raise
-                problem = str(error)
-            if not self._source.reopens or self._stream.mailbox.is_closed:
+            reader = Reader(self._stream, self._reading, self._continuity)
+            problem = self._problem_of(reader)
+            if self._stream.mailbox.is_closed:
                 return
-            failures = failures + 1 if self._continuity.next_index == before else 0
-            self._back_off(failures, problem)
+            if reader.first_frame_at is not None:
+                last_at = reader.last_picture_at or reader.first_frame_at
+                supervision.gave_frames(reader.first_frame_at, last_at)
+            retry = supervision.after(problem, time.monotonic())
+            if retry is None:
+                raise problem
+            self._wait(retry, problem)
 
-    def _read(self) -> None:
-        """Read one session to its end, or until nobody takes frames any more."""
-        status = self._stream.status
-        status.state = "connecting"
-        session = self._source.open(self._reading)
-        try:
-            self._stream.opened(session)
-            status.state = "running"
-            self._continuity.begin()
-            frames = iter(session)
-            while True:
-                with status.timer.stage("decode"):
-                    frame = next(frames, None)
-                if frame is None or not self._stream.mailbox.put(self._continuity.placed(frame)):
-                    return
-        finally:
-            session.close()
+    def _problem_of(self, reader: Reader) -> SourceError:
+        """Have a session read; what ended it."""
+        self._status.enter("connecting")
+        self._openings.start(reader, f"{self._source.name} reader")
+        started = time.monotonic()
+        left = self._limits.stale_after_s
+        # The first frame may come right after a look, and the next one never.
+        while not reader.ended.wait(min(left, self._limits.stale_after_s)):
+            left = self._deadline(reader, started) - time.monotonic()
+            if left <= 0:
+                return self._abandon(reader)
+        if reader.problem is None:
+            return SourceError("the stream ended")
+        if not isinstance(reader.problem, SourceError):
+            raise reader.problem
+        return reader.problem
 
-    def _back_off(self, failures: int, problem: str) -> None:
-        """Wait the longer the more often it failed, never in step with others."""
-        shortest, longest = BACKOFF_S
-        delay_s = random.uniform(0.5, 1.0) * min(longest, shortest * 2**failures)
-        status = self._stream.status
-        status.state = "backoff"
-        status.reconnects += 1
-        _log.warning("%s: %s; opened again in %.1f s", self._source.name, problem, delay_s)
-        self._stream.stop.wait(delay_s)
+    def _deadline(self, reader: Reader, started: float) -> float:
+        """When the next picture has to be there."""
+        last_at = reader.last_picture_at
+        if last_at is None:
+            return started + self._limits.first_frame_s
+        return last_at + self._limits.stale_after_s
 
+    def _abandon(self, reader: Reader) -> SourceError:
+        if reader.first_frame_at is None:
+            problem = SourceError(f"no frame within {self._limits.first_frame_s:g} s")
+        else:
+            problem = SourceError(f"no frame for {self._limits.stale_after_s:g} s")
+            self._status.stalls += 1
+            self._status.enter("stale", str(problem))
+        reader.abandon()
+        if not reader.ended.wait(GRACE_S):
+            self._status.abandoned_readers += 1
+            self._abandoned.append(reader)
+        return problem
 
-class Continuity:
-    """Indices and times that go on where a source is opened again."""
-
-    def __init__(self) -> None:
-        self.next_index = 0
-        self._session = -1
-        self._begins = True
-        self._index_offset = 0
-        self._offset_s = 0.0
-        # Of the last frame, whose picture must not be kept.
-        self._time_base = Fraction(1)
-        self._pts = 0
-        self._captured_at = 0.0
+    def _wait(self, retry: Retry, problem: SourceError) -> None:
+        """Wait until the source is to be opened again, or can be reached again."""
+        self._status.enter(retry.state, str(problem), then=f"opened again in {retry.delay_s:.1f} s")
+        self._status.reconnects += 1
+        until = time.monotonic() + retry.delay_s
+        # One that can be reached all the time has another problem.
+        probes, was_away = retry.state == "backoff", False
+        while (left := until - time.monotonic()) > 0 or self._has_too_many:
+            if self._stream.stop.wait(min(left, _PROBE_S) if left > 0 else _PROBE_S):
+                return
+            if probes:
+                is_there = self._source.is_reachable()
+                if is_there and was_away:
+                    until = 0.0
+                probes = was_away = not is_there
 
     @property
-    def has_frames(self) -> bool:
-        """Whether there has been any frame."""
-        return self.next_index > 0
-
-    def begin(self) -> None:
-        """The next frame is the first of a session."""
-        self._session += 1
-        self._begins = True
-
-    def placed(self, frame: Frame) -> Frame:
-        """The frame, behind those of the sessions before, by the time that lay between."""
-        if not self.has_frames:
-            self._time_base = frame.time_base
-        elif self._begins:
-            gap_s = max(0.0, frame.captured_at - self._captured_at)
-            self._index_offset = self.next_index - frame.index
-            self._offset_s = float(self._pts * self._time_base) + gap_s - frame.pts_seconds
-        self._begins = False
-        if self._session:
-            pts = round((frame.pts_seconds + self._offset_s) / self._time_base)
-            frame = replace(
-                frame,
-                index=frame.index + self._index_offset,
-                pts=max(pts, self._pts + 1),
-                time_base=self._time_base,
-                session=self._session,
-            )
-        self.next_index = frame.index + 1
-        self._pts, self._captured_at = frame.pts, frame.captured_at
-        return frame
+    def _has_too_many(self) -> bool:
+        self._abandoned = [reader for reader in self._abandoned if not reader.ended.is_set()]
+        return len(self._abandoned) >= MAX_ABANDONED

@@ -11,6 +11,7 @@ from yolostream.pipeline.dispatcher import Batching
 from yolostream.pipeline.drawing import Annotator, LabelOptions
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.pipeline.plan import IN_FLIGHT, MAX_AGE_S, SERVER_PATIENCE_S, Plan
+from yolostream.pipeline.supervision import Limits
 from yolostream.sources import Reading, Source
 
 
@@ -30,6 +31,8 @@ class Job:
     """Frames of one source on their way at once."""
     server_patience_s: float = SERVER_PATIENCE_S
     max_age_s: float = MAX_AGE_S
+    limits: Limits = field(default_factory=Limits)
+    """How patient we are with live sources."""
     downscale: bool = True
     """Whether frames are made no larger than the network's input."""
     batching: Batching = field(default_factory=Batching)
@@ -52,6 +55,7 @@ class Job:
             in_flight=self.in_flight,
             server_patience_s=self.server_patience_s,
             max_age_s=self.max_age_s,
+            limits=self.limits,
             resumes=self.results.part > 1,
         )
 
@@ -63,4 +67,6 @@ class Job:
                 it, but for those that are drawn on.
         """
         fit = input_size if self.downscale and not self.results.are_drawn else None
-        return Reading(self.stride, fit, self.decoder_threads)
+        # The watchdog comes first, who knows the reason.
+        silence_s = self.limits.stale_after_s + 0.5
+        return Reading(self.stride, fit, self.decoder_threads, silence_s)

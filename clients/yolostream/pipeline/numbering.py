@@ -8,12 +8,16 @@ from yolostream.detections import Detections
 from yolostream.frame import Frame
 from yolostream.pipeline.tracking import Tracker
 
+MAX_GAP_S = 3.0
+MAX_GAP_FRAMES = 10
+"""After a gap that is longer than both, other objects are there."""
+
 
 class Numbering:
     """Follows the objects of one source through all its sessions.
 
-    After a gap other objects are there: each session has a tracker of its own, whose numbers begin
-    behind those of the sessions before.
+    After a gap other objects are there, and in pictures of another size they are elsewhere: a new
+    tracker begins, whose numbers come behind those of the one before.
     """
 
     def __init__(self) -> None:
@@ -21,17 +25,27 @@ class Numbering:
         """Frames per second of the session that comes next."""
         self.count = 0
         """Different objects that got a number so far."""
-        self._session = -1
         self._before = 0
+        self._last: tuple[int, tuple[int, int], float] | None = None
 
     def update(self, frame: Frame, detections: Detections) -> Detections:
         """Number the objects of the next frame; see `Tracker.update`."""
-        if frame.session != self._session:
-            self._session, self._before = frame.session, self.count
+        if not self._goes_on(frame):
+            self._before = self.count
             self._tracker = Tracker(self.frame_rate)
+        self._last = frame.session, frame.size, frame.pts_seconds
         tracked = self._tracker.update(detections)
         self.count = self._before + self._tracker.count
         numbers = tracked.track_ids
         if not self._before or numbers is None:
             return tracked
         return replace(tracked, track_ids=numbers + self._before * (numbers > 0))
+
+    def _goes_on(self, frame: Frame) -> bool:
+        """Whether it shows what the last one showed, a little later."""
+        if self._last is None:
+            return False
+        session, size, seconds = self._last
+        longest_gap_s = max(MAX_GAP_S, MAX_GAP_FRAMES / self.frame_rate)
+        gap_s = frame.pts_seconds - seconds
+        return (frame.session, frame.size) == (session, size) and gap_s <= longest_gap_s

@@ -10,6 +10,7 @@ from yolostream.outputs.tile import Tile
 from yolostream.pipeline.drawing import Annotator
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.pipeline.mailbox import Admission
+from yolostream.pipeline.supervision import Limits
 from yolostream.sources import Session, Source
 
 IN_FLIGHT = 3
@@ -46,6 +47,8 @@ class Plan:
     in_flight: int = IN_FLIGHT
     server_patience_s: float = SERVER_PATIENCE_S
     max_age_s: float = MAX_AGE_S
+    limits: Limits = field(default_factory=Limits)
+    """How patient we are with a live source."""
     resumes: bool = False
     """Another process read it before, which died: a camera that is away is no wrong address."""
 

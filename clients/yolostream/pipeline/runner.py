@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from yolostream.client.detector import Detector
 from yolostream.errors import YolostreamError
-from yolostream.pipeline.capture import Capture
+from yolostream.pipeline.capture import Capture, Openings
 from yolostream.pipeline.dispatcher import Batching, Dispatcher
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.status import Status
@@ -54,8 +54,9 @@ def run(
     """
     dispatcher = Dispatcher(detector, batching)
     streams = [Stream(plan, detector, on_ready=dispatcher.wake) for plan in plans]
+    openings = Openings()
     for stream in streams:
-        Capture(stream, reading)
+        Capture(stream, reading, openings)
     dispatcher.start(streams)
     try:
         while any(stream.is_alive for stream in streams) and not should_stop():

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from yolostream.errors import YolostreamError
 from yolostream.pipeline.timing import Durations, StageTimer
 
-State = Literal["waiting", "connecting", "running", "backoff", "ended", "failed"]
+_Going = Literal["waiting", "connecting", "running", "live"]
+_Trouble = Literal["stale", "backoff", "auth_failed", "unsupported", "failed"]
+State = Literal[_Going, _Trouble, "ended"]
+"""What a source is at.
+
+waiting      Nobody has opened it yet.
+connecting   It is being opened, or has given no frame since.
+running      A file's frames come.
+live         A live source's frames come.
+stale        A live source is connected, and its frames stay away.
+backoff      A live source is away, and is opened again soon.
+auth_failed  It refuses the user and password, and is asked again much later.
+unsupported  What it sends cannot be decoded; it is looked at again much later.
+ended        All its frames were taken.
+failed       It was given up.
+"""
+
+TROUBLES: tuple[State, ...] = get_args(_Trouble)
+FINAL: tuple[State, ...] = ("ended", "failed")
 
 Drop = Literal["superseded", "stale", "server_unavailable", "slow_output"]
 """Why a frame of a live source was left out, with nothing wrong: it came too fast, it was too old,
 the server was away, or an output was too slow."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -33,6 +54,13 @@ class Status:
     lost: Counter[str] = field(default_factory=Counter)
     """Frames that the server failed on, by the error's name."""
     reconnects: int = 0
+    """How often a live source was opened again."""
+    stalls: int = 0
+    """How often its frames stayed away though it was connected."""
+    abandoned_readers: int = 0
+    """Threads that did not come back from a source, and were left behind."""
+    trouble: str = ""
+    """What is wrong with it now, as it was said; empty where nothing is."""
     elapsed_s: float = 0.0
     first_lost: dict[str, YolostreamError] = field(default_factory=dict)
     """The first error of each of these names."""
@@ -48,6 +76,31 @@ class Status:
     def frames_per_second(self) -> float:
         """Frames done by second since it began."""
         return self.frames_done / self.elapsed_s if self.elapsed_s else 0.0
+
+    def enter(self, state: State, reason: str = "", *, then: str = "") -> None:
+        """Change the state, and say so; `ended` and `failed` are never left.
+
+        Each change is a record of the log with the fields `source`, `from`, `to` and `reason`: a
+        warning where trouble begins, changes or is over, else for information.
+
+        Args:
+            state: that it is in now.
+            reason: why, for people.
+            then: what follows, which differs from time to time.
+        """
+        before = self.state
+        if state == before or before in FINAL:
+            return
+        self.state = state
+        level = logging.INFO
+        if state in TROUBLES and reason != self.trouble:
+            self.trouble, level = reason, logging.WARNING
+        elif state in ("running", "live") and self.trouble:
+            self.trouble, level = "", logging.WARNING
+        fields = {"source": self.name, "from": before, "to": state, "reason": reason}
+        words = "; ".join(filter(None, (reason, then)))
+        message = f"{self.name}: {before} -> {state}" + (f": {words}" if words else "")
+        _log.log(level, "%s", message, extra=fields)
 
     def since(self, earlier: Status) -> Status:
         """The same without what `earlier`, a copy of before, had counted.

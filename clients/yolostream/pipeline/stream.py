@@ -77,7 +77,7 @@ class Stream:
     def fail(self, error: Exception) -> None:
         """Give the source up; what is on its way is still written."""
         self.status.errors.append(error)
-        self.status.state = "failed"
+        self.status.enter("failed", str(error))
         self.stop.set()
         self.mailbox.close(discard=True)
 
@@ -207,5 +207,6 @@ class Stream:
         if self._answers.absence is not None:
             self.status.errors.append(self._answers.absence)
         self.status.elapsed_s = time.perf_counter() - self._started
-        if self.status.state != "failed":
-            self.status.state = "ended"
+        if not (self.stop.is_set() and self.plan.source.reopens):
+            # Else it was left in the middle, in the state that it is in.
+            self.status.enter("ended")

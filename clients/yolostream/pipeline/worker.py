@@ -14,7 +14,7 @@ from yolostream.errors import WorkerError, YolostreamError
 from yolostream.interruption import block_signals_in_children, defer_signals
 from yolostream.outputs.remote_cell import RemoteCells
 from yolostream.pipeline.job import Job
-from yolostream.pipeline.status import Status
+from yolostream.pipeline.status import FINAL, Status
 from yolostream.pipeline.worker_process import Connect, work
 from yolostream.sources import Source
 
@@ -135,12 +135,12 @@ class Worker:
             )
 
     def _is_unfinished(self, source: Source) -> bool:
-        return self.statuses[source.name].state not in ("ended", "failed")
+        return self.statuses[source.name].state not in FINAL
 
     def _give_up(self, error: YolostreamError) -> None:
         unfinished = [source for source in self._sources if self._is_unfinished(source)]
         for source in unfinished:
-            self.statuses[source.name].state = "failed"
+            self.statuses[source.name].enter("failed", str(error))
             self.statuses[source.name].errors.append(error)
         self._cells.abandon(source.name for source in unfinished)
         self.is_done = True

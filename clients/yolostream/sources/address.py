@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from urllib.parse import quote
+import socket
+from collections.abc import Collection
+from pathlib import PurePosixPath
+from urllib.parse import quote, urlsplit
 
 from yolostream.errors import SourceError
 from yolostream.redaction import HIDDEN, redact_url
 
-_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp", "http", "https")
+_TCP_PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
+_SCHEMES = (*_TCP_PORTS, "srt", "udp", "rtp")
+_CONNECT_S = 1.0
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -50,3 +56,30 @@ def completed(address: str) -> str:
         return quote(text, safe="")
 
     return _VARIABLE.sub(value, address)
+
+
+def is_of_a_file(address: str, suffixes: Collection[str]) -> bool:
+    """Whether an address is that of a file on a web server, whose path ends like one.
+
+    Anything else at a web server may have no end, as a camera's MJPEG has none.
+
+    Args:
+        address: of any scheme.
+        suffixes: of files, with their dots, in lower case.
+    """
+    scheme, _, rest = address.partition("://")
+    path = PurePosixPath(re.split("[?#]", rest)[0])
+    return scheme in ("http", "https") and path.suffix.lower() in suffixes
+
+
+def accepts_connections(address: str) -> bool:
+    """Whether a host takes connections at a complete address; True where TCP does not tell."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(address)
+        port = parts.port or _TCP_PORTS.get(parts.scheme)
+        if parts.hostname and port:
+            try:
+                socket.create_connection((parts.hostname, port), _CONNECT_S).close()
+            except OSError:
+                return False
+    return True

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from yolostream.errors import SourceError
 from yolostream.redaction import redact_argument
-from yolostream.sources.address import address_in, completed, name_of
+from yolostream.sources.address import address_in, completed, is_of_a_file, name_of
 from yolostream.sources.decoding import DecoderName
 from yolostream.sources.pictures import Pictures
 from yolostream.sources.source import Source
 from yolostream.sources.video import Video
 
 PICTURE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+PLAYLIST_SUFFIXES = {".m3u8"}
 VIDEO_SUFFIXES = {".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"}
 
 _CHECKED_AT_ONCE = 32
@@ -87,7 +88,8 @@ def _named(spec: str, decoder: DecoderName) -> Sequence[Video | Pictures]:
     if (address := address_in(spec)) is not None:
         # It is completed again where it is opened: nothing that is kept, or said, has the secret.
         completed(address)
-        is_live = not address.startswith("http")
+        # Segments of a playlist come all at once: only what is read as a file loses none of them.
+        is_live = not is_of_a_file(address, VIDEO_SUFFIXES | PLAYLIST_SUFFIXES)
         return [Video(address, name_of(address), is_live=is_live, decoder=decoder)]
     path = Path(spec)
     if path.is_dir():

@@ -13,7 +13,7 @@ import numpy as np
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
 from yolostream.image import Image
-from yolostream.sources.source import EVERYTHING, Reading
+from yolostream.sources.source import EVERYTHING, Reading, Session
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,16 @@ class Pictures:
         """The pictures."""
         return list(self.paths)
 
+    def is_reachable(self) -> bool:
+        """See `Source`."""
+        return True
+
     def open(self, reading: Reading = EVERYTHING) -> PictureSession:
         """Open them; each is read when its turn comes, and kept whole."""
         return PictureSession(self, reading)
 
 
-class PictureSession:
+class PictureSession(Session):
     """The frames of pictures, one a second."""
 
     frame_rate = Fraction(1)

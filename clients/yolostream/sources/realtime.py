@@ -33,12 +33,16 @@ class Realtime:
         """The file that it reads."""
         return self.video.files
 
+    def is_reachable(self) -> bool:
+        """See `Source`."""
+        return self.video.is_reachable()
+
     def open(self, reading: Reading = EVERYTHING) -> RealtimeSession:
         """Open the file; it plays from the first frame that is taken."""
         return RealtimeSession(self, reading)
 
 
-class RealtimeSession:
+class RealtimeSession(Session):
     """The frames of a file, each at its time."""
 
     def __init__(self, realtime: Realtime, reading: Reading) -> None:

@@ -21,6 +21,8 @@ class Reading:
     """Height and width that pictures are downscaled to fit into, aspect kept; None leaves them."""
     threads: int = 0
     """Threads that decode a file on the CPU; 0 takes one a core. A live source has one thread."""
+    silence_s: float = 10.0
+    """Seconds without a packet after which a live source is given up by who reads it."""
 
 
 EVERYTHING = Reading()
@@ -34,6 +36,9 @@ class Session(Protocol):
     """Nominal frames per second."""
     frame_count: int | None
     """Frames that the container promises; None where nobody knows."""
+    decoded_at: float = 0.0
+    """`time.monotonic()` at the last picture, also one that was left out; 0 before the first, and
+    where nobody waits for them."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame.
@@ -43,7 +48,11 @@ class Session(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of the file or device."""
+        """Let go of the file or device; only by the thread that reads."""
+
+    def cancel(self) -> None:
+        """Let the thread that reads a live source end at its next packet."""
+        return None
 
 
 class Source(Protocol):
@@ -68,6 +77,13 @@ class Source(Protocol):
     @property
     def files(self) -> list[Path]:
         """The files that it reads."""
+
+    def is_reachable(self) -> bool:
+        """Whether something is at its address: it takes connections, or the device is plugged in.
+
+        True where nobody can tell without opening it. Takes a second at most, but for a name that
+        no server resolves.
+        """
 
     def open(self, reading: Reading = EVERYTHING) -> Session:  # frozen
         """Open it; the caller closes the session.

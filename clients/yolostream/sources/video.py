@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -9,18 +10,29 @@ from pathlib import Path
 
 import av
 import av.container
+from av.format import Flags
 
-from yolostream.errors import SourceError
+from yolostream.errors import SourceDenied, SourceError, SourceUnsupported
 from yolostream.frame import Frame
 from yolostream.image import downscaled
 from yolostream.redaction import redact
-from yolostream.sources.address import completed
+from yolostream.sources.address import accepts_connections, completed
+from yolostream.sources.clock import Clock, FileClock, LiveClock
 from yolostream.sources.decoder import Decoded, Decoder, DecoderError
 from yolostream.sources.decoding import DecoderName, start_decoder
-from yolostream.sources.source import EVERYTHING, Reading
+from yolostream.sources.source import EVERYTHING, Reading, Session
 
 DEFAULT_FRAME_RATE = Fraction(30)
 CONNECT_TIMEOUT_S = 10.0
+
+_RTSP = {
+    # Packets of a camera must not be lost on the way: TCP, as every NVR defaults to. One that
+    # refuses it (461 Unsupported transport) is asked for UDP on the same connection.
+    "rtsp_transport": "tcp+udp",
+    "rtsp_flags": "prefer_tcp",
+    # Microseconds: enough to tell the frame rate; by default it takes up to twice as long.
+    "analyzeduration": "1000000",
+}
 
 
 @dataclass(frozen=True)
@@ -46,27 +58,39 @@ class Video:
         """The file that it reads."""
         return [Path(self.uri)]
 
+    def is_reachable(self) -> bool:
+        """See `Source`."""
+        if "://" in self.uri:
+            return accepts_connections(completed(self.uri))
+        return Path(self.uri).exists()
+
     def open(self, reading: Reading = EVERYTHING) -> VideoSession:
         """Open it; see `Source`. Decoding starts with the first frame that is taken."""
         return VideoSession(self, reading)
 
 
-class VideoSession:
+class VideoSession(Session):
     """The frames of a video, from where it was opened to its end."""
 
     def __init__(self, video: Video, reading: Reading) -> None:
         self._video = video
         self._reading = reading
-        self._container = _open(video.uri, video.format)
-        if not self._container.streams.video:
+        self._is_cancelled = False
+        silence_s = reading.silence_s if video.is_live else CONNECT_TIMEOUT_S
+        self._container = _open(video.uri, video.format, silence_s)
+        try:
+            self._stream = self._video_stream()
+        except SourceUnsupported:
             self._container.close()
-            raise SourceError(f"{self._shown} has no video in it: give a video file")
-        self._stream = self._container.streams.video[0]
+            raise
         self.frame_rate = (
             self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FRAME_RATE
         )
         self.frame_count = self._stream.frames or None
-        self.time_base = self._stream.time_base or 1 / self.frame_rate
+        time_base = self._stream.time_base or 1 / self.frame_rate
+        self._clock: Clock = FileClock(time_base, self.frame_rate)
+        if video.is_live:
+            self._clock = LiveClock(time_base, is_trusted=_has_clock(self._container))
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame; see `Session`."""
@@ -82,20 +106,34 @@ class VideoSession:
         """Let go of the file or device."""
         self._container.close()
 
+    def cancel(self) -> None:
+        """See `Session`."""
+        self._is_cancelled = True
+
+    def _video_stream(self) -> av.VideoStream:
+        if not self._container.streams.video:
+            raise SourceUnsupported(f"{self._shown} has no video in it: give a video file")
+        stream = self._container.streams.video[0]
+        # PyAV's types do not say so.
+        if stream.codec_context is None:
+            raise SourceUnsupported(
+                f"{self._shown} has a video that FFmpeg cannot decode: choose H.264 or H.265 there"
+            )
+        return stream
+
     def _frames(self, decoder: Decoder) -> Iterator[Frame]:
-        index, last_pts = 0, -1
+        index = 0
         for decoded in self._decoded(decoder):
-            # Timestamps are missing in some files and run backwards in others.
-            pts = decoded.pts if decoded.pts is not None else last_pts + self._step
-            last_pts = max(pts, last_pts + 1)
+            self.decoded_at = time.monotonic()
+            pts = self._clock.place(decoded.pts)
             if index % self._reading.stride == 0:
                 try:
-                    frame = self._frame(decoded, index, last_pts)
+                    frame = self._frame(decoded, index, pts)
                 except DecoderError as error:
                     raise self._broken(index, str(error)) from error
                 yield frame
             index += 1
-        if index == 0:
+        if index == 0 and not self._is_cancelled:
             raise SourceError(f"{self._shown} holds no readable frame: is it damaged?")
 
     def _frame(self, decoded: Decoded, index: int, pts: int) -> Frame:
@@ -106,7 +144,7 @@ class VideoSession:
             decoded.to_rgb(*size),
             index,
             pts,
-            self.time_base,
+            self._clock.time_base,
             source=self._video.name,
             original_size=decoded.size,
         )
@@ -118,10 +156,6 @@ class VideoSession:
     @property
     def _advice(self) -> str:
         return "check the camera and its network" if self._video.is_live else "copy the file again"
-
-    @property
-    def _step(self) -> int:
-        return max(1, round(1 / (self.frame_rate * self.time_base)))
 
     def _decoded(self, decoder: Decoder) -> Iterator[Decoded]:
         packets = damaged = 0
@@ -150,7 +184,10 @@ class VideoSession:
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         reason = ""
         try:
-            yield from self._container.demux(self._stream)
+            for packet in self._container.demux(self._stream):
+                if self._is_cancelled:
+                    return
+                yield packet
         except (av.FFmpegError, OSError) as error:
             reason = str(error.strerror)
         if reason:
@@ -165,13 +202,25 @@ class VideoSession:
         )
 
 
-def _open(uri: str, format: str | None) -> av.container.InputContainer:
-    # Packets of a camera must not be lost on the way: TCP, as every NVR defaults to.
-    options = {"rtsp_transport": "tcp"} if uri.startswith("rts") else {}
+def _open(uri: str, format: str | None, silence_s: float) -> av.container.InputContainer:
+    options = _RTSP if uri.startswith("rts") else {}
+    is_denied = False
     try:
-        return av.open(completed(uri), format=format, options=options, timeout=CONNECT_TIMEOUT_S)
+        return av.open(
+            completed(uri), format=format, options=options, timeout=(CONNECT_TIMEOUT_S, silence_s)
+        )
+    except (av.HTTPUnauthorizedError, av.HTTPForbiddenError) as error:
+        is_denied, reason = True, error.strerror
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
     # Out here it has no cause: FFmpeg's error has the whole address in it.
+    if is_denied:
+        raise SourceDenied(f"{redact(uri)} refuses this user and password ({reason}): check them")
     question = "is that its address?" if "://" in uri else "is it a video file?"
     raise SourceError(f"cannot read {redact(uri)} as video ({reason}): {question}")
+
+
+def _has_clock(container: av.container.InputContainer) -> bool:
+    """Whether times in it are the source's; MJPEG over HTTP, for example, has none."""
+    no_timestamps: int = Flags.no_timestamps.value  # type: ignore[assignment]  # PyAV's stub
+    return not container.format.flags & no_timestamps

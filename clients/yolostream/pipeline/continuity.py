@@ -1,0 +1,55 @@
+"""Numbers and times of frames that go on where a source is opened again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from yolostream.frame import Frame
+
+
+class Continuity:
+    """Indices and times that go on where a source is opened again."""
+
+    def __init__(self) -> None:
+        self.next_index = 0
+        self._session = -1
+        self._begins = True
+        self._index_offset = 0
+        self._offset_s = 0.0
+        # Of the last frame, whose picture must not be kept.
+        self._time_base = Fraction(1)
+        self._pts = 0
+        self._captured_at = 0.0
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether there has been any frame."""
+        return self.next_index > 0
+
+    def begin(self) -> None:
+        """The next frame is the first of a session."""
+        self._session += 1
+        self._begins = True
+
+    def placed(self, frame: Frame) -> Frame:
+        """The frame, behind those of the sessions before, by the time that lay between."""
+        if not self.has_frames:
+            self._time_base = frame.time_base
+        elif self._begins:
+            gap_s = max(0.0, frame.captured_at - self._captured_at)
+            self._index_offset = self.next_index - frame.index
+            self._offset_s = float(self._pts * self._time_base) + gap_s - frame.pts_seconds
+        self._begins = False
+        if self._session:
+            pts = round((frame.pts_seconds + self._offset_s) / self._time_base)
+            frame = replace(
+                frame,
+                index=frame.index + self._index_offset,
+                pts=max(pts, self._pts + 1),
+                time_base=self._time_base,
+                session=self._session,
+            )
+        self.next_index = frame.index + 1
+        self._pts, self._captured_at = frame.pts, frame.captured_at
+        return frame

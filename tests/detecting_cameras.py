@@ -1,0 +1,92 @@
+"""`yolostream detect` on cameras, watched while it runs: what it says, when, and what it writes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from instant import MODEL
+from running import DEADLINE_S, Finished, poll, started
+
+
+class Watched:
+    """A run in the folder `out`, with JSON Lines for results."""
+
+    def __init__(self, process: subprocess.Popen[str], out: Path) -> None:
+        self.process = process
+        self.out = out
+        self.said: list[tuple[float, str]] = []
+        """Each line on stderr, and the `time.monotonic()` at which it came."""
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        for line in self.process.stderr:
+            self.said.append((time.monotonic(), line.rstrip("\n")))
+
+    def when(self, words: str, *, since: float = 0.0) -> float | None:
+        """`time.monotonic()` at which the first line with these words came after `since`."""
+        return next((at for at, line in self.said if words in line and at >= since), None)
+
+    def wait_for(self, words: str, *, since: float = 0.0) -> float:
+        deadline = time.monotonic() + DEADLINE_S
+        while (at := self.when(words, since=since)) is None:
+            assert time.monotonic() < deadline, f"waited too long for '{words}' in {self.said}"
+            time.sleep(0.02)
+        return at
+
+    def count(self, name: str = "cam") -> int:
+        """Frames written so far."""
+        path = self.out / f"{name}.jsonl"
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    def wait_for_frames(self, more: int, name: str = "cam") -> float:
+        """`time.monotonic()` when that many more are written than now."""
+        wanted = self.count(name) + more
+        poll(
+            lambda: self.count(name) >= wanted or self.process.poll() is not None,
+            what=f"frame {wanted} of {name}; {self.said}",
+        )
+        assert self.count(name) >= wanted, self.said
+        return time.monotonic()
+
+    def records(self, name: str = "cam") -> list[dict]:
+        return [json.loads(line) for line in (self.out / f"{name}.jsonl").read_text().splitlines()]
+
+    def ended(self, *, timeout_s: float = 60.0) -> Finished:
+        """Wait for its end."""
+        code = self.process.wait(timeout_s)
+        self._listener.join(timeout_s)
+        said = "\n".join(line for _, line in self.said)
+        assert "Traceback" not in said
+        return subprocess.CompletedProcess(
+            self.process.args, code, self.process.stdout.read(), f"{said}\n"
+        )
+
+    def interrupt(self) -> tuple[Finished, float]:
+        """Stop it as Ctrl-C does; also the seconds that took."""
+        asked_at = time.monotonic()
+        self.process.send_signal(signal.SIGINT)
+        finished = self.ended()
+        return finished, time.monotonic() - asked_at
+
+    def summary(self) -> dict[str, dict]:
+        """Of the run that ended, each source by its name."""
+        told = json.loads((self.out / "summary.json").read_text())
+        return {source["name"]: source for source in told["sources"]}
+
+
+@contextlib.contextmanager
+def detecting(tmp_path: Path, server_url: str, *arguments: object) -> Iterator[Watched]:
+    """A run with these sources and options."""
+    out = tmp_path / "out"
+    asked = ("--url", server_url, "--model", MODEL, "--output", out, "--save", "jsonl")
+    summary = ("--summary", out / "summary.json")
+    with started(tmp_path, "detect", *arguments, *asked, *summary) as process:
+        yield Watched(process, out)

@@ -1,0 +1,140 @@
+"""Let cameras fail in every way, and measure what that costs.
+
+    PYTHONPATH=tests python -m tests.faults.cameras
+
+Says how long a frozen camera is not noticed, how long one that is back gives no rows, and what one
+that is dead costs the others. Ends with 1 if a bar was missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from clips import steps, write_clip
+from detecting_cameras import Watched, detecting
+from fault_proxy import FaultProxy, fault_proxy
+from instant import serve_instant
+from rtsp_camera import Camera, rtsp_camera
+
+LIMIT_S = 5.0
+"""Of the watchdog, by default."""
+BACK_BAR_S, NOTICED_BAR_S, COST_BAR = 3.0, 1.0, 0.02
+RATE = 15
+OTHERS = 3
+NETWORK_FAULTS = ("refuse", "close", "freeze", "half-open")
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path, server_url: str, clip: Path, *arguments: object
+) -> Iterator[tuple[Watched, Camera, FaultProxy]]:
+    """One camera behind a network that fails, and others that do not."""
+    folder.mkdir()
+    others = {f"other{n}": clip for n in range(OTHERS)}
+    with (
+        rtsp_camera({"cam": clip}) as camera,
+        rtsp_camera(others) as rest,
+        fault_proxy(camera.url) as proxy,
+        detecting(folder, server_url, proxy.url, *rest.urls.values(), *arguments) as run,
+    ):
+        run.wait_for_frames(2 * RATE)
+        yield run, camera, proxy
+
+
+def comes_back(run: Watched, fault: Callable[[], None], mend: Callable[[], None], away_s) -> float:
+    """Seconds from the end of a fault to the next row."""
+    fault()
+    time.sleep(away_s)
+    before = run.count()
+    mend()
+    mended_at = time.monotonic()
+    while run.count() == before:
+        assert time.monotonic() < mended_at + 120, run.said
+        time.sleep(0.01)
+    took_s = time.monotonic() - mended_at
+    run.wait_for_frames(12 * RATE)
+    return took_s
+
+
+def faults(camera: Camera, proxy: FaultProxy) -> Iterator[tuple[str, Callable, Callable]]:
+    """What can happen to a camera, how it is done and how it is undone."""
+    yield "its plug is pulled", camera.stop, camera.start
+    for mode in NETWORK_FAULTS:
+        yield (
+            f"network: {mode}",
+            lambda mode=mode: setattr(proxy, "mode", mode),
+            lambda: setattr(proxy, "mode", "forward"),
+        )
+
+
+def is_noticed(run: Watched, proxy: FaultProxy) -> float:
+    """Seconds from the last row before a freeze to the word that the camera is stale."""
+    proxy.mode = "freeze"
+    frozen_at = time.monotonic()
+    stale_at = run.wait_for("cam: live -> stale", since=frozen_at)
+    proxy.mode = "forward"
+    run.wait_for_frames(3 * RATE)
+    return stale_at - frozen_at
+
+
+def rates(run: Watched, seconds: float) -> list[float]:
+    """Rows a second of the other cameras."""
+    names = [f"other{n}" for n in range(OTHERS)]
+    before, started = [run.count(name) for name in names], time.monotonic()
+    time.sleep(seconds)
+    passed_s = time.monotonic() - started
+    return [(run.count(n) - b) / passed_s for n, b in zip(names, before, strict=True)]
+
+
+def costs(run: Watched, proxy: FaultProxy, seconds: float) -> dict[str, float]:
+    """What part of their rate the others lose while one camera is dead, by how it died."""
+    well = sum(rates(run, seconds))
+    lost = {}
+    for mode in ("silent", *NETWORK_FAULTS):
+        proxy.mode = "close" if mode == "silent" else mode
+        proxy.mode = mode
+        lost[mode] = 1 - sum(rates(run, seconds)) / well
+        proxy.mode = "forward"
+        run.wait_for_frames(RATE)
+    return lost
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.cameras", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--outages", type=float, nargs="+", default=[5.0, 30.0])
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each rate")
+    options = parser.parse_args()
+    missed: list[str] = []
+
+    def tell(what: str, figures: list[float], bar: float, unit: str) -> None:
+        missed.extend([what] if max(figures) > bar else [])
+        shown = ", ".join(f"{figure:.3g}" for figure in figures)
+        print(f"{what}: {shown} {unit} (bar {bar:g})", flush=True)
+
+    with tempfile.TemporaryDirectory() as temporary, serve_instant() as server:
+        folder = Path(temporary)
+        clip = write_clip(folder / "cam.mp4", steps(15), rate=RATE)
+        with running(folder / "run", server.url, clip) as (run, camera, proxy):
+            noticed = [is_noticed(run, proxy) for _ in range(options.rounds)]
+            tell("a freeze is noticed after", noticed, LIMIT_S + NOTICED_BAR_S, "s")
+            for mode, lost in costs(run, proxy, options.seconds).items():
+                tell(
+                    f"one camera dead ({mode}) costs the others", [lost], COST_BAR, "of their rate"
+                )
+            for away_s in options.outages:
+                for name, fault, mend in faults(camera, proxy):
+                    back = [comes_back(run, fault, mend, away_s) for _ in range(options.rounds)]
+                    tell(f"back after {away_s:g} s ({name})", back, BACK_BAR_S, "s")
+    print(f"missed: {', '.join(missed) or 'nothing'}")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""What a camera can do to a run: on GStreamer's RTSP server, through a network that fails."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clips import steps, write_clip
+from detecting_cameras import detecting
+from fault_proxy import fault_proxy
+from instant import serve_instant
+from rtsp_camera import Camera, needs_rtsp, rtsp_camera
+from running import check, errors_of
+from web_camera import web_camera
+from yolostream.errors import SourceError
+from yolostream.interruption import EXIT_INTERRUPTED
+from yolostream.server.embedded import EmbeddedTriton
+
+from tests.faults.reconnects import MOST_MB, growth_mb, reconnect
+
+RATE = 15
+
+
+@pytest.fixture(scope="module")
+def instant() -> Iterator[EmbeddedTriton]:
+    with serve_instant() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clip") / "cam.mp4", steps(15), rate=RATE)
+
+
+@pytest.fixture(scope="module")
+def camera(clip) -> Iterator[Camera]:
+    with rtsp_camera({"cam": clip, "other": clip}) as camera:
+        yield camera
+
+
+def check_order(records: list[dict]) -> None:
+    for key in ("frame", "pts_seconds"):
+        values = [record[key] for record in records]
+        assert values == sorted(set(values))
+
+
+def longest_gap_s(records: list[dict]) -> float:
+    times = [record["pts_seconds"] for record in records]
+    return max(later - earlier for earlier, later in itertools.pairwise(times))
+
+
+@needs_rtsp
+@pytest.mark.parametrize(("mode", "workers"), [("freeze", 1), ("half-open", 2)])
+def test_a_camera_whose_frames_stay_away_is_stale_and_comes_back(
+    tmp_path, instant, camera, mode, workers
+) -> None:
+    asked = ("--stale-after", 2, "--workers", workers)
+    with (
+        fault_proxy(camera.url) as proxy,
+        detecting(tmp_path, instant.url, proxy.url, camera.urls["other"], *asked) as run,
+    ):
+        run.wait_for_frames(10)
+        proxy.mode = mode
+        before = run.count("other")
+        stale_at = run.wait_for("cam: live -> stale: no frame for 2 s")
+        # It is said while the other one goes on.
+        assert run.count("other") > before
+        proxy.mode = "forward"
+        run.wait_for("cam: connecting -> live", since=stale_at)
+        run.wait_for_frames(10)
+        finished, _ = run.interrupt()
+    check(finished, EXIT_INTERRUPTED, "interrupted")
+    check_order(run.records())
+    told = run.summary()
+    assert (told["cam"]["stalls"], told["cam"]["abandoned_readers"]) == (1, 0)
+    assert (told["cam"]["state"], told["other"]["state"]) == ("live", "live")
+    assert (told["other"]["reconnects"], told["other"]["stalls"]) == (0, 0)
+
+
+@needs_rtsp
+def test_a_camera_without_its_plug_is_waited_for(tmp_path, instant, clip) -> None:
+    with (
+        rtsp_camera({"cam": clip}) as camera,
+        detecting(tmp_path, instant.url, camera.url) as run,
+    ):
+        run.wait_for_frames(10)
+        camera.stop()
+        away_at = run.wait_for("cam: live -> backoff")
+        run.wait_for("Connection refused", since=away_at)
+        # Trouble is said once, however often it is tried.
+        time.sleep(3)
+        assert sum("refused" in line for _, line in run.said) == 1
+        camera.start()
+        run.wait_for("cam: connecting -> live", since=away_at)
+        run.wait_for_frames(10)
+        finished, _ = run.interrupt()
+    check(finished, EXIT_INTERRUPTED, "interrupted")
+    check_order(run.records())
+    assert longest_gap_s(run.records()) > 3
+
+
+@needs_rtsp
+def test_a_camera_that_is_switched_on_after_the_start_is_waited_for(
+    tmp_path, instant, clip
+) -> None:
+    with rtsp_camera({"cam": clip}) as camera:
+        camera.stop()
+        patience = ("--camera-patience", 60)
+        with detecting(tmp_path, instant.url, camera.url, *patience, "--limit", 5) as run:
+            run.wait_for("cam: connecting -> backoff: cannot read")
+            camera.start()
+            finished = run.ended()
+    assert (finished.returncode, errors_of(finished)) == (0, [])
+    assert run.count() == 5
+
+
+@needs_rtsp
+def test_a_wrong_password_is_an_error_at_once(tmp_path, instant, clip) -> None:
+    with rtsp_camera({"cam": clip}, user="guard", password="right") as camera:
+        wrong = camera.url.replace("right", "wrong")
+        with detecting(tmp_path, instant.url, wrong, "--camera-patience", 30) as run:
+            finished = run.ended(timeout_s=25)
+    check(finished, SourceError.exit_code, "refuses this user and password", "401")
+    assert "cam: connecting -> failed: rtsp://127.0.0.1" in finished.stderr
+    assert run.summary()["cam"]["state"] == "failed"
+
+
+@needs_rtsp
+def test_a_wrong_password_is_tried_once_in_a_minute(tmp_path, instant, clip) -> None:
+    with (
+        rtsp_camera({"cam": clip}, user="guard", password="right") as camera,
+        fault_proxy(camera.url.replace("right", "wrong")) as proxy,
+        detecting(tmp_path, instant.url, proxy.url, "--camera-patience", "inf") as run,
+    ):
+        run.wait_for("cam: connecting -> auth_failed")
+        time.sleep(5)
+        assert proxy.accepted == 1
+        finished, _ = run.interrupt()
+    check(finished, EXIT_INTERRUPTED, "interrupted")
+    assert run.summary()["cam"]["state"] == "auth_failed"
+
+
+def test_what_is_no_video_is_looked_at_again_much_later(tmp_path, instant) -> None:
+    path = tmp_path / "sound.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(160_000))
+    with (
+        web_camera({"sound": path}) as camera,
+        detecting(
+            tmp_path, instant.url, camera.url.replace("cam", "sound"), "--camera-patience", "inf"
+        ) as run,
+    ):
+        run.wait_for("sound: connecting -> unsupported")
+        finished, _ = run.interrupt()
+    check(finished, EXIT_INTERRUPTED, "interrupted")
+    assert run.summary()["sound"]["state"] == "unsupported"
+
+
+@needs_rtsp
+def test_pictures_of_another_size_are_said_and_go_on(tmp_path, instant, clip) -> None:
+    large = write_clip(tmp_path / "large.mp4", steps(15, width=96, height=64), rate=RATE)
+    with (
+        rtsp_camera({"cam": [clip, large]}) as camera,
+        detecting(tmp_path, instant.url, camera.url, "--limit", 4 * RATE) as run,
+    ):
+        finished = run.ended()
+    assert (finished.returncode, errors_of(finished)) == (0, [])
+    records = run.records()
+    sizes = [size for size, _ in itertools.groupby((r["width"], r["height"]) for r in records)]
+    assert sizes[:3] == [(64, 48), (96, 64), (64, 48)]
+    assert "cam: its pictures are 96x64 from now on" in finished.stderr
+    assert run.summary()["cam"]["reconnects"] == 0
+    check_order(records)
+
+
+@needs_rtsp
+@pytest.mark.parametrize("mode", ["garbage", "loss"])
+def test_spoilt_packets_cost_pictures_and_nothing_else(tmp_path, instant, camera, mode) -> None:
+    with (
+        fault_proxy(camera.url) as proxy,
+        detecting(tmp_path, instant.url, proxy.url, "--stale-after", 60) as run,
+    ):
+        run.wait_for_frames(10)
+        proxy.mode = mode
+        time.sleep(3)
+        proxy.mode = "forward"
+        run.wait_for_frames(20)
+        finished, _ = run.interrupt()
+    check(finished, EXIT_INTERRUPTED, "interrupted")
+    check_order(run.records())
+    told = run.summary()["cam"]
+    assert (told["state"], told["stalls"]) == ("live", 0)
+
+
+@needs_rtsp
+def test_a_clock_that_is_set_moves_no_time(tmp_path, instant, camera) -> None:
+    with fault_proxy(camera.url) as proxy, detecting(tmp_path, instant.url, proxy.url) as run:
+        for mode in ("forward", "clock-set", "forward"):
+            proxy.mode = mode
+            run.wait_for_frames(20)
+        run.interrupt()
+    records = run.records()
+    check_order(records)
+    passed_s = records[-1]["pts_seconds"] - records[0]["pts_seconds"]
+    # An hour back would be as many 90,000ths of a second as there were pictures.
+    assert 2 < passed_s < 600
+    assert run.summary()["cam"]["reconnects"] == 0
+
+
+@needs_rtsp
+def test_a_camera_that_refuses_tcp_is_asked_for_udp(tmp_path, instant, clip) -> None:
+    with (
+        rtsp_camera({"cam": clip}, only="udp") as camera,
+        detecting(tmp_path, instant.url, camera.url, "--limit", 20) as run,
+    ):
+        finished = run.ended()
+    assert (finished.returncode, errors_of(finished)) == (0, [])
+    assert run.count() == 20
+
+
+def test_mjpeg_has_the_times_of_its_arrival_and_is_opened_again(tmp_path, instant) -> None:
+    with web_camera() as camera, detecting(tmp_path, instant.url, camera.url) as run:
+        camera.interval_s = 0.25
+        run.wait_for_frames(9)
+        camera.is_on = False
+        away_at = run.wait_for("cam: live -> backoff")
+        camera.is_on = True
+        run.wait_for("cam: connecting -> live", since=away_at)
+        run.wait_for_frames(3)
+        finished, _ = run.interrupt()
+    check(finished, EXIT_INTERRUPTED, "interrupted")
+    check_order(run.records())
+    first = run.records()[2:9]
+    # FFmpeg would say that it has 25 pictures a second.
+    assert first[-1]["pts_seconds"] - first[0]["pts_seconds"] >= 6 * 0.2
+
+
+@needs_rtsp
+@pytest.mark.parametrize("mode", ["silent", "freeze", "refuse", "close"])
+def test_a_run_stops_whatever_its_camera_does(tmp_path, instant, camera, mode) -> None:
+    with fault_proxy(camera.url) as proxy:
+        with detecting(tmp_path, instant.url, proxy.url, camera.urls["other"]) as run:
+            run.wait_for_frames(5)
+            proxy.mode = "close"
+            run.wait_for("cam: live -> backoff")
+            proxy.mode = mode
+            run.wait_for_frames(RATE, "other")
+            finished, took_s = run.interrupt()
+        proxy.mode = "refuse"
+    check(finished, EXIT_INTERRUPTED, "interrupted")
+    assert took_s < 20
+    assert run.summary()["other"]["reconnects"] == 0
+
+
+@needs_rtsp
+def test_cameras_that_are_opened_again_and_again_leave_nothing_behind(tmp_path) -> None:
+    # `make faults` does it a thousand times.
+    sizes = reconnect(60, tmp_path, cameras=4)
+    assert sizes[-1].reconnects >= 60
+    assert growth_mb(sizes) < MOST_MB
+    assert sizes[-1].threads <= sizes[1].threads + 20
+    assert sizes[-1].descriptors <= sizes[1].descriptors + 20

@@ -1,0 +1,141 @@
+"""Readers that do not come back: of a driver, a decoder, or a name server that hangs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import pytest
+from clips import gray
+from running import poll
+from test_dispatcher import Answering, Recorder
+from yolostream.errors import SourceError
+from yolostream.frame import Frame
+from yolostream.pipeline import capture, runner
+from yolostream.pipeline.plan import Plan
+from yolostream.pipeline.status import Status
+from yolostream.pipeline.supervision import Limits
+
+# Nothing here waits longer than it has to.
+HASTY = Limits(stale_after_s=0.3, camera_patience_s=60, wait_s=(0.01, 0.01))
+
+
+class Session:
+    """Two frames; then nothing until `hangs` is set, and two more that nobody may get."""
+
+    frame_rate, frame_count = Fraction(10), None
+
+    def __init__(self, first: int, hangs: threading.Event) -> None:
+        self.decoded_at = 0.0
+        self.closed = threading.Event()
+        self._first = first
+        self._hangs = hangs
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from self._frames(0)
+        self._hangs.wait()
+        yield from self._frames(100)
+
+    def _frames(self, index: int) -> Iterator[Frame]:
+        for n in range(2):
+            self.decoded_at = time.monotonic()
+            yield Frame(gray(0), index + n, index + n, Fraction(1, 10), name=str(self._first))
+
+    def cancel(self) -> None:
+        """It does not hear it."""
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@dataclass
+class Hanging:
+    """A camera whose first sessions hang, in reading or while they are opened."""
+
+    sessions: list[Session] = field(default_factory=list)
+    hangs: threading.Event = field(default_factory=threading.Event)
+    opens: bool = True
+    opened: int = 0
+    name: str = "cam"
+    is_live: bool = True
+    is_video: bool = True
+    reopens: bool = True
+
+    def open(self, reading) -> Session:
+        self.opened += 1
+        if not self.opens:
+            self.hangs.wait()
+        self.sessions.append(Session(len(self.sessions), self.hangs))
+        return self.sessions[-1]
+
+    def is_reachable(self) -> bool:
+        return True
+
+
+@contextlib.contextmanager
+def running(
+    source: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Recorder, list[Status]]]:
+    """Its output, and its figures as they grow; stopped after the block."""
+    monkeypatch.setattr(capture, "GRACE_S", 0.1)
+    output, stop = Recorder(), threading.Event()
+    plan = Plan(source, lambda session: [lambda: output], track=False, limits=HASTY)
+    statuses: list[Status] = []
+
+    def run() -> None:
+        runner.run([plan], Answering(), should_stop=stop.is_set, on_tick=tick)
+
+    def tick(current: list[Status]) -> None:
+        statuses[:] = current
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield output, statuses
+    finally:
+        stop.set()
+        thread.join(30)
+        source.hangs.set()
+    assert not thread.is_alive()
+
+
+def test_a_reader_that_hangs_is_left_behind_and_its_late_frames_stay_out(monkeypatch) -> None:
+    source = Hanging()
+    with running(source, monkeypatch) as (output, statuses):
+        poll(lambda: len(source.sessions) >= 2, what="another reader")
+        source.hangs.set()
+        poll(lambda: source.sessions[0].closed.is_set(), what="the first reader to wake up")
+        poll(lambda: len(source.sessions) >= 4, what="more of them")
+    assert statuses[0].abandoned_readers >= 1
+    assert statuses[0].stalls >= 1
+    assert output.indices == sorted(set(output.indices))
+    # Those of the first session but two came too late.
+    assert output.indices[:3] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_no_more_than_a_few_readers_of_a_source_hang_at_once(monkeypatch, opens) -> None:
+    monkeypatch.setattr("yolostream.pipeline.supervision.CONNECT_TIMEOUT_S", 0.1)
+    source = Hanging(opens=opens)
+    with running(source, monkeypatch) as (_, statuses):
+        poll(lambda: source.opened == capture.MAX_ABANDONED, what="the most that may hang")
+        time.sleep(2)
+        assert source.opened == capture.MAX_ABANDONED
+        assert statuses[0].state == "backoff"
+        source.hangs.set()
+        poll(lambda: source.opened > capture.MAX_ABANDONED, what="another one")
+
+
+def test_an_error_of_a_reader_is_no_trouble_of_the_camera(monkeypatch) -> None:
+    class Broken(Hanging):
+        def open(self, reading) -> Session:
+            raise ZeroDivisionError
+
+    plan = Plan(Broken(), lambda session: [], limits=HASTY)
+    (status,) = runner.run([plan], Answering())
+    assert [type(error) for error in status.errors] == [ZeroDivisionError]
+    assert not isinstance(status.errors[0], SourceError)

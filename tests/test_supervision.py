@@ -1,0 +1,235 @@
+"""When cameras are opened again, with a clock that the test turns."""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from clips import gray
+from yolostream.detections import Detections
+from yolostream.errors import SourceDenied, SourceError, SourceUnsupported
+from yolostream.frame import Frame
+from yolostream.pipeline.numbering import Numbering
+from yolostream.pipeline.status import Status
+from yolostream.pipeline.supervision import STEADY_S, Limits, Retry, Supervision
+from yolostream.sources.address import is_of_a_file
+from yolostream.sources.clock import MAX_LEAP_S, LiveClock
+
+AWAY = SourceError("nobody answers")
+LONGEST = 1.0
+
+
+def supervised(*, jitter: float = LONGEST) -> Supervision:
+    """Of a camera that gave frames until 0 s."""
+    supervision = Supervision(Limits(), now=-100.0, jitter=lambda: jitter)
+    supervision.gave_frames(-100.0, 0.0)
+    return supervision
+
+
+def delay(supervision: Supervision, problem: SourceError, now: float) -> float:
+    retry = supervision.after(problem, now)
+    assert retry is not None
+    return retry.delay_s
+
+
+@pytest.mark.parametrize(
+    ("away_s", "longest_s"), [(0, 1), (5, 1), (10, 1), (30, 3), (300, 30), (600, 60), (86_400, 60)]
+)
+def test_a_camera_waits_a_random_part_of_a_tenth_of_its_absence(away_s, longest_s) -> None:
+    assert delay(supervised(), AWAY, away_s) == longest_s
+    assert delay(supervised(jitter=0.25), AWAY, away_s) == longest_s / 4
+
+
+def test_a_camera_that_comes_for_moments_is_not_asked_ever_more_often() -> None:
+    supervision = supervised()
+    for second in range(0, 300, 3):
+        supervision.gave_frames(second, second + 1)
+    assert delay(supervision, AWAY, 300) == 30
+    supervision.gave_frames(300, 300 + STEADY_S)
+    assert delay(supervision, AWAY, 300 + STEADY_S) == 1
+
+
+@pytest.mark.parametrize(
+    ("problem", "state"),
+    [(SourceDenied("401"), "auth_failed"), (SourceUnsupported("sound"), "unsupported")],
+)
+def test_what_has_to_be_changed_by_hand_is_asked_for_rarely(problem, state) -> None:
+    supervision, now, waits = supervised(jitter=0.0), 0.0, []
+    for _ in range(6):
+        retry = supervision.after(problem, now)
+        assert retry is not None
+        assert retry.state == state
+        waits.append(retry.delay_s)
+        now += retry.delay_s
+    assert waits == [60, 120, 240, 480, 600, 600]
+    # Once it lets us in, a new refusal is the first one.
+    supervision.gave_frames(now, now + 60)
+    assert delay(supervision, problem, now + 60) == 60
+
+
+def test_a_camera_that_never_gave_a_frame_is_tried_as_long_as_patience_lasts() -> None:
+    supervision = Supervision(Limits(camera_patience_s=10), now=0.0, jitter=lambda: LONGEST)
+    assert supervision.after(AWAY, 0.1) == Retry("backoff", 1)
+    assert supervision.after(AWAY, 8.9) == Retry("backoff", 1)
+    assert supervision.after(AWAY, 9.1) is None
+    # A wrong password is one at once.
+    assert Supervision(Limits(), now=0.0).after(SourceDenied("401"), 0.1) is None
+    for_ever = Supervision(Limits(camera_patience_s=float("inf")), now=0.0, jitter=lambda: LONGEST)
+    assert for_ever.after(AWAY, 86_400) == Retry("backoff", 60)
+    assert for_ever.after(SourceDenied("401"), 86_400) == Retry("auth_failed", 75)
+
+
+def test_a_camera_whose_worker_died_is_no_wrong_address() -> None:
+    supervision = Supervision(Limits(camera_patience_s=0), now=0.0, is_known=True)
+    assert supervision.after(AWAY, 500) is not None
+
+
+# States
+
+
+def changes(caplog) -> list[tuple[str, str, str]]:
+    fields = [record.__dict__ for record in caplog.records]
+    assert {one["source"] for one in fields} == {"cam"}
+    return [(one["from"], one["to"], one["levelname"]) for one in fields]
+
+
+def test_each_change_is_a_record_and_trouble_is_said_once(caplog) -> None:
+    caplog.set_level(logging.INFO)
+    status = Status("cam")
+    for state, reason in [
+        ("connecting", ""),
+        ("live", ""),
+        ("live", ""),
+        ("stale", "no frame for 5 s"),
+        ("backoff", "no frame for 5 s"),
+        ("connecting", ""),
+        ("backoff", "refused"),
+        ("connecting", ""),
+        ("backoff", "refused"),
+        ("connecting", ""),
+        ("live", ""),
+    ]:
+        status.enter(state, reason, then="opened again in 1.0 s" if state == "backoff" else "")
+    assert changes(caplog) == [
+        ("waiting", "connecting", "INFO"),
+        ("connecting", "live", "INFO"),
+        ("live", "stale", "WARNING"),
+        ("stale", "backoff", "INFO"),
+        ("backoff", "connecting", "INFO"),
+        ("connecting", "backoff", "WARNING"),
+        ("backoff", "connecting", "INFO"),
+        ("connecting", "backoff", "INFO"),
+        ("backoff", "connecting", "INFO"),
+        ("connecting", "live", "WARNING"),
+    ]
+    assert caplog.records[5].reason == "refused"
+    assert caplog.messages[5] == "cam: connecting -> backoff: refused; opened again in 1.0 s"
+
+
+@pytest.mark.parametrize("last", ["ended", "failed"])
+def test_nothing_comes_after_the_end(caplog, last) -> None:
+    caplog.set_level(logging.INFO)
+    status = Status("cam")
+    status.enter(last)
+    status.enter("live")
+    assert status.state == last
+    assert len(caplog.records) == 1
+
+
+# Clocks
+
+MS = Fraction(1, 1000)
+
+
+def placed(pictures: list[tuple[float, int | None]], *, is_trusted: bool = True) -> list[float]:
+    """Seconds of pictures that arrive at such times and name such milliseconds."""
+    arrivals = iter([arrived for arrived, _ in pictures])
+    clock = LiveClock(MS, is_trusted=is_trusted, now=lambda: next(arrivals))
+    return [float(clock.place(pts) * clock.time_base) for _, pts in pictures]
+
+
+def test_a_live_source_s_own_times_are_taken_however_late_it_arrives() -> None:
+    frozen = [(0.0, 0), (0.1, 40), (4.1, 80), (4.1, 120), (4.1, 160), (4.2, 4200)]
+    assert placed(frozen) == [0.0, 0.04, 0.08, 0.12, 0.16, 4.2]
+
+
+@pytest.mark.parametrize("leap_ms", [-3_600_000, 3_600_000, -1])
+def test_a_clock_that_is_set_costs_the_time_that_passed(leap_ms) -> None:
+    times = placed([(0.0, 5000), (0.04, 5040), (0.08, 5040 + leap_ms), (0.12, 5080 + leap_ms)])
+    assert times == pytest.approx([5.0, 5.04, 5.08, 5.12])
+
+
+def test_a_gap_is_kept_where_as_much_time_has_passed() -> None:
+    assert placed([(0.0, 0), (60.0, 60_000)]) == [0.0, 60.0]
+    assert placed([(0.0, 0), (0.1, round(1000 * MAX_LEAP_S))]) == [0.0, MAX_LEAP_S]
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_without_a_clock_pictures_have_the_times_of_their_arrival(is_trusted) -> None:
+    said = None if is_trusted else 40
+    arrivals = [100.0, 100.1, 100.5, 107.0]
+    times = placed([(arrived, said) for arrived in arrivals], is_trusted=is_trusted)
+    assert times == pytest.approx([0.0, 0.1, 0.5, 7.0], abs=2e-3)
+
+
+def test_times_always_rise() -> None:
+    assert (np.diff(placed([(0.0, 7), (0.0, 7), (0.0, 7), (0.0, None), (0.0, 3)])) > 0).all()
+
+
+# Tracks
+
+CAR = Detections(
+    boxes=np.array([[10, 10, 30, 30]], np.float32),
+    scores=np.array([0.9], np.float32),
+    class_ids=np.array([2]),
+    labels=("person", "bicycle", "car"),
+)
+
+
+def numbers(frames: list[Frame]) -> list[int]:
+    """The number that a car which stands still has in each frame."""
+    numbering = Numbering()
+    numbering.frame_rate = 10.0
+    return [int(numbering.update(one, CAR).track_ids[0]) for one in frames]
+
+
+def picture(seconds: float, *, side: int = 64, session: int = 0) -> Frame:
+    image = gray(0, width=side, height=side)
+    return Frame(image, 0, round(1000 * seconds), MS, session=session)
+
+
+@pytest.mark.parametrize(
+    ("after", "same"),
+    [
+        pytest.param(picture(0.3), True, id="the next picture"),
+        pytest.param(picture(3.1), True, id="a short gap"),
+        pytest.param(picture(3.5), False, id="a long gap"),
+        pytest.param(picture(0.3, side=96), False, id="another size"),
+        pytest.param(picture(0.3, session=1), False, id="another session"),
+    ],
+)
+def test_tracks_begin_anew_where_other_objects_are(after, same) -> None:
+    first = [picture(n / 10) for n in range(3)]
+    seen = numbers(
+        [*first, after, picture(after.pts_seconds + 0.1, side=after.size[0], session=after.session)]
+    )
+    assert seen[2] == 1
+    assert seen[-1] == (1 if same else 2)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_file"),
+    [
+        ("http://h/clip.mp4", True),
+        ("https://h/a/Clip.MP4?X-Amz-Signature=s", True),
+        ("http://h/live.m3u8", True),
+        ("http://h/video.cgi?file=a.mp4", False),
+        ("http://h/mjpeg", False),
+        ("http://h", False),
+        ("rtsp://h/clip.mp4", False),
+    ],
+)
+def test_a_file_on_a_web_server_is_told_by_its_name(address, is_file) -> None:
+    assert is_of_a_file(address, {".mp4", ".m3u8"}) == is_file

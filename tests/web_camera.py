@@ -1,0 +1,66 @@
+"""A camera that sends MJPEG over HTTP, as many do, or any file without an end to its name."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+from clips import gray
+from loopback import LOOPBACK
+
+
+class WebCamera:
+    """What it shows may be changed at any time."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        """Of the MJPEG, whose pictures are of all grays in turns."""
+        self.interval_s = 0.1
+        """Between two pictures."""
+        self.is_on = True
+        """Else it hangs up, and answers nobody."""
+
+
+@contextlib.contextmanager
+def web_camera(files: dict[str, Path] | None = None) -> Iterator[WebCamera]:
+    """A running camera; `files` are sent under their names, too."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with contextlib.suppress(OSError):
+                path = (files or {}).get(self.path.strip("/"))
+                if not camera.is_on:
+                    return
+                self.send_response(200)
+                if path is not None:
+                    self.end_headers()
+                    self.wfile.write(path.read_bytes())
+                    return
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=picture")
+                self.end_headers()
+                for number in itertools.count():
+                    if not camera.is_on:
+                        return
+                    _, jpeg = cv2.imencode(".jpg", gray(20 + 10 * (number % 20)))
+                    head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}"
+                    self.wfile.write(head.encode() + b"\r\n\r\n" + jpeg.tobytes() + b"\r\n")
+                    time.sleep(camera.interval_s)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
+        server.daemon_threads = True
+        camera = WebCamera(f"http://{LOOPBACK}:{server.server_port}/cam")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield camera
+        finally:
+            camera.is_on = False
+            server.shutdown()
