@@ -1,4 +1,4 @@
-"""Six threads that detect without a break, and compare every answer with the right one."""
+"""Threads that detect, and compare every answer with the right one."""
 
 from __future__ import annotations
 
@@ -48,6 +48,12 @@ def same(one: Detections, other: Detections) -> bool:
 class Traffic:
     """Detects in threads of its own until the block ends.
 
+    Args:
+        detector: that all of them ask.
+        frames: with their right boxes.
+        threads: so many.
+        frames_per_s: of all threads together at most; by default as many as are answered.
+
     Attributes:
         right: answers that were those of their frame.
         wrong: answers that were not, with the numbers of the frames whose they were.
@@ -55,12 +61,18 @@ class Traffic:
     """
 
     def __init__(
-        self, detector: Detector, frames: Sequence[tuple[Image, Detections]], threads: int = THREADS
+        self,
+        detector: Detector,
+        frames: Sequence[tuple[Image, Detections]],
+        threads: int = THREADS,
+        *,
+        frames_per_s: float | None = None,
     ) -> None:
         self.right = 0
         self.wrong: list[tuple[int, list[int]]] = []
         self.errors: collections.Counter[str] = collections.Counter()
         self._detector, self._frames = detector, frames
+        self._interval_s = 0.0 if frames_per_s is None else threads / frames_per_s
         self._lock, self._ending = threading.Lock(), threading.Event()
         self._threads = [
             threading.Thread(target=self._detect_all, args=(number,)) for number in range(threads)
@@ -93,14 +105,16 @@ class Traffic:
 
     def _detect_all(self, number: int) -> None:
         order = np.random.default_rng(number)
-        while not self._ending.is_set():
+        due = time.monotonic()
+        while not self._ending.wait(max(0.0, due - time.monotonic())):
+            due = max(due + self._interval_s, time.monotonic())
             index = int(order.integers(len(self._frames)))
             image, expected = self._frames[index]
             try:
                 found = self._detector.detect(image)
             except YolostreamError as error:
                 self._count_error(error)
-                time.sleep(0.05)
+                self._ending.wait(0.05)
             else:
                 self._compare(index, found, expected)
 
