@@ -143,15 +143,12 @@ class Capture:
         self._status.reconnects += 1
         until = time.monotonic() + retry.delay_s
         # One that can be reached all the time has another problem.
-        probes, was_away = retry.state == "backoff", False
+        is_away = retry.state == "backoff" and not self._source.is_reachable()
         while (left := until - time.monotonic()) > 0 or self._has_too_many:
             if self._stream.stop.wait(min(left, _PROBE_S) if left > 0 else _PROBE_S):
                 return
-            if probes:
-                is_there = self._source.is_reachable()
-                if is_there and was_away:
-                    until = 0.0
-                probes = was_away = not is_there
+            if is_away and self._source.is_reachable():
+                is_away, until = False, 0.0
 
     @property
     def _has_too_many(self) -> bool:

@@ -16,8 +16,8 @@ STALE_AFTER_S = 5.0
 CAMERA_PATIENCE_S = 10.0
 """Seconds that a camera which has never given a frame is tried for: its address may be wrong."""
 
-SHARE_OF_ABSENCE = 0.1
-"""A camera that is away for a minute may stay so for another six seconds before anybody looks."""
+SHARE_OF_ABSENCE = 0.05
+"""A camera that is away for a minute may stay so for another three seconds before anybody looks."""
 
 STEADY_S = 10.0
 """One that gave frames for a shorter time has not come back."""
