@@ -78,16 +78,17 @@ class Hanging:
 
 @contextlib.contextmanager
 def running(
-    source: Hanging, monkeypatch: pytest.MonkeyPatch
+    source: Hanging, monkeypatch: pytest.MonkeyPatch, *before: Hanging
 ) -> Iterator[tuple[Recorder, list[Status]]]:
-    """Its output, and its figures as they grow; stopped after the block."""
+    """Its output, and the figures of all as they grow; stopped after the block."""
     monkeypatch.setattr(capture, "GRACE_S", 0.1)
     output, stop = Recorder(), threading.Event()
-    plan = Plan(source, lambda session: [lambda: output], track=False, limits=HASTY)
+    plans = [Plan(one, lambda session: [], track=False, limits=HASTY) for one in before]
+    plans.append(Plan(source, lambda session: [lambda: output], track=False, limits=HASTY))
     statuses: list[Status] = []
 
     def run() -> None:
-        runner.run([plan], Answering(), should_stop=stop.is_set, on_tick=tick)
+        runner.run(plans, Answering(), should_stop=stop.is_set, on_tick=tick)
 
     def tick(current: list[Status]) -> None:
         statuses[:] = current
@@ -99,7 +100,8 @@ def running(
     finally:
         stop.set()
         thread.join(30)
-        source.hangs.set()
+        for one in (source, *before):
+            one.hangs.set()
     assert not thread.is_alive()
 
 
@@ -128,6 +130,13 @@ def test_no_more_than_a_few_readers_of_a_source_hang_at_once(monkeypatch, opens)
         assert statuses[0].state == "backoff"
         source.hangs.set()
         poll(lambda: source.opened > capture.MAX_ABANDONED, what="another one")
+
+
+def test_cameras_that_hang_while_they_are_opened_hold_no_other_back(monkeypatch) -> None:
+    before = [Hanging(opens=False, name=f"dead{n}") for n in range(3 * capture.OPENING_AT_ONCE)]
+    with running(Hanging(), monkeypatch, *before) as (output, statuses):
+        poll(lambda: len(output.indices) >= 2, what="frames of the one that does not")
+    assert sum(status.frames_done for status in statuses[:-1]) == 0
 
 
 def test_an_error_of_a_reader_is_no_trouble_of_the_camera(monkeypatch) -> None:
