@@ -51,7 +51,7 @@ def has_lines(path: Path, count: int) -> bool:
 @contextlib.contextmanager
 def started(tmp_path: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """A command with a temporary folder of its own, so that what it leaves can be told apart."""
-    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").mkdir(exist_ok=True)
     with subprocess.Popen(
         [sys.executable, "-m", "yolostream", *map(str, arguments)],
         stdout=subprocess.PIPE,
