@@ -71,7 +71,7 @@ class FaultProxy:
 
     def end(self) -> None:
         """Close everything; it cannot be used again."""
-        self._wait_for(self._switch("refuse"))
+        self._wait_for(self._finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -97,6 +97,13 @@ class FaultProxy:
         if mode != "refuse" and not self._listener:
             self._listener = await asyncio.start_server(self._accept, LOOPBACK, self._port)
 
+    async def _finish(self) -> None:
+        await self._switch("refuse")
+        # One that was accepted just before has a task, and was not known yet.
+        await asyncio.sleep(0)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+
     async def _hang_up(self) -> None:
         for connection in self._connections:
             connection.cancel()
@@ -109,7 +116,7 @@ class FaultProxy:
         try:
             # Whichever side ends it, the other is to see no more than that.
             with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
-                if self._mode == "close":
+                if self._mode in ("close", "refuse"):
                     return
                 if self._mode not in ("silent", "half-open"):
                     await self._forward(client, answer)
