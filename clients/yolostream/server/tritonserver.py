@@ -20,7 +20,7 @@ from yolostream.server.ports import Ports
 
 Profile = Literal["cpu", "onnx-gpu", "torch-gpu"]
 
-STOP_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 6.0
 """For what a server that is well has begun; it takes five seconds at most by itself."""
 _KILL_TIMEOUT_S = 5.0
 """A process that waits for its GPU may take longer: nobody waits for that."""
