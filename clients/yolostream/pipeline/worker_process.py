@@ -91,6 +91,7 @@ class _ToParent:
             self._connection.send(message)
 
 
+@print_traceback()
 def work(
     sources: Sequence[Source],
     job: Job,
@@ -100,18 +101,6 @@ def work(
     connection: Connection,
 ) -> None:
     """What the process does."""
-    with print_traceback():
-        _work(sources, job, connect, max_in_flight, cells, connection)
-
-
-def _work(
-    sources: Sequence[Source],
-    job: Job,
-    connect: Connect,
-    max_in_flight: int,
-    cells: Mapping[str, Cell],
-    connection: Connection,
-) -> None:
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
     # Ctrl-C reaches all processes of a terminal: the parent says what becomes of it.

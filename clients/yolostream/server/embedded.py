@@ -17,6 +17,7 @@ from yolostream.server.environment import ServerEnvironment
 from yolostream.server.gpus import gpu_numbers, large_copies, server_variables
 from yolostream.server.health import Health
 from yolostream.server.installation import Installation
+from yolostream.server.launch import Launch
 from yolostream.server.ports import Ports as Ports
 from yolostream.server.ports import free_ports
 from yolostream.server.run_folder import (
@@ -25,7 +26,7 @@ from yolostream.server.run_folder import (
     remove_leftovers,
     run_folder,
 )
-from yolostream.server.supervisor import Launch, Supervisor, supervised
+from yolostream.server.supervisor import Supervisor, supervised
 from yolostream.server.tritonserver import Profile as Profile
 
 START_TIMEOUT_S: dict[Profile | None, float] = {

@@ -11,63 +11,24 @@ import logging
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator
 
 from yolostream.errors import ServerStartError, ServerUnavailable, YolostreamError
 from yolostream.interruption import defer_signals
 from yolostream.server import tritonserver
-from yolostream.server.access import Access
 from yolostream.server.backoff import Backoff
 from yolostream.server.canary import Canary
 from yolostream.server.health import Health
-from yolostream.server.ports import Ports, free_ports
+from yolostream.server.launch import Launch
+from yolostream.server.ports import free_ports
 from yolostream.server.readiness import wait_until_ready
 from yolostream.server.run_folder import remove_shared_memory
 from yolostream.server.step_processes import StepProcesses
-from yolostream.server.triton_http import TritonHttp
 
 _LOOK_S = 0.25
 """How often the processes are looked at."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Launch:
-    """How a server is started, again and again."""
-
-    command: Sequence[str] = field(repr=False)
-    """tritonserver's command line, with its token."""
-    variables: Mapping[str, str]
-    """Environment variables beside ours."""
-    run: Path
-    """Folder of the run."""
-    host: str
-    ports: Ports
-    """None of them 0."""
-    access: Access
-    ensembles: Sequence[str]
-    """Names of those that are asked whether they answer."""
-    start_timeout_s: float
-    """Seconds until every model has to be ready."""
-
-    @property
-    def url(self) -> str:
-        """Address of gRPC."""
-        return f"{self.host}:{self.ports.grpc}"
-
-    @property
-    def http(self) -> TritonHttp:
-        """Asks the server."""
-        host = self.access.http_host(self.host)
-        return TritonHttp(f"{host}:{self.ports.http}", self.access.token)
-
-    @property
-    def log(self) -> Path:
-        """Where the servers write, one after the other."""
-        return self.run / tritonserver.LOG
 
 
 class Supervisor:
