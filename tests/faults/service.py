@@ -14,6 +14,7 @@ import psutil
 from yolostream import Detector
 from yolostream.errors import YolostreamError
 from yolostream.server import embedded
+from yolostream.server.health import Health
 
 ROOT = Path(__file__).parents[2]
 STEPS = ("preprocess", "yolov7_fp16", "nms")
@@ -38,6 +39,10 @@ class Service:
     @property
     def http_url(self) -> str:
         return self._server.http_url
+
+    @property
+    def health(self) -> Health:
+        return self._server.health()
 
     def processes(self, part: str) -> list[int]:
         """`tritonserver`, the stubs of a step by its name, or `group`: all of them."""
@@ -72,7 +77,7 @@ class Service:
 
     def was_lost(self) -> bool:
         """Whether it has died, or was started again, since it was well last."""
-        return not self.is_whole() or self._server.health().restarts > self._restarts
+        return not self.is_whole() or self.health.restarts > self._restarts
 
     def said(self) -> list[str]:
         """What the steps have said of pauses since the last time."""
@@ -87,8 +92,8 @@ class Service:
         deadline = time.monotonic() + _PATIENCE_S
         while not (self.is_whole() and answers()):
             if time.monotonic() > deadline:
-                raise SystemExit(f"the server was not brought back: {self._server.health()}")
-        before, self._restarts = self._restarts, self._server.health().restarts
+                raise SystemExit(f"the server was not brought back: {self.health}")
+        before, self._restarts = self._restarts, self.health.restarts
         return self._restarts > before
 
 

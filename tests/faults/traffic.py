@@ -73,6 +73,7 @@ class Traffic:
         self.errors: collections.Counter[str] = collections.Counter()
         self._detector, self._frames = detector, frames
         self._interval_s = 0.0 if frames_per_s is None else threads / frames_per_s
+        self._answered_at = [0.0] * threads
         self._lock, self._ending = threading.Lock(), threading.Event()
         self._threads = [
             threading.Thread(target=self._detect_all, args=(number,)) for number in range(threads)
@@ -93,6 +94,10 @@ class Traffic:
             time.sleep(0.05)
         return False
 
+    def all_answered_since(self, moment: float) -> bool:
+        """Whether each thread has had an answer to a question that it asked after that."""
+        return all(at > moment for at in self._answered_at)
+
     def __enter__(self) -> Traffic:
         for thread in self._threads:
             thread.start()
@@ -110,6 +115,7 @@ class Traffic:
             due = max(due + self._interval_s, time.monotonic())
             index = int(order.integers(len(self._frames)))
             image, expected = self._frames[index]
+            asked_at = time.monotonic()
             try:
                 found = self._detector.detect(image)
             except YolostreamError as error:
@@ -117,6 +123,8 @@ class Traffic:
                 self._ending.wait(0.05)
             else:
                 self._compare(index, found, expected)
+                # An answer to a question from before a fault proves nothing.
+                self._answered_at[number] = asked_at
 
     def _compare(self, index: int, found: Detections, expected: Detections) -> None:
         right = same(found, expected)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -83,15 +82,7 @@ def run(
     before = about.statistics()
     interrupted = False
     statuses: list[Status] = []
-    warm: list[Status] = []
-    warm_at = time.monotonic() + warm_up_s
-
-    def tick(current: list[Status]) -> None:
-        if warm_up_s and not warm and time.monotonic() >= warm_at:
-            warm.extend(current)
-        progress.update(current)
-
-    with Progress(sources, console=console) as progress:
+    with Progress(sources, console=console, warm_up_s=warm_up_s) as progress:
         try:
             statuses = pipeline.run(
                 sources,
@@ -99,15 +90,13 @@ def run(
                 connect,
                 workers=workers,
                 max_in_flight=max(workers, frames // size),
-                on_tick=tick,
+                on_tick=progress.update,
             )
         except KeyboardInterrupt:
             interrupted = True
             statuses = progress.statuses
-    if warm:
-        statuses = [now.since(then) for now, then in zip(statuses, warm, strict=True)]
     return Report(
-        statuses=statuses,
+        statuses=progress.since_warm_up(statuses),
         # Who wants to stop does not wait for a server that hangs.
         steps={} if interrupted else _served_since(before, about),
         folder=job.results.folder,

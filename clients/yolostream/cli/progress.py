@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -13,11 +15,21 @@ from yolostream.sources import Source
 
 
 class Progress:
-    """Shows frames done, frames per second, and what a source waits for."""
+    """Shows frames done, frames per second, and what a source waits for.
 
-    def __init__(self, sources: Sequence[Source], *, console: Console) -> None:
+    Args:
+        sources: in the order of their statuses.
+        console: where the bars are.
+        warm_up_s: seconds that `since_warm_up` leaves out.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], *, console: Console, warm_up_s: float = 0.0
+    ) -> None:
         self.statuses = [Status(source.name) for source in sources]
         """As last shown."""
+        self._warm: list[Status] = []
+        self._warm_at = time.monotonic() + warm_up_s if warm_up_s else math.inf
         self._bars = progress.Progress(
             progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
@@ -34,6 +46,8 @@ class Progress:
     def update(self, statuses: list[Status]) -> None:
         """Show how far the sources are, in the order of the start."""
         self.statuses = statuses
+        if not self._warm and time.monotonic() >= self._warm_at:
+            self._warm = statuses
         for status, task in zip(statuses, self._tasks, strict=True):
             self._bars.update(
                 task,
@@ -44,6 +58,12 @@ class Progress:
                 if status.state in ("running", "ended")
                 else status.state.replace("_", " "),
             )
+
+    def since_warm_up(self, statuses: list[Status]) -> list[Status]:
+        """The figures without those of the warm-up; all of them where the run ended before."""
+        if not self._warm:
+            return statuses
+        return [now.since(then) for now, then in zip(statuses, self._warm, strict=True)]
 
     def __enter__(self) -> Progress:
         self._bars.start()
