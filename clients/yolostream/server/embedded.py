@@ -45,30 +45,37 @@ _NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 class EmbeddedTriton:
     """A server that is kept running."""
 
-    host: str
-    ports: Ports
+    launch: Launch
     profile: Profile | None
     """None for an installation of Triton that was told none."""
     shares_gpu: bool
     """Whether its processes use a GPU at the same time, through MPS, instead of one by one."""
-    log: Path
     supervisor: Supervisor
-    access: Access
+
+    @property
+    def ports(self) -> Ports:
+        """Those that it listens on."""
+        return self.launch.ports
+
+    @property
+    def log(self) -> Path:
+        """Where it writes, before and after a restart."""
+        return self.launch.log
 
     @property
     def url(self) -> str:
         """Address of gRPC, as a `Detector` takes it."""
-        return f"{self.host}:{self.ports.grpc}"
+        return self.launch.url
 
     @property
     def http_url(self) -> str:
         """`host:port`."""
-        return f"{self.access.http_host(self.host)}:{self.ports.http}"
+        return f"{self.launch.http_host}:{self.ports.http}"
 
     @property
     def metrics_url(self) -> str:
         """With scheme and path, as Prometheus takes it."""
-        return f"http://{self.access.http_host(self.host)}:{self.ports.metrics}/metrics"
+        return f"http://{self.launch.http_host}:{self.ports.metrics}/metrics"
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -178,9 +185,7 @@ def serve(
             supervised(launch, once=once) as supervisor,
             cores.busy_poll_cores() if keep_awake else contextlib.nullcontext(),
         ):
-            yield EmbeddedTriton(
-                host, taken, chosen, shared is not None, launch.log, supervisor, access
-            )
+            yield EmbeddedTriton(launch, chosen, shared is not None, supervisor)
 
 
 def _gpu_variables(profile: Profile | None, shared: dict[str, str] | None) -> dict[str, str]:

@@ -61,29 +61,8 @@ def published(host: str, port: int) -> Iterator[Callable[[Ask], None]]:
     """
     asks: list[Ask] = [lambda: Health({}, is_up=False, restarts=0)]
 
-    class Answer(BaseHTTPRequestHandler):
-        timeout = 10
-
-        def do_GET(self) -> None:
-            self.close_connection = True
-            path, _, model = self.path.removeprefix("/").partition("/")
-            if f"/{path}" != PATH:
-                self.send_error(HTTPStatus.NOT_FOUND)
-                return
-            health = asks[-1]()
-            well = health.of(model)
-            body = json.dumps({"healthy": well, **dataclasses.asdict(health)}).encode()
-            self.send_response(HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *words: object) -> None:
-            """Probes come every few seconds."""
-
     try:
-        server = ThreadingHTTPServer((host, port), Answer)
+        server = ThreadingHTTPServer((host, port), _answering(lambda: asks[-1]()))
     except OSError as error:
         raise ServerStartError(
             f"cannot listen on {host}:{port} ({error.strerror}): choose another --health-port"
@@ -95,3 +74,30 @@ def published(host: str, port: int) -> Iterator[Callable[[Ask], None]]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _answering(ask: Ask) -> type[BaseHTTPRequestHandler]:
+    """What answers a request."""
+
+    class Answer(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            self.close_connection = True
+            path, _, model = self.path.removeprefix("/").partition("/")
+            if f"/{path}" != PATH:
+                self.send_error(HTTPStatus.NOT_FOUND)
+                return
+            health = ask()
+            well = health.of(model)
+            body = json.dumps({"healthy": well, **dataclasses.asdict(health)}).encode()
+            self.send_response(HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None:
+            """Probes come every few seconds."""
+
+    return Answer

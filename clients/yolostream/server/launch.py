@@ -37,10 +37,14 @@ class Launch:
         return f"{self.host}:{self.ports.grpc}"
 
     @property
+    def http_host(self) -> str:
+        """Where HTTP and metrics are."""
+        return self.access.http_host(self.host)
+
+    @property
     def http(self) -> TritonHttp:
         """Asks the server."""
-        host = self.access.http_host(self.host)
-        return TritonHttp(f"{host}:{self.ports.http}", self.access.token)
+        return TritonHttp(f"{self.http_host}:{self.ports.http}", self.access.token)
 
     @property
     def log(self) -> Path:
