@@ -22,7 +22,7 @@ from yolostream.cli.server import (
     served_at,
 )
 from yolostream.cli.summary import write as write_summary
-from yolostream.client.detector import DEFAULT_MODEL, Detector
+from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.errors import OutputError, YolostreamError
 from yolostream.interruption import EXIT_INTERRUPTED, INTERRUPTED
 from yolostream.outputs.results import FORMATS, TILED_NAME, Format, Results
@@ -91,18 +91,19 @@ def detect(
                 server_environment,
             )
         )
-        # It asks about the model; whoever feeds it has a detector of its own.
-        about = stack.enter_context(
-            Detector(
-                server.url,
-                model,
-                max_in_flight=1,
-                timeout_s=timeout,
-                transport="grpc",
-                token=server.token,
-                tls=tls,
-            )
+        connect = partial(
+            detecting.connect,
+            server.url,
+            model,
+            timeout_s=timeout,
+            downscale=downscale,
+            transport=transport,
+            decoder=decoder,
+            token=server.token,
+            tls=tls,
         )
+        # It asks about the model; whoever feeds it has a detector of its own.
+        about = stack.enter_context(connect(max_in_flight=1, transport="grpc"))
         report = detecting.run(
             found,
             Job(
@@ -118,17 +119,7 @@ def detect(
                 limits=Limits(stale_after, camera_patience),
                 downscale=downscale,
             ),
-            partial(
-                detecting.connect,
-                server.url,
-                model,
-                timeout_s=timeout,
-                downscale=downscale,
-                transport=transport,
-                decoder=decoder,
-                token=server.token,
-                tls=tls,
-            ),
+            connect,
             about=about,
             workers=workers,
             batch=batch,
