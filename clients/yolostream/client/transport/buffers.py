@@ -37,11 +37,11 @@ class InputBuffer(Protocol):
         """The frames that were written last, uint8 [H, W, 3] each, until `write` is called again.
 
         Args:
-            request: What `write` returned.
+            request: Of the message that `write` returned.
             shape: Number of frames, height, width, 3.
 
         Returns:
-            None where they lie in a GPU's memory.
+            No frames where they lie in a GPU's memory.
         """
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
