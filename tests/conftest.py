@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from yolostream import Detector
+from yolostream.interruption import STOP_SIGNALS
 from yolostream.server import embedded
 
 REPOSITORY = Path(__file__).parents[1]
@@ -25,6 +26,15 @@ def pytest_configure() -> None:
     # and every process that a test starts would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _stop_signals_as_before() -> Iterator[None]:
+    # Commands that are called in this process handle them, and ignore them in the end.
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

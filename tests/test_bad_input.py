@@ -64,9 +64,8 @@ def nothing_is_left_in_shared_memory() -> Iterator[None]:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Cli]:
+def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
     """The command line without the seconds that a new interpreter takes to start."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments: object) -> Finished:
         monkeypatch.setattr(sys, "argv", ["yolostream", *map(str, arguments)])
@@ -77,9 +76,7 @@ def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
         code = int(ended.value.code or 0)
         return subprocess.CompletedProcess(arguments, code, captured.out, captured.err)
 
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    return run
 
 
 def clip(folder: Path, name: str = "clip", images: list[Image] | None = None) -> Path:

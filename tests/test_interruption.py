@@ -4,15 +4,7 @@ import signal
 import threading
 
 import pytest
-from yolostream.interruption import STOP_SIGNALS, defer_signals, interrupt_on_stop_signals
-
-
-@pytest.fixture(autouse=True)
-def _handlers_as_before():
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+from yolostream.interruption import defer_signals, interrupt_on_stop_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
