@@ -1,15 +1,36 @@
-"""The log of a server, shown while it is written."""
+"""The log of a server: shown while it is written, and kept from filling the disk."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+LIMIT_BYTES = 16 << 20
 
 _LOOK_S = 0.5
+
+
+def limit(path: Path) -> None:
+    """Move what has been written to `older(path)`, in place of what is there, if it is much.
+
+    The server goes on writing into the same file, which it has opened for appending.
+    """
+    if path.stat().st_size > LIMIT_BYTES:
+        # On a full disk it is lost: better than the server.
+        with contextlib.suppress(OSError):
+            shutil.copyfile(path, older(path))
+        os.truncate(path, 0)
+
+
+def older(path: Path) -> Path:
+    """Where the part of a log goes that was written before."""
+    return path.with_name(f"{path.name}.1")
 
 
 @contextlib.contextmanager
@@ -22,6 +43,8 @@ def shown(path: Path) -> Iterator[None]:
             is_last = False
             while not is_last:
                 is_last = ended.wait(_LOOK_S)
+                if path.stat().st_size < log.tell():
+                    _show_rest(path, log)
                 shutil.copyfileobj(log, sys.stderr.buffer)
                 sys.stderr.buffer.flush()
 
@@ -32,3 +55,11 @@ def shown(path: Path) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def _show_rest(path: Path, log: BinaryIO) -> None:
+    """Copy what was moved before it was shown, and start at the beginning again."""
+    with contextlib.suppress(FileNotFoundError), older(path).open("rb") as before:
+        before.seek(log.tell())
+        shutil.copyfileobj(before, sys.stderr.buffer)
+    log.seek(0)

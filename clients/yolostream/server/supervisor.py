@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from yolostream.errors import ServerStartError, ServerUnavailable, YolostreamError
 from yolostream.interruption import defer_signals
-from yolostream.server import tritonserver
+from yolostream.server import log, tritonserver
 from yolostream.server.backoff import Backoff
 from yolostream.server.canary import Canary
 from yolostream.server.health import Health
@@ -170,6 +170,7 @@ class Supervisor:
                         return f"it ended with code {process.returncode}"
                     if fault := steps.fault() or canary.fault:
                         return fault
+                    log.limit(self._launch.log)
                 return None
             finally:
                 self._canary = None
