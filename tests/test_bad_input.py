@@ -39,7 +39,7 @@ from yolostream.errors import (
 from yolostream.interruption import EXIT_INTERRUPTED
 from yolostream.outputs.video import LOOKAHEAD
 from yolostream.pipeline.sink import CAPACITY
-from yolostream.server import embedded
+from yolostream.server import embedded, run_folder
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_MEMORY = Path("/dev/shm")
@@ -68,6 +68,8 @@ def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
     """The command line without the seconds that a new interpreter takes to start."""
 
     def run(*arguments: object) -> Finished:
+        # The command replaces it.
+        monkeypatch.setattr(sys, "stderr", sys.stderr)
         monkeypatch.setattr(sys, "argv", ["yolostream", *map(str, arguments)])
         # Any exception but this one would be a traceback.
         with pytest.raises(SystemExit) as ended:
@@ -416,5 +418,5 @@ def test_killed_process_leaves_playable_files_and_the_next_one_cleans_up(
 def test_nothing_is_left_in_the_temporary_folder() -> None:
     # Those of servers that run now, also other people's, are locked by their owners.
     for run in Path(tempfile.gettempdir()).glob("yolostream-server-*"):
-        with (run / "lock").open() as lock, pytest.raises(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(BlockingIOError), run_folder.locked(run, fcntl.LOCK_NB):
+            pass

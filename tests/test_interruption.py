@@ -4,7 +4,7 @@ import signal
 import threading
 
 import pytest
-from yolostream.interruption import defer_signals, interrupt_on_stop_signals
+from yolostream.interruption import defer_signals, interrupt_on_stop_signals, wait_for
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -48,3 +48,16 @@ def test_other_threads_have_nothing_to_hold_back():
     thread.start()
     thread.join()
     assert entered
+
+
+def test_a_signal_that_another_thread_got_interrupts_a_wait():
+    interrupt_on_stop_signals()
+
+    def take() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    thread = threading.Timer(0.2, take)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        wait_for(threading.Event())
+    thread.join()

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import queue
 import signal
+import subprocess
+import sys
+import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 import yolostream
+from conftest import REPOSITORY as PROJECT
 from instant import ANY_PORTS, MODEL, REPOSITORY, relabeled, serve_instant
 from other_host import needs_other_host, other_host
 from running import poll
 from yolostream import Detector
 from yolostream.server.embedded import Ports
 
+ENVIRONMENT = PROJECT / ".venv-server"
 FRAME = np.full((36, 64, 3), 114, np.uint8)
 
 
@@ -157,3 +165,75 @@ def answers(detector, frame) -> bool:
     except yolostream.ServerError:
         return False
     return True
+
+
+@needs_other_host
+def test_a_server_that_comes_back_with_another_shared_memory_gets_messages(server, caplog):
+    """As in a container that was started anew, while the client's kept the memory of the old."""
+    with Detector(server.up.url, MODEL, transport="shared-memory", timeout_s=5) as detector:
+        detector.detect(FRAME)
+        port = server.up.ports.grpc
+        server.stop()
+        with served_with_other_shared_memory(port):
+            poll(lambda: answers(detector, FRAME), what="an answer")
+            assert len(detector.detect(FRAME)) == 0
+    assert "frames travel inside of messages from now on" in caplog.text
+
+
+@contextlib.contextmanager
+def served_with_other_shared_memory(port):
+    serve = (sys.executable, "-m", "yolostream", "serve", "--profile", "cpu")
+    where = ("--model-repository", REPOSITORY, "--server-environment", ENVIRONMENT)
+    script = 'mount -t tmpfs tmpfs /dev/shm && exec "$@"'
+    command = ("unshare", "--mount", "sh", "-c", script, "sh", *serve, *where)
+    ports = ("--grpc-port", str(port), "--http-port", "0", "--metrics-port", "0")
+    with subprocess.Popen([*command, *ports], stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def test_a_server_whose_handshake_takes_longer_than_a_second_is_reached(server):
+    """As over a slow network with TLS."""
+    with slowed(server.up.ports.grpc, seconds=1.5) as url, Detector(url, MODEL) as detector:
+        assert len(detector.detect(FRAME)) == 0
+
+
+@contextlib.contextmanager
+def slowed(port, *, seconds):
+    """A port at which every connection is answered so much later."""
+    listening = queue.SimpleQueue()
+
+    async def forward(reader, writer, delay_s):
+        try:
+            await asyncio.sleep(delay_s)
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def accept(asks, answers):
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        ways = forward(asks, to_server, 0), forward(from_server, answers, seconds)
+        await asyncio.gather(*ways)
+
+    async def listen():
+        ended = asyncio.Event()
+        end = partial(asyncio.get_running_loop().call_soon_threadsafe, ended.set)
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        listening.put((server.sockets[0].getsockname()[1], end))
+        await ended.wait()
+        server.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(listen()))
+    thread.start()
+    port_there, end = listening.get()
+    try:
+        yield f"127.0.0.1:{port_there}"
+    finally:
+        end()
+        thread.join()

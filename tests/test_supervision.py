@@ -65,6 +65,9 @@ def test_what_has_to_be_changed_by_hand_is_asked_for_rarely(problem, state) -> N
         waits.append(retry.delay_s)
         now += retry.delay_s
     assert waits == [60, 120, 240, 480, 600, 600]
+    # Nobody changes it for weeks.
+    for _ in range(5000):
+        assert delay(supervision, problem, now) == 600
     # Once it lets us in, a new refusal is the first one.
     supervision.gave_frames(now, now + 60)
     assert delay(supervision, problem, now + 60) == 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -35,7 +36,16 @@ from running import (
 )
 from yolostream import Detector, YolostreamError
 from yolostream.errors import ServerUnavailable
-from yolostream.server import backoff, canary, die_with_parent, embedded, gpus, health, pulse
+from yolostream.server import (
+    backoff,
+    canary,
+    die_with_parent,
+    embedded,
+    gpus,
+    health,
+    pulse,
+    tritonserver,
+)
 from yolostream.server.environment import ServerEnvironment
 
 ENVIRONMENT = REPOSITORY / ".venv-server"
@@ -99,6 +109,45 @@ def test_a_process_that_is_killed_or_paused_costs_the_time_of_a_restart(
     assert fault.startswith(f"the Triton at {server.url} is no use any more: ")
     assert "is back after" in back
     assert f"(restart {health.restarts})" in back
+
+
+def test_a_server_that_cannot_be_started_is_tried_again(moody, monkeypatch, caplog) -> None:
+    repository, _ = moody
+    start, tries = tritonserver.start, []
+
+    def full(*arguments: object) -> subprocess.Popen[bytes]:
+        tries.append(arguments)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with embedded.serve(repository, environment=ENVIRONMENT, profile="cpu") as server:
+        monkeypatch.setattr(tritonserver, "start", full)
+        server.process.kill()
+        poll(lambda: len(tries) == 2, what="another attempt")
+        monkeypatch.setattr(tritonserver, "start", start)
+        poll(lambda: server.health().of(MODEL), what="it to answer again")
+    assert "no Triton can be started here: [Errno 28]" in caplog.text
+
+
+def test_a_server_that_answers_with_other_frames_boxes_is_started_again(moody) -> None:
+    repository, _ = moody
+    # As the real ensemble does it; this digest is always that of a frame from before.
+    config = repository / MODEL / "config.pbtxt"
+    told = '{ name: "frame_digest" data_type: TYPE_FP32 dims: [ 2 ] },'
+    text = config.read_text().replace("output [", f"output [ {told}", 1)
+    mapped = 'output_map { key: "num_detections"'
+    text = text.replace(
+        mapped, f'output_map {{ key: "frame_digest" value: "frame_digest" }} {mapped}'
+    )
+    config.write_text(text)
+    answer = repository / "instant_answer" / "config.pbtxt"
+    answer.write_text(answer.read_text().replace("output [", f"output [ {told}", 1))
+    code = repository / "instant_answer" / "1" / "instant.py"
+    code.write_text(
+        code.read_text().replace("SHAPES = {", 'SHAPES = {\n    "frame_digest": (2,),', 1)
+    )
+    with embedded.serve(repository, environment=ENVIRONMENT, profile="cpu") as server:
+        poll(lambda: server.health().restarts, what="a restart")
+        assert "answers with the boxes of other frames" in server.health().fault
 
 
 def test_only_this_project_s_ensembles_are_asked() -> None:

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 EXIT_INTERRUPTED = 130
 INTERRUPTED = "interrupted"
+_LOOK_S = 0.5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -69,6 +70,16 @@ def defer_signals() -> Iterator[None]:
             signal.signal(number, handler)
         if came:
             signal.raise_signal(came[0])
+
+
+def wait_for(event: threading.Event) -> None:
+    """Wait, so that a signal interrupts it.
+
+    The system may give a signal to any thread of the process. Python's handler runs in the main
+    thread, which would sleep on if it was another that got it.
+    """
+    while not event.wait(_LOOK_S):
+        pass
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 STEPS = ("preprocess", "yolov7_fp16", "nms")
 STUB = "triton_python_backend_stub"
 _PATIENCE_S = 60.0
+_LOOK_S = 0.1
 
 
 class Service:
@@ -93,6 +94,8 @@ class Service:
         while not (self.is_whole() and answers()):
             if time.monotonic() > deadline:
                 raise SystemExit(f"the server was not brought back: {self.health}")
+            # Looking is work, and would take a core from the server that starts.
+            time.sleep(_LOOK_S)
         before, self._restarts = self._restarts, self.health.restarts
         return self._restarts > before
 

@@ -7,6 +7,7 @@ import itertools
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -75,9 +76,8 @@ class Traffic:
         self._interval_s = 0.0 if frames_per_s is None else threads / frames_per_s
         self._answered_at = [0.0] * threads
         self._lock, self._ending = threading.Lock(), threading.Event()
-        self._threads = [
-            threading.Thread(target=self._detect_all, args=(number,)) for number in range(threads)
-        ]
+        self._threads = ThreadPoolExecutor(threads)
+        self._running: list[Future[None]] = []
 
     def answers(self, patience_s: float = 15.0) -> bool:
         """Whether twenty right answers come in time, and no error among them."""
@@ -99,14 +99,16 @@ class Traffic:
         return all(at > moment for at in self._answered_at)
 
     def __enter__(self) -> Traffic:
-        for thread in self._threads:
-            thread.start()
+        numbers = range(len(self._answered_at))
+        self._running = [self._threads.submit(self._detect_all, number) for number in numbers]
         return self
 
     def __exit__(self, *error: object) -> None:
         self._ending.set()
-        for thread in self._threads:
-            thread.join()
+        self._threads.shutdown()
+        # An error that is none of ours is a defect of the client.
+        for thread in self._running:
+            thread.result()
 
     def _detect_all(self, number: int) -> None:
         order = np.random.default_rng(number)

@@ -8,7 +8,12 @@ import sys
 import typer
 
 from yolostream.cli import detect, doctor, serve
-from yolostream.cli.messages import PrintNotes, interruptible, print_error
+from yolostream.cli.messages import (
+    PrintNotes,
+    interruptible,
+    make_stderr_lossy,
+    print_error,
+)
 from yolostream.errors import YolostreamError
 from yolostream.interruption import ignore_stop_signals
 from yolostream.redaction import print_traceback, redact_argument
@@ -28,6 +33,7 @@ _UsageError: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ign
 
 def main() -> None:
     """Run the command line; a known error is one line and an exit code of its own."""
+    make_stderr_lossy()
     logging.getLogger("yolostream").addHandler(PrintNotes())
     with print_traceback():
         code = _run()

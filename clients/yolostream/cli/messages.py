@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
-from collections import deque
+import sys
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -16,6 +19,28 @@ from yolostream.redaction import redact
 
 stdout = Console()
 stderr = Console(stderr=True)
+
+_ONCE_IN_S = 60.0
+
+
+class _Lossy(io.FileIO):
+    """A file in which is lost what cannot be written."""
+
+    def write(self, data: Any, /) -> int:
+        """See `FileIO`."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def make_stderr_lossy() -> None:
+    """Let the work go on where nobody reads stderr any more, or its disk is full."""
+    sys.stderr = io.TextIOWrapper(
+        io.BufferedWriter(_Lossy(2, "wb", closefd=False)),
+        errors="backslashreplace",
+        line_buffering=True,
+    )
 
 
 def print_note(message: object) -> None:
@@ -48,17 +73,18 @@ def _say(kind: tuple[str, str], message: object) -> None:
 class PrintNotes(logging.Handler):
     """Prints what the package logs: one line each.
 
-    The same one once, but for changes of a source's state, which may come again.
+    The same one once a minute, but for changes of a source's state: each of these counts.
     """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._printed: deque[str] = deque(maxlen=100)
+        self._printed_at: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print it, if nobody has said it yet."""
-        message = record.getMessage()
-        if message in self._printed and not hasattr(record, "to"):
+        """Print it, if that was not said just now."""
+        message, now = record.getMessage(), time.monotonic()
+        recently = {said: at for said, at in self._printed_at.items() if now - at < _ONCE_IN_S}
+        if message in recently and not hasattr(record, "to"):
             return
-        self._printed.append(message)
+        self._printed_at = {**recently, message: now}
         print_note(message)

@@ -20,6 +20,9 @@ Raises `InferenceServerException` as tritonclient does, also once the channel is
 _RECONNECT_MS = 1000
 """Longest pause between attempts to reconnect; gRPC's default is two minutes."""
 
+_CONNECT_MS = 3000
+"""For one attempt: with TLS, a distant server needs four times as long as its answer travels."""
+
 _KEEPALIVE_MS = 310_000
 """Pause between pings while a call waits. Triton hangs up on those who ping every 300 s or more
 often. Without a number here gRPC would ignore `_UNACKNOWLEDGED_MS`."""
@@ -100,7 +103,7 @@ def _channel_arguments(url: str) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", _RECONNECT_MS),
+        ("grpc.min_reconnect_backoff_ms", _CONNECT_MS),
         ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _UNACKNOWLEDGED_MS),

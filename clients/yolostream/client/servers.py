@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from yolostream.client.addresses import may_change, resolve
 from yolostream.client.ensemble import Ensemble
-from yolostream.errors import ServerError, ServerUnavailable
+from yolostream.errors import ServerError, ServerUnavailable, YolostreamError
 
 PROBE_S = 1.0
 """Pause between looks at each of several servers: whether it takes frames, whether one came."""
@@ -31,7 +31,7 @@ class Endpoint:
     url: str
     ensemble: Ensemble | None = None
     """Its ensemble; None until it was connected once."""
-    problem: ServerError | None = None
+    problem: YolostreamError | None = None
     """Why it gets no frames: the breaker is open. A probe that succeeds closes it."""
 
     @property
@@ -157,10 +157,10 @@ class Servers:
                 self._disconnect_idle()
                 for endpoint in self._endpoints:
                     self._probe(endpoint)
-            except ValueError:
-                # gRPC raises this when the channel is closed already.
+            except Exception as error:
+                # gRPC raises a ValueError when the channel is closed already.
                 if not self._closed.is_set():
-                    raise
+                    _log.warning("the servers are looked after all the same: %r", error)
 
     def _look_up(self) -> None:
         if not may_change(self._urls):
@@ -192,14 +192,14 @@ class Servers:
                 endpoint.ensemble.refresh(timeout_s=_PROBE_TIMEOUT_S)
             else:
                 raise ServerUnavailable(f"{endpoint.url} is not ready: it starts or ends")
-        except ServerError as error:
+        except YolostreamError as error:
             self._leave_out(endpoint, error)
         else:
             if endpoint.problem is not None:
                 _log.info("%s takes frames again", endpoint.url)
             endpoint.problem = None
 
-    def _leave_out(self, endpoint: Endpoint, error: ServerError) -> None:
+    def _leave_out(self, endpoint: Endpoint, error: YolostreamError) -> None:
         if endpoint.problem is None and len(self._endpoints) > 1:
             _log.warning("%s gets no frames until it is ready again: %s", endpoint.url, error)
         endpoint.problem = error

@@ -41,6 +41,11 @@ def is_about_shared_memory(error: BaseException) -> bool:
     return isinstance(error, InferenceServerException) and _NO_REGION in (error.message() or "")
 
 
+def is_about_the_connection(error: InferenceServerException) -> bool:
+    """Whether the error means that the server was not asked, or did not answer."""
+    return _status_of(error) in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
+
+
 def is_about_a_dead_step(error: Exception) -> bool:
     """Whether a process of the server died, or was away for longer than a second."""
     return _STEP_LOST.search(str(error)) is not None
@@ -52,7 +57,7 @@ def is_about_a_full_queue(error: InferenceServerException) -> bool:
 
 
 def _translate(error: InferenceServerException, url: str, model: str) -> YolostreamError:
-    status = str(error.status() or "").removeprefix("StatusCode.")
+    status = _status_of(error)
     message = (error.message() or "no reason given").strip()
     if (told := _by_words(message, url, model)) is not None:
         return told
@@ -68,6 +73,11 @@ def _translate(error: InferenceServerException, url: str, model: str) -> Yolostr
         case "INVALID_ARGUMENT":
             return FrameError(f"{url} does not accept the frame: {message}")
     return ServerError(f"{url} failed on '{model}': {status} {message}")
+
+
+def _status_of(error: InferenceServerException) -> str:
+    """As gRPC calls it."""
+    return str(error.status() or "").removeprefix("StatusCode.")
 
 
 def _by_words(message: str, url: str, model: str) -> ServerError | None:

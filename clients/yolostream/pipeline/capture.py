@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 
@@ -23,6 +24,8 @@ MAX_ABANDONED = 3
 """Readers of one source that are left behind at once; until one ends, no other is started."""
 
 _PROBE_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class Openings:
@@ -113,9 +116,12 @@ class Capture:
                 return self._abandon(reader)
         if reader.problem is None:
             return SourceError("the stream ended")
-        if not isinstance(reader.problem, SourceError):
-            raise reader.problem
-        return reader.problem
+        if isinstance(reader.problem, SourceError):
+            return reader.problem
+        # Of whatever a damaged stream leads to: the next session may be read again.
+        error = reader.problem
+        _log.warning("%s: a session ended unexpectedly", self._source.name, exc_info=error)
+        return SourceError(f"{type(error).__name__}: {error}")
 
     def _deadline(self, reader: Reader, started: float) -> float:
         """When the next picture has to be there."""

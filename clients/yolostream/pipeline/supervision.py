@@ -76,12 +76,12 @@ class Supervision:
         self._is_known = is_known
         self._jitter = jitter
         self._began = self._away_since = now
-        self._refusals = 0
+        self._refused_wait_s, _ = limits.refused_wait_s
 
     def gave_frames(self, first_at: float, last_at: float) -> None:
         """The session that is over had frames, between these times."""
         self._is_known = True
-        self._refusals = 0
+        self._refused_wait_s, _ = self._limits.refused_wait_s
         if last_at - first_at >= STEADY_S:
             self._away_since = last_at
 
@@ -96,9 +96,8 @@ class Supervision:
 
     def _retry(self, problem: SourceError, now: float) -> Retry:
         if isinstance(problem, SourceDenied | SourceUnsupported):
-            shortest, longest = self._limits.refused_wait_s
-            delay_s = min(longest, shortest * 2**self._refusals) * (1 + self._jitter() / 4)
-            self._refusals += 1
+            delay_s = self._refused_wait_s * (1 + self._jitter() / 4)
+            self._refused_wait_s = min(2 * self._refused_wait_s, self._limits.refused_wait_s[1])
             state: State = "auth_failed" if isinstance(problem, SourceDenied) else "unsupported"
             return Retry(state, delay_s)
         shortest, longest = self._limits.wait_s

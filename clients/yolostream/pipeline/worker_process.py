@@ -16,7 +16,7 @@ from typing import Protocol
 import cv2
 
 from yolostream.client.detector import Detector
-from yolostream.errors import ModelUnavailable, ServerUnavailable, YolostreamError
+from yolostream.errors import AccessDenied, ServerError, YolostreamError
 from yolostream.interruption import unblock_signals
 from yolostream.outputs.tile import Cell, Tile
 from yolostream.pipeline import runner
@@ -56,8 +56,9 @@ def run_here(
         should_stop: asked several times a second.
         on_tick: called as often.
     """
-    # Live sources would lose their first frames meanwhile.
-    detector.reserve(job.batching.size)
+    # Live sources would lose their first frames meanwhile. So they do if the server is away now.
+    with contextlib.suppress(ServerError):
+        detector.reserve(job.batching.size)
     tiles = {name: Tile(cell) for name, cell in cells.items()}
     return runner.run(
         [job.plan(source, tiles.get(source.name)) for source in sources],
@@ -111,16 +112,20 @@ def work(
     cv2.setNumThreads(1)
     parent = _ToParent(connection)
     logging.getLogger().addHandler(logging.handlers.QueueHandler(parent))  # type: ignore[arg-type]
+
+    def should_stop() -> bool:
+        # A word from the parent, or its end.
+        return asked.is_set() or connection.poll()
+
     try:
-        detector = _connected(connect, max_in_flight, sources, job)
+        detector = _connected(connect, max_in_flight, sources, job, should_stop)
         with closing(detector):
             run_here(
                 sources,
                 job,
                 detector,
                 cells,
-                # A word from the parent, or its end.
-                should_stop=lambda: asked.is_set() or connection.poll(),
+                should_stop=should_stop,
                 on_tick=parent.put_nowait,
             )
     except YolostreamError as error:
@@ -129,7 +134,11 @@ def work(
 
 
 def _connected(
-    connect: Connect, max_in_flight: int, sources: Sequence[Source], job: Job
+    connect: Connect,
+    max_in_flight: int,
+    sources: Sequence[Source],
+    job: Job,
+    should_stop: Callable[[], bool],
 ) -> Detector:
     """Connect. The parent has found the server: if it is away now, it is waited for."""
     patience_s = job.server_patience_s
@@ -139,7 +148,8 @@ def _connected(
     while True:
         try:
             return connect(max_in_flight=max_in_flight)
-        except (ServerUnavailable, ModelUnavailable):
-            if time.monotonic() >= deadline:
+        except ServerError as error:
+            is_late = time.monotonic() >= deadline
+            if is_late or isinstance(error, AccessDenied) or should_stop():
                 raise
             time.sleep(1)

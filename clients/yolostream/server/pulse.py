@@ -1,7 +1,6 @@
 """Whether an ensemble lives: when to ask it for a frame, and what its answer says.
 
-A server that answers its clients needs no further proof, so one under load is not asked. It is
-asked where nothing was answered for a while, and soon where frames fail.
+It is asked under load too: a server whose step is one answer behind answers everybody.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from yolostream.client.triton_errors import is_about_a_dead_step
 from yolostream.errors import DeadlineExceeded, Overloaded, ServerUnavailable, YolostreamError
 
 INTERVAL_S = 10.0
-"""Between questions to an ensemble that nobody else asks."""
+"""Between questions."""
 URGENT_S = 1.0
 """The same, while frames of others fail."""
 SHARE = 0.05
@@ -61,8 +60,6 @@ class Pulse:
             fails = counted.failed != before.failed
             if counted.answered != before.answered:
                 self._alive_at = now
-                if not fails:
-                    return False
         pause_s = max(URGENT_S if fails else INTERVAL_S, self._took_s / SHARE)
         return now - self._asked_at >= pause_s
 
@@ -83,13 +80,14 @@ class Pulse:
             others_are_answered: whether it has answered somebody else meanwhile.
         """
         self._asked_at = now
-        if isinstance(error, Overloaded) or others_are_answered:
+        if others_are_answered:
             self._alive_at = now
         if is_about_a_dead_step(error):
             # Others' late answers may be taken for those of the next frames: all of it is sick.
             return str(error)
-        if isinstance(error, ServerUnavailable | DeadlineExceeded):
+        # A queue is full under load, and also where nobody empties it.
+        if isinstance(error, ServerUnavailable | DeadlineExceeded | Overloaded):
             silent_s = now - self._alive_at
             return f"no answer for {silent_s:.0f} s: {error}" if silent_s >= SILENCE_S else None
-        self._errors = 0 if isinstance(error, Overloaded) else self._errors + 1
+        self._errors += 1
         return str(error) if self._errors >= ERRORS else None

@@ -28,14 +28,42 @@ _HERE = ("127.", "localhost", "0.0.0.0", "[::1]")
 
 def remove_leftovers() -> None:
     """Clean up after servers whose owner was killed before it could."""
-    for run in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*"):
-        with contextlib.suppress(OSError), (run / "lock").open() as lock:
-            # The owner holds this lock for as long as it lives.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for run in _runs():
+        # The owner holds this lock for as long as it lives.
+        with contextlib.suppress(OSError), locked(run, fcntl.LOCK_NB):
             _kill_orphans(run)
             stop_leftover(run / MPS_FOLDER)
             remove_shared_memory(run)
             shutil.rmtree(run)
+
+
+def _runs() -> Iterator[Path]:
+    """Folders of runs of this user; nobody else's may tell us what to end, and where to connect."""
+    for run in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if run.lstat().st_uid == os.geteuid():
+                yield run
+
+
+@contextlib.contextmanager
+def locked(run: Path, flags: int = 0) -> Iterator[None]:
+    """Hold the lock of a run's folder.
+
+    It is on the folder itself, so systemd-tmpfiles leaves alone what lies in there for weeks.
+
+    Args:
+        run: its folder.
+        flags: `fcntl.LOCK_NB`, not to wait for it.
+
+    Raises:
+        BlockingIOError: somebody else holds it, and is not waited for.
+    """
+    descriptor = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | flags)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _kill_orphans(run: Path) -> None:
@@ -58,7 +86,7 @@ def gpu_sharing_of(url: str) -> dict[str, str]:
     host, _, port = url.rpartition(":")
     if not host.startswith(_HERE):
         return {}
-    for run in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*"):
+    for run in _runs():
         pipe = run / MPS_FOLDER / "pipe"
         with contextlib.suppress(OSError):
             if (run / GRPC_PORT_FILE).read_text() == port and pipe.is_dir():
@@ -71,8 +99,7 @@ def run_folder() -> Iterator[Path]:
     """A temporary folder that is locked while its owner lives, and gone afterwards."""
     # It gets its name once it is locked: others remove folders of that name without a lock.
     unnamed = Path(tempfile.mkdtemp(prefix=f".{RUN_PREFIX}"))
-    with (unnamed / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(unnamed):
         run = unnamed.rename(unnamed.with_name(unnamed.name.removeprefix(".")))
         try:
             yield run

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from yolostream.errors import ServerStartError, ServerUnavailable, YolostreamError
-from yolostream.interruption import defer_signals
+from yolostream.interruption import defer_signals, wait_for
 from yolostream.server import log, tritonserver
 from yolostream.server.backoff import Backoff
 from yolostream.server.canary import Canary
@@ -72,7 +72,7 @@ class Supervisor:
         """
         with defer_signals():
             self._thread.start()
-        self._first_settled.wait()
+        wait_for(self._first_settled)
         self._raise_error()
 
     def stop(self) -> None:
@@ -87,7 +87,7 @@ class Supervisor:
         Raises:
             ServerUnavailable: the server is dead or sick, and was to be started once only.
         """
-        self._ended.wait()
+        wait_for(self._ended)
         self._raise_error()
 
     def health(self) -> Health:
@@ -108,8 +108,10 @@ class Supervisor:
         try:
             self._keep_running()
         except BaseException as error:
-            # Raised in the thread that waits.
+            # Raised in the thread that waits, if there is one.
             self._error = error
+            if self._has_been_ready and not self._once:
+                _log.error("the Triton at %s is not started again: %s", self._launch.url, error)
         finally:
             self._first_settled.set()
             self._ended.set()
@@ -152,6 +154,8 @@ class Supervisor:
             return ServerUnavailable(f"the Triton at {launch.url} is no use any more: {fault}")
         except ServerStartError as error:
             return error
+        except OSError as error:
+            return ServerStartError(f"no Triton can be started here: {error}")
         finally:
             if process is not None:
                 tritonserver.stop(process, patience_s=patience_s)

@@ -65,13 +65,14 @@ class TritonHttp:
             ) from error
         except TimeoutError as error:
             raise InferenceServerException(str(error), status="DEADLINE_EXCEEDED") from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, TypeError) as error:
             raise InferenceServerException(str(error), status="UNAVAILABLE") from error
 
 
 def _message(error: urllib.error.HTTPError) -> str:
-    text = error.read().decode(errors="replace")
+    text = ""
     try:
+        text = error.read().decode(errors="replace")
         return str(json.loads(text)["error"])
-    except (ValueError, KeyError, TypeError):
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return text or error.reason

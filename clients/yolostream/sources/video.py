@@ -207,7 +207,12 @@ def _open(uri: str, format: str | None, silence_s: float) -> av.container.InputC
     is_denied = False
     try:
         return av.open(
-            completed(uri), format=format, options=options, timeout=(CONNECT_TIMEOUT_S, silence_s)
+            completed(uri),
+            format=format,
+            options=options,
+            timeout=(CONNECT_TIMEOUT_S, silence_s),
+            # Titles and the like, of which nothing is read, are in any encoding.
+            metadata_errors="replace",
         )
     except (av.HTTPUnauthorizedError, av.HTTPForbiddenError) as error:
         is_denied, reason = True, error.strerror

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
 import cv2
 import numpy as np
+from tritonclient.utils import InferenceServerException
 
 from yolostream.client.digest import digests
 from yolostream.client.transport.message import Message, pixels_in, request, with_pixels
+from yolostream.client.triton_errors import is_about_the_connection
 from yolostream.gpu_memory import on_host
 from yolostream.image import AnyImage, Image
+
+_log = logging.getLogger(__name__)
 
 _INTERPOLATION = cv2.INTER_LINEAR
 """As in the server's letterbox: pixels are the same, whoever downscales a frame."""
@@ -89,7 +94,10 @@ class GrpcBuffer:
 
 
 class GrpcFallback:
-    """A buffer that switches to gRPC for good when the first request finds no memory.
+    """A buffer that switches to gRPC for good when there is no memory that the server can read.
+
+    That is where /dev/shm or the GPU is full, and where a server came back that has another
+    /dev/shm: from another host, or in a container that was started anew.
 
     Args:
         buffer: Used until then.
@@ -104,8 +112,8 @@ class GrpcFallback:
         """Put the frames, resized to height x width, into the buffer, or else into a message."""
         try:
             return self._buffer.write(frames, height=height, width=width)
-        except OSError:
-            self._fall_back()
+        except (OSError, InferenceServerException) as error:
+            self._fall_back(error)
             return self._buffer.write(frames, height=height, width=width)
 
     def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
@@ -116,11 +124,13 @@ class GrpcFallback:
         """Take the memory for so many frames now, if there is so much."""
         try:
             self._buffer.reserve(frames, height=height, width=width)
-        except OSError:
-            self._fall_back()
+        except (OSError, InferenceServerException) as error:
+            self._fall_back(error)
 
-    def _fall_back(self) -> None:
-        """/dev/shm or the GPU is full."""
+    def _fall_back(self, error: OSError | InferenceServerException) -> None:
+        if isinstance(error, InferenceServerException) and is_about_the_connection(error):
+            raise error
+        _log.warning("frames travel inside of messages from now on: %s", error)
         self._buffer.close()
         self._buffer = GrpcBuffer(self._model)
 
