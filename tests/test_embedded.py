@@ -272,6 +272,17 @@ def serve_command(models, *options):
         process.wait()
 
 
+def test_a_folder_of_another_user_ends_nobody(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "yolostream-server-abcd_123").mkdir()
+    with monkeypatch.context() as another:
+        another.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        remove_leftovers()
+    assert list(tmp_path.iterdir())
+    remove_leftovers()
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_serve_runs_until_it_is_told_to_stop(light_models, number):
     with serve_command(light_models) as process:

@@ -32,12 +32,14 @@ LOGINS = (
     f"user:p?{CANARY}@",
     f"user:p#{CANARY}@",
     f"user:%{CANARY}@",
+    f"user:p {CANARY}@",
     f"user:p%40{CANARY}@",
     f"user:{CANARY}'\"<>@",
 )
 PATHS = (
     f"/street?user=me&password={CANARY}",
     f"/street?token={CANARY}",
+    f"/street?token=my {CANARY}",
     f"/street?key={CANARY}#x",
     f"/street?auth={CANARY}&channel=1",
     f"/street?access_token={CANARY}",

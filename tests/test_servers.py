@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,10 +19,11 @@ from instant import MODEL, relabeled, serve_instant
 from running import has_lines, poll
 from yolostream import Detector
 from yolostream.access_token import new_token
+from yolostream.client import servers
 from yolostream.client.access import Access
 from yolostream.client.addresses import resolve, split
 from yolostream.client.connection import connect
-from yolostream.client.servers import least_busy
+from yolostream.client.servers import Servers, least_busy
 from yolostream.server.access import Access as ServerAccess
 from yolostream.server.embedded import EmbeddedTriton, Ports
 
@@ -235,6 +237,27 @@ def test_the_command_line_takes_several(fleet, tmp_path, yolostream_cli) -> None
 
 
 # The choice
+
+
+def test_whatever_one_look_at_a_server_ends_with_it_is_looked_at_again(monkeypatch) -> None:
+    monkeypatch.setattr(servers, "PROBE_S", 0.01)
+    problems = [
+        yolostream.ServerUnavailable("away"),
+        yolostream.FrameError("INVALID_ARGUMENT"),
+        KeyError("a defect"),
+    ]
+
+    def connect(url: str) -> Mock:
+        if url == "b:1" and problems:
+            raise problems.pop(0)
+        return Mock()
+
+    both = Servers(["a:1", "b:1"], connect, in_flight=dict)
+    try:
+        assert len(both.connected) == 1
+        poll(lambda: len(both.connected) == 2, what="the second server")
+    finally:
+        both.close()
 
 
 def test_the_least_busy_server_is_chosen_and_equals_are_taken_in_turns_of_chance() -> None:

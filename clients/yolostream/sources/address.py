@@ -16,15 +16,19 @@ from yolostream.redaction import HIDDEN, redact_url
 _TCP_PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
 _SCHEMES = (*_TCP_PORTS, "srt", "udp", "rtp")
 _CONNECT_S = 1.0
+_SPACE = re.compile(r"\s")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def address_in(spec: str) -> str | None:
-    """The address that `spec` is, with its scheme in lower case; None where it is none."""
+    """The address that `spec` is, with its scheme in lower case; None where it is none.
+
+    Spaces are percent-encoded: in a sentence, they would end the address, and show what follows.
+    """
     scheme, separator, rest = spec.partition("://")
     if not separator or scheme.lower() not in _SCHEMES:
         return None
-    return f"{scheme.lower()}://{rest}"
+    return f"{scheme.lower()}://{_SPACE.sub(lambda space: quote(space[0]), rest)}"
 
 
 def name_of(address: str) -> str:
