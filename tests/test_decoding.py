@@ -7,12 +7,26 @@ import importlib.util
 import json
 import sys
 import types
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
-from clips import MILLISECOND, frames_of, noise, packets, steps, trimmed, turned, write_clip
+from av.video.reformatter import ColorTrc
+from clips import (
+    MATRICES,
+    MILLISECOND,
+    frames_of,
+    gray,
+    noise,
+    packets,
+    steps,
+    trimmed,
+    turned,
+    write_clip,
+)
 from stand_in_gpu import DeviceArray, Gpu, stand_in_cupy, stand_in_nvc
 from yolostream.errors import SourceError
 from yolostream.gpu_memory import on_host
@@ -88,9 +102,26 @@ def test_what_an_edit_list_hides_stays_hidden(tmp_path, with_nvdec):
     assert_same(trimmed(write_clip(tmp_path / "clip.mp4", steps(20))))
 
 
-@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
+@pytest.mark.parametrize("matrix", MATRICES)
 def test_a_phone_s_video_is_turned_upright(tmp_path, with_nvdec, matrix):
     assert_same(turned(write_clip(tmp_path / "clip.mp4", [noise(1)]), matrix))
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_pixels_are_made_square_the_same(tmp_path, with_nvdec, matrix):
+    scene = cv2.resize(noise(1, width=8, height=6), (320, 240))
+    path = write_clip(tmp_path / "clip.mp4", [scene], pixel_aspect=Fraction(4, 3))
+    assert_same(turned(path, matrix))
+
+
+@pytest.mark.parametrize("transfer", [ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67])
+def test_a_high_dynamic_range_is_toned_down_by_the_cpu(tmp_path, with_nvdec, caplog, transfer):
+    path = write_clip(tmp_path / "clip.mp4", [gray(100)], transfer=transfer)
+    frames, _ = read(path, "gpu")
+    expected, _ = read(path, "cpu")
+    np.testing.assert_array_equal(frames[0].image, expected[0].image)
+    (note,) = caplog.messages
+    assert "is decoded on the CPU: its high dynamic range" in note
 
 
 def test_a_truncated_video_breaks_off_the_same(tmp_path, with_nvdec):

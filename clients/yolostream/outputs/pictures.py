@@ -12,9 +12,16 @@ from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.output import writing
 
+_WRITTEN_AS = {
+    **dict.fromkeys((".heic", ".heif", ".hif", ".jfif"), ".jpg"),
+    # A GIF has few colors, and its own are not those of the boxes.
+    ".gif": ".png",
+}
+"""Suffixes of formats that are not written -> of those that take their place."""
+
 
 class AnnotatedPictures:
-    """Writes each frame as a file of the picture's own name and format."""
+    """Writes each frame as a file of the picture's own name and, where it can be, its format."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -24,7 +31,9 @@ class AnnotatedPictures:
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame; see `Output`."""
-        path = self._folder / self._free_name(Path(frame.name))
+        name = Path(frame.name)
+        name = name.with_suffix(_WRITTEN_AS.get(name.suffix.lower(), name.suffix))
+        path = self._folder / self._free_name(name)
         done, data = cv2.imencode(path.suffix, cv2.cvtColor(annotated, cv2.COLOR_RGB2BGR))
         if not done:
             raise OutputError(f"cannot encode {path}: choose another format")

@@ -11,16 +11,22 @@ from pathlib import Path
 from yolostream.errors import SourceError
 from yolostream.redaction import redact_argument
 from yolostream.sources.address import address_in, completed, is_of_a_file, name_of
+from yolostream.sources.animation import Animation, is_animated
 from yolostream.sources.decoding import DecoderName
 from yolostream.sources.pictures import Pictures
 from yolostream.sources.source import Source
 from yolostream.sources.video import Video
 
-PICTURE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+PICTURE_SUFFIXES = {
+    *(".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg"),
+    *(".png", ".tif", ".tiff", ".webp"),
+}
 PLAYLIST_SUFFIXES = {".m3u8"}
 VIDEO_SUFFIXES = {".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"}
 
 _CHECKED_AT_ONCE = 32
+
+_Found = Video | Pictures | Animation
 
 
 def find_sources(
@@ -39,7 +45,7 @@ def find_sources(
     Returns:
         The sources, and an error for everything that is none.
     """
-    sources: list[Video | Pictures] = []
+    sources: list[_Found] = []
     errors: list[SourceError] = []
     for spec in specs:
         try:
@@ -70,7 +76,7 @@ def check_files(sources: Sequence[Source]) -> tuple[list[Source], list[SourceErr
     return readable, [error for error in problems if error is not None]
 
 
-def _named_apart(sources: list[Video | Pictures], taken: set[str]) -> Iterator[Source]:
+def _named_apart(sources: list[_Found], taken: set[str]) -> Iterator[Source]:
     for source in sources:
         # A file's name may be any bytes; ours are read by people and programs.
         free = name = source.name.encode(errors="replace").decode()
@@ -82,7 +88,7 @@ def _named_apart(sources: list[Video | Pictures], taken: set[str]) -> Iterator[S
         yield replace(source, name=free)
 
 
-def _named(spec: str, decoder: DecoderName) -> Sequence[Video | Pictures]:
+def _named(spec: str, decoder: DecoderName) -> Sequence[_Found]:
     if spec.isdigit():
         return [_camera(spec, decoder)]
     if (address := address_in(spec)) is not None:
@@ -106,14 +112,24 @@ def _named(spec: str, decoder: DecoderName) -> Sequence[Video | Pictures]:
     return _from_files(matches, matches[0].resolve().parent.name, decoder)
 
 
-def _from_files(paths: list[Path], name: str, decoder: DecoderName) -> list[Video | Pictures]:
-    """Pictures together are one source; each video is one of its own."""
-    pictures = tuple(path for path in paths if path.suffix.lower() in PICTURE_SUFFIXES)
-    videos = [path for path in paths if path not in pictures]
+def _from_files(paths: list[Path], name: str, decoder: DecoderName) -> list[_Found]:
+    """Pictures together are one source; each video is one of its own, also a picture that moves."""
+    pictures = tuple(path for path in paths if _is_still(path))
+    videos = [path for path in paths if path not in set(pictures)]
     return [
         *([Pictures(pictures, name)] if pictures else []),
-        *(Video(str(path), path.stem, decoder=decoder) for path in videos),
+        *(_video(path, decoder) for path in videos),
     ]
+
+
+def _is_still(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and not is_animated(path)
+
+
+def _video(path: Path, decoder: DecoderName) -> Video | Animation:
+    if path.suffix.lower() in PICTURE_SUFFIXES and Animation.reads(path):
+        return Animation(path, path.stem)
+    return Video(str(path), path.stem, decoder=decoder)
 
 
 def _camera(number: str, decoder: DecoderName) -> Video:

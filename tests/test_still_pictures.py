@@ -1,0 +1,287 @@
+"""Pictures as phones, browsers and scanners write them: whole, upright, and all of them."""
+
+from __future__ import annotations
+
+import struct
+import types
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from clips import Image, frames_of, gray, noise, opened
+from heif_files import write_tiled
+from PIL import Image as Pillow
+from yolostream.errors import SourceError
+from yolostream.outputs.pictures import AnnotatedPictures
+
+DURATIONS_MS = [100, 300, 200, 50]
+MOVING = pytest.mark.parametrize("suffix", ["gif", "png", "apng", "webp", "avif"])
+
+
+def the_frames(path: Path) -> list[Image]:
+    (source,) = opened(path)
+    return [frame.image for frame in frames_of(source)]
+
+
+def quarters(width: int = 240, height: int = 200) -> Image:
+    """Red, green, blue, white: no turn of it is another one."""
+    image = np.full((height, width, 3), 255, np.uint8)
+    image[: height // 2, : width // 2] = (200, 30, 30)
+    image[: height // 2, width // 2 :] = (30, 200, 30)
+    image[height // 2 :, : width // 2] = (30, 30, 200)
+    return image
+
+
+def assert_like(image: Image, expected: Image) -> None:
+    assert image.shape == expected.shape
+    # It is drawn on.
+    assert image.flags.writeable
+    assert np.abs(image.astype(int) - expected).mean() < 4
+
+
+# A phone's picture was one tile of it: pixop/video-compare issue 143, block/buzz issue 7666; or a
+# video: openmpf/openmpf issue 1130.
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("suffix", ["heic", "avif"])
+def test_a_picture_of_tiles_is_whole_and_upright(
+    tmp_path: Path, suffix: str, turns: int, mirrored: bool
+) -> None:
+    path = write_tiled(tmp_path / f"a.{suffix}", quarters(), turns=turns, mirrored=mirrored)
+    (source,) = opened(path)
+    assert (source.name, source.is_video) == ("a", False)
+    (frame,) = frames_of(source)
+    shown = np.rot90(quarters(), turns)
+    assert_like(frame.image, shown[:, ::-1] if mirrored else shown)
+    assert frame.name == path.name
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.HEIC", "a.heif", "a.hif"])
+def test_what_a_picture_is_counts_and_not_its_suffix(tmp_path: Path, name: str) -> None:
+    # As when a phone's pictures are renamed, or sent as what they are not.
+    write_tiled(tmp_path / "b.heic", quarters()).rename(tmp_path / name)
+    (image,) = the_frames(tmp_path / name)
+    assert_like(image, quarters())
+
+
+def test_a_jpeg_that_is_called_heic_is_read(tmp_path: Path) -> None:
+    Pillow.fromarray(quarters()).save(tmp_path / "a.heic", "JPEG", quality=95)
+    (image,) = the_frames(tmp_path / "a.heic")
+    assert_like(image, quarters())
+
+
+def test_a_folder_of_phone_pictures_is_one_source(tmp_path: Path) -> None:
+    write_tiled(tmp_path / "IMG_1.HEIC".lower(), quarters())
+    write_tiled(tmp_path / "b.avif", quarters())
+    assert cv2.imwrite(str(tmp_path / "c.jpg"), quarters())
+    (source,) = opened(tmp_path)
+    assert [frame.name for frame in frames_of(source)] == ["b.avif", "c.jpg", "img_1.heic"]
+
+
+@pytest.mark.parametrize("suffix", ["heic", "avif"])
+def test_a_phone_picture_that_is_cut_off_is_named(tmp_path: Path, suffix: str) -> None:
+    path = write_tiled(tmp_path / f"a.{suffix}", noise(1, width=240, height=200))
+    path.write_bytes(path.read_bytes()[:900])
+    (source,) = opened(path)
+    with pytest.raises(SourceError, match=rf"no readable picture: .*a\.{suffix}"):
+        frames_of(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a.heic", "a.jpg"),
+        ("a.HEIF", "a.jpg"),
+        ("a.hif", "a.jpg"),
+        ("a.jfif", "a.jpg"),
+        ("a.gif", "a.png"),
+        ("a.avif", "a.avif"),
+        ("a.jpe", "a.jpe"),
+    ],
+)
+def test_an_annotated_picture_has_a_format_that_is_written(
+    tmp_path: Path, name: str, written: str
+) -> None:
+    output = AnnotatedPictures(tmp_path / "out")
+    output.write(_frame(name), quarters(), None)  # not looked at
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.name == written
+    (image,) = the_frames(path)
+    assert_like(image, quarters())
+
+
+def _frame(name: str) -> types.SimpleNamespace:
+    return types.SimpleNamespace(name=name)
+
+
+def write_moving(path: Path, images: list[Image], durations_ms: list[int]) -> Path:
+    frames = [Pillow.fromarray(image) for image in images]
+    format = {"apng": "PNG"}.get(path.suffix[1:], path.suffix[1:].upper())
+    frames[0].save(
+        path, format, save_all=True, append_images=frames[1:], duration=durations_ms, loop=0
+    )
+    return path
+
+
+def levels() -> list[Image]:
+    return [gray(40 + 50 * number) for number in range(len(DURATIONS_MS))]
+
+
+@MOVING
+def test_a_picture_that_moves_is_a_video_with_its_times(tmp_path: Path, suffix: str) -> None:
+    (source,) = opened(write_moving(tmp_path / f"a.{suffix}", levels(), DURATIONS_MS))
+    assert (source.name, source.is_video) == ("a", True)
+    frames = frames_of(source)
+    assert [round(float(frame.image.mean()), -1) for frame in frames] == [40, 90, 140, 190]
+    assert [round(1000 * frame.pts_seconds) for frame in frames] == [0, 100, 400, 600]
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+
+
+@MOVING
+def test_a_picture_that_does_not_move_is_a_picture(tmp_path: Path, suffix: str) -> None:
+    format = {"apng": "PNG"}.get(suffix, suffix.upper())
+    Pillow.fromarray(gray(90)).save(tmp_path / f"a.{suffix}", format)
+    (source,) = opened(tmp_path / f"a.{suffix}")
+    assert not source.is_video
+    (frame,) = frames_of(source)
+    assert frame.image.shape == (48, 64, 3)
+    assert round(float(frame.image.mean()), -1) == 90
+
+
+def test_a_webp_called_gif_moves_too(tmp_path: Path) -> None:
+    # As the web's largest collection of them hands them out.
+    path = write_moving(tmp_path / "a.webp", levels(), DURATIONS_MS).rename(tmp_path / "a.gif")
+    assert len(the_frames(path)) == 4
+
+
+def test_many_frames_of_an_animation_come_in_order(tmp_path: Path) -> None:
+    images = [gray(number) for number in range(100)]
+    path = tmp_path / "a.webp"
+    frames = [Pillow.fromarray(image) for image in images]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=40, lossless=True)
+    assert [int(image[0, 0, 0]) for image in the_frames(path)] == list(range(100))
+
+
+def test_a_transparent_animation_shows_its_colors(tmp_path: Path) -> None:
+    images = [np.dstack([image, np.full((48, 64), 128, np.uint8)]) for image in levels()]
+    frames = [Pillow.fromarray(image) for image in images]
+    for suffix in ("webp", "png"):
+        path = tmp_path / f"a.{suffix}"
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, lossless=True)
+        assert {image.shape for image in the_frames(path)} == {(48, 64, 3)}
+
+
+def test_an_animation_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    images = [noise(number, width=64, height=48) for number in range(4)]
+    path = write_moving(tmp_path / "a.webp", images, DURATIONS_MS)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(SourceError, match=r"cannot read .*a\.webp"):
+        opened(path)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
+def test_every_page_of_a_tiff_is_a_picture(tmp_path: Path, compression: str | None) -> None:
+    images = [gray(40 + 50 * number, width=64 + 16 * number) for number in range(3)]
+    pages = [Pillow.fromarray(image) for image in images]
+    path = tmp_path / "scan.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:], compression=compression)
+    assert cv2.imwrite(str(tmp_path / "z.png"), gray(90))
+    (source,) = opened(tmp_path)
+    frames = frames_of(source)
+    assert source.open().frame_count == 4
+    assert [frame.name for frame in frames] == ["scan.tif"] * 3 + ["z.png"]
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert [frame.image.shape[1] for frame in frames] == [64, 80, 96, 64]
+    assert [round(float(frame.image.mean()), -1) for frame in frames] == [40, 90, 140, 90]
+    output = AnnotatedPictures(tmp_path / "out")
+    for frame in frames:
+        output.write(frame, frame.image, None)  # type: ignore[arg-type]  # not looked at
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["scan.tif", "scan_2.tif", "scan_3.tif", "z.png"]
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0 no picture", b"no picture"])
+def test_a_broken_tiff_is_named_and_is_one_picture(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.tif").write_bytes(content)
+    (source,) = opened(tmp_path / "a.tif")
+    assert source.open().frame_count == 1
+    with pytest.raises(SourceError, match=r"no readable picture: .*a\.tif"):
+        frames_of(source)
+
+
+# What other projects' users brought, and what came of it.
+
+
+def pixel(path: Path) -> list[int]:
+    (image,) = the_frames(path)
+    return image[image.shape[0] // 2, image.shape[1] // 2].astype(int).tolist()
+
+
+def test_gray_of_16_bits_keeps_its_levels(tmp_path: Path) -> None:
+    # Black or refused: eXeC64/imv issue 167, colmap/colmap pull request 2924.
+    for name in ("a.png", "a.tif"):
+        assert cv2.imwrite(str(tmp_path / name), np.full((9, 9), 40000, np.uint16))
+        assert pixel(tmp_path / name) == pytest.approx([156] * 3, abs=1)
+
+
+def test_colors_of_16_bits_keep_their_order(tmp_path: Path) -> None:
+    # opencv/opencv pull request 27087.
+    color = np.full((9, 9, 3), (10000, 30000, 50000), np.uint16)
+    assert cv2.imwrite(str(tmp_path / "a.png"), color[..., ::-1])
+    assert pixel(tmp_path / "a.png") == pytest.approx([39, 117, 195], abs=1)
+
+
+def test_one_bit_is_black_and_white(tmp_path: Path) -> None:
+    # torch/image issue 94.
+    for name in ("a.png", "a.tif"):
+        Pillow.new("1", (9, 9), 1).save(tmp_path / name)
+        assert pixel(tmp_path / name) == [255] * 3
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_inks_are_colors(tmp_path: Path, suffix: str) -> None:
+    # vlfeat/matconvnet issue 91.
+    Pillow.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / f"a.{suffix}")
+    red, green, blue = pixel(tmp_path / f"a.{suffix}")
+    assert red > 180 > 100 > max(green, blue)
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    picture = Pillow.fromarray(np.full((9, 9, 3), (200, 30, 60), np.uint8)).quantize()
+    for suffix in ("png", "gif", "bmp", "tif"):
+        picture.save(tmp_path / f"a.{suffix}")
+        assert pixel(tmp_path / f"a.{suffix}") == pytest.approx([200, 30, 60], abs=2)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "gif", "tif", "avif"])
+def test_a_single_pixel_is_a_picture(tmp_path: Path, suffix: str) -> None:
+    Pillow.new("RGB", (1, 1), (200, 200, 200)).save(tmp_path / f"a.{suffix}")
+    assert pixel(tmp_path / f"a.{suffix}") == pytest.approx([200] * 3, abs=4)
+
+
+def test_a_panorama_of_any_width_is_read_and_written(tmp_path: Path) -> None:
+    panorama = np.full((20, 40000, 3), 90, np.uint8)
+    panorama[:, 39000:] = 200
+    assert cv2.imwrite(str(tmp_path / "a.jpg"), panorama)
+    (source,) = opened(tmp_path / "a.jpg")
+    (frame,) = frames_of(source)
+    assert_like(frame.image, panorama)
+    AnnotatedPictures(tmp_path / "out").write(frame, frame.image, None)  # type: ignore[arg-type]
+    assert (tmp_path / "out" / "a.jpg").exists()
+
+
+def test_a_picture_that_claims_to_be_gigantic_is_named(tmp_path: Path) -> None:
+    # Automattic/photon-opencv issue 8: small in bytes, beyond what is decoded.
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(bytes(9)))
+    (tmp_path / "a.png").write_bytes(data + _chunk(b"IEND", b""))
+    (source,) = opened(tmp_path / "a.png")
+    with pytest.raises(SourceError, match=r"no readable picture: .*a\.png"):
+        frames_of(source)
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(name + content))
+    return struct.pack(">I", len(content)) + name + content + checksum
