@@ -8,11 +8,15 @@ from __future__ import annotations
 import io
 import struct
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
-from clips import Image
+import numpy.typing as npt
+from av.video.reformatter import ColorRange
 
+BT2020 = 9
+"""AVColorSpace's number of it."""
 TILE = 128
 """Height and width of each tile in pixels."""
 
@@ -29,13 +33,23 @@ _CODECS = {
 }
 
 
-def write_tiled(path: Path, image: Image, *, turns: int = 0, mirrored: bool = False) -> Path:
+def write_tiled(
+    path: Path,
+    image: npt.NDArray[Any],
+    *,
+    turns: int = 0,
+    mirrored: bool = False,
+    transfer: int | None = None,
+) -> Path:
     """Write `image` (uint8 [H, W, 3], RGB) as tiles, of the format that the suffix names.
 
     `turns` are quarter turns counterclockwise, by which it has to be shown; after them `mirrored`
-    swaps left and right.
+    swaps left and right. With a `transfer`, which the file names, `image` is uint16, of BT.2020,
+    and written with 10 bits.
     """
-    brand, tile_type, config_name, encoder, options = _CODECS[path.suffix[1:]]
+    brand, tile_type, config_name, encoder, options = _CODECS[
+        "avif" if path.suffix == ".avif" else "heic"
+    ]
     height, width = image.shape[:2]
     rows, columns = -(-height // TILE), -(-width // TILE)
     whole = np.pad(
@@ -51,13 +65,18 @@ def write_tiled(path: Path, image: Image, *, turns: int = 0, mirrored: bool = Fa
     properties = [
         _box(config_name, tiles[0][0]),
         _full("ispe", struct.pack(">II", TILE, TILE)),
-        _full("pixi", bytes([3, 8, 8, 8])),
+        _full("pixi", bytes([3, *[10 if transfer else 8] * 3])),
         _full("ispe", struct.pack(">II", width, height)),
         _box("irot", bytes([turns])),
         _box("imir", bytes([1])),
+        # BT.2020's primaries, the transfer, BT.2020's matrix, limited range.
+        _box("colr", b"nclx", struct.pack(">HHHB", 9, transfer or 1, 9, 0)),
     ]
-    of_grid = [4, 3, 0x80 | 5] + ([0x80 | 6] if mirrored else [])
-    uses = {**{number: [0x80 | 1, 2, 3] for number in ids}, grid: of_grid}
+    of_grid = [4, 3, *([7] if transfer else []), 0x80 | 5, *([0x80 | 6] if mirrored else [])]
+    uses = {
+        **{number: [0x80 | 1, 2, 3, *([7] if transfer else [])] for number in ids},
+        grid: of_grid,
+    }
     layout = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, width, height)
 
     def meta(start: int) -> bytes:
@@ -91,14 +110,22 @@ def write_tiled(path: Path, image: Image, *, turns: int = 0, mirrored: bool = Fa
     return path
 
 
-def _encoded(tile: Image, encoder: str, options: dict[str, str]) -> tuple[bytes, bytes]:
+def _encoded(tile: npt.NDArray[Any], encoder: str, options: dict[str, str]) -> tuple[bytes, bytes]:
     """The decoder's settings and the data of one tile."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream(encoder, rate=1, options=dict(options))
-        stream.width, stream.height, stream.pix_fmt = TILE, TILE, "yuv420p"
-        stream.codec_context.color_range = 1
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(tile), format="rgb24")
+        is_deep = tile.dtype == np.uint16
+        pix_fmt = "yuv420p10le" if is_deep else "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = TILE, TILE, pix_fmt
+        stream.codec_context.color_range = ColorRange.MPEG
+        frame = av.VideoFrame.from_ndarray(
+            np.ascontiguousarray(tile), format="rgb48le" if is_deep else "rgb24"
+        )
+        if is_deep:
+            frame = frame.reformat(
+                format=pix_fmt, dst_colorspace=BT2020, dst_color_range=ColorRange.MPEG
+            )
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             packet.pts = packet.dts = 0
             container.mux(packet)

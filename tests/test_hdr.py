@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 from clips import Image, frames_of, opened
+from heif_files import BT2020, write_tiled
 from yolostream.sources import Reading
 from yolostream.sources.hdr import ToneMapper, toned_down
 
 PQ, HLG = int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)
-BT2020 = 9
-"""AVColorSpace's number of it."""
 HDR = pytest.mark.parametrize("transfer", [PQ, HLG], ids=["PQ", "HLG"])
 WHITE = 203.0
 """Candela per square metre of white paper, ITU-R BT.2408."""
@@ -154,3 +153,15 @@ def test_a_size_that_changes_is_toned_down_too() -> None:
         shown = mapper(frame).to_ndarray()
         assert shown.shape == (height, width, 3)
         assert len(np.unique(shown)) == 1
+
+
+# Pale and gray, or with steps: woelper/oculante issue 710, ncoevoet/facet issue 154.
+@HDR
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_camera_s_picture_is_toned_down_too(tmp_path: Path, transfer: int, turns: int) -> None:
+    signal = signal_of((patches(GRAYS) / 255) ** 2.4, transfer)
+    deep = (signal * 65535).round().astype(np.uint16)
+    (source,) = opened(write_tiled(tmp_path / "a.hif", deep, transfer=transfer, turns=turns))
+    (frame,) = frames_of(source)
+    shown = np.rot90(frame.image, -turns)
+    np.testing.assert_allclose(levels_in(shown), GRAYS, atol=8)
