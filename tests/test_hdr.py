@@ -158,10 +158,13 @@ def test_a_size_that_changes_is_toned_down_too() -> None:
 # Pale and gray, or with steps: woelper/oculante issue 710, ncoevoet/facet issue 154.
 @HDR
 @pytest.mark.parametrize("turns", [0, 1])
-def test_a_camera_s_picture_is_toned_down_too(tmp_path: Path, transfer: int, turns: int) -> None:
+@pytest.mark.parametrize("suffix", ["hif", "avif"])
+def test_a_camera_s_picture_is_toned_down_too(
+    tmp_path: Path, transfer: int, turns: int, suffix: str
+) -> None:
     signal = signal_of((patches(GRAYS) / 255) ** 2.4, transfer)
     deep = (signal * 65535).round().astype(np.uint16)
-    (source,) = opened(write_tiled(tmp_path / "a.hif", deep, transfer=transfer, turns=turns))
+    (source,) = opened(write_tiled(tmp_path / f"a.{suffix}", deep, transfer=transfer, turns=turns))
     (frame,) = frames_of(source)
     shown = np.rot90(frame.image, -turns)
     np.testing.assert_allclose(levels_in(shown), GRAYS, atol=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import types
 import zlib
@@ -10,11 +11,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import Image, frames_of, gray, noise, opened
+from clips import Image, frames_of, gray, noise, opened, write_clip
 from heif_files import write_tiled
 from PIL import Image as Pillow
+from PIL import TiffImagePlugin
 from yolostream.errors import SourceError
+from yolostream.frame import Frame
 from yolostream.outputs.pictures import AnnotatedPictures
+from yolostream.sources import Reading
+from yolostream.sources.tiff import pages_of
 
 DURATIONS_MS = [100, 300, 200, 50]
 MOVING = pytest.mark.parametrize("suffix", ["gif", "png", "apng", "webp", "avif"])
@@ -70,6 +75,35 @@ def test_a_jpeg_that_is_called_heic_is_read(tmp_path: Path) -> None:
     Pillow.fromarray(quarters()).save(tmp_path / "a.heic", "JPEG", quality=95)
     (image,) = the_frames(tmp_path / "a.heic")
     assert_like(image, quarters())
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIC", "PPM"])
+@pytest.mark.parametrize("name", ["IMG_0001", "photo.data"])
+def test_a_picture_of_no_known_suffix_is_a_picture(tmp_path: Path, name: str, format: str) -> None:
+    path = tmp_path / name
+    if format == "HEIC":
+        write_tiled(tmp_path / "a.heic", quarters()).rename(path)
+    else:
+        Pillow.fromarray(quarters()).save(path, format, quality=95)
+    (source,) = opened(path)
+    assert not source.is_video
+    (frame,) = frames_of(source)
+    assert_like(frame.image, quarters())
+
+
+def test_a_video_of_no_known_suffix_is_a_video(tmp_path: Path) -> None:
+    for number, format in enumerate(["mp4", "matroska", "mpegts", "avi", "h264"]):
+        write_clip(tmp_path / f"clip{number}", [gray(90)] * 3, format=format)
+        (source,) = opened(tmp_path / f"clip{number}")
+        assert source.is_video
+        assert len(frames_of(source)) == 3
+
+
+def test_one_picture_in_an_animated_file_is_a_picture(tmp_path: Path) -> None:
+    for suffix in ("gif", "png", "webp"):
+        write_moving(tmp_path / f"a.{suffix}", [gray(90)], [100])
+        (source,) = opened(tmp_path / f"a.{suffix}")
+        assert not source.is_video
 
 
 def test_a_folder_of_phone_pictures_is_one_source(tmp_path: Path) -> None:
@@ -173,12 +207,21 @@ def test_a_transparent_animation_shows_its_colors(tmp_path: Path) -> None:
         assert {image.shape for image in the_frames(path)} == {(48, 64, 3)}
 
 
-def test_an_animation_that_is_cut_off_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["webp", "avif"])
+@pytest.mark.parametrize("kept", [0.05, 0.6])
+def test_an_animation_that_is_cut_off_is_named(tmp_path: Path, suffix: str, kept: float) -> None:
     images = [noise(number, width=64, height=48) for number in range(4)]
-    path = write_moving(tmp_path / "a.webp", images, DURATIONS_MS)
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(SourceError, match=r"cannot read .*a\.webp"):
-        opened(path)
+    path = write_moving(tmp_path / f"a.{suffix}", images, DURATIONS_MS)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(SourceError, match=rf"a\.{suffix}"):
+        the_frames(path)
+
+
+def test_the_length_of_an_animation_is_known(tmp_path: Path) -> None:
+    (source,) = opened(write_moving(tmp_path / "a.webp", levels(), DURATIONS_MS))
+    with contextlib.closing(source.open(Reading(stride=2))) as session:
+        assert (session.frame_count, session.frame_rate) == (4, 10)
+        assert [(f.index, f.pts) for f in session] == [(0, 0), (2, 400)]
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
@@ -200,6 +243,48 @@ def test_every_page_of_a_tiff_is_a_picture(tmp_path: Path, compression: str | No
         output.write(frame, frame.image, None)  # type: ignore[arg-type]  # not looked at
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert written == ["scan.tif", "scan_2.tif", "scan_3.tif", "z.png"]
+
+
+@pytest.mark.parametrize("kept", [0.95, 0.7, 0.6, 0.4])
+def test_pages_that_are_cut_off_are_missed(tmp_path: Path, kept: float) -> None:
+    pages = [Pillow.fromarray(noise(number, width=64, height=48)) for number in range(3)]
+    path = tmp_path / "a.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    (source,) = opened(path)
+    frames: list[Frame] = []
+    with pytest.raises(SourceError, match=r"no readable picture: .*a\.tif"):
+        frames.extend(source.open())
+    assert 1 <= len(frames) <= 2
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_a_page_that_leads_back_ends_them(tmp_path: Path, big: bool) -> None:
+    number = "Q" if big else "I"
+    head = struct.pack("<HHQ", 43, 8, 16) if big else struct.pack("<HI", 42, 8)
+    start = 2 + len(head)
+    empty = struct.pack(f"<{'Q' if big else 'H'}{number}", 0, start)
+    (tmp_path / "a.tif").write_bytes(b"II" + head + empty)
+    assert pages_of(tmp_path / "a.tif") == [0]
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_pages_are_counted_in_both_kinds_of_tiff(tmp_path: Path, big: bool) -> None:
+    pages = [Pillow.fromarray(gray(90)) for _ in range(3)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], big_tiff=big)
+    assert pages_of(tmp_path / "a.tif") == [0, 1, 2]
+    assert len(the_frames(tmp_path / "a.tif")) == 3
+
+
+def test_smaller_copies_of_a_page_are_no_pages(tmp_path: Path) -> None:
+    # A scanner's thumbnails, a map's overviews: drewnoakes/metadata-extractor-dotnet issue 102.
+    pages = [Pillow.fromarray(gray(90, width=64 >> number)) for number in range(3)]
+    with TiffImagePlugin.AppendingTiffWriter(str(tmp_path / "map.tif"), True) as writer:
+        for number, page in enumerate(pages):
+            page.save(writer, "TIFF", tiffinfo={254: int(number > 0)})
+            writer.newFrame()
+    (image,) = the_frames(tmp_path / "map.tif")
+    assert image.shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\0 no picture", b"no picture"])

@@ -2,66 +2,47 @@
 
 from __future__ import annotations
 
-import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
-from yolostream.image import Image
 from yolostream.sources.source import EVERYTHING, Reading, Session
 
-_HEAD_BYTES = 1 << 16
-# The end of a block, a frame's time and colors, and the frame: in a GIF that moves it comes again.
-_GIF_FRAME = re.compile(rb"\0!\xf9\x04.{4}\0[,!]", re.DOTALL)
-_FRAMES_AT_ONCE = 32
+_FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
 _MILLISECOND = Fraction(1, 1000)
 _NO_TIME_MS = 100
 """Of a picture that names no time, as browsers have it."""
 
 
-def is_animated(path: Path) -> bool:
-    """Whether a file of pictures is to be played; False where it cannot be read."""
+def moving_format(path: Path) -> str | None:
+    """`AVIF`, `GIF`, `PNG` or `WEBP` where a file of one of these moves, else None."""
+    # It takes a while to load, and few sources are pictures.
+    from PIL import Image as Pillow
+
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-            if head.startswith(b"GIF8"):
-                return len(_GIF_FRAME.findall(head + file.read())) > 1
-    except OSError:
-        return False
-    if head.startswith(b"\x89PNG"):
-        return b"acTL" in head.partition(b"IDAT")[0]
-    return _is_webp_or_avif(head)
-
-
-def _is_webp_or_avif(head: bytes) -> bool:
-    # WebP's extended header has a bit for that, AVIF a brand.
-    is_webp = head[8:16] == b"WEBPVP8X" and len(head) > 20 and bool(head[20] & 0b10)
-    return is_webp or head[4:12] == b"ftypavis"
+        # It warns of large pictures.
+        with warnings.catch_warnings(action="ignore"), Pillow.open(path, "r", _FORMATS) as file:
+            return file.format if getattr(file, "is_animated", False) else None
+    # Each format's reader raises its own; whoever reads the picture says what is wrong with it.
+    except Exception:
+        return None
 
 
 @dataclass(frozen=True)
 class Animation:
-    """A WebP or AVIF that moves: FFmpeg reads the others, but of these one picture at most."""
+    """A WebP or AVIF that moves: FFmpeg reads GIF and PNG, but of these one picture at most."""
 
     path: Path
     name: str
     is_video = True
     is_live = False
     reopens = False
-
-    @staticmethod
-    def reads(path: Path) -> bool:
-        """Whether a file is one."""
-        with path.open("rb") as file:
-            return _is_webp_or_avif(file.read(32))
 
     @property
     def files(self) -> list[Path]:
@@ -80,48 +61,43 @@ class Animation:
 class AnimationSession(Session):
     """The frames of an animation, once, each at its time."""
 
-    frame_count = None
-
     def __init__(self, animation: Animation, reading: Reading) -> None:
+        from PIL import Image as Pillow
+
         self._animation = animation
         self._stride = reading.stride
         try:
-            self._data = np.frombuffer(animation.path.read_bytes(), np.uint8)
-        except OSError as error:
-            raise SourceError(f"cannot read {animation.path} ({error.strerror})") from error
-        first = next(self._pictures(count=1), None)
-        if first is None:
-            raise SourceError(f"cannot read {animation.path} as WebP or AVIF: is it damaged?")
-        self.frame_rate = 1 / (first[1] * _MILLISECOND)
+            self._file = Pillow.open(animation.path)
+            # WebP tells the time of a picture that was decoded.
+            self._file.load()
+        except Exception as error:
+            raise SourceError(f"cannot read {animation.path} ({error}): is it damaged?") from error
+        self.frame_count: int | None = getattr(self._file, "n_frames", 1)
+        self.frame_rate = 1 / (self._duration_ms * _MILLISECOND)
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame; see `Session`."""
+        from PIL import ImageOps
+
         pts = 0
-        for index, (image, duration) in enumerate(self._pictures(count=_FRAMES_AT_ONCE)):
+        for index in range(self.frame_count or 0):
+            try:
+                self._file.seek(index)
+                image = np.array(ImageOps.exif_transpose(self._file).convert("RGB"))
+            except Exception as error:
+                raise SourceError(
+                    f"{self._animation.path} breaks off after {index} of {self.frame_count} frames "
+                    f"({error}): what came before was kept; copy the file again"
+                ) from error
             if index % self._stride == 0:
                 yield Frame(image, index, pts, _MILLISECOND, source=self._animation.name)
-            pts += duration
+            pts += self._duration_ms
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let go of the file."""
+        self._file.close()
 
-    def _pictures(self, *, count: int) -> Iterator[tuple[Image, int]]:
-        """Each picture and its milliseconds; so many are decoded at once."""
-        start = 0
-        while (batch := _decoded(self._data, start, count)) and batch.frames:
-            for picture, duration in zip(batch.frames, batch.durations, strict=True):
-                yield _rgb(picture), int(duration) or _NO_TIME_MS
-            start += len(batch.frames)
-
-
-def _decoded(data: npt.NDArray[np.uint8], start: int, count: int) -> cv2.Animation | None:
-    try:
-        is_read, batch = cv2.imdecodeanimation(data, start=start, count=count)
-    except cv2.error:
-        return None
-    return batch if is_read else None
-
-
-def _rgb(picture: npt.NDArray[Any]) -> Image:
-    # Blue, green, red, and maybe how opaque it is.
-    return np.ascontiguousarray(picture[..., 2::-1])
+    @property
+    def _duration_ms(self) -> int:
+        """Of the picture that was decoded last."""
+        return round(self._file.info.get("duration", 0)) or _NO_TIME_MS

@@ -11,10 +11,11 @@ from pathlib import Path
 from yolostream.errors import SourceError
 from yolostream.redaction import redact_argument
 from yolostream.sources.address import address_in, completed, is_of_a_file, name_of
-from yolostream.sources.animation import Animation, is_animated
+from yolostream.sources.animation import Animation, moving_format
 from yolostream.sources.decoding import DecoderName
 from yolostream.sources.pictures import Pictures
 from yolostream.sources.source import Source
+from yolostream.sources.still import begins_as_picture
 from yolostream.sources.video import Video
 
 PICTURE_SUFFIXES = {
@@ -114,22 +115,22 @@ def _named(spec: str, decoder: DecoderName) -> Sequence[_Found]:
 
 def _from_files(paths: list[Path], name: str, decoder: DecoderName) -> list[_Found]:
     """Pictures together are one source; each video is one of its own, also a picture that moves."""
-    pictures = tuple(path for path in paths if _is_still(path))
-    videos = [path for path in paths if path not in set(pictures)]
-    return [
-        *([Pictures(pictures, name)] if pictures else []),
-        *(_video(path, decoder) for path in videos),
-    ]
+    pictures: list[Path] = []
+    videos: list[_Found] = []
+    for path in paths:
+        moving = moving_format(path) if (is_still := _is_picture(path)) else None
+        if moving in ("AVIF", "WEBP"):
+            videos.append(Animation(path, path.stem))
+        elif is_still and moving is None:
+            pictures.append(path)
+        else:
+            videos.append(Video(str(path), path.stem, decoder=decoder))
+    return [*([Pictures(tuple(pictures), name)] if pictures else []), *videos]
 
 
-def _is_still(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES and not is_animated(path)
-
-
-def _video(path: Path, decoder: DecoderName) -> Video | Animation:
-    if path.suffix.lower() in PICTURE_SUFFIXES and Animation.reads(path):
-        return Animation(path, path.stem)
-    return Video(str(path), path.stem, decoder=decoder)
+def _is_picture(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return suffix in PICTURE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and begins_as_picture(path))
 
 
 def _camera(number: str, decoder: DecoderName) -> Video:

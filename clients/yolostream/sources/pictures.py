@@ -10,7 +10,8 @@ from pathlib import Path
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
 from yolostream.sources.source import EVERYTHING, Reading, Session
-from yolostream.sources.still import page_count, read_picture
+from yolostream.sources.still import read_picture
+from yolostream.sources.tiff import pages_of
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class PictureSession(Session):
     frame_rate = Fraction(1)
 
     def __init__(self, pictures: Pictures, reading: Reading) -> None:
-        self._pages = [(path, page) for path in pictures.paths for page in range(page_count(path))]
+        self._pages = [(path, page) for path in pictures.paths for page in pages_of(path)]
         self.frame_count: int | None = len(self._pages)
         self._source = pictures.name
         self._stride = reading.stride

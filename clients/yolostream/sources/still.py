@@ -1,9 +1,11 @@
-"""The pictures in a file: one, but for the pages of a TIFF."""
+"""Reads a picture, of whatever format."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +17,21 @@ import numpy.typing as npt
 from yolostream.image import Image
 from yolostream.sources.hdr import ToneMapper, is_hdr
 
-_TIFF_SUFFIXES = (".tif", ".tiff")
-_TIFF_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_AVIF_BRANDS, _HEIF_BRANDS = (b"avif", b"avis"), (b"heic", b"heix", b"mif1")
 
 _log = logging.getLogger(__name__)
 
 
-def page_count(path: Path) -> int:
-    """Pages of a TIFF; 1 for any other file, also one that cannot be read."""
-    if path.suffix.lower() not in _TIFF_SUFFIXES:
-        return 1
-    try:
-        with path.open("rb") as file:
-            is_tiff = file.read(4) in _TIFF_BEGINNINGS
-        return max(1, cv2.imcount(str(path))) if is_tiff else 1
-    except (OSError, UnicodeError, cv2.error):
-        return 1
+def begins_as_picture(path: Path) -> bool:
+    """Whether a file is a picture, by its first bytes."""
+    # A pipe would be read by that, and give what it had no second time.
+    with contextlib.suppress(OSError, UnicodeError, cv2.error):
+        if path.is_file():
+            with path.open("rb") as file:
+                brands = _brands_in(file.read(64))
+            is_heif = any(brand in brands for brand in (*_AVIF_BRANDS, *_HEIF_BRANDS))
+            return is_heif or cv2.haveImageReader(str(path))
+    return False
 
 
 def read_picture(path: Path, page: int = 0) -> Image | None:
@@ -46,11 +47,18 @@ def read_picture(path: Path, page: int = 0) -> Image | None:
     # Read by Python first: OpenCV would write its own complaint about a missing file to stderr.
     try:
         data = path.read_bytes()
-        # OpenCV knows no HEIC, and takes AVIF as it is stored, not as it is to be shown.
-        return _read_heif(data, path) if data[4:8] == b"ftyp" else _read_any(data, page)
+        brands = _brands_in(data)
+        if any(brand in brands for brand in _AVIF_BRANDS):
+            return _read_avif(data)
+        return _read_heif(data, path) if brands else _read_any(data, page)
     # Each format's reader raises its own.
     except Exception:
         return None
+
+
+def _brands_in(data: bytes) -> bytes:
+    """What a file of ISO's boxes says that it is; empty for others."""
+    return data[8 : int.from_bytes(data[:4])] if data[4:8] == b"ftyp" else b""
 
 
 def _read_any(data: bytes, page: int) -> Image | None:
@@ -67,33 +75,38 @@ def _read_any(data: bytes, page: int) -> Image | None:
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
-def _read_heif(data: bytes, path: Path) -> Image:
-    """HEIC, whose tiles libheif puts together and turns, or AVIF."""
-    # Both take a while to load, and few pictures need them.
-    import pi_heif
+def _read_avif(data: bytes) -> Image:
+    """AVIF, which OpenCV takes as it is stored and not as it is to be shown."""
     from PIL import Image as Pillow
     from PIL import ImageOps
 
-    brands = data[8 : int.from_bytes(data[:4])]
-    if b"avif" in brands or b"avis" in brands:
-        with Pillow.open(io.BytesIO(data)) as avif:
-            return np.array(ImageOps.exif_transpose(avif).convert("RGB"))
+    with Pillow.open(io.BytesIO(data)) as avif:
+        values = np.array(ImageOps.exif_transpose(avif).convert("RGB"))
+    # Pillow does not tell. Behind the box's name are the primaries, then the transfer.
+    place = data.find(b"colrnclx")
+    transfer = struct.unpack_from(">HH", data, place + 8)[1] if place >= 0 else 0
+    return _usual(values, transfer)
+
+
+def _read_heif(data: bytes, path: Path) -> Image:
+    """HEIC, whose tiles libheif puts together and turns."""
+    import pi_heif
+
     pictures = pi_heif.open_heif(data, convert_hdr_to_8bit=False)
     if len(pictures) > 1:
         _log.warning("%s holds %d pictures: only its main one is read", path, len(pictures))
-    return _toned_down(pictures)
-
-
-def _toned_down(picture: Any) -> Image:
-    """A picture of libheif's as uint8, whatever its depth and range."""
     # A copy: what libheif lends lives no longer than the picture.
-    values = np.array(picture)
+    values = np.array(pictures)
     if values.ndim == 2:
         values = np.repeat(values[..., None], 3, axis=2)
-    values = np.ascontiguousarray(values[..., :3])
-    transfer = picture.info.get("nclx_profile", {}).get("transfer_characteristics", 0)
+    transfer = pictures.info.get("nclx_profile", {}).get("transfer_characteristics", 0)
+    return _usual(np.ascontiguousarray(values[..., :3]), transfer)
+
+
+def _usual(values: npt.NDArray[Any], transfer: int) -> Image:
+    """A picture (uint8 or uint16 [H, W, 3]) as uint8, of no high dynamic range."""
     if is_hdr(transfer):
-        values = values if values.dtype == np.uint16 else values * np.uint16(257)
-        frame = av.VideoFrame.from_ndarray(values, format="rgb48le")
+        deep = values if values.dtype == np.uint16 else values * np.uint16(257)
+        frame = av.VideoFrame.from_ndarray(deep, format="rgb48le")
         return ToneMapper(transfer)(frame).to_ndarray()  # type: ignore[return-value]
     return values if values.dtype == np.uint8 else (values >> 8).astype(np.uint8)
