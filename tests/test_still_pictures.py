@@ -91,6 +91,27 @@ def test_a_picture_of_no_known_suffix_is_a_picture(tmp_path: Path, name: str, fo
     assert_like(frame.image, quarters())
 
 
+@pytest.mark.parametrize("suffix", ["dds", "dib", "ico", "jp2", "pcx", "ppm", "sgi", "tga"])
+def test_what_ffmpeg_takes_for_a_video_of_one_frame_is_a_picture(
+    tmp_path: Path, suffix: str
+) -> None:
+    picture = Pillow.fromarray(quarters())
+    sizes = {"sizes": [picture.size]} if suffix == "ico" else {}
+    picture.save(tmp_path / f"a.{suffix}", **sizes)
+    (source,) = opened(tmp_path / f"a.{suffix}")
+    assert not source.is_video
+    (frame,) = frames_of(source)
+    assert_like(frame.image, quarters())
+
+
+@pytest.mark.parametrize("suffix", ["tga", "ico", "psd", "jpg", "ppm"])
+def test_what_is_no_picture_is_taken_for_none(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"a.{suffix}").write_bytes(b"no picture\n" * 300)
+    (source,) = opened(tmp_path / f"a.{suffix}")
+    with pytest.raises(SourceError, match=rf"no readable picture: .*a\.{suffix}"):
+        frames_of(source)
+
+
 def test_a_video_of_no_known_suffix_is_a_video(tmp_path: Path) -> None:
     for number, format in enumerate(["mp4", "matroska", "mpegts", "avi", "h264"]):
         write_clip(tmp_path / f"clip{number}", [gray(90)] * 3, format=format)
@@ -133,6 +154,11 @@ def test_a_phone_picture_that_is_cut_off_is_named(tmp_path: Path, suffix: str) -
         ("a.gif", "a.png"),
         ("a.avif", "a.avif"),
         ("a.jpe", "a.jpe"),
+        ("a.TIFF", "a.TIFF"),
+        ("a.pgm", "a.png"),
+        ("a.tga", "a.png"),
+        ("IMG_0001", "IMG_0001.png"),
+        ("photo.data", "photo.png"),
     ],
 )
 def test_an_annotated_picture_has_a_format_that_is_written(

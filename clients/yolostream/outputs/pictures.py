@@ -12,12 +12,9 @@ from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.output import writing
 
-_WRITTEN_AS = {
-    **dict.fromkeys((".heic", ".heif", ".hif", ".jfif"), ".jpg"),
-    # A GIF has few colors, and its own are not those of the boxes.
-    ".gif": ".png",
-}
-"""Suffixes of formats that are not written -> of those that take their place."""
+_KEPT = {".avif", ".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+"""Suffixes of the formats that are written."""
+_AS_JPEG = {".heic", ".heif", ".hif", ".jfif"}
 
 
 class AnnotatedPictures:
@@ -31,9 +28,7 @@ class AnnotatedPictures:
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame; see `Output`."""
-        name = Path(frame.name)
-        name = name.with_suffix(_WRITTEN_AS.get(name.suffix.lower(), name.suffix))
-        path = self._folder / self._free_name(name)
+        path = self._folder / self._free_name(_as_written(Path(frame.name)))
         done, data = cv2.imencode(path.suffix, cv2.cvtColor(annotated, cv2.COLOR_RGB2BGR))
         if not done:
             raise OutputError(f"cannot encode {path}: choose another format")
@@ -54,3 +49,10 @@ class AnnotatedPictures:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _as_written(name: Path) -> Path:
+    suffix = name.suffix.lower()
+    if suffix in _KEPT:
+        return name
+    return name.with_suffix(".jpg" if suffix in _AS_JPEG else ".png")

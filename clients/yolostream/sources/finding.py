@@ -19,8 +19,9 @@ from yolostream.sources.still import begins_as_picture
 from yolostream.sources.video import Video
 
 PICTURE_SUFFIXES = {
-    *(".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jfif", ".jpe", ".jpeg", ".jpg"),
-    *(".png", ".tif", ".tiff", ".webp"),
+    *(".apng", ".avif", ".bmp", ".dds", ".dib", ".gif", ".heic", ".heif", ".hif", ".ico", ".jfif"),
+    *(".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd"),
+    *(".sgi", ".tga", ".tif", ".tiff", ".webp"),
 }
 PLAYLIST_SUFFIXES = {".m3u8"}
 VIDEO_SUFFIXES = {".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"}

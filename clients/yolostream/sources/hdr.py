@@ -9,11 +9,12 @@ import av
 import av.filter
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import ColorTrc, VideoReformatter
+from av.video.reformatter import VideoReformatter
 
 _Values = npt.NDArray[np.float64]
 
-_PQ, _HLG = int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)
+_PQ, _HLG = 16, 18
+"""AVColorTransferCharacteristic's numbers, those of ISO/IEC 23091-2."""
 _WHITE, _PEAK = 203.0, 1000.0
 """Candela per square metre: of white paper in HDR, ITU-R BT.2408, which becomes SDR's white; and of
 the brightest light that is still told from brighter ones, HLG's own and that of most PQ."""

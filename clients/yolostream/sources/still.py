@@ -19,6 +19,9 @@ from yolostream.sources.hdr import ToneMapper, is_hdr
 
 _AVIF_BRANDS, _HEIF_BRANDS = (b"avif", b"avis"), (b"heic", b"heix", b"mif1")
 
+_BY_PILLOW = (".dds", ".dib", ".ico", ".pcx", ".psd", ".sgi", ".tga")
+"""Suffixes of formats that OpenCV does not know. Some have no beginning that tells."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +41,7 @@ def read_picture(path: Path, page: int = 0) -> Image | None:
     """Read one picture, upright as its EXIF orientation or its container says.
 
     Args:
-        path: of a file in any format that OpenCV, libheif or libavif knows, whatever its suffix.
+        path: of a file in any format that OpenCV, libheif or Pillow knows, whatever its suffix.
         page: of a TIFF, from 0.
 
     Returns:
@@ -50,7 +53,11 @@ def read_picture(path: Path, page: int = 0) -> Image | None:
         brands = _brands_in(data)
         if any(brand in brands for brand in _AVIF_BRANDS):
             return _read_avif(data)
-        return _read_heif(data, path) if brands else _read_any(data, page)
+        if brands:
+            return _read_heif(data, path)
+        image = _read_any(data, page)
+        suffix = path.suffix.lower()
+        return _read_by_pillow(data, suffix) if image is None and suffix in _BY_PILLOW else image
     # Each format's reader raises its own.
     except Exception:
         return None
@@ -73,6 +80,13 @@ def _read_any(data: bytes, page: int) -> Image | None:
     if picture is None:
         return None
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def _read_by_pillow(data: bytes, suffix: str) -> Image:
+    from PIL import Image as Pillow
+
+    with Pillow.open(io.BytesIO(data), "r", (suffix[1:],)) as picture:
+        return np.array(picture.convert("RGB"))
 
 
 def _read_avif(data: bytes) -> Image:
