@@ -15,6 +15,8 @@ from yolostream.sources.hdr import ToneMapper, toned_down
 
 PQ, HLG = int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)
 HDR = pytest.mark.parametrize("transfer", [PQ, HLG], ids=["PQ", "HLG"])
+UNTOLD = 2
+"""AVColorSpace's number where a file says nothing."""
 WHITE = 203.0
 """Candela per square metre of white paper, ITU-R BT.2408."""
 TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
@@ -35,7 +37,13 @@ def signal_of(light: np.ndarray, transfer: int) -> np.ndarray:
 
 
 def write_hdr(
-    path: Path, picture: Image, transfer: int, *, brighter: float = 1, format: str = "yuv420p10le"
+    path: Path,
+    picture: Image,
+    transfer: int,
+    *,
+    brighter: float = 1,
+    format: str = "yuv420p10le",
+    matrix: int = BT2020,
 ) -> Path:
     """Write a picture of a usual range (BT.1886), lit `brighter`, as a phone or camera would.
 
@@ -56,7 +64,7 @@ def write_hdr(
         stream.options = {"preset": "ultrafast", "x265-params": "lossless=1:log-level=none"}
         context = stream.codec_context
         context.color_trc, context.color_primaries = transfer, int(ColorPrimaries.BT2020)
-        context.colorspace, context.color_range = BT2020, ColorRange.MPEG
+        context.colorspace, context.color_range = matrix, ColorRange.MPEG
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             packet.pts = packet.dts = 0
             container.mux(packet)
@@ -113,6 +121,16 @@ def test_a_hue_stays_whatever_its_light() -> None:
 def test_beyond_what_is_told_apart_it_is_white(transfer: int) -> None:
     assert toned_down(np.ones((1, 3)), transfer).min() > 0.99
     assert toned_down(np.zeros((1, 3)), transfer).max() < 0.01
+
+
+@HDR
+def test_a_matrix_that_is_not_told_is_that_of_hdr(tmp_path: Path, transfer: int) -> None:
+    shown = []
+    for matrix in (BT2020, UNTOLD):
+        path = write_hdr(tmp_path / f"{matrix}.mp4", patches(COLORS), transfer, matrix=matrix)
+        (source,) = opened(path)
+        shown += [frame.image for frame in frames_of(source)]
+    np.testing.assert_array_equal(*shown)
 
 
 @HDR

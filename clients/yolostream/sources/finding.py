@@ -119,11 +119,12 @@ def _from_files(paths: list[Path], name: str, decoder: DecoderName) -> list[_Fou
     pictures: list[Path] = []
     videos: list[_Found] = []
     for path in paths:
-        moving = moving_format(path) if (is_still := _is_picture(path)) else None
-        if moving in ("AVIF", "WEBP"):
-            videos.append(Animation(path, path.stem))
-        elif is_still and moving is None:
+        is_picture = _is_picture(path)
+        moving = moving_format(path) if is_picture else None
+        if is_picture and moving is None:
             pictures.append(path)
+        elif moving in ("AVIF", "WEBP"):
+            videos.append(Animation(path, path.stem))
         else:
             videos.append(Video(str(path), path.stem, decoder=decoder))
     return [*([Pictures(tuple(pictures), name)] if pictures else []), *videos]

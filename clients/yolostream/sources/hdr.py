@@ -15,6 +15,8 @@ _Values = npt.NDArray[np.float64]
 
 _PQ, _HLG = 16, 18
 """AVColorTransferCharacteristic's numbers, those of ISO/IEC 23091-2."""
+_BT2020, _UNTOLD = 9, 2
+"""AVColorSpace's numbers."""
 _WHITE, _PEAK = 203.0, 1000.0
 """Candela per square metre: of white paper in HDR, ITU-R BT.2408, which becomes SDR's white; and of
 the brightest light that is still told from brighter ones, HLG's own and that of most PQ."""
@@ -51,7 +53,8 @@ class ToneMapper:
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame as rgb24, of the same size."""
-        deep = self._reformatter.reformat(frame, format=_DEEP, threads=1)
+        matrix = _BT2020 if frame.colorspace == _UNTOLD else None
+        deep = self._reformatter.reformat(frame, format=_DEEP, src_colorspace=matrix, threads=1)
         if self._graph is None or self._size != (deep.width, deep.height):
             self._size = deep.width, deep.height
             self._graph = _graph(self.transfer, *self._size)
