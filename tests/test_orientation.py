@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from clips import MATRICES, Image, frames_of, gray, opened, turned, write_clip
 from PIL import Image as Pillow
-from yolostream.sources import Reading
+from yolostream.sources import Reading, Video
 from yolostream.sources.orientation import Orientation, orientation_in, with_square_pixels
 
 
@@ -101,6 +101,19 @@ def test_a_picture_is_shown_as_exif_says(tmp_path: Path, orientation: int, suffi
     expected = EXIF[orientation](marked())
     assert frame.image.shape == expected.shape
     assert corners_of(frame.image) == corners_of(expected)
+
+
+# Motion JPEG has EXIF in each picture, which FFmpeg hands on with its frame.
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_video_of_jpegs_is_turned_as_exif_says(tmp_path: Path, orientation: int) -> None:
+    picture = Pillow.fromarray(marked())
+    exif = picture.getexif()
+    exif[0x112] = orientation
+    picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    (tmp_path / "clip.mjpeg").write_bytes((tmp_path / "a.jpg").read_bytes() * 3)
+    frames = frames_of(Video(str(tmp_path / "clip.mjpeg"), "clip", format="mjpeg"))
+    assert len(frames) == 3
+    assert corners_of(frames[0].image) == corners_of(EXIF[orientation](marked()))
 
 
 # Anamorphic video was squeezed: opencv/opencv issue 4921, Zulko/moviepy issue 1330.

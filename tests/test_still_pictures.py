@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import struct
 import types
 import zlib
@@ -89,6 +90,14 @@ def test_a_picture_of_no_known_suffix_is_a_picture(tmp_path: Path, name: str, fo
     assert not source.is_video
     (frame,) = frames_of(source)
     assert_like(frame.image, quarters())
+
+
+def test_a_raw_picture_is_left_to_ffmpeg(tmp_path: Path) -> None:
+    # It begins as a TIFF with a preview.
+    Pillow.fromarray(gray(90)).save(tmp_path / "a.dng", "TIFF")
+    (source,) = opened(tmp_path / "a.dng")
+    assert source.is_video
+    assert len(frames_of(source)) == 1
 
 
 @pytest.mark.parametrize("suffix", ["dds", "dib", "ico", "jp2", "pcx", "ppm", "sgi", "tga"])
@@ -245,7 +254,9 @@ def test_an_animation_that_is_cut_off_is_named(tmp_path: Path, suffix: str, kept
 
 def test_the_length_of_an_animation_is_known(tmp_path: Path) -> None:
     (source,) = opened(write_moving(tmp_path / "a.webp", levels(), DURATIONS_MS))
-    with contextlib.closing(source.open(Reading(stride=2))) as session:
+    # As it comes to the process that reads it.
+    sent = pickle.loads(pickle.dumps(source))
+    with contextlib.closing(sent.open(Reading(stride=2))) as session:
         assert (session.frame_count, session.frame_rate) == (4, 10)
         assert [(f.index, f.pts) for f in session] == [(0, 0), (2, 400)]
 

@@ -44,7 +44,11 @@ UPRIGHT = Orientation()
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """How a display matrix, of the container or of the stream itself, wants a frame to be shown."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV gives none where one of them is of a kind that it does not know, as EXIF is.
+        return Orientation(turns=round(frame.rotation / 90) % 4)
     return orientation_in(bytes(matrix)) if isinstance(matrix, SideData) else UPRIGHT
 
 

@@ -19,6 +19,7 @@ from yolostream.sources.hdr import ToneMapper, is_hdr
 
 _AVIF_BRANDS, _HEIF_BRANDS = (b"avif", b"avis"), (b"heic", b"heix", b"mif1")
 
+_TIFF_BEGINNINGS = (b"II*\0", b"MM\0*")
 _BY_PILLOW = (".dds", ".dib", ".ico", ".pcx", ".psd", ".sgi", ".tga")
 """Suffixes of formats that OpenCV does not know. Some have no beginning that tells."""
 
@@ -26,13 +27,16 @@ _log = logging.getLogger(__name__)
 
 
 def begins_as_picture(path: Path) -> bool:
-    """Whether a file is a picture, by its first bytes."""
+    """Whether a file is a picture that is read here, by its first bytes."""
     # A pipe would be read by that, and give what it had no second time.
     with contextlib.suppress(OSError, UnicodeError, cv2.error):
         if path.is_file():
             with path.open("rb") as file:
-                brands = _brands_in(file.read(64))
-            is_heif = any(brand in brands for brand in (*_AVIF_BRANDS, *_HEIF_BRANDS))
+                head = file.read(64)
+            if head.startswith(_TIFF_BEGINNINGS):
+                # Raw pictures of cameras, too, of which OpenCV would read the preview.
+                return False
+            is_heif = any(brand in _brands_in(head) for brand in (*_AVIF_BRANDS, *_HEIF_BRANDS))
             return is_heif or cv2.haveImageReader(str(path))
     return False
 
