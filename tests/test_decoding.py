@@ -107,6 +107,24 @@ def test_a_phone_s_video_is_turned_upright(tmp_path, with_nvdec, matrix):
     assert_same(turned(write_clip(tmp_path / "clip.mp4", [noise(1)]), matrix))
 
 
+def test_a_video_behind_its_sound_is_turned_upright(tmp_path, with_nvdec):
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=8000)
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.set_display_rotation(90)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        silence.rate = 8000
+        container.mux(sound.encode(silence))
+        image = av.VideoFrame.from_ndarray(gray(90), format="rgb24")
+        for track in (stream.encode(image), stream.encode(None), sound.encode(None)):
+            container.mux(track)
+    frames, _ = read(path, "gpu")
+    assert isinstance(frames[0].image, DeviceArray)
+    assert frames[0].size == (64, 48)
+
+
 @pytest.mark.parametrize("matrix", MATRICES)
 def test_pixels_are_made_square_the_same(tmp_path, with_nvdec, matrix):
     scene = cv2.resize(noise(1, width=8, height=6), (320, 240))

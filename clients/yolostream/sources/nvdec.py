@@ -177,9 +177,13 @@ def _orientation(stream: av.VideoStream) -> Orientation:
     if not Path(name).is_file():
         return UPRIGHT
     # Only a decoded frame tells.
-    with contextlib.suppress(av.FFmpegError), av.open(name) as container:
-        for frame in container.decode(container.streams.video[stream.index]):
-            return orientation_of(frame)
+    with (
+        contextlib.suppress(av.FFmpegError),
+        av.open(name, metadata_errors="replace") as container,
+    ):
+        for frame in container.decode(container.streams[stream.index]):
+            if isinstance(frame, av.VideoFrame):
+                return orientation_of(frame)
     return UPRIGHT
 
 
