@@ -40,12 +40,13 @@ def write_tiled(
     turns: int = 0,
     mirrored: bool = False,
     transfer: int | None = None,
+    are_hidden: bool = True,
 ) -> Path:
     """Write `image` (uint8 [H, W, 3], RGB) as tiles, of the format that the suffix names.
 
     `turns` are quarter turns counterclockwise, by which it has to be shown; after them `mirrored`
     swaps left and right. With a `transfer`, which the file names, `image` is uint16, of BT.2020,
-    and written with 10 bits.
+    and written with 10 bits. Tiles that are not hidden are pictures of their own, too.
     """
     brand, tile_type, config_name, encoder, options = _CODECS[
         "avif" if path.suffix == ".avif" else "heic"
@@ -84,7 +85,7 @@ def write_tiled(
         for number, (_, data) in zip(ids, tiles, strict=True):
             places.append(struct.pack(">HHHHII", number, 0, 0, 1, start, len(data)))
             start += len(data)
-        infos = [_info(number, tile_type, hidden=True) for number in ids]
+        infos = [_info(number, tile_type, hidden=are_hidden) for number in ids]
         return _full(
             "meta",
             _full("hdlr", bytes(4) + b"pict" + bytes(13)),

@@ -64,6 +64,15 @@ def test_a_picture_of_tiles_is_whole_and_upright(
     assert frame.name == path.name
 
 
+def test_of_several_pictures_in_a_file_the_main_one_is_read_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_tiled(tmp_path / "a.heic", quarters(), are_hidden=False)
+    (image,) = the_frames(path)
+    assert_like(image, quarters())
+    assert caplog.messages == [f"{path} holds 5 pictures: only its main one is read"]
+
+
 @pytest.mark.parametrize("name", ["a.jpg", "a.HEIC", "a.heif", "a.hif"])
 def test_what_a_picture_is_counts_and_not_its_suffix(tmp_path: Path, name: str) -> None:
     # As when a phone's pictures are renamed, or sent as what they are not.
