@@ -19,6 +19,12 @@ Image = npt.NDArray[np.uint8]
 
 MILLISECOND = Fraction(1, 1000)
 
+MATRICES = [
+    *[(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)],
+    *[(-1, 0, 0, 1), (0, 1, 1, 0), (1, 0, 0, -1), (0, -1, -1, 0)],
+]
+"""a, b, c, d of all display matrices: turned by quarters, and the same mirrored."""
+
 
 def opened(spec: object) -> list[Source]:
     """The sources that `spec` names; raises what is wrong with it."""
@@ -62,6 +68,8 @@ def write_clip(
     gop: int = 5,
     codec: str = "libx264",
     format: str | None = None,
+    pixel_aspect: Fraction | None = None,
+    transfer: int | None = None,
 ) -> Path:
     height, width = images[0].shape[:2]
     options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
@@ -73,6 +81,10 @@ def write_clip(
         stream.bit_rate = 2_000_000
         stream.gop_size = gop
         stream.codec_context.thread_count = 1
+        if pixel_aspect is not None:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
+        if transfer is not None:
+            stream.codec_context.color_trc = transfer
         time_base = time_base or 1 / Fraction(rate)
         stream.codec_context.time_base = time_base
         if codec == "libx264":

@@ -55,7 +55,7 @@ def detector(triton: embedded.EmbeddedTriton) -> Iterator[Detector]:
         yield detector
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def yolostream_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
     """The command line in a process of its own; `largest_file` is in bytes."""
 

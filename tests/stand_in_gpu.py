@@ -178,8 +178,8 @@ class _Kernel:
 
 
 def _nv12_to_rgb(grid: object, block: object, arguments: tuple[Any, ...]) -> None:
-    address, rgb, height, width, *target, turns = arguments[:7]
-    black, luma, red_v, green_u, green_v, blue_u = arguments[7:]
+    address, rgb, height, width, *target, mirrored, turns = arguments[:8]
+    black, luma, red_v, green_u, green_v, blue_u = arguments[8:]
     size = int(height) * 3 // 2 * int(width)
     planes = np.frombuffer(ctypes.string_at(int(address), size), np.uint8).reshape(-1, width)
     light = luma * (planes[:height] - black)
@@ -187,7 +187,8 @@ def _nv12_to_rgb(grid: object, block: object, arguments: tuple[Any, ...]) -> Non
     u, v = np.moveaxis(chroma.repeat(2, axis=0).repeat(2, axis=1), -1, 0)
     colors = [light + red_v * v, light + green_u * u + green_v * v, light + blue_u * u]
     whole = np.clip(np.stack(colors, axis=-1), 0, 255).astype(np.uint8)
-    rgb.array[:] = np.rot90(cv2.resize(whole, tuple(map(int, target[::-1]))), turns)
+    scaled = cv2.resize(whole, tuple(map(int, target[::-1])))
+    rgb.array[:] = np.rot90(scaled[:, ::-1] if mirrored else scaled, turns)
 
 
 class _Surface:

@@ -7,12 +7,26 @@ import importlib.util
 import json
 import sys
 import types
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
-from clips import MILLISECOND, frames_of, noise, packets, steps, trimmed, turned, write_clip
+from av.video.reformatter import ColorTrc
+from clips import (
+    MATRICES,
+    MILLISECOND,
+    frames_of,
+    gray,
+    noise,
+    packets,
+    steps,
+    trimmed,
+    turned,
+    write_clip,
+)
 from stand_in_gpu import DeviceArray, Gpu, stand_in_cupy, stand_in_nvc
 from yolostream.errors import SourceError
 from yolostream.gpu_memory import on_host
@@ -88,9 +102,44 @@ def test_what_an_edit_list_hides_stays_hidden(tmp_path, with_nvdec):
     assert_same(trimmed(write_clip(tmp_path / "clip.mp4", steps(20))))
 
 
-@pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
+@pytest.mark.parametrize("matrix", MATRICES)
 def test_a_phone_s_video_is_turned_upright(tmp_path, with_nvdec, matrix):
     assert_same(turned(write_clip(tmp_path / "clip.mp4", [noise(1)]), matrix))
+
+
+def test_a_video_behind_its_sound_is_turned_upright(tmp_path, with_nvdec):
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("aac", rate=8000)
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.set_display_rotation(90)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        silence.rate = 8000
+        container.mux(sound.encode(silence))
+        image = av.VideoFrame.from_ndarray(gray(90), format="rgb24")
+        for track in (stream.encode(image), stream.encode(None), sound.encode(None)):
+            container.mux(track)
+    frames, _ = read(path, "gpu")
+    assert isinstance(frames[0].image, DeviceArray)
+    assert frames[0].size == (64, 48)
+
+
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_pixels_are_made_square_the_same(tmp_path, with_nvdec, matrix):
+    scene = cv2.resize(noise(1, width=8, height=6), (320, 240))
+    path = write_clip(tmp_path / "clip.mp4", [scene], pixel_aspect=Fraction(4, 3))
+    assert_same(turned(path, matrix))
+
+
+@pytest.mark.parametrize("transfer", [ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67])
+def test_a_high_dynamic_range_is_toned_down_by_the_cpu(tmp_path, with_nvdec, caplog, transfer):
+    path = write_clip(tmp_path / "clip.mp4", [gray(100)], transfer=transfer)
+    frames, _ = read(path, "gpu")
+    expected, _ = read(path, "cpu")
+    np.testing.assert_array_equal(frames[0].image, expected[0].image)
+    (note,) = caplog.messages
+    assert "is decoded on the CPU: its high dynamic range" in note
 
 
 def test_a_truncated_video_breaks_off_the_same(tmp_path, with_nvdec):

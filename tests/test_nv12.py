@@ -20,10 +20,10 @@ _RUN = """
 %s
 extern "C" void run(const unsigned char* nv12, unsigned char* rgb, const int* sizes,
                     const float* c) {
-    const auto [source_height, source_width, height, width, turns] =
-        *reinterpret_cast<const int(*)[5]>(sizes);
+    const auto [source_height, source_width, height, width, mirrored, turns] =
+        *reinterpret_cast<const int(*)[6]>(sizes);
     launch({width, height}, 1, [&] {
-        nv12_to_rgb(nv12, rgb, source_height, source_width, height, width, turns,
+        nv12_to_rgb(nv12, rgb, source_height, source_width, height, width, mirrored, turns,
                     c[0], c[1], c[2], c[3], c[4], c[5]);
     });
 }
@@ -62,22 +62,30 @@ def test_a_scaled_picture_is_that_of_opencv(kernel, demo_frame, size):
     whole = converted(kernel, frame, (frame.height, frame.width), turns=0)
     difference = np.abs(converted(kernel, frame, size, turns=0).astype(int) - resized(whole, size))
     assert difference.mean() < 2
-    turned = converted(kernel, frame, size, turns=1)
-    np.testing.assert_array_equal(turned, np.rot90(converted(kernel, frame, size, turns=0)))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_picture_is_mirrored_then_turned(kernel, demo_frame, turns, mirrored):
+    frame = av.VideoFrame.from_ndarray(demo_frame, format="rgb24").reformat(format="yuv420p")
+    stored = converted(kernel, frame, (90, 160), turns=0)
+    expected = np.rot90(stored[:, ::-1] if mirrored else stored, turns)
+    shown = converted(kernel, frame, (90, 160), turns, mirrored=mirrored)
+    np.testing.assert_array_equal(shown, expected)
 
 
 def resized(image, size):
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def converted(kernel, frame, size, turns):
-    """What the kernel makes of a picture of FFmpeg's, scaled to `size` and then turned."""
+def converted(kernel, frame, size, turns, *, mirrored=False):
+    """What the kernel makes of a picture of FFmpeg's: scaled to `size`, mirrored, then turned."""
     height, width = frame.height, frame.width
     planes = frame.to_ndarray()
     u, v = planes[height:].reshape(2, height // 2, width // 2)
     surface = np.concatenate([planes[:height], np.dstack([u, v]).reshape(height // 2, width)])
     rgb = np.empty((*(size[::-1] if turns % 2 else size), 3), np.uint8)
-    sizes = np.array([height, width, *size, turns], np.int32)
+    sizes = np.array([height, width, *size, mirrored, turns], np.int32)
     full_range = int(frame.color_range) == 2
     coefficients = nv12.coefficients(int(frame.colorspace), full_range=full_range)
     kernel.run(*(ctypes.c_void_p(a.ctypes.data) for a in (surface, rgb, sizes, coefficients)))

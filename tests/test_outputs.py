@@ -172,6 +172,16 @@ def test_mp4_of_one_frame_plays(tmp_path: Path) -> None:
         assert container.duration > 0
 
 
+def test_mp4_of_a_panorama_is_as_large_as_the_encoder_takes(tmp_path: Path) -> None:
+    # Two hemispheres side by side, or a line of cameras: x264 refuses more than 16384 pixels.
+    panorama = gray(90, width=20000, height=100)
+    output = Mp4(tmp_path / "out.mp4", frame_rate=Fraction(10))
+    output.write(frame(0, panorama), panorama, NOTHING)
+    output.close()
+    ((_, image),) = play(tmp_path / "out.mp4")
+    assert image.shape == (82, 16384, 3)
+
+
 def test_mp4_fits_later_sizes_into_the_first(tmp_path: Path) -> None:
     output = Mp4(tmp_path / "out.mp4", frame_rate=Fraction(10))
     shapes = [(48, 64), (96, 128), (48, 20), (9, 64)]

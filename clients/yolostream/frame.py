@@ -14,8 +14,9 @@ class Frame:
     """One decoded frame and its place in time."""
 
     image: AnyImage
-    """uint8 [H, W, 3], RGB, upright; in GPU memory where the GPU has decoded it. Downscaled to what
-    is sent where the source was asked for no more."""
+    """uint8 [H, W, 3], RGB, as it is shown: upright, with square pixels, of no high dynamic range;
+    in GPU memory where the GPU has decoded it. Downscaled to what is sent where the source was
+    asked for no more."""
     index: int
     """0-based number of the frame in its source, counting skipped ones."""
     pts: int
@@ -40,7 +41,7 @@ class Frame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels of the frame as it was filmed; boxes are in these."""
+        """Height and width in pixels of the whole frame as it is shown; boxes are in these."""
         return self.original_size or size_of(self.image)
 
     @property

@@ -12,9 +12,13 @@ from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.output import writing
 
+_KEPT = {".avif", ".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+"""Suffixes of the formats that are written."""
+_AS_JPEG = {".heic", ".heif", ".hif", ".jfif"}
+
 
 class AnnotatedPictures:
-    """Writes each frame as a file of the picture's own name and format."""
+    """Writes each frame as a file of the picture's own name and, where it can be, its format."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -24,7 +28,7 @@ class AnnotatedPictures:
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame; see `Output`."""
-        path = self._folder / self._free_name(Path(frame.name))
+        path = self._folder / self._free_name(_as_written(Path(frame.name)))
         done, data = cv2.imencode(path.suffix, cv2.cvtColor(annotated, cv2.COLOR_RGB2BGR))
         if not done:
             raise OutputError(f"cannot encode {path}: choose another format")
@@ -45,3 +49,10 @@ class AnnotatedPictures:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _as_written(name: Path) -> Path:
+    suffix = name.suffix.lower()
+    if suffix in _KEPT:
+        return name
+    return name.with_suffix(".jpg" if suffix in _AS_JPEG else ".png")

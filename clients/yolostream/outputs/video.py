@@ -14,12 +14,15 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from yolostream.detections import Detections
 from yolostream.frame import Frame
-from yolostream.image import Image
+from yolostream.image import Image, downscaled
 from yolostream.outputs.output import writing
 from yolostream.outputs.planes import Planes, fitted, planes_of
 
 DEFAULT_BITRATE = 2_000_000
 """Bits per second."""
+
+MAX_SIDE = 16384
+"""Pixels of a picture's height or width, the most that x264 encodes."""
 
 KEYFRAME_INTERVAL_S = 2
 FRAGMENT_S = 0.5
@@ -176,7 +179,7 @@ class Mp4:
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame; see `Output`. The first one sets the size of the video."""
         if self._file is None:
-            height, width = annotated.shape[:2]
+            height, width = downscaled(*annotated.shape[:2], fit=(MAX_SIDE, MAX_SIDE))
             self._first_pts = frame.pts
             self._file = VideoFile(
                 self._path,

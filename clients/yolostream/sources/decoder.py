@@ -13,6 +13,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from yolostream.image import AnyImage, Image
+from yolostream.sources.hdr import ToneMapper, is_hdr
+from yolostream.sources.orientation import Orientation, orientation_of, with_square_pixels
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,7 +24,7 @@ class Decoded:
     pts: int | None
     """In units of the stream's `time_base`; None where the container does not say."""
     size: tuple[int, int]
-    """Height and width in pixels, upright."""
+    """Height and width in square pixels, upright."""
     to_rgb: Callable[[int, int], AnyImage]
     """Makes it uint8 [height, width, 3], RGB, upright, of the height and width that it is given.
     Only until the next packet is decoded."""
@@ -64,8 +66,13 @@ class CpuDecoder:
     def __init__(self, stream: av.VideoStream, *, threads: int = 0) -> None:
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
+        self._context = stream.codec_context
+        # A container's word counts more than the stream's, which may change midway.
+        told, in_stream = stream.sample_aspect_ratio, self._context.sample_aspect_ratio
+        self._container_aspect = None if told == in_stream else told
         # Kept, so that the conversion to RGB is set up once and not for each frame.
         self._reformatter = VideoReformatter()
+        self._tone_mapper: ToneMapper | None = None
 
     def decode(self, packet: av.Packet[av.VideoStream]) -> Iterable[Decoded]:
         """The pictures that this packet completes; see `Decoder`."""
@@ -75,16 +82,16 @@ class CpuDecoder:
         """Nothing is held."""
 
     def _decoded(self, frame: av.VideoFrame) -> Decoded:
-        size = (frame.width, frame.height) if _turns(frame) % 2 else (frame.height, frame.width)
-        return Decoded(frame.pts, size, partial(self._to_rgb, frame))
+        orientation = orientation_of(frame)
+        aspect = self._container_aspect or self._context.sample_aspect_ratio
+        size = orientation.size(with_square_pixels((frame.height, frame.width), aspect))
+        return Decoded(frame.pts, size, partial(self._to_rgb, frame, orientation))
 
-    def _to_rgb(self, frame: av.VideoFrame, height: int, width: int) -> Image:
-        """The frame as RGB, turned as a phone's display matrix asks."""
-        turns = _turns(frame)
-        if turns % 2:
-            height, width = width, height
-        image = self._scaled(frame, height, width)
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    def _to_rgb(
+        self, frame: av.VideoFrame, orientation: Orientation, height: int, width: int
+    ) -> Image:
+        """The frame as RGB, as the display matrix asks."""
+        return orientation.upright(self._scaled(frame, *orientation.size((height, width))))
 
     def _scaled(self, frame: av.VideoFrame, height: int, width: int) -> Image:
         """Made small before it is made RGB, where that can be done plane by plane."""
@@ -93,6 +100,7 @@ class CpuDecoder:
         if (
             is_scaled
             and is_planar
+            and not is_hdr(self._context.color_trc)
             and not any(side % 2 for side in (height, width, frame.height, frame.width))
         ):
             return self._rgb(_resized(frame, height, width))
@@ -101,7 +109,13 @@ class CpuDecoder:
         return cv2.resize(image, (width, height)) if is_scaled else image  # type: ignore[return-value]
 
     def _rgb(self, frame: av.VideoFrame) -> Image:
-        rgb = self._reformatter.reformat(frame, format="rgb24", threads=1)
+        transfer = self._context.color_trc
+        if is_hdr(transfer):
+            if self._tone_mapper is None or self._tone_mapper.transfer != transfer:
+                self._tone_mapper = ToneMapper(transfer)
+            rgb = self._tone_mapper(frame)
+        else:
+            rgb = self._reformatter.reformat(frame, format="rgb24", threads=1)
         return rgb.to_ndarray()  # type: ignore[return-value]  # rgb24 is uint8
 
 
@@ -116,8 +130,3 @@ def _resized(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
     small.colorspace = frame.colorspace
     small.color_range = 2 if frame.format.name == "yuvj420p" else frame.color_range
     return small
-
-
-def _turns(frame: av.VideoFrame) -> int:
-    """Quarter turns counterclockwise that make it upright."""
-    return frame.rotation // 90

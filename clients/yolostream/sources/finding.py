@@ -11,16 +11,24 @@ from pathlib import Path
 from yolostream.errors import SourceError
 from yolostream.redaction import redact_argument
 from yolostream.sources.address import address_in, completed, is_of_a_file, name_of
+from yolostream.sources.animation import Animation, moving_format
 from yolostream.sources.decoding import DecoderName
 from yolostream.sources.pictures import Pictures
 from yolostream.sources.source import Source
+from yolostream.sources.still import begins_as_picture
 from yolostream.sources.video import Video
 
-PICTURE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+PICTURE_SUFFIXES = {
+    *(".apng", ".avif", ".bmp", ".dds", ".dib", ".gif", ".heic", ".heif", ".hif", ".ico", ".jfif"),
+    *(".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd"),
+    *(".sgi", ".tga", ".tif", ".tiff", ".webp"),
+}
 PLAYLIST_SUFFIXES = {".m3u8"}
 VIDEO_SUFFIXES = {".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"}
 
 _CHECKED_AT_ONCE = 32
+
+_Found = Video | Pictures | Animation
 
 
 def find_sources(
@@ -39,7 +47,7 @@ def find_sources(
     Returns:
         The sources, and an error for everything that is none.
     """
-    sources: list[Video | Pictures] = []
+    sources: list[_Found] = []
     errors: list[SourceError] = []
     for spec in specs:
         try:
@@ -70,7 +78,7 @@ def check_files(sources: Sequence[Source]) -> tuple[list[Source], list[SourceErr
     return readable, [error for error in problems if error is not None]
 
 
-def _named_apart(sources: list[Video | Pictures], taken: set[str]) -> Iterator[Source]:
+def _named_apart(sources: list[_Found], taken: set[str]) -> Iterator[Source]:
     for source in sources:
         # A file's name may be any bytes; ours are read by people and programs.
         free = name = source.name.encode(errors="replace").decode()
@@ -82,7 +90,7 @@ def _named_apart(sources: list[Video | Pictures], taken: set[str]) -> Iterator[S
         yield replace(source, name=free)
 
 
-def _named(spec: str, decoder: DecoderName) -> Sequence[Video | Pictures]:
+def _named(spec: str, decoder: DecoderName) -> Sequence[_Found]:
     if spec.isdigit():
         return [_camera(spec, decoder)]
     if (address := address_in(spec)) is not None:
@@ -106,14 +114,25 @@ def _named(spec: str, decoder: DecoderName) -> Sequence[Video | Pictures]:
     return _from_files(matches, matches[0].resolve().parent.name, decoder)
 
 
-def _from_files(paths: list[Path], name: str, decoder: DecoderName) -> list[Video | Pictures]:
-    """Pictures together are one source; each video is one of its own."""
-    pictures = tuple(path for path in paths if path.suffix.lower() in PICTURE_SUFFIXES)
-    videos = [path for path in paths if path not in pictures]
-    return [
-        *([Pictures(pictures, name)] if pictures else []),
-        *(Video(str(path), path.stem, decoder=decoder) for path in videos),
-    ]
+def _from_files(paths: list[Path], name: str, decoder: DecoderName) -> list[_Found]:
+    """Pictures together are one source; each video is one of its own, also a picture that moves."""
+    pictures: list[Path] = []
+    videos: list[_Found] = []
+    for path in paths:
+        is_picture = _is_picture(path)
+        moving = moving_format(path) if is_picture else None
+        if is_picture and moving is None:
+            pictures.append(path)
+        elif moving in ("AVIF", "WEBP"):
+            videos.append(Animation(path, path.stem))
+        else:
+            videos.append(Video(str(path), path.stem, decoder=decoder))
+    return [*([Pictures(tuple(pictures), name)] if pictures else []), *videos]
+
+
+def _is_picture(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return suffix in PICTURE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and begins_as_picture(path))
 
 
 def _camera(number: str, decoder: DecoderName) -> Video:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from yolostream.sources.orientation import Orientation
+
 if TYPE_CHECKING:
     import cupy
 
@@ -17,7 +19,7 @@ _BLOCK = 32, 8
 _KERNEL = r"""
 extern "C" __global__ void nv12_to_rgb(
     const unsigned char* nv12, unsigned char* rgb,
-    int source_height, int source_width, int height, int width, int turns,
+    int source_height, int source_width, int height, int width, int mirrored, int turns,
     float black, float luma, float red_v, float green_u, float green_v, float blue_u)
 {
     const int x = blockIdx.x * blockDim.x + threadIdx.x;
@@ -38,10 +40,11 @@ extern "C" __global__ void nv12_to_rgb(
         + (int)(sy + 0.5f) / 2 * source_width + (int)(sx + 0.5f) / 2 * 2;
     const float light = luma * (above + lowness * (below - above) - black);
     const float u = chroma[0] - 128.0f, v = chroma[1] - 128.0f;
-    int row = y, column = x, columns = width;
-    if (turns == 1) { row = width - 1 - x; column = y; columns = height; }
-    if (turns == 2) { row = height - 1 - y; column = width - 1 - x; }
-    if (turns == 3) { row = x; column = height - 1 - y; columns = height; }
+    const int across = mirrored ? width - 1 - x : x;
+    int row = y, column = across, columns = width;
+    if (turns == 1) { row = width - 1 - across; column = y; columns = height; }
+    if (turns == 2) { row = height - 1 - y; column = width - 1 - across; }
+    if (turns == 3) { row = across; column = height - 1 - y; columns = height; }
     unsigned char* pixel = rgb + 3 * (row * columns + column);
     const float colors[3] = {
         light + red_v * v, light + green_u * u + green_v * v, light + blue_u * u};
@@ -59,16 +62,16 @@ _WEIGHTS = {1: _BT709, 7: _BT709, 9: _BT2020, 10: _BT2020}
 
 
 class Nv12ToRgb:
-    """Converts the pictures of one stream, and turns them upright.
+    """Converts the pictures of one stream, and makes them upright.
 
     Args:
         colorspace: the stream's AVColorSpace.
         full_range: luma goes from 0 to 255, not from 16 to 235.
-        turns: quarter turns counterclockwise.
+        orientation: how they are stored.
     """
 
-    def __init__(self, *, colorspace: int, full_range: bool, turns: int) -> None:
-        self._turns = turns % 4
+    def __init__(self, *, colorspace: int, full_range: bool, orientation: Orientation) -> None:
+        self._orientation = orientation
         self._coefficients = coefficients(colorspace, full_range=full_range)
         self._kernel: cupy.RawKernel | None = None
 
@@ -78,10 +81,6 @@ class Nv12ToRgb:
 
         self._kernel = cupy.RawKernel(_KERNEL, "nv12_to_rgb")
         self._kernel.compile()
-
-    def upright(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of a picture of this height and width, once it is turned."""
-        return size[::-1] if self._turns % 2 else size
 
     def __call__(
         self,
@@ -109,11 +108,13 @@ class Nv12ToRgb:
         if self._kernel is None:
             self.compile()
         assert self._kernel is not None
-        before_turning = self.upright((height, width))
+        orientation = self._orientation
+        before_turning = orientation.size((height, width))
         with stream:
             rgb = cupy.empty((height, width, 3), cupy.uint8)
             grid = -(-before_turning[1] // _BLOCK[0]), -(-before_turning[0] // _BLOCK[1])
-            sizes = np.array([*size, *before_turning, self._turns], np.int32)
+            numbers = [*size, *before_turning, orientation.is_mirrored, orientation.turns]
+            sizes = np.array(numbers, np.int32)
             self._kernel(grid, _BLOCK, (np.uint64(address), rgb, *sizes, *self._coefficients))
             stream.synchronize()
         return rgb

@@ -20,7 +20,14 @@ from av.bitstream import BitStreamFilterContext
 from yolostream import gpu_memory
 from yolostream.image import DeviceImage
 from yolostream.sources.decoder import Decoded, DecoderError
+from yolostream.sources.hdr import is_hdr
 from yolostream.sources.nv12 import Nv12ToRgb
+from yolostream.sources.orientation import (
+    UPRIGHT,
+    Orientation,
+    orientation_of,
+    with_square_pixels,
+)
 
 # NVDEC's names, and what makes a container's packets the plain stream that it reads.
 _CODECS = {
@@ -65,10 +72,12 @@ class GpuDecoder:
         self._waiting: dict[int, list[tuple[int | None, bool]]] = {}
         self._time = 0
         context = stream.codec_context
+        self._pixel_aspect = stream.sample_aspect_ratio
+        self._orientation = _orientation(stream)
         self._to_rgb = Nv12ToRgb(
             colorspace=int(context.colorspace),
             full_range=context.color_range == 2 or context.pix_fmt == "yuvj420p",
-            turns=_turns(str(stream.container.name)),
+            orientation=self._orientation,
         )
         with _as_decoder_error():
             import cupy
@@ -126,7 +135,8 @@ class GpuDecoder:
             return None
         rows, width = frame.shape
         size, address = (rows * 2 // 3, width), frame.GetPtrToPlane(0)
-        return Decoded(pts, self._to_rgb.upright(size), partial(self._converted, address, size))
+        shown = self._orientation.size(with_square_pixels(size, self._pixel_aspect))
+        return Decoded(pts, shown, partial(self._converted, address, size))
 
     def _converted(
         self, address: int, size: tuple[int, int], height: int, width: int
@@ -156,18 +166,25 @@ def _format_of(stream: av.VideoStream) -> tuple[str, str]:
             f"{context.pix_fmt} {context.width}x{context.height} is not read from the GPU, only "
             "yuv420p with even sides"
         )
+    if is_hdr(context.color_trc):
+        raise DecoderError("its high dynamic range (PQ or HLG) is toned down by the CPU")
     return _CODECS[name]
 
 
-def _turns(name: str) -> int:
-    """Quarter turns counterclockwise that a file's display matrix asks for."""
+def _orientation(stream: av.VideoStream) -> Orientation:
+    """What a file's display matrix asks for."""
+    name = str(stream.container.name)
     if not Path(name).is_file():
-        return 0
+        return UPRIGHT
     # Only a decoded frame tells.
-    with contextlib.suppress(av.FFmpegError), av.open(name) as container:
-        for frame in container.decode(video=0):
-            return frame.rotation // 90
-    return 0
+    with (
+        contextlib.suppress(av.FFmpegError),
+        av.open(name, metadata_errors="replace") as container,
+    ):
+        for frame in container.decode(container.streams[stream.index]):
+            if isinstance(frame, av.VideoFrame):
+                return orientation_of(frame)
+    return UPRIGHT
 
 
 @contextlib.contextmanager

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
-from yolostream.image import Image
 from yolostream.sources.source import EVERYTHING, Reading, Session
+from yolostream.sources.still import read_picture
+from yolostream.sources.tiff import pages_of
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """A picture, or several in order of their names: one source, nothing to track."""
+    """A picture, or several in order of their names: one source, nothing to track.
+
+    A TIFF of several pages is as many pictures.
+    """
 
     paths: tuple[Path, ...]
     name: str
@@ -46,36 +47,24 @@ class PictureSession(Session):
     frame_rate = Fraction(1)
 
     def __init__(self, pictures: Pictures, reading: Reading) -> None:
-        self.frame_count: int | None = len(pictures.paths)
-        self._pictures = pictures
+        self._pages = [(path, page) for path in pictures.paths for page in pages_of(path)]
+        self.frame_count: int | None = len(self._pages)
+        self._source = pictures.name
         self._stride = reading.stride
 
     def __iter__(self) -> Iterator[Frame]:
         """Read picture by picture; see `Session`. A broken one is reported after the others."""
         broken = []
-        for index, path in enumerate(self._pictures.paths):
+        for index, (path, page) in enumerate(self._pages):
             if index % self._stride:
                 continue
-            image = _read_picture(path)
+            image = read_picture(path, page)
             if image is None:
                 broken.append(str(path))
                 continue
-            source = self._pictures.name
-            yield Frame(image, index, index, 1 / self.frame_rate, path.name, source)
+            yield Frame(image, index, index, 1 / self.frame_rate, path.name, self._source)
         if broken:
             raise SourceError(f"no readable picture: {', '.join(broken)}; the others were kept")
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-def _read_picture(path: Path) -> Image | None:
-    # Read by Python first: OpenCV would write its own complaint about a missing file to stderr.
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError:
-        return None
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if picture is None:
-        return None
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]

@@ -1,0 +1,103 @@
+"""Pictures that move: GIF, PNG, WebP and AVIF hold one picture or a video."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from yolostream.errors import SourceError
+from yolostream.frame import Frame
+from yolostream.sources.source import EVERYTHING, Reading, Session
+
+_FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
+_MILLISECOND = Fraction(1, 1000)
+_NO_TIME_MS = 100
+"""Of a picture that names no time, as browsers have it."""
+
+
+def moving_format(path: Path) -> str | None:
+    """`AVIF`, `GIF`, `PNG` or `WEBP` where a file of one of these moves, else None."""
+    # It takes a while to load, and few sources are pictures.
+    from PIL import Image as Pillow
+
+    try:
+        # It warns of large pictures.
+        with warnings.catch_warnings(action="ignore"), Pillow.open(path, "r", _FORMATS) as file:
+            return file.format if getattr(file, "is_animated", False) else None
+    # Each format's reader raises its own; whoever reads the picture says what is wrong with it.
+    except Exception:
+        return None
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A WebP or AVIF that moves: FFmpeg reads GIF and PNG, but of these one picture at most."""
+
+    path: Path
+    name: str
+    is_video = True
+    is_live = False
+    reopens = False
+
+    @property
+    def files(self) -> list[Path]:
+        """The file that it reads."""
+        return [self.path]
+
+    def is_reachable(self) -> bool:
+        """See `Source`."""
+        return self.path.exists()
+
+    def open(self, reading: Reading = EVERYTHING) -> AnimationSession:
+        """Open it; see `Source`. Its pictures are kept whole."""
+        return AnimationSession(self, reading)
+
+
+class AnimationSession(Session):
+    """The frames of an animation, once, each at its time."""
+
+    def __init__(self, animation: Animation, reading: Reading) -> None:
+        from PIL import Image as Pillow
+
+        self._animation = animation
+        self._stride = reading.stride
+        try:
+            self._file = Pillow.open(animation.path)
+            # WebP tells the time of a picture that was decoded.
+            self._file.load()
+        except Exception as error:
+            raise SourceError(f"cannot read {animation.path} ({error}): is it damaged?") from error
+        self.frame_count: int | None = getattr(self._file, "n_frames", 1)
+        self.frame_rate = 1 / (self._duration_ms * _MILLISECOND)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Decode frame by frame; see `Session`."""
+        from PIL import ImageOps
+
+        pts = 0
+        for index in range(self.frame_count or 0):
+            try:
+                self._file.seek(index)
+                image = np.array(ImageOps.exif_transpose(self._file).convert("RGB"))
+            except Exception as error:
+                raise SourceError(
+                    f"{self._animation.path} breaks off after {index} of {self.frame_count} frames "
+                    f"({error}): what came before was kept; copy the file again"
+                ) from error
+            if index % self._stride == 0:
+                yield Frame(image, index, pts, _MILLISECOND, source=self._animation.name)
+            pts += self._duration_ms
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    @property
+    def _duration_ms(self) -> int:
+        """Of the picture that was decoded last."""
+        return round(self._file.info.get("duration", 0)) or _NO_TIME_MS

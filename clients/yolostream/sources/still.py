@@ -1,0 +1,130 @@
+"""Reads a picture, of whatever format."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import struct
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from yolostream.image import Image
+from yolostream.sources.hdr import ToneMapper, is_hdr
+
+_AVIF_BRANDS, _HEIF_BRANDS = (b"avif", b"avis"), (b"heic", b"heix", b"mif1")
+
+_TIFF_BEGINNINGS = (b"II*\0", b"MM\0*")
+_BY_PILLOW = (".dds", ".dib", ".ico", ".pcx", ".psd", ".sgi", ".tga")
+"""Suffixes of formats that OpenCV does not know. Some have no beginning that tells."""
+
+_log = logging.getLogger(__name__)
+
+
+def begins_as_picture(path: Path) -> bool:
+    """Whether a file is a picture that is read here, by its first bytes."""
+    # A pipe would be read by that, and give what it had no second time.
+    with contextlib.suppress(OSError, UnicodeError, cv2.error):
+        if path.is_file():
+            with path.open("rb") as file:
+                head = file.read(64)
+            if head.startswith(_TIFF_BEGINNINGS):
+                # Raw pictures of cameras, too, of which OpenCV would read the preview.
+                return False
+            is_heif = any(brand in _brands_in(head) for brand in (*_AVIF_BRANDS, *_HEIF_BRANDS))
+            return is_heif or cv2.haveImageReader(str(path))
+    return False
+
+
+def read_picture(path: Path, page: int = 0) -> Image | None:
+    """Read one picture, upright as its EXIF orientation or its container says.
+
+    Args:
+        path: of a file in any format that OpenCV, libheif or Pillow knows, whatever its suffix.
+        page: of a TIFF, from 0.
+
+    Returns:
+        uint8 [H, W, 3], RGB; None where it cannot be read.
+    """
+    # Read by Python first: OpenCV would write its own complaint about a missing file to stderr.
+    try:
+        data = path.read_bytes()
+        brands = _brands_in(data)
+        if any(brand in brands for brand in _AVIF_BRANDS):
+            return _read_avif(data)
+        if brands:
+            return _read_heif(data, path)
+        image = _read_any(data, page)
+        suffix = path.suffix.lower()
+        return _read_by_pillow(data, suffix) if image is None and suffix in _BY_PILLOW else image
+    # Each format's reader raises its own.
+    except Exception:
+        return None
+
+
+def _brands_in(data: bytes) -> bytes:
+    """What a file of ISO's boxes says that it is; empty for others."""
+    return data[8 : int.from_bytes(data[:4])] if data[4:8] == b"ftyp" else b""
+
+
+def _read_any(data: bytes, page: int) -> Image | None:
+    if not data:
+        return None
+    encoded = np.frombuffer(data, np.uint8)
+    if page:
+        is_read, pages = cv2.imdecodemulti(encoded, cv2.IMREAD_COLOR, range=(page, page + 1))
+        picture: npt.NDArray[Any] | None = pages[0] if is_read else None
+    else:
+        picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    if picture is None:
+        return None
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def _read_by_pillow(data: bytes, suffix: str) -> Image:
+    from PIL import Image as Pillow
+
+    with Pillow.open(io.BytesIO(data), "r", (suffix[1:],)) as picture:
+        return np.array(picture.convert("RGB"))
+
+
+def _read_avif(data: bytes) -> Image:
+    """AVIF, which OpenCV takes as it is stored and not as it is to be shown."""
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    with Pillow.open(io.BytesIO(data)) as avif:
+        values = np.array(ImageOps.exif_transpose(avif).convert("RGB"))
+    # Pillow does not tell. Behind the box's name are the primaries, then the transfer.
+    place = data.find(b"colrnclx")
+    transfer = struct.unpack_from(">HH", data, place + 8)[1] if place >= 0 else 0
+    return _usual(values, transfer)
+
+
+def _read_heif(data: bytes, path: Path) -> Image:
+    """HEIC, whose tiles libheif puts together and turns."""
+    import pi_heif
+
+    pictures = pi_heif.open_heif(data, convert_hdr_to_8bit=False)
+    if len(pictures) > 1:
+        _log.warning("%s holds %d pictures: only its main one is read", path, len(pictures))
+    # A copy: what libheif lends lives no longer than the picture.
+    values = np.array(pictures)
+    if values.ndim == 2:
+        values = np.repeat(values[..., None], 3, axis=2)
+    transfer = pictures.info.get("nclx_profile", {}).get("transfer_characteristics", 0)
+    return _usual(np.ascontiguousarray(values[..., :3]), transfer)
+
+
+def _usual(values: npt.NDArray[Any], transfer: int) -> Image:
+    """A picture (uint8 or uint16 [H, W, 3]) as uint8, of no high dynamic range."""
+    if is_hdr(transfer):
+        deep = values if values.dtype == np.uint16 else values * np.uint16(257)
+        frame = av.VideoFrame.from_ndarray(deep, format="rgb48le")
+        return ToneMapper(transfer)(frame).to_ndarray()  # type: ignore[return-value]
+    return values if values.dtype == np.uint8 else (values >> 8).astype(np.uint8)

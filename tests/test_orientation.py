@@ -1,0 +1,176 @@
+"""Pictures are upright, not mirrored, and have their proportions, however they were stored."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import MATRICES, Image, frames_of, gray, opened, turned, write_clip
+from PIL import Image as Pillow
+from yolostream.sources import Reading, Video
+from yolostream.sources.orientation import Orientation, orientation_in, with_square_pixels
+
+
+def corners_of(image: Image) -> list[list[int]]:
+    """The level of each quarter of the picture, in tens."""
+    halves = np.array_split(image, 2, axis=0)
+    return [
+        [round(float(part.mean()) / 10) for part in np.array_split(half, 2, axis=1)]
+        for half in halves
+    ]
+
+
+def marked(*, width: int = 64, height: int = 48) -> Image:
+    """A picture whose corners are told apart: 5 and 10 above, 15 and 20 below."""
+    image = gray(50, width=width, height=height)
+    image[: height // 2, width // 2 :] = 100
+    image[height // 2 :, : width // 2] = 150
+    image[height // 2 :, width // 2 :] = 200
+    return image
+
+
+def moved(matrix: tuple[int, int, int, int]) -> list[list[int]]:
+    """Where a display matrix brings the corners of `marked`: ISO/IEC 14496-12, 8.3.2."""
+    a, b, c, d = matrix
+    shown = [[0, 0], [0, 0]]
+    for (x, y), level in {(-1, -1): 5, (1, -1): 10, (-1, 1): 15, (1, 1): 20}.items():
+        shown[(b * x + d * y + 1) // 2][(a * x + c * y + 1) // 2] = level
+    return shown
+
+
+# A mirrored one came upside down: NextLevel/NextLevel issue 250.
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("matrix", MATRICES)
+def test_a_video_is_shown_as_its_display_matrix_says(
+    tmp_path: Path, matrix: tuple[int, int, int, int], suffix: str
+) -> None:
+    path = turned(write_clip(tmp_path / f"clip{suffix}", [marked()]), matrix)
+    (source,) = opened(path)
+    (frame,) = frames_of(source)
+    assert frame.image.shape == ((64, 48, 3) if matrix[0] == 0 else (48, 64, 3))
+    assert corners_of(frame.image) == moved(matrix)
+    (small,) = frames_of(source, Reading(fit=(32, 32)))
+    assert small.size == frame.size
+    assert corners_of(small.image) == moved(matrix)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "orientation"),
+    [
+        # Not quite a quarter, as a stabilised video may have it; and no matrix at all.
+        ((5, 65536, 0, -65536, 5), Orientation(turns=3)),
+        ((60000, 9000, 0, -9000, 60000), Orientation()),
+        ((60000, -9000, 0, 9000, 60000), Orientation()),
+        ((0, 0, 0, 0, 0), Orientation()),
+        # Mirrored and enlarged.
+        ((-131072, 0, 0, 0, 131072), Orientation(is_mirrored=True)),
+    ],
+)
+def test_any_matrix_is_taken_for_the_nearest_of_the_eight(
+    matrix: tuple[int, ...], orientation: Orientation
+) -> None:
+    data = np.array([*matrix, 0, 0, 0, 1 << 30], np.int32).tobytes()
+    assert orientation_in(data) == orientation
+
+
+# What has to be done to a picture of each EXIF orientation, from the standard's words: where the
+# stored first row and first column are, as shown.
+EXIF = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image.swapaxes(0, 1)[:, ::-1],
+    7: lambda image: image.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda image: image.swapaxes(0, 1)[::-1],
+}
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "avif"])
+@pytest.mark.parametrize("orientation", EXIF)
+def test_a_picture_is_shown_as_exif_says(tmp_path: Path, orientation: int, suffix: str) -> None:
+    picture = Pillow.fromarray(marked())
+    exif = picture.getexif()
+    exif[0x112] = orientation
+    picture.save(tmp_path / f"a.{suffix}", exif=exif, quality=95)
+    (source,) = opened(tmp_path / f"a.{suffix}")
+    (frame,) = frames_of(source)
+    expected = EXIF[orientation](marked())
+    assert frame.image.shape == expected.shape
+    assert corners_of(frame.image) == corners_of(expected)
+
+
+# Motion JPEG has EXIF in each picture, which FFmpeg hands on with its frame.
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_video_of_jpegs_is_turned_as_exif_says(tmp_path: Path, orientation: int) -> None:
+    picture = Pillow.fromarray(marked())
+    exif = picture.getexif()
+    exif[0x112] = orientation
+    picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    (tmp_path / "clip.mjpeg").write_bytes((tmp_path / "a.jpg").read_bytes() * 3)
+    frames = frames_of(Video(str(tmp_path / "clip.mjpeg"), "clip", format="mjpeg"))
+    assert len(frames) == 3
+    assert corners_of(frames[0].image) == corners_of(EXIF[orientation](marked()))
+
+
+# Anamorphic video was squeezed: opencv/opencv issue 4921, Zulko/moviepy issue 1330.
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize(
+    ("pixel_aspect", "size"),
+    [
+        (Fraction(4, 3), (48, 85)),
+        (Fraction(3, 4), (64, 64)),
+        (Fraction(64, 45), (48, 91)),
+        (Fraction(2), (48, 128)),
+    ],
+)
+def test_a_video_has_the_proportions_that_it_is_shown_with(
+    tmp_path: Path, pixel_aspect: Fraction, size: tuple[int, int], suffix: str
+) -> None:
+    path = write_clip(tmp_path / f"clip{suffix}", [marked()], pixel_aspect=pixel_aspect)
+    (source,) = opened(path)
+    (frame,) = frames_of(source)
+    assert frame.image.shape[:2] == frame.size == size
+    assert corners_of(frame.image) == corners_of(marked())
+    (small,) = frames_of(source, Reading(fit=(40, 40)))
+    assert small.size == size
+    assert max(small.image.shape[:2]) == 40
+    shown = small.image.shape[1] / small.image.shape[0]
+    assert shown == pytest.approx(size[1] / size[0], rel=0.15)
+
+
+def test_a_turned_video_is_stretched_before_it_is_turned(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mp4", [marked()], pixel_aspect=Fraction(2))
+    (source,) = opened(turned(path, (0, 1, -1, 0)))
+    (frame,) = frames_of(source)
+    assert frame.image.shape == (128, 48, 3)
+    assert corners_of(frame.image) == moved((0, 1, -1, 0))
+
+
+def test_proportions_that_change_midway_are_followed(tmp_path: Path) -> None:
+    # As television does between 4:3 and 16:9.
+    both = tmp_path / "both.ts"
+    clips = [
+        write_clip(tmp_path / f"{number}.ts", [marked()] * 5, pixel_aspect=pixel_aspect)
+        for number, pixel_aspect in enumerate([Fraction(16, 15), Fraction(64, 45)])
+    ]
+    both.write_bytes(b"".join(clip.read_bytes() for clip in clips))
+    (source,) = opened(both)
+    assert [frame.size for frame in frames_of(source)] == [(48, 68)] * 5 + [(48, 91)] * 5
+
+
+@pytest.mark.parametrize("pixel_aspect", [None, Fraction(0), Fraction(1, 255), Fraction(255)])
+def test_proportions_that_make_no_sense_are_none(pixel_aspect: Fraction | None) -> None:
+    assert with_square_pixels((720, 1280), pixel_aspect) == (720, 1280)
+
+
+@pytest.mark.parametrize("pixel_aspect", [Fraction(1, 255), Fraction(255)])
+def test_a_video_of_such_proportions_is_read_as_it_is_stored(
+    tmp_path: Path, pixel_aspect: Fraction
+) -> None:
+    (source,) = opened(write_clip(tmp_path / "clip.ts", [marked()], pixel_aspect=pixel_aspect))
+    (frame,) = frames_of(source)
+    assert frame.size == (48, 64)

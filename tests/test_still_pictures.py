@@ -1,0 +1,418 @@
+"""Pictures as phones, browsers and scanners write them: whole, upright, and all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import struct
+import types
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from clips import Image, frames_of, gray, noise, opened, write_clip
+from heif_files import write_tiled
+from PIL import Image as Pillow
+from PIL import TiffImagePlugin
+from yolostream.errors import SourceError
+from yolostream.frame import Frame
+from yolostream.outputs.pictures import AnnotatedPictures
+from yolostream.sources import Reading
+from yolostream.sources.tiff import pages_of
+
+DURATIONS_MS = [100, 300, 200, 50]
+MOVING = pytest.mark.parametrize("suffix", ["gif", "png", "apng", "webp", "avif"])
+
+
+def the_frames(path: Path) -> list[Image]:
+    (source,) = opened(path)
+    return [frame.image for frame in frames_of(source)]
+
+
+def quarters(width: int = 240, height: int = 200) -> Image:
+    """Red, green, blue, white: no turn of it is another one."""
+    image = np.full((height, width, 3), 255, np.uint8)
+    image[: height // 2, : width // 2] = (200, 30, 30)
+    image[: height // 2, width // 2 :] = (30, 200, 30)
+    image[height // 2 :, : width // 2] = (30, 30, 200)
+    return image
+
+
+def assert_like(image: Image, expected: Image) -> None:
+    assert image.shape == expected.shape
+    # It is drawn on.
+    assert image.flags.writeable
+    assert np.abs(image.astype(int) - expected).mean() < 4
+
+
+# A phone's picture was one tile of it: pixop/video-compare issue 143, block/buzz issue 7666; or a
+# video: openmpf/openmpf issue 1130.
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("suffix", ["heic", "avif"])
+def test_a_picture_of_tiles_is_whole_and_upright(
+    tmp_path: Path, suffix: str, turns: int, mirrored: bool
+) -> None:
+    path = write_tiled(tmp_path / f"a.{suffix}", quarters(), turns=turns, mirrored=mirrored)
+    (source,) = opened(path)
+    assert (source.name, source.is_video) == ("a", False)
+    (frame,) = frames_of(source)
+    shown = np.rot90(quarters(), turns)
+    assert_like(frame.image, shown[:, ::-1] if mirrored else shown)
+    assert frame.name == path.name
+
+
+def test_of_several_pictures_in_a_file_the_main_one_is_read_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_tiled(tmp_path / "a.heic", quarters(), are_hidden=False)
+    (image,) = the_frames(path)
+    assert_like(image, quarters())
+    assert caplog.messages == [f"{path} holds 5 pictures: only its main one is read"]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.HEIC", "a.heif", "a.hif"])
+def test_what_a_picture_is_counts_and_not_its_suffix(tmp_path: Path, name: str) -> None:
+    # As when a phone's pictures are renamed, or sent as what they are not.
+    write_tiled(tmp_path / "b.heic", quarters()).rename(tmp_path / name)
+    (image,) = the_frames(tmp_path / name)
+    assert_like(image, quarters())
+
+
+def test_a_jpeg_that_is_called_heic_is_read(tmp_path: Path) -> None:
+    Pillow.fromarray(quarters()).save(tmp_path / "a.heic", "JPEG", quality=95)
+    (image,) = the_frames(tmp_path / "a.heic")
+    assert_like(image, quarters())
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIC", "PPM"])
+@pytest.mark.parametrize("name", ["IMG_0001", "photo.data"])
+def test_a_picture_of_no_known_suffix_is_a_picture(tmp_path: Path, name: str, format: str) -> None:
+    path = tmp_path / name
+    if format == "HEIC":
+        write_tiled(tmp_path / "a.heic", quarters()).rename(path)
+    else:
+        Pillow.fromarray(quarters()).save(path, format, quality=95)
+    (source,) = opened(path)
+    assert not source.is_video
+    (frame,) = frames_of(source)
+    assert_like(frame.image, quarters())
+
+
+def test_a_raw_picture_is_left_to_ffmpeg(tmp_path: Path) -> None:
+    # It begins as a TIFF with a preview.
+    Pillow.fromarray(gray(90)).save(tmp_path / "a.dng", "TIFF")
+    (source,) = opened(tmp_path / "a.dng")
+    assert source.is_video
+    assert len(frames_of(source)) == 1
+
+
+@pytest.mark.parametrize("suffix", ["dds", "dib", "ico", "jp2", "pcx", "ppm", "sgi", "tga"])
+def test_what_ffmpeg_takes_for_a_video_of_one_frame_is_a_picture(
+    tmp_path: Path, suffix: str
+) -> None:
+    picture = Pillow.fromarray(quarters())
+    sizes = {"sizes": [picture.size]} if suffix == "ico" else {}
+    picture.save(tmp_path / f"a.{suffix}", **sizes)
+    (source,) = opened(tmp_path / f"a.{suffix}")
+    assert not source.is_video
+    (frame,) = frames_of(source)
+    assert_like(frame.image, quarters())
+
+
+@pytest.mark.parametrize("suffix", ["tga", "ico", "psd", "jpg", "ppm"])
+def test_what_is_no_picture_is_taken_for_none(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"a.{suffix}").write_bytes(b"no picture\n" * 300)
+    (source,) = opened(tmp_path / f"a.{suffix}")
+    with pytest.raises(SourceError, match=rf"no readable picture: .*a\.{suffix}"):
+        frames_of(source)
+
+
+def test_a_video_of_no_known_suffix_is_a_video(tmp_path: Path) -> None:
+    for number, format in enumerate(["mp4", "matroska", "mpegts", "avi", "h264"]):
+        write_clip(tmp_path / f"clip{number}", [gray(90)] * 3, format=format)
+        (source,) = opened(tmp_path / f"clip{number}")
+        assert source.is_video
+        assert len(frames_of(source)) == 3
+
+
+def test_one_picture_in_an_animated_file_is_a_picture(tmp_path: Path) -> None:
+    for suffix in ("gif", "png", "webp"):
+        write_moving(tmp_path / f"a.{suffix}", [gray(90)], [100])
+        (source,) = opened(tmp_path / f"a.{suffix}")
+        assert not source.is_video
+
+
+def test_a_folder_of_phone_pictures_is_one_source(tmp_path: Path) -> None:
+    write_tiled(tmp_path / "IMG_1.HEIC".lower(), quarters())
+    write_tiled(tmp_path / "b.avif", quarters())
+    assert cv2.imwrite(str(tmp_path / "c.jpg"), quarters())
+    (source,) = opened(tmp_path)
+    assert [frame.name for frame in frames_of(source)] == ["b.avif", "c.jpg", "img_1.heic"]
+
+
+@pytest.mark.parametrize("suffix", ["heic", "avif"])
+def test_a_phone_picture_that_is_cut_off_is_named(tmp_path: Path, suffix: str) -> None:
+    path = write_tiled(tmp_path / f"a.{suffix}", noise(1, width=240, height=200))
+    path.write_bytes(path.read_bytes()[:900])
+    (source,) = opened(path)
+    with pytest.raises(SourceError, match=rf"no readable picture: .*a\.{suffix}"):
+        frames_of(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a.heic", "a.jpg"),
+        ("a.HEIF", "a.jpg"),
+        ("a.hif", "a.jpg"),
+        ("a.jfif", "a.jpg"),
+        ("a.gif", "a.png"),
+        ("a.avif", "a.avif"),
+        ("a.jpe", "a.jpe"),
+        ("a.TIFF", "a.TIFF"),
+        ("a.pgm", "a.png"),
+        ("a.tga", "a.png"),
+        ("IMG_0001", "IMG_0001.png"),
+        ("photo.data", "photo.png"),
+    ],
+)
+def test_an_annotated_picture_has_a_format_that_is_written(
+    tmp_path: Path, name: str, written: str
+) -> None:
+    output = AnnotatedPictures(tmp_path / "out")
+    output.write(_frame(name), quarters(), None)  # not looked at
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.name == written
+    (image,) = the_frames(path)
+    assert_like(image, quarters())
+
+
+def _frame(name: str) -> types.SimpleNamespace:
+    return types.SimpleNamespace(name=name)
+
+
+def write_moving(path: Path, images: list[Image], durations_ms: list[int]) -> Path:
+    frames = [Pillow.fromarray(image) for image in images]
+    format = {"apng": "PNG"}.get(path.suffix[1:], path.suffix[1:].upper())
+    frames[0].save(
+        path, format, save_all=True, append_images=frames[1:], duration=durations_ms, loop=0
+    )
+    return path
+
+
+def levels() -> list[Image]:
+    return [gray(40 + 50 * number) for number in range(len(DURATIONS_MS))]
+
+
+@MOVING
+def test_a_picture_that_moves_is_a_video_with_its_times(tmp_path: Path, suffix: str) -> None:
+    (source,) = opened(write_moving(tmp_path / f"a.{suffix}", levels(), DURATIONS_MS))
+    assert (source.name, source.is_video) == ("a", True)
+    frames = frames_of(source)
+    assert [round(float(frame.image.mean()), -1) for frame in frames] == [40, 90, 140, 190]
+    assert [round(1000 * frame.pts_seconds) for frame in frames] == [0, 100, 400, 600]
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+
+
+@MOVING
+def test_a_picture_that_does_not_move_is_a_picture(tmp_path: Path, suffix: str) -> None:
+    format = {"apng": "PNG"}.get(suffix, suffix.upper())
+    Pillow.fromarray(gray(90)).save(tmp_path / f"a.{suffix}", format)
+    (source,) = opened(tmp_path / f"a.{suffix}")
+    assert not source.is_video
+    (frame,) = frames_of(source)
+    assert frame.image.shape == (48, 64, 3)
+    assert round(float(frame.image.mean()), -1) == 90
+
+
+def test_a_webp_called_gif_moves_too(tmp_path: Path) -> None:
+    # As the web's largest collection of them hands them out.
+    path = write_moving(tmp_path / "a.webp", levels(), DURATIONS_MS).rename(tmp_path / "a.gif")
+    assert len(the_frames(path)) == 4
+
+
+def test_many_frames_of_an_animation_come_in_order(tmp_path: Path) -> None:
+    images = [gray(number) for number in range(100)]
+    path = tmp_path / "a.webp"
+    frames = [Pillow.fromarray(image) for image in images]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=40, lossless=True)
+    assert [int(image[0, 0, 0]) for image in the_frames(path)] == list(range(100))
+
+
+def test_a_transparent_animation_shows_its_colors(tmp_path: Path) -> None:
+    images = [np.dstack([image, np.full((48, 64), 128, np.uint8)]) for image in levels()]
+    frames = [Pillow.fromarray(image) for image in images]
+    for suffix in ("webp", "png"):
+        path = tmp_path / f"a.{suffix}"
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, lossless=True)
+        assert {image.shape for image in the_frames(path)} == {(48, 64, 3)}
+
+
+@pytest.mark.parametrize("suffix", ["webp", "avif"])
+@pytest.mark.parametrize("kept", [0.05, 0.6])
+def test_an_animation_that_is_cut_off_is_named(tmp_path: Path, suffix: str, kept: float) -> None:
+    images = [noise(number, width=64, height=48) for number in range(4)]
+    path = write_moving(tmp_path / f"a.{suffix}", images, DURATIONS_MS)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(SourceError, match=rf"a\.{suffix}"):
+        the_frames(path)
+
+
+def test_the_length_of_an_animation_is_known(tmp_path: Path) -> None:
+    (source,) = opened(write_moving(tmp_path / "a.webp", levels(), DURATIONS_MS))
+    # As it comes to the process that reads it.
+    sent = pickle.loads(pickle.dumps(source))
+    with contextlib.closing(sent.open(Reading(stride=2))) as session:
+        assert (session.frame_count, session.frame_rate) == (4, 10)
+        assert [(f.index, f.pts) for f in session] == [(0, 0), (2, 400)]
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
+def test_every_page_of_a_tiff_is_a_picture(tmp_path: Path, compression: str | None) -> None:
+    images = [gray(40 + 50 * number, width=64 + 16 * number) for number in range(3)]
+    pages = [Pillow.fromarray(image) for image in images]
+    path = tmp_path / "scan.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:], compression=compression)
+    assert cv2.imwrite(str(tmp_path / "z.png"), gray(90))
+    (source,) = opened(tmp_path)
+    frames = frames_of(source)
+    assert source.open().frame_count == 4
+    assert [frame.name for frame in frames] == ["scan.tif"] * 3 + ["z.png"]
+    assert [frame.index for frame in frames] == [0, 1, 2, 3]
+    assert [frame.image.shape[1] for frame in frames] == [64, 80, 96, 64]
+    assert [round(float(frame.image.mean()), -1) for frame in frames] == [40, 90, 140, 90]
+    output = AnnotatedPictures(tmp_path / "out")
+    for frame in frames:
+        output.write(frame, frame.image, None)  # type: ignore[arg-type]  # not looked at
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["scan.tif", "scan_2.tif", "scan_3.tif", "z.png"]
+
+
+@pytest.mark.parametrize("kept", [0.95, 0.7, 0.6, 0.4])
+def test_pages_that_are_cut_off_are_missed(tmp_path: Path, kept: float) -> None:
+    pages = [Pillow.fromarray(noise(number, width=64, height=48)) for number in range(3)]
+    path = tmp_path / "a.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    (source,) = opened(path)
+    frames: list[Frame] = []
+    with pytest.raises(SourceError, match=r"no readable picture: .*a\.tif"):
+        frames.extend(source.open())
+    assert 1 <= len(frames) <= 2
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_a_page_that_leads_back_ends_them(tmp_path: Path, big: bool) -> None:
+    number = "Q" if big else "I"
+    head = struct.pack("<HHQ", 43, 8, 16) if big else struct.pack("<HI", 42, 8)
+    start = 2 + len(head)
+    empty = struct.pack(f"<{'Q' if big else 'H'}{number}", 0, start)
+    (tmp_path / "a.tif").write_bytes(b"II" + head + empty)
+    assert pages_of(tmp_path / "a.tif") == [0]
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_pages_are_counted_in_both_kinds_of_tiff(tmp_path: Path, big: bool) -> None:
+    pages = [Pillow.fromarray(gray(90)) for _ in range(3)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], big_tiff=big)
+    assert pages_of(tmp_path / "a.tif") == [0, 1, 2]
+    assert len(the_frames(tmp_path / "a.tif")) == 3
+
+
+def test_smaller_copies_of_a_page_are_no_pages(tmp_path: Path) -> None:
+    # A scanner's thumbnails, a map's overviews: drewnoakes/metadata-extractor-dotnet issue 102.
+    pages = [Pillow.fromarray(gray(90, width=64 >> number)) for number in range(3)]
+    with TiffImagePlugin.AppendingTiffWriter(str(tmp_path / "map.tif"), True) as writer:
+        for number, page in enumerate(pages):
+            page.save(writer, "TIFF", tiffinfo={254: int(number > 0)})
+            writer.newFrame()
+    (image,) = the_frames(tmp_path / "map.tif")
+    assert image.shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0 no picture", b"no picture"])
+def test_a_broken_tiff_is_named_and_is_one_picture(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.tif").write_bytes(content)
+    (source,) = opened(tmp_path / "a.tif")
+    assert source.open().frame_count == 1
+    with pytest.raises(SourceError, match=r"no readable picture: .*a\.tif"):
+        frames_of(source)
+
+
+# What other projects' users brought, and what came of it.
+
+
+def pixel(path: Path) -> list[int]:
+    (image,) = the_frames(path)
+    return image[image.shape[0] // 2, image.shape[1] // 2].astype(int).tolist()
+
+
+def test_gray_of_16_bits_keeps_its_levels(tmp_path: Path) -> None:
+    # Black or refused: eXeC64/imv issue 167, colmap/colmap pull request 2924.
+    for name in ("a.png", "a.tif"):
+        assert cv2.imwrite(str(tmp_path / name), np.full((9, 9), 40000, np.uint16))
+        assert pixel(tmp_path / name) == pytest.approx([156] * 3, abs=1)
+
+
+def test_colors_of_16_bits_keep_their_order(tmp_path: Path) -> None:
+    # opencv/opencv pull request 27087.
+    color = np.full((9, 9, 3), (10000, 30000, 50000), np.uint16)
+    assert cv2.imwrite(str(tmp_path / "a.png"), color[..., ::-1])
+    assert pixel(tmp_path / "a.png") == pytest.approx([39, 117, 195], abs=1)
+
+
+def test_one_bit_is_black_and_white(tmp_path: Path) -> None:
+    # torch/image issue 94.
+    for name in ("a.png", "a.tif"):
+        Pillow.new("1", (9, 9), 1).save(tmp_path / name)
+        assert pixel(tmp_path / name) == [255] * 3
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_inks_are_colors(tmp_path: Path, suffix: str) -> None:
+    # vlfeat/matconvnet issue 91.
+    Pillow.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / f"a.{suffix}")
+    red, green, blue = pixel(tmp_path / f"a.{suffix}")
+    assert red > 180 > 100 > max(green, blue)
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    picture = Pillow.fromarray(np.full((9, 9, 3), (200, 30, 60), np.uint8)).quantize()
+    for suffix in ("png", "gif", "bmp", "tif"):
+        picture.save(tmp_path / f"a.{suffix}")
+        assert pixel(tmp_path / f"a.{suffix}") == pytest.approx([200, 30, 60], abs=2)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "gif", "tif", "avif"])
+def test_a_single_pixel_is_a_picture(tmp_path: Path, suffix: str) -> None:
+    Pillow.new("RGB", (1, 1), (200, 200, 200)).save(tmp_path / f"a.{suffix}")
+    assert pixel(tmp_path / f"a.{suffix}") == pytest.approx([200] * 3, abs=4)
+
+
+def test_a_panorama_of_any_width_is_read_and_written(tmp_path: Path) -> None:
+    panorama = np.full((20, 40000, 3), 90, np.uint8)
+    panorama[:, 39000:] = 200
+    assert cv2.imwrite(str(tmp_path / "a.jpg"), panorama)
+    (source,) = opened(tmp_path / "a.jpg")
+    (frame,) = frames_of(source)
+    assert_like(frame.image, panorama)
+    AnnotatedPictures(tmp_path / "out").write(frame, frame.image, None)  # type: ignore[arg-type]
+    assert (tmp_path / "out" / "a.jpg").exists()
+
+
+def test_a_picture_that_claims_to_be_gigantic_is_named(tmp_path: Path) -> None:
+    # Automattic/photon-opencv issue 8: small in bytes, beyond what is decoded.
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(bytes(9)))
+    (tmp_path / "a.png").write_bytes(data + _chunk(b"IEND", b""))
+    (source,) = opened(tmp_path / "a.png")
+    with pytest.raises(SourceError, match=r"no readable picture: .*a\.png"):
+        frames_of(source)
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(name + content))
+    return struct.pack(">I", len(content)) + name + content + checksum
