@@ -356,6 +356,7 @@ def test_a_restart_that_fails_is_said_and_tried_again(tmp_path) -> None:
         read_until(process, "(restart 1)")
         line = read_until(process, "(restart 2)")
         assert line.startswith("note: Triton ended with code")
+        assert "failed to load all models" in line
         code.write_text(good)
         read_until(process, "is back after")
         process.send_signal(signal.SIGTERM)

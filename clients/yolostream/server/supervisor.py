@@ -193,8 +193,9 @@ class Supervisor:
         self._first_settled.set()
 
     def _announce(self, fault: YolostreamError, pause_s: float) -> None:
-        # Of a server that did not start the rest is the end of its log.
-        self._fault, *_ = str(fault).splitlines()
+        # Of a server that did not start these are the last lines of its log.
+        first, *log_lines = str(fault).splitlines()
+        self._fault = " ".join([first, *log_lines[-1:]])
         self._restarts += 1
         _log.warning(
             "%s; it is started again %s (restart %d)",
