@@ -54,7 +54,11 @@ def choose_labels(
             "one line each, in the order of the class ids"
         )
     if len(names) > most:
-        raise LabelsError(f"{source} has {len(names)} names, the ensemble carries {most}")
+        raise LabelsError(
+            f"{source} has {len(names)} names, the ensemble carries {most}: train with at most "
+            f"{most} classes, or raise max_detections and the outputs' dims of 'nms' and of the "
+            "ensemble together"
+        )
     check_labels(names, source)
     return names
 

@@ -1,0 +1,65 @@
+"""Models that are no detectors, or whose boxes are not served, told by their outputs."""
+
+from __future__ import annotations
+
+from tools.errors import OnnxError
+from tools.yolo_layouts.layout import BOX, PICTURES, Size, Values, box_counts
+
+_QUERIES = (100, 300, 900)
+"""Boxes of a picture in detectors that are transformers, whatever its size."""
+
+
+def refuse_other_models(outputs: dict[str, Values], size: Size) -> None:
+    """Name what is no detector.
+
+    Args:
+        outputs: What a graph makes of a batch, by name.
+        size: Of its input.
+
+    Raises:
+        OnnxError: It is a model of another task, or one whose boxes are not served.
+    """
+    for name, values in outputs.items():
+        if values.ndim == 2 and len(outputs) == 1 and len(values) == PICTURES:
+            raise OnnxError(
+                f"its output '{name}' has {values.shape[1]} values a picture, so it is a "
+                "classification model: take a detection model"
+            )
+        if values.ndim == 4 and values.shape[2:] == size:
+            raise OnnxError(
+                f"its output '{name}' has a value for each pixel, so it is a model of semantic "
+                "segmentation, or of depth: take a detection model"
+            )
+    if (masks := _masks(outputs, size)) is not None:
+        raise OnnxError(
+            f"its output '{masks}' is none of a detector but masks, so it is a segmentation model: "
+            "take the detection model, such as yolov5s.pt instead of yolov5s-seg.pt"
+        )
+    _refuse_other_boxes(outputs, size)
+
+
+def _masks(outputs: dict[str, Values], size: Size) -> str | None:
+    """The output that holds masks at a quarter of the input's size, but no maps of finer grids."""
+    maps = {name: values.shape[2:4] for name, values in outputs.items() if values.ndim in (4, 5)}
+    quarter, eighth = ((size[0] // part, size[1] // part) for part in (4, 8))
+    if eighth in maps.values():
+        return None
+    return next((name for name, sides in maps.items() if sides == quarter), None)
+
+
+def _refuse_other_boxes(outputs: dict[str, Values], size: Size) -> None:
+    shapes = {name: values.shape[1:] for name, values in outputs.items() if values.ndim == 3}
+    boxes = [name for name, (rows, *row) in shapes.items() if row == [BOX]]
+    others = [name for name in shapes if name not in boxes]
+    if boxes and others and shapes[boxes[0]][0] == shapes[others[0]][0]:
+        raise OnnxError(
+            f"it has boxes in '{boxes[0]}' and their scores in '{others[0]}', as YOLO-NAS, "
+            "DAMO-YOLO, RT-DETR and old exports of YOLOv3 write them: export a YOLO whose boxes "
+            "and scores are one output"
+        )
+    for name, (rows, values) in shapes.items():
+        if rows in _QUERIES and rows not in box_counts(size) and values > BOX and values != 6:
+            raise OnnxError(
+                f"'{name}' has {rows} boxes of {values} values, whatever the size of the picture, "
+                "as RT-DETR and other transformers write them, and they are not served: take a YOLO"
+            )
