@@ -520,11 +520,12 @@ def test_boxes_and_scores_apart_are_named():
     assert "boxes in 'boxes' and their scores in 'scores', as YOLO-NAS" in message
 
 
-def test_a_transformer_s_boxes_are_named():
-    # Ultralytics' RT-DETR: [b, 300, 4 + classes], centers and sizes in 0..1.
-    model = sliced(exported("rows", 80), "output0", "queries", 0, 300, 1)
+@pytest.mark.parametrize("classes", [80, 2])
+def test_a_transformer_s_boxes_are_named(classes):
+    # Ultralytics' RT-DETR: centers and sizes in 0..1, [b, 300, 4 + classes], since 8.4 [b, 300, 6].
+    model = sliced(exported("rows", classes), "output0", "queries", 0, 300, 1)
     message = refusal(only_outputs(model, "queries"))
-    assert "'queries' has 300 boxes of 84 values, whatever the size" in message
+    assert f"'queries' has 300 boxes of {4 + classes} values, whatever the size" in message
     assert "RT-DETR" in message
 
 

@@ -20,7 +20,8 @@ OPSETS = range(11, 21)
 _NMS = ("NonMaxSuppression", "NMS")
 SUPPRESSES_ITSELF = (
     "it suppresses overlapping boxes itself, end to end: export it without NMS (Ultralytics: "
-    "nms=False, and for YOLOv10 and YOLO26 end2end=False; YOLOv7: without --end2end)"
+    "nms=False, and for YOLOv10 and YOLO26 end2end=False, which newer versions call nms=None; "
+    "YOLOv7: without --end2end)"
 )
 _MODELS = {
     "segment": "yolo11n-seg.pt",

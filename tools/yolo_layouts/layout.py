@@ -74,6 +74,12 @@ def are_normalized(boxes: Values) -> bool:
     return bool(0 < np.abs(boxes).max() <= _NORMALIZED)
 
 
+def are_corners(boxes: Values) -> bool:
+    """Whether boxes are x1, y1, x2, y2, not centers and sizes."""
+    # Among centers and sizes, small boxes at the right or at the bottom give the lie to this.
+    return bool(np.all(boxes[..., :2] <= boxes[..., 2:]))
+
+
 def box_counts(size: Size) -> set[int]:
     """How many boxes a picture may have in any of the layouts."""
     return set().union(*(layout.box_counts(size) for layout in LAYOUTS))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tools.errors import OnnxError
-from tools.yolo_layouts.layout import BOX, PICTURES, Size, Values, box_counts
+from tools.served_onnx import ROW
+from tools.yolo_layouts.layout import BOX, PICTURES, Size, Values, are_corners, box_counts
 
 _QUERIES = (100, 300, 900)
 """Boxes of a picture in detectors that are transformers, whatever its size."""
@@ -58,7 +59,10 @@ def _refuse_other_boxes(outputs: dict[str, Values], size: Size) -> None:
             "and scores are one output"
         )
     for name, (rows, values) in shapes.items():
-        if rows in _QUERIES and rows not in box_counts(size) and values > BOX and values != 6:
+        if rows not in _QUERIES or rows in box_counts(size) or values <= BOX:
+            continue
+        # Six values with corners are what non-maximum suppression left.
+        if values != ROW or not are_corners(outputs[name][..., :BOX]):
             raise OnnxError(
                 f"'{name}' has {rows} boxes of {values} values, whatever the size of the picture, "
                 "as RT-DETR and other transformers write them, and they are not served: take a YOLO"

@@ -20,6 +20,7 @@ from tools.yolo_layouts.layout import (
     Layout,
     Size,
     Values,
+    are_corners,
     are_normalized,
     box_counts,
     is_raw_map,
@@ -112,7 +113,7 @@ def _follows_contract(values: Values) -> bool:
         return False
     boxes, confidence, class_id = np.split(values, [BOX, BOX + 1], axis=2)
     whole = bool(np.all(class_id == np.floor(class_id)))
-    return whole and _are_corners(boxes) and _are_probabilities(confidence)
+    return whole and are_corners(boxes) and _are_probabilities(confidence)
 
 
 def _decoded(outputs: dict[str, Values], size: Size, names: int) -> Prediction:
@@ -177,7 +178,7 @@ def _refuse_other_values(name: str, boxes: Values, probabilities: Values, size: 
             "an oriented-box (OBB) model with its angles, scores before the sigmoid, or a model "
             "that is quantized to its end: export a detection model, decoded"
         )
-    if _are_corners(boxes):
+    if are_corners(boxes):
         raise OnnxError(f"the boxes in '{name}' are corners: export centers and sizes")
     reach = boxes[..., :2].max(axis=(0, 1))
     if not are_normalized(boxes) and (reach < np.array(size[::-1]) / 2).any():
@@ -202,11 +203,6 @@ def _holds_rows(values: Values) -> bool:
 
 def _unit(boxes: Values, size: Size) -> Size:
     return size if are_normalized(boxes) else PIXEL
-
-
-def _are_corners(boxes: Values) -> bool:
-    # Among centers and sizes, small boxes at the right or at the bottom give the lie to this.
-    return bool(np.all(boxes[..., :2] <= boxes[..., 2:]))
 
 
 def _are_probabilities(values: Values) -> bool:
