@@ -247,6 +247,12 @@ def test_a_folder_is_named(tmp_path, capsys):
     assert f"{tmp_path} is a folder: give the .onnx or .pt file in it" in message
 
 
+def test_a_pipe_is_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "best.onnx")
+    message, _ = refusal(install_model, capsys, tmp_path / "best.onnx", "served")
+    assert "best.onnx is a pipe or a device: save the model as a file" in message
+
+
 class Evil:
     def __reduce__(self):
         return os.mkdir, ("evil",)

@@ -5,6 +5,7 @@ Nothing of it is run or unpickled, and no archive is unpacked.
 
 from __future__ import annotations
 
+import stat
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -51,6 +52,8 @@ def foreign_format(path: Path) -> str | None:
     """
     if path.is_dir():
         return "a folder: give the .onnx or .pt file in it"
+    if stat.S_IFMT(path.stat().st_mode) != stat.S_IFREG:
+        return "a pipe or a device: save the model as a file"
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head:
