@@ -23,7 +23,7 @@ from test_layouts import exported, in_a_branch, named, noise, run, ultralytics
 from tools import export_onnx, install_model
 from tools.errors import ExportError, OnnxError
 from tools.model_folders.files import REPOSITORY
-from tools.served_onnx import content_of, load_onnx
+from tools.onnx_file import content_of, load_onnx
 from tools.yolo_layouts import served
 
 

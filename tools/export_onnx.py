@@ -20,7 +20,8 @@ from tools.errors import LabelsError
 from tools.exporting.check import Floats
 from tools.exporting.graph import Graph, check_target, write
 from tools.labels import check_labels, read_labels
-from tools.served_onnx import NAMES, load_onnx, names_of, read_served_onnx
+from tools.onnx_file import load_onnx
+from tools.served_onnx import NAMES, names_of, read_served_onnx
 from tools.yolo_layouts import served
 
 SIDE = 640

@@ -16,7 +16,8 @@ from tools.model_folders.changes import Change, apply, changes_to
 from tools.model_folders.files import REPOSITORY, detector_files, labels_of
 from tools.model_folders.tensor_maps import check_tensor_maps
 from tools.model_folders.trial import try_out
-from tools.served_onnx import ServedOnnx, content_of, read_served_onnx
+from tools.onnx_file import content_of
+from tools.served_onnx import ServedOnnx, read_served_onnx
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 # Folders of the steps that detectors share or own, and what an evaluation adds.

@@ -80,6 +80,11 @@ def are_corners(boxes: Values) -> bool:
     return bool(np.all(boxes[..., :2] <= boxes[..., 2:]))
 
 
+def are_probabilities(values: Values) -> bool:
+    """Whether all are in 0..1."""
+    return bool(np.all((values >= 0) & (values <= 1)))
+
+
 def box_counts(size: Size) -> set[int]:
     """How many boxes a picture may have in any of the layouts."""
     return set().union(*(layout.box_counts(size) for layout in LAYOUTS))

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tools.errors import OnnxError
 from tools.served_onnx import ROW
-from tools.yolo_layouts.layout import BOX, PICTURES, Size, Values, are_corners, box_counts
+from tools.yolo_layouts.layout import (
+    BOX,
+    PICTURES,
+    Size,
+    Values,
+    are_corners,
+    are_normalized,
+    are_probabilities,
+    box_counts,
+)
 
 _QUERIES = (100, 300, 900)
 """Boxes of a picture in detectors that are transformers, whatever its size."""
@@ -37,6 +48,49 @@ def refuse_other_models(outputs: dict[str, Values], size: Size) -> None:
             "take the detection model, such as yolov5s.pt instead of yolov5s-seg.pt"
         )
     _refuse_other_boxes(outputs, size)
+
+
+def hint_at_other_model(names: int, more: int) -> str:
+    """What the values may be that a box has beyond its classes: a sentence, or nothing."""
+    match more:
+        case 1:
+            what = "value more is the angle of an oriented-box (OBB) model"
+        case 32:
+            what = "values more are those of a segmentation model"
+        case _ if more > 0 and (more % 3 == 0 or more % 2 == 0):
+            what = "values more may be the keypoints of a pose model"
+        case _:
+            return ""
+    return f". Where it has just {names}, the {more} {what}: take the detection model"
+
+
+def refuse_other_values(name: str, boxes: Values, probabilities: Values, size: Size) -> None:
+    """Let only boxes pass that a layout can hold.
+
+    Args:
+        name: Of the output.
+        boxes: Float [b, N, 4]: what should be centers and sizes.
+        probabilities: Float [b, N, values]: what should be in 0..1.
+        size: Of the input.
+
+    Raises:
+        OnnxError: They are something else.
+    """
+    if not are_probabilities(probabilities):
+        raise OnnxError(
+            f"what should be probabilities in '{name}' is from {probabilities.min():.4g} to "
+            f"{probabilities.max():.4g}, not within 0..1, as in a pose model with its keypoints, "
+            "an oriented-box (OBB) model with its angles, scores before the sigmoid, or a model "
+            "that is quantized to its end: export a detection model, decoded"
+        )
+    if are_corners(boxes):
+        raise OnnxError(f"the boxes in '{name}' are corners: export centers and sizes")
+    reach = boxes[..., :2].max(axis=(0, 1))
+    if not are_normalized(boxes) and (reach < np.array(size[::-1]) / 2).any():
+        raise OnnxError(
+            f"the centers in '{name}' end at {reach[0]:.4g}, {reach[1]:.4g}, neither in 0..1 nor "
+            f"in pixels of a picture of {size[0]}x{size[1]} (height x width): export it decoded"
+        )
 
 
 def _masks(outputs: dict[str, Values], size: Size) -> str | None:

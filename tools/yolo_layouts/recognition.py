@@ -22,11 +22,16 @@ from tools.yolo_layouts.layout import (
     Values,
     are_corners,
     are_normalized,
+    are_probabilities,
     box_counts,
     is_raw_map,
     usual_box_counts,
 )
-from tools.yolo_layouts.other_models import refuse_other_models
+from tools.yolo_layouts.other_models import (
+    hint_at_other_model,
+    refuse_other_models,
+    refuse_other_values,
+)
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def _follows_contract(values: Values) -> bool:
         return False
     boxes, confidence, class_id = np.split(values, [BOX, BOX + 1], axis=2)
     whole = bool(np.all(class_id == np.floor(class_id)))
-    return whole and are_corners(boxes) and _are_probabilities(confidence)
+    return whole and are_corners(boxes) and are_probabilities(confidence)
 
 
 def _decoded(outputs: dict[str, Values], size: Size, names: int) -> Prediction:
@@ -141,51 +146,21 @@ def _decoded(outputs: dict[str, Values], size: Size, names: int) -> Prediction:
     ]
     if not fitting:
         more = max(layout.classes(outputs[name]) - names for name, layout in readings)
-        raise OnnxError(
-            f"{names} class names do not fit {seen}: give one for each class{_hint(names, more)}"
-        )
+        hint = hint_at_other_model(names, more)
+        raise OnnxError(f"{names} class names do not fit {seen}: give one for each class{hint}")
     if len(fitting) > 1:
         raise OnnxError(f"it may hold {seen}: give the class names, or export one output")
     ((name, layout),) = fitting
     if layout is NOT_SERVED:
-        raise OnnxError(f"'{name}' is laid out as {layout.exporter} writes it, with objectness")
+        raise OnnxError(
+            f"'{name}' is laid out as {layout.exporter} writes it, with objectness, and that is "
+            "not served: take another YOLO"
+        )
     rows = layout.rows(outputs[name])
     boxes = rows[..., :BOX]
-    _refuse_other_values(name, boxes, rows[..., BOX:], size)
+    refuse_other_values(name, boxes, rows[..., BOX:], size)
     classes = layout.classes(outputs[name])
     return Prediction(name, rows.shape[1], layout, classes, _unit(boxes, size))
-
-
-def _hint(names: int, more: int) -> str:
-    """What the values may be that a box has beyond its classes."""
-    match more:
-        case 1:
-            what = "value more is the angle of an oriented-box (OBB) model"
-        case 32:
-            what = "values more are those of a segmentation model"
-        case _ if more > 0 and (more % 3 == 0 or more % 2 == 0):
-            what = "values more may be the keypoints of a pose model"
-        case _:
-            return ""
-    return f". Where it has just {names}, the {more} {what}: take the detection model"
-
-
-def _refuse_other_values(name: str, boxes: Values, probabilities: Values, size: Size) -> None:
-    if not _are_probabilities(probabilities):
-        raise OnnxError(
-            f"what should be probabilities in '{name}' is from {probabilities.min():.4g} to "
-            f"{probabilities.max():.4g}, not within 0..1, as in a pose model with its keypoints, "
-            "an oriented-box (OBB) model with its angles, scores before the sigmoid, or a model "
-            "that is quantized to its end: export a detection model, decoded"
-        )
-    if are_corners(boxes):
-        raise OnnxError(f"the boxes in '{name}' are corners: export centers and sizes")
-    reach = boxes[..., :2].max(axis=(0, 1))
-    if not are_normalized(boxes) and (reach < np.array(size[::-1]) / 2).any():
-        raise OnnxError(
-            f"the centers in '{name}' end at {reach[0]:.4g}, {reach[1]:.4g}, neither in 0..1 nor "
-            f"in pixels of a picture of {size[0]}x{size[1]} (height x width): export it decoded"
-        )
 
 
 def _fits(layout: Layout, values: Values, size: Size) -> bool:
@@ -203,7 +178,3 @@ def _holds_rows(values: Values) -> bool:
 
 def _unit(boxes: Values, size: Size) -> Size:
     return size if are_normalized(boxes) else PIXEL
-
-
-def _are_probabilities(values: Values) -> bool:
-    return bool(np.all((values >= 0) & (values <= 1)))
