@@ -9,6 +9,7 @@ import os
 import pickle
 import shutil
 import stat
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -21,7 +22,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantiz
 from test_layouts import exported, in_a_branch, named, noise, run, ultralytics
 
 from tools import export_onnx, install_model
-from tools.errors import ExportError, OnnxError
+from tools.errors import CheckpointError, ExportError, OnnxError
 from tools.model_folders.files import REPOSITORY
 from tools.onnx_file import content_of, load_onnx
 from tools.yolo_layouts import served
@@ -241,10 +242,42 @@ def test_what_is_no_onnx_model_is_named_with_what_helps(tool, content, what, tmp
     assert code == OnnxError.exit_code
 
 
+@pytest.mark.parametrize(("content", "what"), FILES.values(), ids=FILES)
+def test_what_is_no_checkpoint_is_named_without_pytorch_too(
+    content, what, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "best.pt").write_bytes(content)
+    message, code = refusal(export_onnx, capsys, tmp_path / "best.pt", tmp_path / "o.onnx")
+    assert f"best.pt is {what}" in message
+    assert code == CheckpointError.exit_code
+
+
+def test_a_checkpoint_without_pytorch_says_where_that_is(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "best.pt").write_bytes(archive("best/data.pkl"))
+    message, code = refusal(export_onnx, capsys, tmp_path / "best.pt", tmp_path / "o.onnx")
+    assert "needs PyTorch: 'make tools', and start this with .venv-tools/bin/python" in message
+    assert code == CheckpointError.exit_code
+
+
 def test_a_folder_is_named(tmp_path, capsys):
     # Ultralytics exports OpenVINO and others to folders.
     message, _ = refusal(install_model, capsys, tmp_path, "served")
     assert f"{tmp_path} is a folder: give the .onnx or .pt file in it" in message
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+@pytest.mark.parametrize("tool", [export_onnx, install_model])
+def test_half_a_file_is_told_in_one_line(tool, share, model, tmp_path, capsys):
+    for whole in (archive("best/data.pkl", "best/version"), model.read_bytes()):
+        path = tmp_path / "half.onnx"
+        path.write_bytes(whole[: int(len(whole) * share)])
+        message, _ = refusal(tool, capsys, path, "served")
+        assert "half.onnx is no ONNX model, or not a whole one" in message
+    path.write_bytes(archive("readme").replace(b"PK\x01\x02", b"PK\x09\x09"))
+    message, _ = refusal(tool, capsys, path, "served")
+    assert "half.onnx is no ONNX model" in message
 
 
 def test_a_pipe_is_not_waited_for(tmp_path, capsys):

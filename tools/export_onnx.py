@@ -16,9 +16,10 @@ from yolostream import __version__
 
 from tools.command import one_line_errors
 from tools.digest import sha256_of
-from tools.errors import LabelsError
+from tools.errors import CheckpointError, LabelsError
 from tools.exporting.check import Floats
 from tools.exporting.graph import Graph, check_target, write
+from tools.file_formats import refuse_other_formats
 from tools.labels import check_labels, read_labels
 from tools.onnx_file import load_onnx
 from tools.served_onnx import NAMES, names_of, read_served_onnx
@@ -41,7 +42,14 @@ def from_checkpoint(path: Path, *, size: Size) -> Graph:
     Raises:
         CheckpointError: It cannot be read safely and exactly.
     """
-    import torch
+    refuse_other_formats(path, CheckpointError)
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise CheckpointError(
+            f"reading the checkpoint {path} needs PyTorch: 'make tools', and start this with "
+            ".venv-tools/bin/python; an ONNX file needs none"
+        ) from error
 
     from tools.exporting.trace import traced
     from tools.yolov7 import folded

@@ -8,8 +8,9 @@ from __future__ import annotations
 import stat
 import tarfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
+
+from tools.errors import ToolError
 
 _HEAD = 512
 _TO_ONNX = "export the model to ONNX with the program that made it, and give that"
@@ -34,22 +35,41 @@ _SIGNS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xfd7zXZ", f"an xz archive: {_UNPACK}"),
     (0, b"\x28\xb5\x2f\xfd", f"a Zstandard archive: {_UNPACK}"),
 )
+# What a file in a zip archive ends with.
+_MEMBERS = (
+    ("/constants.pkl", "a traced TorchScript program: take the checkpoint that it was made from"),
+    ("exported_program.json", f"a program of torch.export: {_TO_ONNX}"),
+    (".mlmodel", f"a Core ML model: {_TO_ONNX}"),
+    ("Manifest.json", f"a Core ML model: {_TO_ONNX}"),
+    (".weights.h5", f"a Keras model: {_TO_ONNX}"),
+)
 _ENGINES = (b"ptrt", b"ftrt")
 _PAGES = (b"<!doctype html", b"<html")
 
 
-def foreign_format(path: Path) -> str | None:
-    """What a file is, and what helps; None if it may be an ONNX model or a checkpoint.
+def refuse_other_formats(path: Path, error: type[ToolError]) -> None:
+    """Let only pass what may be an ONNX model or a checkpoint.
 
     Args:
         path: A file, or a folder.
-
-    Returns:
-        The rest of a sentence after "it is", such as "a TensorRT engine: give the ...".
+        error: Class of the error.
 
     Raises:
-        OSError: It cannot be read.
+        ToolError: It is something else, which the message names with what helps; there is none, or
+            it cannot be read.
     """
+    try:
+        what = _foreign_format(path)
+    except FileNotFoundError:
+        raise error(f"no file {path}") from None
+    except OSError as reason:
+        raise error(f"cannot read {path}: {reason.strerror}") from reason
+    if what is not None:
+        raise error(f"{path} is {what}")
+
+
+def _foreign_format(path: Path) -> str | None:
+    """The rest of a sentence after "it is", such as "a TensorRT engine: give the ..."."""
     if path.is_dir():
         return "a folder: give the .onnx or .pt file in it"
     if stat.S_IFMT(path.stat().st_mode) != stat.S_IFREG:
@@ -75,17 +95,15 @@ def _by_structure(path: Path, head: bytes) -> str | None:
         )
     if _is_safetensors(head, path.stat().st_size):
         return f"safetensors, which hold weights without their network: {_TO_ONNX}"
-    if zipfile.is_zipfile(path):
-        return _archive(path)
     if tarfile.is_tarfile(path):
         return f"a tar archive: {_UNPACK}"
-    return None
+    return _archive(path)
 
 
 def is_checkpoint(path: Path) -> bool:
     """Whether PyTorch's `save` wrote a file, in its present or its older format."""
-    if zipfile.is_zipfile(path):
-        return _has(path, lambda name: name.endswith("data.pkl"))
+    if any(name.endswith("data.pkl") for name in _members(path)):
+        return True
     with path.open("rb") as file:
         start = file.read(2)
     return start[:1] == b"\x80" and start[1:] in (b"\x02", b"\x03", b"\x04", b"\x05")
@@ -108,20 +126,18 @@ def _is_safetensors(head: bytes, size: int) -> bool:
 
 
 def _archive(path: Path) -> str | None:
-    """What a zip archive is, which many formats are; None if it is a checkpoint."""
-    if _has(path, lambda name: name.endswith("/constants.pkl")):
-        return "a traced TorchScript program: take the checkpoint that it was made from"
-    if is_checkpoint(path):
-        return None
-    if _has(path, lambda name: name.endswith((".mlmodel", "Manifest.json"))):
-        return f"a Core ML model: {_TO_ONNX}"
-    if _has(path, lambda name: name.endswith(".weights.h5")):
-        return f"a Keras model: {_TO_ONNX}"
-    if _has(path, lambda name: "exported_program" in name):
-        return f"a program of torch.export: {_TO_ONNX}"
-    return f"a zip archive: {_UNPACK}"
+    """What a zip archive is, which many formats are; None if it is a checkpoint, or damaged."""
+    members = _members(path)
+    for end, what in _MEMBERS:
+        if any(member.endswith(end) for member in members):
+            return what
+    return None if is_checkpoint(path) or not members else f"a zip archive: {_UNPACK}"
 
 
-def _has(path: Path, wanted: Callable[[str], bool]) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return any(map(wanted, archive.namelist()))
+def _members(path: Path) -> list[str]:
+    """Names of the files in a zip archive; none where it is none, or a damaged one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except zipfile.BadZipFile:
+        return []

@@ -12,7 +12,7 @@ from onnx.external_data_helper import (
 )
 
 from tools.errors import OnnxError
-from tools.file_formats import foreign_format, is_checkpoint
+from tools.file_formats import is_checkpoint, refuse_other_formats
 from tools.onnx_graph import sort_nodes
 
 _NEWEST_IR = 9
@@ -29,7 +29,12 @@ def load_onnx(path: Path) -> onnx.ModelProto:
     Raises:
         OnnxError: There is no such file, it is none, or a file of its weights is missing.
     """
-    _refuse_other_formats(path)
+    refuse_other_formats(path, OnnxError)
+    if is_checkpoint(path):
+        raise OnnxError(
+            f"{path} is a checkpoint of PyTorch: 'python -m tools.export_onnx best.pt best.onnx' "
+            "makes an ONNX file of one whose name ends with .pt"
+        )
     try:
         model = onnx.load(path, load_external_data=False)
         # Newer exporters write a newer version of the format, and nothing of it that these need.
@@ -53,23 +58,6 @@ def content_of(path: Path) -> bytes:
     """
     model, content = load_onnx(path), path.read_bytes()
     return content if onnx.load_from_string(content) == model else model.SerializeToString()
-
-
-def _refuse_other_formats(path: Path) -> None:
-    try:
-        format_ = foreign_format(path)
-        checkpoint = format_ is None and is_checkpoint(path)
-    except FileNotFoundError as error:
-        raise OnnxError(f"no file {path}") from error
-    except OSError as error:
-        raise OnnxError(f"cannot read {path}: {error.strerror}") from error
-    if checkpoint:
-        raise OnnxError(
-            f"{path} is a checkpoint of PyTorch: 'python -m tools.export_onnx best.pt best.onnx' "
-            "makes an ONNX file of one whose name ends with .pt"
-        )
-    if format_ is not None:
-        raise OnnxError(f"{path} is {format_}")
 
 
 def _bring_in_weights(model: onnx.ModelProto, path: Path) -> None:

@@ -19,7 +19,7 @@ import torch
 
 from tools.errors import CheckpointError
 from tools.export_commands import ULTRALYTICS
-from tools.file_formats import foreign_format
+from tools.file_formats import refuse_other_formats
 
 
 class _Refusal(Exception):
@@ -116,25 +116,19 @@ def safe_load(path: Path) -> Any:
     Raises:
         CheckpointError: It is no such file, it is damaged, or it names something else.
     """
-    if not path.exists():
-        raise CheckpointError(f"no file {path}")
+    refuse_other_formats(path, CheckpointError)
     try:
-        if (format_ := foreign_format(path)) is not None:
-            raise CheckpointError(f"{path} is {format_}")
         return torch.load(path, "cpu", pickle_module=_PICKLE, weights_only=False)
-    except CheckpointError:
-        raise
     except _Refusal as refusal:
         raise CheckpointError(
             f"{path} asks for {refusal}, which no YOLOv7 checkpoint needs; nothing of it was run: "
             f"{_origin(str(refusal))}"
         ) from None
-    except PermissionError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     # Damaged files fail in as many ways as there are bytes.
     except Exception as error:
         raise CheckpointError(
-            f"{path} is no checkpoint, or not a whole one ({type(error).__name__}): fetch it again"
+            f"{path} is no checkpoint, or not a whole one ({type(error).__name__}): fetch it "
+            "again, and let the name of an ONNX file end with .onnx"
         ) from error
 
 
