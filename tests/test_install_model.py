@@ -455,6 +455,23 @@ def test_labels_from_windows_are_read_as_they_are_meant(repository, tmp_path, ce
     assert (repository / "cells" / "labels.txt").read_bytes() == b"links\nrechts\n"
 
 
+@pytest.mark.parametrize(
+    "text", ["names: [links, 'rechts, da']", "names:\n  0: links\n  1: rechts, da"]
+)
+def test_labels_may_be_the_description_of_the_training_data(repository, tmp_path, cells, text):
+    labels = tmp_path / "data.yaml"
+    labels.write_text(f"path: ../street\ntrain: images\nnc: 2\n{text}\n")
+    install(cells, "cells", labels=labels, repository=repository)
+    assert (repository / "cells" / "labels.txt").read_text() == "links\nrechts, da\n"
+
+
+@pytest.mark.parametrize("text", ["nc: 2", "links", "names: 2", "names: {1: a, 2: b}", "names: [a"])
+def test_a_description_without_names_is_refused(refused, tmp_path, cells, text):
+    labels = tmp_path / "data.yml"
+    labels.write_text(text)
+    refused(cells, "cells", labels=labels, error=LabelsError, match="has no 'names', a list or")
+
+
 @pytest.mark.parametrize("name", ["new", "yolov7"])
 def test_a_full_disk_leaves_everything_as_it_was(repository, tmp_path, name):
     before = contents(repository)

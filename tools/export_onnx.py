@@ -86,7 +86,10 @@ def _names(graph: Graph, given: tuple[str, ...], source: Path) -> tuple[str, ...
     """Class names: those given may rename classes, but not add or drop any."""
     names = given or graph.names
     if not names:
-        raise LabelsError(f"{source} has no class names: give --labels a file, a name a line")
+        raise LabelsError(
+            f"{source} has no class names: give --labels a file, a name a line, or the data.yaml "
+            "it was trained with"
+        )
     check_labels(names, source)
     if len(names) < graph.classes or len(names) != len(graph.names or names):
         raise LabelsError(
@@ -116,7 +119,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("source", type=Path, help="checkpoint (.pt), or ONNX file of another YOLO (.onnx)")
     add("output", type=Path, help="ONNX file to write")
-    add("--labels", type=Path, help="class names, one a line; by default those in the source")
+    add(
+        "--labels",
+        type=Path,
+        help="class names, one a line, or a data.yaml; by default those in the source",
+    )
     add(
         "--size",
         type=_size,

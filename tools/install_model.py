@@ -103,7 +103,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--labels",
         type=Path,
-        help="text file with one class name a line; by default the names in the ONNX file",
+        help="class names, one a line, or a data.yaml; by default those in the ONNX file",
     )
     add("--repository", type=Path, default=REPOSITORY, help="model repository to put it into")
     add("--dry-run", action="store_true", help="say what would change, and change nothing")
