@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +67,7 @@ def suppressor(thresholds: Thresholds) -> Callable[[tuple[Tensor, Tensor]], Tens
         A function to float32 [n, 6]: y1, x1, y2, x2, normalized to the frame and clipped to 0..1,
         confidence, class id; best first.
     """
-    kept = _nms.Thresholds(thresholds.confidence, thresholds.iou, thresholds.max_detections)
+    kept = _nms.Thresholds(**asdict(thresholds))
 
     def suppress(answer: tuple[Tensor, Tensor]) -> Tensor:
         rows, content_rect = answer

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from yolostream.replacing import refuse_special_file
 
 from loadtest.errors import ResultError
 from loadtest.machine import machine
@@ -59,6 +60,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
     """
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        refuse_special_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         os.replace(scratch, path)

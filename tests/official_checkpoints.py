@@ -13,7 +13,11 @@ from torch import nn
 
 from tools.yolov7 import Network, folded
 
-_COMMON = ("Conv", "Concat", "MP", "SP", "SPPCSPC", "RepConv", "ImplicitA", "ImplicitM")
+_COMMON = (
+    *("Conv", "Concat", "MP", "SP", "SPPCSPC", "RepConv", "ImplicitA", "ImplicitM"),
+    # Of networks that are not read.
+    *("ReOrg", "SPPF", "ADown"),
+)
 _YOLO = ("Model", "Detect", "IDetect")
 
 

@@ -42,8 +42,8 @@ def assert_letterboxed(frames, images, letterboxes):
         assert apart < limit, f"{frame.shape}: {apart} gray levels"
 
 
-def thresholds(confidence=0.25):
-    return suppressing.Thresholds(confidence=confidence, iou=0.45, max_detections=MAX_DETECTIONS)
+def thresholds(*, class_agnostic=False):
+    return suppressing.Thresholds(0.25, 0.45, MAX_DETECTIONS, class_agnostic)
 
 
 def street(seed, *, candidates, frames=3, rows=6300):
@@ -98,9 +98,10 @@ SUPPRESSION_CASES = {
 }
 
 
-def assert_suppressed(found, predictions, letterboxes):
+def assert_suppressed(found, predictions, letterboxes, *, class_agnostic=False):
     """Row for row what the CPU stage finds."""
-    expected = suppressing.detect([predictions], [letterboxes], thresholds())
+    limits = thresholds(class_agnostic=class_agnostic)
+    expected = suppressing.detect([predictions], [letterboxes], limits)
     assert expected.num_detections.max() <= MAX_DETECTIONS
     for name in ("num_detections", "boxes", "scores", "classes", "digests"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from yolostream.server import embedded
 from yolostream.server.gpus import GPU_POOL_BYTES
 
 from tools import errors as tool_errors
+from tools.export_commands import ULTRALYTICS, YOLOV5, YOLOV7
+from tools.yolo_layouts.declared import OPSETS
 
 DETECTOR = "yolov7_fp16"
 STEPS = ("preprocess", DETECTOR, "nms")
@@ -171,10 +174,20 @@ def test_thresholds_are_the_contract_s():
         "confidence_threshold": "0.25",
         "iou_threshold": "0.45",
         "max_detections": "300",
+        "class_agnostic": "false",
     }
     assert TrackerLimits().max_targets == 150
     assert TrackerLimits().min_confidence == float(parameters("nms")["confidence_threshold"])
     assert TrackerLimits().reassociate_s > 0
+
+
+def test_the_guide_has_the_thresholds_the_opsets_and_the_commands_of_the_code():
+    guide = (ROOT.parent / "docs" / "bring_your_own_model.md").read_text()
+    for name, value in parameters("nms", "cpu").items():
+        assert re.search(rf"^\| `{name}` \| `?{value}\b", guide, re.MULTILINE), name
+    assert f"| opset | {OPSETS[0]} to {OPSETS[-1]}, " in guide
+    for command in (ULTRALYTICS, YOLOV5, YOLOV7):
+        assert f"`{command}`" in guide
 
 
 def test_labels_are_coco_s_eighty():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -54,15 +55,15 @@ def test_a_batch_of_mixed_sizes_is_letterboxed_as_on_the_cpu(libraries, frames):
     assert_letterboxed(frames, images, letterboxes)
 
 
+@pytest.mark.parametrize("class_agnostic", [False, True], ids=["of a class", "of any class"])
 @pytest.mark.parametrize("case", SUPPRESSION_CASES.values(), ids=SUPPRESSION_CASES)
-def test_rows_are_those_of_the_cpu(libraries, case):
+def test_rows_are_those_of_the_cpu(libraries, case, class_agnostic):
     predictions, letterboxes = case()
     frames, rows = predictions.shape[:2]
     table = np.zeros((2, MAX_BATCH), np.uint64)
     table[0, :frames] = [prediction.ctypes.data for prediction in predictions]
     table[1, :frames] = [letterbox.ctypes.data for letterbox in letterboxes]
-    limits = thresholds()
-    limits = np.array((limits.confidence, limits.iou, limits.max_detections), "f4,f4,i4")
+    limits = np.array(astuple(thresholds(class_agnostic=class_agnostic)), "f4,f4,i4,i4")
     keys, counts = np.zeros((frames, rows), np.uint64), np.zeros(MAX_BATCH, np.int32)
     shapes = (1,), (MAX_DETECTIONS, 4), (MAX_DETECTIONS,), (MAX_DETECTIONS,), (2,)
     found = [np.full((frames, *shape), np.nan, np.float32) for shape in shapes]
@@ -70,5 +71,7 @@ def test_rows_are_those_of_the_cpu(libraries, case):
         *(address(table), address(limits), frames, rows, address(keys), address(counts)),
         *map(address, found),
     )
-    assert_suppressed(suppressing.Detections(*found), predictions, letterboxes)
+    assert_suppressed(
+        suppressing.Detections(*found), predictions, letterboxes, class_agnostic=class_agnostic
+    )
     assert not counts.any(), "the next batch counts from zero"

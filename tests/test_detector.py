@@ -236,7 +236,7 @@ def test_nobody_at_the_address():
 
 
 def test_no_such_model(triton):
-    with pytest.raises(yolostream.ModelUnavailable, match="nope"):
+    with pytest.raises(yolostream.ModelUnavailable, match=r"'nope'.* start it again if the model"):
         Detector(triton.url, "nope")
 
 

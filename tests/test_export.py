@@ -51,7 +51,7 @@ def graph_of(network: Network, *, side: int = 96) -> Graph:
         with torch.no_grad():
             return plain(torch.from_numpy(pictures)).numpy()
 
-    return Graph(traced(plain, side=side), (), reference=reference)
+    return Graph(traced(plain, size=(side, side)), (), reference=reference)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,16 @@ def test_what_was_checked_is_said(tmp_path):
     assert "252 rows of 80 classes for pictures of 64x64" in done.stdout
 
 
+def test_a_checkpoint_is_exported_for_wide_pictures(tmp_path):
+    save_checkpoint(tmp_path / "demo.pt", random_network(SMALL), Meta(SMALL, 0, 0.0))
+    wide = tmp_path / "wide.onnx"
+    done = export(tmp_path / "demo.pt", wide, "--labels", LABELS, "--size", "64x96")
+    assert "378 rows of 80 classes for pictures of 64x96 (height x width)" in done.stdout
+    served = read_served_onnx(wide)
+    assert (served.height, served.width) == (64, 96)
+    assert run(wide, np.zeros((2, 3, 64, 96), np.float32)).shape == (2, 378, 6)
+
+
 def test_half_keeps_its_ends_in_float32_and_its_boxes(tmp_path):
     graph = graph_of(random_network(SMALL))
     write(graph, tmp_path / "full.onnx", metadata={})
@@ -137,8 +147,8 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([CHECKPOINT, "o.onnx", "--size", "650"], 2, "a multiple of 32, is 650"),
-        ([CHECKPOINT, "o.onnx", "--size", "0"], 2, "a multiple of 32, is 0"),
+        ([CHECKPOINT, "o.onnx", "--size", "650"], 2, "each a multiple of 32, is 650"),
+        ([CHECKPOINT, "o.onnx", "--size", "0"], 2, "each a multiple of 32, is 0"),
         ([CHECKPOINT, "o.onnx", "--size", "64", "--labels", ROOT / "Makefile"], 18, "is empty"),
         (
             [CHECKPOINT, "o.onnx", "--size", "64", "--labels", "none.txt"],

@@ -25,9 +25,8 @@ def cuda_letterbox():
     return letterbox((3, SIDE, SIDE), max_batch=MAX_BATCH)
 
 
-@pytest.fixture(scope="module")
-def cuda_nms():
-    return part("nms", "nms_cuda").CudaNms(thresholds(), max_batch=MAX_BATCH)
+def cuda_nms(**options):
+    return part("nms", "nms_cuda").CudaNms(thresholds(**options), max_batch=MAX_BATCH)
 
 
 @pytest.mark.parametrize("where", ["host", "device", "both"])
@@ -46,28 +45,30 @@ def test_a_batch_of_mixed_sizes_is_letterboxed_as_on_the_cpu(cuda_letterbox, fra
     assert_letterboxed(frames, images.get(), letterboxes.get())
 
 
+@pytest.mark.parametrize("class_agnostic", [False, True], ids=["of a class", "of any class"])
 @pytest.mark.parametrize("case", SUPPRESSION_CASES.values(), ids=SUPPRESSION_CASES)
-def test_rows_are_those_of_the_cpu(cuda_nms, case):
+def test_rows_are_those_of_the_cpu(case, class_agnostic):
     import cupy
 
     predictions, letterboxes = case()
     # Requests of different lengths, each in memory of its own.
     lengths = [1, len(predictions) - 1] if len(predictions) > 1 else [1]
     ends = np.cumsum(lengths)[:-1]
-    found = cuda_nms(
+    found = cuda_nms(class_agnostic=class_agnostic)(
         [cupy.asarray(part) for part in np.split(predictions, ends)],
         [cupy.asarray(part) for part in np.split(letterboxes, ends)],
     )
     cupy.cuda.get_current_stream().synchronize()
-    assert_suppressed(found, predictions, letterboxes)
+    assert_suppressed(found, predictions, letterboxes, class_agnostic=class_agnostic)
 
 
-def test_a_full_batch_is_answered_twice_the_same(cuda_nms):
+def test_a_full_batch_is_answered_twice_the_same():
     import cupy
 
     predictions, letterboxes = SUPPRESSION_CASES["700 candidates"]()
     wanted = np.arange(MAX_BATCH) % len(predictions)
+    stage = cuda_nms()
     for _ in range(2):
-        found = cuda_nms([cupy.asarray(predictions[wanted])], [cupy.asarray(letterboxes[wanted])])
+        found = stage([cupy.asarray(predictions[wanted])], [cupy.asarray(letterboxes[wanted])])
         cupy.cuda.get_current_stream().synchronize()
         assert_suppressed(found, predictions[wanted], letterboxes[wanted])

@@ -235,7 +235,7 @@ def test_models_of_one_size_share_their_preprocess_stage(repository, cells):
     install(cells, "first", repository=repository)
     before = times(repository / "preprocess_320")
 
-    _, changes = install(cells, "second", repository=repository)
+    _, changes, _ = install(cells, "second", repository=repository)
 
     assert {change.path.parts[0] for change in changes} == {"second", "second_fp16"}
     assert times(repository / "preprocess_320") == before
@@ -398,12 +398,11 @@ def test_what_is_no_model_is_refused(refused, tmp_path):
     refused(tmp_path / "m.onnx", "m", error=OnnxError, match="m.onnx")
 
 
-def test_a_model_in_several_files_is_refused(refused, tmp_path, cells, monkeypatch):
+def test_a_model_without_its_second_file_is_refused(refused, tmp_path, cells):
     outside = {"save_as_external_data": True, "location": "weights.data", "size_threshold": 0}
     onnx.save(onnx.load(cells), tmp_path / "m.onnx", **outside)
-    # Here the other file would be found, if anywhere.
-    monkeypatch.chdir(tmp_path)
-    refused(tmp_path / "m.onnx", "m", error=OnnxError, match="save it as one file")
+    (tmp_path / "weights.data").unlink()
+    refused(tmp_path / "m.onnx", "m", error=OnnxError, match=r"a second file 'weights\.data'")
 
 
 @pytest.mark.parametrize(
@@ -454,6 +453,23 @@ def test_labels_from_windows_are_read_as_they_are_meant(repository, tmp_path, ce
     labels.write_bytes(b"\xef\xbb\xbflinks \r\nrechts\r\n\r\n")
     install(cells, "cells", labels=labels, repository=repository)
     assert (repository / "cells" / "labels.txt").read_bytes() == b"links\nrechts\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["names: [links, 'rechts, da']", "names:\n  0: links\n  1: rechts, da"]
+)
+def test_labels_may_be_the_description_of_the_training_data(repository, tmp_path, cells, text):
+    labels = tmp_path / "data.yaml"
+    labels.write_text(f"path: ../street\ntrain: images\nnc: 2\n{text}\n")
+    install(cells, "cells", labels=labels, repository=repository)
+    assert (repository / "cells" / "labels.txt").read_text() == "links\nrechts, da\n"
+
+
+@pytest.mark.parametrize("text", ["nc: 2", "links", "names: 2", "names: {1: a, 2: b}", "names: [a"])
+def test_a_description_without_names_is_refused(refused, tmp_path, cells, text):
+    labels = tmp_path / "data.yml"
+    labels.write_text(text)
+    refused(cells, "cells", labels=labels, error=LabelsError, match="has no 'names', a list or")
 
 
 @pytest.mark.parametrize("name", ["new", "yolov7"])

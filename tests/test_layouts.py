@@ -13,8 +13,10 @@ from tools import export_onnx
 from tools.errors import OnnxError
 from tools.served_onnx import read_served_onnx
 from tools.yolo_layouts import served
+from tools.yolo_layouts.declared import OPSETS
 
 P5, P6 = (8, 16, 32), (8, 16, 32, 64)
+OTHER_STRIDES = [(4, 8, 16, 32), (4, 8, 16, 32, 64), (8, 16, 32, 64, 128), (16, 32), (8, 16)]
 SQUARE, WIDE = (128, 128), (96, 160)
 KINDS = {"v5": "YOLOv5 and YOLOv7", "v8": "YOLOv8, v9, 11", "rows": "YOLOv8 transposed"}
 
@@ -159,7 +161,14 @@ def test_a_fourth_stride_is_no_hindrance(kind):
     assert_serves(model, kind, size=(128, 192))
 
 
-@pytest.mark.parametrize("opset", range(11, 21))
+@pytest.mark.parametrize("strides", OTHER_STRIDES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_strides_such_as_those_of_a_p2_are_no_hindrance(kind, strides):
+    # ultralytics/ultralytics#3779: the number of boxes is that of the cells.
+    assert_serves(exported(kind, strides=strides), kind)
+
+
+@pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("kind", ["v5", "v8"])
 def test_the_opset_stays_and_what_is_appended_exists_in_it(kind, opset):
     result = assert_serves(exported(kind, opset=opset), kind)
@@ -402,9 +411,9 @@ def test_an_opset_that_cannot_be_served_is_refused(opset):
 
 @pytest.mark.parametrize("task", ["segment", "pose", "obb", "classify"])
 def test_other_tasks_are_refused_by_name(task):
-    assert f"its task is '{task}', not 'detect'" in refusal(
-        ultralytics(exported("v8", 80), task=task)
-    )
+    message = refusal(ultralytics(exported("v8", 80), task=task))
+    assert f"its task is '{task}', not 'detect'" in message
+    assert "such as yolo11n.pt instead of yolo11n-" in message
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -445,14 +454,102 @@ def test_two_outputs_that_fit_are_refused():
     assert "classes in 'output1'" in refusal(model)
 
 
-def test_masks_beside_the_boxes_are_refused_without_metadata_too():
-    model = exported("v8", 37)
+def with_masks(model):
     masks = helper.make_node(
         "AveragePool", ["images"], ["masks"], kernel_shape=[4, 4], strides=[4, 4]
     )
     model.graph.node.append(masks)
     also_output(model, "masks", rank=4)
-    assert "its output 'masks' is none of a detector" in refusal(model)
+    return model
+
+
+def test_masks_beside_the_boxes_are_refused_without_metadata_too():
+    model = with_masks(exported("v8", 37))
+    assert "its output 'masks' is none of a detector but masks" in refusal(model)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_segmentation_model_is_called_that_whatever_its_names(kind):
+    # 32 values more a box, as many names as classes, no metadata 'task': YOLOv5's export.
+    message = refusal(with_masks(exported(kind, 35)), names=["a", "b", "c"])
+    assert "'masks' is none of a detector but masks, so it is a segmentation model" in message
+    message = refusal(exported(kind, 35), names=["a", "b", "c"])
+    assert "Where it has just 3, the 32 values more are those of a segmentation model" in message
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        (1, "the 1 value more is the angle of an oriented-box (OBB) model"),
+        (51, "the 51 values more may be the keypoints of a pose model"),
+        (34, "the 34 values more may be the keypoints of a pose model"),
+    ],
+)
+def test_values_beyond_the_classes_are_named(more, what):
+    assert f"Where it has just 1, {what}" in refusal(exported("v8", 1 + more), names=["person"])
+    assert "Where it has just" not in refusal(exported("v8", 1), names=["a", "b"])
+
+
+def test_a_classifier_is_called_that():
+    model = followed_by(exported("v8"), "ReduceMean", axes=[2])
+    model.graph.node[-1].CopyFrom(
+        helper.make_node("ReduceMean", ["output0"], ["last"], axes=[2], keepdims=0)
+    )
+    assert "'last' has 9 values a picture, so it is a classification model" in refusal(model)
+
+
+def test_a_value_for_each_pixel_is_no_detector():
+    model = exported("v8")
+    model.graph.node.append(helper.make_node("Sigmoid", ["images"], ["pixels"]))
+    assert "a model of semantic segmentation, or of depth" in refusal(only_outputs(model, "pixels"))
+
+
+def sliced(model, source, name, start, end, axis):
+    bounds = {f"{name}_start": [start], f"{name}_end": [end], f"{name}_axis": [axis]}
+    for key, value in bounds.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value), key))
+    model.graph.node.append(helper.make_node("Slice", [source, *bounds], [name]))
+    return model
+
+
+def test_boxes_and_scores_apart_are_named():
+    # Deci-AI/super-gradients#1301 and ultralytics/yolov3#494: [b, 8400, 4] and [b, 8400, 80].
+    model = sliced(exported("rows", 80), "output0", "boxes", 0, 4, 2)
+    sliced(model, "output0", "scores", 4, 84, 2)
+    message = refusal(only_outputs(model, "boxes", "scores"))
+    assert "boxes in 'boxes' and their scores in 'scores', as YOLO-NAS" in message
+
+
+@pytest.mark.parametrize("classes", [80, 2])
+def test_a_transformer_s_boxes_are_named(classes):
+    # Ultralytics' RT-DETR: centers and sizes in 0..1, [b, 300, 4 + classes], since 8.4 [b, 300, 6].
+    model = sliced(exported("rows", classes), "output0", "queries", 0, 300, 1)
+    message = refusal(only_outputs(model, "queries"))
+    assert f"'queries' has 300 boxes of {4 + classes} values, whatever the size" in message
+    assert "RT-DETR" in message
+
+
+def test_a_scale_factor_beside_the_pictures_is_named_with_the_option_that_leaves_it_out():
+    # PaddlePaddle/PaddleDetection#6996
+    model = exported("v8")
+    model.graph.input.append(
+        helper.make_tensor_value_info("scale_factor", TensorProto.FLOAT, ["batch", 2])
+    )
+    assert "it has 2 inputs instead of one: export it so that it takes" in refusal(model)
+
+
+def test_a_dynamic_size_may_be_written_as_minus_one():
+    # PaddlePaddle/Paddle2ONNX#901
+    model = ultralytics(exported("v8"), imgsz=list(SQUARE))
+    for index in (0, 2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[index].dim_value = -1
+    assert ends(served(model, source=""))[0] == ("input", ["batch", 3, *SQUARE])
+
+
+def test_rows_of_deepstream_yolo_s_exporter_are_those_of_the_contract():
+    # marcoslucianops/DeepStream-Yolo#595: 'output' [b, 25200, 6], corners, score and label.
+    model = served(exported("v5", ends=("pictures", "raw")), source="")
+    assert ends(served(model, source="")) == ends(model)
 
 
 def test_raw_maps_alone_are_refused():
@@ -462,7 +559,7 @@ def test_raw_maps_alone_are_refused():
     )
     raw = [f"raw{stride}" for stride in P5]
     message = refusal(only_outputs(with_raw_maps(exported("v5"), 10), *raw))
-    assert "has one of [336, 340, 1008, 1020] boxes for 128x128 pixels" in message
+    assert "has 336 or 1008 boxes for 128x128 pixels (height x width)" in message
     assert "2 pictures give 'raw8' [2, 3, 16, 16, 10], " in message
     assert "--grid" in message
 
@@ -471,7 +568,10 @@ def test_raw_maps_alone_are_refused():
 def test_what_non_maximum_suppression_left_is_refused(kept):
     model = renamed_ends(served(exported("v8"), source=""), "images", "output0")
     model = followed_by(model, "Slice", start=[0], end=[kept], axis=[1])
-    assert f"2 pictures give 'last' [2, {kept}, 6]" in refusal(model)
+    # ultralytics/ultralytics#20944
+    message = refusal(model)
+    assert f"'last' has {kept} boxes a picture: it suppresses overlapping boxes itself" in message
+    assert "nms=False, and for YOLOv10 and YOLO26 end2end=False" in message
 
 
 @pytest.mark.parametrize("shape", [[-1, 7], [-1, 1, 7]])
@@ -505,9 +605,35 @@ def test_values_that_are_no_probabilities_are_refused(kind):
     assert "not within 0..1" in message
 
 
+@pytest.mark.parametrize("size", [SQUARE, WIDE])
+@pytest.mark.parametrize("reach", [1.0, 1.05])
+@pytest.mark.parametrize("kind", KINDS)
+def test_boxes_in_0_to_1_are_scaled_to_pixels(kind, reach, size):
+    # ultralytics/yolov3#1163, ultralytics/ultralytics#19163. Those at the borders reach beyond 1.
+    model = scaled(exported(kind, size=size), reach, reach, 0.3, 0.3)
+    result = served(model, source="")
+    for batch in (1, 3):
+        expected = decoded(run(model, noise(batch, size)), kind, 5)
+        expected[..., :4] *= [size[1], size[0], size[1], size[0]]
+        np.testing.assert_allclose(run(result, noise(batch, size)), expected, rtol=1e-5, atol=1e-4)
+    assert ends(result)[1] == ("output", ["batch", expected.shape[1], 6])
+
+
+@pytest.mark.parametrize("size", [SQUARE, WIDE])
+def test_rows_of_the_contract_in_0_to_1_are_scaled_to_pixels(size):
+    whole = served(exported("v8", size=size), source="")
+    height, width = size
+    parts = np.array([1 / width, 1 / height, 1 / width, 1 / height, 1, 1], np.float32)
+    model = followed_by(renamed_ends(whole, "images", "output0"), "Mul", parts=parts)
+    result = served(model, source="")
+    pictures = noise(3, size)
+    expected = run(served(exported("v8", size=size), source=""), pictures)
+    np.testing.assert_allclose(run(result, pictures), expected, rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_boxes_that_are_not_centers_and_sizes_in_pixels_are_refused(kind):
-    assert "the boxes in 'output0' are in 0..1" in refusal(scaled(exported(kind), 1, 1, 1, 1))
+    assert "the centers in 'output0' end at " in refusal(scaled(exported(kind), 16, 16, 16, 16))
     # Five classes, and those that make six values as in the contract.
     for classes in (5, 1 if kind == "v5" else 2):
         corners = scaled(exported(kind, classes), 0.001, 0.001, 128, 128)
@@ -557,7 +683,8 @@ def test_a_second_input_is_refused():
 
 def test_a_size_that_no_grid_fits_is_refused():
     model = exported("v8", size=(120, 128))
-    assert "its input is 120x128 pixels: export it for multiples of 32" in refusal(model)
+    message = refusal(model)
+    assert "its input is 120x128 pixels (height x width): export it for multiples of 32" in message
 
 
 def test_a_dynamic_size_that_nobody_states_is_refused():
@@ -567,7 +694,8 @@ def test_a_dynamic_size_that_nobody_states_is_refused():
 
 def test_a_size_other_than_the_graph_s_is_refused():
     message = refusal(exported("v8"), size=(128, 160))
-    assert "its input has 128 pixels where 160 were asked for" in message
+    assert "its input has 128 pixels where --size asks for 160" in message
+    assert "(--size is height x width, here 128x160)" in message
 
 
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "float16"])
@@ -607,3 +735,20 @@ def test_the_tool_takes_a_size_that_a_file_leaves_open(tmp_path):
     assert end.value.code == OnnxError.exit_code
     export_onnx.main([*arguments, "--labels", str(labels), "--size", str(SQUARE[0])])
     assert read_served_onnx(tmp_path / "served.onnx").width == SQUARE[1]
+
+
+def test_the_tool_takes_height_before_width(tmp_path, capsys):
+    onnx.save(dynamic_size(exported("v8", size=WIDE)), tmp_path / "best.onnx")
+    arguments = [str(tmp_path / name) for name in ("best.onnx", "served.onnx")]
+    export_onnx.main([*arguments, "--size", f"{WIDE[0]}x{WIDE[1]}"])
+    written = read_served_onnx(tmp_path / "served.onnx")
+    assert (written.height, written.width) == WIDE
+    assert f"for pictures of {WIDE[0]}x{WIDE[1]} (height x width)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", ["", "x640", "640x", "640x650", "-32", "1x2x3", "0x32", "big"])
+def test_a_size_that_is_none_is_refused_with_the_form_of_one(size, capsys):
+    with pytest.raises(SystemExit) as end:
+        export_onnx.main(["best.onnx", "served.onnx", f"--size={size}"])
+    assert end.value.code == 2
+    assert "must be HEIGHTxWIDTH, such as 384x640" in capsys.readouterr().err

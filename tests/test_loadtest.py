@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 import signal
 import socket
@@ -226,6 +227,14 @@ def started_price(url, output):
         if "frames/s" in line:
             return process
     raise AssertionError(f"it ended with {process.wait()}")
+
+
+def test_figures_never_take_the_place_of_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "figures.json")
+    with pytest.raises(ResultError, match="it is a pipe"):
+        result_file.write(tmp_path / "figures.json", {})
+    assert (tmp_path / "figures.json").is_fifo()
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_ctrl_c_keeps_what_was_measured_and_marks_it_partial(triton, tmp_path):

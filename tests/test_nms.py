@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,20 @@ def test_classes_do_not_suppress_each_other():
         rows([0, 0, 10, 10, 0.9, 2], [0, 0, 10, 10, 0.8, 7], [0, 0, 10, 10, 0.7, 2]), DEFAULT
     )
     assert kept[:, 5].tolist() == [2, 7]
+
+
+def test_of_any_class_only_the_best_stays_where_that_is_asked_for():
+    # One car, found as a car and as a truck; a second one that touches it; and a far bus.
+    found = rows(
+        [0, 0, 100, 60, 0.6, 2],
+        [2, 1, 99, 61, 0.37, 7],
+        [95, 0, 190, 60, 0.5, 2],
+        [400, 300, 500, 400, 0.9, 5],
+    )
+    of_a_class = non_maximum_suppression(found, DEFAULT)
+    of_any = non_maximum_suppression(found, replace(DEFAULT, class_agnostic=True))
+    assert of_a_class[:, 5].tolist() == [5, 2, 2, 7]
+    np.testing.assert_array_equal(of_any, of_a_class[:3])
 
 
 def test_both_thresholds_are_strict():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import sys
 import tarfile
 import warnings
 import zipfile
@@ -30,7 +32,7 @@ from torch import nn  # noqa: E402
 
 from tools.errors import CheckpointError  # noqa: E402
 from tools.yolov7 import Network, folded  # noqa: E402
-from tools.yolov7.checkpoint import read_network  # noqa: E402
+from tools.yolov7.checkpoint import Meta, read_network, save_checkpoint  # noqa: E402
 
 DATA = Path(__file__).parent / "data" / "official"
 TINY = "yolov7-tiny"
@@ -250,6 +252,64 @@ def test_what_differs_from_the_table_is_named(change, message, tmp_path, read_ba
         read_back(path)
 
 
+@pytest.mark.parametrize(
+    ("layer", "family", "command"),
+    [
+        ("ReOrg", "a YOLOv7-W6, E6, D6 or E6E", "--grid --dynamic-batch --img-size 1280 1280'"),
+        ("SPPF", "a YOLOv5", "python export.py --weights best.pt --include onnx"),
+        ("ADown", "a YOLOv9", "python export.py --weights best.pt --include onnx"),
+    ],
+)
+def test_networks_of_other_families_are_named_with_the_command_that_exports_them(
+    layer, family, command, tmp_path, read_back
+):
+    def change(model: Any) -> None:
+        model.model[0] = getattr(sys.modules["models.common"], layer)()
+
+    path = save(tmp_path / "best.pt", {"model": broken(change)})
+    with pytest.raises(CheckpointError, match=rf"{family}.*it has a layer {layer}.*{command}"):
+        read_back(path)
+
+
+def test_a_variant_of_yolov7_can_be_exported_by_its_own_code(tmp_path, read_back):
+    path = save(tmp_path / "best.pt", {"model": broken(lambda m: m.model.pop(76))})
+    with pytest.raises(CheckpointError, match=r"export it with 'python export.py .*--grid"):
+        read_back(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        (
+            "ultralytics.nn.tasks\nDetectionModel",
+            "an Ultralytics checkpoint: .*'yolo export model=",
+        ),
+        ("yolox.models\nYOLOX", "export it to ONNX with the program that made it"),
+    ],
+)
+def test_a_checkpoint_of_another_program_says_how_it_is_exported(name, what, tmp_path):
+    path = legacy(tmp_path / "best.pt", b"\x80\x02c" + name.encode() + b"\n.")
+    asked = name.replace("\n", ".")
+    with pytest.raises(CheckpointError, match=f"asks for {asked}, .*nothing of it was run: {what}"):
+        read_network(path)
+
+
+def test_a_path_of_another_system_is_no_hindrance(tmp_path, read_back):
+    # ultralytics/yolov5#10240: cannot instantiate 'WindowsPath' on your system.
+    checkpoint = train_py_checkpoint(official_model(random_network(TINY), names(80)), None)
+    opt = pickle.dumps(Path("best.pt"), protocol=2)
+    assert b"PosixPath" in opt
+    _, labels = read_back(save(tmp_path / "best.pt", {**checkpoint, "opt": Path("best.pt")}))
+    assert len(labels) == 80
+
+
+def test_only_a_regular_file_is_replaced(tmp_path):
+    os.mkfifo(tmp_path / "best.pt")
+    with pytest.raises(OSError, match="it is a pipe"):
+        save_checkpoint(tmp_path / "best.pt", random_network(TINY), Meta(TINY, 0, 0.0))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["best.pt"]
+
+
 class Malicious:
     def __init__(self, *call: Any) -> None:
         self.call = call
@@ -342,14 +402,14 @@ def test_other_files_are_told_apart(tmp_path):
     for path, message in (
         (text, "is no checkpoint"),
         (weights, "no network under 'ema' or 'model'"),
-        (archive, "is no checkpoint"),
+        (archive, "zip archive: unpack it"),
         (damaged, "is no checkpoint"),
         (foreign, "no network under 'ema' or 'model'"),
         (ours, "yolov9000"),
         (packed, "tar archive"),
         (program, "TorchScript"),
         (tmp_path / "missing.pt", "no file"),
-        (tmp_path, "no file"),
+        (tmp_path, "is a folder"),
     ):
         with pytest.raises(CheckpointError, match=message):
             read_network(path)

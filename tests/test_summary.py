@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,12 +15,23 @@ from pathlib import Path
 import pytest
 from clips import steps, write_clip
 from yolostream.cli.report import Report
-from yolostream.cli.summary import as_dict
+from yolostream.cli.summary import as_dict, write
 from yolostream.client.statistics import StepTotals
 from yolostream.errors import DeadlineExceeded, OutputError, SourceError
 from yolostream.interruption import EXIT_INTERRUPTED
 from yolostream.pipeline.status import Status
 from yolostream.pipeline.timing import STAGES, Durations
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder"])
+def test_only_a_regular_file_is_replaced(kind, tmp_path):
+    path = tmp_path / "summary.json"
+    path.mkdir() if kind == "a folder" else os.mkfifo(path)
+    before = path.stat().st_mode
+    with pytest.raises(OutputError, match=f"cannot write .*it is {kind}"):
+        write(Report([], {}, tmp_path, 1), path)
+    assert path.stat().st_mode == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_report_is_told_in_milliseconds_and_counts(tmp_path):

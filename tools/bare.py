@@ -27,6 +27,7 @@ def load_detector(
     confidence: float,
     iou: float,
     max_detections: int,
+    class_agnostic: bool = False,
     threads: int | None = None,
     repository: Path = REPOSITORY,
 ) -> BareDetector:
@@ -37,6 +38,7 @@ def load_detector(
         confidence: Least confidence of a detection.
         iou: Overlap above which the weaker of two boxes of a class falls.
         max_detections: Most detections of one picture.
+        class_agnostic: Let boxes of different classes suppress each other, too.
         threads: Of ONNX Runtime; by default one a core.
         repository: Holds `preprocess` and `nms`, whose pure modules do the work around it.
 
@@ -45,7 +47,7 @@ def load_detector(
     """
     letterbox = pure_module(repository / "preprocess", "letterbox")
     nms = pure_module(repository / "nms", "nms")
-    thresholds = nms.Thresholds(confidence, iou, max_detections)
+    thresholds = nms.Thresholds(confidence, iou, max_detections, class_agnostic)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -16,28 +16,40 @@ from yolostream import __version__
 
 from tools.command import one_line_errors
 from tools.digest import sha256_of
-from tools.errors import LabelsError
+from tools.errors import CheckpointError, LabelsError
 from tools.exporting.check import Floats
-from tools.exporting.graph import Graph, write
+from tools.exporting.graph import Graph, check_target, write
+from tools.file_formats import refuse_other_formats
 from tools.labels import check_labels, read_labels
-from tools.served_onnx import NAMES, load_onnx, names_of, read_served_onnx
+from tools.onnx_file import load_onnx
+from tools.served_onnx import NAMES, names_of, read_served_onnx
 from tools.yolo_layouts import served
 
 SIDE = 640
 _STRIDE = 32
 
+Size = tuple[int, int]
+"""Height and width, in pixels."""
 
-def from_checkpoint(path: Path, *, side: int) -> Graph:
+
+def from_checkpoint(path: Path, *, size: Size) -> Graph:
     """Trace the network of a checkpoint; needs PyTorch.
 
     Args:
         path: Checkpoint, official or our own.
-        side: Height and width of the input, in pixels.
+        size: Height and width of the input, in pixels.
 
     Raises:
         CheckpointError: It cannot be read safely and exactly.
     """
-    import torch
+    refuse_other_formats(path, CheckpointError)
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise CheckpointError(
+            f"reading the checkpoint {path} needs PyTorch: 'make tools', and start this with "
+            ".venv-tools/bin/python; an ONNX file needs none"
+        ) from error
 
     from tools.exporting.trace import traced
     from tools.yolov7 import folded
@@ -52,21 +64,20 @@ def from_checkpoint(path: Path, *, side: int) -> Graph:
         return rows
 
     classes = max(network.table.class_ids) + 1
-    return Graph(traced(plain, side=side), names, classes, reference)
+    return Graph(traced(plain, size=size), names, classes, reference)
 
 
-def from_onnx(path: Path, *, side: int | None, names: tuple[str, ...]) -> Graph:
+def from_onnx(path: Path, *, size: Size | None, names: tuple[str, ...]) -> Graph:
     """Append to an exported YOLO what turns its output into ours.
 
     Args:
         path: ONNX file.
-        side: Height and width in pixels, where the file leaves them open.
+        size: Height and width in pixels, where the file leaves them open.
         names: Class names by class id; none to take those in the file.
 
     Raises:
         OnnxError: It is none that is known; says what was seen.
     """
-    size = (side, side) if side else None
     model = served(load_onnx(path), source=str(path), size=size, names=names)
     return Graph(model, names_of(model))
 
@@ -75,7 +86,10 @@ def _names(graph: Graph, given: tuple[str, ...], source: Path) -> tuple[str, ...
     """Class names: those given may rename classes, but not add or drop any."""
     names = given or graph.names
     if not names:
-        raise LabelsError(f"{source} has no class names: give --labels a file, a name a line")
+        raise LabelsError(
+            f"{source} has no class names: give --labels a file, a name a line, or the data.yaml "
+            "it was trained with"
+        )
     check_labels(names, source)
     if len(names) < graph.classes or len(names) != len(graph.names or names):
         raise LabelsError(
@@ -84,10 +98,20 @@ def _names(graph: Graph, given: tuple[str, ...], source: Path) -> tuple[str, ...
     return names
 
 
-def _side(text: str) -> int:
-    if not text.isdigit() or int(text) == 0 or int(text) % _STRIDE:
-        raise argparse.ArgumentTypeError(f"must be a multiple of {_STRIDE}, is {text}")
-    return int(text)
+def _is_side(text: str) -> bool:
+    return text.isdecimal() and int(text) > 0 and int(text) % _STRIDE == 0
+
+
+def _size(text: str) -> Size:
+    """HEIGHTxWIDTH, or one number for both."""
+    sides = text.lower().split("x")
+    if len(sides) == 1:
+        sides *= 2
+    if len(sides) != 2 or not all(map(_is_side, sides)):
+        raise argparse.ArgumentTypeError(
+            f"must be HEIGHTxWIDTH, such as 384x640, each a multiple of {_STRIDE}, is {text}"
+        )
+    return int(sides[0]), int(sides[1])
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -95,12 +119,17 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("source", type=Path, help="checkpoint (.pt), or ONNX file of another YOLO (.onnx)")
     add("output", type=Path, help="ONNX file to write")
-    add("--labels", type=Path, help="class names, one a line; by default those in the source")
+    add(
+        "--labels",
+        type=Path,
+        help="class names, one a line, or a data.yaml; by default those in the source",
+    )
     add(
         "--size",
-        type=_side,
-        help=f"height and width of the input, a multiple of {_STRIDE}; by default {SIDE}, and for "
-        "an ONNX file its own",
+        type=_size,
+        metavar="HEIGHTxWIDTH",
+        help=f"of the input, in pixels, each a multiple of {_STRIDE}, such as 384x640 for wide "
+        f"pictures; one number stands for both; by default {SIDE}, and for an ONNX file its own",
     )
     add("--half", action="store_true", help="float16 weights and arithmetic, for GPUs")
     return parser.parse_args(argv)
@@ -114,11 +143,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     source, output = arguments.source, arguments.output
+    check_target(output)
     given = read_labels(arguments.labels) if arguments.labels else ()
     if source.suffix.lower() == ".onnx":
-        graph = from_onnx(source, side=arguments.size, names=given)
+        graph = from_onnx(source, size=arguments.size, names=given)
     else:
-        graph = from_checkpoint(source, side=arguments.size or SIDE)
+        graph = from_checkpoint(source, size=arguments.size or (SIDE, SIDE))
     metadata = {
         NAMES: json.dumps(_names(graph, given, source)),
         "source": source.name,
@@ -130,7 +160,8 @@ def _export(arguments: argparse.Namespace) -> None:
     written = read_served_onnx(output)
     print(
         f"{output}: {written.rows} rows of {len(written.names)} classes for pictures of "
-        f"{written.width}x{written.height}, {output.stat().st_size / 1e6:.1f} MB"
+        f"{written.height}x{written.width} (height x width), "
+        f"{output.stat().st_size / 1e6:.1f} MB"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tools.model_folders.changes import Change, apply, changes_to
 from tools.model_folders.files import REPOSITORY, detector_files, labels_of
 from tools.model_folders.tensor_maps import check_tensor_maps
 from tools.model_folders.trial import try_out
+from tools.onnx_file import content_of
 from tools.served_onnx import ServedOnnx, read_served_onnx
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -29,18 +31,19 @@ def install(
     labels: Path | None = None,
     repository: Path = REPOSITORY,
     dry_run: bool = False,
-) -> tuple[ServedOnnx, list[Change]]:
+) -> tuple[ServedOnnx, list[Change], list[str]]:
     """Make `repository` serve an ONNX file as the ensemble `name`, or leave it as it is.
 
     Args:
-        path: ONNX file from tools.export_onnx.
+        path: ONNX file from tools.export_onnx. Weights beside it are put into the same file.
         name: Of the ensemble; one that is there is replaced.
         labels: UTF-8 text, one class name a line; by default the names in the ONNX file.
         repository: Model repository with the shipped folders.
         dry_run: Do everything except writing.
 
     Returns:
-        What the file declares, and what had to change: nothing where all was there already.
+        What the file declares; what had to change, which is nothing where all was there already;
+        and what its first run showed to be odd, a sentence each.
 
     Raises:
         OnnxError: The file cannot be served.
@@ -49,17 +52,18 @@ def install(
     """
     _check_name(name)
     served = read_served_onnx(path)
-    model = path.read_bytes()
+    model = content_of(path)
     _, most = labels_of(repository)
     names = choose_labels(served.names, labels, model=path, most=most)
     files = detector_files(repository, name, served, model=model, labels=names)
     check_tensor_maps(repository, files, name)
     changes = changes_to(repository, files)
+    odd = []
     if changes:
-        try_out(model, served, class_count=len(names))
+        odd = try_out(model, served, class_count=len(names))
         if not dry_run:
             apply(changes, repository)
-    return served, changes
+    return served, changes, odd
 
 
 def _check_name(name: str) -> None:
@@ -74,7 +78,9 @@ def _check_name(name: str) -> None:
 def _report(options: argparse.Namespace, served: ServedOnnx, changes: Sequence[Change]) -> None:
     if changes:
         done = "would install" if options.dry_run else "installed"
-        sizes = f"{served.height}x{served.width} pixels, {served.rows} rows a frame"
+        sizes = (
+            f"{served.height}x{served.width} pixels (height x width), {served.rows} rows a frame"
+        )
         print(f"{done} {options.name} ({sizes})", *changes, sep="\n  ")
     else:
         print(f"{options.name} is up to date")
@@ -82,6 +88,11 @@ def _report(options: argparse.Namespace, served: ServedOnnx, changes: Sequence[C
         elsewhere = options.repository.resolve() != REPOSITORY
         where = f" --model-repository {options.repository}" if elsewhere else ""
         print(f"next: yolostream detect VIDEO --model {options.name}{where}")
+        if changes:
+            print(
+                "a 'yolostream serve' that runs already, or another Triton, serves it once it is "
+                "started again"
+            )
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -92,7 +103,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--labels",
         type=Path,
-        help="text file with one class name a line; by default the names in the ONNX file",
+        help="class names, one a line, or a data.yaml; by default those in the ONNX file",
     )
     add("--repository", type=Path, default=REPOSITORY, help="model repository to put it into")
     add("--dry-run", action="store_true", help="say what would change, and change nothing")
@@ -103,13 +114,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
     options = _arguments(argv)
     with one_line_errors():
-        served, changes = install(
+        served, changes, odd = install(
             options.model,
             options.name,
             labels=options.labels,
             repository=options.repository,
             dry_run=options.dry_run,
         )
+        for sentence in odd:
+            print(sentence, file=sys.stderr)
         _report(options, served, changes)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 from tools.errors import LabelsError
 
 
@@ -12,7 +14,8 @@ def read_labels(file: Path) -> tuple[str, ...]:
     """Read class names by class id.
 
     Args:
-        file: UTF-8 text. Line ends of Windows and blank lines at the end do no harm.
+        file: UTF-8 text, one name a line; line ends of Windows and blank lines at the end do no
+            harm. Or the `data.yaml` that a YOLO was trained with, of which `names` is taken.
 
     Raises:
         LabelsError: It cannot be read, or its names do not do.
@@ -22,9 +25,22 @@ def read_labels(file: Path) -> tuple[str, ...]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise LabelsError(f"cannot read class names from {file} as UTF-8: {error}") from error
-    names = tuple(line.strip() for line in text.rstrip().splitlines())
+    if file.suffix.lower() in (".yaml", ".yml"):
+        names = _names_in_yaml(text, file)
+    else:
+        names = tuple(line.strip() for line in text.rstrip().splitlines())
     check_labels(names, file)
     return names
+
+
+def _names_in_yaml(text: str, file: Path) -> tuple[str, ...]:
+    try:
+        return names_by_id(yaml.safe_load(text)["names"])
+    except (yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+        raise LabelsError(
+            f"{file} has no 'names', a list or a dictionary by class id from 0: give a text file "
+            "with one name a line"
+        ) from error
 
 
 def choose_labels(
@@ -54,7 +70,11 @@ def choose_labels(
             "one line each, in the order of the class ids"
         )
     if len(names) > most:
-        raise LabelsError(f"{source} has {len(names)} names, the ensemble carries {most}")
+        raise LabelsError(
+            f"{source} has {len(names)} names, the ensemble carries {most}: train with at most "
+            f"{most} classes, or raise max_detections and the outputs' dims of 'nms' and of the "
+            "ensemble together"
+        )
     check_labels(names, source)
     return names
 

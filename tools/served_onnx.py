@@ -14,6 +14,7 @@ import onnx
 
 from tools.digest import sha256_of
 from tools.errors import OnnxError
+from tools.onnx_file import load_onnx
 
 INPUT, OUTPUT = "input", "output"
 ROW = 6
@@ -55,25 +56,6 @@ def read_served_onnx(path: Path) -> ServedOnnx:
     return ServedOnnx(path, height, width, rows, _names(path, model), sha256_of(path))
 
 
-def load_onnx(path: Path) -> onnx.ModelProto:
-    """Parse an ONNX file.
-
-    Raises:
-        OnnxError: There is no such file, or it is none.
-    """
-    if not path.is_file():
-        raise OnnxError(f"no file {path}")
-    try:
-        model = onnx.load(path, load_external_data=False)
-        onnx.checker.check_model(model)
-    # protobuf, the checker and missing side files each raise their own.
-    except Exception as error:
-        raise OnnxError(f"{path} is no ONNX model, or not a whole one: {_line(error)}") from error
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise OnnxError(f"{path} has weights in a file of their own: save it as one file")
-    return model
-
-
 def names_of(model: onnx.ModelProto) -> tuple[str, ...]:
     """Class names by class id that a graph of ours states; empty where it does not.
 
@@ -96,7 +78,8 @@ def sides_of(model: onnx.ModelProto) -> tuple[int, int]:
 def shape_of(tensor: onnx.ValueInfoProto) -> list[int | str]:
     """Sizes of a tensor of a graph; a name, or "?", where a size is dynamic."""
     dims = tensor.type.tensor_type.shape.dim
-    return [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in dims]
+    # Some exporters write -1 for a dynamic size.
+    return [dim.dim_value if dim.dim_value > 0 else dim.dim_param or "?" for dim in dims]
 
 
 def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
@@ -142,7 +125,3 @@ def _rows(path: Path, shape: list[int | str]) -> int:
         case [_, int(rows), int(row)] if rows > 0 and row == ROW:
             return rows
     raise OnnxError(f"'{OUTPUT}' of {path} must be [b, rows, {ROW}], is {shape}: {_FIX}")
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import torch
+from yolostream.replacing import refuse_special_file
 
 from tools.demo.training.batch import draw_batch
 from tools.demo.training.gallery import SIDE, empty_gallery
@@ -104,6 +105,15 @@ class Arrivals:
         return ready
 
 
+def _file(text: str) -> Path:
+    """A file that may be written, told before the training."""
+    try:
+        refuse_special_file(Path(text))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write {text}: {error.strerror}") from error
+    return Path(text)
+
+
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.train_demo_model", description=__doc__)
     add = parser.add_argument
@@ -116,7 +126,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--scenes", type=int, default=6000, help="generated scenes to train on")
     add(
         "--output",
-        type=Path,
+        type=_file,
         default=Path("runs/demo.pt"),
         help="checkpoint to write at the end; those on the way have their second in the name",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 
 from tools.digest import sha256_of
-from tools.served_onnx import load_onnx
+from tools.onnx_file import load_onnx
 
 COUNTED = "candidates"
 """Metadata key: JSON list, of each frame that a network was made with."""

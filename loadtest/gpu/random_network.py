@@ -52,7 +52,7 @@ def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> None:
         OnnxError: The ensemble could not serve the graph.
     """
     pictures = torch.stack([_picture(frame) for frame in frames])
-    model = to_fp16(traced(folded(_network(table, pictures)), side=SIDE))
+    model = to_fp16(traced(folded(_network(table, pictures)), size=(SIDE, SIDE)))
     names = (MODELS / ENSEMBLE / "labels.txt").read_text(encoding="utf-8").splitlines()
     source = f"{table}, random weights, seed 0"
     run = runner(model, threads=len(os.sched_getaffinity(0)))

@@ -21,7 +21,7 @@ from tools.engine.recipe import Recipe
 from tools.engine.sidecar import Sidecar, differences, read_sidecar, sidecar_of
 from tools.errors import EngineError
 from tools.exporting.half import to_fp16
-from tools.served_onnx import load_onnx
+from tools.onnx_file import load_onnx
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from tools.model_folders.files import CONFIG, configs_of, read_config
 
 SUFFIX = "_evaluation"
 CONFIDENCE, IOU = "confidence_threshold", "iou_threshold"
+_MOST, _CLASS_AGNOSTIC = "max_detections", "class_agnostic"
 THRESHOLDS = {CONFIDENCE: "0.001", IOU: "0.65"}
 """Those of YOLOv7's own evaluation, by the name of the parameter."""
 
@@ -36,11 +37,13 @@ class Thresholds:
         confidence: A box counts above this.
         iou: Overlap above which the weaker of two boxes of a class falls.
         max_detections: Most boxes of one picture.
+        class_agnostic: Whether it falls where they are of different classes, too.
     """
 
     confidence: float
     iou: float
     max_detections: int
+    class_agnostic: bool
 
 
 def write_variant(repository: Path, ensemble: str, folder: Path) -> None:
@@ -100,7 +103,13 @@ def served_thresholds(url: str, suppression: str, *, timeout_s: float) -> Thresh
     with translated(url, suppression), connect(url) as client:
         config = client.get_model_config(suppression, client_timeout=timeout_s).config
     values = {name: parameter.string_value for name, parameter in config.parameters.items()}
-    return Thresholds(float(values[CONFIDENCE]), float(values[IOU]), int(values["max_detections"]))
+    return Thresholds(
+        confidence=float(values[CONFIDENCE]),
+        iou=float(values[IOU]),
+        max_detections=int(values[_MOST]),
+        # A server's repository may be older than it.
+        class_agnostic=values.get(_CLASS_AGNOSTIC) == "true",
+    )
 
 
 def _copy(model: Path, target: Path, edit: Callable[[Any], None]) -> None:

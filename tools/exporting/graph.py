@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+from yolostream.replacing import refuse_special_file
 
 from tools.errors import ExportError
 from tools.exporting.check import (
@@ -20,6 +21,7 @@ from tools.exporting.check import (
     runner,
 )
 from tools.exporting.half import to_fp16
+from tools.oddities import oddities
 from tools.served_onnx import read_served_onnx, sides_of
 
 
@@ -50,7 +52,7 @@ def write(graph: Graph, path: Path, *, half: bool = False, metadata: dict[str, s
         metadata: Strings to store in the file.
 
     Returns:
-        What the checks measured, a sentence each.
+        What the checks measured, and what is odd, a sentence each.
 
     Raises:
         ExportError: A check failed, or the file cannot be written.
@@ -70,12 +72,30 @@ def write(graph: Graph, path: Path, *, half: bool = False, metadata: dict[str, s
         wide, run = run, runner(model)
         said.append(compare(run(pictures), wide(pictures), tolerance, what=what))
     said.append(compare_alone(run, pictures, tolerance))
+    said += oddities(model, run(pictures))
     onnx.helper.set_model_props(model, metadata)
     _replace(path, model)
     return said
 
 
+def check_target(path: Path) -> None:
+    """Make sure that a file may be written there, before the work that is to be written.
+
+    Raises:
+        ExportError: There is a device, a pipe or a folder.
+    """
+    try:
+        refuse_special_file(path)
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> ExportError:
+    return ExportError(f"cannot write {path}: {error.strerror}")
+
+
 def _replace(path: Path, model: onnx.ModelProto) -> None:
+    check_target(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -84,4 +104,4 @@ def _replace(path: Path, model: onnx.ModelProto) -> None:
             read_served_onnx(candidate)
             os.replace(candidate, path)
     except OSError as error:
-        raise ExportError(f"cannot write {path}: {error.strerror}") from error
+        raise _not_written(path, error) from error

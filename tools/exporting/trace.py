@@ -15,15 +15,15 @@ from tools.yolov7 import Network
 _OPSET = 17
 
 
-def traced(network: Network, *, side: int) -> onnx.ModelProto:
+def traced(network: Network, *, size: tuple[int, int]) -> onnx.ModelProto:
     """The graph of a network.
 
     Args:
         network: On the CPU, folded.
-        side: Height and width of the input, in pixels; a multiple of 32.
+        size: Height and width of the input, in pixels; multiples of 32.
 
     Returns:
-        `input` float32 [batch, 3, side, side] -> `output` float32 [batch, N, 6], as
+        `input` float32 [batch, 3, height, width] -> `output` float32 [batch, N, 6], as
         `tools.yolov7.head.Detect.decode` describes it.
     """
     file = io.BytesIO()
@@ -32,7 +32,7 @@ def traced(network: Network, *, side: int) -> onnx.ModelProto:
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (torch.zeros(1, 3, side, side),),
+            (torch.zeros(1, 3, *size),),
             file,
             dynamo=False,
             opset_version=_OPSET,
@@ -43,8 +43,10 @@ def traced(network: Network, *, side: int) -> onnx.ModelProto:
     model = onnx.load_from_string(file.getvalue())
     # Tracing leaves sizes open that a server wants to check.
     detect = network.detect
-    rows = sum(detect.anchors_per_level * (side // stride) ** 2 for stride in detect.strides)
+    height, width = size
+    cells = sum((height // stride) * (width // stride) for stride in detect.strides)
+    rows = detect.anchors_per_level * cells
     sizes = model.graph.output[0].type.tensor_type.shape.dim[1:]
-    for dim, size in zip(sizes, (rows, ROW), strict=True):
-        dim.dim_value = size
+    for dim, value in zip(sizes, (rows, ROW), strict=True):
+        dim.dim_value = value
     return model

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime
 
 from tools.errors import OnnxError
+from tools.oddities import oddities
 from tools.served_onnx import INPUT, OUTPUT, ROW, ServedOnnx
+from tools.yolo_layouts.layout import BOX, are_normalized
 
 Floats = npt.NDArray[np.float32]
 
 
-def try_out(model: bytes, served: ServedOnnx, *, class_count: int) -> None:
+def try_out(model: bytes, served: ServedOnnx, *, class_count: int) -> list[str]:
     """Run a model on noise, once alone and once as a batch of two, on the CPU.
 
     Args:
@@ -20,16 +23,26 @@ def try_out(model: bytes, served: ServedOnnx, *, class_count: int) -> None:
         served: What it declares.
         class_count: Class ids have to be below it.
 
+    Returns:
+        What is odd, though it can be served: a sentence each.
+
     Raises:
         OnnxError: It does not run, or answers anything but what it declares.
     """
-    for batch, output in zip((1, 2), _outputs(model, served), strict=True):
+    outputs = _outputs(model, served)
+    for batch, output in zip((1, 2), outputs, strict=True):
         expected = (batch, served.rows, ROW)
         if output.shape != expected:
             raise OnnxError(f"{served.path} answers {output.shape} where it declares {expected}")
         if not np.isfinite(output).all():
             raise OnnxError(f"{served.path} answers numbers that are not finite: export it again")
         _check_classes(output[..., -1], served, class_count)
+        if are_normalized(output[..., :BOX]):
+            raise OnnxError(
+                f"the boxes of {served.path} are in 0..1, not in pixels of the {served.height}x"
+                f"{served.width} input (height x width): tools.export_onnx scales them"
+            )
+    return oddities(onnx.load_from_string(model), outputs[-1])
 
 
 def _outputs(model: bytes, served: ServedOnnx) -> list[Floats]:

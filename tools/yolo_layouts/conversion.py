@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import onnx
 
 from tools.errors import OnnxError
+from tools.export_commands import EXPORTS
 from tools.served_onnx import NAMES
 from tools.yolo_layouts.declared import (
     described,
@@ -18,13 +19,6 @@ from tools.yolo_layouts.declared import (
 )
 from tools.yolo_layouts.recognition import recognized
 from tools.yolo_layouts.rewiring import follow_contract
-
-_EXPORTS = (
-    "Exports that can be served: YOLOv8, v9 and 11: 'yolo export model=best.pt format=onnx "
-    "dynamic=True opset=17'; YOLOv5: 'python export.py --weights best.pt --include onnx --dynamic "
-    "--opset 17'; YOLOv7: 'python export.py --weights best.pt --grid --dynamic-batch', "
-    "without --end2end"
-)
 
 
 def served(
@@ -48,7 +42,8 @@ def served(
 
     Returns:
         `input` float32 [batch, 3, H, W] -> `output` float32 [batch, N, 6]: x1, y1, x2, y2 in pixels
-        of the input, not clipped to it, confidence 0..1, class id. Only the batch is dynamic. The
+        of the input, not clipped to it, confidence 0..1, class id. Only the batch is dynamic. Boxes
+        that the source gives in 0..1 of the input's width and height are scaled. The
         metadata of the source is kept, its class names as `tools.served_onnx` reads them.
 
     Raises:
@@ -58,7 +53,7 @@ def served(
         return _served(model, size, names)
     except OnnxError as error:
         raise OnnxError(
-            f"{source} cannot be served: {error}. It has {described(model)}. {_EXPORTS}"
+            f"{source} cannot be served: {error}. It has {described(model)}. {EXPORTS}"
         ) from error
 
 

@@ -16,8 +16,19 @@ from tools.labels import names_by_id
 from tools.served_onnx import NAMES, inputs_of, shape_of
 
 # From the first that knows every operator we append to the last that TensorRT 10.3 parses.
-_OPSETS = range(11, 21)
+OPSETS = range(11, 21)
 _NMS = ("NonMaxSuppression", "NMS")
+SUPPRESSES_ITSELF = (
+    "it suppresses overlapping boxes itself, end to end: export it without NMS (Ultralytics: "
+    "nms=False, and for YOLOv10 and YOLO26 end2end=False, which newer versions call nms=None; "
+    "YOLOv7: without --end2end)"
+)
+_MODELS = {
+    "segment": "yolo11n-seg.pt",
+    "pose": "yolo11n-pose.pt",
+    "obb": "yolo11n-obb.pt",
+    "classify": "yolo11n-cls.pt",
+}
 
 
 def described(model: onnx.ModelProto) -> str:
@@ -39,20 +50,23 @@ def refuse_other_tasks(model: onnx.ModelProto) -> None:
         OnnxError: It is something else, or in an opset that cannot be served.
     """
     opset = _opset(model)
-    if opset not in _OPSETS:
+    if opset not in OPSETS:
         raise OnnxError(
-            f"opset {opset} is not among {_OPSETS[0]} to {_OPSETS[-1]}: export it with opset 17"
+            f"opset {opset} is not among {OPSETS[0]} to {OPSETS[-1]}: export it with opset 17"
         )
     task = metadata_of(model).get("task", "detect")
     if task != "detect":
-        raise OnnxError(f"its task is '{task}', not 'detect': take a detection model")
+        raise OnnxError(
+            f"its task is '{task}', not 'detect': train and export a detection model, such as "
+            f"yolo11n.pt instead of {_MODELS.get(task, 'this one')}"
+        )
     options = _literal(model, "args")
     ends = _literal(model, "end2end") is True or (
         isinstance(options, dict) and options.get("nms") is True
     )
     suppressing = any(name in node.op_type for node in model.graph.node for name in _NMS)
     if ends or suppressing:
-        raise OnnxError("it suppresses overlapping boxes itself, end to end: export it without NMS")
+        raise OnnxError(SUPPRESSES_ITSELF)
 
 
 def stated_names(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -98,11 +112,13 @@ def pinned(model: onnx.ModelProto, size: tuple[int, int] | None) -> onnx.ModelPr
         pixels = declared if isinstance(declared, int) else asked or stated
         if pixels is None:
             raise OnnxError(
-                f"its {declared} is dynamic and metadata 'imgsz' is missing: give a size"
+                f"its {declared} is dynamic and metadata 'imgsz' is missing: give --size "
+                "HEIGHTxWIDTH, such as --size 640x640"
             )
         if asked not in (None, pixels):
             raise OnnxError(
-                f"its input has {pixels} pixels where {asked} were asked for: drop the size"
+                f"its input has {pixels} pixels where --size asks for {asked} "
+                f"(--size is height x width, here {_by(size)}): drop --size, or export it anew"
             )
         side.dim_value = pixels
     batch.dim_param = "batch"
@@ -114,7 +130,10 @@ def pinned(model: onnx.ModelProto, size: tuple[int, int] | None) -> onnx.ModelPr
 def _pictures(graph: onnx.GraphProto) -> onnx.ValueInfoProto:
     inputs = inputs_of(graph)
     if len(inputs) != 1:
-        raise OnnxError(f"it has {len(inputs)} inputs instead of one")
+        raise OnnxError(
+            f"it has {len(inputs)} inputs instead of one: export it so that it takes the pictures "
+            "alone (PaddleDetection: exclude_post_process=True leaves scale_factor out)"
+        )
     (pictures,) = inputs
     if pictures.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
         raise OnnxError(
@@ -127,6 +146,10 @@ def _pictures(graph: onnx.GraphProto) -> onnx.ValueInfoProto:
             return pictures
         case shape:
             raise OnnxError(f"its input is {shape}, not [b, 3, height, width]: export it as NCHW")
+
+
+def _by(size: tuple[int, int] | None) -> str:
+    return "x".join(map(str, size or ()))
 
 
 def _stated_size(model: onnx.ModelProto) -> tuple[int, int] | tuple[None, None]:

@@ -8,12 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 BOX = 4
-"""Values of a box: center x, center y, width, height, in pixels of the input."""
-_STRIDES = ((8, 16, 32), (8, 16, 32, 64))
+"""Values of a box: center x, center y, width, height, in pixels of the input, or in 0..1 of it."""
+# Finest and coarsest grid: nearly all, then with P6 or P7, P2, and the "tiny" ones of two grids.
+_STRIDES = ((8, 32), (8, 64), (8, 128), (4, 32), (4, 64), (4, 16), (8, 16), (16, 32), (16, 64))
+
+_NORMALIZED = 2.0
+
+PICTURES = 2
+"""Of the batch of noise that shows what a graph makes of it."""
 
 Values = npt.NDArray[np.float32]
 Size = tuple[int, int]
 """Height and width, in pixels."""
+PIXEL: Size = (1, 1)
+"""The unit of boxes in pixels."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +68,50 @@ LAYOUTS = (
 NOT_SERVED = Layout("YOLOv6 or YOLOX", boxes_per_cell=1, objectness=True)
 
 
+def are_normalized(boxes: Values) -> bool:
+    """Whether boxes are in 0..1 of the picture: those at its borders reach a little beyond."""
+    # In pixels some box of the many lies more than two pixels from the left or the top.
+    return bool(0 < np.abs(boxes).max() <= _NORMALIZED)
+
+
+def are_corners(boxes: Values) -> bool:
+    """Whether boxes are x1, y1, x2, y2, not centers and sizes."""
+    # Among centers and sizes, small boxes at the right or at the bottom give the lie to this.
+    return bool(np.all(boxes[..., :2] <= boxes[..., 2:]))
+
+
+def are_probabilities(values: Values) -> bool:
+    """Whether all are in 0..1."""
+    return bool(np.all((values >= 0) & (values <= 1)))
+
+
 def box_counts(size: Size) -> set[int]:
     """How many boxes a picture may have in any of the layouts."""
     return set().union(*(layout.box_counts(size) for layout in LAYOUTS))
 
 
+def usual_box_counts(size: Size) -> list[int]:
+    """How many boxes a picture has with strides of 8, 16 and 32: one or three a cell."""
+    height, width = size
+    cells = sum((height // stride) * (width // stride) for stride in _strides(*_STRIDES[0]))
+    return [cells, 3 * cells]
+
+
 def is_raw_map(shape: tuple[int, ...], size: Size) -> bool:
     """Whether [b, channels, y, x] or [b, anchors, y, x, values] covers the grid of a stride."""
-    grids = {(size[0] // stride, size[1] // stride) for stride in _STRIDES[-1]}
+    grids = {(size[0] // stride, size[1] // stride) for stride in _strides(4, 128)}
     return len(shape) in (4, 5) and shape[2:4] in grids
+
+
+def _strides(finest: int, coarsest: int) -> list[int]:
+    return [2**n for n in range(finest.bit_length() - 1, coarsest.bit_length())]
 
 
 def _cell_counts(size: Size) -> set[int]:
     """Cells of the grids of all strides together, for each set of strides that fits."""
     height, width = size
     return {
-        sum((height // stride) * (width // stride) for stride in strides)
-        for strides in _STRIDES
-        if height % strides[-1] == width % strides[-1] == 0
+        sum((height // stride) * (width // stride) for stride in _strides(finest, coarsest))
+        for finest, coarsest in _STRIDES
+        if height % coarsest == width % coarsest == 0
     }

@@ -10,18 +10,28 @@ import onnxruntime
 
 from tools.errors import OnnxError
 from tools.served_onnx import INPUT, OUTPUT, ROW, inputs_of, sides_of
+from tools.yolo_layouts.declared import SUPPRESSES_ITSELF
 from tools.yolo_layouts.layout import (
     BOX,
     LAYOUTS,
     NOT_SERVED,
+    PICTURES,
+    PIXEL,
     Layout,
     Size,
     Values,
+    are_corners,
+    are_normalized,
+    are_probabilities,
     box_counts,
     is_raw_map,
+    usual_box_counts,
 )
-
-_PICTURES = 2
+from tools.yolo_layouts.other_models import (
+    hint_at_other_model,
+    refuse_other_models,
+    refuse_other_values,
+)
 
 
 @dataclass(frozen=True)
@@ -33,12 +43,14 @@ class Prediction:
         rows: N, the boxes of one picture.
         layout: How they are written; None where they follow the contract.
         classes: How many there are; 0 where they follow the contract, which does not tell.
+        unit: Of the boxes: a pixel, or the input's height and width, which they are parts of.
     """
 
     output: str
     rows: int
     layout: Layout | None = None
     classes: int = 0
+    unit: Size = PIXEL
 
 
 def recognized(model: onnx.ModelProto, *, names: int) -> Prediction:
@@ -53,8 +65,12 @@ def recognized(model: onnx.ModelProto, *, names: int) -> Prediction:
     """
     size = sides_of(model)
     if size[0] % 32 or size[1] % 32:
-        raise OnnxError(f"its input is {size[0]}x{size[1]} pixels: export it for multiples of 32")
+        raise OnnxError(
+            f"its input is {size[0]}x{size[1]} pixels (height x width): export it for multiples of "
+            "32"
+        )
     outputs = _run_on_noise(model, size)
+    refuse_other_models(outputs, size)
     prediction = _contract(model, outputs, size) or _decoded(outputs, size, names)
     for name, values in outputs.items():
         if name != prediction.output and not is_raw_map(values.shape, size):
@@ -67,7 +83,7 @@ def _run_on_noise(model: onnx.ModelProto, size: Size) -> dict[str, Values]:
     options = onnxruntime.SessionOptions()
     # Its messages come as exceptions too.
     options.log_severity_level = 4
-    noise = np.random.default_rng(0).random((_PICTURES, 3, *size), dtype=np.float32)
+    noise = np.random.default_rng(0).random((PICTURES, 3, *size), dtype=np.float32)
     (pictures,) = inputs_of(model.graph)
     names = [output.name for output in model.graph.output]
     try:
@@ -78,7 +94,7 @@ def _run_on_noise(model: onnx.ModelProto, size: Size) -> dict[str, Values]:
     # ONNX Runtime has a class of its own for each of its error codes.
     except Exception as error:
         line = str(error).splitlines()[0]
-        raise OnnxError(f"it does not run on {_PICTURES} pictures at once: {line}") from error
+        raise OnnxError(f"it does not run on {PICTURES} pictures at once: {line}") from error
 
 
 def _contract(model: onnx.ModelProto, outputs: dict[str, Values], size: Size) -> Prediction | None:
@@ -92,7 +108,8 @@ def _contract(model: onnx.ModelProto, outputs: dict[str, Values], size: Size) ->
         if _follows_contract(values):
             rows = values.shape[1]
             if ends == [INPUT, OUTPUT] or rows in box_counts(size):
-                return Prediction(name, rows)
+                return Prediction(name, rows, unit=_unit(values[..., :BOX], size))
+            raise OnnxError(f"'{name}' has {rows} boxes a picture: {SUPPRESSES_ITSELF}")
     return None
 
 
@@ -101,7 +118,7 @@ def _follows_contract(values: Values) -> bool:
         return False
     boxes, confidence, class_id = np.split(values, [BOX, BOX + 1], axis=2)
     whole = bool(np.all(class_id == np.floor(class_id)))
-    return whole and _are_corners(boxes) and _are_probabilities(confidence)
+    return whole and are_corners(boxes) and are_probabilities(confidence)
 
 
 def _decoded(outputs: dict[str, Values], size: Size, names: int) -> Prediction:
@@ -114,9 +131,11 @@ def _decoded(outputs: dict[str, Values], size: Size, names: int) -> Prediction:
     ]
     if not readings:
         shapes = ", ".join(f"'{name}' {list(values.shape)}" for name, values in outputs.items())
+        one, three = usual_box_counts(size)
         raise OnnxError(
-            f"a detector before non-maximum suppression has one of {sorted(box_counts(size))} "
-            f"boxes for {size[0]}x{size[1]} pixels, but {_PICTURES} pictures give {shapes}"
+            f"a detector before non-maximum suppression has {one} or {three} boxes for "
+            f"{size[0]}x{size[1]} pixels (height x width), other strides give others, but "
+            f"{PICTURES} pictures give {shapes}"
         )
     seen = " or ".join(
         f"{layout.classes(outputs[name])} classes in '{name}' as {layout.exporter} writes them"
@@ -126,27 +145,22 @@ def _decoded(outputs: dict[str, Values], size: Size, names: int) -> Prediction:
         (name, layout) for name, layout in readings if names in (0, layout.classes(outputs[name]))
     ]
     if not fitting:
-        raise OnnxError(f"{names} class names do not fit {seen}: give one for each class")
+        more = max(layout.classes(outputs[name]) - names for name, layout in readings)
+        hint = hint_at_other_model(names, more)
+        raise OnnxError(f"{names} class names do not fit {seen}: give one for each class{hint}")
     if len(fitting) > 1:
         raise OnnxError(f"it may hold {seen}: give the class names, or export one output")
     ((name, layout),) = fitting
     if layout is NOT_SERVED:
-        raise OnnxError(f"'{name}' is laid out as {layout.exporter} writes it, with objectness")
-    rows = layout.rows(outputs[name])
-    _refuse_other_values(name, rows[..., :BOX], rows[..., BOX:])
-    return Prediction(name, rows.shape[1], layout, layout.classes(outputs[name]))
-
-
-def _refuse_other_values(name: str, boxes: Values, probabilities: Values) -> None:
-    if not _are_probabilities(probabilities):
         raise OnnxError(
-            f"what should be probabilities in '{name}' is from {probabilities.min():.4g} to "
-            f"{probabilities.max():.4g}, not within 0..1: export a detection model, decoded"
+            f"'{name}' is laid out as {layout.exporter} writes it, with objectness, and that is "
+            "not served: take another YOLO"
         )
-    if boxes.max() <= 1:
-        raise OnnxError(f"the boxes in '{name}' are in 0..1: export them in pixels")
-    if _are_corners(boxes):
-        raise OnnxError(f"the boxes in '{name}' are corners: export centers and sizes")
+    rows = layout.rows(outputs[name])
+    boxes = rows[..., :BOX]
+    refuse_other_values(name, boxes, rows[..., BOX:], size)
+    classes = layout.classes(outputs[name])
+    return Prediction(name, rows.shape[1], layout, classes, _unit(boxes, size))
 
 
 def _fits(layout: Layout, values: Values, size: Size) -> bool:
@@ -159,13 +173,8 @@ def _fits(layout: Layout, values: Values, size: Size) -> bool:
 
 def _holds_rows(values: Values) -> bool:
     """Whether this is float32 [b, ..., ...], of the pictures that went in."""
-    return values.dtype == np.float32 and values.ndim == 3 and len(values) == _PICTURES
+    return values.dtype == np.float32 and values.ndim == 3 and len(values) == PICTURES
 
 
-def _are_corners(boxes: Values) -> bool:
-    # Among centers and sizes, small boxes at the right or at the bottom give the lie to this.
-    return bool(np.all(boxes[..., :2] <= boxes[..., 2:]))
-
-
-def _are_probabilities(values: Values) -> bool:
-    return bool(np.all((values >= 0) & (values <= 1)))
+def _unit(boxes: Values, size: Size) -> Size:
+    return size if are_normalized(boxes) else PIXEL

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import onnx
 import onnx.compose
 import onnx.parser
 
+from tools.onnx_graph import read_by, scopes
 from tools.served_onnx import INPUT, OUTPUT, ROW, inputs_of
-from tools.yolo_layouts.layout import BOX, Layout
+from tools.yolo_layouts.layout import BOX, PIXEL, Layout, Size
 from tools.yolo_layouts.recognition import Prediction
 
 
@@ -19,7 +20,10 @@ def follow_contract(graph: onnx.GraphProto, prediction: Prediction) -> None:
     boxes = OUTPUT
     decoding = onnx.GraphProto()
     if prediction.layout:
-        decoding = _decoding(prediction.layout, prediction.classes)
+        decoding = _decoding(prediction.layout, prediction.classes, prediction.unit)
+        boxes = decoding.input[0].name
+    elif prediction.unit != PIXEL:
+        decoding = _scaling(prediction.unit)
         boxes = decoding.input[0].name
     # Tensors inside of the graph may bear the names of its new ends.
     away = {name: f"source/{name}" for name in (INPUT, OUTPUT)}
@@ -35,7 +39,22 @@ def follow_contract(graph: onnx.GraphProto, prediction: Prediction) -> None:
     _prune(graph)
 
 
-def _decoding(layout: Layout, classes: int) -> onnx.GraphProto:
+def _scaling(unit: Size) -> onnx.GraphProto:
+    """What turns rows whose boxes are in other units into pixels."""
+    graph = onnx.parser.parse_graph(f"""
+        scaling (float[batch, n, {ROW}] rows) => (float[batch, n, {ROW}] {OUTPUT})
+        <float[{ROW}] unit = {_factors(unit)}>
+        {{ {OUTPUT} = Mul (rows, unit) }}
+    """)
+    return onnx.compose.add_prefix_graph(graph, "scaling/", rename_outputs=False)
+
+
+def _factors(unit: Size) -> str:
+    height, width = unit
+    return f"{{{', '.join(map(str, map(float, [width, height, width, height, 1, 1])))}}}"
+
+
+def _decoding(layout: Layout, classes: int, unit: Size) -> onnx.GraphProto:
     """What turns boxes of a layout into rows, of operators that opsets 11 to 20 agree on."""
     # The probability of a single class is not trained: objectness alone is the confidence.
     weighed = layout.objectness and classes > 1
@@ -44,11 +63,14 @@ def _decoding(layout: Layout, classes: int) -> onnx.GraphProto:
     if layout.columns:
         boxes, transpose = "columns", "rows = Transpose <perm = [0, 2, 1]> (columns)"
     objectness = "objectness = Slice (rows, four, five, axis)"
+    last, scaling = OUTPUT, ""
+    if unit != PIXEL:
+        last, scaling = "decoded", f"{OUTPUT} = Mul (decoded, unit)"
     graph = onnx.parser.parse_graph(f"""
         decoding (float[batch, x, y] {boxes}) => (float[batch, n, {ROW}] {OUTPUT})
         <int64[1] zero = {{0}}, int64[1] two = {{2}}, int64[1] four = {{4}}, int64[1] five = {{5}},
          int64[1] first = {{{first}}}, int64[1] end = {{{first + classes}}},
-         int64[1] axis = {{2}}, float half = {{0.5}}>
+         int64[1] axis = {{2}}, float half = {{0.5}}, float[{ROW}] unit = {_factors(unit)}>
         {{
             {transpose}
             center = Slice (rows, zero, two, axis)
@@ -62,14 +84,15 @@ def _decoding(layout: Layout, classes: int) -> onnx.GraphProto:
             {objectness if weighed else ""}
             confidence = {"Mul (objectness, probability)" if weighed else "Identity (probability)"}
             class_id = Cast <to = {onnx.TensorProto.FLOAT}> (best)
-            {OUTPUT} = Concat <axis = 2> (top_left, bottom_right, confidence, class_id)
+            {last} = Concat <axis = 2> (top_left, bottom_right, confidence, class_id)
+            {scaling}
         }}
     """)
     return onnx.compose.add_prefix_graph(graph, "decoding/", rename_outputs=False)
 
 
 def _rename(graph: onnx.GraphProto, new: Mapping[str, str]) -> None:
-    for scope in _scopes(graph):
+    for scope in scopes(graph):
         for node in scope.node:
             node.input[:] = [new.get(name, name) for name in node.input]
             node.output[:] = [new.get(name, name) for name in node.output]
@@ -84,35 +107,10 @@ def _prune(graph: onnx.GraphProto) -> None:
         if needed.isdisjoint(node.output):
             del graph.node[index]
         else:
-            needed.update(_read_by(node))
+            needed.update(read_by(node))
     unused = {weight.name for weight in graph.initializer} - needed
     # Old exporters list the weights among the inputs, too.
     for tensors in (graph.initializer, graph.input):
         for index, tensor in reversed(list(enumerate(tensors))):
             if tensor.name in unused:
                 del tensors[index]
-
-
-def _read_by(node: onnx.NodeProto) -> Iterator[str]:
-    """Names of the tensors that a node reads; a branch or loop body reads those around it too."""
-    yield from node.input
-    for branch in _branches(node):
-        for scope in _scopes(branch):
-            for inner in scope.node:
-                yield from inner.input
-            yield from (tensor.name for tensor in scope.output)
-
-
-def _scopes(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """A graph, and all that lie in its nodes."""
-    yield graph
-    for node in graph.node:
-        for branch in _branches(node):
-            yield from _scopes(branch)
-
-
-def _branches(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        yield from attribute.graphs
-        if attribute.HasField("g"):
-            yield attribute.g

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from yolostream.replacing import refuse_special_file
 
 from tools.errors import CheckpointError
 from tools.yolov7.network import Network
@@ -32,7 +33,12 @@ class Meta:
 
 
 def save_checkpoint(path: Path, network: Network, meta: Meta) -> None:
-    """Write weights and facts; a reader sees the old file or the new one, never half of one."""
+    """Write weights and facts; a reader sees the old file or the new one, never half of one.
+
+    Raises:
+        OSError: It cannot be written, or `path` is no regular file.
+    """
+    refuse_special_file(path)
     state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)

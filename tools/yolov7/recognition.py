@@ -6,11 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from tools.errors import CheckpointError
+from tools.export_commands import YOLOV5, YOLOV7, YOLOV9
 from tools.yolov7.table import Row, Table, load_table, table_names
 
 HEADS = ("Detect", "IDetect")
 POOLS = ("MP", "SP")
 _ACTIVATIONS = {"SiLU": "silu", "LeakyReLU": "leaky_relu"}
+_WAYS = (
+    f"export it with '{YOLOV7}' of the repository that trained it, and give best.onnx, or write "
+    "a table of its own"
+)
+# Other networks of the same code, or of code that grew out of it, by layers that only they have.
+_FAMILIES = (
+    (
+        {"ReOrg", "DownC", "IAuxDetect"},
+        "a YOLOv7-W6, E6, D6 or E6E, or one in training",
+        f"{YOLOV7} --img-size 1280 1280",
+    ),
+    ({"RepNCSPELAN4", "ADown", "CBLinear", "DDetect", "DualDDetect"}, "a YOLOv9", YOLOV9),
+    ({"C3", "C3TR", "C3SPP", "Focus", "BottleneckCSP", "SPPF"}, "a YOLOv5", YOLOV5),
+)
 
 
 def table_of(layers: list[Any], path: Path) -> Table:
@@ -23,6 +38,7 @@ def table_of(layers: list[Any], path: Path) -> Table:
     Raises:
         CheckpointError: There is none; says in which row the nearest differs.
     """
+    _refuse_other_families(layers, path)
     rows = [_row(i, layer) for i, layer in enumerate(layers)]
     activation = _activation(layers[0])
     tables = [load_table(name) for name in table_names()]
@@ -31,20 +47,29 @@ def table_of(layers: list[Any], path: Path) -> Table:
         if ours != theirs:
             raise CheckpointError(
                 f"row {row} of {path} is {_text(theirs)}, but {_text(ours)} in {nearest.name}, the "
-                f"nearest of {', '.join(table_names())}: a variant needs a table of its own"
+                f"nearest of {', '.join(table_names())}: {_WAYS}"
             )
     if len(rows) != len(nearest.rows):
         raise CheckpointError(
-            f"{path} has {len(rows)} rows, {nearest.name} has {len(nearest.rows)}: a variant needs "
-            "a table of its own"
+            f"{path} has {len(rows)} rows, {nearest.name} has {len(nearest.rows)}: {_WAYS}"
         )
     for table in tables:
         if table.rows == nearest.rows and table.activation == activation:
             return table
     raise CheckpointError(
-        f"{path} has the rows of {nearest.name}, but its activation is {activation}: a variant "
-        "needs a table of its own"
+        f"{path} has the rows of {nearest.name}, but its activation is {activation}: {_WAYS}"
     )
+
+
+def _refuse_other_families(layers: list[Any], path: Path) -> None:
+    kinds = {type(layer).__name__ for layer in layers}
+    for own, family, command in _FAMILIES:
+        if kinds & own:
+            raise CheckpointError(
+                f"{path} is {family} (it has a layer {min(kinds & own)}), and only "
+                f"{', '.join(table_names())} are read: export it with '{command}' of the "
+                "repository that trained it, and give best.onnx to tools.export_onnx"
+            )
 
 
 def _differing(rows: list[Row], table: Table) -> int:

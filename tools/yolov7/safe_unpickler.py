@@ -2,15 +2,13 @@
 
 A pickle names functions and classes, and a reader that looks them up runs whatever a stranger wrote
 there. Here only what rebuilds tensors and plain containers is real. The classes of YOLOv7's own
-code, of PyTorch's layers and of NumPy are replaced by ones that only keep their attributes, and any
-other name ends the reading.
+code, of PyTorch's layers, of NumPy and of paths are replaced by ones that only keep their
+attributes, and any other name ends the reading.
 """
 
 from __future__ import annotations
 
 import pickle
-import tarfile
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +18,8 @@ from typing import Any
 import torch
 
 from tools.errors import CheckpointError
+from tools.export_commands import ULTRALYTICS
+from tools.file_formats import refuse_other_formats
 
 
 class _Refusal(Exception):
@@ -51,7 +51,7 @@ _REAL: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_tensor_v2"): _Frozen(torch._utils._rebuild_tensor_v2),
     ("torch._utils", "_rebuild_parameter"): _Frozen(torch._utils._rebuild_parameter),
 }
-_PLACEHOLDER_PACKAGES = ("models", "numpy", "torch.nn")
+_PLACEHOLDER_PACKAGES = ("models", "numpy", "pathlib", "torch.nn")
 # A fused network refers to its methods by name, a NumPy number encodes its bytes as text, and a
 # wrapper for several GPUs says on which it ran.
 _PLACEHOLDER_NAMES = {
@@ -116,33 +116,28 @@ def safe_load(path: Path) -> Any:
     Raises:
         CheckpointError: It is no such file, it is damaged, or it names something else.
     """
-    if not path.is_file():
-        raise CheckpointError(f"no file {path}")
+    refuse_other_formats(path, CheckpointError)
     try:
-        _refuse_other_archives(path)
         return torch.load(path, "cpu", pickle_module=_PICKLE, weights_only=False)
-    except CheckpointError:
-        raise
     except _Refusal as refusal:
         raise CheckpointError(
-            f"{path} asks for {refusal}, which no YOLOv7 checkpoint needs; nothing of it was run"
+            f"{path} asks for {refusal}, which no YOLOv7 checkpoint needs; nothing of it was run: "
+            f"{_origin(str(refusal))}"
         ) from None
-    except PermissionError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     # Damaged files fail in as many ways as there are bytes.
     except Exception as error:
         raise CheckpointError(
-            f"{path} is no checkpoint, or not a whole one ({type(error).__name__}): fetch it again"
+            f"{path} is no checkpoint, or not a whole one ({type(error).__name__}): fetch it "
+            "again, and let the name of an ONNX file end with .onnx"
         ) from error
 
 
-def _refuse_other_archives(path: Path) -> None:
-    if tarfile.is_tarfile(path):
-        raise CheckpointError(f"{path} is a tar archive: take the checkpoint out of it")
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-            raise CheckpointError(
-                f"{path} is a traced TorchScript program: take the checkpoint that it was made from"
-            )
+def _origin(asked_for: str) -> str:
+    """Whose checkpoint it is that asks for a class, and how to export it."""
+    package = asked_for.partition(".")[0]
+    if package == "ultralytics":
+        return (
+            f"an Ultralytics checkpoint: export it with '{ULTRALYTICS}', and give best.onnx to "
+            "tools.export_onnx"
+        )
+    return "export it to ONNX with the program that made it, and give that to tools.export_onnx"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -164,7 +164,17 @@ def _formats(
 def _class_ids(classes: str | None, labels: tuple[str, ...]) -> frozenset[int] | None:
     if classes is None:
         return None
-    return frozenset(_class_id(word.strip(), labels) for word in classes.split(","))
+    return frozenset(_class_id(word, labels) for word in _class_words(classes, labels))
+
+
+def _class_words(classes: str, labels: tuple[str, ...]) -> Iterator[str]:
+    """Words between commas; those that make a name with commas in it are one."""
+    parts = classes.split(",")
+    while parts:
+        joined = [",".join(parts[:count]).strip() for count in range(len(parts), 0, -1)]
+        word = next((name for name in joined if name in labels), joined[-1])
+        yield word
+        del parts[: len(parts) - joined.index(word)]
 
 
 def _class_id(word: str, labels: tuple[str, ...]) -> int:

@@ -46,7 +46,9 @@ def serve(
     tls_client_ca: access.ServerTlsClientCa = None,
     health_port: Annotated[
         int | None,
-        typer.Option(help="Answer http://HOST:PORT/health[/MODEL]: 200 where frames are answered."),
+        typer.Option(
+            help="Answer http://HOST:PORT/health and /health/MODEL: 200 if frames are answered."
+        ),
     ] = None,
     once: Annotated[
         bool,
@@ -63,6 +65,8 @@ def serve(
     """Run Triton until Ctrl-C, for load tests, DeepStream and other clients.
 
     If it dies, or one of its steps, it is started again.
+
+    A model that is installed while it runs is served once you start it again.
     """
     allowed = Access(
         access.token_from(token_file), access.server_tls(tls_cert, tls_key, tls_client_ca)

@@ -14,6 +14,7 @@ from yolostream.client.statistics import StepTotals
 from yolostream.errors import OutputError, YolostreamError
 from yolostream.pipeline.status import Status
 from yolostream.pipeline.timing import STAGES, Durations
+from yolostream.replacing import refuse_special_file
 
 
 def as_dict(report: Report) -> dict[str, Any]:
@@ -50,6 +51,7 @@ def write(report: Report, path: Path, *, earlier_errors: Sequence[YolostreamErro
     content = as_dict(report)
     content["errors"] = [*map(str, earlier_errors), *content["errors"]]
     try:
+        refuse_special_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Whole, or as it was before: the disk may be full.
         unfinished = path.with_name(f".{path.name}.unfinished")

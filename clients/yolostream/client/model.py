@@ -52,7 +52,8 @@ def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: f
     with translated(url, name):
         if not client.is_model_ready(name, client_timeout=timeout_s):
             raise ModelUnavailable(
-                f"{url} has no model '{name}', or it is not ready: see the server's log"
+                f"{url} has no model '{name}', or it is not ready: see the server's log, and start "
+                "it again if the model was installed after its start"
             )
         ensemble = _config(client, name, timeout_s)
         steps = tuple(step.model_name for step in ensemble.ensemble_scheduling.step)

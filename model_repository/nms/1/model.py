@@ -23,6 +23,7 @@ class TritonPythonModel:
             confidence=float(parameters["confidence_threshold"]),
             iou=float(parameters["iou_threshold"]),
             max_detections=int(parameters["max_detections"]),
+            class_agnostic=_switch(parameters, "class_agnostic"),
         )
         # Triton does not check that outputs have the declared sizes.
         rows = pb_utils.get_output_config_by_name(config, "detection_boxes")["dims"][0]
@@ -67,6 +68,14 @@ class TritonPythonModel:
         ]
         self.pause.check()
         return answers
+
+
+def _switch(parameters, name):
+    """Whether a parameter is on; one that a configuration of before does not have is off."""
+    value = parameters.get(name, "false")
+    if value not in ("true", "false"):
+        raise pb_utils.TritonModelException(f'{name} is \'{value}\': write "true" or "false"')
+    return value == "true"
 
 
 class _CpuStage:

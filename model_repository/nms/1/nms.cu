@@ -15,7 +15,7 @@ struct Batch {
 
 struct Thresholds {
     float confidence, iou;
-    int max_detections;
+    int max_detections, class_agnostic;
 };
 
 // A float as an integer that is ordered as it is.
@@ -49,16 +49,16 @@ static __device__ Box box_at(const float* predictions, Key key) {
     return {v[0], v[1], v[2], v[3], v[4], v[5]};
 }
 
-// Whether `better` suppresses `box`: same class, IoU above `iou`. In double precision and with
+// Whether `better` suppresses `box`: same class or any, IoU above `iou`. In double precision and with
 // OpenCV's rounding, so that boxes at the threshold have the same fate as there. OpenCV takes boxes
 // without an area as equal, whatever their class.
-static __device__ bool suppressed_by(const Box& box, const Box& better, float iou) {
+static __device__ bool suppressed_by(const Box& box, const Box& better, const Thresholds& thresholds) {
     const double width = (double)box.x2 - box.x1, height = (double)box.y2 - box.y1;
     const double other_width = (double)better.x2 - better.x1;
     const double other_height = (double)better.y2 - better.y1;
     const double areas = width * height + other_width * other_height;
-    if (areas <= 2.220446049250313e-16) return 1.0f > iou;  // DBL_EPSILON
-    if ((int)box.klass != (int)better.klass) return false;
+    if (areas <= 2.220446049250313e-16) return 1.0f > thresholds.iou;  // DBL_EPSILON
+    if (!thresholds.class_agnostic && (int)box.klass != (int)better.klass) return false;
     double common = 0.0;
     if (width > 0 && height > 0 && other_width > 0 && other_height > 0) {
         const double across = fmin((double)box.x2, (double)better.x2) - fmax(box.x1, better.x1);
@@ -66,7 +66,7 @@ static __device__ bool suppressed_by(const Box& box, const Box& better, float io
         if (across > 0 && down > 0) common = across * down;
     }
     const double distance = 1.0 - common / (areas - common);
-    return 1.0f - (float)distance > iou;
+    return 1.0f - (float)distance > thresholds.iou;
 }
 
 // What the threads of a block share.
@@ -143,7 +143,7 @@ static __device__ int suppress_chunk(const float* predictions, int found, int ke
         const Box box = box_at(predictions, shared.keys[i]);
         bool suppressed = false;
         for (int j = 0; j < kept && !suppressed; ++j)
-            suppressed = suppressed_by(box, shared.kept[j], thresholds.iou);
+            suppressed = suppressed_by(box, shared.kept[j], thresholds);
         shared.boxes[i] = box;
         shared.suppressed[i] = suppressed;
     }
@@ -154,7 +154,7 @@ static __device__ int suppress_chunk(const float* predictions, int found, int ke
         if (threadIdx.x == 0) shared.kept[kept] = better;
         ++kept;
         for (int i = best + 1 + threadIdx.x; i < found; i += THREADS)
-            if (!shared.suppressed[i] && suppressed_by(shared.boxes[i], better, thresholds.iou))
+            if (!shared.suppressed[i] && suppressed_by(shared.boxes[i], better, thresholds))
                 shared.suppressed[i] = true;
         __syncthreads();
     }

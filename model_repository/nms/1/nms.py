@@ -15,11 +15,19 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What `nms/config.pbtxt` sets: least score, largest IoU of two boxes, most detections."""
+    """What `nms/config.pbtxt` sets.
+
+    Attributes:
+        confidence: Least score, 0..1.
+        iou: Largest IoU of two boxes, 0..1.
+        max_detections: Most detections of a frame.
+        class_agnostic: Whether boxes of different classes suppress each other, too.
+    """
 
     confidence: float
     iou: float
     max_detections: int
+    class_agnostic: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,12 +84,12 @@ def detect(
 
 
 def non_maximum_suppression(predictions: Floats, thresholds: Thresholds) -> Floats:
-    """Keep the best of the boxes that overlap and have the same class.
+    """Keep the best of the boxes that overlap, of each class or of all.
 
     Args:
         predictions: float32 [rows, 6]: x1, y1, x2, y2 in pixels, confidence 0..1, class id.
         thresholds: a row is kept if its confidence is above `confidence` and it overlaps no
-            better row of its class by an IoU above `iou`.
+            better row of its class, or of any if `class_agnostic`, by an IoU above `iou`.
 
     Returns:
         float32 [n, 6], n <= `max_detections`: the rows kept, best first. Rows that are not finite
@@ -105,10 +113,13 @@ def _suppress(candidates: Floats, thresholds: Thresholds, prefix: int) -> npt.ND
     # OpenCV takes x, y, width, height; double precision avoids rounding errors.
     rectangles = candidates[:, :4].astype(np.float64)
     rectangles[:, 2:] -= rectangles[:, :2]
+    classes = candidates[:, 5].astype(np.int32)
+    if thresholds.class_agnostic:
+        classes[:] = 0
     kept = cv2.dnn.NMSBoxesBatched(
         rectangles,  # type: ignore[arg-type]  # the stub wants a list of Rect2d; arrays do
         candidates[:, 4],  # type: ignore[arg-type]
-        candidates[:, 5].astype(np.int32),  # type: ignore[arg-type]
+        classes,  # type: ignore[arg-type]
         thresholds.confidence,
         thresholds.iou,
         top_k=prefix,

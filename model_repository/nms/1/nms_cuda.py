@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import cupy as cp
@@ -41,10 +42,8 @@ class CudaNms:
         parts = ("predictions", "letterboxes")
         self._batch = np.zeros((), np.dtype([(name, np.uint64, max_batch) for name in parts]))
         self._predictions, self._letterboxes = (self._batch[name] for name in parts)
-        kinds = [("confidence", np.float32), ("iou", np.float32), ("max_detections", np.int32)]
-        self._thresholds = np.array(
-            (thresholds.confidence, thresholds.iou, thresholds.max_detections), np.dtype(kinds)
-        )
+        # `Thresholds` in nms.cu.
+        self._thresholds = np.array(astuple(thresholds), "f4, f4, i4, i4")
         module = _compiled(max_batch=max_batch, max_detections=thresholds.max_detections)
         self._collect, self._suppress = map(module.get_function, ("collect", "suppress"))
         self._keys = cp.empty(0, np.uint64)
