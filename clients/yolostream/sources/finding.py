@@ -27,7 +27,7 @@ from yolostream.sources.animation import Animation, moving_format
 from yolostream.sources.decoding import DecoderName
 from yolostream.sources.naming import named_apart
 from yolostream.sources.pictures import Pictures
-from yolostream.sources.pipe import STANDARD_INPUT, for_any_process, is_pipe
+from yolostream.sources.pipe import for_any_process, is_pipe, is_standard_input
 from yolostream.sources.sequence import in_sequence
 from yolostream.sources.source import Source
 from yolostream.sources.still import begins_as_picture
@@ -120,12 +120,12 @@ def _named(spec: str, new_video: _NewVideo) -> Sequence[_Found]:
         return [_camera(spec, device, new_video)]
     if (address := address_in(spec)) is not None:
         return [_stream(address, new_video)]
-    if spec == STANDARD_INPUT:
-        return [_standard_input(new_video)]
-    path = path_of_file_url(spec)
+    path = for_any_process(path_of_file_url(spec))
+    if is_standard_input(path):
+        return [_standard_input(Path(path), new_video)]
     # What is there is meant, whatever its name looks like.
     if os.path.lexists(path):
-        return _at(Path(for_any_process(path)), new_video)
+        return _at(Path(path), new_video)
     if matches := in_sequence(path) or sorted(map(Path, glob.glob(path, recursive=True))):
         return _from_files(matches, matches[0].parent.resolve().name, new_video)
     raise SourceError(_why_not(spec, path, device))
@@ -223,8 +223,7 @@ def _is_picture(path: Path) -> bool:
     return suffix in PICTURE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and begins_as_picture(path))
 
 
-def _standard_input(new_video: _NewVideo) -> Video:
-    path = Path(for_any_process(STANDARD_INPUT))
+def _standard_input(path: Path, new_video: _NewVideo) -> Video:
     if not path.exists() or path.is_char_device():
         raise SourceError(
             "standard input is no pipe and no file: give it a video, as in "

@@ -7,8 +7,6 @@ import re
 import stat
 from pathlib import Path
 
-STANDARD_INPUT = "-"
-
 _DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/self/fd)/(?P<number>\d+)|/dev/stdin|-")
 _OPENED_STANDARD_INPUT = re.compile(r"/proc/\d+/fd/0")
 
