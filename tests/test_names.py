@@ -5,8 +5,12 @@ Where a public report of another project's users told of a name, the test says w
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import os
+import socket
+import threading
 import unicodedata
 from pathlib import Path
 
@@ -15,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from clips import frames_of, number_of, opened, steps, write_clip
+from loopback import LOOPBACK
 from yolostream.errors import SourceError
 from yolostream.outputs.results import Results
 from yolostream.printable import printable
@@ -92,10 +97,11 @@ def read(spec: str) -> list[int]:
         "cam[1].mp4",
         "what?.mp4",
         "*.mp4",
-        # GingerGraham/bash-logger#35, schollz/croc#595: a line break, and what a terminal obeys.
+        # GingerGraham/bash-logger#35, poe-platform/poe-code#647: a line break, and what a terminal
+        # obeys.
         "a\nb.mp4",
         "\x1b[2J\x1b[31mred.mp4",
-        # internetarchive#284 (jjjake), poe-platform/poe-code#647: bytes that are no UTF-8.
+        # jjjake/internetarchive#284, ArchiveBox/ArchiveBox#1373: bytes that are no UTF-8.
         os.fsdecode(b"caf\xe9.mp4"),
         "${HOME}.mp4",
         "\U0001f469\u200d\U0001f469\u200d\U0001f467 'x' \"y\".mp4",
@@ -238,7 +244,7 @@ def test_pattern_of_nothing_is_refused_by_name() -> None:
 @pytest.mark.parametrize(
     "suffix",
     [
-        # koztya and others in photoprism/photoprism#2899, kpine in mpvnet-player/mpv.net#182.
+        # photoprism/photoprism#2899, mpvnet-player/mpv.net#182: left out for their suffix.
         *(".mts", ".m2ts", ".flv", ".gif", ".265", ".hevc", ".ogv", ".3gp", ".MTS", ".dav"),
         *(".h265", ".264", ".mpeg", ".vob", ".asf", ".mxf"),
     ],
@@ -370,6 +376,33 @@ def opened_live(address: str) -> None:
     source.open()
 
 
+def test_udp_is_received(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        port = probe.getsockname()[1]
+    data = write_clip(tmp_path / "clip.ts", steps(4) * 5).read_bytes()
+    received = threading.Event()
+
+    def send() -> None:
+        # Nobody knows when the receiver listens: again and again, as a multicast does.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not received.wait(0.2):
+                for start in range(0, len(data), 7 * 188):
+                    with contextlib.suppress(ConnectionRefusedError):
+                        sender.sendto(data[start : start + 7 * 188], (LOOPBACK, port))
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        (source,), _ = find_sources([f"UDP://{LOOPBACK}:{port}"])
+        with contextlib.closing(source.open()) as session:
+            frames = list(itertools.islice(session, 5))
+    finally:
+        received.set()
+        sending.join()
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+
+
 def test_flv_on_a_web_server_is_a_stream_and_a_file_on_a_disk() -> None:
     # As media servers send live streams: it has no end.
     (source,), _ = find_sources(["http://h/live/street.flv"])
@@ -413,6 +446,16 @@ def test_folder_named_like_a_video_and_that_video_are_told_apart() -> None:
     clip("clip.avi")
     picture("clip.jsonl/a.png")
     assert names_of("clip.mp4", "clip.avi", "clip.jsonl") == ["clip", "clip_2", "clip_3"]
+
+
+def test_files_that_differ_in_their_suffix_alone_are_told_apart() -> None:
+    # apsun/AniConvert#3: the second overwrites what came of the first.
+    for suffix in (".mp4", ".mkv", ".m4v"):
+        clip(f"clip{suffix}")
+    picture("clip.png")
+    names = names_of(".", "clip.png")
+    # Three videos, the pictures of the folder, and the one that is named.
+    assert len(names) == len(set(names)) == 5
 
 
 def test_every_suffix_of_an_output_is_known() -> None:

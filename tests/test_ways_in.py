@@ -67,7 +67,7 @@ def frames_in(path: Path) -> list[int]:
 def test_standard_input_is_read_to_its_end(
     tmp_path: Path, detect: Cli, spec: str, suffix: str
 ) -> None:
-    # PySceneDetect#189 (Breakthrough), jetson-inference#1086 (dusty-nv) ask for it.
+    # Breakthrough/PySceneDetect#189, dusty-nv/jetson-inference#1086: there was no way.
     path = write_clip(tmp_path / f"clip{suffix}", steps(12))
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
         finished = detect(spec, "--output", "out", stdin=cat.stdout)
@@ -351,6 +351,12 @@ def test_cover_of_a_video_is_not_taken_for_it(tmp_path: Path) -> None:
         container.mux(video.encode(None))
     (source,) = opened(path)
     assert [number_of(frame.image) for frame in frames_of(source)] == list(range(6))
+
+
+def test_srt_is_refused_at_once_with_another_way(detect: Cli) -> None:
+    finished = detect("SRT://user:secret@127.0.0.1:9", "--output", "out")
+    check(finished, SourceUnsupported.exit_code, "built without srt", "| yolostream detect -")
+    assert "secret" not in finished.stderr
 
 
 # Addresses of servers
