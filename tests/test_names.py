@@ -245,7 +245,7 @@ def test_pattern_of_nothing_is_refused_by_name() -> None:
     "suffix",
     [
         # photoprism/photoprism#2899, mpvnet-player/mpv.net#182: left out for their suffix.
-        *(".mts", ".m2ts", ".flv", ".gif", ".265", ".hevc", ".ogv", ".3gp", ".MTS", ".dav"),
+        *(".mts", ".m2ts", ".flv", ".265", ".hevc", ".ogv", ".3gp", ".MTS", ".dav"),
         *(".h265", ".264", ".mpeg", ".vob", ".asf", ".mxf"),
     ],
 )
