@@ -19,7 +19,7 @@ from clips import frames_of, gray, number_of, opened, play, steps, write_clip
 from instant import MODEL, REPOSITORY, serve_instant
 from running import DEADLINE_S, Finished, check, errors_of, has_lines, lines, poll, started
 from yolostream import Detector
-from yolostream.errors import SourceError, SourceUnsupported
+from yolostream.errors import ServerStartError, SourceError, SourceUnsupported
 from yolostream.interruption import EXIT_INTERRUPTED
 from yolostream.pipeline.filters import class_ids
 from yolostream.server import embedded
@@ -357,6 +357,22 @@ def test_srt_is_refused_at_once_with_another_way(detect: Cli) -> None:
     finished = detect("SRT://user:secret@127.0.0.1:9", "--output", "out")
     check(finished, SourceUnsupported.exit_code, "built without srt", "| yolostream detect -")
     assert "secret" not in finished.stderr
+
+
+# Model repositories
+
+
+@pytest.mark.parametrize("name", ["my models", "models (1)", "mod\u00e8les", "a'b"])
+def test_a_repository_that_triton_cannot_start_is_named_at_once(tmp_path: Path, name: str) -> None:
+    # It waits for two minutes, and says "stol".
+    shutil.copytree(REPOSITORY, tmp_path / name)
+    (tmp_path / "link").symlink_to(name)
+    for folder in (tmp_path / name, tmp_path / "link"):
+        with (
+            pytest.raises(ServerStartError, match=r"do not start in .*: move the repository"),
+            serve_instant(repository=folder),
+        ):
+            pass
 
 
 # Addresses of servers
