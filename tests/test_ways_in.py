@@ -409,28 +409,8 @@ def test_https_is_grpc_with_tls(instant: embedded.EmbeddedTriton, yolostream_cli
 # Classes
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("traffic light, red", {0}),
-        ("traffic light", {1}),
-        ("red,traffic light", {1, 2}),
-        ("red, traffic light, red ,traffic light", {0, 1, 2}),
-        ("2", {3, 4}),
-        ("1,0", {0, 1}),
-    ],
-)
-def test_class_is_named_also_with_a_comma_in_it(words: str, expected: set[int]) -> None:
-    assert class_ids(words, LABELS) == expected
-
-
-@pytest.mark.parametrize(
-    ("words", "wrong"),
-    [("red,bus", "bus"), ("traffic light, green", "green"), ("5", "5"), ("", "")],
-)
-def test_class_that_nobody_knows_is_named(words: str, wrong: str) -> None:
-    with pytest.raises(ValueError, match=f"no class '{wrong}', only: traffic light, red"):
-        class_ids(words, LABELS)
+def test_a_name_that_several_classes_have_names_them_all() -> None:
+    assert class_ids("2, traffic light, red", LABELS) == {0, 3, 4}
 
 
 def test_detect_takes_a_class_with_a_comma(tmp_path: Path, detect: Cli) -> None:
