@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from yolostream.interruption import EXIT_INTERRUPTED, INTERRUPTED
 from yolostream.outputs.results import FORMATS, TILED_NAME, Format, Results
 from yolostream.outputs.video import DEFAULT_BITRATE
 from yolostream.pipeline.drawing import LabelOptions
-from yolostream.pipeline.filters import DetectionFilter
+from yolostream.pipeline.filters import DetectionFilter, class_ids
 from yolostream.pipeline.job import Job
 from yolostream.pipeline.plan import IN_FLIGHT, MAX_AGE_S, SERVER_PATIENCE_S
 from yolostream.pipeline.supervision import CAMERA_PATIENCE_S, STALE_AFTER_S, Limits
@@ -56,6 +56,7 @@ def detect(
     downscale: options.Downscale = True,
     transport: options.TransportName = "auto",
     decoder: options.Decoder = "auto",
+    stream_index: options.StreamIndex = None,
     realtime: options.Realtime = False,
     max_age: options.MaxAge = MAX_AGE_S,
     stale_after: options.StaleAfter = STALE_AFTER_S,
@@ -78,7 +79,7 @@ def detect(
     Writes an annotated MP4 of each source, a tiled one of all, JSON Lines, CSV and MOT text.
     """
     tls = access.client_tls(tls_ca, tls_cert, tls_key)
-    found, source_errors = _found(sources, decoder, realtime=realtime)
+    found, source_errors = _found(sources, decoder, stream_index, realtime=realtime)
     workers = min(workers or workers_for(len(found)), len(found))
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
@@ -130,10 +131,15 @@ def detect(
 
 
 def _found(
-    specs: list[str], decoder: DecoderName, *, realtime: bool
+    specs: list[str], decoder: DecoderName, stream_index: int | None, *, realtime: bool
 ) -> tuple[list[Source], list[YolostreamError]]:
     """The sources that can be read, and what is wrong with the others, which is said."""
-    named, unknown = find_sources(specs, reserved_names=frozenset({TILED_NAME}), decoder=decoder)
+    named, unknown = find_sources(
+        specs,
+        reserved_names=frozenset({TILED_NAME}),
+        decoder=decoder,
+        stream_index=stream_index,
+    )
     found, unreadable = check_files(named)
     errors: list[YolostreamError] = [*unknown, *unreadable]
     for error in errors:
@@ -164,25 +170,10 @@ def _formats(
 def _class_ids(classes: str | None, labels: tuple[str, ...]) -> frozenset[int] | None:
     if classes is None:
         return None
-    return frozenset(_class_id(word, labels) for word in _class_words(classes, labels))
-
-
-def _class_words(classes: str, labels: tuple[str, ...]) -> Iterator[str]:
-    """Words between commas; those that make a name with commas in it are one."""
-    parts = classes.split(",")
-    while parts:
-        joined = [",".join(parts[:count]).strip() for count in range(len(parts), 0, -1)]
-        word = next((name for name in joined if name in labels), joined[-1])
-        yield word
-        del parts[: len(parts) - joined.index(word)]
-
-
-def _class_id(word: str, labels: tuple[str, ...]) -> int:
-    if word in labels:
-        return labels.index(word)
-    if word.isdigit() and int(word) < len(labels):
-        return int(word)
-    raise typer.BadParameter(f"the model knows no class '{word}', only: {', '.join(labels)}")
+    try:
+        return class_ids(classes, labels)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _conclude(report: Report, errors: Sequence[YolostreamError], summary: Path | None) -> None:

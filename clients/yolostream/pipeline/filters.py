@@ -23,3 +23,37 @@ class DetectionFilter:
         if self.class_ids is not None:
             wanted &= np.isin(detections.class_ids, list(self.class_ids))
         return detections if wanted.all() else detections[wanted]
+
+
+def class_ids(words: str, labels: tuple[str, ...]) -> frozenset[int]:
+    """The classes that somebody names.
+
+    Args:
+        words: names or numbers, separated by commas. A name may have commas in it itself: of all
+            that may be meant, the longest is.
+        labels: names by class id.
+
+    Raises:
+        ValueError: the model has no such class.
+    """
+    ids: set[int] = set()
+    parts = words.split(",")
+    while parts:
+        for count in range(len(parts), 0, -1):
+            if found := _ids_of(",".join(parts[:count]).strip(), labels):
+                break
+        else:
+            raise ValueError(
+                f"the model knows no class '{parts[0].strip()}', only: {', '.join(labels)}"
+            )
+        ids |= found
+        del parts[:count]
+    return frozenset(ids)
+
+
+def _ids_of(word: str, labels: tuple[str, ...]) -> set[int]:
+    """Those of a name, which several classes may have, or a number."""
+    if word in labels:
+        return {class_id for class_id, label in enumerate(labels) if label == word}
+    is_number = word.isascii() and word.isdigit() and int(word) < len(labels)
+    return {int(word)} if is_number else set()
