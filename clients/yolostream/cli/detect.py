@@ -105,13 +105,14 @@ def detect(
         )
         # It asks about the model; whoever feeds it has a detector of its own.
         about = stack.enter_context(connect(max_in_flight=1, transport="grpc"))
+        _check_classes(classes, about.labels)
         report = detecting.run(
             found,
             Job(
                 results=Results(output, _formats(save, found, track), bitrate),
                 track=track,
                 labels=LabelOptions(name=show_labels, confidence=show_confidence),
-                detection_filter=DetectionFilter(confidence, _class_ids(classes, about.labels)),
+                detection_filter=DetectionFilter(confidence, classes),
                 stride=stride,
                 limit=limit,
                 in_flight=in_flight,
@@ -167,13 +168,12 @@ def _formats(
     return formats
 
 
-def _class_ids(classes: str | None, labels: tuple[str, ...]) -> frozenset[int] | None:
-    if classes is None:
-        return None
-    try:
-        return class_ids(classes, labels)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+def _check_classes(classes: str | None, labels: tuple[str, ...]) -> None:
+    if classes is not None:
+        try:
+            class_ids(classes, labels)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
 
 
 def _conclude(report: Report, errors: Sequence[YolostreamError], summary: Path | None) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from yolostream.detections import Detections
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -14,14 +19,14 @@ class DetectionFilter:
     """Which objects count."""
 
     min_confidence: float = 0.0
-    class_ids: frozenset[int] | None = None
-    """None takes every class."""
+    classes: str | None = None
+    """See `class_ids`; None takes every class."""
 
     def __call__(self, detections: Detections) -> Detections:
         """The detections that count."""
         wanted = detections.scores >= self.min_confidence
-        if self.class_ids is not None:
-            wanted &= np.isin(detections.class_ids, list(self.class_ids))
+        if self.classes is not None:
+            wanted &= np.isin(detections.class_ids, _wanted(self.classes, detections.labels))
         return detections if wanted.all() else detections[wanted]
 
 
@@ -49,6 +54,16 @@ def class_ids(words: str, labels: tuple[str, ...]) -> frozenset[int]:
         ids |= found
         del parts[:count]
     return frozenset(ids)
+
+
+@lru_cache
+def _wanted(words: str, labels: tuple[str, ...]) -> list[int]:
+    """The classes that count with these names: another server may have come, with others."""
+    try:
+        return list(class_ids(words, labels))
+    except ValueError as error:
+        _log.warning("no object counts any more: %s", error)
+        return []
 
 
 def _ids_of(word: str, labels: tuple[str, ...]) -> set[int]:
