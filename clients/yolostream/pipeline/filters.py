@@ -10,7 +10,6 @@ import numpy as np
 
 from yolostream.detections import Detections
 
-
 _log = logging.getLogger(__name__)
 
 
