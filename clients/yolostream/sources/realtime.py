@@ -68,12 +68,14 @@ class RealtimeSession(Session):
         self._session.close()
 
     def _endless(self) -> Iterator[Frame]:
-        index = pts = 0
+        index = shift = 0
         while True:
             for frame in self._session:
-                yield replace(frame, index=index + frame.index, pts=pts + frame.pts)
+                if frame.index == 0:
+                    begin = frame.pts
+                yield replace(frame, index=index + frame.index, pts=shift + frame.pts)
                 last = frame
             step = round(1 / (self.frame_rate * last.time_base))
-            index, pts = index + last.index + 1, pts + last.pts + step
+            index, shift = index + last.index + 1, shift + last.pts - begin + step
             self._session.close()
             self._session = self._realtime.video.open(self._reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,13 +18,18 @@ from yolostream.frame import Frame
 from yolostream.image import downscaled
 from yolostream.redaction import redact
 from yolostream.sources.address import accepts_connections, completed
-from yolostream.sources.clock import Clock, FileClock, LiveClock
 from yolostream.sources.decoder import Decoded, Decoder, DecoderError
 from yolostream.sources.decoding import DecoderName, start_decoder
 from yolostream.sources.source import EVERYTHING, Reading, Session
+from yolostream.sources.timeline import LONGEST_GAP_S, Timeline
 
 DEFAULT_FRAME_RATE = Fraction(30)
+MIN_FRAME_RATE, MAX_FRAME_RATE = Fraction(1), Fraction(1000)
+"""What is beyond them is looked at twice: a leap of an hour makes nonsense of an average."""
 CONNECT_TIMEOUT_S = 10.0
+
+ARRIVAL_TIME_BASE = Fraction(1, 90_000)
+"""Seconds of one unit where a live source has no clock, as RTP has it."""
 
 _RTSP = {
     # Packets of a camera must not be lost on the way: TCP, as every NVR defaults to. One that
@@ -83,14 +89,14 @@ class VideoSession(Session):
         except SourceUnsupported:
             self._container.close()
             raise
-        self.frame_rate = (
-            self._stream.average_rate or self._stream.guessed_rate or DEFAULT_FRAME_RATE
-        )
+        self.frame_rate = _frame_rate(self._stream)
         self.frame_count = self._stream.frames or None
+        self._opened_at = time.monotonic()
+        self._is_timed_by_arrival = video.is_live and not _has_clock(self._container)
         time_base = self._stream.time_base or 1 / self.frame_rate
-        self._clock: Clock = FileClock(time_base, self.frame_rate)
-        if video.is_live:
-            self._clock = LiveClock(time_base, is_trusted=_has_clock(self._container))
+        self._timeline = Timeline(
+            ARRIVAL_TIME_BASE if self._is_timed_by_arrival else time_base, self.frame_rate
+        )
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame; see `Session`."""
@@ -125,7 +131,7 @@ class VideoSession(Session):
         index = 0
         for decoded in self._decoded(decoder):
             self.decoded_at = time.monotonic()
-            pts = self._clock.place(decoded.pts)
+            pts = self._place(decoded.pts)
             if index % self._reading.stride == 0:
                 try:
                     frame = self._frame(decoded, index, pts)
@@ -136,6 +142,15 @@ class VideoSession(Session):
         if index == 0 and not self._is_cancelled:
             raise SourceError(f"{self._shown} holds no readable frame: is it damaged?")
 
+    def _place(self, said: int | None) -> int:
+        """The time of a picture that has just been decoded."""
+        if not self._video.is_live:
+            return self._timeline.place(said)
+        if self._is_timed_by_arrival:
+            # FFmpeg makes times up.
+            said = round((self.decoded_at - self._opened_at) / ARRIVAL_TIME_BASE)
+        return self._timeline.place(said, self.decoded_at)
+
     def _frame(self, decoded: Decoded, index: int, pts: int) -> Frame:
         size = decoded.size
         if self._reading.fit is not None:
@@ -144,10 +159,16 @@ class VideoSession(Session):
             decoded.to_rgb(*size),
             index,
             pts,
-            self._clock.time_base,
+            self._timeline.time_base,
             source=self._video.name,
+            source_pts_seconds=self._said_seconds(decoded),
             original_size=decoded.size,
         )
+
+    def _said_seconds(self, decoded: Decoded) -> float | None:
+        if decoded.pts is None or self._is_timed_by_arrival:
+            return None
+        return float(decoded.pts * self._timeline.time_base)
 
     @property
     def _shown(self) -> str:
@@ -223,6 +244,21 @@ def _open(uri: str, format: str | None, silence_s: float) -> av.container.InputC
         raise SourceDenied(f"{redact(uri)} refuses this user and password ({reason}): check them")
     question = "is that its address?" if "://" in uri else "is it a video file?"
     raise SourceError(f"cannot read {redact(uri)} as video ({reason}): {question}")
+
+
+def _frame_rate(stream: av.VideoStream) -> Fraction:
+    """Pictures a second, without what was cut out between them."""
+    guess = stream.guessed_rate
+    if guess is None or guess > MAX_FRAME_RATE:
+        # It may be that of the clock.
+        guess = DEFAULT_FRAME_RATE
+    average = stream.average_rate or guess
+    if average >= MIN_FRAME_RATE or stream.time_base is None:
+        return average
+    times = [entry.timestamp for entry in stream.index_entries]
+    steps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    plausible = [step for step in steps if 0 < step * stream.time_base <= LONGEST_GAP_S]
+    return len(plausible) / (sum(plausible) * stream.time_base) if plausible else average
 
 
 def _has_clock(container: av.container.InputContainer) -> bool:
