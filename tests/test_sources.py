@@ -3,8 +3,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import pickle
+import socket
+import threading
 import time
 import wave
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from clips import (
     MILLISECOND,
     frames_of,
     gray,
+    noise,
     number_of,
     opened,
     packets,
@@ -24,6 +28,7 @@ from clips import (
     turned,
     write_clip,
 )
+from loopback import reserved_port
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
 from yolostream.sources import (
@@ -171,6 +176,47 @@ def test_a_long_picture_of_a_slide_show_stays_long(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", steps(5), pts=times, time_base=MILLISECOND)
     assert times_ms(read(the_only(path))) == times
     assert rate_of(the_only(path)) == pytest.approx(4 / 45, rel=0.1)
+
+
+def test_pictures_without_a_clock_have_the_times_of_their_arrival() -> None:
+    # MJPEG without any container over UDP, obsproject/obs-studio#4268.
+    with reserved_port() as port, sending_pictures(port, interval_s=0.2):
+        (source,), _ = find_sources([f"udp://127.0.0.1:{port}"])
+        with contextlib.closing(source.open()) as session:
+            pairs = itertools.islice(itertools.pairwise(session), 300)
+            # Those at first have waited for FFmpeg, who would have it 25 times a second.
+            late = itertools.dropwhile(lambda pair: seconds_between(pair) < 0.1, pairs)
+            seen = list(itertools.islice(late, 5))
+    assert sum(map(seconds_between, seen)) >= 5 * 0.15
+    assert all(frame.source_pts_seconds is None for _, frame in seen)
+
+
+def seconds_between(pair: tuple[Frame, Frame]) -> float:
+    return pair[1].pts_seconds - pair[0].pts_seconds
+
+
+@contextlib.contextmanager
+def sending_pictures(port: int, *, interval_s: float) -> Iterator[None]:
+    """JPEGs that are too large for one datagram, one after the other."""
+    pictures = [cv2.imencode(".jpg", noise(seed))[1].tobytes() for seed in range(4)]
+    stopped = threading.Event()
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for picture in itertools.cycle(pictures):
+                for start in range(0, len(picture), 1300):
+                    with contextlib.suppress(OSError):
+                        sender.sendto(picture[start : start + 1300], ("127.0.0.1", port))
+                if stopped.wait(interval_s):
+                    return
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def test_video_without_timestamps_is_timed_by_its_frame_rate(tmp_path: Path) -> None:

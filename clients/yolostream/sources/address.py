@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import socket
 from collections.abc import Collection
 from pathlib import PurePosixPath
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from yolostream.errors import SourceError
 from yolostream.redaction import HIDDEN, redact_url
 
-_TCP_PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
-_SCHEMES = (*_TCP_PORTS, "srt", "udp", "rtp")
-_CONNECT_S = 1.0
+_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "udp", "rtp")
 _SPACE = re.compile(r"\s")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -74,16 +70,3 @@ def is_of_a_file(address: str, suffixes: Collection[str]) -> bool:
     scheme, _, rest = address.partition("://")
     path = PurePosixPath(re.split("[?#]", rest)[0])
     return scheme in ("http", "https") and path.suffix.lower() in suffixes
-
-
-def accepts_connections(address: str) -> bool:
-    """Whether a host takes connections at a complete address; True where TCP does not tell."""
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(address)
-        port = parts.port or _TCP_PORTS.get(parts.scheme)
-        if parts.hostname and port:
-            try:
-                socket.create_connection((parts.hostname, port), _CONNECT_S).close()
-            except OSError:
-                return False
-    return True

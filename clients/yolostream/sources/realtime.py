@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yolostream.frame import Frame
+from yolostream.sources.presence import Presence
 from yolostream.sources.source import EVERYTHING, Reading, Session
 from yolostream.sources.video import Video
 
@@ -33,9 +34,9 @@ class Realtime:
         """The file that it reads."""
         return self.video.files
 
-    def is_reachable(self) -> bool:
+    def presence(self) -> Presence:
         """See `Source`."""
-        return self.video.is_reachable()
+        return self.video.presence()
 
     def open(self, reading: Reading = EVERYTHING) -> RealtimeSession:
         """Open the file; it plays from the first frame that is taken."""

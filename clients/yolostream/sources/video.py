@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -17,9 +19,10 @@ from yolostream.errors import SourceDenied, SourceError, SourceUnsupported
 from yolostream.frame import Frame
 from yolostream.image import downscaled
 from yolostream.redaction import redact
-from yolostream.sources.address import accepts_connections, completed
+from yolostream.sources.address import completed
 from yolostream.sources.decoder import Decoded, Decoder, DecoderError
 from yolostream.sources.decoding import DecoderName, start_decoder
+from yolostream.sources.presence import Presence, presence_at
 from yolostream.sources.source import EVERYTHING, Reading, Session
 from yolostream.sources.timeline import LONGEST_GAP_S, Timeline
 
@@ -31,14 +34,15 @@ CONNECT_TIMEOUT_S = 10.0
 ARRIVAL_TIME_BASE = Fraction(1, 90_000)
 """Seconds of one unit where a live source has no clock, as RTP has it."""
 
-_RTSP = {
-    # Packets of a camera must not be lost on the way: TCP, as every NVR defaults to. One that
-    # refuses it (461 Unsupported transport) is asked for UDP on the same connection.
-    "rtsp_transport": "tcp+udp",
-    "rtsp_flags": "prefer_tcp",
-    # Microseconds: enough to tell the frame rate; by default it takes up to twice as long.
-    "analyzeduration": "1000000",
-}
+# Microseconds: enough to tell the frame rate; by default it takes up to twice as long.
+_RTSP = {"analyzeduration": "1000000"}
+# Packets of a camera must not be lost on the way: TCP, as every NVR defaults to. One that refuses
+# it as it should (461 Unsupported transport) is asked for UDP on the same connection.
+_RTSP_TCP = {**_RTSP, "rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"}
+_RTSP_UDP = {**_RTSP, "rtsp_transport": "udp"}
+# How others refuse it: by another status, an answer about UDP, or without a word.
+_REFUSALS = (av.HTTPClientError, av.HTTPServerError, av.InvalidDataError)
+_DENIALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError)
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,11 @@ class Video:
         """The file that it reads."""
         return [Path(self.uri)]
 
-    def is_reachable(self) -> bool:
+    def presence(self) -> Presence:
         """See `Source`."""
         if "://" in self.uri:
-            return accepts_connections(completed(self.uri))
-        return Path(self.uri).exists()
+            return presence_at(completed(self.uri))
+        return Presence.ANSWERS if Path(self.uri).exists() else Presence.ABSENT
 
     def open(self, reading: Reading = EVERYTHING) -> VideoSession:
         """Open it; see `Source`. Decoding starts with the first frame that is taken."""
@@ -140,7 +144,7 @@ class VideoSession(Session):
                 yield frame
             index += 1
         if index == 0 and not self._is_cancelled:
-            raise SourceError(f"{self._shown} holds no readable frame: is it damaged?")
+            raise SourceError(f"{self._shown} holds no readable frame: {self._advice}")
 
     def _place(self, said: int | None) -> int:
         """The time of a picture that has just been decoded."""
@@ -176,7 +180,11 @@ class VideoSession(Session):
 
     @property
     def _advice(self) -> str:
-        return "check the camera and its network" if self._video.is_live else "copy the file again"
+        if self._video.is_live:
+            return "check the camera and its network"
+        if Path(self._video.uri).is_file():
+            return "copy the file again"
+        return "check where it comes from, and the network in between"
 
     def _decoded(self, decoder: Decoder) -> Iterator[Decoded]:
         packets = damaged = 0
@@ -224,26 +232,53 @@ class VideoSession(Session):
 
 
 def _open(uri: str, format: str | None, silence_s: float) -> av.container.InputContainer:
-    options = _RTSP if uri.startswith("rts") else {}
-    is_denied = False
+    is_denied, began = False, time.monotonic()
+    start = partial(
+        av.open,
+        completed(uri),
+        format=format,
+        timeout=(CONNECT_TIMEOUT_S, silence_s),
+        # Titles and the like, of which nothing is read, are in any encoding.
+        metadata_errors="replace",
+    )
     try:
-        return av.open(
-            completed(uri),
-            format=format,
-            options=options,
-            timeout=(CONNECT_TIMEOUT_S, silence_s),
-            # Titles and the like, of which nothing is read, are in any encoding.
-            metadata_errors="replace",
-        )
-    except (av.HTTPUnauthorizedError, av.HTTPForbiddenError) as error:
-        is_denied, reason = True, error.strerror
+        return _open_rtsp(start) if uri.startswith("rtsp") else start()
+    except _DENIALS as error:
+        is_denied, reason = True, str(error.strerror)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
     # Out here it has no cause: FFmpeg's error has the whole address in it.
     if is_denied:
-        raise SourceDenied(f"{redact(uri)} refuses this user and password ({reason}): check them")
+        raise SourceDenied(_denial(uri, reason))
+    if time.monotonic() - began >= CONNECT_TIMEOUT_S:
+        # FFmpeg says anything, such as that the data is invalid.
+        reason = f"no answer within {CONNECT_TIMEOUT_S:g} s"
     question = "is that its address?" if "://" in uri else "is it a video file?"
     raise SourceError(f"cannot read {redact(uri)} as video ({reason}): {question}")
+
+
+def _denial(uri: str, reason: str) -> str:
+    if "@" in uri or "=" in uri:
+        return f"{redact(uri)} refuses this user and password ({reason}): check them"
+    where = "give them before the host, as USER:PASSWORD@HOST"
+    return f"{redact(uri)} wants a user and a password ({reason}): {where}"
+
+
+def _open_rtsp(
+    start: Callable[..., av.container.InputContainer],
+) -> av.container.InputContainer:
+    began = time.monotonic()
+    try:
+        return start(options=_RTSP_TCP)
+    except _DENIALS:
+        raise
+    except _REFUSALS:
+        if time.monotonic() - began >= CONNECT_TIMEOUT_S:
+            # That was no answer: it ran out of time.
+            raise
+        with contextlib.suppress(av.FFmpegError, OSError):
+            return start(options=_RTSP_UDP)
+        raise
 
 
 def _frame_rate(stream: av.VideoStream) -> Fraction:
@@ -264,4 +299,6 @@ def _frame_rate(stream: av.VideoStream) -> Fraction:
 def _has_clock(container: av.container.InputContainer) -> bool:
     """Whether times in it are the source's; MJPEG over HTTP, for example, has none."""
     no_timestamps: int = Flags.no_timestamps.value  # type: ignore[assignment]  # PyAV's stub
-    return not container.format.flags & no_timestamps
+    # Pictures one after the other, which FFmpeg forgets to say it of.
+    is_pipe = container.format.name.endswith("_pipe")
+    return not is_pipe and not container.format.flags & no_timestamps
