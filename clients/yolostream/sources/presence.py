@@ -32,8 +32,8 @@ def presence_at(address: str) -> Presence:
     """What is at a complete address. Takes 1.5 s, unless no server resolves its name."""
     with contextlib.suppress(ValueError):
         parts = urlsplit(address)
-        port = parts.port or _TCP_PORTS.get(parts.scheme)
-        if parts.hostname and port:
+        if parts.hostname and parts.scheme in _TCP_PORTS:
+            port = parts.port or _TCP_PORTS[parts.scheme]
             return _ask(parts.hostname, port, _QUESTIONS.get(parts.scheme))
     return Presence.ANSWERS
 
