@@ -171,6 +171,15 @@ def test_the_clock_of_mpeg_ts_may_wrap(tmp_path: Path) -> None:
     assert np.diff([frame.pts for frame in frames]).tolist() == [3000] * 9
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])
+def test_a_slow_video_has_its_own_rate(tmp_path: Path, suffix: str) -> None:
+    codec = "mpeg4" if suffix == ".avi" else "libx264"
+    path = tmp_path / f"clip{suffix}"
+    source = the_only(write_clip(path, steps(12), rate=Fraction(1, 2), codec=codec))
+    assert rate_of(source) == Fraction(1, 2)
+    assert times_ms(read(source)) == [2000 * n for n in range(12)]
+
+
 def test_a_long_picture_of_a_slide_show_stays_long(tmp_path: Path) -> None:
     times = [0, 5000, 5040, 45_000, 45_040]
     path = write_clip(tmp_path / "clip.mp4", steps(5), pts=times, time_base=MILLISECOND)

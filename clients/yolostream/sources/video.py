@@ -288,7 +288,9 @@ def _frame_rate(stream: av.VideoStream) -> Fraction:
         # It may be that of the clock.
         guess = DEFAULT_FRAME_RATE
     average = stream.average_rate or guess
-    if average >= MIN_FRAME_RATE or stream.time_base is None:
+    # The index of some containers has keyframes only.
+    is_indexed = len(stream.index_entries) == stream.frames
+    if average >= MIN_FRAME_RATE or not is_indexed or stream.time_base is None:
         return average
     times = [entry.timestamp for entry in stream.index_entries]
     steps = [later - earlier for earlier, later in itertools.pairwise(times)]
