@@ -100,6 +100,9 @@ class Capture:
         while not self._stream.mailbox.is_closed:
             reader = Reader(self._stream, self._reading, self._continuity)
             self._status.enter("connecting")
+            if self._presence < Presence.ANSWERS:
+                # Who asks one that has just come back is not overtaken.
+                self._presence = self._source.presence()
             self._openings.start(reader, f"{self._source.name} reader")
             started = time.monotonic()
             if self._is_overtaken(reader, started):
