@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from yolostream.client.access import target_of
 from yolostream.client.connection import connect
 from yolostream.client.triton_errors import translated
-from yolostream.errors import ModelUnavailable
+from yolostream.errors import ModelUnavailable, ServerUnavailable
 from yolostream.server import embedded
 
 from loadtest.repository import MODELS, SERVER_ENVIRONMENT
@@ -67,7 +68,7 @@ def served(
         start_timeout_s: Seconds until the models have to be ready; only without `url`.
 
     Raises:
-        ServerUnavailable: Nobody answers at `url`.
+        ServerUnavailable: Nobody answers at `url`, or it names no port.
         ModelUnavailable: The server has no such model.
         ServerStartError: The embedded Triton does not start.
     """
@@ -97,19 +98,22 @@ def _own(server: embedded.EmbeddedTriton) -> Target:
 
 
 def _running(url: str, model: str) -> Target:
+    target = target_of(url)
+    host, _, port = target.rpartition(":")
+    if not port.isdigit():
+        raise ServerUnavailable(f"{url} names no port: write host:port, with that of gRPC")
     with translated(url, model), connect(url) as client:
         if not client.is_model_ready(model, client_timeout=_TIMEOUT_S):
             raise ModelUnavailable(
                 f"{url} has no model '{model}', or it is not ready: see the server's log"
             )
-    host, _, port = url.rpartition(":")
     # Triton's own order: HTTP 8000, gRPC 8001, metrics 8002.
     http_url, metrics_url = f"{host}:{int(port) - 1}", f"http://{host}:{int(port) + 1}/metrics"
     return Target(
         url=url,
         http_url=http_url if _answers(f"http://{http_url}/v2/health/live") else None,
         metrics_url=metrics_url if _answers(metrics_url) else None,
-        pids=_listening(url, int(port)),
+        pids=_listening(target, int(port)),
     )
 
 
@@ -121,9 +125,9 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _listening(url: str, port: int) -> tuple[int, ...]:
+def _listening(target: str, port: int) -> tuple[int, ...]:
     """Processes of the server that listens on this machine."""
-    if not url.startswith(("127.", "localhost:", "[::1]:")):
+    if not target.startswith(("127.", "localhost:", "[::1]:")):
         return ()
     for connection in psutil.net_connections("tcp"):
         listens = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port

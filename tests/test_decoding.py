@@ -196,7 +196,7 @@ def test_a_library_that_does_not_load_is_said_in_one_line(
     ("clip", "named"),
     [
         (("clip.avi", {"codec": "mpeg4"}), "no codec mpeg4, only h264"),
-        (("clip.mp4", {"width": 33, "height": 47}), "yuv444p 33x47"),
+        (("clip.mp4", {"width": 33, "height": 47}), "yuv444p 47x33 (height x width)"),
     ],
 )
 def test_what_nvdec_cannot_do_falls_back_by_name(tmp_path, with_nvdec, caplog, clip, named):

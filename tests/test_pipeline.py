@@ -199,7 +199,24 @@ def test_a_filter_takes_classes_and_scores() -> None:
     )
     assert DetectionFilter()(found) is found
     assert DetectionFilter(0.4)(found).scores.tolist() == pytest.approx([0.9, 0.5])
-    assert DetectionFilter(class_ids=frozenset({0}))(found).class_ids.tolist() == [0, 0]
+    assert DetectionFilter(classes="car")(found).class_ids.tolist() == [0, 0]
+
+
+def test_a_filter_goes_by_the_names_of_the_model_that_found_the_objects(caplog) -> None:
+    wanted = DetectionFilter(classes="car")
+
+    def kept(*labels: str) -> list[int]:
+        found = Detections(
+            np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.array([0, 1]), labels
+        )
+        return wanted(found).class_ids.tolist()
+
+    assert kept("car", "bus") == [0]
+    assert kept("bus", "car") == [1]
+    assert kept("bus", "cat") == []
+    assert kept("bus", "cat") == []
+    (record,) = caplog.records
+    assert "the model knows no class 'car'" in record.getMessage()
 
 
 @pytest.mark.parametrize(

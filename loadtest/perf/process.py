@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritonclient.utils import InferenceServerException
+from yolostream.client.access import target_of
 from yolostream.client.connection import connect
 from yolostream.interruption import defer_signals
 
@@ -85,7 +86,16 @@ def command(
     """The command line that measures a point; see `run`."""
     concurrency = ["--concurrency-range", str(point.concurrency)]
     return [
-        *[str(load.perf.path), "-m", point.model, "-u", load.url, "-i", "grpc", "--async"],
+        *[
+            str(load.perf.path),
+            "-m",
+            point.model,
+            "-u",
+            target_of(load.url),
+            "-i",
+            "grpc",
+            "--async",
+        ],
         *(["--request-intervals", str(intervals)] if intervals else concurrency),
         *["-b", str(point.batch), "--input-data", str(load.requests)],
         *["--shared-memory", "none" if point.transport == "grpc" else point.transport],

@@ -19,7 +19,7 @@ from yolostream.server.health import Health
 ROOT = Path(__file__).parents[2]
 STEPS = ("preprocess", "yolov7_fp16", "nms")
 STUB = "triton_python_backend_stub"
-_PATIENCE_S = 60.0
+_PATIENCE_S = 180.0
 _LOOK_S = 0.1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from yolostream.interruption import EXIT_INTERRUPTED, INTERRUPTED
 from yolostream.outputs.results import FORMATS, TILED_NAME, Format, Results
 from yolostream.outputs.video import DEFAULT_BITRATE
 from yolostream.pipeline.drawing import LabelOptions
-from yolostream.pipeline.filters import DetectionFilter
+from yolostream.pipeline.filters import DetectionFilter, class_ids
 from yolostream.pipeline.job import Job
 from yolostream.pipeline.plan import IN_FLIGHT, MAX_AGE_S, SERVER_PATIENCE_S
 from yolostream.pipeline.supervision import CAMERA_PATIENCE_S, STALE_AFTER_S, Limits
@@ -56,6 +56,7 @@ def detect(
     downscale: options.Downscale = True,
     transport: options.TransportName = "auto",
     decoder: options.Decoder = "auto",
+    stream_index: options.StreamIndex = None,
     realtime: options.Realtime = False,
     max_age: options.MaxAge = MAX_AGE_S,
     stale_after: options.StaleAfter = STALE_AFTER_S,
@@ -78,7 +79,7 @@ def detect(
     Writes an annotated MP4 of each source, a tiled one of all, JSON Lines, CSV and MOT text.
     """
     tls = access.client_tls(tls_ca, tls_cert, tls_key)
-    found, source_errors = _found(sources, decoder, realtime=realtime)
+    found, source_errors = _found(sources, decoder, stream_index, realtime=realtime)
     workers = min(workers or workers_for(len(found)), len(found))
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(
@@ -104,13 +105,14 @@ def detect(
         )
         # It asks about the model; whoever feeds it has a detector of its own.
         about = stack.enter_context(connect(max_in_flight=1, transport="grpc"))
+        _check_classes(classes, about.labels)
         report = detecting.run(
             found,
             Job(
                 results=Results(output, _formats(save, found, track), bitrate),
                 track=track,
                 labels=LabelOptions(name=show_labels, confidence=show_confidence),
-                detection_filter=DetectionFilter(confidence, _class_ids(classes, about.labels)),
+                detection_filter=DetectionFilter(confidence, classes),
                 stride=stride,
                 limit=limit,
                 in_flight=in_flight,
@@ -130,10 +132,15 @@ def detect(
 
 
 def _found(
-    specs: list[str], decoder: DecoderName, *, realtime: bool
+    specs: list[str], decoder: DecoderName, stream_index: int | None, *, realtime: bool
 ) -> tuple[list[Source], list[YolostreamError]]:
     """The sources that can be read, and what is wrong with the others, which is said."""
-    named, unknown = find_sources(specs, reserved_names=frozenset({TILED_NAME}), decoder=decoder)
+    named, unknown = find_sources(
+        specs,
+        reserved_names=frozenset({TILED_NAME}),
+        decoder=decoder,
+        stream_index=stream_index,
+    )
     found, unreadable = check_files(named)
     errors: list[YolostreamError] = [*unknown, *unreadable]
     for error in errors:
@@ -161,28 +168,12 @@ def _formats(
     return formats
 
 
-def _class_ids(classes: str | None, labels: tuple[str, ...]) -> frozenset[int] | None:
-    if classes is None:
-        return None
-    return frozenset(_class_id(word, labels) for word in _class_words(classes, labels))
-
-
-def _class_words(classes: str, labels: tuple[str, ...]) -> Iterator[str]:
-    """Words between commas; those that make a name with commas in it are one."""
-    parts = classes.split(",")
-    while parts:
-        joined = [",".join(parts[:count]).strip() for count in range(len(parts), 0, -1)]
-        word = next((name for name in joined if name in labels), joined[-1])
-        yield word
-        del parts[: len(parts) - joined.index(word)]
-
-
-def _class_id(word: str, labels: tuple[str, ...]) -> int:
-    if word in labels:
-        return labels.index(word)
-    if word.isdigit() and int(word) < len(labels):
-        return int(word)
-    raise typer.BadParameter(f"the model knows no class '{word}', only: {', '.join(labels)}")
+def _check_classes(classes: str | None, labels: tuple[str, ...]) -> None:
+    if classes is not None:
+        try:
+            class_ids(classes, labels)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
 
 
 def _conclude(report: Report, errors: Sequence[YolostreamError], summary: Path | None) -> None:

@@ -26,7 +26,8 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE...",
-        help="Video file, picture, folder or glob of them, camera number, or URL of a stream.",
+        help="Video file, picture, folder or glob of them, numbered files (img_%03d.jpg), camera "
+        "number, URL of a stream or file, or - for standard input.",
     ),
 ]
 Url = Annotated[
@@ -60,7 +61,10 @@ Confidence = Annotated[
         min=0, max=1, help="Leave objects below this out; the server does so below its own."
     ),
 ]
-Classes = Annotated[str | None, typer.Option(help="Only these, by name or number: 'car,bus'.")]
+Classes = Annotated[
+    str | None,
+    typer.Option(help="Only these, by name or number: 'car,bus'. A name may have commas in it."),
+]
 Stride = Annotated[int, typer.Option(min=1, help="Take every Nth frame.")]
 Limit = Annotated[
     int | None, typer.Option(min=1, help="Take at most so many frames of each source.")
@@ -75,6 +79,14 @@ Downscale = Annotated[
 TransportName = Annotated[Transport, typer.Option(help="How frames travel to the server.")]
 Decoder = Annotated[
     DecoderName, typer.Option(help="What decodes videos; 'auto' is the GPU where there is one.")
+]
+StreamIndex = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Which stream of each video, as FFmpeg counts them. By default the one that it takes "
+        "for the best.",
+    ),
 ]
 Realtime = Annotated[
     bool,

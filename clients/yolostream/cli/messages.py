@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from yolostream.interruption import EXIT_INTERRUPTED, INTERRUPTED, interrupt_on_stop_signals
+from yolostream.printable import printable
 from yolostream.redaction import redact
 
 stdout = Console()
@@ -65,9 +66,9 @@ def interruptible() -> Iterator[None]:
 
 
 def _say(kind: tuple[str, str], message: object) -> None:
-    # A file's name may be any bytes, and may look like markup.
-    printable = redact(str(message)).encode(errors="replace").decode()
-    stderr.print(Text.assemble(kind, f" {printable}"), soft_wrap=True, highlight=False)
+    # A file's name may be any bytes, and may look like markup. A server's log has lines.
+    shown = "\n".join(map(printable, redact(str(message)).split("\n")))
+    stderr.print(Text.assemble(kind, f" {shown}"), soft_wrap=True, highlight=False)
 
 
 class PrintNotes(logging.Handler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from tritonclient.grpc import InferenceServerClient, InferenceServerClientPlugin
 from yolostream.access_token import GRPC_HEADER
 from yolostream.errors import AccessDenied
 
-TLS_SCHEME = "grpcs://"
-_PLAIN_SCHEME = "grpc://"
+_SCHEME = re.compile(r"(grpc|http)(?P<tls>s?)://", re.IGNORECASE)
+"""HTTP's too: gRPC travels over it, and people copy addresses out of browsers."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Access:
 
     def credentials_for(self, url: str) -> grpc.ChannelCredentials | None:
         """As gRPC takes them; None for a connection without TLS."""
-        if self.tls is None and not url.startswith(TLS_SCHEME):
+        scheme = _SCHEME.match(url)
+        if self.tls is None and not (scheme and scheme["tls"]):
             return None
         return (self.tls or Tls()).credentials()
 
@@ -71,7 +73,8 @@ OPEN = Access()
 
 def target_of(url: str) -> str:
     """`host:port` of an address with or without a scheme."""
-    return url.removeprefix(TLS_SCHEME).removeprefix(_PLAIN_SCHEME)
+    scheme = _SCHEME.match(url)
+    return url if scheme is None else url[scheme.end() :].removesuffix("/")
 
 
 class _ShowToken(InferenceServerClientPlugin):  # type: ignore[misc]  # no py.typed

@@ -32,9 +32,10 @@ class Detector:
     """Detects objects through a Triton ensemble. One may be shared by any number of threads.
 
     Args:
-        url: gRPC address, `host:port`, or `grpcs://host:port` for one with TLS; or several, as a
-            sequence or separated by commas, whose servers share the frames. `dns:///name:port` is
-            every address that a name has.
+        url: gRPC address, `host:port`, or `grpcs://host:port` for one with TLS (`http://` and
+            `https://` mean the same: the port is that of gRPC); or several, as a sequence or
+            separated by commas, whose servers share the frames. `dns:///name:port` is every address
+            that a name has.
         model: name of the ensemble.
         max_in_flight: requests on their way at once, over all threads and servers; each carries one
             frame, or one batch. `submit` waits until there are fewer.

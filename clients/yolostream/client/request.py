@@ -15,7 +15,7 @@ from yolostream.client.transport.message import Message
 from yolostream.client.transport.pool import Lease
 from yolostream.client.triton_errors import is_about_shared_memory, translated
 from yolostream.detections import Detections
-from yolostream.errors import ModelUnavailable, ServerError, ServerUnavailable
+from yolostream.errors import ModelUnavailable, ServerUnavailable
 from yolostream.image import AnyImage
 
 _ATTEMPTS = 2
@@ -47,8 +47,9 @@ class Request:
         self._ensemble = lease.slot.ensemble = servers.choose()
         try:
             self._write(batch.frames)
-        except (ServerUnavailable, ModelUnavailable) as error:
-            self._move(error)
+        except (ServerUnavailable, ModelUnavailable):
+            if not self._move():
+                raise
             self._write(batch.frames)
         lease.sent()
 
@@ -60,11 +61,10 @@ class Request:
         """
         try:
             return self._detections()
-        except (ServerUnavailable, ModelUnavailable) as error:
+        except (ServerUnavailable, ModelUnavailable):
             frames = self._sent
-            if not frames:
+            if not frames or not self._move():
                 raise
-            self._move(error)
             self._write(frames)
             return self._detections()
 
@@ -136,12 +136,12 @@ class Request:
         shape = (len(batch.frames), batch.height, batch.width, 3)
         return self._buffer.sent(self._message.request, shape)
 
-    def _move(self, error: ServerError) -> None:
-        """Take another server; raises the error where there is none."""
+    def _move(self) -> bool:
+        """Take another server, where there is one."""
         other = self._servers.another(self._ensemble)
-        if other is None:
-            raise error
-        self._ensemble = self._lease.slot.ensemble = other
+        if other is not None:
+            self._ensemble = self._lease.slot.ensemble = other
+        return other is not None
 
 
 def _is_answer_to(message: Message, response: ModelInferResponse) -> bool:

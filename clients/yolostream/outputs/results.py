@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -74,9 +75,10 @@ class Results:
             OutputError: one could.
         """
         for source in sources:
-            ours = self.folder.resolve(), (self.folder / source.name).resolve()
+            ours = {os.path.realpath(folder) for folder in (self.folder, self.folder / source.name)}
             for path in source.files:
-                if path.resolve().parent in ours:
+                # Unlike `Path.resolve`, this has no objection to links that go in circles.
+                if os.path.dirname(os.path.realpath(path)) in ours:
                     raise OutputError(
                         f"results in {self.folder} could overwrite {path}: choose another folder "
                         "with --output"

@@ -13,6 +13,7 @@ import av
 from av.video.reformatter import ColorRange, Colorspace
 
 from yolostream.detections import Detections
+from yolostream.ffmpeg_path import ffmpeg_path
 from yolostream.frame import Frame
 from yolostream.image import Image, downscaled
 from yolostream.outputs.output import writing
@@ -79,7 +80,7 @@ class VideoFile:
         with writing(path):
             # What cannot be opened is not ours to cut or remove; FFmpeg opens it later.
             path.open("wb").close()
-            self._container = av.open(path, "w", format="mp4", options=_GROWING)
+            self._container = av.open(ffmpeg_path(path), "w", format="mp4", options=_GROWING)
         self._stream = self._container.add_stream("libx264", rate=frame_rate)
         # H.264's chroma is half the size: odd sides get one more pixel.
         self._stream.width, self._stream.height = width + width % 2, height + height % 2
@@ -225,8 +226,8 @@ def _put_index_first(path: Path) -> None:
     finished = path.with_name(f".{path.name}.finishing")
     try:
         with (
-            av.open(path) as fragments,
-            av.open(finished, "w", format="mp4", options=_FINISHED) as target,
+            av.open(ffmpeg_path(path)) as fragments,
+            av.open(ffmpeg_path(finished), "w", format="mp4", options=_FINISHED) as target,
         ):
             stream = fragments.streams.video[0]
             copy = target.add_stream_from_template(stream)

@@ -101,9 +101,9 @@ class Reader:
     def _note_size(self, size: tuple[int, int]) -> None:
         if self._size not in (None, size) and self._stream.plan.source.is_video:
             _log.warning(
-                "%s: its pictures are %dx%d from now on; tracks begin anew, and videos of it keep "
-                "the size that they began with",
+                "%s: its pictures are %dx%d (height x width) from now on; tracks begin anew, and "
+                "videos of it keep the size that they began with",
                 self._stream.status.name,
-                *reversed(size),
+                *size,
             )
         self._size = size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ START_TIMEOUT_S: dict[Profile | None, float] = {
 }
 
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+
+_UNFIT_FOR_TRITON = re.compile(r"[\s()&;|<>$`\\\"']|[^\x00-\x7f]")
+"""In a model's path: Triton starts the process of a Python model through a shell, and the Python in
+it imports nothing from a path that is not ASCII."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +212,11 @@ def _check_repositories(repositories: Sequence[Path], models: Sequence[str]) -> 
     for folder in repositories:
         if not folder.is_dir():
             raise ServerStartError(f"no model repository at {folder}")
+        if unfit := _UNFIT_FOR_TRITON.search(str(folder.resolve())):
+            raise ServerStartError(
+                f"Triton's Python models do not start in {folder.resolve()}, because of the "
+                f"'{unfit[0]}': move the repository to a path of plain letters, without spaces"
+            )
     there = {
         config.parent.name for folder in repositories for config in folder.glob("*/config.pbtxt")
     }

@@ -1,4 +1,4 @@
-"""Addresses of cameras and streams: how one is told, named, and completed with its secrets."""
+"""Addresses of cameras, streams and files: how one is told, named, and completed with secrets."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import os
 import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from yolostream.errors import SourceError
+from yolostream.printable import printable
 from yolostream.redaction import HIDDEN, redact_url
 
-_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "udp", "rtp")
+SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "udp", "rtp")
 _SPACE = re.compile(r"\s")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_FILE_URL = re.compile(r"file:(?://(?P<host>[^/]*))?(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -21,10 +24,33 @@ def address_in(spec: str) -> str | None:
 
     Spaces are percent-encoded: in a sentence, they would end the address, and show what follows.
     """
-    scheme, separator, rest = spec.partition("://")
-    if not separator or scheme.lower() not in _SCHEMES:
+    scheme = scheme_of(spec)
+    if scheme not in SCHEMES:
         return None
-    return f"{scheme.lower()}://{_SPACE.sub(lambda space: quote(space[0]), rest)}"
+    return scheme + _SPACE.sub(lambda space: quote(space[0]), spec[len(scheme) :])
+
+
+def scheme_of(spec: str) -> str | None:
+    """What is before `://`, in lower case; None where there is nothing of that kind."""
+    match = _SCHEME.match(spec)
+    return None if match is None else match[1].lower()
+
+
+def path_of_file_url(spec: str) -> str:
+    """The path that a `file://` URL names; any other word stays as it is.
+
+    Raises:
+        SourceError: the URL is of another machine, or of no whole path.
+    """
+    match = _FILE_URL.fullmatch(spec)
+    if match is None or (match["host"] is None and match["path"] is None):
+        return spec
+    if match["host"] not in (None, "", "localhost") or match["path"] is None:
+        raise SourceError(
+            f"{printable(spec)} names no file of this machine: write file:///whole/path, or the "
+            "path alone"
+        )
+    return os.fsdecode(unquote_to_bytes(os.fsencode(match["path"])))
 
 
 def name_of(address: str) -> str:

@@ -43,6 +43,7 @@ class Animation:
     name: str
     is_video = True
     is_live = False
+    is_pipe = False
     reopens = False
 
     @property

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from yolostream.errors import SourceError
+from yolostream.printable import printable
 from yolostream.redaction import redact_argument
-from yolostream.sources.address import address_in, completed, is_of_a_file, name_of
+from yolostream.sources.address import (
+    SCHEMES,
+    address_in,
+    completed,
+    is_of_a_file,
+    name_of,
+    path_of_file_url,
+    scheme_of,
+)
 from yolostream.sources.animation import Animation, moving_format
 from yolostream.sources.decoding import DecoderName
+from yolostream.sources.naming import named_apart
 from yolostream.sources.pictures import Pictures
+from yolostream.sources.pipe import for_any_process, is_pipe, is_standard_input
+from yolostream.sources.sequence import in_sequence
 from yolostream.sources.source import Source
 from yolostream.sources.still import begins_as_picture
 from yolostream.sources.video import Video
@@ -24,11 +39,24 @@ PICTURE_SUFFIXES = {
     *(".sgi", ".tga", ".tif", ".tiff", ".webp"),
 }
 PLAYLIST_SUFFIXES = {".m3u8"}
-VIDEO_SUFFIXES = {".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"}
+WEB_VIDEO_SUFFIXES = {
+    *(".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"),
+}
+"""Of what is a file on a web server too, where cameras send others of these without an end."""
+VIDEO_SUFFIXES = WEB_VIDEO_SUFFIXES | {
+    *(".264", ".265", ".3g2", ".3gp", ".asf", ".av1", ".dav", ".divx", ".dv", ".f4v", ".flv"),
+    *(".h265", ".hevc", ".ivf", ".m2t", ".m2ts", ".m2v", ".mjpeg", ".mjpg", ".mpeg"),
+    *(".mpv", ".mts", ".mxf", ".obu", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".vob", ".y4m"),
+}
 
 _CHECKED_AT_ONCE = 32
+_NAMED_AT_MOST = 5
+_CAMERA = re.compile(r"/dev/video\d+")
 
 _Found = Video | Pictures | Animation
+_NewVideo = Callable[..., Video]
+
+_log = logging.getLogger(__name__)
 
 
 def find_sources(
@@ -36,29 +64,37 @@ def find_sources(
     *,
     reserved_names: frozenset[str] = frozenset(),
     decoder: DecoderName = "cpu",
+    stream_index: int | None = None,
 ) -> tuple[list[Source], list[SourceError]]:
     """Find everything that is named, each under a name of its own. Nothing is opened.
 
     Args:
-        specs: video files, pictures, folders, globs, camera numbers, or stream URLs.
+        specs: video files, pictures, folders, globs, numbered files (`img_%03d.jpg`), camera
+            numbers, URLs of streams and files, or `-` for standard input.
         reserved_names: names that no source may take.
         decoder: what decodes videos; see `start_decoder`.
+        stream_index: which stream of each video is read, as FFmpeg counts them; None for the one
+            that it takes for the best.
 
     Returns:
         The sources, and an error for everything that is none.
     """
+    new_video = partial(Video, decoder=decoder, stream_index=stream_index)
     sources: list[_Found] = []
     errors: list[SourceError] = []
     for spec in specs:
         try:
-            sources += _named(spec, decoder)
+            found = _named(spec, new_video)
+            if any(source.is_pipe and source in sources for source in found):
+                raise SourceError(f"{printable(spec)} comes twice: a pipe can be read once")
+            sources += found
         except SourceError as error:
             errors.append(error)
-    return list(_named_apart(sources, set(reserved_names))), errors
+    return list(named_apart(sources, set(reserved_names))), errors
 
 
 def check_files(sources: Sequence[Source]) -> tuple[list[Source], list[SourceError]]:
-    """Open and close all files, side by side; cameras and streams are left alone.
+    """Open and close all files, side by side; cameras, streams and pipes are left alone.
 
     Returns:
         The sources that can be read, and an error for each of the others.
@@ -66,7 +102,7 @@ def check_files(sources: Sequence[Source]) -> tuple[list[Source], list[SourceErr
 
     def problem(source: Source) -> SourceError | None:
         try:
-            if not source.is_live:
+            if not source.is_live and not source.is_pipe:
                 source.open().close()
         except SourceError as error:
             return error
@@ -78,43 +114,95 @@ def check_files(sources: Sequence[Source]) -> tuple[list[Source], list[SourceErr
     return readable, [error for error in problems if error is not None]
 
 
-def _named_apart(sources: list[_Found], taken: set[str]) -> Iterator[Source]:
-    for source in sources:
-        # A file's name may be any bytes; ours are read by people and programs.
-        free = name = source.name.encode(errors="replace").decode()
-        number = 1
-        while free in taken:
-            number += 1
-            free = f"{name}_{number}"
-        taken.add(free)
-        yield replace(source, name=free)
-
-
-def _named(spec: str, decoder: DecoderName) -> Sequence[_Found]:
-    if spec.isdigit():
-        return [_camera(spec, decoder)]
+def _named(spec: str, new_video: _NewVideo) -> Sequence[_Found]:
+    # A number is a camera where there is one: `./0` is a file in any case.
+    if (device := _device(spec)) is not None and os.path.exists(device):
+        return [_camera(spec, device, new_video)]
     if (address := address_in(spec)) is not None:
-        # It is completed again where it is opened: nothing that is kept, or said, has the secret.
-        completed(address)
-        # Segments of a playlist come all at once: only what is read as a file loses none of them.
-        is_live = not is_of_a_file(address, VIDEO_SUFFIXES | PLAYLIST_SUFFIXES)
-        return [Video(address, name_of(address), is_live=is_live, decoder=decoder)]
-    path = Path(spec)
+        return [_stream(address, new_video)]
+    path = for_any_process(path_of_file_url(spec))
+    if is_standard_input(path):
+        return [_standard_input(Path(path), new_video)]
+    # What is there is meant, whatever its name looks like.
+    if os.path.lexists(path):
+        return _at(Path(path), new_video)
+    if matches := in_sequence(path) or sorted(map(Path, glob.glob(path, recursive=True))):
+        return _from_files(matches, matches[0].parent.resolve().name, new_video)
+    raise SourceError(_why_not(spec, path, device))
+
+
+def _why_not(spec: str, path: str, device: str | None) -> str:
+    """Why nothing is there."""
+    if device is not None:
+        return f"no camera {spec}, and no file: {device} does not exist"
+    if path == spec and (scheme := scheme_of(spec)) is not None:
+        return f"{scheme}:// is not read, only {', '.join(SCHEMES)} and file"
+    return f"no such file, folder or glob: {redact_argument(printable(path))}"
+
+
+def _stream(address: str, new_video: _NewVideo) -> Video:
+    # It is completed again where it is opened: nothing that is kept, or said, has the secret.
+    completed(address)
+    # Segments of a playlist come all at once: only what is read as a file loses none of them.
+    is_live = not is_of_a_file(address, WEB_VIDEO_SUFFIXES | PLAYLIST_SUFFIXES)
+    return new_video(address, name_of(address), is_live=is_live)
+
+
+def _at(path: Path, new_video: _NewVideo) -> Sequence[_Found]:
+    """What lies at a path."""
+    if not path.exists():
+        raise SourceError(f"{printable(str(path))} is a link to nothing: name a file that is there")
     if path.is_dir():
-        suffixes = PICTURE_SUFFIXES | VIDEO_SUFFIXES
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
-        if not files:
-            raise SourceError(f"{spec} is an empty folder: put pictures or videos in it")
-        return _from_files(files, path.resolve().name, decoder)
-    if path.exists():
-        return _from_files([path], path.stem, decoder)
-    matches = sorted(Path(match) for match in glob.glob(spec, recursive=True))
-    if not matches:
-        raise SourceError(f"no such file, folder or glob: {redact_argument(spec)}")
-    return _from_files(matches, matches[0].resolve().parent.name, decoder)
+        return _from_files(_files_in(path), path.resolve().name, new_video)
+    return _from_files([path], path.stem, new_video)
 
 
-def _from_files(paths: list[Path], name: str, decoder: DecoderName) -> list[_Found]:
+def _files_in(folder: Path) -> list[Path]:
+    """The pictures and videos, by their names; whatever else is there is told of."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise SourceError(
+            f"cannot look into {printable(str(folder))} ({error.strerror}): is it yours to read?"
+        ) from error
+    files: list[Path] = []
+    others: list[Path] = []
+    for path in entries:
+        # macOS leaves a `._a.mp4` beside each `a.mp4` on other file systems: it is no video.
+        if _is_picture_or_video(path) and not path.name.startswith("._"):
+            files.append(path)
+        elif not path.name.startswith("."):
+            others.append(path)
+    if files and others:
+        _log.warning(
+            "%s: left out, no pictures or videos by their names: %s; give one itself to have it "
+            "tried",
+            printable(str(folder)),
+            _some_names(others),
+        )
+    elif others:
+        raise SourceError(
+            f"{printable(str(folder))} has no pictures or videos by their names, only "
+            f"{_some_names(others)}: give one itself to have it tried"
+        )
+    elif not files:
+        raise SourceError(
+            f"{printable(str(folder))} is an empty folder: put pictures or videos in it"
+        )
+    return files
+
+
+def _some_names(paths: Sequence[Path]) -> str:
+    shown = [printable(path.name) + "/" * path.is_dir() for path in paths[:_NAMED_AT_MOST]]
+    more = len(paths) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _is_picture_or_video(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES and not path.is_dir()
+
+
+def _from_files(paths: list[Path], name: str, new_video: _NewVideo) -> list[_Found]:
     """Pictures together are one source; each video is one of its own, also a picture that moves."""
     pictures: list[Path] = []
     videos: list[_Found] = []
@@ -126,7 +214,7 @@ def _from_files(paths: list[Path], name: str, decoder: DecoderName) -> list[_Fou
         elif moving in ("AVIF", "WEBP"):
             videos.append(Animation(path, path.stem))
         else:
-            videos.append(Video(str(path), path.stem, decoder=decoder))
+            videos.append(new_video(str(path), path.stem, is_pipe=is_pipe(path)))
     return [*([Pictures(tuple(pictures), name)] if pictures else []), *videos]
 
 
@@ -135,8 +223,22 @@ def _is_picture(path: Path) -> bool:
     return suffix in PICTURE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and begins_as_picture(path))
 
 
-def _camera(number: str, decoder: DecoderName) -> Video:
-    device = f"/dev/video{number}"
-    if not Path(device).exists():
-        raise SourceError(f"no camera {number}: {device} does not exist")
-    return Video(device, f"camera{number}", is_live=True, format="v4l2", decoder=decoder)
+def _standard_input(path: Path, new_video: _NewVideo) -> Video:
+    if not path.exists() or path.is_char_device():
+        raise SourceError(
+            "standard input is no pipe and no file: give it a video, as in "
+            "'cat street.ts | yolostream detect -'"
+        )
+    return new_video(str(path), "stdin", is_pipe=is_pipe(path))
+
+
+def _device(spec: str) -> str | None:
+    """The camera's device that a word names: a number, a path, or a link that stays the same."""
+    if spec.isascii() and spec.isdigit():
+        return f"/dev/video{spec}"
+    return spec if _CAMERA.fullmatch(os.path.realpath(spec)) else None
+
+
+def _camera(spec: str, device: str, new_video: _NewVideo) -> Video:
+    name = f"camera{spec}" if spec.isdigit() else Path(device).name
+    return new_video(device, name, is_live=True, format="v4l2")

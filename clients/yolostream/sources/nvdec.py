@@ -163,8 +163,8 @@ def _format_of(stream: av.VideoStream) -> tuple[str, str]:
         raise DecoderError(f"NVDEC has no codec {name}, only {', '.join(_CODECS)}")
     if context.pix_fmt not in _PIXEL_FORMATS or context.width % 2 or context.height % 2:
         raise DecoderError(
-            f"{context.pix_fmt} {context.width}x{context.height} is not read from the GPU, only "
-            "yuv420p with even sides"
+            f"{context.pix_fmt} {context.height}x{context.width} (height x width) is not read from "
+            "the GPU, only yuv420p with even sides"
         )
     if is_hdr(context.color_trc):
         raise DecoderError("its high dynamic range (PQ or HLG) is toned down by the CPU")

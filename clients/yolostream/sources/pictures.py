@@ -26,6 +26,7 @@ class Pictures:
     name: str
     is_video = False
     is_live = False
+    is_pipe = False
     reopens = False
 
     @property

@@ -30,6 +30,11 @@ class Realtime:
         return self.video.name
 
     @property
+    def is_pipe(self) -> bool:
+        """As the video."""
+        return self.video.is_pipe
+
+    @property
     def files(self) -> list[Path]:
         """The file that it reads."""
         return self.video.files

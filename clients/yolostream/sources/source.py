@@ -68,6 +68,10 @@ class Source(Protocol):
         """The frames come at their own pace and are lost when nobody takes them."""
 
     @property
+    def is_pipe(self) -> bool:
+        """What was read of it is gone: only who takes the frames may open it, once."""
+
+    @property
     def reopens(self) -> bool:
         """An end is none: it is opened again, like a camera that was away."""
 

@@ -16,14 +16,18 @@ import av.container
 from av.format import Flags
 
 from yolostream.errors import SourceDenied, SourceError, SourceUnsupported
+from yolostream.ffmpeg_path import ffmpeg_path
 from yolostream.frame import Frame
 from yolostream.image import downscaled
+from yolostream.printable import printable
 from yolostream.redaction import redact
-from yolostream.sources.address import completed
+from yolostream.sources.address import completed, scheme_of
 from yolostream.sources.decoder import Decoded, Decoder, DecoderError
 from yolostream.sources.decoding import DecoderName, start_decoder
+from yolostream.sources.pipe import is_standard_input
 from yolostream.sources.presence import Presence, presence_at
 from yolostream.sources.source import EVERYTHING, Reading, Session
+from yolostream.sources.stream_choice import chosen_video
 from yolostream.sources.timeline import LONGEST_GAP_S, Timeline
 
 DEFAULT_FRAME_RATE = Fraction(30)
@@ -44,6 +48,8 @@ _RTSP_UDP = {**_RTSP, "rtsp_transport": "udp"}
 _REFUSALS = (av.HTTPClientError, av.HTTPServerError, av.InvalidDataError)
 _DENIALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError)
 
+_LISTS = {".csv", ".list", ".txt"}
+
 
 @dataclass(frozen=True)
 class Video:
@@ -56,6 +62,9 @@ class Video:
     format: str | None = None
     """FFmpeg's name of the container or device; None lets it find out."""
     decoder: DecoderName = "cpu"
+    stream_index: int | None = None
+    """Which of its streams, as FFmpeg counts them; None for the one that it takes for the best."""
+    is_pipe: bool = False
     is_video = True
 
     @property
@@ -67,6 +76,11 @@ class Video:
     def files(self) -> list[Path]:
         """The file that it reads."""
         return [Path(self.uri)]
+
+    @property
+    def shown(self) -> str:
+        """What people are told of where it is."""
+        return "standard input" if is_standard_input(self.uri) else printable(redact(self.uri))
 
     def presence(self) -> Presence:
         """See `Source`."""
@@ -87,9 +101,9 @@ class VideoSession(Session):
         self._reading = reading
         self._is_cancelled = False
         silence_s = reading.silence_s if video.is_live else CONNECT_TIMEOUT_S
-        self._container = _open(video.uri, video.format, silence_s)
+        self._container = _open(video, silence_s)
         try:
-            self._stream = self._video_stream()
+            self._stream = chosen_video(self._container, video.stream_index, video.shown)
         except SourceUnsupported:
             self._container.close()
             raise
@@ -119,17 +133,6 @@ class VideoSession(Session):
     def cancel(self) -> None:
         """See `Session`."""
         self._is_cancelled = True
-
-    def _video_stream(self) -> av.VideoStream:
-        if not self._container.streams.video:
-            raise SourceUnsupported(f"{self._shown} has no video in it: give a video file")
-        stream = self._container.streams.video[0]
-        # PyAV's types do not say so.
-        if stream.codec_context is None:
-            raise SourceUnsupported(
-                f"{self._shown} has a video that FFmpeg cannot decode: choose H.264 or H.265 there"
-            )
-        return stream
 
     def _frames(self, decoder: Decoder) -> Iterator[Frame]:
         index = 0
@@ -176,7 +179,7 @@ class VideoSession(Session):
 
     @property
     def _shown(self) -> str:
-        return redact(self._video.uri)
+        return self._video.shown
 
     @property
     def _advice(self) -> str:
@@ -231,37 +234,57 @@ class VideoSession(Session):
         )
 
 
-def _open(uri: str, format: str | None, silence_s: float) -> av.container.InputContainer:
-    is_denied, began = False, time.monotonic()
+def _open(video: Video, silence_s: float) -> av.container.InputContainer:
+    is_denied = is_unknown = False
+    began = time.monotonic()
     start = partial(
         av.open,
-        completed(uri),
-        format=format,
-        timeout=(CONNECT_TIMEOUT_S, silence_s),
+        completed(video.uri) if "://" in video.uri else ffmpeg_path(video.uri),
+        format=video.format,
+        # Who writes into a pipe takes the time that it takes.
+        timeout=None if video.is_pipe else (CONNECT_TIMEOUT_S, silence_s),
         # Titles and the like, of which nothing is read, are in any encoding.
         metadata_errors="replace",
     )
     try:
-        return _open_rtsp(start) if uri.startswith("rtsp") else start()
+        return _open_rtsp(start) if video.uri.startswith("rtsp") else start()
     except _DENIALS as error:
         is_denied, reason = True, str(error.strerror)
+    except av.ProtocolNotFoundError as error:
+        is_unknown, reason = True, str(error.strerror)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error)
     # Out here it has no cause: FFmpeg's error has the whole address in it.
     if is_denied:
-        raise SourceDenied(_denial(uri, reason))
-    if time.monotonic() - began >= CONNECT_TIMEOUT_S:
+        raise SourceDenied(_denial(video, reason))
+    if is_unknown:
+        scheme = scheme_of(video.uri)
+        raise SourceUnsupported(
+            f"cannot read {video.shown}: the FFmpeg inside PyAV was built without {scheme}; have "
+            f"another program read it, as in 'ffmpeg -i {scheme}://... -c copy -f mpegts - | "
+            "yolostream detect -'"
+        )
+    if "://" in video.uri and time.monotonic() - began >= CONNECT_TIMEOUT_S:
         # FFmpeg says anything, such as that the data is invalid.
         reason = f"no answer within {CONNECT_TIMEOUT_S:g} s"
-    question = "is that its address?" if "://" in uri else "is it a video file?"
-    raise SourceError(f"cannot read {redact(uri)} as video ({reason}): {question}")
+    raise SourceError(f"cannot read {video.shown} as video ({reason}): {_question(video)}")
 
 
-def _denial(uri: str, reason: str) -> str:
-    if "@" in uri or "=" in uri:
-        return f"{redact(uri)} refuses this user and password ({reason}): check them"
+def _question(video: Video) -> str:
+    if "://" in video.uri:
+        return "is that its address?"
+    if video.is_pipe:
+        return "a pipe needs a format that is read from its start, such as MPEG-TS or Matroska"
+    if Path(video.uri).suffix.lower() in _LISTS:
+        return "if it lists sources, give them instead: xargs -d '\\n' yolostream detect < LIST"
+    return "is it a video file?"
+
+
+def _denial(video: Video, reason: str) -> str:
+    if "@" in video.uri or "=" in video.uri:
+        return f"{video.shown} refuses this user and password ({reason}): check them"
     where = "give them before the host, as USER:PASSWORD@HOST"
-    return f"{redact(uri)} wants a user and a password ({reason}): {where}"
+    return f"{video.shown} wants a user and a password ({reason}): {where}"
 
 
 def _open_rtsp(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import os
@@ -65,7 +66,7 @@ class _Region:
             os.posix_fallocate(self._owned.file.fileno(), 0, size)
             self.memory = mmap.mmap(self._owned.file.fileno(), size)
         except OSError:
-            self.close()
+            self._owned.close()
             raise
 
     @property
@@ -86,3 +87,6 @@ class _Region:
     def close(self) -> None:
         """Remove it."""
         self._owned.close()
+        # Somebody may look at frames in it still; it goes with the last of these arrays.
+        with contextlib.suppress(BufferError):
+            self.memory.close()
