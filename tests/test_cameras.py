@@ -15,6 +15,7 @@ from fault_proxy import fault_proxy
 from instant import serve_instant
 from rtsp_camera import Camera, needs_rtsp, rtsp_camera
 from running import check, errors_of
+from stubborn_camera import stubborn_camera
 from web_camera import web_camera
 from yolostream.errors import SourceError
 from yolostream.interruption import EXIT_INTERRUPTED
@@ -130,6 +131,27 @@ def test_a_wrong_password_is_an_error_at_once(tmp_path, instant, clip) -> None:
 
 
 @needs_rtsp
+def test_a_password_that_is_missing_is_asked_for(tmp_path, instant, clip) -> None:
+    with rtsp_camera({"cam": clip}, user="guard", password="right") as camera:
+        without = camera.url.replace("guard:right@", "")
+        with detecting(tmp_path, instant.url, without) as run:
+            finished = run.ended()
+    check(finished, SourceError.exit_code, "wants a user and a password", "401")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("path", ["mjpeg", "clip.mp4", "live.m3u8"])
+def test_a_wrong_password_is_called_that_on_the_web_too(tmp_path, instant, status, path) -> None:
+    with web_camera(denies=status) as camera:
+        wrong = camera.url.replace("http://", "http://guard:wrong@").replace("cam", path)
+        with detecting(tmp_path, instant.url, wrong, "--camera-patience", 30) as run:
+            finished = run.process.wait(60), "\n".join(line for _, line in run.said)
+    assert finished[0] == SourceError.exit_code
+    assert "refuses this user and password" in finished[1].replace("\n", " ")
+    assert str(status) in finished[1]
+
+
+@needs_rtsp
 def test_a_wrong_password_is_tried_once_in_a_minute(tmp_path, instant, clip) -> None:
     with (
         rtsp_camera({"cam": clip}, user="guard", password="right") as camera,
@@ -223,6 +245,42 @@ def test_a_camera_that_refuses_tcp_is_asked_for_udp(tmp_path, instant, clip) -> 
     assert run.count() == 20
 
 
+@needs_rtsp
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "406 TCP TRANSPORT IS NOT SUPPORTED",  # deepch/RTSPtoWeb#249
+        "400 Bad Request",  # bluenviron/mediamtx#1650
+        "551 Option not supported",
+        # An answer about UDP to a question about TCP, bluenviron/gortsplib#142.
+        "200 OK\r\nTransport: RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001",
+        "",
+    ],
+)
+def test_a_camera_that_refuses_tcp_in_its_own_way_is_asked_for_udp(
+    tmp_path, instant, camera, answer
+) -> None:
+    with (
+        stubborn_camera(camera.url, answer) as stubborn,
+        detecting(tmp_path, instant.url, stubborn.url, "--limit", 20) as run,
+    ):
+        finished = run.ended()
+    assert stubborn.refused == 1
+    assert (finished.returncode, errors_of(finished)) == (0, [])
+    assert run.count() == 20
+    assert run.summary()["cam"]["reconnects"] == 0
+
+
+@needs_rtsp
+def test_a_path_that_is_not_there_is_called_that_whatever_the_transport(
+    tmp_path, instant, camera
+) -> None:
+    wrong = camera.url.replace("/cam", "/gone")
+    with detecting(tmp_path, instant.url, wrong, "--camera-patience", 1) as run:
+        finished = run.ended()
+    check(finished, SourceError.exit_code, "404", "is that its address?")
+
+
 def test_mjpeg_has_the_times_of_its_arrival_and_is_opened_again(tmp_path, instant) -> None:
     with web_camera() as camera, detecting(tmp_path, instant.url, camera.url) as run:
         camera.interval_s = 0.25
@@ -235,9 +293,11 @@ def test_mjpeg_has_the_times_of_its_arrival_and_is_opened_again(tmp_path, instan
         finished, _ = run.interrupt()
     check(finished, EXIT_INTERRUPTED, "interrupted")
     check_order(run.records())
-    first = run.records()[2:9]
-    # FFmpeg would say that it has 25 pictures a second.
+    records = run.records()
+    first = records[2:9]
+    # FFmpeg would say that it has 25 pictures a second, and make up when each was taken.
     assert first[-1]["pts_seconds"] - first[0]["pts_seconds"] >= 6 * 0.2
+    assert not any("source_pts_seconds" in record for record in records[:9])
 
 
 @needs_rtsp

@@ -24,7 +24,6 @@ from yolostream.errors import SourceError
 from yolostream.outputs.results import Results
 from yolostream.printable import printable
 from yolostream.sources import Video, find_sources
-from yolostream.sources.address import accepts_connections
 from yolostream.sources.naming import (
     FILE_NAME_BYTES,
     NAME_BYTES,
@@ -32,6 +31,7 @@ from yolostream.sources.naming import (
     fitted,
     named_apart,
 )
+from yolostream.sources.presence import Presence, presence_at
 from yolostream.sources.sequence import in_sequence
 
 
@@ -412,7 +412,7 @@ def test_flv_on_a_web_server_is_a_stream_and_a_file_on_a_disk() -> None:
 @pytest.mark.parametrize("address", ["udp://127.0.0.1:9", "rtp://127.0.0.1:9", "srt://h:9"])
 def test_nothing_is_told_of_what_is_no_tcp(address: str) -> None:
     # Else a camera that was away would not be opened again.
-    assert accepts_connections(address)
+    assert presence_at(address) == Presence.ANSWERS
 
 
 # Names of outputs

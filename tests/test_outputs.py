@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -140,6 +141,27 @@ def test_mp4_keeps_variable_times_from_the_first_frame_on(tmp_path: Path, suffix
     played = play(copy_of(clip))
     assert [round(1000 * time) for time, _ in played] == [time - 5000 for time in times]
     assert [number_of(image) for _, image in played] == list(range(6))
+
+
+def test_mp4_goes_on_after_a_camera_was_away_for_hours(tmp_path: Path) -> None:
+    file = VideoFile(
+        tmp_path / "clip.mp4",
+        height=48,
+        width=64,
+        frame_rate=Fraction(30),
+        time_base=Fraction(1, 90_000),
+        bitrate=2_000_000,
+    )
+    away = 10 * 3600 * 90_000
+    for number, begin in enumerate([0, 0, 0, away, away, 3 * away, 3 * away]):
+        file.write(gray(20), begin + 3000 * number)
+    file.close()
+    distances = np.diff([time for time, _ in play(tmp_path / "clip.mp4")])
+    assert len(distances) == 6
+    long = distances[[2, 4]]
+    assert (long > 6.5 * 3600).all()
+    assert (long <= 10 * 3600 + 1).all()
+    assert np.delete(distances, [2, 4]).tolist() == pytest.approx([1 / 30] * 4)
 
 
 @pytest.mark.parametrize(
@@ -350,6 +372,15 @@ def test_jsonl_has_the_documented_schema(tmp_path: Path) -> None:
     }
     # A frame in which nothing was found is a line all the same.
     assert (second["frame"], second["pts_seconds"], second["detections"]) == (1, 5.04, [])
+
+
+def test_jsonl_tells_what_the_source_says_where_it_is_another_time(tmp_path: Path) -> None:
+    output = JsonLines(tmp_path / "a.jsonl", source="street")
+    for number, said in enumerate([5.0, 3605.0000004, None]):
+        output.write(replace(frame(number), source_pts_seconds=said), gray(0), NOTHING)
+    output.close()
+    records = read_jsonl(tmp_path / "a.jsonl")
+    assert [record.get("source_pts_seconds") for record in records] == [None, 3605.0, None]
 
 
 def test_jsonl_names_the_picture(tmp_path: Path) -> None:

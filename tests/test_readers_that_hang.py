@@ -19,6 +19,7 @@ from yolostream.pipeline import capture, runner
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.status import Status
 from yolostream.pipeline.supervision import Limits
+from yolostream.sources import Presence
 
 # Nothing here waits longer than it has to.
 HASTY = Limits(stale_after_s=0.3, camera_patience_s=60, wait_s=(0.01, 0.01))
@@ -60,10 +61,12 @@ class Hanging:
     hangs: threading.Event = field(default_factory=threading.Event)
     opens: bool = True
     opened: int = 0
+    looked_at: int = 0
     name: str = "cam"
     is_live: bool = True
     is_video: bool = True
     reopens: bool = True
+    there: Presence = Presence.ANSWERS
 
     def open(self, reading) -> Session:
         self.opened += 1
@@ -72,8 +75,9 @@ class Hanging:
         self.sessions.append(Session(len(self.sessions), self.hangs))
         return self.sessions[-1]
 
-    def is_reachable(self) -> bool:
-        return True
+    def presence(self) -> Presence:
+        self.looked_at += 1
+        return self.there
 
 
 @contextlib.contextmanager
@@ -130,6 +134,23 @@ def test_no_more_than_a_few_readers_of_a_source_hang_at_once(monkeypatch, opens)
         assert statuses[0].state == "backoff"
         source.hangs.set()
         poll(lambda: source.opened > capture.MAX_ABANDONED, what="another one")
+
+
+def test_a_camera_that_answers_again_is_opened_though_a_question_from_before_is_lost(
+    monkeypatch,
+) -> None:
+    # So long that nobody gets that far.
+    monkeypatch.setattr("yolostream.pipeline.supervision.CONNECT_TIMEOUT_S", 1000)
+    source = Hanging(there=Presence.SILENT, opens=False)
+    with running(source, monkeypatch) as (output, statuses):
+        # It is seen to be away while the first reader waits.
+        poll(lambda: source.looked_at > 1, what="a look at it")
+        assert source.opened == 1
+        source.opens, source.there = True, Presence.ANSWERS
+        poll(lambda: len(output.indices) >= 2, what="frames")
+        source.hangs.set()
+    assert source.opened >= 2
+    assert statuses[0].reconnects >= 1
 
 
 def test_cameras_that_hang_while_they_are_opened_hold_no_other_back(monkeypatch) -> None:

@@ -3,8 +3,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import pickle
+import socket
+import threading
 import time
 import wave
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,14 +18,17 @@ from clips import (
     MILLISECOND,
     frames_of,
     gray,
+    noise,
     number_of,
     opened,
     packets,
+    retimed,
     steps,
     trimmed,
     turned,
     write_clip,
 )
+from loopback import reserved_port
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
 from yolostream.sources import (
@@ -116,6 +122,110 @@ def test_variable_frame_rate_and_start_offset_are_kept(tmp_path: Path) -> None:
     times = [5000, 5040, 5100, 5500, 5533, 5900]
     path = write_clip(tmp_path / "clip.mkv", steps(6), pts=times, time_base=MILLISECOND)
     assert times_ms(read(the_only(path))) == times
+
+
+HOUR = 3600 * 90_000
+TICK = Fraction(1, 90_000)
+
+
+def ticks(*begins: int) -> list[int]:
+    """Times of five pictures from each of `begins` on, thirty a second."""
+    return [begin + 3000 * n for begin in begins for n in range(5)]
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mkv", ".mp4"])
+@pytest.mark.parametrize("hours", [1, 10])
+def test_a_leap_between_recordings_moves_no_step(tmp_path: Path, suffix: str, hours: int) -> None:
+    path = tmp_path / f"clip{suffix}"
+    write_clip(
+        path, steps(10), rate=30, pts=ticks(0, 3000 * 5 + hours * HOUR), time_base=TICK, gop=1
+    )
+    source = the_only(path)
+    frames = read(source)
+    assert [number_of(frame.image) for frame in frames] == list(range(10))
+    assert np.diff(times_ms(frames)).tolist() == pytest.approx([1000 / 30] * 9, abs=1.1)
+    if (suffix, hours) != (".mp4", 10):
+        # In which the writer squeezed them, as no picture may be so long there.
+        assert frames[-1].source_pts_seconds == pytest.approx(3600 * hours + 9 / 30, abs=0.01)
+        assert rate_of(source) == 30
+
+
+def test_a_clock_that_steps_back_goes_on_by_the_usual_step(tmp_path: Path) -> None:
+    path = tmp_path / "clip.ts"
+    back = ticks(10 * 90_000, 8 * 90_000)
+    write_clip(path, steps(10), rate=30, pts=ticks(0, 15_000), time_base=TICK, gop=1)
+    frames = read(the_only(retimed(path, back)))
+    assert np.diff(times_ms(frames)).tolist() == pytest.approx([1000 / 30] * 9, abs=1.1)
+    said = [frame.source_pts_seconds for frame in frames]
+    assert said[4] == pytest.approx(10 + 4 / 30, abs=0.001)
+    assert said[5] == pytest.approx(8, abs=0.001)
+
+
+def test_the_clock_of_mpeg_ts_may_wrap(tmp_path: Path) -> None:
+    path = tmp_path / "clip.ts"
+    write_clip(path, steps(10), rate=30, pts=ticks(0, 15_000), time_base=TICK)
+    frames = read(the_only(retimed(path, ticks(2**33 - 15_000, 0))))
+    assert [number_of(frame.image) for frame in frames] == list(range(10))
+    # FFmpeg's first times are negative.
+    assert frames[0].pts < 0
+    assert np.diff([frame.pts for frame in frames]).tolist() == [3000] * 9
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])
+def test_a_slow_video_has_its_own_rate(tmp_path: Path, suffix: str) -> None:
+    codec = "mpeg4" if suffix == ".avi" else "libx264"
+    path = tmp_path / f"clip{suffix}"
+    source = the_only(write_clip(path, steps(12), rate=Fraction(1, 2), codec=codec))
+    assert rate_of(source) == Fraction(1, 2)
+    assert times_ms(read(source)) == [2000 * n for n in range(12)]
+
+
+def test_a_long_picture_of_a_slide_show_stays_long(tmp_path: Path) -> None:
+    times = [0, 5000, 5040, 45_000, 45_040]
+    path = write_clip(tmp_path / "clip.mp4", steps(5), pts=times, time_base=MILLISECOND)
+    assert times_ms(read(the_only(path))) == times
+    assert rate_of(the_only(path)) == pytest.approx(4 / 45, rel=0.1)
+
+
+def test_pictures_without_a_clock_have_the_times_of_their_arrival() -> None:
+    # MJPEG without any container over UDP, obsproject/obs-studio#4268.
+    with reserved_port() as port, sending_pictures(port, interval_s=0.2):
+        (source,), _ = find_sources([f"udp://127.0.0.1:{port}"])
+        with contextlib.closing(source.open()) as session:
+            pairs = itertools.islice(itertools.pairwise(session), 300)
+            # Those at first have waited for FFmpeg, who would have it 25 times a second.
+            late = itertools.dropwhile(lambda pair: seconds_between(pair) < 0.1, pairs)
+            seen = list(itertools.islice(late, 5))
+    assert sum(map(seconds_between, seen)) >= 5 * 0.15
+    assert all(frame.source_pts_seconds is None for _, frame in seen)
+
+
+def seconds_between(pair: tuple[Frame, Frame]) -> float:
+    return pair[1].pts_seconds - pair[0].pts_seconds
+
+
+@contextlib.contextmanager
+def sending_pictures(port: int, *, interval_s: float) -> Iterator[None]:
+    """JPEGs that are too large for one datagram, one after the other."""
+    pictures = [cv2.imencode(".jpg", noise(seed))[1].tobytes() for seed in range(4)]
+    stopped = threading.Event()
+
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for picture in itertools.cycle(pictures):
+                for start in range(0, len(picture), 1300):
+                    with contextlib.suppress(OSError):
+                        sender.sendto(picture[start : start + 1300], ("127.0.0.1", port))
+                if stopped.wait(interval_s):
+                    return
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def test_video_without_timestamps_is_timed_by_its_frame_rate(tmp_path: Path) -> None:
@@ -411,6 +521,13 @@ def test_a_file_in_realtime_takes_its_time_and_loops(tmp_path: Path) -> None:
     assert [frame.index for frame in frames] == list(range(10))
     assert times_ms(frames) == [50 * n for n in range(10)]
     assert [number_of(frame.image) for frame in frames] == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
+
+
+def test_a_file_that_starts_late_loops_without_a_gap(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.mkv", steps(3), pts=[70, 71, 72], rate=20)
+    with contextlib.closing(Realtime(Video(str(path), "clip"), loops=True).open()) as session:
+        frames = list(itertools.islice(session, 7))
+    assert times_ms(frames) == [3500 + 50 * n for n in range(7)]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from yolostream.pipeline.numbering import Numbering
 from yolostream.pipeline.status import Status
 from yolostream.pipeline.supervision import STEADY_S, Limits, Retry, Supervision
 from yolostream.sources.address import is_of_a_file
-from yolostream.sources.clock import MAX_LEAP_S, LiveClock
 
 AWAY = SourceError("nobody answers")
 LONGEST = 1.0
@@ -142,45 +141,7 @@ def test_nothing_comes_after_the_end(caplog, last) -> None:
     assert len(caplog.records) == 1
 
 
-# Clocks
-
 MS = Fraction(1, 1000)
-
-
-def placed(pictures: list[tuple[float, int | None]], *, is_trusted: bool = True) -> list[float]:
-    """Seconds of pictures that arrive at such times and name such milliseconds."""
-    arrivals = iter([arrived for arrived, _ in pictures])
-    clock = LiveClock(MS, is_trusted=is_trusted, now=lambda: next(arrivals))
-    return [float(clock.place(pts) * clock.time_base) for _, pts in pictures]
-
-
-def test_a_live_source_s_own_times_are_taken_however_late_it_arrives() -> None:
-    frozen = [(0.0, 0), (0.1, 40), (4.1, 80), (4.1, 120), (4.1, 160), (4.2, 4200)]
-    assert placed(frozen) == [0.0, 0.04, 0.08, 0.12, 0.16, 4.2]
-
-
-@pytest.mark.parametrize("leap_ms", [-3_600_000, 3_600_000, -1])
-def test_a_clock_that_is_set_costs_the_time_that_passed(leap_ms) -> None:
-    times = placed([(0.0, 5000), (0.04, 5040), (0.08, 5040 + leap_ms), (0.12, 5080 + leap_ms)])
-    assert times == pytest.approx([5.0, 5.04, 5.08, 5.12])
-
-
-def test_a_gap_is_kept_where_as_much_time_has_passed() -> None:
-    assert placed([(0.0, 0), (60.0, 60_000)]) == [0.0, 60.0]
-    assert placed([(0.0, 0), (0.1, round(1000 * MAX_LEAP_S))]) == [0.0, MAX_LEAP_S]
-
-
-@pytest.mark.parametrize("is_trusted", [True, False])
-def test_without_a_clock_pictures_have_the_times_of_their_arrival(is_trusted) -> None:
-    said = None if is_trusted else 40
-    arrivals = [100.0, 100.1, 100.5, 107.0]
-    times = placed([(arrived, said) for arrived in arrivals], is_trusted=is_trusted)
-    assert times == pytest.approx([0.0, 0.1, 0.5, 7.0], abs=2e-3)
-
-
-def test_times_always_rise() -> None:
-    assert (np.diff(placed([(0.0, 7), (0.0, 7), (0.0, 7), (0.0, None), (0.0, 3)])) > 0).all()
-
 
 # Tracks
 

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 from clips import (
+    MILLISECOND,
     boxes,
     frames_of,
     full_disk,
@@ -171,6 +172,37 @@ def test_start_offset_and_variable_rate_do_not_shift_a_cell(tmp_path: Path) -> N
     tile(path, all_opened(*clips))
     shown = [middle(image, 0, 1, rows=1) for _, image in play(path)]
     assert shown == [0, 1, 1, 1, 1, 2, 3]
+
+
+def test_pictures_that_come_faster_than_the_grid_let_nobody_wait_forever(tmp_path: Path) -> None:
+    # Three times as many within a tick as a cell may be ahead.
+    burst = [0, *range(110, 110 + 3 * AHEAD), 500, 600]
+    clips = [
+        write_clip(tmp_path / "even.mp4", steps(7)),
+        write_clip(
+            tmp_path / "burst.mkv",
+            [gray(20), *[gray(30)] * (len(burst) - 4), *steps(5)[2:]],
+            pts=burst,
+            time_base=MILLISECOND,
+            gop=1,
+        ),
+    ]
+    path = tmp_path / "tiled.mp4"
+    tile(path, all_opened(*clips))
+    played = play(path)
+    assert [at for at, _ in played] == pytest.approx([n / 10 for n in range(7)])
+    # The last one of a tick is shown.
+    assert [middle(image, 0, 1, rows=1) for _, image in played] == [0, 0, 2, 2, 2, 3, 4]
+
+
+def test_a_gap_of_all_cells_is_one_picture(tmp_path: Path) -> None:
+    times = [0, 100, 55_000, 55_100]
+    clips = [
+        write_clip(tmp_path / f"{n}.mkv", steps(4), pts=times, time_base=MILLISECOND) for n in "ab"
+    ]
+    path = tmp_path / "tiled.mp4"
+    tile(path, all_opened(*clips))
+    assert [at for at, _ in play(path)] == pytest.approx([time / 1000 for time in times])
 
 
 def test_cells_keep_the_aspect_of_their_source(tmp_path: Path) -> None:

@@ -28,14 +28,24 @@ class WebCamera:
 
 
 @contextlib.contextmanager
-def web_camera(files: dict[str, Path] | None = None) -> Iterator[WebCamera]:
-    """A running camera; `files` are sent under their names, too."""
+def web_camera(
+    files: dict[str, Path] | None = None, *, denies: int | None = None
+) -> Iterator[WebCamera]:
+    """A running camera; `files` are sent under their names, too.
+
+    Or one that answers whatever it is asked for by the status `denies`.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             with contextlib.suppress(OSError):
                 path = (files or {}).get(self.path.strip("/"))
                 if not camera.is_on:
+                    return
+                if denies is not None:
+                    self.send_response(denies)
+                    self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                    self.end_headers()
                     return
                 self.send_response(200)
                 if path is not None:

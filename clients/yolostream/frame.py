@@ -20,7 +20,8 @@ class Frame:
     index: int
     """0-based number of the frame in its source, counting skipped ones."""
     pts: int
-    """Presentation time in units of the source's `time_base`."""
+    """Presentation time in units of the source's `time_base`: later than that of the frame before,
+    whatever the source says."""
     time_base: Fraction
     """Seconds of one unit of `pts`."""
     name: str = ""
@@ -29,6 +30,8 @@ class Frame:
     """Name of the source."""
     captured_at: float = field(default_factory=time.time)
     """Unix time in seconds at which the frame was decoded."""
+    source_pts_seconds: float | None = None
+    """Presentation time in seconds as the source says it; None where it says nothing."""
     session: int = 0
     """Counts how often the source was opened again before it."""
     original_size: tuple[int, int] | None = None

@@ -27,7 +27,7 @@ LIMIT_S = 5.0
 BACK_BAR_S, NOTICED_BAR_S, COST_BAR = 3.0, 1.0, 0.02
 RATE = 15
 OTHERS = 3
-NETWORK_FAULTS = ("refuse", "close", "freeze", "half-open")
+NETWORK_FAULTS = ("refuse", "close", "freeze", "half-open", "silent")
 
 
 @contextlib.contextmanager
@@ -72,9 +72,17 @@ def faults(plug: Camera, proxy: FaultProxy) -> Iterator[tuple[str, str, Callable
         yield (
             f"network: {mode}",
             "cam",
-            lambda mode=mode: setattr(proxy, "mode", mode),
+            lambda mode=mode: fail(proxy, mode),
             lambda: setattr(proxy, "mode", "forward"),
         )
+
+
+def fail(proxy: FaultProxy, mode: str) -> None:
+    """Switch the network over to a fault of connections, old and new."""
+    if mode == "silent":
+        # By itself it leaves those that are open alone.
+        proxy.mode = "close"
+    proxy.mode = mode
 
 
 def is_noticed(run: Watched, proxy: FaultProxy) -> float:
@@ -100,9 +108,8 @@ def costs(run: Watched, proxy: FaultProxy, seconds: float) -> dict[str, float]:
     """What part of their rate the others lose while one camera is dead, by how it died."""
     well = sum(rates(run, seconds))
     lost = {}
-    for mode in ("silent", *NETWORK_FAULTS):
-        proxy.mode = "close" if mode == "silent" else mode
-        proxy.mode = mode
+    for mode in NETWORK_FAULTS:
+        fail(proxy, mode)
         lost[mode] = 1 - sum(rates(run, seconds)) / well
         proxy.mode = "forward"
         run.wait_for_frames(RATE)

@@ -26,11 +26,15 @@ class JsonLines:
         record = {
             "source": self._source,
             "frame": frame.index,
-            "pts_seconds": round(frame.pts_seconds, 6),
+            "pts_seconds": (pts_seconds := round(frame.pts_seconds, 6)),
             "width": width,
             "height": height,
             "detections": records(detections),
         }
+        if frame.source_pts_seconds is not None:
+            said = round(frame.source_pts_seconds, 6)
+            if said != pts_seconds:
+                record["source_pts_seconds"] = said
         if frame.name:
             record["file"] = _readable(frame.name)
         self._lines.write(orjson.dumps(record).decode() + "\n")

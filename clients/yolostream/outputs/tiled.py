@@ -21,10 +21,10 @@ MAX_WIDTH = 1920
 CELL_WIDTH = 640
 ASPECT = Fraction(9, 16)
 MAX_FRAME_RATE = Fraction(60)
-# A gap of all sources is one long picture, not thousands of them.
-MAX_STILL_S = 1.0
 # Frames a cell may be ahead of the slowest one.
 AHEAD = 8
+# Half a microsecond for 1001/30000 s and its like.
+_PATIENCE_S = 5e-7
 
 
 @dataclass
@@ -109,6 +109,10 @@ class Tiled:
             if cell.is_live and len(cell.waiting) >= AHEAD:
                 # A file beside it is slower than real time: the oldest is missed the least.
                 cell.waiting.popleft()
+            if cell.waiting and self._tick_of(cell.waiting[-1][0]) == self._tick_of(time_s):
+                # The last one of a tick is shown. With all of them a cell could be full before
+                # it knows the tick that others wait for.
+                cell.waiting.pop()
             cell.waiting.append((time_s, planes))
             self._advance()
 
@@ -130,30 +134,32 @@ class Tiled:
             self._changed.notify_all()
 
     def _advance(self) -> None:
-        """Draw every tick that no frame can change any more."""
+        """Draw every tick at which a cell changes and no frame can change it any more.
+
+        Others wait meanwhile: it takes as long as there are frames, however far apart they are.
+        """
         if self._error is not None:
             return
         try:
-            while self._is_known(time_s := self._tick / float(self._frame_rate)):
-                if self._skips_gap(time_s):
-                    continue
+            while self._is_known(time_s := (tick := self._next_tick()) / float(self._frame_rate)):
                 for number, cell in enumerate(self._cells):
                     self._show(number, cell, time_s)
-                self._opened_file().write_planes(self._canvas, self._tick)
-                self._tick += 1
+                self._opened_file().write_planes(self._canvas, tick)
+                self._tick = tick + 1
         except OutputError as error:
             self._error = error
             raise
         finally:
             self._changed.notify_all()
 
-    def _skips_gap(self, time_s: float) -> bool:
-        """Go on at the next picture of any cell, where that is far away."""
-        upcoming = min((cell.waiting[0][0] for cell in self._cells if cell.waiting), default=time_s)
-        if upcoming - time_s <= MAX_STILL_S or not self._tick:
-            return False
-        self._tick = math.floor(upcoming * self._frame_rate)
-        return True
+    def _next_tick(self) -> int:
+        """The first one at which a cell changes, as far as anybody knows."""
+        changes = [self._tick_of(cell.waiting[0][0]) for cell in self._cells if cell.waiting]
+        return min(changes, default=self._tick)
+
+    def _tick_of(self, time_s: float) -> int:
+        """The tick that shows a frame of this time, unless a later one takes its place."""
+        return max(self._tick, math.ceil((time_s - _PATIENCE_S) * self._frame_rate))
 
     def _opened_file(self) -> VideoFile:
         if self._file is None:
@@ -178,8 +184,7 @@ class Tiled:
 
     def _show(self, number: int, cell: _Waiting, time_s: float) -> None:
         planes = None
-        # Half a microsecond of patience with 1001/30000 s and its like.
-        while cell.waiting and cell.waiting[0][0] <= time_s + 5e-7:
+        while cell.waiting and cell.waiting[0][0] <= time_s + _PATIENCE_S:
             _, planes = cell.waiting.popleft()
         if planes is not None:
             row, column = divmod(number, self._columns)

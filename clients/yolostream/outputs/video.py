@@ -43,6 +43,9 @@ longer recording would take longer than a stop may."""
 ROOM_TO_SPARE = 16 << 20
 """Bytes that such a copy leaves free for whatever else is written meanwhile."""
 
+_LONGEST_STILL = (1 << 31) - 2
+"""Units of time. MP4's writer knows no longer picture, and would squeeze all after it together."""
+
 LOOKAHEAD = 5
 """Frames that the encoder holds back."""
 # On top of x264's "superfast", a fifth cheaper. Looking ahead, the encoder spends its bits where
@@ -71,6 +74,7 @@ class VideoFile:
         self._size = height, width
         self._time_base = time_base
         self._last_pts = -1
+        self._cut = 0
         self._is_closed = False
         self._header_bytes = self._whole_bytes = 0
         with writing(path):
@@ -113,7 +117,12 @@ class VideoFile:
 
     def write_planes(self, planes: Planes, pts: int) -> None:
         """The same for a picture of the file's size that `planes_of` has converted."""
-        self._last_pts = max(pts, self._last_pts + 1)
+        step = max(1, pts - self._cut - self._last_pts)
+        if step > _LONGEST_STILL:
+            # A camera was away for hours.
+            self._cut += step - _LONGEST_STILL
+            step = _LONGEST_STILL
+        self._last_pts += step
         frame = _shared(planes)
         frame.pts, frame.time_base = self._last_pts, self._time_base
         with self._writing():

@@ -11,7 +11,7 @@ from yolostream.pipeline.continuity import Continuity
 from yolostream.pipeline.reader import Reader
 from yolostream.pipeline.stream import Stream
 from yolostream.pipeline.supervision import Retry, Supervision
-from yolostream.sources import Reading
+from yolostream.sources import Presence, Reading
 
 OPENING_AT_ONCE = 4
 """Cameras that are opened at the same time: that is work, and others are being watched."""
@@ -23,7 +23,12 @@ GRACE_S = 2.0
 MAX_ABANDONED = 3
 """Readers of one source that are left behind at once; until one ends, no other is started."""
 
-_PROBE_S = 1.0
+_LOOK_S = 1.0
+"""Between two looks whether a source that is away is there again."""
+_LOOK_WHILE_OPENING_S = 0.5
+"""The same while a reader waits for its answer."""
+_USUAL_OPENING_S = 2.0
+"""One that was there is not looked for in the meantime."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +67,8 @@ class Capture:
         self._openings = openings
         self._continuity = Continuity()
         self._abandoned: list[Reader] = []
+        # As it was when it was looked for last.
+        self._presence = Presence.ANSWERS
         name = f"{self._source.name} capture"
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
@@ -92,7 +99,15 @@ class Capture:
         supervision = Supervision(self._limits, time.monotonic(), is_known=is_known)
         while not self._stream.mailbox.is_closed:
             reader = Reader(self._stream, self._reading, self._continuity)
-            problem = self._problem_of(reader)
+            self._status.enter("connecting")
+            if self._presence < Presence.ANSWERS:
+                # Who asks one that has just come back is not overtaken.
+                self._presence = self._source.presence()
+            self._openings.start(reader, f"{self._source.name} reader")
+            started = time.monotonic()
+            if self._is_overtaken(reader, started):
+                continue
+            problem = self._problem_of(reader, started)
             if self._stream.mailbox.is_closed:
                 return
             if reader.first_frame_at is not None:
@@ -103,11 +118,31 @@ class Capture:
                 raise problem
             self._wait(retry, problem)
 
-    def _problem_of(self, reader: Reader) -> SourceError:
-        """Have a session read; what ended it."""
-        self._status.enter("connecting")
-        self._openings.start(reader, f"{self._source.name} reader")
-        started = time.monotonic()
+    def _is_overtaken(self, reader: Reader, started: float) -> bool:
+        """Whether more of the source is there than when the reader asked, who still waits.
+
+        What it asked may be lost: it is left behind, and another one is there before it gives up.
+        """
+        until = started + self._limits.first_frame_s
+        while (left := until - time.monotonic()) > 0 and not self._stream.stop.is_set():
+            was_there = self._presence == Presence.ANSWERS
+            look_s = _USUAL_OPENING_S if was_there else _LOOK_WHILE_OPENING_S
+            if reader.opened.wait(min(look_s, left)):
+                return False
+            if self._rises() and not reader.opened.is_set() and not self._has_too_many:
+                reader.abandon()
+                self._abandoned.append(reader)
+                self._status.reconnects += 1
+                return True
+        return False
+
+    def _rises(self) -> bool:
+        """Whether more of the source is there than at the last look."""
+        before, self._presence = self._presence, self._source.presence()
+        return self._presence > before
+
+    def _problem_of(self, reader: Reader, started: float) -> SourceError:
+        """What ends the session of a reader."""
         left = self._limits.stale_after_s
         # The first frame may come right after a look, and the next one never.
         while not reader.ended.wait(min(left, self._limits.stale_after_s)):
@@ -144,17 +179,17 @@ class Capture:
         return problem
 
     def _wait(self, retry: Retry, problem: SourceError) -> None:
-        """Wait until the source is to be opened again, or can be reached again."""
+        """Wait until the source is to be opened again, or more of it is there."""
         self._status.enter(retry.state, str(problem), then=f"opened again in {retry.delay_s:.1f} s")
         self._status.reconnects += 1
         until = time.monotonic() + retry.delay_s
-        # One that can be reached all the time has another problem.
-        is_away = retry.state == "backoff" and not self._source.is_reachable()
+        # One that is there all the time has another problem.
+        self._presence = self._source.presence() if retry.state == "backoff" else Presence.ANSWERS
         while (left := until - time.monotonic()) > 0 or self._has_too_many:
-            if self._stream.stop.wait(min(left, _PROBE_S) if left > 0 else _PROBE_S):
+            if self._stream.stop.wait(min(left, _LOOK_S) if left > 0 else _LOOK_S):
                 return
-            if is_away and self._source.is_reachable():
-                is_away, until = False, 0.0
+            if self._presence < Presence.ANSWERS and self._rises():
+                until = 0.0
 
     @property
     def _has_too_many(self) -> bool:

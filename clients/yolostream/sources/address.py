@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import socket
 from collections.abc import Collection
 from pathlib import PurePosixPath
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes
 
 from yolostream.errors import SourceError
 from yolostream.printable import printable
 from yolostream.redaction import HIDDEN, redact_url
 
-_TCP_PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
-SCHEMES = (*_TCP_PORTS, "srt", "udp", "rtp")
-_CONNECT_S = 1.0
+SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "udp", "rtp")
 _SPACE = re.compile(r"\s")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _FILE_URL = re.compile(r"file:(?://(?P<host>[^/]*))?(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
@@ -100,16 +96,3 @@ def is_of_a_file(address: str, suffixes: Collection[str]) -> bool:
     scheme, _, rest = address.partition("://")
     path = PurePosixPath(re.split("[?#]", rest)[0])
     return scheme in ("http", "https") and path.suffix.lower() in suffixes
-
-
-def accepts_connections(address: str) -> bool:
-    """Whether a host takes connections at a complete address; True where TCP does not tell."""
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(address)
-        port = parts.port or _TCP_PORTS.get(parts.scheme)
-        if parts.scheme in _TCP_PORTS and parts.hostname and port:
-            try:
-                socket.create_connection((parts.hostname, port), _CONNECT_S).close()
-            except OSError:
-                return False
-    return True

@@ -12,6 +12,7 @@ import numpy as np
 
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
+from yolostream.sources.presence import Presence
 from yolostream.sources.source import EVERYTHING, Reading, Session
 
 _FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
@@ -50,9 +51,9 @@ class Animation:
         """The file that it reads."""
         return [self.path]
 
-    def is_reachable(self) -> bool:
+    def presence(self) -> Presence:
         """See `Source`."""
-        return self.path.exists()
+        return Presence.ANSWERS if self.path.exists() else Presence.ABSENT
 
     def open(self, reading: Reading = EVERYTHING) -> AnimationSession:
         """Open it; see `Source`. Its pictures are kept whole."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from yolostream.errors import SourceError
 from yolostream.frame import Frame
+from yolostream.sources.presence import Presence
 from yolostream.sources.source import EVERYTHING, Reading, Session
 from yolostream.sources.still import read_picture
 from yolostream.sources.tiff import pages_of
@@ -33,9 +34,9 @@ class Pictures:
         """The pictures."""
         return list(self.paths)
 
-    def is_reachable(self) -> bool:
+    def presence(self) -> Presence:
         """See `Source`."""
-        return True
+        return Presence.ANSWERS
 
     def open(self, reading: Reading = EVERYTHING) -> PictureSession:
         """Open them; each is read when its turn comes, and kept whole."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yolostream.frame import Frame
+from yolostream.sources.presence import Presence
 from yolostream.sources.source import EVERYTHING, Reading, Session
 from yolostream.sources.video import Video
 
@@ -38,9 +39,9 @@ class Realtime:
         """The file that it reads."""
         return self.video.files
 
-    def is_reachable(self) -> bool:
+    def presence(self) -> Presence:
         """See `Source`."""
-        return self.video.is_reachable()
+        return self.video.presence()
 
     def open(self, reading: Reading = EVERYTHING) -> RealtimeSession:
         """Open the file; it plays from the first frame that is taken."""
@@ -73,12 +74,14 @@ class RealtimeSession(Session):
         self._session.close()
 
     def _endless(self) -> Iterator[Frame]:
-        index = pts = 0
+        index = shift = 0
         while True:
             for frame in self._session:
-                yield replace(frame, index=index + frame.index, pts=pts + frame.pts)
+                if frame.index == 0:
+                    begin = frame.pts
+                yield replace(frame, index=index + frame.index, pts=shift + frame.pts)
                 last = frame
             step = round(1 / (self.frame_rate * last.time_base))
-            index, pts = index + last.index + 1, pts + last.pts + step
+            index, shift = index + last.index + 1, shift + last.pts - begin + step
             self._session.close()
             self._session = self._realtime.video.open(self._reading)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from yolostream.frame import Frame
+from yolostream.sources.presence import Presence
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,8 @@ class Source(Protocol):
     def files(self) -> list[Path]:
         """The files that it reads."""
 
-    def is_reachable(self) -> bool:
-        """Whether something is at its address: it takes connections, or the device is plugged in.
-
-        True where nobody can tell without opening it. Takes a second at most, but for a name that
-        no server resolves.
-        """
+    def presence(self) -> Presence:
+        """How much of it is there. Takes 1.5 s at most, unless no server resolves its name."""
 
     def open(self, reading: Reading = EVERYTHING) -> Session:  # frozen
         """Open it; the caller closes the session.
