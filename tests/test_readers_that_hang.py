@@ -160,12 +160,28 @@ def test_cameras_that_hang_while_they_are_opened_hold_no_other_back(monkeypatch)
     assert sum(status.frames_done for status in statuses[:-1]) == 0
 
 
-def test_an_error_of_a_reader_is_no_trouble_of_the_camera(monkeypatch) -> None:
-    class Broken(Hanging):
-        def open(self, reading) -> Session:
-            raise ZeroDivisionError
+class Faulty(Hanging):
+    """One whose first sessions end with what nobody expects."""
 
-    plan = Plan(Broken(), lambda session: [], limits=HASTY)
-    (status,) = runner.run([plan], Answering())
-    assert [type(error) for error in status.errors] == [ZeroDivisionError]
-    assert not isinstance(status.errors[0], SourceError)
+    def open(self, reading) -> Session:
+        if self.opened < 3:
+            self.opened += 1
+            raise ZeroDivisionError("a damaged stream")
+        return super().open(reading)
+
+
+def test_what_nobody_expects_of_a_camera_ends_a_session_and_not_the_camera(
+    monkeypatch, caplog
+) -> None:
+    with running(Faulty(), monkeypatch) as (output, statuses):
+        poll(lambda: len(output.indices) >= 2, what="frames of a later session")
+    assert statuses[0].errors == []
+    assert "a session ended unexpectedly" in caplog.text
+
+
+def test_a_camera_that_never_gave_a_frame_says_what_nobody_expected() -> None:
+    limits = Limits(stale_after_s=0.3, camera_patience_s=0.0, wait_s=(0.1, 0.1))
+    (status,) = runner.run([Plan(Faulty(), lambda session: [], limits=limits)], Answering())
+    (error,) = status.errors
+    assert isinstance(error, SourceError)
+    assert str(error) == "ZeroDivisionError: a damaged stream"
