@@ -320,8 +320,9 @@ def test_a_run_stops_whatever_its_camera_does(tmp_path, instant, camera, mode) -
 @needs_rtsp
 def test_cameras_that_are_opened_again_and_again_leave_nothing_behind(tmp_path) -> None:
     # `make faults` does it a thousand times.
-    sizes = reconnect(60, tmp_path, cameras=4)
-    assert sizes[-1].reconnects >= 60
-    assert growth_mb(sizes) < MOST_MB
+    sizes = reconnect(100, tmp_path, cameras=4)
+    assert sizes[-1].reconnects >= 100
+    # Until each thread has its share of memory, there is always more of it.
+    assert growth_mb(sizes[len(sizes) // 2 :]) < MOST_MB
     assert sizes[-1].threads <= sizes[1].threads + 20
     assert sizes[-1].descriptors <= sizes[1].descriptors + 20
