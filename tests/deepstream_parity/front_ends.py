@@ -15,6 +15,7 @@ from tests.nvinferserver.config import App, read_app, read_element
 from tests.nvinferserver.element import Element
 from tests.nvinferserver.frames import BLACK, Place, mux
 from tests.nvinferserver.requests import connect
+from tests.nvinferserver.surfaces import Surface
 
 CONFIGURATIONS = Path(__file__).parents[2] / "clients" / "deepstream"
 APP = CONFIGURATIONS / "dual_video.txt"
@@ -28,6 +29,8 @@ class Mode:
     configuration: str
     """Of nvinferserver."""
     padding: int = BLACK
+    filter: int | None = None
+    """`frame_scaling_filter` instead of that of the configuration."""
 
 
 MODES = {
@@ -43,6 +46,8 @@ def app_of(mode: Mode) -> App:
     app = read_app(APP)
     infer, labels = read_element(CONFIGURATIONS / mode.configuration)
     infer.max_batch_size = app.infer.max_batch_size
+    if mode.filter is not None:
+        infer.preprocess.frame_scaling_filter = mode.filter
     return replace(app, infer=infer, labels=labels)
 
 
@@ -55,11 +60,12 @@ def by_client(url: str, material: Material, *, downscale: bool) -> list[Detectio
 def by_deepstream(url: str, material: Material, mode: Mode) -> list[Detections]:
     """What DeepStream finds in each frame, source by source, in pixels of the frame."""
     app = app_of(mode)
+    surfaces = [map(Surface.of, source) for source in material.sources]
     with connect(url) as channel:
         element = Element(channel, app.infer, app.labels, padding=mode.padding)
         answers = [
             (muxed.source, muxed.number, found)
-            for muxed, found in element.detect(mux(material.sources, app.mux))
+            for muxed, found in element.detect(mux(surfaces, app.mux))
         ]
     answers.sort(key=lambda answer: answer[:2])
     return [
