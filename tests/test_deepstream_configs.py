@@ -467,6 +467,14 @@ def test_a_size_whose_picture_lands_beside_its_place_is_told_with_a_better_one(
     assert problems_in(folder) == []
 
 
+@pytest.mark.parametrize("width", [0, 1, 3, 10_000_000])
+def test_a_size_of_nobody_s_ends_no_check(folder, width):
+    path = folder / "dual_video.txt"
+    edit(path, f"config-file={SHRUNK}", f"config-file={INFER}")
+    edit(path, "width=1280", f"width={width}")
+    problems_in(folder)
+
+
 @pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (640, 480), (1080, 1920), (640, 640)])
 def test_the_usual_sizes_land_where_they_should(size):
     preprocess = read_inference_config(SHIPPED / INFER).infer_config.preprocess

@@ -14,7 +14,12 @@ from yolostream.doctor.check import Finding, Problem, in_file
 from yolostream.doctor.deepstream import paths
 from yolostream.doctor.deepstream.application_keys import check_keys, is_integer
 from yolostream.doctor.deepstream.inference_config import read_model
-from yolostream.doctor.deepstream.letterbox import Size, nearest_that_lands, place
+from yolostream.doctor.deepstream.letterbox import (
+    Rectangle,
+    Size,
+    nearest_that_lands,
+    place,
+)
 from yolostream.doctor.deepstream.nvinferserver import read_inference_config
 
 Keys = Mapping[str, str]
@@ -26,6 +31,8 @@ _FILE_SINK, _RTSP_SINK, _BROKER = 3, 4, 6
 _NVINFERSERVER = 1
 _BILINEAR, _SUPER, _NEAREST = 1, 3, (0, 5)
 """Numbers as `frame_scaling_filter`."""
+_LEAST_SIDE = 2
+"""Of a frame or a tensor, in pixels: DeepStream takes even ones."""
 _FILTER = "config-file: frame_scaling_filter"
 _TRACKER_GRID = 32
 """Sides of the tracker's picture are multiples of this, in pixels."""
@@ -187,13 +194,22 @@ def _inference(application: _Application, model_repository: Path) -> Iterator[Fi
         # That file has a problem of its own, told with it.
         return
     yield from _batch(application, model)
+    yield from _picture(application, infer)
+
+
+def _picture(application: _Application, infer: Any) -> Iterator[Finding]:
+    """How the muxer's frame becomes the tensor."""
+    size = _integer(application.muxer, "width"), _integer(application.muxer, "height")
     for layer in infer.backend.inputs:
-        sides = [size for size in layer.dims if size != 3]
-        size = _integer(application.muxer, "width"), _integer(application.muxer, "height")
-        if len(sides) == 2 and min(*sides, *size) > 0:
-            tensor = sides[1], sides[0]
+        sides = [side for side in layer.dims if side != 3]
+        if len(sides) != 2 or min(*size, *sides) < _LEAST_SIDE:
+            # Told as such, or never meant.
+            continue
+        tensor = sides[1], sides[0]
+        picture = place(size, tensor, infer.preprocess)
+        if picture.width and picture.height:
             yield from _shape(size, tensor, infer.preprocess, application.inference["config-file"])
-            yield from _scaling(size, tensor, infer.preprocess)
+            yield from _scaling(size, picture, infer.preprocess.frame_scaling_filter)
 
 
 def _batch(application: _Application, model: Any) -> Iterator[Finding]:
@@ -213,19 +229,20 @@ def _shape(size: Size, tensor: Size, preprocess: Any, file: str) -> Iterator[Fin
         what = f"{width}x{height} is stretched to the tensor's {tensor[0]}x{tensor[1]}"
         yield "[streammux] width", what, f"write dims: [ {height}, {width}, 3 ] in {file}"
     if picture.lands_off:
-        corner = max(picture.left, picture.top)
-        off = max(width / picture.width, height / picture.height)
+        # Only one of the two is padded, and the other 0.
+        corner, off = max(
+            (picture.left, width / picture.width), (picture.top, height / picture.height)
+        )
         what = (
             f"{width}x{height} would begin at pixel {corner} of the tensor, an odd one: DeepStream "
             f"writes it to {corner + 1}, which moves every box by {off:.1f} pixels"
         )
-        wider, higher = nearest_that_lands(size, tensor, preprocess)
-        yield "[streammux] width", what, f"write width={wider} and height={higher}"
+        better = nearest_that_lands(size, tensor, preprocess)
+        yield "[streammux] width", what, f"write width={better[0]} and height={better[1]}"
 
 
-def _scaling(size: Size, tensor: Size, preprocess: Any) -> Iterator[Finding]:
+def _scaling(size: Size, picture: Rectangle, number: int) -> Iterator[Finding]:
     """Whether the filter that [primary-gie] scales with does so without harm."""
-    picture, number = place(size, tensor, preprocess), preprocess.frame_scaling_filter
     shrinks = picture.width < size[0] and picture.height < size[1]
     to = f"{size[0]}x{size[1]} to {picture.width}x{picture.height}"
     if number in _NEAREST and (picture.width, picture.height) != size:
