@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,9 +36,13 @@ class Material:
     """Its pictures are the frames, source by source."""
 
     @property
-    def frames(self) -> list[Image]:
+    def frames(self) -> list[av.VideoFrame]:
+        """Source by source."""
+        return [frame for source in self.sources for frame in source]
+
+    def images(self) -> Iterator[Image]:
         """What the Python client sees of them, source by source."""
-        return [f.to_ndarray(format="rgb24") for source in self.sources for f in source]
+        return (frame.to_ndarray(format="rgb24") for frame in self.frames)
 
 
 def clips(*, every: int, names: Sequence[str] = CLIPS) -> Material:

@@ -6,8 +6,8 @@ then turned into RGB.
 - Known from runs of the real one: where filters 0 and 1 take their samples, colors and rounding
   (within a level for whole scales, three else); that 2 changes nothing at the size of the frame,
   where 0, 4 and 5 give as many equal boxes; that 3 ends where nothing shrinks.
-- Known from its symbols: 2 to 5 are NPP's `nppiResizeSqrPixel`, whose documentation says that it
-  takes its samples around the middle of each pixel.
+- Concluded from its symbols, and from the error with which 3 ends: 2 to 5 are NPP's
+  `nppiResizeSqrPixel`, which by its documentation takes samples around the middle of each pixel.
 - Fitted to the measured share of equal boxes, because NPP's kernels are not published: that these
   scale planes and not RGB, the shapes of 2 and 4, and the nearest pixel of 5.
 """
