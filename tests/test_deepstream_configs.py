@@ -1,4 +1,4 @@
-"""DeepStream's configurations against the rules of its sources; DeepStream itself is not here."""
+"""DeepStream's configurations against its rules, as its sources and runs of it show them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pytest
 import yaml
 from google.protobuf import text_format
 from repository import parameters
+from yolostream.doctor.deepstream import inference_config
 from yolostream.doctor.deepstream.folder import check_deepstream
+from yolostream.doctor.deepstream.letterbox import nearest_that_lands, place
 from yolostream.doctor.deepstream.nvinferserver import read_inference_config
 from yolostream.doctor.deepstream.paths import DIRECT_PARSERS
 from yolostream.pipeline.tracking import TrackerLimits
@@ -30,6 +32,12 @@ DIRECT = "direct/config_infer_yolov7_direct.txt"
 TRACKER = "config_tracker_yolostream.yml"
 LABELS = "../../model_repository/yolov7/labels.txt"
 ENSEMBLE = "../../model_repository/yolov7/config.pbtxt"
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch):
+    """The machine of every test but one; to none of the other checks does it matter."""
+    monkeypatch.setattr(inference_config, "gpu_numbers", list)
 
 
 @pytest.fixture
@@ -114,9 +122,9 @@ BROKEN = {
         *(INFER, "IMAGE_FORMAT_RGB", "IMAGE_FORMAT_BGR"),
         *("preprocess.network_format", "RGB", "IMAGE_FORMAT_RGB"),
     ),
-    "scaling by the nearest pixel": (
-        *(INFER, "frame_scaling_filter: 1", ""),
-        *("preprocess.frame_scaling_filter", "nearest", "write 1"),
+    "CUDA buffer sharing with a server that has no GPU": (
+        *(INFER, "enable_cuda_buffer_sharing: false", "enable_cuda_buffer_sharing: true"),
+        *("grpc.enable_cuda_buffer_sharing", "which has none", "write false"),
     ),
     "an output that the model lacks": (
         *(INFER, '{ name: "num_detections" }', '{ name: "num_dets" }'),
@@ -256,7 +264,7 @@ BROKEN = {
     ),
     "an inference configuration that is nowhere": (
         *("dual_video.txt", "config-file=config_infer", "config-file=configs/config_infer"),
-        *("[primary-gie] config-file", "no 'configs/config_infer_yolov7.txt'", "relative"),
+        *("[primary-gie] config-file", "no 'configs/config_infer_yolov7_shrunk.txt'", "relative"),
     ),
     "a comment behind a value": (
         *("dual_video.txt", "batch-size=2", "batch-size=2  # both videos"),
@@ -331,7 +339,7 @@ BROKEN = {
         *("[source0] rtsp-reconnect-interval-sec", "never connects again", "10"),
     ),
     "frames stretched to the tensor": (
-        *("dual_video.txt", "config-file=config_infer_yolov7.txt", f"config-file={FULL_FRAME}"),
+        *("dual_video.txt", f"config-file={SHRUNK}", f"config-file={FULL_FRAME}"),
         *("[streammux] width", "640x720 is stretched to the tensor's 1280x720", "[ 720, 640, 3 ]"),
     ),
     "a sink of no source": (
@@ -394,6 +402,92 @@ def test_whatever_is_broken_is_told_with_file_field_and_fix(folder, broken):
     told = [problem for problem in found if problem.where == where]
     assert any(what in problem.what and fix in problem.fix for problem in told), found
     assert where in str(told[0])
+
+
+def test_with_a_gpu_cuda_buffer_sharing_is_no_problem(folder, monkeypatch):
+    edit(folder / INFER, "enable_cuda_buffer_sharing: false", "enable_cuda_buffer_sharing: true")
+    monkeypatch.setattr(inference_config, "gpu_numbers", lambda: [0])
+    assert problems_in(folder) == []
+
+
+# What [streammux] of a size and a filter give. Pixels as measured in DeepStream 9.1.
+SCALED = [
+    (INFER, "1280x720", 1, "1 moves every box 1.0 pixels to the right and 1.0 down"),
+    (SHRUNK, "1280x720", 1, "1 moves every box 1.0 pixels to the right and 1.0 down"),
+    (FULL_FRAME, "1280x720", 1, "1 moves every box 0.5 pixels to the right and 0.5 down"),
+    (SHRUNK, "1920x1080", 1, "1 moves every box 1.5 pixels to the right and 1.5 down"),
+    (INFER, "1280x720", 0, "0 takes the nearest pixel"),
+    (SHRUNK, "1280x720", 5, "5 takes the nearest pixel"),
+    (FULL_FRAME, "1280x720", 0, None),
+    (FULL_FRAME, "1280x720", 2, None),
+    (FULL_FRAME, "1280x720", 3, "3 ends DeepStream"),
+    (SHRUNK, "640x360", 3, "3 ends DeepStream"),
+    (INFER, "480x270", 3, "3 ends DeepStream"),
+    (INFER, "480x270", 2, None),
+    (SHRUNK, "1280x720", 3, None),
+    (SHRUNK, "1280x720", 4, None),
+]
+
+
+@pytest.mark.parametrize(("file", "size", "number", "told"), SCALED)
+def test_a_filter_that_does_harm_is_told(folder, file, size, number, told):
+    width, height = size.split("x")
+    edit(folder / "dual_video.txt", f"config-file={SHRUNK}", f"config-file={file}")
+    edit(folder / "dual_video.txt", "width=1280\nheight=720", f"width={width}\nheight={height}")
+    edit(folder / file, "frame_scaling_filter: 2", f"frame_scaling_filter: {number}")
+    found = [p for p in problems_in(folder) if p.where.startswith("dual_video.txt")]
+    assert [told in problem.what for problem in found] == ([] if told is None else [True])
+    for problem in found:
+        assert problem.where == "dual_video.txt: [primary-gie] config-file: frame_scaling_filter"
+        assert problem.fix == "write 2, cubic"
+
+
+@pytest.mark.parametrize(
+    ("size", "odd", "moved", "better"),
+    [
+        ("1366x768", 141, 2.1, "width=1364 and height=768"),
+        ("704x576", 59, 1.1, "width=702 and height=576"),
+        ("1920x1088", 139, 3.0, "width=1924 and height=1088"),
+        ("576x704", 59, 1.1, "width=574 and height=704"),
+    ],
+)
+def test_a_size_whose_picture_lands_beside_its_place_is_told_with_a_better_one(
+    folder, size, odd, moved, better
+):
+    width, height = size.split("x")
+    path = folder / "dual_video.txt"
+    edit(path, f"config-file={SHRUNK}", f"config-file={INFER}")
+    edit(path, "width=1280\nheight=720", f"width={width}\nheight={height}")
+    (problem,) = problems_in(folder)
+    assert problem.where == "dual_video.txt: [streammux] width"
+    assert f"pixel {odd} of the tensor" in problem.what
+    assert f"by {moved} pixels" in problem.what
+    assert problem.fix == f"write {better}"
+    edit(path, f"width={width}\nheight={height}", better.replace(" and ", "\n"))
+    assert problems_in(folder) == []
+
+
+@pytest.mark.parametrize("width", [0, 1, 3, 10_000_000])
+def test_a_size_of_nobody_s_ends_no_check(folder, width):
+    path = folder / "dual_video.txt"
+    edit(path, f"config-file={SHRUNK}", f"config-file={INFER}")
+    edit(path, "width=1280", f"width={width}")
+    problems_in(folder)
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (640, 480), (1080, 1920), (640, 640)])
+def test_the_usual_sizes_land_where_they_should(size):
+    preprocess = read_inference_config(SHIPPED / INFER).infer_config.preprocess
+    assert not place(size, (640, 640), preprocess).lands_off
+
+
+def test_a_better_size_is_next_to_the_given_one():
+    preprocess = read_inference_config(SHIPPED / INFER).infer_config.preprocess
+    for width in range(320, 2000, 94):
+        for height in range(240, 1200, 62):
+            better = nearest_that_lands((width, height), (640, 640), preprocess)
+            assert not place(better, (640, 640), preprocess).lands_off
+            assert abs(better[0] - width) + abs(better[1] - height) <= 10
 
 
 def test_models_that_deepstream_would_load_itself_are_told(folder):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
-import cv2
 import numpy as np
 import pytest
 from clips import play, write_clip
@@ -21,6 +21,8 @@ from tests.nvinferserver.element import IN_FLIGHT, Element
 from tests.nvinferserver.errors import PipelineFailed, StartFailed
 from tests.nvinferserver.frames import MuxedFrame, Place, mux, write_tensor
 from tests.nvinferserver.requests import connect
+from tests.nvinferserver.scaling import colors, scaled
+from tests.nvinferserver.surfaces import Surface, as_video
 from tools.compare_kitti import compare, read_kitti
 
 CONFIGURATIONS = REPOSITORY / "clients" / "deepstream"
@@ -45,8 +47,12 @@ def element(url, infer, **options):
 
 
 def muxed(count, *, width=64, height=48):
-    image = np.full((height, width, 3), 200, np.uint8)
-    return [MuxedFrame(0, number, image) for number in range(count)]
+    surface = plain((200, 200, 200), width=width, height=height)
+    return [MuxedFrame(0, number, surface) for number in range(count)]
+
+
+def plain(color, *, width, height):
+    return Surface.of(as_video(np.full((height, width, 3), color, np.uint8)))
 
 
 # Geometry: width and height of the muxed frame, of the picture in 640x640, its corner, its scale.
@@ -65,21 +71,20 @@ PLACES = [
 @pytest.mark.parametrize(("frame", "size", "corner", "scale"), PLACES)
 def test_a_frame_lies_where_deepstream_puts_it(infer, frame, size, corner, scale):
     place = Place.fit(frame, (640, 640), infer.preprocess)
-    assert (place.width, place.height) == size
-    assert (place.left, place.top) == corner
+    assert place.rectangle == (*corner, *size)
     assert (place.scale_x, place.scale_y) == pytest.approx(scale, abs=5e-7)
 
 
 def test_without_symmetric_padding_the_frame_lies_in_the_corner(infer):
     infer.preprocess.symmetric_padding = 0
     place = Place.fit((1920, 1080), (640, 640), infer.preprocess)
-    assert (place.left, place.top, place.width, place.height) == (0, 0, 640, 360)
+    assert place.rectangle == (0, 0, 640, 360)
 
 
 def test_without_its_aspect_ratio_the_frame_fills_the_tensor(infer):
     infer.preprocess.maintain_aspect_ratio = 0
     place = Place.fit((1920, 1080), (640, 640), infer.preprocess)
-    assert (place.left, place.top, place.width, place.height) == (0, 0, 640, 640)
+    assert place.rectangle == (0, 0, 640, 640)
 
 
 def test_an_odd_side_loses_its_last_pixel(infer):
@@ -91,51 +96,68 @@ def test_an_odd_side_loses_its_last_pixel(infer):
 @pytest.mark.parametrize("frame", [frame for frame, *_ in PLACES])
 def test_boxes_come_back_to_the_muxer_s_pixels(infer, frame):
     place = Place.fit(frame, (640, 640), infer.preprocess)
-    whole = np.array([[place.left, place.top, place.width, place.height]], np.float32)
+    whole = np.array([place.rectangle], np.float32)
     assert place.to_mux(whole)[0] == pytest.approx([0, 0, *frame], rel=1e-6)
 
 
-def tensor_of(infer, image, *, padding=0):
+def tensor_of(infer, surface, *, padding=0):
     out = np.empty((640, 640, 3), np.uint8)
-    place = Place.fit(image.shape[1::-1], (640, 640), infer.preprocess)
-    write_tensor(image, place, out, infer.preprocess, padding=padding)
+    place = Place.fit(surface.size, (640, 640), infer.preprocess)
+    write_tensor(surface, place, out, infer.preprocess, padding=padding)
     return out
 
 
 def test_what_is_around_the_frame_is_black(infer):
-    tensor = tensor_of(infer, np.full((1080, 1920, 3), 200, np.uint8))
+    tensor = tensor_of(infer, plain((200, 200, 200), width=1920, height=1080))
     assert (tensor[:140] == 0).all()
     assert (tensor[140:500] == 200).all()
     assert (tensor[500:] == 0).all()
 
 
+@pytest.mark.parametrize(
+    ("size", "corner", "first", "last"),
+    [((1366, 768), (0, 141), 142, 500), ((704, 576), (0, 59), 60, 582)],
+)
+def test_from_an_odd_row_the_picture_moves_on_and_its_boxes_do_not(
+    infer, size, corner, first, last
+):
+    surface = plain((200, 200, 200), width=size[0], height=size[1])
+    lit = tensor_of(infer, surface).any(axis=(1, 2)).nonzero()[0]
+    assert (lit[0], lit[-1] + 1) == (first, last)
+    place = Place.fit(size, (640, 640), infer.preprocess)
+    assert place.to_mux(np.array([[*corner, 0, 0]], np.float32))[0].tolist() == [0, 0, 0, 0]
+
+
 def test_the_scaling_filter_is_that_of_the_configuration(infer):
     noise = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), np.uint8)
-    for number, interpolation in ((0, cv2.INTER_NEAREST), (1, cv2.INTER_LINEAR)):
+    surface = Surface.of(as_video(noise))
+    for number in range(6):
         infer.preprocess.frame_scaling_filter = number
-        expected = cv2.resize(noise, (640, 360), interpolation=interpolation)
-        assert np.array_equal(tensor_of(infer, noise)[140:500], expected)
+        expected = scaled(surface, 640, 360, number)
+        assert np.array_equal(tensor_of(infer, surface)[140:500], expected)
 
 
 def test_pixels_are_normalized_as_the_configuration_says(infer):
-    image = np.full((640, 640, 3), (10, 20, 255), np.uint8)
-    assert tensor_of(infer, image)[0, 0].tolist() == [10, 20, 255]
+    surface = plain((10, 20, 200), width=640, height=640)
+    red, green, blue = (int(level) for level in colors(surface)[0, 0])
+    assert red < green < blue
+    assert tensor_of(infer, surface)[0, 0].tolist() == [red, green, blue]
     infer.preprocess.network_format = infer.preprocess.network_format + 1
-    assert tensor_of(infer, image)[0, 0].tolist() == [255, 20, 10]
+    assert tensor_of(infer, surface)[0, 0].tolist() == [blue, green, red]
     infer.preprocess.normalize.scale_factor = 0.0039
-    assert tensor_of(infer, image).max() == 0
+    assert tensor_of(infer, surface).max() == 0
     infer.preprocess.normalize.scale_factor = 2
-    infer.preprocess.normalize.channel_offsets.extend([5.0, 5.0, 15.0])
-    assert tensor_of(infer, image)[0, 0].tolist() == [255, 30, 0]
+    infer.preprocess.normalize.channel_offsets.extend([5.0, 5.0, 50.0])
+    assert tensor_of(infer, surface)[0, 0].tolist() == [255, 2 * green - 10, 0]
 
 
 def test_the_muxer_takes_a_frame_of_each_source_in_turn():
-    images = [np.full((48, 64, 3), level, np.uint8) for level in range(3)]
-    batches = list(mux([images, images[:2]], Mux(width=32, height=24, batch_size=2)))
+    surfaces = [plain((level,) * 3, width=64, height=48) for level in (0, 100, 200)]
+    batches = list(mux([surfaces, surfaces[:2]], Mux(width=32, height=24, batch_size=2)))
     order = [[(frame.source, frame.number) for frame in batch] for batch in batches]
     assert order == [[(0, 0), (1, 0)], [(0, 1), (1, 1)], [(0, 2)]]
-    assert batches[2][0].image.shape == (24, 32, 3)
-    assert (batches[2][0].image == 2).all()
+    assert batches[2][0].surface.size == (32, 24)
+    assert (colors(batches[2][0].surface) == 200).all()
 
 
 # TfSSD.
@@ -260,12 +282,13 @@ def test_the_start_asks_what_deepstream_asks(infer):
 
 def test_a_request_is_byte_for_byte_deepstream_s(infer):
     infer.max_batch_size = 8
-    image = np.full((1080, 1920, 3), (1, 2, 3), np.uint8)
+    surface = plain((10, 20, 200), width=1920, height=1080)
+    color = colors(surface)[0, 0].tobytes()
     with recording_triton() as triton:
-        batches = [[MuxedFrame(0, number, image) for number in range(8)]]
+        batches = [[MuxedFrame(0, number, surface) for number in range(8)]]
         assert len(list(element(triton.url, infer).detect(batches))) == 8
     _, request = triton.inferences
-    picture = bytes(140 * 640 * 3) + bytes([1, 2, 3]) * 360 * 640 + bytes(140 * 640 * 3)
+    picture = bytes(140 * 640 * 3) + color * 360 * 640 + bytes(140 * 640 * 3)
     expected = pb.ModelInferRequest(model_name="yolov7", id="1")
     expected.parameters["triton_enable_empty_final_response"].bool_param = False
     expected.inputs.add(name="frames", datatype="UINT8", shape=[8, 640, 640, 3])
@@ -300,8 +323,8 @@ def test_a_large_batch_is_cut_and_a_rest_goes_out_short(infer):
 
 
 def test_two_requests_are_on_their_way_and_no_third(infer):
-    with recording_triton(hold_s=0.05) as triton:
-        list(element(triton.url, infer).detect([muxed(4)] * 6))
+    with recording_triton(hold_s=0.5) as triton:
+        list(element(triton.url, infer).detect([muxed(1)] * 6))
     assert triton.most_at_once == IN_FLIGHT == 2
 
 
@@ -437,7 +460,8 @@ def test_a_model_that_is_not_there_does_not_start(triton, infer):
 
 def test_a_short_rest_gets_the_answers_of_its_own_frames(triton, infer, demo_frames):
     images = demo_frames("mb1_1", range(0, 300, 60))
-    batch = [MuxedFrame(0, number, image) for number, image in enumerate(images)]
+    surfaces = [Surface.of(as_video(image)) for image in images]
+    batch = [MuxedFrame(0, number, surface) for number, surface in enumerate(surfaces)]
     together = [found for _, found in element(triton.url, infer).detect([batch])]
     infer.max_batch_size = 1
     alone = [found for _, found in element(triton.url, infer).detect([batch])]
@@ -465,7 +489,8 @@ def dumps(triton, videos, tmp_path_factory):
         folder = tmp_path_factory.mktemp("kitti")
         # The shipped application elsewhere, so that what it refers to gets a whole path.
         text = (CONFIGURATIONS / "dual_video.txt").read_text()
-        text = text.replace(f"config-file={MODE_A.name}", f"config-file={mode}")
+        text = re.sub(r"^config-file=.*", f"config-file={mode}", text, flags=re.MULTILINE)
+        text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
         for video in videos:
             text = text.replace(f"file://../../videos/{video.name}", video.as_uri())
         application = folder / "application.txt"

@@ -25,11 +25,14 @@ class Agreement:
         boxes: How many the one has, and the other.
         ious: float64 [pairs], of each pair.
         score_differences: float64 [pairs], without sign.
+        shifts: float64 [pairs, 2], from the middle of the other's box to that of the one, to the
+            right and down, in pixels.
     """
 
     boxes: tuple[int, int]
     ious: npt.NDArray[np.float64]
     score_differences: npt.NDArray[np.float64]
+    shifts: npt.NDArray[np.float64]
 
     @property
     def share(self) -> float:
@@ -47,12 +50,20 @@ def agreement(frames: Iterable[tuple[Detections, Detections]]) -> Agreement:
     ones, others = 0, 0
     ious: list[float] = []
     differences: list[float] = []
+    shifts: list[npt.NDArray[np.float32]] = []
     for one, other in frames:
         ones, others = ones + len(one), others + len(other)
         for row, column, iou in _pairs(one, other):
             ious.append(iou)
             differences.append(abs(float(one.scores[row]) - float(other.scores[column])))
-    return Agreement((ones, others), np.array(ious), np.array(differences))
+            corners = one.boxes[row] - other.boxes[column]
+            shifts.append((corners[:2] + corners[2:]) / 2)
+    return Agreement(
+        (ones, others),
+        np.array(ious),
+        np.array(differences),
+        np.array(shifts, float).reshape(-1, 2),
+    )
 
 
 def _pairs(one: Detections, other: Detections) -> Iterable[tuple[int, int, float]]:

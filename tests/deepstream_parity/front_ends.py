@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from yolostream import Detections, Detector
-from yolostream.image import Image
+from yolostream.doctor.deepstream.letterbox import Size
 
 from tests.deepstream_parity.material import Material
 from tests.nvinferserver.config import App, read_app, read_element
 from tests.nvinferserver.element import Element
 from tests.nvinferserver.frames import BLACK, Place, mux
 from tests.nvinferserver.requests import connect
+from tests.nvinferserver.surfaces import Surface
 
 CONFIGURATIONS = Path(__file__).parents[2] / "clients" / "deepstream"
 APP = CONFIGURATIONS / "dual_video.txt"
@@ -28,6 +29,8 @@ class Mode:
     configuration: str
     """Of nvinferserver."""
     padding: int = BLACK
+    filter: int | None = None
+    """`frame_scaling_filter` instead of that of the configuration."""
 
 
 MODES = {
@@ -43,33 +46,36 @@ def app_of(mode: Mode) -> App:
     app = read_app(APP)
     infer, labels = read_element(CONFIGURATIONS / mode.configuration)
     infer.max_batch_size = app.infer.max_batch_size
+    if mode.filter is not None:
+        infer.preprocess.frame_scaling_filter = mode.filter
     return replace(app, infer=infer, labels=labels)
 
 
 def by_client(url: str, material: Material, *, downscale: bool) -> list[Detections]:
     """What the Python client finds in each frame, source by source."""
     with Detector(url, downscale=downscale) as detector:
-        return [found for _, found in detector.stream(material.frames)]
+        return [found for _, found in detector.stream(material.images())]
 
 
 def by_deepstream(url: str, material: Material, mode: Mode) -> list[Detections]:
     """What DeepStream finds in each frame, source by source, in pixels of the frame."""
     app = app_of(mode)
+    surfaces = [map(Surface.of, source) for source in material.sources]
     with connect(url) as channel:
         element = Element(channel, app.infer, app.labels, padding=mode.padding)
         answers = [
             (muxed.source, muxed.number, found)
-            for muxed, found in element.detect(mux(material.sources, app.mux))
+            for muxed, found in element.detect(mux(surfaces, app.mux))
         ]
     answers.sort(key=lambda answer: answer[:2])
     return [
-        replace(found, boxes=found.boxes * _scale(app, image))
-        for image, (*_, found) in zip(material.frames, answers, strict=True)
+        replace(found, boxes=found.boxes * _scale(app, (frame.width, frame.height)))
+        for frame, (*_, found) in zip(material.frames, answers, strict=True)
     ]
 
 
-def reach(image: Image, mode: Mode) -> npt.NDArray[np.float32]:
-    """Largest x and y, twice, that a box may have in both front ends; float32 [4], in `image`.
+def reach(size: Size, mode: Mode) -> npt.NDArray[np.float32]:
+    """Largest x and y, twice, that a box may have in both front ends; float32 [4].
 
     DeepStream's parser clips to the last pixel of the tensor, width - 1 and height - 1, the client
     to the edge of the frame. Which is the lesser depends on the padding.
@@ -79,10 +85,10 @@ def reach(image: Image, mode: Mode) -> npt.NDArray[np.float32]:
     place = Place.fit((app.mux.width, app.mux.height), (width, height), app.infer.preprocess)
     last = place.to_mux(np.array([[width - 1, height - 1, 0, 0]], np.float32))[0, :2]
     frame = np.array([app.mux.width, app.mux.height], np.float32)
-    return np.tile(np.minimum(last, frame), 2) * _scale(app, image)
+    return np.tile(np.minimum(last, frame), 2) * _scale(app, size)
 
 
-def _scale(app: App, image: Image) -> npt.NDArray[np.float32]:
-    """From the muxer's pixels to those of `image`, float32 [4]."""
-    height, width = image.shape[:2]
+def _scale(app: App, size: Size) -> npt.NDArray[np.float32]:
+    """From the muxer's pixels to those of a frame of `size`, float32 [4]."""
+    width, height = size
     return np.array([width / app.mux.width, height / app.mux.height] * 2, np.float32)

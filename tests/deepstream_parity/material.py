@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +12,7 @@ from typing import Any
 import av
 from yolostream.image import Image
 
+from tests.nvinferserver.surfaces import as_video
 from tools.demo.streets import CLASS_NAMES, sample
 from tools.demo.streets.truth import write_coco
 from tools.evaluation.dataset import Dataset
@@ -30,22 +31,27 @@ Labels = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Material:
-    sources: list[list[Image]]
+    sources: list[list[av.VideoFrame]]
     truth: Dataset
     """Its pictures are the frames, source by source."""
 
     @property
-    def frames(self) -> list[Image]:
-        return [image for source in self.sources for image in source]
+    def frames(self) -> list[av.VideoFrame]:
+        """Source by source."""
+        return [frame for source in self.sources for frame in source]
+
+    def images(self) -> Iterator[Image]:
+        """What the Python client sees of them, source by source."""
+        return (frame.to_ndarray(format="rgb24") for frame in self.frames)
 
 
-def clips(*, every: int) -> Material:
+def clips(*, every: int, names: Sequence[str] = CLIPS) -> Material:
     """Every so many frames of the demo clips."""
     sources, labels = [], []
-    for name in CLIPS:
+    for name in names:
         with av.open(str(VIDEOS / f"{name}.mp4")) as video:
             decoded = enumerate(video.decode(video=0))
-            sources.append([f.to_ndarray(format="rgb24") for i, f in decoded if i % every == 0])
+            sources.append([f for i, f in decoded if i % every == 0])
         labels += _labels(VIDEOS / f"{name}.coco.json")[::every]
     return Material(sources, _truth(sources, labels))
 
@@ -54,7 +60,7 @@ def scenes(count: int) -> Material:
     """Generated streets, one after the other as one source."""
     width, height = SCENE_SIZE
     drawn = [sample(FIRST_SCENE_SEED + n, width=width, height=height) for n in range(count)]
-    sources = [[image for image, _ in drawn]]
+    sources = [[as_video(image) for image, _ in drawn]]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "scenes.json"
         annotations = [annotations for _, annotations in drawn]
@@ -71,13 +77,13 @@ def _labels(coco: Path) -> list[Labels]:
     return frames
 
 
-def _truth(sources: Sequence[Sequence[Image]], labels: Sequence[Labels]) -> Dataset:
-    images = [image for source in sources for image in source]
+def _truth(sources: Sequence[Sequence[av.VideoFrame]], labels: Sequence[Labels]) -> Dataset:
+    frames = [frame for source in sources for frame in source]
     return Dataset(
         path=VIDEOS,
         pictures=tuple(
-            Picture(number, VIDEOS, image.shape[1], image.shape[0])
-            for number, image in enumerate(images, 1)
+            Picture(number, VIDEOS, frame.width, frame.height)
+            for number, frame in enumerate(frames, 1)
         ),
         annotations=tuple(
             {**row, "image_id": number} for number, frame in enumerate(labels, 1) for row in frame

@@ -49,7 +49,7 @@ def compare(
 ) -> dict[str, Any]:
     """How far they agree, as they are and with the boxes of both cut to what both can give."""
     found = list(zip(deepstream, client, strict=True))
-    limits = [reach(image, mode) for image in material.frames]
+    limits = [reach((frame.width, frame.height), mode) for frame in material.frames]
     compared = agreement(found)
     inside = agreement(
         (_cut(one, limit), _cut(other, limit))

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
+import av
 from yolostream.client.detector import DEFAULT_URL
-from yolostream.image import Image
-from yolostream.sources import find_sources
 
 from tools.command import one_line_errors
 
@@ -23,25 +22,23 @@ from .element import Element
 from .frames import mux
 from .kitti import write_kitti
 from .requests import connect
+from .surfaces import Surface
 
 
 def replay(configuration: Path, folder: Path, *, url: str) -> None:
     """Write the KITTI text of every frame of every source into `folder`."""
     app = read_app(configuration)
     with ExitStack() as stack:
-        sources = [_images(uri, stack) for uri in app.uris]
+        sources = [_surfaces(uri, stack) for uri in app.uris]
         element = Element(stack.enter_context(connect(url)), app.infer, app.labels)
         folder.mkdir(parents=True, exist_ok=True)
         for muxed, found in element.detect(mux(sources, app.mux)):
             write_kitti(folder, source=muxed.source, number=muxed.number, found=found)
 
 
-def _images(uri: str, stack: ExitStack) -> Iterator[Image]:
-    sources, errors = find_sources([uri.removeprefix(FILE)])
-    for error in errors:
-        raise error
-    video = stack.enter_context(closing(sources[0].open()))
-    return (frame.image for frame in video)
+def _surfaces(uri: str, stack: ExitStack) -> Iterator[Surface]:
+    video = stack.enter_context(av.open(uri.removeprefix(FILE)))
+    return map(Surface.of, video.decode(video=0))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

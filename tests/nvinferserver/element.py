@@ -73,7 +73,7 @@ class Element:
         tensor = np.empty((len(frames), network.height, network.width, 3), np.uint8)
         for frame, out in zip(frames, tensor, strict=True):
             place = self._place(frame)
-            write_tensor(frame.image, place, out, self._infer.preprocess, padding=self._padding)
+            write_tensor(frame.surface, place, out, self._infer.preprocess, padding=self._padding)
         number = next(self._numbers)
         return self._stub.ModelInfer.future(
             infer_request(
@@ -101,6 +101,5 @@ class Element:
             yield frame, Detections(boxes, objects.scores, objects.class_ids, self._labels)
 
     def _place(self, frame: MuxedFrame) -> Place:
-        height, width = frame.image.shape[:2]
         tensor = (self._network.width, self._network.height)
-        return Place.fit((width, height), tensor, self._infer.preprocess)
+        return Place.fit(frame.surface.size, tensor, self._infer.preprocess)

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import Message
+from yolostream.doctor.deepstream.letterbox import Rectangle, Size, even, place
 from yolostream.image import Image
 
 from .config import Mux, enum_name
+from .scaling import scaled
+from .surfaces import Surface
 
 BLACK = 0
-INTERPOLATION = {0: cv2.INTER_NEAREST, 1: cv2.INTER_LINEAR}
-"""OpenCV's for NvBufSurfTransform's number of a filter."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,16 @@ class MuxedFrame:
     source: int
     number: int
     """0-based, of its source."""
-    image: Image
+    surface: Surface
 
 
-def mux(sources: Sequence[Iterable[Image]], sizes: Mux) -> Iterator[list[MuxedFrame]]:
+def mux(sources: Sequence[Iterable[Surface]], sizes: Mux) -> Iterator[list[MuxedFrame]]:
     """A frame of each source in turn, stretched to the muxer's size, in batches."""
     frames = (
-        MuxedFrame(source, number, _resized(image, sizes.width, sizes.height, cv2.INTER_LINEAR))
-        for number, images in enumerate(zip_longest(*sources))
-        for source, image in enumerate(images)
-        if image is not None
+        MuxedFrame(source, number, surface.stretched(sizes.width, sizes.height))
+        for number, surfaces in enumerate(zip_longest(*sources))
+        for source, surface in enumerate(surfaces)
+        if surface is not None
     )
     while batch := list(islice(frames, sizes.batch_size)):
         yield batch
@@ -43,56 +43,38 @@ def mux(sources: Sequence[Iterable[Image]], sizes: Mux) -> Iterator[list[MuxedFr
 class Place:
     """Where a muxed frame lies in the tensor, in pixels of the tensor."""
 
-    left: int
-    top: int
-    width: int
-    height: int
+    rectangle: Rectangle
     scale_x: float
     scale_y: float
 
     @classmethod
-    def fit(cls, source: tuple[int, int], tensor: tuple[int, int], preprocess: Message) -> Place:
-        """Fit a frame of (width, height) `source` into (width, height) `tensor`."""
-        source_width, source_height = map(_even, source)
-        width, height = tensor
-        if preprocess.maintain_aspect_ratio:
-            fitted_height = width * source_height / source_width
-            if fitted_height <= height:
-                height = int(fitted_height)
-            else:
-                width = int(height * source_width / source_height)
-        width, height = _even(width), _even(height)
-        centered = bool(preprocess.symmetric_padding)
-        return cls(
-            left=centered * ((tensor[0] - width) // 2),
-            top=centered * ((tensor[1] - height) // 2),
-            width=width,
-            height=height,
-            scale_x=width / source_width,
-            scale_y=height / source_height,
-        )
+    def fit(cls, source: Size, tensor: Size, preprocess: Message) -> Place:
+        """Fit a frame of `source` into `tensor`."""
+        rectangle = place(source, tensor, preprocess)
+        width, height = map(even, source)
+        return cls(rectangle, rectangle.width / width, rectangle.height / height)
 
     def to_mux(self, rectangles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 [n, 4] left, top, width, height: from the tensor's pixels to the muxer's."""
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
-        return (rectangles - np.array([self.left, self.top, 0, 0], np.float32)) / scale
+        corner = np.array([self.rectangle.left, self.rectangle.top, 0, 0], np.float32)
+        return (rectangles - corner) / scale
 
 
 def write_tensor(
-    frame: Image, place: Place, out: Image, preprocess: Message, *, padding: int
+    surface: Surface, place: Place, out: Image, preprocess: Message, *, padding: int
 ) -> None:
-    """Scale `frame` to its place in `out`, uint8 [H, W, 3], and normalize the pixels."""
-    if preprocess.frame_scaling_filter not in INTERPOLATION:
-        raise NotImplementedError(f"frame_scaling_filter {preprocess.frame_scaling_filter}")
-    height, width = map(_even, frame.shape[:2])
-    scaled = _resized(
-        frame[:height, :width],
-        place.width,
-        place.height,
-        INTERPOLATION[preprocess.frame_scaling_filter],
-    )
+    """Scale `surface` to its place in `out`, uint8 [H, W, 3], and normalize the pixels.
+
+    Raises:
+        PipelineFailed: the filter of `preprocess` ends DeepStream here.
+    """
+    left, top, width, height = place.rectangle
     out[:] = padding
-    out[place.top :, place.left :][: place.height, : place.width] = scaled
+    # Boxes are mapped back from the odd corner.
+    out[top + top % 2 :, left + left % 2 :][:height, :width] = scaled(
+        surface, width, height, preprocess.frame_scaling_filter
+    )
     if enum_name(preprocess, "network_format") == "IMAGE_FORMAT_BGR":
         out[:] = out[:, :, ::-1].copy()
     _normalize(out, preprocess.normalize)
@@ -104,13 +86,3 @@ def _normalize(out: Image, normalize: Message) -> None:
     if scale != 1.0 or normalize.channel_offsets:
         offsets = np.array(normalize.channel_offsets or 0.0, np.float32)
         out[:] = (np.float32(scale) * (out - offsets)).clip(0, 255)
-
-
-def _resized(image: Image, width: int, height: int, interpolation: int) -> Image:
-    if image.shape[:2] == (height, width):
-        return image
-    return cv2.resize(image, (width, height), interpolation=interpolation)
-
-
-def _even(length: int) -> int:
-    return length - length % 2

@@ -21,6 +21,7 @@ from tritonclient.grpc.model_config_pb2 import (
 from yolostream.doctor.check import Finding, Problem, in_file
 from yolostream.doctor.deepstream import paths
 from yolostream.doctor.deepstream.nvinferserver import read_inference_config
+from yolostream.server.gpus import gpu_numbers
 
 _SSD = "NvDsInferParseCustomTfSSD"
 _YOLO = "NvDsInferParseYolo"
@@ -67,6 +68,9 @@ def _server(infer: Any) -> Iterator[Finding]:
     elif not _HOST_PORT.fullmatch(triton.grpc.url):
         fix = "write host:port without a scheme, such as triton:8001"
         yield "grpc.url", f"'{triton.grpc.url}' is no address of a Triton", fix
+    if triton.grpc.enable_cuda_buffer_sharing and not gpu_numbers():
+        what = "true wants Triton on a GPU of this machine, which has none; on a CPU it refuses"
+        yield "grpc.enable_cuda_buffer_sharing", what, "write false"
 
 
 def _no_such_model(missing: Path, model_repository: Path) -> Finding:
@@ -137,9 +141,6 @@ def _pixels(preprocess: Any, tensor: Any) -> Iterator[Finding]:
         kind = DataType.Name(tensor.data_type)
         what = f"{given:g} spoils the pixels: the model takes {kind}"
         yield "preprocess.normalize.scale_factor", what, f"write {scale:.9g}"
-    if preprocess.frame_scaling_filter == 0:
-        what = "0 scales by the nearest pixel"
-        yield "preprocess.frame_scaling_filter", what, "write 1, bilinear"
 
 
 def _outputs(infer: Any, model: Any) -> Iterator[Finding]:

@@ -1,0 +1,69 @@
+"""How nvinferserver lays the muxer's frame into the tensor, as its published source computes it."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, NamedTuple
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+
+class Rectangle(NamedTuple):
+    """Where the frame lies, in pixels of the tensor."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def lands_off(self) -> bool:
+        """Whether the picture lands beside the place from which boxes are mapped back.
+
+        The scaler writes to even rows and columns only: from an odd one it moves on to the next.
+        Rows were measured in DeepStream 9.1; columns are taken to do the same.
+        """
+        return self.left % 2 == 1 or self.top % 2 == 1
+
+
+def place(source: Size, tensor: Size, preprocess: Any) -> Rectangle:
+    """Fit the muxer's frame into the tensor.
+
+    Args:
+        source: of the muxer's frame.
+        tensor: of the network's input.
+        preprocess: nvinferserver's settings `maintain_aspect_ratio` and `symmetric_padding`.
+    """
+    source_width, source_height = map(even, source)
+    width, height = tensor
+    if preprocess.maintain_aspect_ratio:
+        fitted_height = width * source_height / source_width
+        if fitted_height <= height:
+            height = int(fitted_height)
+        else:
+            width = int(height * source_width / source_height)
+    width, height = even(width), even(height)
+    if not preprocess.symmetric_padding:
+        return Rectangle(0, 0, width, height)
+    return Rectangle((tensor[0] - width) // 2, (tensor[1] - height) // 2, width, height)
+
+
+def nearest_that_lands(source: Size, tensor: Size, preprocess: Any) -> Size:
+    """The size next to `source` whose picture lands where its boxes are mapped back from."""
+    width, height = map(even, source)
+    for change in count(2, 2):
+        for size in (
+            (width - change, height),
+            (width + change, height),
+            (width, height - change),
+            (width, height + change),
+        ):
+            if min(size) > 0 and not place(size, tensor, preprocess).lands_off:
+                return size
+    raise AssertionError("the tensor's own size lands")
+
+
+def even(length: int) -> int:
+    """The even number of pixels that DeepStream takes of a side."""
+    return length - length % 2

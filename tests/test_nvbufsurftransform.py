@@ -1,0 +1,143 @@
+"""The replay of DeepStream's scaler: where each filter looks, and what it makes of colors."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+
+from tests.nvinferserver.errors import PipelineFailed
+from tests.nvinferserver.scaling import colors, scaled
+from tests.nvinferserver.surfaces import Surface, as_video
+
+NEAREST, BILINEAR, CUBIC, SUPER, LANCZOS, NEAREST_TOO = range(6)
+NEUTRAL = 128
+
+
+def gray(luma):
+    """A surface without color."""
+    height, width = luma.shape
+    chroma = np.full((height // 2, width // 2, 2), NEUTRAL, np.uint8)
+    return Surface(luma.astype(np.uint8), chroma, bt709=True)
+
+
+def levels(luma):
+    """RGB levels of limited-range luma."""
+    return ((luma.astype(np.float64) - 16) * 255 / 219 + 1e-6).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(0).integers(16, 236, (48, 64))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_bilinear_mixes_the_pixels_before_and_at_x_times_s(noise, times):
+    at, before = np.arange(0, 48, times), np.arange(0, 48, times) - 1
+    rows = noise[at] + noise[before.clip(0)]
+    at, before = np.arange(0, 64, times), np.arange(0, 64, times) - 1
+    mixed = (rows[:, at] + rows[:, before.clip(0)]) // 4
+    made = scaled(gray(noise), 64 // times, 48 // times, BILINEAR)
+    assert np.array_equal(made[..., 1], levels(mixed))
+
+
+@pytest.mark.parametrize("number", [NEAREST, NEAREST_TOO])
+def test_nearest_takes_the_pixel_at_x_times_s(noise, number):
+    made = scaled(gray(noise), 32, 24, number)
+    assert np.array_equal(made[..., 1], levels(noise[::2, ::2]))
+
+
+def test_super_takes_the_mean_of_what_a_pixel_covers(noise):
+    mean = noise.reshape(24, 2, 32, 2).mean(axis=(1, 3))
+    made = scaled(gray(noise), 32, 24, SUPER)
+    assert np.array_equal(made[..., 1], levels(np.floor(mean + 0.5)))
+
+
+@pytest.mark.parametrize("number", [NEAREST, CUBIC, LANCZOS, NEAREST_TOO])
+def test_at_its_own_size_a_frame_stays_as_it_is(noise, number):
+    surface = Surface.of(as_video(np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)))
+    assert np.array_equal(scaled(surface, 64, 48, number), colors(surface))
+    assert np.array_equal(scaled(gray(noise), 64, 48, number)[..., 0], levels(noise))
+
+
+def test_super_ends_deepstream_where_nothing_shrinks(noise):
+    for size in ((64, 48), (80, 60), (32, 48)):
+        with pytest.raises(PipelineFailed, match="NPP_RESIZE_FACTOR_ERROR"):
+            scaled(gray(noise), *size, SUPER)
+
+
+def test_a_filter_of_no_number_is_none(noise):
+    with pytest.raises(NotImplementedError, match="7"):
+        scaled(gray(noise), 32, 24, 7)
+
+
+# Filter, pixels of the source for one of the result, how far from its middle the filter looks.
+LOOKS = [
+    (NEAREST, 1, 0),
+    (NEAREST, 2, -0.5),
+    (BILINEAR, 1, -0.5),
+    (BILINEAR, 2, -1.0),
+    (BILINEAR, 3, -1.5),
+    (CUBIC, 2, 0),
+    (CUBIC, 3, 0),
+    (SUPER, 2, 0),
+    (SUPER, 3, 0),
+    (LANCZOS, 2, 0),
+]
+
+
+@pytest.mark.parametrize(("number", "times", "off"), LOOKS)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_slope_tells_where_a_filter_looks(number, times, off, axis):
+    steepness, length = 3, 72
+    slope = np.broadcast_to(16 + steepness * np.arange(length), (24, length))
+    surface = gray(slope.T if axis == 0 else slope)
+    width, height = (side // times for side in surface.size)
+    made = scaled(surface, width, height, number).mean(axis=(1 - axis, 2)) * 219 / 255
+    middles = (np.arange(length // times) + 0.5) * times - 0.5
+    # Rounding and cutting to whole levels leaves a sixth of a pixel.
+    seen = ((made + 0.4) / steepness - middles)[4:-4].mean()
+    assert seen == pytest.approx(off, abs=0.24)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_plain_picture_stays_plain(number):
+    surface = Surface.of(as_video(np.full((48, 64, 3), 200, np.uint8)))
+    assert (scaled(surface, 30, 22, number) == 200).all()
+
+
+def test_four_pixels_of_the_result_share_a_color():
+    luma, chroma = np.full((8, 16), 126, np.uint8), np.full((4, 8, 2), NEUTRAL, np.uint8)
+    chroma[:, ::2, 1] = 200
+    made = scaled(Surface(luma, chroma, bt709=True), 8, 4, NEAREST).astype(int)
+    assert np.array_equal(made[::2, ::2], made[1::2, 1::2])
+    # Every other sample is taken, and all of these are red.
+    assert (made[..., 0] > made[..., 1] + 100).all()
+
+
+@pytest.mark.parametrize(("bt709", "red"), [(True, (63, 102, 240)), (False, (81, 90, 240))])
+def test_red_is_red_by_the_matrix_of_the_stream(bt709, red):
+    luma = np.full((2, 2), red[0], np.uint8)
+    surface = Surface(luma, np.array([[red[1:]]], np.uint8), bt709=bt709)
+    assert np.abs(colors(surface).astype(int) - (255, 0, 0)).max() <= 2
+    wrong = Surface(luma, surface.chroma, bt709=not bt709)
+    assert np.abs(colors(wrong).astype(int) - (255, 0, 0)).max() > 10
+
+
+def test_planes_are_those_of_the_decoded_frame(tmp_path):
+    frame = av.VideoFrame(66, 50, "yuv420p")
+    rng = np.random.default_rng(2)
+    for plane in frame.planes:
+        plane.update(rng.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
+    surface, whole = Surface.of(frame), frame.to_ndarray(format="yuv420p")
+    assert np.array_equal(surface.luma, whole[:50])
+    planes = whole[50:].reshape(2, 25, 33)
+    assert np.array_equal(surface.chroma, np.moveaxis(planes, 0, -1))
+    assert not surface.bt709
+
+
+def test_an_odd_side_loses_its_last_pixel():
+    frame = av.VideoFrame.from_ndarray(np.full((49, 65, 3), 9, np.uint8), format="rgb24")
+    surface = Surface.of(frame)
+    assert surface.size == (64, 48)
+    assert surface.chroma.shape == (24, 32, 2)
