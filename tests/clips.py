@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import struct
 from collections.abc import Iterator, Sequence
@@ -181,3 +182,15 @@ def full_disk(after_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+@contextlib.contextmanager
+def usual_scheduling() -> Iterator[None]:
+    """For SVT-AV1, which makes the thread that calls it a real-time one, where root may.
+
+    Everything else on the machine would starve as soon as that thread works.
+    """
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

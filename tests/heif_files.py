@@ -14,6 +14,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import ColorRange
+from clips import usual_scheduling
 
 BT2020 = 9
 """AVColorSpace's number of it."""
@@ -114,7 +115,7 @@ def write_tiled(
 def _encoded(tile: npt.NDArray[Any], encoder: str, options: dict[str, str]) -> tuple[bytes, bytes]:
     """The decoder's settings and the data of one tile."""
     file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
+    with usual_scheduling(), av.open(file, "w", format="mp4") as container:
         stream = container.add_stream(encoder, rate=1, options=dict(options))
         is_deep = tile.dtype == np.uint16
         pix_fmt = "yuv420p10le" if is_deep else "yuv420p"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -66,10 +67,12 @@ def nothing_is_left_in_shared_memory() -> Iterator[None]:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
     """The command line without the seconds that a new interpreter takes to start."""
+    log = logging.getLogger("yolostream")
 
     def run(*arguments: object) -> Finished:
-        # The command replaces it.
+        # The command replaces it, and adds a handler.
         monkeypatch.setattr(sys, "stderr", sys.stderr)
+        monkeypatch.setattr(log, "handlers", list(log.handlers))
         monkeypatch.setattr(sys, "argv", ["yolostream", *map(str, arguments)])
         # Any exception but this one would be a traceback.
         with pytest.raises(SystemExit) as ended:

@@ -213,7 +213,9 @@ def test_spoilt_packets_cost_pictures_and_nothing_else(tmp_path, instant, camera
         proxy.mode = "forward"
         run.wait_for_frames(20)
         finished, _ = run.interrupt()
-    check(finished, EXIT_INTERRUPTED, "interrupted")
+    # A spoilt picture may be one of those that this model has trouble with.
+    assert finished.returncode == EXIT_INTERRUPTED
+    assert "interrupted" in errors_of(finished)[-1]
     check_order(run.records())
     told = run.summary()["cam"]
     assert (told["state"], told["stalls"]) == ("live", 0)
