@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -63,10 +64,20 @@ def priced(triton, tmp_path_factory):
     return folder
 
 
+def middle_of_three_free_ports() -> int:
+    """Of three in a row, as Triton has them by default."""
+    while True:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            first, *others = [probes.enter_context(socket.socket()) for _ in range(3)]
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            for offset, probe in zip((-1, 1), others, strict=True):
+                probe.bind(("127.0.0.1", port + offset))
+            return port
+
+
 def test_a_running_server_is_found_with_its_addresses_and_processes():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        grpc = probe.getsockname()[1]
+    grpc = middle_of_three_free_ports()
     ports = embedded.Ports(http=grpc - 1, grpc=grpc, metrics=grpc + 1)
     with (
         embedded.serve(
