@@ -44,6 +44,7 @@ from yolostream.server import (
     gpus,
     health,
     pulse,
+    repositories,
     tritonserver,
 )
 from yolostream.server.environment import ServerEnvironment
@@ -151,7 +152,10 @@ def test_a_server_that_answers_with_other_frames_boxes_is_started_again(moody) -
 
 
 def test_only_this_project_s_ensembles_are_asked() -> None:
-    assert canary.ensembles_in([REPOSITORY / "model_repository", INSTANT]) == [MODEL, "yolov7"]
+    assert repositories.ensembles_in([REPOSITORY / "model_repository", INSTANT]) == [
+        MODEL,
+        "yolov7",
+    ]
 
 
 MOODY = """

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ValidationError
-from yolostream.sources.finding import PICTURE_SUFFIXES
+from yolostream.sources.kinds import PICTURE_SUFFIXES
 
 from tools.errors import DatasetError
 from tools.evaluation.dataset import Annotation, Dataset

@@ -122,6 +122,20 @@ def _follows_contract(values: Values) -> bool:
 
 
 def _decoded(outputs: dict[str, Values], size: Size, names: int) -> Prediction:
+    name, layout = _the_one_reading(outputs, size, names)
+    if layout is NOT_SERVED:
+        raise OnnxError(
+            f"'{name}' is laid out as {layout.exporter} writes it, with objectness, and that is "
+            "not served: take another YOLO"
+        )
+    rows = layout.rows(outputs[name])
+    boxes = rows[..., :BOX]
+    refuse_other_values(name, boxes, rows[..., BOX:], size)
+    classes = layout.classes(outputs[name])
+    return Prediction(name, rows.shape[1], layout, classes, _unit(boxes, size))
+
+
+def _the_one_reading(outputs: dict[str, Values], size: Size, names: int) -> tuple[str, Layout]:
     """The one output and layout that fit each other and the number of class names."""
     readings = [
         (name, layout)
@@ -150,17 +164,8 @@ def _decoded(outputs: dict[str, Values], size: Size, names: int) -> Prediction:
         raise OnnxError(f"{names} class names do not fit {seen}: give one for each class{hint}")
     if len(fitting) > 1:
         raise OnnxError(f"it may hold {seen}: give the class names, or export one output")
-    ((name, layout),) = fitting
-    if layout is NOT_SERVED:
-        raise OnnxError(
-            f"'{name}' is laid out as {layout.exporter} writes it, with objectness, and that is "
-            "not served: take another YOLO"
-        )
-    rows = layout.rows(outputs[name])
-    boxes = rows[..., :BOX]
-    refuse_other_values(name, boxes, rows[..., BOX:], size)
-    classes = layout.classes(outputs[name])
-    return Prediction(name, rows.shape[1], layout, classes, _unit(boxes, size))
+    (reading,) = fitting
+    return reading
 
 
 def _fits(layout: Layout, values: Values, size: Size) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import onnx
@@ -17,19 +18,14 @@ from tools.yolo_layouts.recognition import Prediction
 def follow_contract(graph: onnx.GraphProto, prediction: Prediction) -> None:
     """Give a graph the one input and the one output of the contract, in place."""
     (pictures,) = inputs_of(graph)
-    boxes = OUTPUT
-    decoding = onnx.GraphProto()
-    if prediction.layout:
-        decoding = _decoding(prediction.layout, prediction.classes, prediction.unit)
-        boxes = decoding.input[0].name
-    elif prediction.unit != PIXEL:
-        decoding = _scaling(prediction.unit)
-        boxes = decoding.input[0].name
+    added = _to_contract(prediction)
+    boxes = added[0].input[0].name if added else OUTPUT
     # Tensors inside of the graph may bear the names of its new ends.
     away = {name: f"source/{name}" for name in (INPUT, OUTPUT)}
     _rename(graph, away | {prediction.output: boxes, pictures.name: INPUT})
-    graph.node.extend(decoding.node)
-    graph.initializer.extend(decoding.initializer)
+    for part in added:
+        graph.node.extend(part.node)
+        graph.initializer.extend(part.initializer)
     del graph.output[:]
     graph.output.append(
         onnx.helper.make_tensor_value_info(
@@ -39,22 +35,31 @@ def follow_contract(graph: onnx.GraphProto, prediction: Prediction) -> None:
     _prune(graph)
 
 
+def _to_contract(prediction: Prediction) -> list[onnx.GraphProto]:
+    """Graphs, one after the other, that turn what a model predicts into rows in pixels."""
+    parts = []
+    if prediction.layout:
+        parts.append(_decoding(prediction.layout, prediction.classes))
+    if prediction.unit != PIXEL:
+        parts.append(_scaling(prediction.unit))
+    for part, following in itertools.pairwise(parts):
+        _rename(part, {OUTPUT: following.input[0].name})
+    return parts
+
+
 def _scaling(unit: Size) -> onnx.GraphProto:
     """What turns rows whose boxes are in other units into pixels."""
+    height, width = unit
+    factors = ", ".join(map(str, map(float, [width, height, width, height, 1, 1])))
     graph = onnx.parser.parse_graph(f"""
         scaling (float[batch, n, {ROW}] rows) => (float[batch, n, {ROW}] {OUTPUT})
-        <float[{ROW}] unit = {_factors(unit)}>
+        <float[{ROW}] unit = {{{factors}}}>
         {{ {OUTPUT} = Mul (rows, unit) }}
     """)
     return onnx.compose.add_prefix_graph(graph, "scaling/", rename_outputs=False)
 
 
-def _factors(unit: Size) -> str:
-    height, width = unit
-    return f"{{{', '.join(map(str, map(float, [width, height, width, height, 1, 1])))}}}"
-
-
-def _decoding(layout: Layout, classes: int, unit: Size) -> onnx.GraphProto:
+def _decoding(layout: Layout, classes: int) -> onnx.GraphProto:
     """What turns boxes of a layout into rows, of operators that opsets 11 to 20 agree on."""
     # The probability of a single class is not trained: objectness alone is the confidence.
     weighed = layout.objectness and classes > 1
@@ -63,14 +68,11 @@ def _decoding(layout: Layout, classes: int, unit: Size) -> onnx.GraphProto:
     if layout.columns:
         boxes, transpose = "columns", "rows = Transpose <perm = [0, 2, 1]> (columns)"
     objectness = "objectness = Slice (rows, four, five, axis)"
-    last, scaling = OUTPUT, ""
-    if unit != PIXEL:
-        last, scaling = "decoded", f"{OUTPUT} = Mul (decoded, unit)"
     graph = onnx.parser.parse_graph(f"""
         decoding (float[batch, x, y] {boxes}) => (float[batch, n, {ROW}] {OUTPUT})
         <int64[1] zero = {{0}}, int64[1] two = {{2}}, int64[1] four = {{4}}, int64[1] five = {{5}},
          int64[1] first = {{{first}}}, int64[1] end = {{{first + classes}}},
-         int64[1] axis = {{2}}, float half = {{0.5}}, float[{ROW}] unit = {_factors(unit)}>
+         int64[1] axis = {{2}}, float half = {{0.5}}>
         {{
             {transpose}
             center = Slice (rows, zero, two, axis)
@@ -84,8 +86,7 @@ def _decoding(layout: Layout, classes: int, unit: Size) -> onnx.GraphProto:
             {objectness if weighed else ""}
             confidence = {"Mul (objectness, probability)" if weighed else "Identity (probability)"}
             class_id = Cast <to = {onnx.TensorProto.FLOAT}> (best)
-            {last} = Concat <axis = 2> (top_left, bottom_right, confidence, class_id)
-            {scaling}
+            {OUTPUT} = Concat <axis = 2> (top_left, bottom_right, confidence, class_id)
         }}
     """)
     return onnx.compose.add_prefix_graph(graph, "decoding/", rename_outputs=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +15,7 @@ from yolostream.detections import Detections
 from yolostream.ffmpeg_path import ffmpeg_path
 from yolostream.frame import Frame
 from yolostream.image import Image, downscaled
+from yolostream.outputs.finishing import put_index_first
 from yolostream.outputs.output import writing
 from yolostream.outputs.planes import Planes, fitted, planes_of
 
@@ -34,14 +34,6 @@ _GROWING = {
     # Otherwise the last 256 kB, or all of a quiet street, exist in memory only.
     "flush_packets": "1",
 }
-_FINISHED = {"movflags": "faststart"}
-
-LARGEST_TO_FINISH = 256 << 20
-"""Bytes of a file that is copied at its end, so that browsers can seek in it at once; to copy a
-longer recording would take longer than a stop may."""
-
-ROOM_TO_SPARE = 16 << 20
-"""Bytes that such a copy leaves free for whatever else is written meanwhile."""
 
 _LONGEST_STILL = (1 << 31) - 2
 """Units of time. MP4's writer knows no longer picture, and would squeeze all after it together."""
@@ -82,23 +74,8 @@ class VideoFile:
             path.open("wb").close()
             self._container = av.open(ffmpeg_path(path), "w", format="mp4", options=_GROWING)
         self._stream = self._container.add_stream("libx264", rate=frame_rate)
-        # H.264's chroma is half the size: odd sides get one more pixel.
-        self._stream.width, self._stream.height = width + width % 2, height + height % 2
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.bit_rate = bitrate
-        context = self._stream.codec_context
-        context.time_base = time_base
-        # What OpenCV's conversion makes; untagged, players guess another one for large pictures.
-        context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
-        context.gop_size = max(1, round(frame_rate * KEYFRAME_INTERVAL_S))
-        context.thread_count = threads
-        self._stream.options = {
-            "preset": "superfast",
-            "x264-params": _ENCODER,
-            "bf": "0",
-            "maxrate": str(2 * bitrate),
-            "bufsize": str(2 * bitrate),
-        }
+        self._stream.codec_context.thread_count = threads
+        self._set_up_encoder(frame_rate, bitrate)
         with self._writing():
             self._container.start_encoding()
         self._header_bytes = self._whole_bytes
@@ -136,8 +113,26 @@ class VideoFile:
             self._container.mux(self._stream.encode(None))
             self._close_container()
         with writing(self.path):
-            if _has_room_to_finish(self.path):
-                _put_index_first(self.path)
+            put_index_first(self.path)
+
+    def _set_up_encoder(self, frame_rate: Fraction, bitrate: int) -> None:
+        height, width = self._size
+        # H.264's chroma is half the size: odd sides get one more pixel.
+        self._stream.width, self._stream.height = width + width % 2, height + height % 2
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.bit_rate = bitrate
+        context = self._stream.codec_context
+        context.time_base = self._time_base
+        # What OpenCV's conversion makes; untagged, players guess another one for large pictures.
+        context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
+        context.gop_size = max(1, round(frame_rate * KEYFRAME_INTERVAL_S))
+        self._stream.options = {
+            "preset": "superfast",
+            "x264-params": _ENCODER,
+            "bf": "0",
+            "maxrate": str(2 * bitrate),
+            "bufsize": str(2 * bitrate),
+        }
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -214,28 +209,3 @@ def _shared(planes: Planes) -> av.VideoFrame:
         # PyAV takes the rows of chroma, one pixel each, for a single row.
         return av.VideoFrame.from_ndarray(planes, format="yuv420p")
     return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
-
-
-def _has_room_to_finish(path: Path) -> bool:
-    size = path.stat().st_size
-    return size <= LARGEST_TO_FINISH and size + ROOM_TO_SPARE <= shutil.disk_usage(path.parent).free
-
-
-def _put_index_first(path: Path) -> None:
-    """Copy the fragments into a plain MP4; where that fails, the fragments stay as they are."""
-    finished = path.with_name(f".{path.name}.finishing")
-    try:
-        with (
-            av.open(ffmpeg_path(path)) as fragments,
-            av.open(ffmpeg_path(finished), "w", format="mp4", options=_FINISHED) as target,
-        ):
-            stream = fragments.streams.video[0]
-            copy = target.add_stream_from_template(stream)
-            for packet in fragments.demux(stream):
-                if packet.dts is not None:
-                    packet.stream = copy
-                    target.mux(packet)
-        finished.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            finished.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from yolostream.errors import SourceDenied, SourceError, SourceUnsupported
 from yolostream.pipeline.status import State
-from yolostream.sources.video import CONNECT_TIMEOUT_S
+from yolostream.sources.opening import CONNECT_TIMEOUT_S
 
 STALE_AFTER_S = 5.0
 """Seconds without a frame after which a camera is opened again."""

@@ -7,15 +7,12 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from google.protobuf import text_format
-from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tritonclient.utils import InferenceServerException
 
 from yolostream.client.digest import digests
-from yolostream.client.model import DIGEST_OUTPUT, detects
+from yolostream.client.model import DIGEST_OUTPUT
 from yolostream.client.transport.message import INPUT_NAME
 from yolostream.client.triton_errors import translated
 from yolostream.errors import ModelUnavailable, YolostreamError
@@ -28,17 +25,7 @@ TIMEOUT_S = 10.0
 _LOOK_S = 1.0
 _STATISTICS_TIMEOUT_S = 2.0
 _SHADES = 128
-
-
-def ensembles_in(repositories: Sequence[Path]) -> list[str]:
-    """Names of this project's ensembles in folders of models."""
-    found = []
-    for path in (path for folder in repositories for path in folder.glob("*/config.pbtxt")):
-        with contextlib.suppress(OSError, text_format.ParseError):
-            config = text_format.Parse(path.read_text(), ModelConfig(), allow_unknown_field=True)
-            if config.HasField("ensemble_scheduling") and detects(config):
-                found.append(path.parent.name)
-    return sorted(found)
+"""Of each of a pixel's three colors: two questions are alike once in two million times."""
 
 
 class Canary:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolostream.errors import ModelUnavailable, ServerStartError
 from yolostream.server import cores, mps, tritonserver
 from yolostream.server.access import LOOPBACK as LOOPBACK
 from yolostream.server.access import Access
-from yolostream.server.canary import ensembles_in
 from yolostream.server.environment import ServerEnvironment
 from yolostream.server.gpus import gpu_numbers, large_copies, server_variables
 from yolostream.server.health import Health
@@ -21,6 +18,7 @@ from yolostream.server.installation import Installation
 from yolostream.server.launch import Launch
 from yolostream.server.ports import Ports as Ports
 from yolostream.server.ports import free_ports
+from yolostream.server.repositories import check_repositories, ensembles_in
 from yolostream.server.run_folder import (
     GRPC_PORT_FILE,
     MPS_FOLDER,
@@ -40,10 +38,6 @@ START_TIMEOUT_S: dict[Profile | None, float] = {
 }
 
 _NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
-
-_UNFIT_FOR_TRITON = re.compile(r"[\s()&;|<>$`\\\"']|[^\x00-\x7f]")
-"""In a model's path: Triton starts the process of a Python model through a shell, and the Python in
-it imports nothing from a path that is not ASCII."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +154,7 @@ def serve(
     """
     program = Installation.at(environment) or ServerEnvironment.check(environment)
     repositories = [model_repository, *more_repositories]
-    _check_repositories(repositories, models)
+    check_repositories(repositories, models)
     remove_leftovers()
     chosen = profile
     if chosen is None and isinstance(program, ServerEnvironment):
@@ -206,26 +200,6 @@ def _sharing_gpu(
     run: Path, *, wanted: bool
 ) -> contextlib.AbstractContextManager[dict[str, str] | None]:
     return mps.running(run / MPS_FOLDER) if wanted else contextlib.nullcontext()
-
-
-def _check_repositories(repositories: Sequence[Path], models: Sequence[str]) -> None:
-    for folder in repositories:
-        if not folder.is_dir():
-            raise ServerStartError(f"no model repository at {folder}")
-        if unfit := _UNFIT_FOR_TRITON.search(str(folder.resolve())):
-            raise ServerStartError(
-                f"Triton's Python models do not start in {folder.resolve()}, because of the "
-                f"'{unfit[0]}': move the repository to a path of plain letters, without spaces"
-            )
-    there = {
-        config.parent.name for folder in repositories for config in folder.glob("*/config.pbtxt")
-    }
-    if missing := set(models) - there:
-        ensembles = ", ".join(sorted(there))
-        raise ModelUnavailable(
-            f"no model '{min(missing)}' in {repositories[0]}, only {ensembles}: install it with "
-            "tools.install_model"
-        )
 
 
 def _load_only(models: Sequence[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import logging
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -25,38 +24,20 @@ from yolostream.sources.address import (
 )
 from yolostream.sources.animation import Animation, moving_format
 from yolostream.sources.decoding import DecoderName
+from yolostream.sources.folder import files_in
+from yolostream.sources.kinds import PLAYLIST_SUFFIXES, WEB_VIDEO_SUFFIXES, is_picture
 from yolostream.sources.naming import named_apart
 from yolostream.sources.pictures import Pictures
 from yolostream.sources.pipe import for_any_process, is_pipe, is_standard_input
 from yolostream.sources.sequence import in_sequence
 from yolostream.sources.source import Source
-from yolostream.sources.still import begins_as_picture
 from yolostream.sources.video import Video
 
-PICTURE_SUFFIXES = {
-    *(".apng", ".avif", ".bmp", ".dds", ".dib", ".gif", ".heic", ".heif", ".hif", ".ico", ".jfif"),
-    *(".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd"),
-    *(".sgi", ".tga", ".tif", ".tiff", ".webp"),
-}
-PLAYLIST_SUFFIXES = {".m3u8"}
-WEB_VIDEO_SUFFIXES = {
-    *(".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"),
-}
-"""Of what is a file on a web server too, where cameras send others of these without an end."""
-VIDEO_SUFFIXES = WEB_VIDEO_SUFFIXES | {
-    *(".264", ".265", ".3g2", ".3gp", ".asf", ".av1", ".dav", ".divx", ".dv", ".f4v", ".flv"),
-    *(".h265", ".hevc", ".ivf", ".m2t", ".m2ts", ".m2v", ".mjpeg", ".mjpg", ".mpeg"),
-    *(".mpv", ".mts", ".mxf", ".obu", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".vob", ".y4m"),
-}
-
 _CHECKED_AT_ONCE = 32
-_NAMED_AT_MOST = 5
 _CAMERA = re.compile(r"/dev/video\d+")
 
 _Found = Video | Pictures | Animation
 _NewVideo = Callable[..., Video]
-
-_log = logging.getLogger(__name__)
 
 
 def find_sources(
@@ -153,53 +134,8 @@ def _at(path: Path, new_video: _NewVideo) -> Sequence[_Found]:
     if not path.exists():
         raise SourceError(f"{printable(str(path))} is a link to nothing: name a file that is there")
     if path.is_dir():
-        return _from_files(_files_in(path), path.resolve().name, new_video)
+        return _from_files(files_in(path), path.resolve().name, new_video)
     return _from_files([path], path.stem, new_video)
-
-
-def _files_in(folder: Path) -> list[Path]:
-    """The pictures and videos, by their names; whatever else is there is told of."""
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise SourceError(
-            f"cannot look into {printable(str(folder))} ({error.strerror}): is it yours to read?"
-        ) from error
-    files: list[Path] = []
-    others: list[Path] = []
-    for path in entries:
-        # macOS leaves a `._a.mp4` beside each `a.mp4` on other file systems: it is no video.
-        if _is_picture_or_video(path) and not path.name.startswith("._"):
-            files.append(path)
-        elif not path.name.startswith("."):
-            others.append(path)
-    if files and others:
-        _log.warning(
-            "%s: left out, no pictures or videos by their names: %s; give one itself to have it "
-            "tried",
-            printable(str(folder)),
-            _some_names(others),
-        )
-    elif others:
-        raise SourceError(
-            f"{printable(str(folder))} has no pictures or videos by their names, only "
-            f"{_some_names(others)}: give one itself to have it tried"
-        )
-    elif not files:
-        raise SourceError(
-            f"{printable(str(folder))} is an empty folder: put pictures or videos in it"
-        )
-    return files
-
-
-def _some_names(paths: Sequence[Path]) -> str:
-    shown = [printable(path.name) + "/" * path.is_dir() for path in paths[:_NAMED_AT_MOST]]
-    more = len(paths) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def _is_picture_or_video(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES and not path.is_dir()
 
 
 def _from_files(paths: list[Path], name: str, new_video: _NewVideo) -> list[_Found]:
@@ -207,20 +143,17 @@ def _from_files(paths: list[Path], name: str, new_video: _NewVideo) -> list[_Fou
     pictures: list[Path] = []
     videos: list[_Found] = []
     for path in paths:
-        is_picture = _is_picture(path)
-        moving = moving_format(path) if is_picture else None
-        if is_picture and moving is None:
+        if not is_picture(path):
+            videos.append(new_video(str(path), path.stem, is_pipe=is_pipe(path)))
+            continue
+        moving = moving_format(path)
+        if moving is None:
             pictures.append(path)
         elif moving in ("AVIF", "WEBP"):
             videos.append(Animation(path, path.stem))
         else:
-            videos.append(new_video(str(path), path.stem, is_pipe=is_pipe(path)))
+            videos.append(new_video(str(path), path.stem))
     return [*([Pictures(tuple(pictures), name)] if pictures else []), *videos]
-
-
-def _is_picture(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    return suffix in PICTURE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and begins_as_picture(path))
 
 
 def _standard_input(path: Path, new_video: _NewVideo) -> Video:

@@ -75,7 +75,7 @@ def with_square_pixels(size: tuple[int, int], pixel_aspect: Fraction | None) -> 
             nobody can mean count as square.
     """
     height, width = size
-    if not pixel_aspect or not 1 / MAX_PIXEL_ASPECT <= pixel_aspect <= MAX_PIXEL_ASPECT:
+    if pixel_aspect in (None, 0, 1) or not 1 / MAX_PIXEL_ASPECT <= pixel_aspect <= MAX_PIXEL_ASPECT:
         return size
     if pixel_aspect < 1:
         return round(height / pixel_aspect), width

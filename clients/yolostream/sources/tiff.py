@@ -1,4 +1,7 @@
-"""The pages of a TIFF, of which no reader here gives the number without reading them."""
+"""The pages of a TIFF, told by its directories.
+
+OpenCV counts thumbnails too, and Pillow opens only the pixel formats that it can decode.
+"""
 
 from __future__ import annotations
 

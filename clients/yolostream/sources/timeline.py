@@ -47,6 +47,8 @@ class Timeline:
     def __init__(self, time_base: Fraction, frame_rate: Fraction) -> None:
         self.time_base = time_base
         self._steps = deque([self._units(1 / frame_rate)], maxlen=_REMEMBERED)
+        self._longest_gap = self._units(LONGEST_GAP_S)
+        self._shortest_step = self._units(SHORTEST_STEP_S)
         self._offset: int | None = None
         self._time: int | None = None
         self._said: int | None = None
@@ -74,12 +76,12 @@ class Timeline:
         assert self._time is not None
         usual = median_low(self._steps)
         likely = usual
-        longest = max(self._units(LONGEST_GAP_S), LONGEST_GAP_STEPS * usual)
+        longest = max(self._longest_gap, LONGEST_GAP_STEPS * usual)
         if arrived_s is not None:
             passed_s = arrived_s - self._arrived_s
             likely = max(self._units(passed_s), usual // 2, 1)
             longest = self._units(passed_s + MAX_LEAP_S)
-        shortest = min(self._units(SHORTEST_STEP_S), max(1, usual // 2))
+        shortest = min(self._shortest_step, max(1, usual // 2))
         own = usual if said is None or self._said is None else said - self._said
         if said is None or 0 <= own < shortest:
             return likely

@@ -14,13 +14,8 @@ from yolostream.doctor.check import Finding, Problem, in_file
 from yolostream.doctor.deepstream import paths
 from yolostream.doctor.deepstream.application_keys import check_keys, is_integer
 from yolostream.doctor.deepstream.inference_config import read_model
-from yolostream.doctor.deepstream.letterbox import (
-    Rectangle,
-    Size,
-    nearest_that_lands,
-    place,
-)
 from yolostream.doctor.deepstream.nvinferserver import read_inference_config
+from yolostream.doctor.deepstream.picture import check_picture
 
 Keys = Mapping[str, str]
 
@@ -29,11 +24,6 @@ _URI, _MANY_URIS, _RTSP = 2, 3, 4
 _FILE_SINK, _RTSP_SINK, _BROKER = 3, 4, 6
 """Types of sinks."""
 _NVINFERSERVER = 1
-_BILINEAR, _SUPER, _NEAREST = 1, 3, (0, 5)
-"""Numbers as `frame_scaling_filter`."""
-_LEAST_SIDE = 2
-"""Of a frame or a tensor, in pixels: DeepStream takes even ones."""
-_FILTER = "config-file: frame_scaling_filter"
 _TRACKER_GRID = 32
 """Sides of the tracker's picture are multiples of this, in pixels."""
 
@@ -194,22 +184,8 @@ def _inference(application: _Application, model_repository: Path) -> Iterator[Fi
         # That file has a problem of its own, told with it.
         return
     yield from _batch(application, model)
-    yield from _picture(application, infer)
-
-
-def _picture(application: _Application, infer: Any) -> Iterator[Finding]:
-    """How the muxer's frame becomes the tensor."""
     size = _integer(application.muxer, "width"), _integer(application.muxer, "height")
-    for layer in infer.backend.inputs:
-        sides = [side for side in layer.dims if side != 3]
-        if len(sides) != 2 or min(*size, *sides) < _LEAST_SIDE:
-            # Told as such, or never meant.
-            continue
-        tensor = sides[1], sides[0]
-        picture = place(size, tensor, infer.preprocess)
-        if picture.width and picture.height:
-            yield from _shape(size, tensor, infer.preprocess, application.inference["config-file"])
-            yield from _scaling(size, picture, infer.preprocess.frame_scaling_filter)
+    yield from check_picture(size, infer, application.inference["config-file"])
 
 
 def _batch(application: _Application, model: Any) -> Iterator[Finding]:
@@ -220,41 +196,6 @@ def _batch(application: _Application, model: Any) -> Iterator[Finding]:
     if not 1 <= batch <= model.max_batch_size:
         what = f"{batch} is not within {model.name}'s max_batch_size, {model.max_batch_size}"
         yield "[primary-gie] batch-size", what, "lower it; larger batches of [streammux] are cut"
-
-
-def _shape(size: Size, tensor: Size, preprocess: Any, file: str) -> Iterator[Finding]:
-    """Whether the muxer's frame keeps its shape in the tensor, and lies where it should."""
-    (width, height), picture = size, place(size, tensor, preprocess)
-    if not preprocess.maintain_aspect_ratio and width * tensor[1] != height * tensor[0]:
-        what = f"{width}x{height} is stretched to the tensor's {tensor[0]}x{tensor[1]}"
-        yield "[streammux] width", what, f"write dims: [ {height}, {width}, 3 ] in {file}"
-    if picture.lands_off:
-        # Only one of the two is padded, and the other 0.
-        corner, off = max(
-            (picture.left, width / picture.width), (picture.top, height / picture.height)
-        )
-        what = (
-            f"{width}x{height} would begin at pixel {corner} of the tensor, an odd one: DeepStream "
-            f"writes it to {corner + 1}, which moves every box by {off:.1f} pixels"
-        )
-        better = nearest_that_lands(size, tensor, preprocess)
-        yield "[streammux] width", what, f"write width={better[0]} and height={better[1]}"
-
-
-def _scaling(size: Size, picture: Rectangle, number: int) -> Iterator[Finding]:
-    """Whether the filter that [primary-gie] scales with does so without harm."""
-    shrinks = picture.width < size[0] and picture.height < size[1]
-    to = f"{size[0]}x{size[1]} to {picture.width}x{picture.height}"
-    if number in _NEAREST and (picture.width, picture.height) != size:
-        what = f"{number} takes the nearest pixel from {to}, and moves boxes"
-        yield f"[primary-gie] {_FILTER}", what, "write 2, cubic"
-    elif number == _BILINEAR:
-        right, down = size[0] / picture.width / 2, size[1] / picture.height / 2
-        what = f"1 moves every box {right:.1f} pixels to the right and {down:.1f} down, from {to}"
-        yield f"[primary-gie] {_FILTER}", what, "write 2, cubic"
-    elif number == _SUPER and not shrinks:
-        what = f"3 ends DeepStream where a frame is not shrunk, as from {to}"
-        yield f"[primary-gie] {_FILTER}", what, "write 2, cubic"
 
 
 def _tracker(application: _Application) -> Iterator[Finding]:

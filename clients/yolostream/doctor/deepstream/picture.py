@@ -1,0 +1,72 @@
+"""What becomes of the muxer's frame on its way into the tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from yolostream.doctor.check import Finding
+from yolostream.doctor.deepstream.letterbox import Rectangle, Size, nearest_that_lands, place
+
+_BILINEAR, _SUPER, _NEAREST = 1, 3, (0, 5)
+"""Numbers as `frame_scaling_filter`."""
+_LEAST_SIDE = 2
+"""Of a frame or a tensor, in pixels: DeepStream takes even ones."""
+_FILTER = "[primary-gie] config-file: frame_scaling_filter"
+_FIX = "write 2, cubic"
+
+
+def check_picture(size: Size, infer: Any, file: str) -> Iterator[Finding]:
+    """Whether objects keep their shape and their place.
+
+    Args:
+        size: width and height of the muxer's frame, in pixels.
+        infer: nvinferserver's `infer_config`.
+        file: where that is written.
+    """
+    for layer in infer.backend.inputs:
+        sides = [side for side in layer.dims if side != 3]
+        if len(sides) != 2 or min(*size, *sides) < _LEAST_SIDE:
+            # Told as such, or never meant.
+            continue
+        tensor = sides[1], sides[0]
+        picture = place(size, tensor, infer.preprocess)
+        if picture.width and picture.height:
+            yield from _shape(size, tensor, infer.preprocess, file)
+            yield from _place(size, tensor, infer.preprocess)
+            yield from _scaling(size, picture, infer.preprocess.frame_scaling_filter)
+
+
+def _shape(size: Size, tensor: Size, preprocess: Any, file: str) -> Iterator[Finding]:
+    width, height = size
+    if not preprocess.maintain_aspect_ratio and width * tensor[1] != height * tensor[0]:
+        what = f"{width}x{height} is stretched to the tensor's {tensor[0]}x{tensor[1]}"
+        yield "[streammux] width", what, f"write dims: [ {height}, {width}, 3 ] in {file}"
+
+
+def _place(size: Size, tensor: Size, preprocess: Any) -> Iterator[Finding]:
+    (width, height), picture = size, place(size, tensor, preprocess)
+    if picture.lands_off:
+        # Only one of the two is padded, and the other 0.
+        corner, off = max(
+            (picture.left, width / picture.width), (picture.top, height / picture.height)
+        )
+        what = (
+            f"{width}x{height} would begin at pixel {corner} of the tensor, an odd one: DeepStream "
+            f"writes it to {corner + 1}, which moves every box by {off:.1f} pixels"
+        )
+        better = nearest_that_lands(size, tensor, preprocess)
+        yield "[streammux] width", what, f"write width={better[0]} and height={better[1]}"
+
+
+def _scaling(size: Size, picture: Rectangle, number: int) -> Iterator[Finding]:
+    """Whether the filter scales without harm."""
+    to = f"{size[0]}x{size[1]} to {picture.width}x{picture.height}"
+    if number in _NEAREST and (picture.width, picture.height) != size:
+        yield _FILTER, f"{number} takes the nearest pixel from {to}, and moves boxes", _FIX
+    elif number == _BILINEAR:
+        right, down = size[0] / picture.width / 2, size[1] / picture.height / 2
+        what = f"1 moves every box {right:.1f} pixels to the right and {down:.1f} down, from {to}"
+        yield _FILTER, what, _FIX
+    elif number == _SUPER and not (picture.width < size[0] and picture.height < size[1]):
+        yield _FILTER, f"3 ends DeepStream where a frame is not shrunk, as from {to}", _FIX
