@@ -15,6 +15,10 @@ help: ## print this
 demo: install ## run the main job: both demo videos through a real Triton, results in output/
 	.venv/bin/yolostream detect $(VIDEOS) --output $(OUTPUT)
 
+.PHONY: live
+live: install ## the demo videos as cameras, and a page to look at: http://127.0.0.1:8080
+	.venv/bin/yolostream run $(VIDEOS)
+
 .PHONY: test
 test: install .venv/.dev check ## everything that needs no GPU, against a real Triton
 	.venv/bin/pytest -m "not alone" --numprocesses 2 --dist loadfile
@@ -133,7 +137,7 @@ videos: install ## draw the demo videos and their truth again
 	.venv/bin/python -m tools.make_videos
 
 .PHONY: install
-install: .venv/.client .venv-server/$(SERVER) ## the two environments: client and server
+install: .venv/.service .venv-server/$(SERVER) ## the two environments: client and server
 
 .PHONY: clean
 clean: ## remove environments and results
@@ -148,7 +152,11 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 	.venv/$(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
 
-.venv/.dev: requirements/dev.txt .venv/.client
+.venv/.service: requirements/service.txt .venv/.client
+	.venv/$(PIP_INSTALL) -r requirements/service.txt
+	@touch $@
+
+.venv/.dev: requirements/dev.txt .venv/.service
 	.venv/$(PIP_INSTALL) -r requirements/dev.txt
 	@touch $@
 

@@ -74,6 +74,8 @@ class Dying(Answering):
 
 
 class Recorder:
+    draws = False
+
     def __init__(self) -> None:
         self.indices: list[int] = []
         self.closed = threading.Event()
@@ -116,7 +118,8 @@ def running(detector, numbers: dict[str, list[Frame]], *, size: int = 8, **plann
 
     for stream, frames in zip(streams, numbers.values(), strict=True):
         threading.Thread(target=read, args=(stream, frames), daemon=True).start()
-    dispatcher.start(streams)
+        dispatcher.add(stream)
+    dispatcher.close()
     return streams, outputs
 
 

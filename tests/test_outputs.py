@@ -102,6 +102,22 @@ def csv_row(record: dict, item: dict) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("kind", [AnnotatedPictures, Csv, JsonLines, Mot, Mp4])
+def test_an_output_says_whether_it_looks_at_the_annotated_picture(
+    tmp_path: Path, kind: type
+) -> None:
+    options = {Csv: {"source": "a"}, JsonLines: {"source": "a"}, Mp4: {"frame_rate": Fraction(10)}}
+    for shade in (0, 255):
+        output = kind(tmp_path / f"{shade}", **options.get(kind, {}))
+        output.write(frame(0, name="a.png"), gray(shade), TWO_CARS)
+        output.close()
+    dark, bright = (
+        path / "a.png" if kind is AnnotatedPictures else path
+        for path in (tmp_path / "0", tmp_path / "255")
+    )
+    assert (dark.read_bytes() != bright.read_bytes()) == kind.draws
+
+
 # MP4
 
 

@@ -117,6 +117,8 @@ def test_numbers_go_on_over_many_sessions_and_clocks_that_run_back() -> None:
 class Recorder:
     """An output that keeps what it is given, and may be slow or fail."""
 
+    draws = False
+
     def __init__(self, *, pause: threading.Event | None = None, fails_at: int = -1) -> None:
         self.indices: list[int] = []
         self.closed = 0

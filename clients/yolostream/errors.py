@@ -9,6 +9,7 @@ YolostreamError
  +-- ServerStartError        the embedded Triton does not start
  +-- WorkerError             a process that feeds some of the sources dies again and again
  +-- ForkError               a detector is used in a fork of the process that made it
+ +-- ServiceError           the live service cannot do what was asked
  +-- ServerError             a Triton does not do what was asked
       +-- ServerUnavailable  nobody answers at the address, or the connection broke
       +-- ModelUnavailable   the server has no such model, or it is not ready
@@ -67,6 +68,12 @@ class WorkerError(YolostreamError):
     """A process that feeds some of the sources dies again and again."""
 
     exit_code = 20
+
+
+class ServiceError(YolostreamError):
+    """The live service cannot do what was asked: a port is taken, say, or a camera unknown."""
+
+    exit_code = 23
 
 
 class ForkError(YolostreamError):

@@ -21,6 +21,8 @@ COLUMNS = (
 class Csv:
     """Writes a header, then a row for each object of each frame."""
 
+    draws = False
+
     def __init__(self, path: Path, *, source: str) -> None:
         self._lines = LineFile(path)
         self._source = source

@@ -16,32 +16,39 @@ from yolostream.outputs.lines import LineFile
 class JsonLines:
     """Writes every frame, also those in which nothing was found."""
 
+    draws = False
+
     def __init__(self, path: Path, *, source: str) -> None:
         self._lines = LineFile(path)
         self._source = _readable(source)
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame; see `Output`."""
-        height, width = frame.size
-        record = {
-            "source": self._source,
-            "frame": frame.index,
-            "pts_seconds": (pts_seconds := round(frame.pts_seconds, 6)),
-            "width": width,
-            "height": height,
-            "detections": records(detections),
-        }
-        if frame.source_pts_seconds is not None:
-            said = round(frame.source_pts_seconds, 6)
-            if said != pts_seconds:
-                record["source_pts_seconds"] = said
-        if frame.name:
-            record["file"] = _readable(frame.name)
-        self._lines.write(orjson.dumps(record).decode() + "\n")
+        self._lines.write(record_of(frame, detections, source=self._source).decode() + "\n")
 
     def close(self) -> None:
         """Close the file."""
         self._lines.close()
+
+
+def record_of(frame: Frame, detections: Detections, *, source: str) -> bytes:
+    """What is written of one frame, as JSON on one line."""
+    height, width = frame.size
+    record = {
+        "source": source,
+        "frame": frame.index,
+        "pts_seconds": (pts_seconds := round(frame.pts_seconds, 6)),
+        "width": width,
+        "height": height,
+        "detections": records(detections),
+    }
+    if frame.source_pts_seconds is not None:
+        said = round(frame.source_pts_seconds, 6)
+        if said != pts_seconds:
+            record["source_pts_seconds"] = said
+    if frame.name:
+        record["file"] = _readable(frame.name)
+    return orjson.dumps(record)
 
 
 def _readable(name: str) -> str:

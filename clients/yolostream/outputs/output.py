@@ -18,12 +18,16 @@ from yolostream.image import Image
 class Output(Protocol):
     """Takes the frames of one source in order."""
 
+    @property
+    def draws(self) -> bool:
+        """Whether it looks at the annotated picture; nobody draws for those that do not."""
+
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame.
 
         Args:
             frame: as decoded; its image may be the annotated one.
-            annotated: uint8 [H, W, 3], RGB, with the detections drawn.
+            annotated: uint8 [H, W, 3], RGB, with the detections drawn where the output draws.
             detections: what was found in it.
 
         Raises:

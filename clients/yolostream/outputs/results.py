@@ -20,7 +20,6 @@ from yolostream.sources import Session, Source
 
 Format = Literal["mp4", "tiled", "jsonl", "csv", "mot"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-DRAWN: frozenset[Format] = frozenset({"mp4", "tiled"})
 TILED_NAME = "tiled"
 """The grid's file takes this name, so no source may."""
 
@@ -37,11 +36,6 @@ class Results:
     """Threads that encode one video."""
     part: int = 1
     """Counts how often a live source was begun anew: its files of before stay."""
-
-    @property
-    def are_drawn(self) -> bool:
-        """Whether anybody looks at pictures."""
-        return bool(self.formats & DRAWN)
 
     @property
     def tiled_path(self) -> Path:

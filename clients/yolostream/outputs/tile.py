@@ -41,6 +41,8 @@ class Cell(Protocol):
 class Tile:
     """The output of one source: its cell of the grid."""
 
+    draws = True
+
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._first_pts_seconds: float | None = None

@@ -17,7 +17,7 @@ from yolostream.frame import Frame
 from yolostream.image import Image, downscaled
 from yolostream.outputs.finishing import put_index_first
 from yolostream.outputs.output import writing
-from yolostream.outputs.planes import Planes, fitted, planes_of
+from yolostream.outputs.planes import Planes, encoder_frame, fitted, planes_of
 
 DEFAULT_BITRATE = 2_000_000
 """Bits per second."""
@@ -100,7 +100,7 @@ class VideoFile:
             self._cut += step - _LONGEST_STILL
             step = _LONGEST_STILL
         self._last_pts += step
-        frame = _shared(planes)
+        frame = encoder_frame(planes)
         frame.pts, frame.time_base = self._last_pts, self._time_base
         with self._writing():
             self._container.mux(self._stream.encode(frame))
@@ -166,6 +166,8 @@ class Mp4:
     `threads` encode it: as many as cores are left for this file.
     """
 
+    draws = True
+
     def __init__(
         self,
         path: Path,
@@ -201,11 +203,3 @@ class Mp4:
         """Finish the file, if there was any frame."""
         if self._file is not None:
             self._file.close()
-
-
-def _shared(planes: Planes) -> av.VideoFrame:
-    """A frame of `planes`, which the encoder copies before it returns."""
-    if planes.shape[1] == 2:
-        # PyAV takes the rows of chroma, one pixel each, for a single row.
-        return av.VideoFrame.from_ndarray(planes, format="yuv420p")
-    return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 
 from yolostream.errors import SourceError
 from yolostream.pipeline.continuity import Continuity
@@ -63,7 +64,7 @@ class Capture:
         self._source = stream.plan.source
         self._status = stream.status
         self._limits = stream.plan.limits
-        self._reading = reading
+        self._reading = replace(reading, is_looked_at=lambda: stream.is_looked_at)
         self._openings = openings
         self._continuity = Continuity()
         self._abandoned: list[Reader] = []

@@ -46,12 +46,31 @@ class Dispatcher:
         self._detector = detector
         self._batching = batching
         self._streams: deque[Stream] = deque()
+        # Streams come while others are being served.
+        self._lock = threading.Lock()
         self._ready = threading.Event()
+        self._is_closed = False
+        self._defect: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+        self._thread.start()
 
-    def start(self, streams: list[Stream]) -> None:
-        """Send the frames of these streams until all have ended."""
-        self._streams.extend(streams)
-        threading.Thread(target=self._run, name="dispatcher", daemon=True).start()
+    @property
+    def is_alive(self) -> bool:
+        """Whether it sends: until it was closed and all streams have ended, or by a defect."""
+        return self._thread.is_alive()
+
+    def add(self, stream: Stream) -> None:
+        """Send the frames of this stream, too, until it has ended."""
+        with self._lock:
+            self._streams.append(stream)
+            if self._defect is not None:
+                self._give_up(self._defect)
+        self.wake()
+
+    def close(self) -> None:
+        """No more streams come."""
+        self._is_closed = True
+        self.wake()
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -59,13 +78,19 @@ class Dispatcher:
 
     def _run(self) -> None:
         try:
-            while self._streams:
+            while self._streams or not self._is_closed:
                 self._take_a_turn()
         except Exception as error:
             # A defect, or a machine without memory: nobody would send for them any more.
-            for stream in self._streams:
-                stream.fail(error)
-                stream.end()
+            with self._lock:
+                self._defect = error
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        while self._streams:
+            stream = self._streams.popleft()
+            stream.fail(error)
+            stream.end()
 
     def _take_a_turn(self) -> None:
         # Before looking: what comes while we look is not slept over.
@@ -91,13 +116,14 @@ class Dispatcher:
         of other sizes travel in other requests.
         """
         taken = [stream for stream, _ in batch]
-        for _ in range(len(self._streams)):
-            if len(batch) == self._batching.size:
-                return
-            stream = self._streams[0]
-            self._streams.rotate(-1)
-            if stream not in taken and (frame := stream.take()) is not None:
-                batch.append((stream, frame))
+        with self._lock:
+            for _ in range(len(self._streams)):
+                if len(batch) == self._batching.size:
+                    return
+                stream = self._streams[0]
+                self._streams.rotate(-1)
+                if stream not in taken and (frame := stream.take()) is not None:
+                    batch.append((stream, frame))
 
     def _send(self, batch: Batch) -> None:
         images, sizes = zip(*((frame.image, frame.size) for _, frame in batch), strict=True)
@@ -113,9 +139,11 @@ class Dispatcher:
 
     def _end_exhausted(self) -> bool:
         """Tell the streams of which nothing will come any more; return whether there were any."""
-        ended = [stream for stream in self._streams if stream.mailbox.is_exhausted]
+        with self._lock:
+            ended = [stream for stream in self._streams if stream.mailbox.is_exhausted]
+            for stream in ended:
+                self._streams.remove(stream)
         for stream in ended:
-            self._streams.remove(stream)
             stream.end()
         return bool(ended)
 

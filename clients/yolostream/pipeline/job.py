@@ -46,9 +46,7 @@ class Job:
             outputs_of=partial(self.results.makers, source),
             tile=tile,
             track=self.track,
-            annotator=Annotator(source.name, labels=self.labels)
-            if self.results.are_drawn
-            else None,
+            annotator=Annotator(source.name, labels=self.labels),
             detection_filter=self.detection_filter,
             stride=self.stride,
             limit=self.limit,
@@ -64,9 +62,9 @@ class Job:
 
         Args:
             input_size: height and width of the network's input. Frames are downscaled to fit into
-                it, but for those that are drawn on.
+                it, but for those that somebody looks at.
         """
-        fit = input_size if self.downscale and not self.results.are_drawn else None
+        fit = input_size if self.downscale else None
         # The watchdog comes first, who knows the reason.
         silence_s = self.limits.stale_after_s + 0.5
         return Reading(self.stride, fit, self.decoder_threads, silence_s)

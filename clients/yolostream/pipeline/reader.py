@@ -96,6 +96,7 @@ class Reader:
                 source = self._stream.plan.source
                 self._stream.status.enter("live" if source.is_live else "running")
             self._note_size(frame.size)
+            self._stream.status.frames_read += 1
             return self._stream.mailbox.put(self._continuity.placed(frame))
 
     def _note_size(self, size: tuple[int, int]) -> None:

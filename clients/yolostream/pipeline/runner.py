@@ -57,13 +57,14 @@ def run(
     openings = Openings()
     for stream in streams:
         Capture(stream, reading, openings)
-    dispatcher.start(streams)
+        dispatcher.add(stream)
+    dispatcher.close()
     try:
         while any(stream.is_alive for stream in streams) and not should_stop():
             on_tick([stream.snapshot() for stream in streams])
             _wait(streams, time.monotonic() + _POLL_S)
     finally:
-        _stop(streams)
+        stop(streams)
         statuses = [stream.snapshot() for stream in streams]
         on_tick(statuses)
     return statuses
@@ -74,7 +75,7 @@ def _wait(streams: Sequence[Stream], deadline: float) -> None:
         stream.join(max(0.0, deadline - time.monotonic()))
 
 
-def _stop(streams: Sequence[Stream]) -> None:
+def stop(streams: Sequence[Stream]) -> None:
     """Let everybody finish what is on its way, and leave behind who does not."""
     for stream in streams:
         stream.stop.set()

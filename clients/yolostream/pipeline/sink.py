@@ -60,6 +60,11 @@ class Sink:
         """Whether it was given up."""
         return self.error is not None
 
+    @property
+    def draws(self) -> bool:
+        """Whether it looks at the annotated picture, now."""
+        return self._output.draws and not self.failed
+
     def put(self, result: Result) -> None:
         """Hand over a result; where nothing may be lost, wait for room."""
         if self._room.acquire(blocking=not self._drops):

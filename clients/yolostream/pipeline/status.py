@@ -45,8 +45,14 @@ class Status:
     state: State = "waiting"
     frames_expected: int | None = None
     """Frames that will be taken; None where nobody knows."""
+    frames_read: int = 0
+    """Frames that were decoded and taken."""
     frames_done: int = 0
     objects: int = 0
+    latest_objects: int = 0
+    """In the newest frame that was done."""
+    latest_captured_at: float = 0.0
+    """Unix time in seconds at which that frame was decoded; 0 before the first."""
     tracks: int = 0
     """Different objects that were followed."""
     dropped: Counter[Drop] = field(default_factory=Counter)
@@ -71,6 +77,8 @@ class Status:
     """From sending a frame to its answer."""
     ages: Durations = field(default_factory=Durations)
     """From decoding a frame until it was written, by every output."""
+    result_ages: Durations = field(default_factory=Durations)
+    """From decoding a frame until its objects were known and followed."""
 
     @property
     def frames_per_second(self) -> float:
@@ -112,6 +120,7 @@ class Status:
             return self
         return replace(
             self,
+            frames_read=self.frames_read - earlier.frames_read,
             frames_done=self.frames_done - earlier.frames_done,
             objects=self.objects - earlier.objects,
             dropped=self.dropped - earlier.dropped,
@@ -119,6 +128,7 @@ class Status:
             timer=self.timer - earlier.timer,
             requests=self.requests - earlier.requests,
             ages=self.ages - earlier.ages,
+            result_ages=self.result_ages - earlier.result_ages,
         )
 
     def lose(self, error: YolostreamError) -> None:

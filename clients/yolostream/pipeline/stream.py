@@ -81,6 +81,11 @@ class Stream:
         self.stop.set()
         self.mailbox.close(discard=True)
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether an output wants the annotated picture, now."""
+        return any(sink.draws for sink in self.sinks)
+
     # Called by the thread that sends.
 
     def take(self) -> Frame | None:
@@ -137,6 +142,7 @@ class Stream:
             status,
             timer=timer,
             requests=status.requests + Durations(),
+            result_ages=status.result_ages + Durations(),
             dropped=dropped,
             lost=Counter(dict(status.lost)),
             first_lost=dict(status.first_lost),
@@ -176,6 +182,7 @@ class Stream:
             with status.timer.stage("track"):
                 detections = self._numbering.update(frame, detections)
             status.tracks = self._numbering.count
+        status.result_ages.add(frame.age_s)
         result = Result(frame, self._annotated(frame, detections), detections)
         for sink in self.sinks:
             sink.put(result)
@@ -183,11 +190,13 @@ class Stream:
             self.mailbox.close(discard=True)
         status.frames_done += 1
         status.objects += len(detections)
+        status.latest_objects = len(detections)
+        status.latest_captured_at = frame.captured_at
         status.elapsed_s = time.perf_counter() - self._started
 
     def _annotated(self, frame: Frame, detections: Detections) -> Image:
-        if self.plan.annotator is None:
-            # Nobody looks at it, so it stays where it is, in GPU memory too.
+        if self.plan.annotator is None or not self.is_looked_at:
+            # So it stays where it is, in GPU memory too.
             return frame.image  # type: ignore[return-value]
         with self.status.timer.stage("draw"):
             # In place: the answer is here, and nobody else needs the picture as it was.

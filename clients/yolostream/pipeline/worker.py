@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 
 from yolostream.errors import WorkerError, YolostreamError
-from yolostream.interruption import block_signals_in_children, defer_signals
 from yolostream.outputs.remote_cell import RemoteCells
+from yolostream.pipeline.child_process import ChildProcess
 from yolostream.pipeline.job import Job
 from yolostream.pipeline.status import FINAL, Status
 from yolostream.pipeline.worker_process import Connect, work
@@ -20,13 +19,10 @@ from yolostream.sources import Source
 
 MAX_DEATHS = 3
 """A worker that dies so often, one after the other, is not started again."""
-_END_S = 2.0
-"""That a process takes to end once it has said all."""
 _HEALTHY_S = 60.0
 """One that lived so long starts to count anew."""
 
 _log = logging.getLogger(__name__)
-_spawn = multiprocessing.get_context("spawn")
 
 
 class Worker:
@@ -83,43 +79,31 @@ class Worker:
         with contextlib.suppress(OSError):
             self.connection.send(None)
 
+    @property
+    def connection(self) -> Connection:
+        """What it says comes here."""
+        return self._process.connection
+
     def close(self) -> None:
         """End it, if it has not ended."""
-        if not self.is_done:
-            self._process.kill()
-        self._process.join(_END_S)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        self._process.close()
-        self.connection.close()
+        self._process.close(kill=not self.is_done)
 
     def _start(self) -> None:
-        self.connection, theirs = _spawn.Pipe()
         cells = self._cells.connect(self._sources)
-        self._process = _spawn.Process(
-            target=work,
-            args=(self._sources, self._job, self._connect, self._max_in_flight, cells, theirs),
-            daemon=True,
+        self._process = ChildProcess(
+            work, self._sources, self._job, self._connect, self._max_in_flight, cells
         )
-        # Nobody may know of a process that was started while a signal tore us away.
-        # Started by itself, now: that would unblock the signals.
-        resource_tracker.ensure_running()
-        with defer_signals(), block_signals_in_children():
-            self._process.start()
         self._started = time.monotonic()
         # The last copies of these ends are its own now: their end is its end.
-        theirs.close()
         for cell in cells.values():
             cell.disconnect()
 
     def _died(self) -> None:
-        self._process.join(_END_S)
         lived_s = time.monotonic() - self._started
         self._deaths = 1 if lived_s > _HEALTHY_S else self._deaths + 1
         self._sources = [source for source in self._sources if self._is_unfinished(source)]
         names = ", ".join(source.name for source in self._sources)
-        how = f"a worker ended with code {self._process.exitcode}"
+        how = f"a worker ended with code {self._process.exit_code}"
         if self._stopping or not self._sources:
             self._give_up(WorkerError(f"{how} while it was asked to stop: {names} may lack an end"))
         elif self._deaths < MAX_DEATHS:

@@ -79,7 +79,7 @@ def closing(detector: Detector) -> Iterator[None]:
         detector.close(timeout_s=CLOSE_TIMEOUT_S)
 
 
-class _ToParent:
+class ToParent:
     """What a worker says, from any of its threads; a queue to `QueueHandler`."""
 
     def __init__(self, connection: Connection) -> None:
@@ -87,9 +87,27 @@ class _ToParent:
         self._lock = threading.Lock()
 
     def put_nowait(self, message: object) -> None:
+        """Say something."""
         # A parent that is gone has said so by its end of the pipe.
         with self._lock, contextlib.suppress(OSError):
             self._connection.send(message)
+
+
+def begin(parent: ToParent, *, on_stop: Callable[[], None]) -> None:
+    """What a process of ours does first.
+
+    Args:
+        parent: gets what is logged.
+        on_stop: is called when somebody asks this process to stop.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: on_stop())
+    # Ctrl-C reaches all processes of a terminal: the parent says what becomes of it.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    unblock_signals()
+    # There are as many of us as the cores have room for.
+    cv2.setNumThreads(1)
+    logging.getLogger().addHandler(logging.handlers.QueueHandler(parent))  # type: ignore[arg-type]
 
 
 @print_traceback()
@@ -103,15 +121,8 @@ def work(
 ) -> None:
     """What the process does."""
     asked = threading.Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
-    # Ctrl-C reaches all processes of a terminal: the parent says what becomes of it.
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    unblock_signals()
-    # There are as many of us as the cores have room for.
-    cv2.setNumThreads(1)
-    parent = _ToParent(connection)
-    logging.getLogger().addHandler(logging.handlers.QueueHandler(parent))  # type: ignore[arg-type]
+    parent = ToParent(connection)
+    begin(parent, on_stop=asked.set)
 
     def should_stop() -> bool:
         # A word from the parent, or its end.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
 from yolostream.frame import Frame
+from yolostream.image import downscaled
 from yolostream.sources.presence import Presence
 
 
@@ -24,6 +25,14 @@ class Reading:
     """Threads that decode a file on the CPU; 0 takes one a core. A live source has one thread."""
     silence_s: float = 10.0
     """Seconds without a packet after which a live source is given up by who reads it."""
+    is_looked_at: Callable[[], bool] = bool
+    """Asked for every picture: whether somebody wants it whole, whatever `fit` says."""
+
+    def size_of(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that a picture of this size is made into."""
+        if self.fit is None or self.is_looked_at():
+            return height, width
+        return downscaled(height, width, fit=self.fit)
 
 
 EVERYTHING = Reading()

@@ -12,7 +12,6 @@ import av
 
 from yolostream.errors import SourceError, SourceUnsupported
 from yolostream.frame import Frame
-from yolostream.image import downscaled
 from yolostream.printable import printable
 from yolostream.redaction import redact
 from yolostream.sources.address import completed
@@ -138,11 +137,8 @@ class VideoSession(Session):
         return self._timeline.place(said, self.decoded_at)
 
     def _frame(self, decoded: Decoded, index: int, pts: int) -> Frame:
-        size = decoded.size
-        if self._reading.fit is not None:
-            size = downscaled(*size, fit=self._reading.fit)
         return Frame(
-            decoded.to_rgb(*size),
+            decoded.to_rgb(*self._reading.size_of(*decoded.size)),
             index,
             pts,
             self._timeline.time_base,

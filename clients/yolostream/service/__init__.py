@@ -1,0 +1,1 @@
+"""The live service, `yolostream run`: cameras that are watched day and night."""

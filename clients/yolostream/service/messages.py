@@ -1,0 +1,87 @@
+"""What the service and its workers say to each other, besides log records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from yolostream.pipeline.status import Status
+from yolostream.service.camera_task import CameraTask
+
+# To a worker.
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run this camera, in place of what it was told of it before."""
+
+    task: CameraTask
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Let go of a camera."""
+
+    camera: str
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Somebody looks at a camera from now on, or nobody does."""
+
+    camera: str
+    video: bool = False
+    detections: bool = False
+
+
+@dataclass(frozen=True)
+class TakePicture:
+    """Somebody wants the next annotated frame."""
+
+    camera: str
+
+
+# From a worker.
+
+
+@dataclass(frozen=True)
+class Statuses:
+    """The figures of all its cameras, several times a second."""
+
+    of_cameras: dict[str, Status]
+
+
+FragmentKind = Literal["header", "key", "delta"]
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A piece of annotated video."""
+
+    camera: str
+    kind: FragmentKind
+    """`header` begins a video; a player may join at a `key`."""
+    data: bytes = field(repr=False)
+    """Of a fragmented MP4."""
+    codec: str = ""
+    """Of a header, as browsers name it: `avc1.42C01F`."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An annotated frame."""
+
+    camera: str
+    jpeg: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in one frame."""
+
+    camera: str
+    record: bytes = field(repr=False)
+    """JSON: `docs/outputs.md` has its schema."""
+
+
+FromWorker = Statuses | Fragment | Picture | Found

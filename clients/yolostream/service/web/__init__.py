@@ -1,0 +1,1 @@
+"""The service on the web: a page, and what programs ask."""

@@ -1,0 +1,150 @@
+"""A process that runs some of the cameras, as the service sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+from yolostream.pipeline.child_process import ChildProcess
+from yolostream.service.messages import Drop, FromWorker, Run, TakePicture, Watch
+from yolostream.service.worker_process import Connect, work
+
+_WAIT_S = (0.5, 30.0)
+"""Shortest and longest wait until a worker that died is started again."""
+_HEALTHY_S = 60.0
+"""One that lived so long starts to count anew."""
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """A child process that is started again, with all its cameras, whenever it dies.
+
+    Args:
+        connect: makes its detectors.
+        receive: takes what it says, in the thread that calls `take`.
+    """
+
+    def __init__(self, connect: Connect, receive: Callable[[FromWorker], None]) -> None:
+        self.cameras: dict[str, Run] = {}
+        """What it runs."""
+        self.restarts = 0
+        self.is_done = False
+        self._connect = connect
+        self._receive = receive
+        self._watched: dict[str, Watch] = {}
+        self._wait_s = _WAIT_S[0]
+        self._start_at = 0.0
+        self._stopping = False
+        # Commands come from several threads.
+        self._lock = threading.RLock()
+        self._process: ChildProcess | None = None
+        self._start()
+
+    @property
+    def connection(self) -> Connection | None:
+        """What it says comes here; None while it does not run."""
+        return None if self._process is None else self._process.connection
+
+    @property
+    def pid(self) -> int | None:
+        """The system's number of its process."""
+        return None if self._process is None else self._process.pid
+
+    def run(self, command: Run) -> None:
+        """Run a camera, in place of what it was told of it before."""
+        with self._lock:
+            self.cameras[command.task.source.name] = command
+            self._send(command)
+
+    def drop(self, camera: str) -> None:
+        """Let go of a camera."""
+        with self._lock:
+            self.cameras.pop(camera, None)
+            self._watched.pop(camera, None)
+            self._send(Drop(camera))
+
+    def watch(self, command: Watch) -> None:
+        """Somebody looks at a camera, or nobody does."""
+        with self._lock:
+            self._watched[command.camera] = command
+            self._send(command)
+
+    def take_picture(self, camera: str) -> None:
+        """Ask for the next annotated frame of a camera."""
+        with self._lock:
+            self._send(TakePicture(camera))
+
+    def take(self) -> None:
+        """Take one message, or its end."""
+        assert self._process is not None
+        try:
+            message = self._process.connection.recv()
+        except (EOFError, OSError):
+            self._died()
+            return
+        match message:
+            case None:
+                self.is_done = self._stopping
+            case logging.LogRecord():
+                logging.getLogger(message.name).handle(message)
+            case _:
+                self._receive(message)
+
+    def tend(self) -> None:
+        """Start it again if it has died, and its time has come."""
+        with self._lock:
+            if self._process is None and not self.is_done and time.monotonic() >= self._start_at:
+                self._start()
+
+    def ask_to_stop(self) -> None:
+        """Let it finish what is on its way."""
+        with self._lock:
+            self._stopping = True
+            if self._process is None:
+                self.is_done = True
+            self._send(None)
+
+    def close(self) -> None:
+        """End it, if it has not ended."""
+        if self._process is not None:
+            self._process.close(kill=not self.is_done)
+
+    def _start(self) -> None:
+        self._process = ChildProcess(work, self._connect)
+        self._started_at = time.monotonic()
+        for run in self.cameras.values():
+            self._send(run)
+        for watch in self._watched.values():
+            self._send(watch)
+
+    def _send(self, command: Run | Drop | Watch | TakePicture | None) -> None:
+        if self._process is not None:
+            # Of one that died, its end tells.
+            with contextlib.suppress(OSError):
+                self._process.connection.send(command)
+
+    def _died(self) -> None:
+        with self._lock:
+            assert self._process is not None
+            code = self._process.exit_code
+            self._process.close()
+            self._process = None
+            if self._stopping:
+                self.is_done = True
+                return
+            if time.monotonic() - self._started_at > _HEALTHY_S:
+                self._wait_s = _WAIT_S[0]
+            self._start_at = time.monotonic() + self._wait_s
+            self.restarts += 1
+            _log.warning(
+                "a worker ended with code %s and is started again in %.1f s; it runs %s",
+                code,
+                self._wait_s,
+                ", ".join(self.cameras),
+            )
+            self._wait_s = min(2 * self._wait_s, _WAIT_S[1])

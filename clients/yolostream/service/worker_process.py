@@ -1,0 +1,253 @@
+"""What a process does that runs some of the cameras: they come and go while it lives."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Protocol
+
+from yolostream.client.detector import Detector
+from yolostream.errors import ServerError, YolostreamError
+from yolostream.outputs.output import Output
+from yolostream.pipeline.capture import Capture, Openings
+from yolostream.pipeline.dispatcher import Batching, Dispatcher
+from yolostream.pipeline.runner import stop
+from yolostream.pipeline.status import Status
+from yolostream.pipeline.stream import Stream
+from yolostream.pipeline.worker_process import CLOSE_TIMEOUT_S, ToParent, begin
+from yolostream.redaction import print_traceback
+from yolostream.service.camera_task import CameraTask
+from yolostream.service.live_view import LiveView
+from yolostream.service.messages import Drop, FromWorker, Run, Statuses, TakePicture, Watch
+from yolostream.sources import Session
+
+TELL_S = 0.5
+"""Between two reports of all figures."""
+
+RETRY_S = 1.0
+"""Between two attempts to reach a server that is away."""
+
+MAX_BATCH = 8
+"""Frames of one request to a GPU: more make single frames wait, and win little."""
+
+
+class Connect(Protocol):
+    """Makes the detector of an ensemble. It can be pickled."""
+
+    def __call__(self, model: str) -> Detector:
+        """Connect to the server."""
+
+
+@print_traceback()
+def work(connect: Connect, connection: Connection) -> None:
+    """What the process does: what it is told, until it is told `None`."""
+    asked = threading.Event()
+    parent = ToParent(connection)
+    begin(parent, on_stop=asked.set)
+    lanes = _Lanes(connect, asked)
+    cameras: dict[str, _Camera] = {}
+    told_at = 0.0
+    while not asked.is_set() and not lanes.are_broken:
+        if connection.poll(max(0.0, told_at + TELL_S - time.monotonic())):
+            try:
+                message = connection.recv()
+            except EOFError:
+                break
+            if message is None:
+                break
+            _follow(message, cameras, lanes, parent.put_nowait)
+        if time.monotonic() - told_at >= TELL_S:
+            told_at = time.monotonic()
+            cameras = {name: one for name, one in cameras.items() if not one.is_ended}
+            parent.put_nowait(_statuses(cameras))
+    asked.set()
+    _end(list(cameras.values()))
+    parent.put_nowait(_statuses(cameras))
+    lanes.close()
+    parent.put_nowait(None)
+
+
+def _follow(
+    message: Run | Drop | Watch | TakePicture,
+    cameras: dict[str, _Camera],
+    lanes: _Lanes,
+    send: Callable[[FromWorker], None],
+) -> None:
+    match message:
+        case Run(task):
+            name = task.source.name
+            if name not in cameras or not cameras[name].want(task):
+                cameras[name] = _Camera(name, lanes, send)
+                cameras[name].want(task)
+        case Drop(name) if name in cameras:
+            cameras[name].want(None)
+        case Watch(name) if name in cameras:
+            cameras[name].watch(message)
+        case TakePicture(name) if name in cameras:
+            cameras[name].take_picture()
+
+
+def _statuses(cameras: dict[str, _Camera]) -> Statuses:
+    return Statuses({name: camera.status for name, camera in cameras.items()})
+
+
+def _end(cameras: Sequence[_Camera]) -> None:
+    """Stop all at the same time, within the limits of `stop`."""
+    streams = [stream for camera in cameras if (stream := camera.end()) is not None]
+    stop(streams)
+
+
+class _Camera:
+    """Brings what runs of one camera in line with what is wanted, on a thread of its own.
+
+    Several changes at once become one: only the last counts.
+    """
+
+    def __init__(self, name: str, lanes: _Lanes, send: Callable[[FromWorker], None]) -> None:
+        self.is_ended = False
+        """Whether nothing of it runs, and nothing will."""
+        self._name = name
+        self._lanes = lanes
+        self._send = send
+        self._wanted: CameraTask | None = None
+        self._stream: Stream | None = None
+        self._view: LiveView | None = None
+        self._watch = Watch(name)
+        self._trouble = ""
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        threading.Thread(target=self._run, name=f"{name} camera", daemon=True).start()
+
+    @property
+    def status(self) -> Status:
+        """Its figures."""
+        stream = self._stream
+        if stream is None:
+            return Status(self._name, trouble=self._trouble)
+        return stream.snapshot()
+
+    def want(self, task: CameraTask | None) -> bool:
+        """Run this from now on, or nothing any more.
+
+        Returns:
+            False where it has ended.
+        """
+        with self._lock:
+            self._wanted = task
+            self._changed.set()
+            return not self.is_ended
+
+    def watch(self, wanted: Watch) -> None:
+        """Somebody looks, or nobody does."""
+        self._watch = wanted
+        if self._view is not None:
+            self._view.want(wanted)
+
+    def take_picture(self) -> None:
+        """Somebody wants the next frame."""
+        if self._view is not None:
+            self._view.want_picture()
+
+    def end(self) -> Stream | None:
+        """Begin nothing any more; what is left to stop."""
+        with self._lock:
+            self.is_ended = True
+            self._changed.set()
+            return self._stream
+
+    def _run(self) -> None:
+        running: CameraTask | None = None
+        while self._changed.wait() and not self.is_ended:
+            self._changed.clear()
+            if self._wanted == running:
+                continue
+            if self._stream is not None:
+                stop([self._stream])
+                self._stream = self._view = None
+            running = self._wanted
+            if running is not None:
+                self._begin(running)
+            elif self._ends():
+                return
+
+    def _ends(self) -> bool:
+        """Whether nobody has wanted it again meanwhile."""
+        with self._lock:
+            self.is_ended = self.is_ended or self._wanted is None
+            return self.is_ended
+
+    def _begin(self, task: CameraTask) -> None:
+        lane = self._lanes.of(task.model, on_trouble=self._note)
+        with self._lock:
+            if lane is None or self.is_ended:
+                return
+            plan = task.job.plan(task.source, None)
+            plan = replace(plan, outputs_of=partial(self._outputs, task))
+            self._stream = Stream(plan, lane.detector, on_ready=lane.dispatcher.wake)
+            reading = task.job.reading(lane.detector.model.input_size)
+            Capture(self._stream, reading, self._lanes.openings)
+            lane.dispatcher.add(self._stream)
+
+    def _note(self, trouble: YolostreamError) -> None:
+        self._trouble = str(trouble)
+
+    def _outputs(self, task: CameraTask, session: Session) -> list[Callable[[], Output]]:
+        new_view: Callable[[], Output] = partial(self._new_view, session)
+        return [*task.job.results.makers(task.source, session), new_view]
+
+    def _new_view(self, session: Session) -> LiveView:
+        self._view = LiveView(self._name, frame_rate=session.frame_rate, send=self._send)
+        self._view.want(self._watch)
+        return self._view
+
+
+class _Lane:
+    """What sends frames to one ensemble."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        # A CPU takes one frame after the other anyway.
+        size = min(MAX_BATCH, detector.model.max_batch_size) if detector.model.gpus else 1
+        self.dispatcher = Dispatcher(detector, Batching(size))
+        # The first frames would wait for it. They do if the server is away now.
+        with contextlib.suppress(ServerError):
+            detector.reserve(size)
+
+
+class _Lanes:
+    """A lane for each ensemble, made when the first camera needs it."""
+
+    def __init__(self, connect: Connect, stopping: threading.Event) -> None:
+        self.openings = Openings()
+        self._connect = connect
+        self._stopping = stopping
+        self._lanes: dict[str, _Lane] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def are_broken(self) -> bool:
+        """Whether a dispatcher has ended by a defect: a new process does better."""
+        return any(not lane.dispatcher.is_alive for lane in list(self._lanes.values()))
+
+    def of(self, model: str, *, on_trouble: Callable[[YolostreamError], None]) -> _Lane | None:
+        """The lane of an ensemble; waits for a server that is away. None once we stop."""
+        while not self._stopping.is_set():
+            with self._lock:
+                try:
+                    if model not in self._lanes:
+                        self._lanes[model] = _Lane(self._connect(model))
+                    return self._lanes[model]
+                except YolostreamError as error:
+                    on_trouble(error)
+            self._stopping.wait(RETRY_S)
+        return None
+
+    def close(self) -> None:
+        """Disconnect from all."""
+        for lane in self._lanes.values():
+            lane.detector.close(timeout_s=CLOSE_TIMEOUT_S)
