@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.errors import SourceError
@@ -15,35 +15,69 @@ from yolostream.pipeline.filters import DetectionFilter
 from yolostream.pipeline.job import Job
 from yolostream.pipeline.plan import MAX_AGE_S
 from yolostream.pipeline.supervision import STALE_AFTER_S, Limits
+from yolostream.server.embedded import Profile
 from yolostream.service.camera_task import CameraTask
 from yolostream.sources import Realtime, Source, Video, find_sources
 from yolostream.sources.decoding import DecoderName
 
-CameraName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$")]
+CameraName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$",
+        description="At most 64 letters, digits, '-' and '_'. It names files and addresses.",
+    ),
+]
+"""Of one camera: it is part of names of files, and of addresses of the API."""
 
 
-class CameraSettings(BaseModel):
-    """One camera."""
+def _joined(value: Any) -> Any:
+    """Several classes as one text: a list is easier to read in a file."""
+    if isinstance(value, list) and all(isinstance(one, str | int) for one in value):
+        return ",".join(map(str, value))
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: str = Field(repr=False)
-    """Address of a camera, number of a local one, or a video file, which plays like a camera."""
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class CameraDefaults(_Section):
+    """What holds for every camera that says nothing else."""
+
     enabled: bool = True
+    """A camera that is not is left alone, and keeps its place."""
     confidence: float = Field(default=0.0, ge=0, le=1)
     """Objects that are less certain are left out."""
-    classes: str | None = None
-    """Names or numbers of classes, separated by commas; all by default."""
+    classes: Annotated[
+        str | None,
+        BeforeValidator(_joined, json_schema_input_type=str | list[str | int] | int | None),
+    ] = None
+    """Names or numbers of classes, as a list or separated by commas; all by default."""
     track: bool = True
+    """Number the objects through time."""
     model: str = DEFAULT_MODEL
     """Name of the ensemble that looks at its frames."""
     decoder: DecoderName = "auto"
+    """What decodes its video; `auto` is the GPU where there is one."""
     max_age: float = Field(default=MAX_AGE_S, gt=0)
     """Seconds after which a frame is not worth sending any more."""
-    stale_after: float = Field(default=STALE_AFTER_S, gt=0)
+    stale_after: float = Field(default=STALE_AFTER_S, ge=0.5, le=3600)
     """Seconds without a frame after which the camera is opened again."""
     loop: bool = True
     """A video file begins again at its end."""
+    stream_index: int | None = Field(default=None, ge=0)
+    """Which of its streams, as FFmpeg counts them; by default the one it takes for the best."""
+
+
+class CameraSettings(CameraDefaults):
+    """One camera."""
+
+    source: str = Field(min_length=1, repr=False)
+    """Address of a camera, number of a local one, or a video file, which plays like a camera."""
+
+    def revealed(self) -> dict[str, Any]:
+        """What it says itself, in words that JSON and YAML know. It has the passwords in it."""
+        return self.model_dump(mode="json", exclude_unset=True)
 
     def task(self, name: str, folder: Path | None) -> CameraTask:
         """What a worker is told.
@@ -65,7 +99,9 @@ class CameraSettings(BaseModel):
         return CameraTask(self._source(name), job, self.model)
 
     def _source(self, name: str) -> Source:
-        found, errors = find_sources([self.source], decoder=self.decoder)
+        found, errors = find_sources(
+            [self.source], decoder=self.decoder, stream_index=self.stream_index
+        )
         if errors:
             raise errors[0]
         if len(found) != 1 or not isinstance(found[0], Video):
@@ -74,9 +110,104 @@ class CameraSettings(BaseModel):
         return video if video.is_live else Realtime(video, loops=self.loop)
 
 
-class Configuration(BaseModel):
-    """All of it."""
+class ClientTls(_Section):
+    """How a Triton behind TLS is known, and we to it; files in PEM."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    ca: Path | None = None
+    """Root certificates; else the public ones."""
+    certificate: Path | None = None
+    """That a server may ask for."""
+    key: Path | None = None
+    """Its private key."""
 
-    cameras: dict[CameraName, CameraSettings]
+    @model_validator(mode="after")
+    def _is_a_pair(self) -> ClientTls:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together: name both")
+        return self
+
+
+class ServerSettings(_Section):
+    """The Triton that looks at the frames: one that runs somewhere, or one that is started."""
+
+    url: str | None = None
+    """Its gRPC address, host:port; several, separated by commas, share the frames. Without it, a
+    Triton is started here."""
+    token_file: Path | None = None
+    """File with its token."""
+    tls: ClientTls | None = None
+    """For a grpcs:// address."""
+    profile: Profile | None = None
+    """Of the Triton that is started here; by default what the machine allows."""
+    model_repository: Path | None = None
+    """The models that it serves."""
+    environment: Path | None = None
+    """Its Python environment, or an installation of Triton."""
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> ServerSettings:
+        ours = {"profile", "model_repository", "environment"} & self.model_fields_set
+        theirs = {"token_file", "tls"} & self.model_fields_set
+        if self.url is not None and ours:
+            raise ValueError(
+                f"{', '.join(sorted(ours))} is for a Triton that is started here: "
+                "leave it out, or url"
+            )
+        if self.url is None and theirs:
+            raise ValueError(
+                f"{', '.join(sorted(theirs))} is for a Triton that runs elsewhere: "
+                "leave it out, or name its url"
+            )
+        return self
+
+
+class WebTls(_Section):
+    """How the page proves what it is; files in PEM."""
+
+    certificate: Path
+    key: Path
+
+
+class WebSettings(_Section):
+    """The page and the API."""
+
+    address: str = "127.0.0.1:8080"
+    """Where they are served, host:port."""
+    token_file: Path | None = None
+    """File with the tokens of those who may use them."""
+    tls: WebTls | None = None
+    """Serve https://."""
+
+
+class LogSettings(_Section):
+    """What the service says of itself, on stderr."""
+
+    format: Literal["console", "json"] = "console"
+    """For people, or one JSON object a line."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class OutputSettings(_Section):
+    """Where results go."""
+
+    folder: Path | None = None
+    """For the files of all cameras; without it, none are written."""
+
+
+class Configuration(_Section):
+    """All of `cameras.yaml`."""
+
+    server: ServerSettings = ServerSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
+    outputs: OutputSettings = OutputSettings()
+    state: Path | None = None
+    """Folder for what was changed over the API; by default the one of the configuration."""
+    defaults: CameraDefaults = CameraDefaults()
+    cameras: dict[CameraName, CameraSettings] = Field(default_factory=dict)
+
+    def resolved(self, camera: CameraSettings) -> CameraSettings:
+        """A camera's settings, with the defaults where it says nothing."""
+        said = {name: getattr(camera, name) for name in camera.model_fields_set}
+        usual = {name: getattr(self.defaults, name) for name in self.defaults.model_fields_set}
+        return CameraSettings.model_validate({**usual, **said})
