@@ -10,6 +10,7 @@ YolostreamError
  +-- WorkerError             a process that feeds some of the sources dies again and again
  +-- ForkError               a detector is used in a fork of the process that made it
  +-- ServiceError           the live service cannot do what was asked
+ |    +-- ConfigurationError its configuration is wrong
  +-- ServerError             a Triton does not do what was asked
       +-- ServerUnavailable  nobody answers at the address, or the connection broke
       +-- ModelUnavailable   the server has no such model, or it is not ready
@@ -74,6 +75,12 @@ class ServiceError(YolostreamError):
     """The live service cannot do what was asked: a port is taken, say, or a camera unknown."""
 
     exit_code = 23
+
+
+class ConfigurationError(ServiceError):
+    """The configuration of the live service cannot be read, or says something that is wrong."""
+
+    exit_code = 24
 
 
 class ForkError(YolostreamError):

@@ -64,7 +64,11 @@ class Capture:
         self._source = stream.plan.source
         self._status = stream.status
         self._limits = stream.plan.limits
-        self._reading = replace(reading, is_looked_at=lambda: stream.is_looked_at)
+        self._reading = replace(
+            reading,
+            is_looked_at=lambda: stream.is_looked_at,
+            most_per_second=lambda: stream.plan.most_per_second,
+        )
         self._openings = openings
         self._continuity = Continuity()
         self._abandoned: list[Reader] = []

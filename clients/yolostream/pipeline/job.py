@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -31,6 +32,8 @@ class Job:
     """Frames of one source on their way at once."""
     server_patience_s: float = SERVER_PATIENCE_S
     max_age_s: float = MAX_AGE_S
+    most_per_second: float = math.inf
+    """Frames of each video taken at most."""
     limits: Limits = field(default_factory=Limits)
     """How patient we are with live sources."""
     downscale: bool = True
@@ -53,6 +56,7 @@ class Job:
             in_flight=self.in_flight,
             server_patience_s=self.server_patience_s,
             max_age_s=self.max_age_s,
+            most_per_second=self.most_per_second,
             limits=self.limits,
             resumes=self.results.part > 1,
         )

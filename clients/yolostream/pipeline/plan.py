@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -47,6 +48,8 @@ class Plan:
     in_flight: int = IN_FLIGHT
     server_patience_s: float = SERVER_PATIENCE_S
     max_age_s: float = MAX_AGE_S
+    most_per_second: float = math.inf
+    """Frames of a video taken at most."""
     limits: Limits = field(default_factory=Limits)
     """How patient we are with a live source."""
     resumes: bool = False

@@ -50,6 +50,7 @@ class Stream:
         self._room = threading.Semaphore(plan.in_flight)
         self._in_flight: queue.SimpleQueue[tuple[Frame, Pending] | None] = queue.SimpleQueue()
         self._numbering = Numbering()
+        self._session_rate = 1.0
         self._taken = 0
         self._started = time.perf_counter()
         self._thread = threading.Thread(target=self._run, name=plan.source.name, daemon=True)
@@ -66,7 +67,8 @@ class Stream:
         if session.frame_count is not None:
             taken = -(-session.frame_count // plan.stride)
             self.status.frames_expected = min(taken, plan.limit or taken)
-        self._numbering.frame_rate = float(session.frame_rate) / plan.stride
+        self._session_rate = float(session.frame_rate)
+        self._set_rate()
         if not self.sinks:
             for make_output in plan.outputs_of(session):
                 self._open_sink(make_output)
@@ -116,6 +118,12 @@ class Stream:
         """Whether its outputs are still open."""
         return self._thread.is_alive()
 
+    def follow(self, plan: Plan) -> None:
+        """From the next frame on, do this: the same, but for the filter, the age and the rate."""
+        self.plan = plan
+        self.mailbox.admission = plan.admission
+        self._set_rate()
+
     def join(self, timeout_s: float) -> None:
         """Wait until all that was sent is written, and the outputs are closed."""
         self._thread.join(timeout_s)
@@ -149,6 +157,10 @@ class Stream:
             errors=[*status.errors, *(sink.error for sink in sinks if sink.error is not None)],
             ages=sum((sink.ages for sink in sinks), start=status.ages),
         )
+
+    def _set_rate(self) -> None:
+        taken = self._session_rate / self.plan.stride
+        self._numbering.frame_rate = min(taken, self.plan.most_per_second)
 
     def _open_sink(self, make_output: Callable[[], Output]) -> None:
         try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from yolostream.errors import ServiceError, YolostreamError
+from yolostream.errors import ConfigurationError, ServiceError
 from yolostream.service import configuration_file
 from yolostream.service.camera_task import CameraTask
 from yolostream.service.runtime_store import RuntimeChange, RuntimeStore, digest
@@ -135,9 +135,16 @@ class Control:
             dry_run: only tell what would be.
 
         Raises:
+            ConfigurationError: only the file may say that.
             ServiceError: the change cannot be kept, so it is not made.
             SourceError: its source is none.
         """
+        with self._lock:
+            if _asks_this_machine(settings) and not self._is_of_file(name, settings):
+                raise ConfigurationError(
+                    f"camera {name} would be told secrets of this machine: variables and "
+                    "password_file belong into the configuration, and not into what is sent"
+                )
         return self._set(name, settings, dry_run=dry_run)
 
     def remove(self, name: str, *, dry_run: bool = False) -> Change:
@@ -158,12 +165,13 @@ class Control:
         Where it is broken, all stays as it is, `problem` says why, and so does the log, once.
 
         Raises:
-            YolostreamError: it is broken, or there is no file.
+            ConfigurationError: it is broken.
+            ServiceError: there is no file, or what the API changed cannot be kept.
         """
         with self._lock:
             try:
                 changes = self._reload()
-            except YolostreamError as error:
+            except ServiceError as error:
                 if str(error) != self.problem:
                     self.problem = str(error)
                     _log.error("the configuration stays as it was: %s", error)
@@ -171,6 +179,14 @@ class Control:
             self.problem = None
             _log.info("the configuration was read again: %s", _in_words(changes))
             return changes
+
+    def _is_of_file(self, name: str, settings: CameraSettings) -> bool:
+        """Whether the file has the same camera, with the same login."""
+        of_file = self._configuration.cameras.get(name)
+        return of_file is not None and (of_file.source, of_file.login) == (
+            settings.source,
+            settings.login,
+        )
 
     def _reload(self) -> Changes:
         if self._path is None:
@@ -233,6 +249,13 @@ class Control:
             key for key in type(after).model_fields if getattr(before, key) != getattr(after, key)
         )
         return Change(name, "changed" if keys else "untouched", keys)
+
+
+def _asks_this_machine(settings: CameraSettings) -> bool:
+    """Whether it names variables or files of the service, which who asks need not know."""
+    login = settings.login
+    words = [settings.source] + ([login.username, login.password] if login else [])
+    return settings.password_file is not None or any("${" in word for word in words)
 
 
 def _still_valid(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.errors import SourceError
@@ -18,7 +19,9 @@ from yolostream.pipeline.supervision import STALE_AFTER_S, Limits
 from yolostream.server.embedded import Profile
 from yolostream.service.camera_task import CameraTask
 from yolostream.sources import Realtime, Source, Video, find_sources
+from yolostream.sources.address import completed
 from yolostream.sources.decoding import DecoderName
+from yolostream.sources.login import Login
 
 CameraName = Annotated[
     str,
@@ -46,6 +49,9 @@ class CameraDefaults(_Section):
 
     enabled: bool = True
     """A camera that is not is left alone, and keeps its place."""
+    fps: float | None = Field(default=None, gt=0)
+    """Frames per second that are looked at, at most; all by default. The others are decoded, and
+    cost no more than that."""
     confidence: float = Field(default=0.0, ge=0, le=1)
     """Objects that are less certain are left out."""
     classes: Annotated[
@@ -74,10 +80,40 @@ class CameraSettings(CameraDefaults):
 
     source: str = Field(min_length=1, repr=False)
     """Address of a camera, number of a local one, or a video file, which plays like a camera."""
+    username: str | None = None
+    """Of the camera, where it is not part of the address."""
+    password: SecretStr | None = None
+    """Of the camera. It may have any character in it."""
+    password_file: Path | None = None
+    """File with the password in it instead. It is read whenever the camera is opened."""
+
+    @model_validator(mode="after")
+    def _has_one_login(self) -> CameraSettings:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file are two passwords: leave one of them out")
+        if self.username is None and (self.password or self.password_file):
+            raise ValueError("there is a password of nobody: name the username")
+        if self.username is not None:
+            if "://" not in self.source:
+                raise ValueError("only an address of a camera has a username: leave it out")
+            if "@" in self.source:
+                raise ValueError("the address has a user in it, too: leave one of them out")
+        return self
+
+    @property
+    def login(self) -> Login | None:
+        """Of the camera, apart from its address."""
+        if self.username is None:
+            return None
+        password = "" if self.password is None else self.password.get_secret_value()
+        return Login(self.username, password, self.password_file)
 
     def revealed(self) -> dict[str, Any]:
-        """What it says itself, in words that JSON and YAML know. It has the passwords in it."""
-        return self.model_dump(mode="json", exclude_unset=True)
+        """What it says itself, in words that JSON and YAML know. It has the password in it."""
+        said = self.model_dump(mode="json", exclude_unset=True)
+        if self.password is not None:
+            said["password"] = self.password.get_secret_value()
+        return said
 
     def task(self, name: str, folder: Path | None) -> CameraTask:
         """What a worker is told.
@@ -94,6 +130,7 @@ class CameraSettings(CameraDefaults):
             track=self.track,
             detection_filter=DetectionFilter(self.confidence, self.classes),
             max_age_s=self.max_age,
+            most_per_second=self.fps or math.inf,
             limits=Limits(self.stale_after, camera_patience_s=math.inf),
         )
         return CameraTask(self._source(name), job, self.model)
@@ -106,7 +143,10 @@ class CameraSettings(CameraDefaults):
             raise errors[0]
         if len(found) != 1 or not isinstance(found[0], Video):
             raise SourceError(f"camera {name}: its source is {len(found)} files, or no video")
-        video = Video(**{**vars(found[0]), "name": name})
+        video = replace(found[0], name=name, login=self.login)
+        if video.login is not None:
+            # It says what is missing now, and not only where the camera is opened.
+            completed(video.uri, video.login)
         return video if video.is_live else Realtime(video, loops=self.loop)
 
 

@@ -16,6 +16,7 @@ from yolostream.errors import ServerError, YolostreamError
 from yolostream.outputs.output import Output
 from yolostream.pipeline.capture import Capture, Openings
 from yolostream.pipeline.dispatcher import Batching, Dispatcher
+from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.runner import stop
 from yolostream.pipeline.status import Status
 from yolostream.pipeline.stream import Stream
@@ -164,34 +165,42 @@ class _Camera:
         running: CameraTask | None = None
         while self._changed.wait() and not self.is_ended:
             self._changed.clear()
-            if self._wanted == running:
-                continue
-            if self._stream is not None:
-                stop([self._stream])
-                self._stream = self._view = None
-            running = self._wanted
-            if running is not None:
-                self._begin(running)
-            elif self._ends():
-                return
+            wanted = self._wanted
+            if wanted != running:
+                self._change(running, wanted)
+                running = wanted
 
-    def _ends(self) -> bool:
-        """Whether nobody has wanted it again meanwhile."""
+    def _change(self, running: CameraTask | None, wanted: CameraTask | None) -> None:
+        stream = self._stream
+        if stream is not None and running and wanted and running.goes_on_as(wanted):
+            stream.follow(self._plan(wanted))
+            return
+        if stream is not None:
+            stop([stream])
+            self._stream = self._view = None
+        if wanted is not None:
+            self._begin(wanted)
+        else:
+            self._end_unless_wanted()
+
+    def _end_unless_wanted(self) -> None:
         with self._lock:
+            # Somebody may have wanted it again meanwhile.
             self.is_ended = self.is_ended or self._wanted is None
-            return self.is_ended
 
     def _begin(self, task: CameraTask) -> None:
         lane = self._lanes.of(task.model, on_trouble=self._note)
         with self._lock:
             if lane is None or self.is_ended:
                 return
-            plan = task.job.plan(task.source, None)
-            plan = replace(plan, outputs_of=partial(self._outputs, task))
-            self._stream = Stream(plan, lane.detector, on_ready=lane.dispatcher.wake)
+            self._stream = Stream(self._plan(task), lane.detector, on_ready=lane.dispatcher.wake)
             reading = task.job.reading(lane.detector.model.input_size)
             Capture(self._stream, reading, self._lanes.openings)
             lane.dispatcher.add(self._stream)
+
+    def _plan(self, task: CameraTask) -> Plan:
+        plan = task.job.plan(task.source, None)
+        return replace(plan, outputs_of=partial(self._outputs, task))
 
     def _note(self, trouble: YolostreamError) -> None:
         self._trouble = str(trouble)

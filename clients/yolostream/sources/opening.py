@@ -50,7 +50,7 @@ def open_container(video: Video, silence_s: float) -> av.container.InputContaine
     began = time.monotonic()
     start = partial(
         av.open,
-        completed(video.uri) if "://" in video.uri else ffmpeg_path(video.uri),
+        completed(video.uri, video.login) if "://" in video.uri else ffmpeg_path(video.uri),
         format=video.format,
         # Who writes into a pipe takes the time that it takes.
         timeout=None if video.is_pipe else (CONNECT_TIMEOUT_S, silence_s),
@@ -92,7 +92,7 @@ def _question(video: Video) -> str:
 
 
 def _denial(video: Video, reason: str) -> SourceDenied:
-    if "@" in video.uri or "=" in video.uri:
+    if video.login is not None or "@" in video.uri or "=" in video.uri:
         return SourceDenied(f"{video.shown} refuses this user and password ({reason}): check them")
     return SourceDenied(
         f"{video.shown} wants a user and a password ({reason}): give them before the host, as "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +12,10 @@ from typing import Protocol
 from yolostream.frame import Frame
 from yolostream.image import downscaled
 from yolostream.sources.presence import Presence
+
+
+def _no_limit() -> float:
+    return math.inf
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Reading:
     """Seconds without a packet after which a live source is given up by who reads it."""
     is_looked_at: Callable[[], bool] = bool
     """Asked for every picture: whether somebody wants it whole, whatever `fit` says."""
+    most_per_second: Callable[[], float] = _no_limit
+    """Asked for every picture of a video: how many a second are made into pictures at most."""
 
     def size_of(self, height: int, width: int) -> tuple[int, int]:
         """Height and width that a picture of this size is made into."""
