@@ -89,7 +89,8 @@ class Status:
         """Change the state, and say so; `ended` and `failed` are never left.
 
         Each change is a record of the log with the fields `source`, `from`, `to` and `reason`: a
-        warning where trouble begins, changes or is over, else for information.
+        warning where trouble begins, changes or is over, for debugging while it lasts, else for
+        information.
 
         Args:
             state: that it is in now.
@@ -105,6 +106,8 @@ class Status:
             self.trouble, level = reason, logging.WARNING
         elif state in ("running", "live") and self.trouble:
             self.trouble, level = "", logging.WARNING
+        elif self.trouble:
+            level = logging.DEBUG
         fields = {"source": self.name, "from": before, "to": state, "reason": reason}
         words = "; ".join(filter(None, (reason, then)))
         message = f"{self.name}: {before} -> {state}" + (f": {words}" if words else "")

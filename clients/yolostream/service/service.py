@@ -21,10 +21,12 @@ from yolostream.service.worker_process import Connect
 CAMERAS_A_WORKER = 4
 """As many as one interpreter feeds with ease."""
 
-STOP_TIMEOUT_S = 4.5
+STOP_TIMEOUT_S = 3.8
 """Workers that take longer to stop are killed."""
 
 _POLL_S = 0.25
+_MOST_SILENCE_S = 10.0
+"""Of the service's own thread: it waits for nothing, so it hangs."""
 _RATE_S = 3.0
 """Frames per second are counted over so long."""
 
@@ -74,6 +76,7 @@ class Service:
         self._lock = threading.RLock()
         self._woken, self._wake = Pipe(duplex=False)
         self._stopping = threading.Event()
+        self._looked_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="service", daemon=True)
         self._thread.start()
 
@@ -180,10 +183,19 @@ class Service:
             if camera.worker is not None:
                 camera.worker.take_picture(name)
 
-    def close(self) -> None:
-        """Stop all cameras; files are whole. It takes `STOP_TIMEOUT_S` at most."""
+    @property
+    def is_well(self) -> bool:
+        """Whether it looks after its workers."""
+        return self._thread.is_alive() and time.monotonic() - self._looked_at < _MOST_SILENCE_S
+
+    def ask_to_stop(self) -> None:
+        """Begin with what `close` waits for."""
         self._stopping.set()
         self._wake.send_bytes(b"")
+
+    def close(self) -> None:
+        """Stop all cameras; files are whole. It takes `STOP_TIMEOUT_S` at most."""
+        self.ask_to_stop()
         self._thread.join()
 
     def _worker_with_room(self) -> Worker:
@@ -224,6 +236,7 @@ class Service:
             worker.close()
 
     def _listen(self, timeout_s: float) -> None:
+        self._looked_at = time.monotonic()
         with self._lock:
             workers = [one for one in self._workers if not one.is_done]
         for worker in workers:

@@ -7,7 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    DirectoryPath,
+    Field,
+    FilePath,
+    SecretStr,
+    model_validator,
+)
 
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.errors import SourceError
@@ -153,11 +162,11 @@ class CameraSettings(CameraDefaults):
 class ClientTls(_Section):
     """How a Triton behind TLS is known, and we to it; files in PEM."""
 
-    ca: Path | None = None
+    ca: FilePath | None = None
     """Root certificates; else the public ones."""
-    certificate: Path | None = None
+    certificate: FilePath | None = None
     """That a server may ask for."""
-    key: Path | None = None
+    key: FilePath | None = None
     """Its private key."""
 
     @model_validator(mode="after")
@@ -173,15 +182,15 @@ class ServerSettings(_Section):
     url: str | None = None
     """Its gRPC address, host:port; several, separated by commas, share the frames. Without it, a
     Triton is started here."""
-    token_file: Path | None = None
+    token_file: FilePath | None = None
     """File with its token."""
     tls: ClientTls | None = None
     """For a grpcs:// address."""
     profile: Profile | None = None
     """Of the Triton that is started here; by default what the machine allows."""
-    model_repository: Path | None = None
+    model_repository: DirectoryPath | None = None
     """The models that it serves."""
-    environment: Path | None = None
+    environment: DirectoryPath | None = None
     """Its Python environment, or an installation of Triton."""
 
     @model_validator(mode="after")
@@ -204,19 +213,35 @@ class ServerSettings(_Section):
 class WebTls(_Section):
     """How the page proves what it is; files in PEM."""
 
-    certificate: Path
-    key: Path
+    certificate: FilePath
+    key: FilePath
 
 
 class WebSettings(_Section):
     """The page and the API."""
 
-    address: str = "127.0.0.1:8080"
-    """Where they are served, host:port."""
-    token_file: Path | None = None
+    address: str = Field(
+        default="127.0.0.1:8080", pattern=r"^(\[[0-9a-fA-F:.]+\]|[^:\[\]]+):\d{1,5}$"
+    )
+    """Where they are served, host:port; port 0 takes a free one."""
+    token_file: FilePath | None = None
     """File with the tokens of those who may use them."""
     tls: WebTls | None = None
     """Serve https://."""
+    names: list[str] = []
+    """By which browsers reach it, besides addresses and the machine's own name."""
+    insecure: bool = False
+    """Let others in without a token."""
+
+    @property
+    def host(self) -> str:
+        """Of the address."""
+        return self.address.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """Of the address."""
+        return int(self.address.rpartition(":")[2])
 
 
 class LogSettings(_Section):

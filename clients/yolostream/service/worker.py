@@ -91,7 +91,9 @@ class Worker:
             case None:
                 self.is_done = self._stopping
             case logging.LogRecord():
-                logging.getLogger(message.name).handle(message)
+                logger = logging.getLogger(message.name)
+                if logger.isEnabledFor(message.levelno):
+                    logger.handle(message)
             case _:
                 self._receive(message)
 

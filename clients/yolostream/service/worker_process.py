@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +34,9 @@ TELL_S = 0.5
 RETRY_S = 1.0
 """Between two attempts to reach a server that is away."""
 
+STOP_TIMEOUT_S = 2.8
+"""What is on its way may take so long once the service stops."""
+
 MAX_BATCH = 8
 """Frames of one request to a GPU: more make single frames wait, and win little."""
 
@@ -50,6 +54,8 @@ def work(connect: Connect, connection: Connection) -> None:
     asked = threading.Event()
     parent = ToParent(connection)
     begin(parent, on_stop=asked.set)
+    # The service says which of it counts.
+    logging.getLogger("yolostream").setLevel(logging.DEBUG)
     lanes = _Lanes(connect, asked)
     cameras: dict[str, _Camera] = {}
     told_at = 0.0
@@ -100,7 +106,7 @@ def _statuses(cameras: dict[str, _Camera]) -> Statuses:
 def _end(cameras: Sequence[_Camera]) -> None:
     """Stop all at the same time, within the limits of `stop`."""
     streams = [stream for camera in cameras if (stream := camera.end()) is not None]
-    stop(streams)
+    stop(streams, timeout_s=STOP_TIMEOUT_S)
 
 
 class _Camera:

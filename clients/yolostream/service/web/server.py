@@ -31,7 +31,7 @@ def serving(service: Service, *, host: str = "127.0.0.1", port: int) -> Iterator
     except OSError as error:
         listener.close()
         raise ServiceError(
-            f"cannot listen on {host}:{port} ({error.strerror}): choose another with --port"
+            f"cannot listen on {host}:{port} ({error.strerror}): choose another with --listen"
         ) from error
     config = uvicorn.Config(
         new_app(service), log_config=None, access_log=False, timeout_graceful_shutdown=int(_STOP_S)
