@@ -19,6 +19,7 @@ from yolostream.cli import access, detecting
 from yolostream.cli.server import DEFAULT_MODEL_REPOSITORY, DEFAULT_SERVER_ENVIRONMENT, ServerInUse
 from yolostream.client.access import Tls, target_of
 from yolostream.errors import ServiceError
+from yolostream.outputs.output import writing
 from yolostream.server import embedded
 from yolostream.server.access import Access
 from yolostream.server.run_folder import gpu_sharing_of
@@ -126,6 +127,9 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
         if site.path is not None:
             # It may come before we are ready for it, and is no reason to end.
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if (folder := configuration.outputs.folder) is not None:
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
         server = stack.enter_context(_served(server_settings, _models_of(configuration)))
         service = Service(_connect(server, server_settings))
         stack.callback(service.close)

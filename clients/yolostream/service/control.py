@@ -87,6 +87,8 @@ class Control:
         """Why the file on disk is not in force; None where it is."""
         self._service = service
         self._configuration = configuration
+        # What counts from the next start on stays as it was.
+        self._folder = configuration.outputs.folder
         self._path = path
         self._store = store
         self._lock = threading.RLock()
@@ -95,7 +97,7 @@ class Control:
         self._resolved: Mapping[str, CameraSettings] = {}
         self._own: Mapping[str, CameraSettings] = {}
         self._runtime = _still_valid({} if store is None else store.load(), configuration)
-        self._apply(_planned(configuration, self._runtime))
+        self._apply(_planned(configuration, self._runtime, self._folder))
 
     @property
     def configuration(self) -> Configuration:
@@ -193,7 +195,7 @@ class Control:
             raise ServiceError("there is no file to read again: cameras were named to the command")
         configuration = configuration_file.read(self._path)
         runtime = _still_valid(self._runtime, configuration)
-        plan = _planned(configuration, runtime)
+        plan = _planned(configuration, runtime, self._folder)
         if runtime != self._runtime:
             self._keep(runtime)
         before = self._configuration
@@ -216,7 +218,7 @@ class Control:
             runtime = {key: one for key, one in self._runtime.items() if key != name}
             if settings != of_file:
                 runtime[name] = RuntimeChange(settings=settings, instead_of=digest(of_file))
-            plan = _planned(self._configuration, runtime)
+            plan = _planned(self._configuration, runtime, self._folder)
             change = self._change(name, plan)
             if not dry_run:
                 if runtime != self._runtime:
@@ -270,11 +272,12 @@ def _still_valid(
     }
 
 
-def _planned(configuration: Configuration, runtime: Mapping[str, RuntimeChange]) -> _Plan:
+def _planned(
+    configuration: Configuration, runtime: Mapping[str, RuntimeChange], folder: Path | None
+) -> _Plan:
     both = configuration.cameras | {name: change.settings for name, change in runtime.items()}
     own = {name: settings for name, settings in both.items() if settings is not None}
     resolved = {name: configuration.resolved(settings) for name, settings in own.items()}
-    folder = configuration.outputs.folder
     tasks = {name: settings.task(name, folder) for name, settings in resolved.items()}
     return _Plan(own, resolved, tasks)
 

@@ -28,6 +28,8 @@ def serving(service: Service, *, host: str = "127.0.0.1", port: int) -> Iterator
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # Who connects from now on is answered.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise ServiceError(
