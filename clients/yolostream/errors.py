@@ -4,6 +4,9 @@ YolostreamError
  +-- SourceError             a video, picture, folder, camera or stream cannot be read
  |    +-- SourceDenied       a camera wants another user or password
  |    +-- SourceUnsupported  what it sends is no video, or none that can be decoded
+ |    +-- SourceAbsent       something answers at its address, and has no such stream
+ |    +-- SourceRefused      nothing takes connections at its address
+ |    +-- SourceSilent       nothing answers in time
  +-- OutputError             a result cannot be written
  +-- FrameError              a frame is not uint8 RGB of an accepted size: the caller's fault
  +-- ServerStartError        the embedded Triton does not start
@@ -45,6 +48,18 @@ class SourceDenied(SourceError):
 
 class SourceUnsupported(SourceError):
     """What a source sends is no video, or none that can be decoded."""
+
+
+class SourceAbsent(SourceError):
+    """What answers at the address of a camera has no such stream, or there is no such file."""
+
+
+class SourceRefused(SourceError):
+    """Nothing takes connections at the address of a camera."""
+
+
+class SourceSilent(SourceError):
+    """A camera gives no answer in time."""
 
 
 class OutputError(YolostreamError):

@@ -17,7 +17,9 @@ from pathlib import Path
 from yolostream.access_token import new_token
 from yolostream.cli import access, detecting
 from yolostream.cli.server import DEFAULT_MODEL_REPOSITORY, DEFAULT_SERVER_ENVIRONMENT, ServerInUse
+from yolostream.client.access import Access as ClientAccess
 from yolostream.client.access import Tls, target_of
+from yolostream.client.served import served_ensembles
 from yolostream.errors import ServiceError
 from yolostream.outputs.output import writing
 from yolostream.server import embedded
@@ -26,6 +28,7 @@ from yolostream.server.run_folder import gpu_sharing_of
 from yolostream.service import configuration_file, systemd
 from yolostream.service.advice import advice
 from yolostream.service.control import Control
+from yolostream.service.ensembles import Ensembles
 from yolostream.service.reloading import reloading
 from yolostream.service.runtime_store import RuntimeStore
 from yolostream.service.service import Service
@@ -36,6 +39,8 @@ from yolostream.service.settings import (
     ServerSettings,
     WebSettings,
 )
+from yolostream.service.web.access import Access as WebAccess
+from yolostream.service.web.context import Context
 from yolostream.service.web.server import serving
 from yolostream.service.worker_process import Connect
 from yolostream.sources import find_sources
@@ -120,9 +125,10 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
         server_settings: of the Triton; they win over those of the site.
         web: of the page; likewise.
     """
-    configuration = site.configuration
+    configuration = site.configuration.model_copy(update={"server": server_settings, "web": web})
     for words in advice(configuration, site.path):
         _log.warning("%s", words)
+    web_access = WebAccess.of(web)
     with contextlib.ExitStack() as stack:
         if site.path is not None:
             # It may come before we are ready for it, and is no reason to end.
@@ -131,17 +137,20 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
         server = stack.enter_context(_served(server_settings, _models_of(configuration)))
-        service = Service(_connect(server, server_settings))
+        connect, tls = _connect(server, server_settings), _tls(server_settings)
+        list_served = partial(served_ensembles, server.url, ClientAccess(server.token, tls))
+        ensembles = stack.enter_context(contextlib.closing(Ensembles(connect, list_served)))
+        service = Service(connect)
         stack.callback(service.close)
-        control = Control(service, configuration, path=site.path, store=site.store)
-        address = stack.enter_context(serving(service, host=web.host, port=web.port))
+        control = Control(service, site.configuration, path=site.path, store=site.store)
+        address = stack.enter_context(serving(Context(service, control, ensembles, web_access)))
         if site.path is not None:
             reloader = stack.enter_context(reloading(control, site.path, site.contents))
             signal.signal(signal.SIGHUP, lambda number, frame: reloader.ask())
         # The page and the cameras stop at the same time.
         stack.callback(service.ask_to_stop)
         stack.callback(systemd.tell, systemd.STOPPING)
-        _log.info("look at http://%s", address)
+        _log.info("look at %s", address)
         systemd.tell(systemd.READY)
         _watch_over(service)
 
@@ -190,8 +199,6 @@ def _served(settings: ServerSettings, models: Sequence[str]) -> Iterator[ServerI
 def _connect(server: ServerInUse, settings: ServerSettings) -> Connect:
     for name, value in gpu_sharing_of(target_of(server.url)).items():
         os.environ.setdefault(name, value)
-    files = settings.tls
-    tls = None if files is None else Tls(files.ca, files.certificate, files.key)
     return partial(
         detecting.connect,
         server.url,
@@ -200,6 +207,11 @@ def _connect(server: ServerInUse, settings: ServerSettings) -> Connect:
         transport="auto",
         decoder="auto",
         token=server.token,
-        tls=tls,
+        tls=_tls(settings),
         max_in_flight=_IN_FLIGHT_ON_CPU,
     )
+
+
+def _tls(settings: ServerSettings) -> Tls | None:
+    files = settings.tls
+    return None if files is None else Tls(files.ca, files.certificate, files.key)

@@ -67,6 +67,12 @@ class Status:
     """Threads that did not come back from a source, and were left behind."""
     trouble: str = ""
     """What is wrong with it now, as it was said; empty where nothing is."""
+    size: tuple[int, int] | None = None
+    """Height and width in pixels of the newest frame that was done."""
+    model: str = ""
+    """The ensemble that looks at its frames; empty where nobody has said."""
+    model_trouble: str = ""
+    """Why it is not the one that is wanted; empty where it is."""
     elapsed_s: float = 0.0
     first_lost: dict[str, YolostreamError] = field(default_factory=dict)
     """The first error of each of these names."""

@@ -42,11 +42,12 @@ class Stream:
     def __init__(self, plan: Plan, detector: Detector, *, on_ready: Callable[[], None]) -> None:
         self.plan = plan
         self.status = Status(plan.source.name)
-        self.mailbox = Mailbox(plan.admission, on_frame=on_ready, on_drop=self._drop)
+        self.on_ready = on_ready
+        """Another one where another dispatcher sends from now on."""
+        self.mailbox = Mailbox(plan.admission, on_frame=lambda: self.on_ready(), on_drop=self._drop)
         self.sinks: list[Sink] = []
         self.stop = threading.Event()
         self._answers = Answers(detector, self.status, plan, give_up=self.fail, stop=self.stop)
-        self._on_ready = on_ready
         self._room = threading.Semaphore(plan.in_flight)
         self._in_flight: queue.SimpleQueue[tuple[Frame, Pending] | None] = queue.SimpleQueue()
         self._numbering = Numbering()
@@ -181,7 +182,7 @@ class Stream:
                 if detections is not None:
                     self._hand_on(item[0], detections)
                 self._room.release()
-                self._on_ready()
+                self.on_ready()
         except Exception as error:
             self.fail(error)
         finally:
@@ -204,6 +205,7 @@ class Stream:
         status.objects += len(detections)
         status.latest_objects = len(detections)
         status.latest_captured_at = frame.captured_at
+        status.size = frame.size
         status.elapsed_s = time.perf_counter() - self._started
 
     def _annotated(self, frame: Frame, detections: Detections) -> Image:

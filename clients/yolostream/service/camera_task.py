@@ -26,4 +26,4 @@ class CameraTask:
             max_age_s=other.job.max_age_s,
             most_per_second=other.job.most_per_second,
         )
-        return replace(self, job=job) == other
+        return replace(self, job=job, model=other.model) == other

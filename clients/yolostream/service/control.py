@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 import logging
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -98,6 +99,12 @@ class Control:
         self._own: Mapping[str, CameraSettings] = {}
         self._runtime = _still_valid({} if store is None else store.load(), configuration)
         self._apply(_planned(configuration, self._runtime, self._folder))
+
+    @contextlib.contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Nobody else changes anything inside of the block."""
+        with self._lock:
+            yield
 
     @property
     def configuration(self) -> Configuration:

@@ -14,7 +14,20 @@ from multiprocessing.connection import wait
 
 from yolostream.pipeline.status import Status
 from yolostream.service.camera_task import CameraTask
-from yolostream.service.messages import Found, Fragment, FromWorker, Picture, Run, Statuses, Watch
+from yolostream.service.events import Events
+from yolostream.service.messages import (
+    Found,
+    Fragment,
+    FromWorker,
+    Picture,
+    Run,
+    Statuses,
+    Switched,
+    Transition,
+    Watch,
+    WorkerDied,
+)
+from yolostream.service.recent_ages import RecentAges
 from yolostream.service.worker import Worker
 from yolostream.service.worker_process import Connect
 
@@ -40,6 +53,7 @@ class Camera:
     worker: Worker | None = None
     """Runs it; None where it is paused."""
     status: Status = field(default_factory=lambda: Status(""))
+    ages: RecentAges = field(default_factory=RecentAges)
     watchers: set[Callable[[Fragment], None]] = field(default_factory=set)
     listeners: set[Callable[[Found], None]] = field(default_factory=set)
     picture_takers: list[Callable[[Picture], None]] = field(default_factory=list)
@@ -69,6 +83,8 @@ class Service:
 
     def __init__(self, connect: Connect, *, most_workers: int | None = None) -> None:
         cores = len(os.sched_getaffinity(0))
+        self.events = Events()
+        """What happens."""
         self._connect = connect
         self._most_workers = most_workers or max(1, cores // 2)
         self._cameras: dict[str, Camera] = {}
@@ -96,6 +112,7 @@ class Service:
             camera = self._cameras.get(name)
             if camera is not None and (camera.task, camera.is_enabled) == (task, enabled):
                 return False
+            self.events.publish("camera_added" if camera is None else "camera_changed", name)
             if camera is None:
                 camera = self._cameras[name] = Camera(task, enabled, status=Status(name))
             camera.task, camera.is_enabled = task, enabled
@@ -117,6 +134,7 @@ class Service:
         with self._lock:
             self._rest(name, self._cameras[name])
             del self._cameras[name]
+            self.events.publish("camera_removed", name)
 
     @contextlib.contextmanager
     def watching(self, name: str, on_fragment: Callable[[Fragment], None]) -> Iterator[None]:
@@ -215,6 +233,7 @@ class Service:
             camera.worker = None
         camera.status = Status(name)
         camera.counted.clear()
+        camera.ages = RecentAges()
 
     def _tell_who_looks(self, name: str) -> None:
         camera = self._cameras.get(name)
@@ -250,11 +269,26 @@ class Service:
 
     def _take(self, message: FromWorker) -> None:
         with self._lock:
-            if isinstance(message, Statuses):
-                for name, status in message.of_cameras.items():
-                    self._note(name, status)
-            elif message.camera in self._cameras:
-                self._hand_on(self._cameras[message.camera], message)
+            match message:
+                case Statuses(of_cameras):
+                    for name, status in of_cameras.items():
+                        self._note(name, status)
+                case WorkerDied() | Transition() | Switched():
+                    self._publish(message)
+                case _ if message.camera in self._cameras:
+                    self._hand_on(self._cameras[message.camera], message)
+
+    def _publish(self, message: WorkerDied | Transition | Switched) -> None:
+        publish = self.events.publish
+        match message:
+            case WorkerDied(cameras, code, wait_s):
+                publish("worker_restarted", cameras=cameras, exit_code=code, in_seconds=wait_s)
+            case Transition(name, before, after, reason):
+                publish("camera_state", name, **{"from": before, "to": after, "reason": reason})
+            case Switched(name, model, ""):
+                publish("model_switched", name, model=model)
+            case Switched(name, model, trouble):
+                publish("model_failed", name, model=model, reason=trouble)
 
     def _hand_on(self, camera: Camera, message: Fragment | Found | Picture) -> None:
         match message:
@@ -280,6 +314,7 @@ class Service:
         camera.counted.append((now, status.frames_done))
         while now - camera.counted[0][0] > _RATE_S:
             camera.counted.popleft()
+        camera.ages.note(now, status.result_ages)
 
     def _relay(self, camera: Camera, fragment: Fragment) -> None:
         if not camera.watchers:

@@ -10,7 +10,16 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from yolostream.pipeline.child_process import ChildProcess
-from yolostream.service.messages import Drop, FromWorker, Run, TakePicture, Watch
+from yolostream.redaction import redact
+from yolostream.service.messages import (
+    Drop,
+    FromWorker,
+    Run,
+    TakePicture,
+    Transition,
+    Watch,
+    WorkerDied,
+)
 from yolostream.service.worker_process import Connect, work
 
 _WAIT_S = (0.5, 30.0)
@@ -85,7 +94,8 @@ class Worker:
         try:
             message = self._process.connection.recv()
         except (EOFError, OSError):
-            self._died()
+            if (died := self._died()) is not None:
+                self._receive(died)
             return
         match message:
             case None:
@@ -94,6 +104,8 @@ class Worker:
                 logger = logging.getLogger(message.name)
                 if logger.isEnabledFor(message.levelno):
                     logger.handle(message)
+                if (transition := _transition_in(message)) is not None:
+                    self._receive(transition)
             case _:
                 self._receive(message)
 
@@ -130,7 +142,7 @@ class Worker:
             with contextlib.suppress(OSError):
                 self._process.connection.send(command)
 
-    def _died(self) -> None:
+    def _died(self) -> WorkerDied | None:
         with self._lock:
             assert self._process is not None
             code = self._process.exit_code
@@ -138,7 +150,7 @@ class Worker:
             self._process = None
             if self._stopping:
                 self.is_done = True
-                return
+                return None
             if time.monotonic() - self._started_at > _HEALTHY_S:
                 self._wait_s = _WAIT_S[0]
             self._start_at = time.monotonic() + self._wait_s
@@ -149,4 +161,14 @@ class Worker:
                 self._wait_s,
                 ", ".join(self.cameras),
             )
+            died = WorkerDied(tuple(self.cameras), code, self._wait_s)
             self._wait_s = min(2 * self._wait_s, _WAIT_S[1])
+            return died
+
+
+def _transition_in(record: logging.LogRecord) -> Transition | None:
+    """The change of a source's state that a record tells; see `Status.enter`."""
+    told = vars(record)
+    if not {"source", "from", "to", "reason"} <= told.keys():
+        return None
+    return Transition(told["source"], told["from"], told["to"], redact(told["reason"]))

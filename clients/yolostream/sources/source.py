@@ -13,6 +13,8 @@ from yolostream.frame import Frame
 from yolostream.image import downscaled
 from yolostream.sources.presence import Presence
 
+Fit = tuple[int, int] | None
+
 
 def _no_limit() -> float:
     return math.inf
@@ -24,8 +26,9 @@ class Reading:
 
     stride: int = 1
     """Every Nth frame is made into one."""
-    fit: tuple[int, int] | None = None
-    """Height and width that pictures are downscaled to fit into, aspect kept; None leaves them."""
+    fit: Fit | Callable[[], Fit] = None
+    """Height and width that pictures are downscaled to fit into, aspect kept; None leaves them. A
+    function is asked for every picture."""
     threads: int = 0
     """Threads that decode a file on the CPU; 0 takes one a core. A live source has one thread."""
     silence_s: float = 10.0
@@ -37,9 +40,10 @@ class Reading:
 
     def size_of(self, height: int, width: int) -> tuple[int, int]:
         """Height and width that a picture of this size is made into."""
-        if self.fit is None or self.is_looked_at():
+        fit = self.fit() if callable(self.fit) else self.fit
+        if fit is None or self.is_looked_at():
             return height, width
-        return downscaled(height, width, fit=self.fit)
+        return downscaled(height, width, fit=fit)
 
 
 EVERYTHING = Reading()

@@ -9,7 +9,7 @@ import json
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from yolostream.service.messages import Fragment
-from yolostream.service.web.cameras import service_of
+from yolostream.service.web.context import service_of
 
 MOST_WAITING = 120
 """Fragments that wait for a viewer; one that takes no more is told to come back."""
