@@ -11,7 +11,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 import requests
-from yolostream.client.access import OPEN
+from yolostream.client.access import Access as TritonAccess
 from yolostream.client.detector import Detector
 from yolostream.client.served import served_ensembles
 from yolostream.errors import ServerUnavailable
@@ -106,19 +106,23 @@ def serve_api(
     *,
     cameras: dict[str, dict] | None = None,
     model: str = "instant",
+    token: str | None = None,
     access: Access = Access(port=0),  # noqa: B008  # frozen
 ) -> Iterator[Api]:
-    """The API of a service whose Triton is at `server`; of none without."""
+    """The API of a service whose Triton is at `server`, with its `token`; of none without."""
     configuration = Configuration.model_validate(
         {"defaults": {"model": model}, "cameras": cameras or {}}
     )
-    connect = nobody if server is None else partial(Detector, server)
-    listing = partial(served_ensembles, server or "127.0.0.1:1", OPEN)
+    connect = nobody if server is None else partial(Detector, server, token=token)
+    listing = partial(served_ensembles, server or "127.0.0.1:1", TritonAccess(token))
     service, ensembles = Service(connect), Ensembles(connect, listing)
     try:
         context = Context(service, Control(service, configuration), ensembles, access)
         with serving(context) as url:
-            yield Api(url, context)
+            api = Api(url, context)
+            yield api
+            # With TLS, the server would wait for this end's farewell.
+            api.session.close()
     finally:
         service.close()
         ensembles.close()

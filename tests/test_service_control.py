@@ -9,6 +9,7 @@ import pytest
 from yolostream.errors import ServiceError, SourceError
 from yolostream.service import configuration_file
 from yolostream.service.control import Control
+from yolostream.service.events import Event, Events
 from yolostream.service.runtime_store import RuntimeStore
 from yolostream.service.settings import CameraSettings
 
@@ -40,6 +41,7 @@ class Site:
         self.path = folder / "cameras.yaml"
         self.store = RuntimeStore(folder / "runtime.yaml")
         self.service = Recorder()
+        self.events = Events()
 
     def write(self, *cameras: str, more: str = "") -> None:
         self.path.write_text("\n".join([more, "cameras:", *(f"  {line}" for line in cameras), ""]))
@@ -47,7 +49,13 @@ class Site:
     def started(self) -> Control:
         self.service = Recorder()
         configuration = configuration_file.read(self.path)
-        return Control(self.service, configuration, path=self.path, store=self.store)  # type: ignore[arg-type]
+        return Control(
+            self.service,  # type: ignore[arg-type]
+            configuration,
+            path=self.path,
+            store=self.store,
+            events=self.events,
+        )
 
 
 @pytest.fixture
@@ -160,6 +168,7 @@ def test_a_broken_file_leaves_the_running_one_in_force(
 ) -> None:
     control = site.started()
     good = site.path.read_text()
+    told: list[Event] = []
     site.service.heard()
     site.path.write_text("cameras: {gate: {sorce: 1}}")
     for _ in range(2):
@@ -169,6 +178,10 @@ def test_a_broken_file_leaves_the_running_one_in_force(
     assert str(site.path) in control.problem
     assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 1
     assert set(control.settings()) == {"gate", "yard"}
+    with site.events.following(told.append, after="before"):
+        pass
+    assert [event.type for event in told] == ["missed", "configuration_problem"]
+    assert "sorce" in told[1].details["reason"]
     # The API goes on meanwhile.
     control.put("door", CameraSettings(source=GATE))
     assert site.service.heard() == ["put door"]

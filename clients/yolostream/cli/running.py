@@ -142,7 +142,13 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
         ensembles = stack.enter_context(contextlib.closing(Ensembles(connect, list_served)))
         service = Service(connect)
         stack.callback(service.close)
-        control = Control(service, site.configuration, path=site.path, store=site.store)
+        control = Control(
+            service,
+            site.configuration,
+            path=site.path,
+            store=site.store,
+            events=service.events,
+        )
         address = stack.enter_context(serving(Context(service, control, ensembles, web_access)))
         if site.path is not None:
             reloader = stack.enter_context(reloading(control, site.path, site.contents))

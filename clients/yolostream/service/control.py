@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from yolostream.errors import ConfigurationError, ServiceError
+from yolostream.redaction import redact
 from yolostream.service import configuration_file
 from yolostream.service.camera_task import CameraTask
+from yolostream.service.events import Events
 from yolostream.service.runtime_store import RuntimeChange, RuntimeStore, digest
 from yolostream.service.service import Service
 from yolostream.service.settings import CameraSettings, Configuration
@@ -70,6 +72,7 @@ class Control:
         configuration: as it was read.
         path: of the file that it was read from; None where there is none to read again.
         store: keeps what the API changes; None forgets it at the end.
+        events: are told of the file, when it is read again.
 
     Raises:
         ServiceError: what the store has cannot be read.
@@ -83,6 +86,7 @@ class Control:
         *,
         path: Path | None = None,
         store: RuntimeStore | None = None,
+        events: Events | None = None,
     ) -> None:
         self.problem: str | None = None
         """Why the file on disk is not in force; None where it is."""
@@ -92,6 +96,7 @@ class Control:
         self._folder = configuration.outputs.folder
         self._path = path
         self._store = store
+        self._events = events or Events()
         self._lock = threading.RLock()
         # So that nobody guesses passwords by the versions of settings.
         self._key = secrets.token_bytes(32)
@@ -184,8 +189,10 @@ class Control:
                 if str(error) != self.problem:
                     self.problem = str(error)
                     _log.error("the configuration stays as it was: %s", error)
+                    self._events.publish("configuration_problem", reason=redact(self.problem))
                 raise
             self.problem = None
+            self._events.publish("configuration_read", words=_in_words(changes))
             _log.info("the configuration was read again: %s", _in_words(changes))
             return changes
 

@@ -86,7 +86,7 @@ def size_in(data: bytes) -> tuple[int, int] | None:
     """Height and width that the head of a picture's bytes tells; nothing is decoded.
 
     Returns:
-        None where it is no picture of a format that tells, or has more pixels than Pillow believes.
+        None where it is no picture of a format that tells.
     """
     from PIL import Image as Pillow
 

@@ -28,12 +28,13 @@ MOST_BYTES = 32 * 1024 * 1024
 MOST_PIXELS = 64_000_000
 """A picture is decoded whole: this is 200 MB."""
 MOST_SIDE = 16_384
+MOST_AT_ONCE = 4
 
 _TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "image/*")
 _JPEG = "image/jpeg"
 
 router = APIRouter(tags=["detect"])
-_places = Places(4, "detection")
+_places = Places(MOST_AT_ONCE, "detection")
 
 
 class FoundObject(BaseModel):

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from yolostream.errors import SourceError
 from yolostream.service.probing import Probed, probe
@@ -15,25 +15,32 @@ from yolostream.service.web.places import Places
 from yolostream.service.web.problems import Problem, responses
 
 router = APIRouter(tags=["cameras"])
-_places = Places(2, "a probe")
+MOST_AT_ONCE = 2
+_places = Places(MOST_AT_ONCE, "a probe")
 
 
 class Question(BaseModel):
     """What is to be looked at."""
+
+    model_config = ConfigDict(extra="forbid")
 
     source: str = Field(max_length=LONGEST, repr=False)
     """Address of a camera."""
     username: str | None = Field(default=None, max_length=200)
     password: SecretStr | None = Field(default=None, max_length=200)
 
-    @property
     def address(self) -> str:
-        """All of it, as one address."""
+        """All of it, as one address.
+
+        Raises:
+            SourceError: it is none that may be given over the API.
+        """
+        source = check_runtime_address(self.source)
         if self.username is None:
-            return self.source
+            return source
         password = "" if self.password is None else self.password.get_secret_value()
         login = f"{quote(self.username, safe='')}:{quote(password, safe='')}@"
-        parts = urlsplit(self.source)
+        parts = urlsplit(source)
         return urlunsplit(parts._replace(netloc=login + parts.netloc.rpartition("@")[2]))
 
 
@@ -45,11 +52,11 @@ def look(question: Question) -> Probed:
     A camera that cannot be read is an answer, too: `error` says why.
     """
     try:
-        check_runtime_address(question.source)
+        address = question.address()
     except SourceError as error:
         raise not_allowed(error) from None
     with _places.taken():
-        return probe(question.address)
+        return probe(address)
 
 
 def not_allowed(error: SourceError) -> Problem:
