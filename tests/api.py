@@ -121,7 +121,6 @@ def serve_api(
         with serving(context) as url:
             api = Api(url, context)
             yield api
-            # With TLS, the server would wait for this end's farewell.
             api.session.close()
     finally:
         service.close()

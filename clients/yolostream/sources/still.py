@@ -22,7 +22,7 @@ _AVIF_BRANDS, _HEIF_BRANDS = (b"avif", b"avis"), (b"heic", b"heix", b"mif1")
 _TIFF_BEGINNINGS = (b"II*\0", b"MM\0*")
 _BY_PILLOW = (".dds", ".dib", ".ico", ".pcx", ".psd", ".sgi", ".tga")
 """Suffixes of formats that OpenCV does not know. Some have no beginning that tells."""
-_TOLD_BY_PILLOW = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+_TOLD_BY_PILLOW = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 _log = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from PIL import Image as Pillow
 from pydantic import BaseModel, Field
 
 from yolostream.client.detector import Detector
@@ -32,6 +33,9 @@ MOST_AT_ONCE = 4
 
 _TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "image/*")
 _JPEG = "image/jpeg"
+
+# We look at the size ourselves, and before anything is decoded.
+Pillow.MAX_IMAGE_PIXELS = None
 
 router = APIRouter(tags=["detect"])
 _places = Places(MOST_AT_ONCE, "detection")
