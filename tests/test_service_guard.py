@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import ssl
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from running import poll
 from yolostream.errors import ServiceError
 from yolostream.service.settings import WebTls
 from yolostream.service.tokens import Tokens, new_token
-from yolostream.service.web import detect
+from yolostream.service.web import detect, server
 from yolostream.service.web.access import Access
 from yolostream.service.web.logins import COOKIE, MOST_FAILURES
 
@@ -214,12 +216,12 @@ def test_a_page_shows_its_token_in_a_cookie_that_no_script_reads(locked: Locked)
     assert "samesite=strict" in cookie
     assert api.get(SESSION).json() == {"scope": "write"}
     assert api.get(CAMERAS).status_code == 200
-    socket = websocket.create_connection(
+    follower = websocket.create_connection(
         api.url.replace("http", "ws") + "/api/v1/events/ws",
         cookie=f"{COOKIE}={locked.tokens['write']}",
         timeout=TIMEOUT_S,
     )
-    socket.close()
+    follower.close()
     assert api.ask("DELETE", SESSION).status_code == 204
     check_problem(api.get(CAMERAS), 401, "unknown-token")
 
@@ -325,10 +327,25 @@ def test_it_stops_though_somebody_follows(caplog: pytest.LogCaptureFixture) -> N
     with contextlib.ExitStack() as readers:
         with serve_api() as api:
             readers.enter_context(api.events("/api/v1/events"))
-            socket = websocket.create_connection(
+            follower = websocket.create_connection(
                 api.url.replace("http", "ws") + "/api/v1/events/ws", timeout=TIMEOUT_S
             )
-            readers.callback(socket.shutdown)
-        opcode, _ = socket.recv_data()
+            readers.callback(follower.shutdown)
+        opcode, _ = follower.recv_data()
         assert opcode == websocket.ABNF.OPCODE_CLOSE
     assert not [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_who_stops_reading_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_STUCK_MS", 2000)
+    with serve_api() as api, socket.socket() as reader:
+        events = api.service.events
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(api.address)
+        reader.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        poll(lambda: events.follower_count == 1, what="it to follow")
+        ends_at = time.monotonic() + TIMEOUT_S
+        while events.follower_count and time.monotonic() < ends_at:
+            events.publish("configuration_read", words="x" * 10_000)
+            time.sleep(0.001)
+        assert events.follower_count == 0
