@@ -12,6 +12,7 @@ from yolostream.pipeline.drawing import Annotator
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.pipeline.mailbox import Admission
 from yolostream.pipeline.supervision import Limits
+from yolostream.pipeline.trails import Trails
 from yolostream.sources import Session, Source
 
 IN_FLIGHT = 3
@@ -40,6 +41,8 @@ class Plan:
     track: bool = True
     annotator: Annotator | None = None
     """Draws the detections; None where nobody looks."""
+    trails: Trails | None = None
+    """Draws where they came from."""
     detection_filter: DetectionFilter = field(default_factory=DetectionFilter)
     stride: int = 1
     """Every Nth frame is taken."""

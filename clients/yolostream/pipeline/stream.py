@@ -215,6 +215,8 @@ class Stream:
         with self.status.timer.stage("draw"):
             # In place: the answer is here, and nobody else needs the picture as it was.
             image = on_host(frame.image)
+            if self.plan.trails is not None:
+                self.plan.trails.draw_on(image, detections, frame.pts_seconds)
             self.plan.annotator.draw_on(image, detections)
             return image
 

@@ -31,14 +31,8 @@ class Watch:
 
     camera: str
     video: bool = False
+    pictures: bool = False
     detections: bool = False
-
-
-@dataclass(frozen=True)
-class TakePicture:
-    """Somebody wants the next annotated frame."""
-
-    camera: str
 
 
 # From a worker.

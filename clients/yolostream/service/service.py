@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
+from typing import TypeVar
 
 from yolostream.pipeline.status import Status
 from yolostream.service.camera_task import CameraTask
+from yolostream.service.capacity import Load
 from yolostream.service.events import Events
+from yolostream.service.load_meter import LoadMeter
 from yolostream.service.messages import (
     Found,
     Fragment,
@@ -43,6 +46,8 @@ _MOST_SILENCE_S = 10.0
 _RATE_S = 3.0
 """Frames per second are counted over so long."""
 
+_Taker = TypeVar("_Taker", bound=Callable[..., None])
+
 
 @dataclass
 class Camera:
@@ -55,20 +60,25 @@ class Camera:
     status: Status = field(default_factory=lambda: Status(""))
     ages: RecentAges = field(default_factory=RecentAges)
     watchers: set[Callable[[Fragment], None]] = field(default_factory=set)
+    picture_takers: set[Callable[[Picture], None]] = field(default_factory=set)
     listeners: set[Callable[[Found], None]] = field(default_factory=set)
-    picture_takers: list[Callable[[Picture], None]] = field(default_factory=list)
     header: Fragment | None = None
     since_key: list[Fragment] = field(default_factory=list)
     """Fragments from the last one that a player may join at."""
-    counted: deque[tuple[float, int]] = field(default_factory=deque)
+    noted: deque[tuple[float, Status]] = field(default_factory=deque)
+    """Its figures of the last seconds, and when they came."""
+
+    @property
+    def recent(self) -> Status:
+        """What was counted in the last seconds."""
+        return self.status.since(self.noted[0][1]) if self.noted else self.status
 
     @property
     def frames_per_second(self) -> float:
         """Of the last seconds."""
-        if len(self.counted) < 2:
+        if len(self.noted) < 2:
             return 0.0
-        (begin, first), (end, last) = self.counted[0], self.counted[-1]
-        return max(0.0, (last - first) / (end - begin)) if end > begin else 0.0
+        return self.recent.frames_done / (self.noted[-1][0] - self.noted[0][0])
 
 
 class Service:
@@ -91,6 +101,7 @@ class Service:
         self._workers: list[Worker] = []
         self._lock = threading.RLock()
         self._woken, self._wake = Pipe(duplex=False)
+        self._meter = LoadMeter()
         self._stopping = threading.Event()
         self._looked_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="service", daemon=True)
@@ -101,6 +112,12 @@ class Service:
         """All cameras as they are now; nothing changes inside of the block."""
         with self._lock:
             yield self._cameras
+
+    @property
+    def load(self) -> Load:
+        """What the cameras cost the machine."""
+        with self._lock:
+            return self._meter.load
 
     def put(self, name: str, task: CameraTask, *, enabled: bool = True) -> bool:
         """Add a camera, or change it.
@@ -149,19 +166,34 @@ class Service:
         """
         with self._lock:
             camera = self._cameras[name]
-            if camera.header is not None and camera.since_key:
+            if camera.header is not None:
                 for fragment in (camera.header, *camera.since_key):
                     on_fragment(fragment)
+            # At once: the next fragment is not missed.
             camera.watchers.add(on_fragment)
-            self._tell_who_looks(name)
         try:
-            yield
+            with self._among(camera.watchers, on_fragment, name):
+                yield
         finally:
             with self._lock:
-                camera.watchers.discard(on_fragment)
                 if not camera.watchers:
                     camera.header, camera.since_key = None, []
-                self._tell_who_looks(name)
+
+    @contextlib.contextmanager
+    def seeing(self, name: str, on_picture: Callable[[Picture], None]) -> Iterator[None]:
+        """Have a picture made of each annotated frame, once for all, until the block ends.
+
+        Args:
+            name: of the camera.
+            on_picture: is called in the service's thread.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
+        with self._lock:
+            takers = self._cameras[name].picture_takers
+        with self._among(takers, on_picture, name):
+            yield
 
     @contextlib.contextmanager
     def listening(self, name: str, on_found: Callable[[Found], None]) -> Iterator[None]:
@@ -175,31 +207,9 @@ class Service:
             KeyError: there is none of this name.
         """
         with self._lock:
-            camera = self._cameras[name]
-            camera.listeners.add(on_found)
-            self._tell_who_looks(name)
-        try:
+            listeners = self._cameras[name].listeners
+        with self._among(listeners, on_found, name):
             yield
-        finally:
-            with self._lock:
-                camera.listeners.discard(on_found)
-                self._tell_who_looks(name)
-
-    def take_picture(self, name: str, on_picture: Callable[[Picture], None]) -> None:
-        """Ask for the next annotated frame of a camera, which comes if the camera is there.
-
-        Args:
-            name: of the camera.
-            on_picture: is called once, in the service's thread.
-
-        Raises:
-            KeyError: there is none of this name.
-        """
-        with self._lock:
-            camera = self._cameras[name]
-            camera.picture_takers.append(on_picture)
-            if camera.worker is not None:
-                camera.worker.take_picture(name)
 
     @property
     def is_well(self) -> bool:
@@ -227,25 +237,46 @@ class Service:
         assert least is not None
         return least
 
+    @contextlib.contextmanager
+    def _among(self, those: set[_Taker], one: _Taker, name: str) -> Iterator[None]:
+        with self._lock:
+            those.add(one)
+            self._tell_who_looks(name)
+        try:
+            yield
+        finally:
+            with self._lock:
+                those.discard(one)
+                self._tell_who_looks(name)
+
     def _rest(self, name: str, camera: Camera) -> None:
         if camera.worker is not None:
             camera.worker.drop(name)
             camera.worker = None
         camera.status = Status(name)
-        camera.counted.clear()
+        camera.noted.clear()
         camera.ages = RecentAges()
 
     def _tell_who_looks(self, name: str) -> None:
         camera = self._cameras.get(name)
         if camera is not None and camera.worker is not None:
-            looked_at = Watch(name, bool(camera.watchers), bool(camera.listeners))
-            camera.worker.watch(looked_at)
+            camera.worker.watch(
+                Watch(
+                    name,
+                    video=bool(camera.watchers),
+                    pictures=bool(camera.picture_takers),
+                    detections=bool(camera.listeners),
+                )
+            )
 
     # The service's own thread.
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._listen(_POLL_S)
+            with self._lock:
+                statuses = {name: one.status for name, one in self._cameras.items()}
+                self._meter.sample(time.monotonic(), statuses)
         for worker in self._workers:
             worker.ask_to_stop()
         deadline = time.monotonic() + STOP_TIMEOUT_S
@@ -298,8 +329,7 @@ class Service:
                 for on_found in list(camera.listeners):
                     on_found(message)
             case Picture():
-                takers, camera.picture_takers = camera.picture_takers, []
-                for on_picture in takers:
+                for on_picture in list(camera.picture_takers):
                     on_picture(message)
 
     def _note(self, name: str, status: Status) -> None:
@@ -308,12 +338,12 @@ class Service:
             return
         camera.status = status
         now = time.monotonic()
-        if camera.counted and status.frames_done < camera.counted[-1][1]:
+        if camera.noted and status.frames_done < camera.noted[-1][1].frames_done:
             # Begun anew.
-            camera.counted.clear()
-        camera.counted.append((now, status.frames_done))
-        while now - camera.counted[0][0] > _RATE_S:
-            camera.counted.popleft()
+            camera.noted.clear()
+        camera.noted.append((now, status))
+        while now - camera.noted[0][0] > _RATE_S:
+            camera.noted.popleft()
         camera.ages.note(now, status.result_ages)
 
     def _relay(self, camera: Camera, fragment: Fragment) -> None:

@@ -41,6 +41,9 @@ CameraName = Annotated[
 ]
 """Of one camera: it is part of names of files, and of addresses of the API."""
 
+TRAIL_S = 3.0
+"""Seconds that the trails of objects reach back."""
+
 
 def _joined(value: Any) -> Any:
     """Several classes as one text: a list is easier to read in a file."""
@@ -137,6 +140,9 @@ class CameraSettings(CameraDefaults):
         job = Job(
             results=Results(folder or Path(), frozenset(("jsonl",) if folder else ())),
             track=self.track,
+            # The page says the name beside the picture.
+            title=False,
+            trail_s=TRAIL_S,
             detection_filter=DetectionFilter(self.confidence, self.classes),
             max_age_s=self.max_age,
             most_per_second=self.fps or math.inf,

@@ -15,7 +15,6 @@ from yolostream.service.messages import (
     Drop,
     FromWorker,
     Run,
-    TakePicture,
     Transition,
     Watch,
     WorkerDied,
@@ -83,11 +82,6 @@ class Worker:
             self._watched[command.camera] = command
             self._send(command)
 
-    def take_picture(self, camera: str) -> None:
-        """Ask for the next annotated frame of a camera."""
-        with self._lock:
-            self._send(TakePicture(camera))
-
     def take(self) -> None:
         """Take one message, or its end."""
         assert self._process is not None
@@ -136,7 +130,7 @@ class Worker:
         for watch in self._watched.values():
             self._send(watch)
 
-    def _send(self, command: Run | Drop | Watch | TakePicture | None) -> None:
+    def _send(self, command: Run | Drop | Watch | None) -> None:
         if self._process is not None:
             # Of one that died, its end tells.
             with contextlib.suppress(OSError):

@@ -33,7 +33,6 @@ from yolostream.service.messages import (
     Run,
     Statuses,
     Switched,
-    TakePicture,
     Watch,
 )
 from yolostream.sources import Session
@@ -93,7 +92,7 @@ def work(connect: Connect, connection: Connection) -> None:
 
 
 def _follow(
-    message: Run | Drop | Watch | TakePicture,
+    message: Run | Drop | Watch,
     cameras: dict[str, _Camera],
     lanes: _Lanes,
     send: Callable[[FromWorker], None],
@@ -108,8 +107,6 @@ def _follow(
             cameras[name].want(None)
         case Watch(name) if name in cameras:
             cameras[name].watch(message)
-        case TakePicture(name) if name in cameras:
-            cameras[name].take_picture()
 
 
 def _statuses(cameras: dict[str, _Camera]) -> Statuses:
@@ -178,11 +175,6 @@ class _Camera:
         self._watch = wanted
         if self._view is not None:
             self._view.want(wanted)
-
-    def take_picture(self) -> None:
-        """Somebody wants the next frame."""
-        if self._view is not None:
-            self._view.want_picture()
 
     def end(self) -> Stream | None:
         """Begin nothing any more; what is left to stop."""

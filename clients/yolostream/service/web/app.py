@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from yolostream._version import __version__
 from yolostream.service.web import (
@@ -17,16 +14,17 @@ from yolostream.service.web import (
     events,
     live,
     models,
+    overview,
     probe,
     session,
 )
 from yolostream.service.web.body_limit import BodyLimit
 from yolostream.service.web.context import Context
 from yolostream.service.web.guard import Guard
+from yolostream.service.web.page_files import FOLDER, PageFiles
 from yolostream.service.web.problems import COMMON, answer_problems
 
-_PAGE = Path(__file__).with_name("page")
-_TOPICS = (cameras, changes, live, detections, detect, probe, events, models, session)
+_TOPICS = (cameras, changes, live, detections, detect, probe, events, models, overview, session)
 
 
 def new_app(context: Context) -> FastAPI:
@@ -42,7 +40,7 @@ def new_app(context: Context) -> FastAPI:
     for topic in _TOPICS:
         app.include_router(topic.router)
     docs.add_docs(app)
-    app.mount("/", StaticFiles(directory=_PAGE, html=True))
+    app.mount("/", PageFiles())
     answer_problems(app)
     app.add_middleware(BodyLimit, larger={detect.PATH: detect.MOST_BYTES})
     app.add_middleware(
@@ -57,7 +55,7 @@ def new_app(context: Context) -> FastAPI:
 
 def _open_paths() -> frozenset[str]:
     """Of files that are the same for everybody, and of what one shows a token to."""
-    pages = {"/": _PAGE, f"{docs.PATH}/": docs.FOLDER}
+    pages = {"/": FOLDER, f"{docs.PATH}/": docs.FOLDER}
     files = (
         path + str(file.relative_to(folder))
         for path, folder in pages.items()

@@ -35,9 +35,16 @@ class CameraState(BaseModel):
     frames_per_second: float
     objects: int
     """In the newest frame."""
+    age_s: float | None
+    """Seconds from a frame's decoding to its objects, half the frames of the last seconds were
+    younger; None without any."""
     age_p50_s: float | None
     """Seconds from a frame's decoding to its objects, of the last minute; None without any."""
     age_p99_s: float | None
+    away_since: float | None
+    """Unix time in seconds at which its trouble began; None where there is none."""
+    retry_at: float | None
+    """Unix time in seconds at which it is opened again; None where it is not waited for."""
     frames_done: int
     dropped: dict[str, int]
     """Frames that were left out, by cause."""
@@ -85,7 +92,6 @@ async def latest_frame(name: str, service: TheService) -> Response:
     picture: asyncio.Future[bytes] = loop.create_future()
 
     def settle(jpeg: bytes) -> None:
-        # Nobody waits any more for one that comes late.
         if not picture.done():
             picture.set_result(jpeg)
 
@@ -93,8 +99,8 @@ async def latest_frame(name: str, service: TheService) -> Response:
         loop.call_soon_threadsafe(settle, taken.jpeg)
 
     try:
-        service.take_picture(name, take)
-        jpeg = await asyncio.wait_for(picture, PICTURE_TIMEOUT_S)
+        with service.seeing(name, take):
+            jpeg = await asyncio.wait_for(picture, PICTURE_TIMEOUT_S)
     except KeyError:
         raise no_camera(name) from None
     except TimeoutError:
@@ -156,8 +162,11 @@ def _state_of(name: str, camera: Camera, settings: CameraSettings) -> CameraStat
         trouble=status.trouble,
         frames_per_second=round(camera.frames_per_second, 2),
         objects=status.latest_objects,
+        age_s=_seconds(camera.recent.result_ages.percentile_s(50)),
         age_p50_s=_seconds(camera.ages.percentile_s(50)),
         age_p99_s=_seconds(camera.ages.percentile_s(99)),
+        away_since=status.away_since,
+        retry_at=status.retry_at,
         frames_done=status.frames_done,
         dropped={str(cause): count for cause, count in status.dropped.items()},
         reconnects=status.reconnects,
