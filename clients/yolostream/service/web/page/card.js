@@ -73,8 +73,15 @@ export class Card {
     this.#isLarge = large;
     this.element.classList.toggle("large", large);
     this.#parts.side.hidden = !large;
-    if (large) this.#parts.picture.removeAttribute("href");
-    else this.#parts.picture.href = `#${this.#camera.name}`;
+    const { picture } = this.#parts;
+    if (large) {
+      // Nowhere to go from here: it is a picture, and no link any more.
+      picture.removeAttribute("href");
+      picture.role = "img";
+    } else {
+      picture.removeAttribute("role");
+      picture.href = `#${this.#camera.name}`;
+    }
     this.#live.listen(this.#camera.name, large ? (record) => this.#list(record) : null);
   }
 
