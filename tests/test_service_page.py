@@ -229,7 +229,10 @@ def test_cameras_are_added_paused_and_removed_by_clicks(page: Browser, api: Api,
     page.find("[name=name]").send_keys("gate")
     page.find("[name=source]").send_keys(web.url)
     page.find("[name=check]").click()
-    page.wait(lambda: "MJPEG, 64 \N{MULTIPLICATION SIGN} 48" in page.text("#probed"), "what the camera sends")
+    page.wait(
+        lambda: "MJPEG, 64 \N{MULTIPLICATION SIGN} 48" in page.text("#probed"),
+        "what the camera sends",
+    )
     page.find("[name=save]").click()
     wait_for_video(page, "gate")
     page.find(card("gate", ".pause")).click()
