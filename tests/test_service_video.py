@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import struct
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
@@ -68,6 +69,21 @@ def test_a_player_may_join_at_any_key_and_one_comes_every_second() -> None:
     assert [index - 1 for index in keys] == [0, 5, 10, 15]
     for key in keys:
         assert len(played([fragments[0], *fragments[key:]])) == len(fragments) - key
+
+
+def test_no_browser_throws_pictures_of_an_uneven_camera_away() -> None:
+    # It does up to the next key, where one comes more than twice the duration after the one before.
+    times = [0.0, 0.03, 0.06, 0.9, 1.0, 1.95, 2.9, 3.4, 60.0]
+    fragments = encoded([gray(60)] * len(times), times)[1:]
+    gaps = np.diff(times)
+    for before, after, gap in zip(fragments, fragments[1:], gaps, strict=False):
+        assert after.kind == "key" or gap <= 2 * duration_s(before)
+
+
+def duration_s(fragment: Fragment) -> float:
+    """That it says its picture is shown for: the third number behind `trun` and its flags."""
+    at = fragment.data.index(b"trun") + 4 + 4 + 8
+    return struct.unpack_from(">I", fragment.data, at)[0] / 90_000
 
 
 def test_another_size_is_another_video() -> None:

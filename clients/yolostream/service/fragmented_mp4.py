@@ -27,8 +27,9 @@ KEYFRAME_INTERVAL_S = 1.0
 
 TIME_BASE = Fraction(1, 90_000)
 
-_LONGEST = 90_000
-"""A picture is said to be shown for a second at most: a camera that comes back is no pause."""
+_SHOWN = 45_000
+"""Each picture is said to be shown for half a second, which the next one cuts short. Browsers throw
+all away up to the next key where a picture comes after more than twice as long: then it is one."""
 
 # Of FFmpeg's muxer comes the header alone: it would hold each picture back until the next one says
 # how long it is shown.
@@ -69,7 +70,6 @@ class FragmentedMp4:
         frame = encoder_frame(planes_of(fitted(image, *size)))
         # A second of the clock may have two pictures of the same rounded time.
         pts = max(round(time_s / TIME_BASE), self._last_pts + 1)
-        duration = self._duration(pts)
         self._last_pts = frame.pts = pts
         frame.time_base = TIME_BASE
         if pts >= self._next_key_pts:
@@ -82,7 +82,7 @@ class FragmentedMp4:
                 bytes(packet),
                 number=self._number,
                 time=pts,
-                duration=duration,
+                duration=_SHOWN,
                 is_key=packet.is_keyframe,
             )
             kind: Literal["key", "delta"] = "key" if packet.is_keyframe else "delta"
@@ -93,16 +93,6 @@ class FragmentedMp4:
         if self._size is not None:
             self._size = None
             self._container.close()
-
-    def _duration(self, pts: int) -> int:
-        """How long a picture is shown: as long as the one before, for want of knowledge.
-
-        A picture that comes earlier takes the place of the rest.
-        """
-        usual = round(1 / self._frame_rate / TIME_BASE)
-        if self._last_pts < 0:
-            return usual
-        return min(max(usual, pts - self._last_pts), _LONGEST)
 
     def _begin(self, size: tuple[int, int]) -> None:
         self._size = height, width = size

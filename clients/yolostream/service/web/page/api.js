@@ -1,5 +1,7 @@
 // What the page asks the service. Every error is a ServiceError with words for people.
 
+import { sentence } from "./words.js";
+
 const TIMEOUT_MS = 8000;
 const ROOT = new URL("api/v1/", document.baseURI);
 
@@ -49,9 +51,4 @@ async function ask(method, path, body, timeoutMs = TIMEOUT_MS) {
 function wordsOf(problem, response) {
   const detail = typeof problem?.detail === "string" ? problem.detail : response.statusText;
   return [detail, problem?.fix].filter(Boolean).map(sentence).join(" ") || `Status ${response.status}.`;
-}
-
-function sentence(words) {
-  const begun = words.charAt(0).toUpperCase() + words.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

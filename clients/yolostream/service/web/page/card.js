@@ -2,7 +2,7 @@
 
 import { Player, canPlay } from "./video.js";
 import { Stills } from "./stills.js";
-import { absenceOf, age, isAway, stateOf } from "./words.js";
+import { absenceOf, age, isAway, sentence, stateOf } from "./words.js";
 
 const SILENCE_MS = 6000;
 const LIST_MS = 250;
@@ -141,12 +141,13 @@ export class Card {
     const hasNothing = isAway(this.#camera);
     away.hidden = !hasNothing;
     if (!hasNothing) return;
+    const isPaused = this.#camera.state === "disabled";
     const [headline, next] = absenceOf(this.#camera);
     setIcon(away, stateOf(this.#camera).icon);
     const [words, then, trouble] = away.querySelectorAll("strong, span, small");
     setText(words, headline);
     setText(then, next);
-    setText(trouble, this.#camera.state === "disabled" ? "" : this.#camera.trouble);
+    setText(trouble, isPaused || !this.#camera.trouble ? "" : sentence(this.#camera.trouble));
   }
 
   #list(record) {

@@ -8,7 +8,9 @@ const MOST_LAG = 1.0;
 const JUMP_LAG = 1.5;
 const KEPT = 10;
 const TRIM_AT = 30;
-const TEND_MS = 250;
+const TEND_MS = 100;
+// The last picture is said to be shown for so long, for want of the next one (fragmented_mp4.py).
+const SHOWN = 0.5;
 const MOST_WAITING = 600;
 
 export const canPlay = () => Boolean(Source?.isTypeSupported('video/mp4; codecs="avc1.42C01F"'));
@@ -27,7 +29,6 @@ export class Player {
   constructor(video, onPicture) {
     this.#video = video;
     video.disableRemotePlayback = true;
-    video.addEventListener("waiting", () => this.#starved());
     video.addEventListener("loadeddata", onPicture);
     video.addEventListener("error", () => this.#rebuild());
   }
@@ -131,12 +132,8 @@ export class Player {
   #tend() {
     this.#trim(TRIM_AT);
     this.#follow();
-    // Without a pause for a minute: a little closer to the newest picture.
-    this.#lag = Math.max(LEAST_LAG, this.#lag * 0.999);
-  }
-
-  #starved() {
-    this.#lag = Math.min(MOST_LAG, this.#lag + 0.06);
+    // Without a stop for minutes: a little closer to the newest picture.
+    this.#lag = Math.max(LEAST_LAG, this.#lag * 0.9997);
   }
 
   #follow() {
@@ -144,15 +141,20 @@ export class Player {
     const ranges = this.#buffer?.buffered;
     if (!ranges?.length || video.seeking) return;
     const begin = ranges.start(ranges.length - 1);
-    const end = ranges.end(ranges.length - 1);
-    const behind = end - video.currentTime;
-    if (video.currentTime < begin || behind > JUMP_LAG || behind < -0.1) {
-      video.currentTime = Math.max(begin, end - this.#lag);
+    const newest = ranges.end(ranges.length - 1) - SHOWN;
+    const behind = newest - video.currentTime;
+    if (video.currentTime < begin || behind > JUMP_LAG || behind < -SHOWN) {
+      video.currentTime = Math.max(begin, newest - this.#lag);
+    } else if (video.paused) {
+      if (behind >= this.#lag) video.play().catch(() => {});
+    } else if (behind < 0.02) {
+      // The next picture is late: the clock may not run ahead of it, and we play farther behind.
+      video.pause();
+      this.#lag = Math.min(MOST_LAG, this.#lag + 0.06);
     } else {
       const over = behind - this.#lag;
       video.playbackRate = over > 0.6 ? 1.1 : over > 0.3 ? 1.05 : 1;
     }
-    if (video.paused) video.play().catch(() => {});
   }
 
   #trim(length) {

@@ -40,7 +40,8 @@ export function duration(seconds) {
 function time(unixS) {
   const date = new Date(unixS * 1000);
   const isToday = date.toDateString() === new Date().toDateString();
-  return date.toLocaleString([], isToday ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" });
+  const clock = date.toLocaleTimeString([], { hourCycle: "h23" });
+  return isToday ? clock : `${date.toLocaleDateString([], { dateStyle: "medium" })}, ${clock}`;
 }
 
 export const age = (seconds) =>
@@ -75,4 +76,9 @@ const PROBE_ERRORS = {
   unreadable: "It cannot be read.",
 };
 
-export const notSent = ({ kind, message }) => [PROBE_ERRORS[kind], message].filter(Boolean).join(" ");
+export const notSent = ({ kind, message }) => [PROBE_ERRORS[kind], message].filter(Boolean).map(sentence).join(" ");
+
+export function sentence(words) {
+  const begun = words.charAt(0).toUpperCase() + words.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}
