@@ -19,8 +19,15 @@ from yolostream.service.mp4_fragment import fragment
 LARGEST = (720, 1280)
 """Height and width that pictures are made to fit into."""
 
-BITRATE = 2_000_000
-"""Bits per second."""
+_ENCODER: dict[str, object] = {
+    "preset": "ultrafast",
+    "tune": "zerolatency",
+    "forced-idr": "1",
+    # Of an even quality, however few frames of a second come; in bits per second, and bits.
+    "crf": "25",
+    "maxrate": "4000000",
+    "bufsize": "4000000",
+}
 
 KEYFRAME_INTERVAL_S = 1.0
 """Who begins to look waits no longer for a picture."""
@@ -101,14 +108,14 @@ class FragmentedMp4:
         self._container = av.open(file, "w", format="mp4", options=_OPTIONS)
         self._stream = stream = self._container.add_stream("libx264", rate=self._frame_rate)
         stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt, stream.bit_rate = "yuv420p", BITRATE
+        stream.pix_fmt = "yuv420p"
         # FFmpeg keeps the unit of a stream that has one.
         stream.time_base = TIME_BASE
         context = stream.codec_context
         context.time_base, context.thread_count = TIME_BASE, 1
         context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
         context.profile = "Constrained Baseline"
-        stream.options = {"preset": "ultrafast", "tune": "zerolatency", "forced-idr": "1"}
+        stream.options = _ENCODER
         self._container.start_encoding()
         codec = _codec_name(context.extradata or b"")
         self._send(Fragment(self._camera, "header", file.getvalue(), codec))
