@@ -28,8 +28,9 @@ FAULTS := pauses kills outages fuzz reconnects cameras soak
 
 # All are run, whatever one finds, and each says at its end what it found.
 .PHONY: faults
-faults: install .venv/.dev ## pause, kill and fuzz a server beside clients that compare every answer (hours)
+faults: install .venv/.dev ## pause, kill and fuzz a server beside clients that compare every answer, and the API (hours)
 	failed=; for fault in $(FAULTS); do PYTHONPATH=tests .venv/bin/python -m tests.faults.$$fault || failed=1; done; \
+	EXAMPLES=500 .venv/bin/pytest --timeout 0 tests/test_service_fuzz.py || failed=1; \
 	test -z "$$failed"
 
 .PHONY: tools

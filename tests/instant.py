@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from yolostream.server import embedded
 from yolostream.server.access import Access
 
 MODEL = "instant"
+OTHER, BROKEN = "other", "broken"
 
 
 ANY_PORTS = embedded.Ports()
@@ -24,16 +26,36 @@ def relabeled(folder: Path, *labels: str) -> Path:
     return copy
 
 
+def with_others(folder: Path) -> Path:
+    """The repository, copied into `folder`, with two more ensembles.
+
+    `other` has an input of half the size; `broken` fails on every frame.
+    """
+    copy = shutil.copytree(REPOSITORY, folder / "with_others")
+    for name in (OTHER, BROKEN):
+        for folder in (MODEL, f"{MODEL}_answer"):
+            target = copy / folder.replace(MODEL, name)
+            shutil.copytree(copy / folder, target)
+            config = (target / "config.pbtxt").read_text().replace(MODEL, name)
+            (target / "config.pbtxt").write_text(config.replace("3, 640, 640", "3, 320, 320"))
+    model = copy / f"{BROKEN}_answer" / "1" / "model.py"
+    model.write_text(
+        model.read_text().replace("frames = ", "raise ValueError('broken')\n        frames = ")
+    )
+    return copy
+
+
 def serve_instant(
     ports: embedded.Ports = ANY_PORTS,
     repository: Path = REPOSITORY,
     host: str = embedded.LOOPBACK,
     access: Access = OPEN,
+    models: Sequence[str] = (MODEL,),
 ) -> AbstractContextManager[embedded.EmbeddedTriton]:
     return embedded.serve(
         repository,
         environment=Path(__file__).parents[1] / ".venv-server",
-        models=[MODEL],
+        models=models,
         profile="cpu",
         host=host,
         ports=ports,

@@ -183,3 +183,34 @@ def test_a_defect_while_sending_fails_every_source_and_hangs_none(error: Excepti
         assert stream.snapshot().state == "failed"
         assert error in stream.snapshot().errors
     assert all(output.closed.is_set() for output in outputs.values())
+
+
+class Quiet:
+    """A stream of which nothing comes."""
+
+    def __init__(self) -> None:
+        self.mailbox = self
+        self.is_exhausted = False
+        self.on_ready = None
+        self.ended = threading.Event()
+
+    def take(self) -> None:
+        return None
+
+    def end(self) -> None:
+        self.ended.set()
+
+
+def test_a_stream_that_is_handed_over_wakes_who_has_it():
+    first, second = Dispatcher(None, Batching()), Dispatcher(None, Batching())
+    stream = Quiet()
+    first.add(stream)
+    assert stream.on_ready == first.wake
+    first.hand_over(stream, second)
+    poll(lambda: stream.on_ready == second.wake, what="the other to have it")
+    first.close()
+    poll(lambda: not first.is_alive, what="the one that has none to end")
+    stream.is_exhausted = True
+    stream.on_ready()
+    assert stream.ended.wait(60)
+    second.close()

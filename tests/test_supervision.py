@@ -99,7 +99,7 @@ def changes(caplog) -> list[tuple[str, str, str]]:
 
 
 def test_each_change_is_a_record_and_trouble_is_said_once(caplog) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     status = Status("cam")
     for state, reason in [
         ("connecting", ""),
@@ -119,12 +119,12 @@ def test_each_change_is_a_record_and_trouble_is_said_once(caplog) -> None:
         ("waiting", "connecting", "INFO"),
         ("connecting", "live", "INFO"),
         ("live", "stale", "WARNING"),
-        ("stale", "backoff", "INFO"),
-        ("backoff", "connecting", "INFO"),
+        ("stale", "backoff", "DEBUG"),
+        ("backoff", "connecting", "DEBUG"),
         ("connecting", "backoff", "WARNING"),
-        ("backoff", "connecting", "INFO"),
-        ("connecting", "backoff", "INFO"),
-        ("backoff", "connecting", "INFO"),
+        ("backoff", "connecting", "DEBUG"),
+        ("connecting", "backoff", "DEBUG"),
+        ("backoff", "connecting", "DEBUG"),
         ("connecting", "live", "WARNING"),
     ]
     assert caplog.records[5].reason == "refused"

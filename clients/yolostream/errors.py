@@ -4,12 +4,16 @@ YolostreamError
  +-- SourceError             a video, picture, folder, camera or stream cannot be read
  |    +-- SourceDenied       a camera wants another user or password
  |    +-- SourceUnsupported  what it sends is no video, or none that can be decoded
+ |    +-- SourceAbsent       something answers at its address, and has no such stream
+ |    +-- SourceRefused      nothing takes connections at its address
+ |    +-- SourceSilent       nothing answers in time
  +-- OutputError             a result cannot be written
  +-- FrameError              a frame is not uint8 RGB of an accepted size: the caller's fault
  +-- ServerStartError        the embedded Triton does not start
  +-- WorkerError             a process that feeds some of the sources dies again and again
  +-- ForkError               a detector is used in a fork of the process that made it
  +-- ServiceError           the live service cannot do what was asked
+ |    +-- ConfigurationError its configuration is wrong
  +-- ServerError             a Triton does not do what was asked
       +-- ServerUnavailable  nobody answers at the address, or the connection broke
       +-- ModelUnavailable   the server has no such model, or it is not ready
@@ -46,6 +50,18 @@ class SourceUnsupported(SourceError):
     """What a source sends is no video, or none that can be decoded."""
 
 
+class SourceAbsent(SourceError):
+    """What answers at the address of a camera has no such stream, or there is no such file."""
+
+
+class SourceRefused(SourceError):
+    """Nothing takes connections at the address of a camera."""
+
+
+class SourceSilent(SourceError):
+    """A camera gives no answer in time."""
+
+
 class OutputError(YolostreamError):
     """A result cannot be written."""
 
@@ -74,6 +90,12 @@ class ServiceError(YolostreamError):
     """The live service cannot do what was asked: a port is taken, say, or a camera unknown."""
 
     exit_code = 23
+
+
+class ConfigurationError(ServiceError):
+    """The configuration of the live service cannot be read, or says something that is wrong."""
+
+    exit_code = 24
 
 
 class ForkError(YolostreamError):

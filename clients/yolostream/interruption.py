@@ -44,7 +44,7 @@ def interrupt_on_stop_signals() -> None:
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[None]:
-    """Hold back stop signals until the block has ended; then the first of them takes effect.
+    """Hold back stop signals until the block has ended; then they take effect.
 
     The block is a short step that must not be interrupted halfway. For example, if a signal came
     right after a process was started, nobody would keep its id, and it would run on. Python
@@ -69,7 +69,8 @@ def defer_signals() -> Iterator[None]:
         for number, handler in reversed(before.items()):
             signal.signal(number, handler)
         if came:
-            signal.raise_signal(came[0])
+            for one in dict.fromkeys(came):
+                signal.raise_signal(one)
 
 
 def wait_for(event: threading.Event) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from yolostream.cli import detect, doctor, run, serve
+from yolostream.cli import detect, doctor, run, serve, token
 from yolostream.cli.messages import (
     PrintNotes,
     interruptible,
@@ -24,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (detect.detect, run.run, serve.serve, doctor.doctor):
+for command in (detect.detect, run.run, serve.serve, token.token, doctor.doctor):
     app.command()(interruptible()(command))
 
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[assignment]

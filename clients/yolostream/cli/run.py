@@ -2,85 +2,155 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from functools import partial
-from typing import Annotated
+import logging
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from yolostream.cli import access, detect_options, detecting
-from yolostream.cli.messages import stderr
-from yolostream.cli.server import (
-    DEFAULT_MODEL_REPOSITORY,
-    DEFAULT_SERVER_ENVIRONMENT,
-    ModelRepository,
-    ProfileOption,
-    ServerEnvironment,
-    served_at,
-)
-from yolostream.client.access import target_of
+from yolostream.cli import access, detect_options
+from yolostream.cli.messages import print_note, stdout
+from yolostream.cli.server import PANEL, ProfileOption
 from yolostream.client.detector import DEFAULT_MODEL
-from yolostream.interruption import wait_for
-from yolostream.server.run_folder import gpu_sharing_of
-from yolostream.service.service import Service
-from yolostream.service.settings import CameraSettings
-from yolostream.sources import find_sources
+from yolostream.errors import YolostreamError
 
-_IN_FLIGHT_ON_CPU = 4
-"""More frames on their way would only wait for each other, and become old."""
+if TYPE_CHECKING:
+    from yolostream.cli.running import Site
+    from yolostream.service.settings import ServerSettings, WebSettings
+
+Section = TypeVar("Section", "ServerSettings", "WebSettings")
+
+_CONFIGURATIONS = (".yaml", ".yml")
+
+_log = logging.getLogger(__name__)
+
+
+class LogFormat(StrEnum):
+    """As `settings.LogSettings`: Typer takes no list of literals."""
+
+    console = "console"
+    json = "json"
 
 
 def run(
     cameras: Annotated[
         list[str],
-        typer.Argument(metavar="CAMERA...", help="Addresses of cameras, or video files."),
+        typer.Argument(
+            metavar="cameras.yaml | CAMERA...",
+            help="A configuration; or addresses of cameras and video files, which play like "
+            "cameras.",
+        ),
     ],
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look whether the configuration is right.")
+    ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where the page is; by default 127.0.0.1:8080."),
+    ] = None,
+    web_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="File with the tokens of those who may see the page."
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let others see the page without a token.")
+    ] = False,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="Lines for people, or JSON for programs.")
+    ] = None,
     url: detect_options.Url = None,
     model: detect_options.ModelName = DEFAULT_MODEL,
-    port: Annotated[int, typer.Option(help="Of the page.")] = 8080,
     token_file: access.TokenFile = None,
     tls_ca: access.TlsCa = None,
     tls_cert: access.TlsCert = None,
     tls_key: access.TlsKey = None,
     profile: ProfileOption = None,
-    model_repository: ModelRepository = DEFAULT_MODEL_REPOSITORY,
-    server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,
+    model_repository: Annotated[
+        Path | None, typer.Option(help="The models that it serves.", rich_help_panel=PANEL)
+    ] = None,
+    server_environment: Annotated[
+        Path | None,
+        typer.Option(
+            help="Its Python environment, or an installation of Triton.", rich_help_panel=PANEL
+        ),
+    ] = None,
 ) -> None:
-    """Watch cameras day and night, and show them on a page."""
+    """Watch cameras day and night, and show them on a page.
+
+    Options win over the configuration; those of the server over all that it says of a server.
+    Ctrl-C or SIGTERM stops it; SIGHUP has the configuration read again.
+    """
     # It takes half a second, which no other command should.
-    from yolostream.service.web.server import serving
+    from yolostream.cli import running
+    from yolostream.service import logs
 
-    tls = access.client_tls(tls_ca, tls_cert, tls_key)
-    token = access.token_from(token_file)
-    with served_at(url, token, model, profile, model_repository, server_environment) as server:
-        for name, value in gpu_sharing_of(target_of(server.url)).items():
-            os.environ.setdefault(name, value)
-        connect = partial(
-            detecting.connect,
-            server.url,
-            timeout_s=30.0,
-            downscale=True,
-            transport="auto",
-            decoder="auto",
-            token=server.token,
-            tls=tls,
-            max_in_flight=_IN_FLIGHT_ON_CPU,
-        )
-        service = Service(connect)
-        try:
-            for name, source in _named(cameras):
-                settings = CameraSettings(source=source, model=model)
-                service.put(name, settings.task(name, None))
-            with serving(service, port=port) as address:
-                stderr.print(f"Look at http://{address}", style="bold")
-                wait_for(threading.Event())
-        finally:
-            service.close()
+    is_file = len(cameras) == 1 and cameras[0].lower().endswith(_CONFIGURATIONS)
+    site = running.read(Path(cameras[0])) if is_file else running.named(cameras, model)
+    if is_file and model != DEFAULT_MODEL:
+        raise typer.BadParameter(f"{cameras[0]} names the models: write {model} into its defaults")
+    if check:
+        _check(site)
+        return
+    tls = {"ca": tls_ca, "certificate": tls_cert, "key": tls_key}
+    server = _server(
+        site,
+        url=url,
+        token_file=token_file,
+        tls=_given(tls) or None,
+        profile=profile,
+        model_repository=model_repository,
+        environment=server_environment,
+    )
+    web = _web(site, address=listen, token_file=web_token_file, insecure=insecure or None)
+    log = site.configuration.log
+    if log_format is not None:
+        log = log.model_copy(update={"format": log_format.value})
+    logs.set_up(log)
+    try:
+        running.run(site, server, web)
+    except YolostreamError as error:
+        if log.format == "console":
+            raise
+        _log.error("%s", error)
+        raise typer.Exit(error.exit_code) from None
 
 
-def _named(specs: list[str]) -> list[tuple[str, str]]:
-    found, errors = find_sources(specs)
-    if errors:
-        raise errors[0]
-    return [(source.name, spec) for source, spec in zip(found, specs, strict=True)]
+def _check(site: Site) -> None:
+    from yolostream.service.advice import advice
+
+    configuration, store = site.configuration, site.store
+    for words in advice(configuration, site.path):
+        print_note(words)
+    changed = 0 if store is None else len(store.load())
+    resolved = [configuration.resolved(camera) for camera in configuration.cameras.values()]
+    enabled = sum(camera.enabled for camera in resolved)
+    more = f"; {changed} more were changed over the API" if changed else ""
+    stdout.print(f"{len(resolved)} cameras, {enabled} of them enabled{more}", highlight=False)
+
+
+def _server(site: Site, **options: Any) -> ServerSettings:
+    given = _given(options)
+    return _validated(site.configuration.server, given) if given else site.configuration.server
+
+
+def _web(site: Site, **options: Any) -> WebSettings:
+    web = site.configuration.web
+    said = {name: getattr(web, name) for name in web.model_fields_set}
+    return _validated(web, {**said, **_given(options)})
+
+
+def _validated(like: Section, values: Any) -> Section:
+    from pydantic import ValidationError
+
+    try:
+        return type(like).model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise typer.BadParameter(f"{first['input']}: {first['msg']}") from None
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

@@ -16,20 +16,20 @@ from yolostream.server import embedded
 from yolostream.server.access import Access
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-_PANEL = "Embedded Triton (without --url)"
+PANEL = "Embedded Triton (without --url)"
 
 
 ProfileOption = Annotated[
     embedded.Profile | None,
-    typer.Option(help="By default what the machine allows.", rich_help_panel=_PANEL),
+    typer.Option(help="By default what the machine allows.", rich_help_panel=PANEL),
 ]
 ModelRepository = Annotated[
-    Path, typer.Option(help="The models that it serves.", rich_help_panel=_PANEL)
+    Path, typer.Option(help="The models that it serves.", rich_help_panel=PANEL)
 ]
 ServerEnvironment = Annotated[
     Path,
     typer.Option(
-        help="Its Python environment, or an installation of Triton.", rich_help_panel=_PANEL
+        help="Its Python environment, or an installation of Triton.", rich_help_panel=PANEL
     ),
 ]
 DEFAULT_MODEL_REPOSITORY = REPOSITORY / "model_repository"

@@ -64,7 +64,11 @@ class Capture:
         self._source = stream.plan.source
         self._status = stream.status
         self._limits = stream.plan.limits
-        self._reading = replace(reading, is_looked_at=lambda: stream.is_looked_at)
+        self._reading = replace(
+            reading,
+            is_looked_at=lambda: stream.is_looked_at,
+            most_per_second=lambda: stream.plan.most_per_second,
+        )
         self._openings = openings
         self._continuity = Continuity()
         self._abandoned: list[Reader] = []
@@ -181,7 +185,12 @@ class Capture:
 
     def _wait(self, retry: Retry, problem: SourceError) -> None:
         """Wait until the source is to be opened again, or more of it is there."""
-        self._status.enter(retry.state, str(problem), then=f"opened again in {retry.delay_s:.1f} s")
+        self._status.enter(
+            retry.state,
+            str(problem),
+            then=f"opened again in {retry.delay_s:.1f} s",
+            retry_at=time.time() + retry.delay_s,
+        )
         self._status.reconnects += 1
         until = time.monotonic() + retry.delay_s
         # One that is there all the time has another problem.

@@ -46,6 +46,7 @@ class Dispatcher:
         self._detector = detector
         self._batching = batching
         self._streams: deque[Stream] = deque()
+        self._leaving: list[tuple[Stream, Dispatcher]] = []
         # Streams come while others are being served.
         self._lock = threading.Lock()
         self._ready = threading.Event()
@@ -61,10 +62,21 @@ class Dispatcher:
 
     def add(self, stream: Stream) -> None:
         """Send the frames of this stream, too, until it has ended."""
+        stream.on_ready = self.wake
         with self._lock:
             self._streams.append(stream)
             if self._defect is not None:
                 self._give_up(self._defect)
+        self.wake()
+
+    def hand_over(self, stream: Stream, to: Dispatcher) -> None:
+        """Let another dispatcher send the frames of this stream, from the next one on.
+
+        None is lost, and none is sent by both. Answers stay in order: what was taken here is on its
+        way before the other takes anything.
+        """
+        with self._lock:
+            self._leaving.append((stream, to))
         self.wake()
 
     def close(self) -> None:
@@ -98,8 +110,18 @@ class Dispatcher:
         batch = self._gathered()
         for frames in _alike(batch):
             self._send(frames)
+        self._let_go()
         if not self._end_exhausted() and not batch:
             self._ready.wait(_POLL_S)
+
+    def _let_go(self) -> None:
+        with self._lock:
+            leaving = [one for one in self._leaving if one[0] in self._streams]
+            self._leaving.clear()
+            for stream, _ in leaving:
+                self._streams.remove(stream)
+        for stream, to in leaving:
+            to.add(stream)
 
     def _gathered(self) -> Batch:
         batch: Batch = []

@@ -58,12 +58,12 @@ class Annotator:
 
     def draw_on(self, scene: Image, detections: Detections) -> None:
         """Draw the detections on `scene` (uint8 [H, W, 3], RGB) itself."""
-        scale = _scale_for(scene)
+        scale = scale_for(scene)
         self._draw_title(scene, scale)
         if len(detections):
             line_width = round(2 * scale)
             corners = _corners(detections.boxes, scene, line_width)
-            colors = _color_rows(detections)
+            colors = color_rows(detections)
             _draw_boxes(scene, corners, colors, line_width)
             self._draw_labels(scene, corners, colors, detections, scale)
 
@@ -121,7 +121,7 @@ class _Look(NamedTuple):
         return max(1, round(1.8 * self.scale))
 
 
-def _scale_for(scene: Image) -> float:
+def scale_for(scene: Image) -> float:
     """How much larger lines and letters are than at 640x360.
 
     The root of the picture's: a large one shows small objects too, and is downscaled to the same
@@ -141,12 +141,17 @@ def _corners(
     return corners
 
 
-def _color_rows(detections: Detections) -> npt.NDArray[np.int64]:
+def color_rows(detections: Detections) -> npt.NDArray[np.int64]:
     """Index into the colors, int64 [n]: by the track where there is one, else by the class."""
     rows = detections.class_ids
     if detections.track_ids is not None:
         rows = np.where(detections.track_ids > 0, detections.track_ids, rows)
     return rows % len(_COLORS)
+
+
+def color_of_row(row: int) -> _Color:
+    """The color that `color_rows` means by `row`."""
+    return _COLORS[row]
 
 
 def _draw_boxes(

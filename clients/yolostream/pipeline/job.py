@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,6 +13,7 @@ from yolostream.pipeline.drawing import Annotator, LabelOptions
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.pipeline.plan import IN_FLIGHT, MAX_AGE_S, SERVER_PATIENCE_S, Plan
 from yolostream.pipeline.supervision import Limits
+from yolostream.pipeline.trails import Trails
 from yolostream.sources import Reading, Source
 
 
@@ -22,6 +24,10 @@ class Job:
     results: Results
     track: bool = True
     labels: LabelOptions = field(default_factory=LabelOptions)
+    title: bool = True
+    """Whether the source's name stands on the picture."""
+    trail_s: float = 0.0
+    """Seconds that the trail of an object reaches back; 0 draws none."""
     detection_filter: DetectionFilter = field(default_factory=DetectionFilter)
     stride: int = 1
     """Every Nth frame is taken."""
@@ -31,6 +37,8 @@ class Job:
     """Frames of one source on their way at once."""
     server_patience_s: float = SERVER_PATIENCE_S
     max_age_s: float = MAX_AGE_S
+    most_per_second: float = math.inf
+    """Frames of each video taken at most."""
     limits: Limits = field(default_factory=Limits)
     """How patient we are with live sources."""
     downscale: bool = True
@@ -46,13 +54,15 @@ class Job:
             outputs_of=partial(self.results.makers, source),
             tile=tile,
             track=self.track,
-            annotator=Annotator(source.name, labels=self.labels),
+            annotator=Annotator(source.name if self.title else "", labels=self.labels),
+            trails=Trails(self.trail_s) if self.trail_s else None,
             detection_filter=self.detection_filter,
             stride=self.stride,
             limit=self.limit,
             in_flight=self.in_flight,
             server_patience_s=self.server_patience_s,
             max_age_s=self.max_age_s,
+            most_per_second=self.most_per_second,
             limits=self.limits,
             resumes=self.results.part > 1,
         )

@@ -41,7 +41,8 @@ class Mailbox:
         on_frame: Callable[[], None],
         on_drop: Callable[[Drop], None],
     ) -> None:
-        self._admission = admission
+        self.admission = admission
+        """It may be replaced by one of the same policy."""
         self._on_frame = on_frame
         self._on_drop = on_drop
         self._frames: deque[Frame] = deque()
@@ -55,7 +56,7 @@ class Mailbox:
             False where nobody takes frames any more.
         """
         with self._changed:
-            if self._admission.policy == "block":
+            if self.admission.policy == "block":
                 self._changed.wait_for(lambda: self._closed or not self._is_full)
             if self._closed:
                 return False
@@ -72,7 +73,7 @@ class Mailbox:
             while self._frames:
                 frame = self._frames.popleft()
                 self._changed.notify()
-                if frame.age_s <= self._admission.max_age_s:
+                if frame.age_s <= self.admission.max_age_s:
                     return frame
                 self._on_drop("stale")
         return None
@@ -102,4 +103,4 @@ class Mailbox:
 
     @property
     def _is_full(self) -> bool:
-        return len(self._frames) >= self._admission.capacity
+        return len(self._frames) >= self.admission.capacity

@@ -16,23 +16,26 @@ MAX_GAP_FRAMES = 10
 class Numbering:
     """Follows the objects of one source through all its sessions.
 
-    After a gap other objects are there, and in pictures of another size they are elsewhere: a new
-    tracker begins, whose numbers come behind those of the one before.
+    After a gap other objects are there, in pictures of another size they are elsewhere, and at
+    another rate they move otherwise: a new tracker begins, whose numbers come behind those of the
+    one before.
     """
 
     def __init__(self) -> None:
         self.frame_rate = 1.0
-        """Frames per second of the session that comes next."""
+        """Frames per second from the next frame on."""
         self.count = 0
         """Different objects that got a number so far."""
         self._before = 0
         self._last: tuple[int, tuple[int, int], float] | None = None
+        self._last_rate = 1.0
 
     def update(self, frame: Frame, detections: Detections) -> Detections:
         """Number the objects of the next frame; see `Tracker.update`."""
         if not self._goes_on(frame):
             self._before = self.count
             self._tracker = Tracker(self.frame_rate)
+            self._last_rate = self.frame_rate
         self._last = frame.session, frame.size, frame.pts_seconds
         tracked = self._tracker.update(detections)
         self.count = self._before + self._tracker.count
@@ -43,7 +46,7 @@ class Numbering:
 
     def _goes_on(self, frame: Frame) -> bool:
         """Whether it shows what the last one showed, a little later."""
-        if self._last is None:
+        if self._last is None or self._last_rate != self.frame_rate:
             return False
         session, size, seconds = self._last
         longest_gap_s = max(MAX_GAP_S, MAX_GAP_FRAMES / self.frame_rate)

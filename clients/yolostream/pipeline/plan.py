@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from yolostream.pipeline.drawing import Annotator
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.pipeline.mailbox import Admission
 from yolostream.pipeline.supervision import Limits
+from yolostream.pipeline.trails import Trails
 from yolostream.sources import Session, Source
 
 IN_FLIGHT = 3
@@ -39,6 +41,8 @@ class Plan:
     track: bool = True
     annotator: Annotator | None = None
     """Draws the detections; None where nobody looks."""
+    trails: Trails | None = None
+    """Draws where they came from."""
     detection_filter: DetectionFilter = field(default_factory=DetectionFilter)
     stride: int = 1
     """Every Nth frame is taken."""
@@ -47,6 +51,8 @@ class Plan:
     in_flight: int = IN_FLIGHT
     server_patience_s: float = SERVER_PATIENCE_S
     max_age_s: float = MAX_AGE_S
+    most_per_second: float = math.inf
+    """Frames of a video taken at most."""
     limits: Limits = field(default_factory=Limits)
     """How patient we are with a live source."""
     resumes: bool = False

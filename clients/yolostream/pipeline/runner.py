@@ -75,13 +75,13 @@ def _wait(streams: Sequence[Stream], deadline: float) -> None:
         stream.join(max(0.0, deadline - time.monotonic()))
 
 
-def stop(streams: Sequence[Stream]) -> None:
+def stop(streams: Sequence[Stream], *, timeout_s: float = STOP_TIMEOUT_S) -> None:
     """Let everybody finish what is on its way, and leave behind who does not."""
     for stream in streams:
         stream.stop.set()
         stream.mailbox.close(discard=True)
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    _wait(streams, deadline - STOP_TIMEOUT_S / 4)
+    deadline = time.monotonic() + timeout_s
+    _wait(streams, deadline - timeout_s / 4)
     for stream in streams:
         stream.close_sinks()
     for stream in streams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
@@ -67,6 +68,16 @@ class Status:
     """Threads that did not come back from a source, and were left behind."""
     trouble: str = ""
     """What is wrong with it now, as it was said; empty where nothing is."""
+    away_since: float | None = None
+    """Unix time in seconds at which the trouble began; None where there is none."""
+    retry_at: float | None = None
+    """Unix time in seconds at which it is opened again; None where nothing is waited for."""
+    size: tuple[int, int] | None = None
+    """Height and width in pixels of the newest frame that was done."""
+    model: str = ""
+    """The ensemble that looks at its frames; empty where nobody has said."""
+    model_trouble: str = ""
+    """Why it is not the one that is wanted; empty where it is."""
     elapsed_s: float = 0.0
     first_lost: dict[str, YolostreamError] = field(default_factory=dict)
     """The first error of each of these names."""
@@ -85,26 +96,37 @@ class Status:
         """Frames done by second since it began."""
         return self.frames_done / self.elapsed_s if self.elapsed_s else 0.0
 
-    def enter(self, state: State, reason: str = "", *, then: str = "") -> None:
+    def enter(
+        self, state: State, reason: str = "", *, then: str = "", retry_at: float | None = None
+    ) -> None:
         """Change the state, and say so; `ended` and `failed` are never left.
 
         Each change is a record of the log with the fields `source`, `from`, `to` and `reason`: a
-        warning where trouble begins, changes or is over, else for information.
+        warning where trouble begins, changes or is over, for debugging while it lasts, else for
+        information.
 
         Args:
             state: that it is in now.
             reason: why, for people.
             then: what follows, which differs from time to time.
+            retry_at: Unix time in seconds at which it is opened again.
         """
         before = self.state
+        self.retry_at = retry_at
         if state == before or before in FINAL:
             return
         self.state = state
         level = logging.INFO
+        if state in TROUBLES:
+            self.away_since = self.away_since or time.time()
+        elif state in ("running", "live"):
+            self.away_since = None
         if state in TROUBLES and reason != self.trouble:
             self.trouble, level = reason, logging.WARNING
         elif state in ("running", "live") and self.trouble:
             self.trouble, level = "", logging.WARNING
+        elif self.trouble:
+            level = logging.DEBUG
         fields = {"source": self.name, "from": before, "to": state, "reason": reason}
         words = "; ".join(filter(None, (reason, then)))
         message = f"{self.name}: {before} -> {state}" + (f": {words}" if words else "")

@@ -42,14 +42,16 @@ class Stream:
     def __init__(self, plan: Plan, detector: Detector, *, on_ready: Callable[[], None]) -> None:
         self.plan = plan
         self.status = Status(plan.source.name)
-        self.mailbox = Mailbox(plan.admission, on_frame=on_ready, on_drop=self._drop)
+        self.on_ready = on_ready
+        """Another one where another dispatcher sends from now on."""
+        self.mailbox = Mailbox(plan.admission, on_frame=lambda: self.on_ready(), on_drop=self._drop)
         self.sinks: list[Sink] = []
         self.stop = threading.Event()
         self._answers = Answers(detector, self.status, plan, give_up=self.fail, stop=self.stop)
-        self._on_ready = on_ready
         self._room = threading.Semaphore(plan.in_flight)
         self._in_flight: queue.SimpleQueue[tuple[Frame, Pending] | None] = queue.SimpleQueue()
         self._numbering = Numbering()
+        self._session_rate = 1.0
         self._taken = 0
         self._started = time.perf_counter()
         self._thread = threading.Thread(target=self._run, name=plan.source.name, daemon=True)
@@ -66,7 +68,8 @@ class Stream:
         if session.frame_count is not None:
             taken = -(-session.frame_count // plan.stride)
             self.status.frames_expected = min(taken, plan.limit or taken)
-        self._numbering.frame_rate = float(session.frame_rate) / plan.stride
+        self._session_rate = float(session.frame_rate)
+        self._set_rate()
         if not self.sinks:
             for make_output in plan.outputs_of(session):
                 self._open_sink(make_output)
@@ -116,6 +119,12 @@ class Stream:
         """Whether its outputs are still open."""
         return self._thread.is_alive()
 
+    def follow(self, plan: Plan) -> None:
+        """From the next frame on, do this: the same, but for the filter, the age and the rate."""
+        self.plan = plan
+        self.mailbox.admission = plan.admission
+        self._set_rate()
+
     def join(self, timeout_s: float) -> None:
         """Wait until all that was sent is written, and the outputs are closed."""
         self._thread.join(timeout_s)
@@ -150,6 +159,10 @@ class Stream:
             ages=sum((sink.ages for sink in sinks), start=status.ages),
         )
 
+    def _set_rate(self) -> None:
+        taken = self._session_rate / self.plan.stride
+        self._numbering.frame_rate = min(taken, self.plan.most_per_second)
+
     def _open_sink(self, make_output: Callable[[], Output]) -> None:
         try:
             self._add_sink(make_output())
@@ -169,7 +182,7 @@ class Stream:
                 if detections is not None:
                     self._hand_on(item[0], detections)
                 self._room.release()
-                self._on_ready()
+                self.on_ready()
         except Exception as error:
             self.fail(error)
         finally:
@@ -192,6 +205,7 @@ class Stream:
         status.objects += len(detections)
         status.latest_objects = len(detections)
         status.latest_captured_at = frame.captured_at
+        status.size = frame.size
         status.elapsed_s = time.perf_counter() - self._started
 
     def _annotated(self, frame: Frame, detections: Detections) -> Image:
@@ -201,6 +215,8 @@ class Stream:
         with self.status.timer.stage("draw"):
             # In place: the answer is here, and nobody else needs the picture as it was.
             image = on_host(frame.image)
+            if self.plan.trails is not None:
+                self.plan.trails.draw_on(image, detections, frame.pts_seconds)
             self.plan.annotator.draw_on(image, detections)
             return image
 

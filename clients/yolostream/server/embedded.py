@@ -118,6 +118,7 @@ def serve(
     access: Access = Access(),  # noqa: B008  # frozen
     options: Sequence[str] = (),
     start_timeout_s: float | None = None,
+    stop_timeout_s: float = tritonserver.STOP_TIMEOUT_S,
     once: bool = False,
 ) -> Iterator[EmbeddedTriton]:
     """Serve a model repository until the block ends, and leave nothing behind.
@@ -145,6 +146,7 @@ def serve(
         options: more of tritonserver's own, after ours; the last of a kind counts.
         start_timeout_s: seconds until every model has to be ready; by default what the profile
             needs.
+        stop_timeout_s: seconds that it may take in the end to finish what it has begun.
         once: do not start the server again; `EmbeddedTriton.wait` raises what happened.
 
     Raises:
@@ -179,6 +181,7 @@ def serve(
             access=access,
             ensembles=[name for name in ensembles_in(repositories) if not models or name in models],
             start_timeout_s=START_TIMEOUT_S[chosen] if start_timeout_s is None else start_timeout_s,
+            stop_timeout_s=stop_timeout_s,
         )
         with (
             supervised(launch, once=once) as supervisor,

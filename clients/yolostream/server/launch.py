@@ -30,6 +30,8 @@ class Launch:
     """Names of those that are asked whether they answer."""
     start_timeout_s: float
     """Seconds until every model has to be ready."""
+    stop_timeout_s: float = tritonserver.STOP_TIMEOUT_S
+    """Seconds that it may take to finish what it has begun."""
 
     @property
     def url(self) -> str:

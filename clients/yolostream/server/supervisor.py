@@ -149,7 +149,7 @@ class Supervisor:
                 return None
             if (fault := self._watch(process)) is None:
                 # It is well, and may finish what it has begun.
-                patience_s = tritonserver.STOP_TIMEOUT_S
+                patience_s = launch.stop_timeout_s
                 return None
             return ServerUnavailable(f"the Triton at {launch.url} is no use any more: {fault}")
         except ServerStartError as error:

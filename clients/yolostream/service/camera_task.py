@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yolostream.pipeline.job import Job
 from yolostream.sources import Source
@@ -17,3 +17,13 @@ class CameraTask:
     job: Job
     model: str
     """Name of the ensemble that looks at its frames."""
+
+    def goes_on_as(self, other: CameraTask) -> bool:
+        """Whether one that runs becomes the other from one frame to the next."""
+        job = replace(
+            self.job,
+            detection_filter=other.job.detection_filter,
+            max_age_s=other.job.max_age_s,
+            most_per_second=other.job.most_per_second,
+        )
+        return replace(self, job=job, model=other.model) == other

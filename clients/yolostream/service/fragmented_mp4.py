@@ -5,25 +5,42 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Literal
 
 import av
+from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace
 
 from yolostream.image import Image, downscaled
 from yolostream.outputs.planes import encoder_frame, fitted, planes_of
-from yolostream.service.messages import Fragment, FragmentKind
+from yolostream.service.messages import Fragment
+from yolostream.service.mp4_fragment import fragment
 
 LARGEST = (720, 1280)
 """Height and width that pictures are made to fit into."""
 
-BITRATE = 2_000_000
-"""Bits per second."""
+_ENCODER: dict[str, object] = {
+    "preset": "ultrafast",
+    "tune": "zerolatency",
+    "forced-idr": "1",
+    # Of an even quality, however few frames of a second come; in bits per second, and bits.
+    "crf": "25",
+    "maxrate": "4000000",
+    "bufsize": "4000000",
+}
 
 KEYFRAME_INTERVAL_S = 1.0
 """Who begins to look waits no longer for a picture."""
 
 TIME_BASE = Fraction(1, 90_000)
-_OPTIONS = {"movflags": "empty_moov+default_base_moof+frag_every_frame", "flush_packets": "1"}
+
+_SHOWN = 45_000
+"""Each picture is said to be shown for half a second, which the next one cuts short. Browsers throw
+all away up to the next key where a picture comes after more than twice as long: then it is one."""
+
+# Of FFmpeg's muxer comes the header alone: it would hold each picture back until the next one says
+# how long it is shown.
+_OPTIONS = {"movflags": "empty_moov+default_base_moof"}
 
 
 class FragmentedMp4:
@@ -40,12 +57,11 @@ class FragmentedMp4:
         self._frame_rate = frame_rate
         self._send = send
         self._size: tuple[int, int] | None = None
-        self._file = io.BytesIO()
         self._container: av.container.OutputContainer
         self._stream: av.VideoStream
+        self._number = 0
         self._last_pts = -1
-        self._codec = ""
-        self._kind_of_last: FragmentKind = "header"
+        self._next_key_pts = 0
 
     def write(self, image: Image, time_s: float) -> None:
         """Add a picture.
@@ -60,14 +76,24 @@ class FragmentedMp4:
             self._begin(size)
         frame = encoder_frame(planes_of(fitted(image, *size)))
         # A second of the clock may have two pictures of the same rounded time.
-        self._last_pts = max(round(time_s / TIME_BASE), self._last_pts + 1)
-        frame.pts, frame.time_base = self._last_pts, TIME_BASE
+        pts = max(round(time_s / TIME_BASE), self._last_pts + 1)
+        self._last_pts = frame.pts = pts
+        frame.time_base = TIME_BASE
+        if pts >= self._next_key_pts:
+            # By the clock: few frames of a second may reach us.
+            self._next_key_pts = pts + round(KEYFRAME_INTERVAL_S / TIME_BASE)
+            frame.pict_type = PictureType.I
         for packet in self._stream.encode(frame):
-            kind = self._kind_of_last
-            self._kind_of_last = "key" if packet.is_keyframe else "delta"
-            self._container.mux(packet)
-            # A fragment is whole once the next picture says how long this one is shown.
-            self._send_written(kind)
+            self._number += 1
+            data = fragment(
+                bytes(packet),
+                number=self._number,
+                time=pts,
+                duration=_SHOWN,
+                is_key=packet.is_keyframe,
+            )
+            kind: Literal["key", "delta"] = "key" if packet.is_keyframe else "delta"
+            self._send(Fragment(self._camera, kind, data))
 
     def close(self) -> None:
         """End the video."""
@@ -77,30 +103,22 @@ class FragmentedMp4:
 
     def _begin(self, size: tuple[int, int]) -> None:
         self._size = height, width = size
-        self._file = io.BytesIO()
-        self._last_pts = -1
-        self._container = av.open(self._file, "w", format="mp4", options=_OPTIONS)
+        self._number, self._last_pts, self._next_key_pts = 0, -1, 0
+        file = io.BytesIO()
+        self._container = av.open(file, "w", format="mp4", options=_OPTIONS)
         self._stream = stream = self._container.add_stream("libx264", rate=self._frame_rate)
         stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt, stream.bit_rate = "yuv420p", BITRATE
+        stream.pix_fmt = "yuv420p"
+        # FFmpeg keeps the unit of a stream that has one.
+        stream.time_base = TIME_BASE
         context = stream.codec_context
         context.time_base, context.thread_count = TIME_BASE, 1
         context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
-        context.gop_size = max(1, round(self._frame_rate * KEYFRAME_INTERVAL_S))
         context.profile = "Constrained Baseline"
-        stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
+        stream.options = _ENCODER
         self._container.start_encoding()
-        self._kind_of_last = "header"
-        self._codec = _codec_name(context.extradata or b"")
-        self._send_written("header")
-
-    def _send_written(self, kind: FragmentKind) -> None:
-        data = self._file.getvalue()
-        if data:
-            codec = self._codec if kind == "header" else ""
-            self._send(Fragment(self._camera, kind, data, codec))
-            self._file.seek(0)
-            self._file.truncate()
+        codec = _codec_name(context.extradata or b"")
+        self._send(Fragment(self._camera, "header", file.getvalue(), codec))
 
 
 def _codec_name(extradata: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -34,7 +33,6 @@ class LiveView:
         self._frame_rate = frame_rate
         self._send = send
         self._wanted = Watch(camera)
-        self._picture_wanted = threading.Event()
         self._video: FragmentedMp4 | None = None
         # Who looks again after a while needs a new beginning.
         self._is_over = False
@@ -42,7 +40,7 @@ class LiveView:
     @property
     def draws(self) -> bool:
         """See `Output`."""
-        return self._wanted.video or self._picture_wanted.is_set()
+        return self._wanted.video or self._wanted.pictures
 
     def want(self, wanted: Watch) -> None:
         """Somebody begins to look, or nobody does any more; from any thread."""
@@ -50,18 +48,13 @@ class LiveView:
         if not wanted.video:
             self._is_over = True
 
-    def want_picture(self) -> None:
-        """Send the next frame; from any thread."""
-        self._picture_wanted.set()
-
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Make what is wanted of one frame; see `Output`."""
         if self._wanted.detections:
             self._send(Found(self._camera, record_of(frame, detections, source=self._camera)))
         # A frame that was on its way when somebody began to look was not drawn on.
         is_whole = annotated.shape[:2] == frame.size
-        if self._picture_wanted.is_set() and is_whole:
-            self._picture_wanted.clear()
+        if self._wanted.pictures and is_whole:
             self._send(Picture(self._camera, _jpeg(annotated)))
         if self._is_over:
             self._is_over = False

@@ -31,14 +31,8 @@ class Watch:
 
     camera: str
     video: bool = False
+    pictures: bool = False
     detections: bool = False
-
-
-@dataclass(frozen=True)
-class TakePicture:
-    """Somebody wants the next annotated frame."""
-
-    camera: str
 
 
 # From a worker.
@@ -84,4 +78,38 @@ class Found:
     """JSON: `docs/outputs.md` has its schema."""
 
 
-FromWorker = Statuses | Fragment | Picture | Found
+@dataclass(frozen=True)
+class Transition:
+    """A camera's state changed."""
+
+    camera: str
+    before: str
+    after: str
+    reason: str
+    """Empty where there is none."""
+
+
+@dataclass(frozen=True)
+class Switched:
+    """Another ensemble looks at the frames of a camera, or should and does not."""
+
+    camera: str
+    model: str
+    trouble: str = ""
+    """Why it does not."""
+
+
+# Of a worker.
+
+
+@dataclass(frozen=True)
+class WorkerDied:
+    """It is started again."""
+
+    cameras: tuple[str, ...]
+    exit_code: int | None
+    wait_s: float
+    """Seconds until then."""
+
+
+FromWorker = Statuses | Fragment | Picture | Found | Transition | Switched | WorkerDied

@@ -10,7 +10,15 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from yolostream.pipeline.child_process import ChildProcess
-from yolostream.service.messages import Drop, FromWorker, Run, TakePicture, Watch
+from yolostream.redaction import redact
+from yolostream.service.messages import (
+    Drop,
+    FromWorker,
+    Run,
+    Transition,
+    Watch,
+    WorkerDied,
+)
 from yolostream.service.worker_process import Connect, work
 
 _WAIT_S = (0.5, 30.0)
@@ -74,24 +82,24 @@ class Worker:
             self._watched[command.camera] = command
             self._send(command)
 
-    def take_picture(self, camera: str) -> None:
-        """Ask for the next annotated frame of a camera."""
-        with self._lock:
-            self._send(TakePicture(camera))
-
     def take(self) -> None:
         """Take one message, or its end."""
         assert self._process is not None
         try:
             message = self._process.connection.recv()
         except (EOFError, OSError):
-            self._died()
+            if (died := self._died()) is not None:
+                self._receive(died)
             return
         match message:
             case None:
                 self.is_done = self._stopping
             case logging.LogRecord():
-                logging.getLogger(message.name).handle(message)
+                logger = logging.getLogger(message.name)
+                if logger.isEnabledFor(message.levelno):
+                    logger.handle(message)
+                if (transition := _transition_in(message)) is not None:
+                    self._receive(transition)
             case _:
                 self._receive(message)
 
@@ -122,13 +130,13 @@ class Worker:
         for watch in self._watched.values():
             self._send(watch)
 
-    def _send(self, command: Run | Drop | Watch | TakePicture | None) -> None:
+    def _send(self, command: Run | Drop | Watch | None) -> None:
         if self._process is not None:
             # Of one that died, its end tells.
             with contextlib.suppress(OSError):
                 self._process.connection.send(command)
 
-    def _died(self) -> None:
+    def _died(self) -> WorkerDied | None:
         with self._lock:
             assert self._process is not None
             code = self._process.exit_code
@@ -136,7 +144,7 @@ class Worker:
             self._process = None
             if self._stopping:
                 self.is_done = True
-                return
+                return None
             if time.monotonic() - self._started_at > _HEALTHY_S:
                 self._wait_s = _WAIT_S[0]
             self._start_at = time.monotonic() + self._wait_s
@@ -147,4 +155,14 @@ class Worker:
                 self._wait_s,
                 ", ".join(self.cameras),
             )
+            died = WorkerDied(tuple(self.cameras), code, self._wait_s)
             self._wait_s = min(2 * self._wait_s, _WAIT_S[1])
+            return died
+
+
+def _transition_in(record: logging.LogRecord) -> Transition | None:
+    """The change of a source's state that a record tells; see `Status.enter`."""
+    told = vars(record)
+    if not {"source", "from", "to", "reason"} <= told.keys():
+        return None
+    return Transition(told["source"], told["from"], told["to"], redact(told["reason"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +12,14 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Protocol
 
+import numpy as np
+
 from yolostream.client.detector import Detector
 from yolostream.errors import ServerError, YolostreamError
 from yolostream.outputs.output import Output
 from yolostream.pipeline.capture import Capture, Openings
 from yolostream.pipeline.dispatcher import Batching, Dispatcher
+from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.runner import stop
 from yolostream.pipeline.status import Status
 from yolostream.pipeline.stream import Stream
@@ -23,7 +27,14 @@ from yolostream.pipeline.worker_process import CLOSE_TIMEOUT_S, ToParent, begin
 from yolostream.redaction import print_traceback
 from yolostream.service.camera_task import CameraTask
 from yolostream.service.live_view import LiveView
-from yolostream.service.messages import Drop, FromWorker, Run, Statuses, TakePicture, Watch
+from yolostream.service.messages import (
+    Drop,
+    FromWorker,
+    Run,
+    Statuses,
+    Switched,
+    Watch,
+)
 from yolostream.sources import Session
 
 TELL_S = 0.5
@@ -31,6 +42,12 @@ TELL_S = 0.5
 
 RETRY_S = 1.0
 """Between two attempts to reach a server that is away."""
+
+STOP_TIMEOUT_S = 2.8
+"""What is on its way may take so long once the service stops."""
+
+SWITCH_RETRY_S = 10.0
+"""Between two attempts to give a camera the ensemble that is wanted."""
 
 MAX_BATCH = 8
 """Frames of one request to a GPU: more make single frames wait, and win little."""
@@ -49,6 +66,8 @@ def work(connect: Connect, connection: Connection) -> None:
     asked = threading.Event()
     parent = ToParent(connection)
     begin(parent, on_stop=asked.set)
+    # The service says which of it counts.
+    logging.getLogger("yolostream").setLevel(logging.DEBUG)
     lanes = _Lanes(connect, asked)
     cameras: dict[str, _Camera] = {}
     told_at = 0.0
@@ -73,7 +92,7 @@ def work(connect: Connect, connection: Connection) -> None:
 
 
 def _follow(
-    message: Run | Drop | Watch | TakePicture,
+    message: Run | Drop | Watch,
     cameras: dict[str, _Camera],
     lanes: _Lanes,
     send: Callable[[FromWorker], None],
@@ -88,8 +107,6 @@ def _follow(
             cameras[name].want(None)
         case Watch(name) if name in cameras:
             cameras[name].watch(message)
-        case TakePicture(name) if name in cameras:
-            cameras[name].take_picture()
 
 
 def _statuses(cameras: dict[str, _Camera]) -> Statuses:
@@ -99,7 +116,16 @@ def _statuses(cameras: dict[str, _Camera]) -> Statuses:
 def _end(cameras: Sequence[_Camera]) -> None:
     """Stop all at the same time, within the limits of `stop`."""
     streams = [stream for camera in cameras if (stream := camera.end()) is not None]
-    stop(streams)
+    stop(streams, timeout_s=STOP_TIMEOUT_S)
+
+
+def warm(detector: Detector) -> None:
+    """One real detection, of a gray picture: the next one finds everything in place.
+
+    Raises:
+        YolostreamError: it fails.
+    """
+    detector.detect(np.full((*detector.model.input_size, 3), 114, np.uint8))
 
 
 class _Camera:
@@ -116,6 +142,8 @@ class _Camera:
         self._send = send
         self._wanted: CameraTask | None = None
         self._stream: Stream | None = None
+        self._lane: _Lane | None = None
+        """Where the stream's frames go."""
         self._view: LiveView | None = None
         self._watch = Watch(name)
         self._trouble = ""
@@ -148,11 +176,6 @@ class _Camera:
         if self._view is not None:
             self._view.want(wanted)
 
-    def take_picture(self) -> None:
-        """Somebody wants the next frame."""
-        if self._view is not None:
-            self._view.want_picture()
-
     def end(self) -> Stream | None:
         """Begin nothing any more; what is left to stop."""
         with self._lock:
@@ -162,36 +185,75 @@ class _Camera:
 
     def _run(self) -> None:
         running: CameraTask | None = None
-        while self._changed.wait() and not self.is_ended:
+        while not self.is_ended:
+            self._changed.wait(None if running == self._wanted else SWITCH_RETRY_S)
             self._changed.clear()
-            if self._wanted == running:
-                continue
-            if self._stream is not None:
-                stop([self._stream])
-                self._stream = self._view = None
-            running = self._wanted
-            if running is not None:
-                self._begin(running)
-            elif self._ends():
-                return
+            running = self._change(running, self._wanted)
 
-    def _ends(self) -> bool:
-        """Whether nobody has wanted it again meanwhile."""
+    def _change(self, running: CameraTask | None, wanted: CameraTask | None) -> CameraTask | None:
+        """Do what is wanted, and return what is done now."""
+        stream = self._stream
+        if stream is not None and running and wanted and running.goes_on_as(wanted):
+            stream.follow(self._plan(wanted))
+            return self._switched(stream, running.model, wanted)
+        if stream is not None:
+            stop([stream])
+            self._stream = self._view = self._lane = None
+        if wanted is None:
+            self._end_unless_wanted()
+        return wanted if wanted and self._begin(wanted) else None
+
+    def _switched(self, stream: Stream, model: str, wanted: CameraTask) -> CameraTask:
+        """Send the next frame to another ensemble, once that has looked at a picture.
+
+        The camera stays open. Where the other one fails, the one that it has goes on.
+        """
+        figures = stream.status
+        if wanted.model == model:
+            figures.model_trouble = ""
+            return wanted
+        try:
+            lane = self._lanes.connected(wanted.model)
+            warm(lane.detector)
+        except YolostreamError as error:
+            trouble = f"{model} goes on: {error}"
+            if trouble != figures.model_trouble:
+                figures.model_trouble = trouble
+                self._send(Switched(self._name, wanted.model, trouble))
+            return replace(wanted, model=model)
+        assert self._lane is not None
+        self._lane.dispatcher.hand_over(stream, lane.dispatcher)
+        self._lane = lane
+        figures.model, figures.model_trouble = wanted.model, ""
+        self._send(Switched(self._name, wanted.model))
+        return wanted
+
+    def _end_unless_wanted(self) -> None:
         with self._lock:
+            # Somebody may have wanted it again meanwhile.
             self.is_ended = self.is_ended or self._wanted is None
-            return self.is_ended
 
-    def _begin(self, task: CameraTask) -> None:
-        lane = self._lanes.of(task.model, on_trouble=self._note)
+    def _begin(self, task: CameraTask) -> bool:
+        """Whether it could, before something else was wanted."""
+        lane = self._lanes.of(task.model, on_trouble=self._note, unless=self._changed.is_set)
         with self._lock:
             if lane is None or self.is_ended:
-                return
-            plan = task.job.plan(task.source, None)
-            plan = replace(plan, outputs_of=partial(self._outputs, task))
-            self._stream = Stream(plan, lane.detector, on_ready=lane.dispatcher.wake)
-            reading = task.job.reading(lane.detector.model.input_size)
+                return False
+            self._lane = lane
+            self._stream = Stream(self._plan(task), lane.detector, on_ready=lane.dispatcher.wake)
+            self._stream.status.model = task.model
+            reading = replace(task.job.reading(lane.detector.model.input_size), fit=self._fit)
             Capture(self._stream, reading, self._lanes.openings)
             lane.dispatcher.add(self._stream)
+            return True
+
+    def _plan(self, task: CameraTask) -> Plan:
+        plan = task.job.plan(task.source, None)
+        return replace(plan, outputs_of=partial(self._outputs, task))
+
+    def _fit(self) -> tuple[int, int] | None:
+        """Height and width that frames are made to fit into: another ensemble has another input."""
+        return None if self._lane is None else self._lane.detector.model.input_size
 
     def _note(self, trouble: YolostreamError) -> None:
         self._trouble = str(trouble)
@@ -234,18 +296,36 @@ class _Lanes:
         """Whether a dispatcher has ended by a defect: a new process does better."""
         return any(not lane.dispatcher.is_alive for lane in list(self._lanes.values()))
 
-    def of(self, model: str, *, on_trouble: Callable[[YolostreamError], None]) -> _Lane | None:
-        """The lane of an ensemble; waits for a server that is away. None once we stop."""
-        while not self._stopping.is_set():
-            with self._lock:
-                try:
-                    if model not in self._lanes:
-                        self._lanes[model] = _Lane(self._connect(model))
-                    return self._lanes[model]
-                except YolostreamError as error:
-                    on_trouble(error)
+    def of(
+        self,
+        model: str,
+        *,
+        on_trouble: Callable[[YolostreamError], None],
+        unless: Callable[[], bool],
+    ) -> _Lane | None:
+        """The lane of an ensemble; waits for a server that is away.
+
+        Returns:
+            None once we stop, or `unless` says that something else is wanted.
+        """
+        while not (self._stopping.is_set() or unless()):
+            try:
+                return self.connected(model)
+            except YolostreamError as error:
+                on_trouble(error)
             self._stopping.wait(RETRY_S)
         return None
+
+    def connected(self, model: str) -> _Lane:
+        """The lane of an ensemble.
+
+        Raises:
+            YolostreamError: the server is away, or has none of this name.
+        """
+        with self._lock:
+            if model not in self._lanes:
+                self._lanes[model] = _Lane(self._connect(model))
+            return self._lanes[model]
 
     def close(self) -> None:
         """Disconnect from all."""

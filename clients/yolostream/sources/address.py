@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote_to_bytes
 from yolostream.errors import SourceError
 from yolostream.printable import printable
 from yolostream.redaction import HIDDEN, redact_url
+from yolostream.sources.login import Login
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "udp", "rtp")
 _SPACE = re.compile(r"\s")
@@ -64,13 +65,13 @@ def name_of(address: str) -> str:
     return name if name and HIDDEN not in name and "${" not in name else "stream"
 
 
-def completed(address: str) -> str:
-    """The address with the environment's values in place of its `${VARIABLES}`.
+def completed(address: str, login: Login | None = None) -> str:
+    """The address with the environment's values in place of its `${VARIABLES}`, and the login.
 
     They are percent-encoded, so that a password may have any character in it.
 
     Raises:
-        SourceError: one of them is not set, or empty.
+        SourceError: a variable is not set, or empty; or the password's file cannot be read.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -79,9 +80,17 @@ def completed(address: str) -> str:
                 f"{redact_url(address)} needs the environment variable {found[1]}, which is not "
                 "set: export it"
             )
-        return quote(text, safe="")
+        return text
 
-    return _VARIABLE.sub(value, address)
+    whole = _VARIABLE.sub(lambda found: quote(value(found), safe=""), address)
+    if login is None:
+        return whole
+    password = login.secret()
+    if login.password_file is None:
+        password = _VARIABLE.sub(value, password)
+    username = _VARIABLE.sub(value, login.username)
+    scheme, _, rest = whole.partition("://")
+    return f"{scheme}://{quote(username, safe='')}:{quote(password, safe='')}@{rest}"
 
 
 def is_of_a_file(address: str, suffixes: Collection[str]) -> bool:

@@ -13,7 +13,14 @@ import av
 import av.container
 from av.format import Flags
 
-from yolostream.errors import SourceDenied, SourceError, SourceUnsupported
+from yolostream.errors import (
+    SourceAbsent,
+    SourceDenied,
+    SourceError,
+    SourceRefused,
+    SourceSilent,
+    SourceUnsupported,
+)
 from yolostream.ffmpeg_path import ffmpeg_path
 from yolostream.sources.address import completed, scheme_of
 
@@ -50,7 +57,7 @@ def open_container(video: Video, silence_s: float) -> av.container.InputContaine
     began = time.monotonic()
     start = partial(
         av.open,
-        completed(video.uri) if "://" in video.uri else ffmpeg_path(video.uri),
+        completed(video.uri, video.login) if "://" in video.uri else ffmpeg_path(video.uri),
         format=video.format,
         # Who writes into a pipe takes the time that it takes.
         timeout=None if video.is_pipe else (CONNECT_TIMEOUT_S, silence_s),
@@ -64,13 +71,24 @@ def open_container(video: Video, silence_s: float) -> av.container.InputContaine
     except av.ProtocolNotFoundError:
         problem = _unknown_protocol(video)
     except (av.FFmpegError, OSError) as error:
-        reason = error.strerror or str(error)
+        kind, reason = _kind_of(error), error.strerror or str(error)
         if "://" in video.uri and time.monotonic() - began >= CONNECT_TIMEOUT_S:
             # FFmpeg says anything, such as that the data is invalid.
-            reason = f"no answer within {CONNECT_TIMEOUT_S:g} s"
-        problem = SourceError(f"cannot read {video.shown} as video ({reason}): {_question(video)}")
+            kind, reason = SourceSilent, f"no answer within {CONNECT_TIMEOUT_S:g} s"
+        problem = kind(f"cannot read {video.shown} as video ({reason}): {_question(video)}")
     # Out here it has no cause: FFmpeg's error has the whole address in it.
     raise problem
+
+
+def _kind_of(error: Exception) -> type[SourceError]:
+    match error:
+        case av.HTTPNotFoundError() | FileNotFoundError():
+            return SourceAbsent
+        case ConnectionRefusedError():
+            return SourceRefused
+        case TimeoutError():
+            return SourceSilent
+    return SourceError
 
 
 def has_clock(container: av.container.InputContainer) -> bool:
@@ -92,7 +110,7 @@ def _question(video: Video) -> str:
 
 
 def _denial(video: Video, reason: str) -> SourceDenied:
-    if "@" in video.uri or "=" in video.uri:
+    if video.login is not None or "@" in video.uri or "=" in video.uri:
         return SourceDenied(f"{video.shown} refuses this user and password ({reason}): check them")
     return SourceDenied(
         f"{video.shown} wants a user and a password ({reason}): give them before the host, as "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +13,12 @@ from yolostream.frame import Frame
 from yolostream.image import downscaled
 from yolostream.sources.presence import Presence
 
+Fit = tuple[int, int] | None
+
+
+def _no_limit() -> float:
+    return math.inf
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -19,20 +26,24 @@ class Reading:
 
     stride: int = 1
     """Every Nth frame is made into one."""
-    fit: tuple[int, int] | None = None
-    """Height and width that pictures are downscaled to fit into, aspect kept; None leaves them."""
+    fit: Fit | Callable[[], Fit] = None
+    """Height and width that pictures are downscaled to fit into, aspect kept; None leaves them. A
+    function is asked for every picture."""
     threads: int = 0
     """Threads that decode a file on the CPU; 0 takes one a core. A live source has one thread."""
     silence_s: float = 10.0
     """Seconds without a packet after which a live source is given up by who reads it."""
     is_looked_at: Callable[[], bool] = bool
     """Asked for every picture: whether somebody wants it whole, whatever `fit` says."""
+    most_per_second: Callable[[], float] = _no_limit
+    """Asked for every picture of a video: how many a second are made into pictures at most."""
 
     def size_of(self, height: int, width: int) -> tuple[int, int]:
         """Height and width that a picture of this size is made into."""
-        if self.fit is None or self.is_looked_at():
+        fit = self.fit() if callable(self.fit) else self.fit
+        if fit is None or self.is_looked_at():
             return height, width
-        return downscaled(height, width, fit=self.fit)
+        return downscaled(height, width, fit=fit)
 
 
 EVERYTHING = Reading()

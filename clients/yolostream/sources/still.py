@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import struct
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import av
@@ -22,6 +22,7 @@ _AVIF_BRANDS, _HEIF_BRANDS = (b"avif", b"avis"), (b"heic", b"heix", b"mif1")
 _TIFF_BEGINNINGS = (b"II*\0", b"MM\0*")
 _BY_PILLOW = (".dds", ".dib", ".ico", ".pcx", ".psd", ".sgi", ".tga")
 """Suffixes of formats that OpenCV does not know. Some have no beginning that tells."""
+_TOLD_BY_PILLOW = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 _log = logging.getLogger(__name__)
 
@@ -54,17 +55,54 @@ def read_picture(path: Path, page: int = 0) -> Image | None:
     # Read by Python first: OpenCV would write its own complaint about a missing file to stderr.
     try:
         data = path.read_bytes()
+    except (OSError, ValueError):
+        return None
+    return picture_in(data, page, name=str(path))
+
+
+def picture_in(data: bytes, page: int = 0, *, name: str = "") -> Image | None:
+    """The picture in the bytes of a file; see `read_picture`.
+
+    Args:
+        data: all of them.
+        page: of a TIFF, from 0.
+        name: of the file, whose suffix tells some formats; empty where nobody knows.
+    """
+    try:
         brands = _brands_in(data)
         if any(brand in brands for brand in _AVIF_BRANDS):
             return _read_avif(data)
         if brands:
-            return _read_heif(data, path)
+            return _read_heif(data, name)
         image = _read_any(data, page)
-        suffix = path.suffix.lower()
+        suffix = PurePath(name).suffix.lower()
         return _read_by_pillow(data, suffix) if image is None and suffix in _BY_PILLOW else image
     # Each format's reader raises its own.
     except Exception:
         return None
+
+
+def size_in(data: bytes) -> tuple[int, int] | None:
+    """Height and width that the head of a picture's bytes tells; nothing is decoded.
+
+    Returns:
+        None where it is no picture of a format that tells.
+    """
+    from PIL import Image as Pillow
+
+    try:
+        brands = _brands_in(data)
+        if brands and not any(brand in brands for brand in _AVIF_BRANDS):
+            import pi_heif
+
+            width, height = pi_heif.open_heif(data).size
+        else:
+            with Pillow.open(io.BytesIO(data), "r", _TOLD_BY_PILLOW) as picture:
+                width, height = picture.size
+    # Each format's reader raises its own.
+    except Exception:
+        return None
+    return height, width
 
 
 def _brands_in(data: bytes) -> bytes:
@@ -106,13 +144,13 @@ def _read_avif(data: bytes) -> Image:
     return _usual(values, transfer)
 
 
-def _read_heif(data: bytes, path: Path) -> Image:
+def _read_heif(data: bytes, name: str) -> Image:
     """HEIC, whose tiles libheif puts together and turns."""
     import pi_heif
 
     pictures = pi_heif.open_heif(data, convert_hdr_to_8bit=False)
     if len(pictures) > 1:
-        _log.warning("%s holds %d pictures: only its main one is read", path, len(pictures))
+        _log.warning("%s holds %d pictures: only its main one is read", name, len(pictures))
     # A copy: what libheif lends lives no longer than the picture.
     values = np.array(pictures)
     if values.ndim == 2:

@@ -18,7 +18,9 @@ from yolostream.sources.address import completed
 from yolostream.sources.decoder import Decoded, Decoder, DecoderError
 from yolostream.sources.decoding import DecoderName, start_decoder
 from yolostream.sources.frame_rate import frame_rate_of
+from yolostream.sources.login import Login
 from yolostream.sources.opening import CONNECT_TIMEOUT_S, has_clock, open_container
+from yolostream.sources.pace import Pace
 from yolostream.sources.pipe import is_standard_input
 from yolostream.sources.presence import Presence, presence_at
 from yolostream.sources.source import EVERYTHING, Reading, Session
@@ -43,6 +45,8 @@ class Video:
     stream_index: int | None = None
     """Which of its streams, as FFmpeg counts them; None for the one that it takes for the best."""
     is_pipe: bool = False
+    login: Login | None = None
+    """Of an address that has none in it."""
     is_video = True
 
     @property
@@ -63,7 +67,7 @@ class Video:
     def presence(self) -> Presence:
         """See `Source`."""
         if "://" in self.uri:
-            return presence_at(completed(self.uri))
+            return presence_at(completed(self.uri, self.login))
         return Presence.ANSWERS if Path(self.uri).exists() else Presence.ABSENT
 
     def open(self, reading: Reading = EVERYTHING) -> VideoSession:
@@ -114,10 +118,12 @@ class VideoSession(Session):
 
     def _frames(self, decoder: Decoder) -> Iterator[Frame]:
         index = 0
+        pace = Pace(self._reading.most_per_second)
         for decoded in self._decoded(decoder):
             self.decoded_at = time.monotonic()
             pts = self._place(decoded.pts)
-            if index % self._reading.stride == 0:
+            is_strided = index % self._reading.stride == 0
+            if is_strided and pace.takes(float(pts * self._timeline.time_base)):
                 try:
                     frame = self._frame(decoded, index, pts)
                 except DecoderError as error:

@@ -2,23 +2,64 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from yolostream._version import __version__
-from yolostream.service.service import Service
-from yolostream.service.web import cameras, live
+from yolostream.service.web import (
+    cameras,
+    changes,
+    detect,
+    detections,
+    docs,
+    events,
+    live,
+    models,
+    overview,
+    probe,
+    session,
+)
+from yolostream.service.web.body_limit import BodyLimit
+from yolostream.service.web.context import Context
+from yolostream.service.web.guard import Guard
+from yolostream.service.web.page_files import FOLDER, PageFiles
+from yolostream.service.web.problems import COMMON, answer_problems
 
-_PAGE = Path(__file__).with_name("page")
+_TOPICS = (cameras, changes, live, detections, detect, probe, events, models, overview, session)
 
 
-def new_app(service: Service) -> FastAPI:
+def new_app(context: Context) -> FastAPI:
     """The application that serves the page, the API and the video of a service."""
-    app = FastAPI(title="yolostream", version=__version__)
-    app.state.service = service
-    app.include_router(cameras.router)
-    app.include_router(live.router)
-    app.mount("/", StaticFiles(directory=_PAGE, html=True))
+    app = FastAPI(
+        title="yolostream",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        responses=COMMON,
+    )
+    app.state.context = context
+    for topic in _TOPICS:
+        app.include_router(topic.router)
+    docs.add_docs(app)
+    app.mount("/", PageFiles())
+    answer_problems(app)
+    app.add_middleware(BodyLimit, larger={detect.PATH: detect.MOST_BYTES})
+    app.add_middleware(
+        Guard,
+        access=context.access,
+        open_paths=_open_paths(),
+        reading_paths=frozenset({detect.PATH}),
+        failures=context.failures,
+    )
     return app
+
+
+def _open_paths() -> frozenset[str]:
+    """Of files that are the same for everybody, and of what one shows a token to."""
+    pages = {"/": FOLDER, f"{docs.PATH}/": docs.FOLDER}
+    files = (
+        path + str(file.relative_to(folder))
+        for path, folder in pages.items()
+        for file in folder.rglob("*")
+        if file.is_file()
+    )
+    return frozenset({*pages, docs.PATH, "/openapi.json", session.PATH, *files})

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+import math
+from http import HTTPStatus
 
-from fastapi import APIRouter, Depends, HTTPException, Response
-from fastapi.requests import HTTPConnection
-from pydantic import BaseModel
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, SecretStr
 
+from yolostream.redaction import redact_argument
 from yolostream.service.messages import Picture
-from yolostream.service.service import Camera, Service
+from yolostream.service.service import Camera
+from yolostream.service.settings import CameraSettings
+from yolostream.service.web.context import Context, InContext, TheService
+from yolostream.service.web.problems import Problem, responses
 
 PICTURE_TIMEOUT_S = 2.0
 """A camera that has no frame for so long is away."""
 
-router = APIRouter(prefix="/api/v1")
+HIDDEN_PASSWORD = SecretStr("**********")
+"""As pydantic writes any."""
 
-
-def service_of(connection: HTTPConnection) -> Service:
-    """The service that answers."""
-    service: Service = connection.app.state.service
-    return service
-
-
-TheService = Annotated[Service, Depends(service_of)]
+router = APIRouter(prefix="/api/v1", tags=["cameras"])
 
 
 class CameraState(BaseModel):
@@ -37,29 +35,63 @@ class CameraState(BaseModel):
     frames_per_second: float
     objects: int
     """In the newest frame."""
+    age_s: float | None
+    """Seconds from a frame's decoding to its objects, half the frames of the last seconds were
+    younger; None without any."""
+    age_p50_s: float | None
+    """Seconds from a frame's decoding to its objects, of the last minute; None without any."""
     age_p99_s: float | None
-    """Seconds from a frame's decoding to its objects; of all frames."""
+    away_since: float | None
+    """Unix time in seconds at which its trouble began; None where there is none."""
+    retry_at: float | None
+    """Unix time in seconds at which it is opened again; None where it is not waited for."""
     frames_done: int
     dropped: dict[str, int]
     """Frames that were left out, by cause."""
     reconnects: int
+    size: tuple[int, int] | None
+    """Width and height of its pictures; None before the first."""
+    model: str
+    """The ensemble that looks at its frames now; empty while it is not connected to any."""
+    model_trouble: str
+    """Why it is not the one of the settings; empty where it is."""
+    settings: CameraSettings
+    """Without user, password and whatever else may be secret in its address."""
 
 
 @router.get("/cameras")
-def list_cameras(service: TheService) -> list[CameraState]:
+def list_cameras(context: InContext) -> list[CameraState]:
     """All cameras, in the order in which they were added."""
-    with service.cameras() as cameras:
-        return [_state_of(name, camera) for name, camera in cameras.items()]
+    settings = context.control.settings()
+    with context.service.cameras() as cameras:
+        return [
+            _state_of(name, camera, settings[name])
+            for name, camera in cameras.items()
+            if name in settings
+        ]
 
 
-@router.get("/cameras/{name}/frame.jpg")
+@router.get("/cameras/{name}", responses=responses(HTTPStatus.NOT_FOUND))
+def one_camera(name: str, context: InContext, response: Response) -> CameraState:
+    """One camera. The header `ETag` is the version of its settings, for `If-Match`."""
+    response.headers["ETag"] = etag(context, name)
+    return state_of(context, name)
+
+
+@router.get(
+    "/cameras/{name}/frame.jpg",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+        **responses(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+    },
+)
 async def latest_frame(name: str, service: TheService) -> Response:
     """The next annotated frame."""
     loop = asyncio.get_running_loop()
     picture: asyncio.Future[bytes] = loop.create_future()
 
     def settle(jpeg: bytes) -> None:
-        # Nobody waits any more for one that comes late.
         if not picture.done():
             picture.set_result(jpeg)
 
@@ -67,26 +99,83 @@ async def latest_frame(name: str, service: TheService) -> Response:
         loop.call_soon_threadsafe(settle, taken.jpeg)
 
     try:
-        service.take_picture(name, take)
-        jpeg = await asyncio.wait_for(picture, PICTURE_TIMEOUT_S)
+        with service.seeing(name, take):
+            jpeg = await asyncio.wait_for(picture, PICTURE_TIMEOUT_S)
     except KeyError:
-        raise HTTPException(404, f"there is no camera {name}") from None
+        raise no_camera(name) from None
     except TimeoutError:
-        raise HTTPException(503, f"camera {name} gives no frames now") from None
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"camera {name} gives no frames now",
+            "its state says why: ask again when it is live",
+            kind="no-frames",
+            headers={"Retry-After": "2"},
+        ) from None
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
-def _state_of(name: str, camera: Camera) -> CameraState:
+def state_of(context: Context, name: str) -> CameraState:
+    """How a camera is.
+
+    Raises:
+        Problem: there is none of this name.
+    """
+    settings = context.control.settings()
+    with context.service.cameras() as cameras:
+        if name not in cameras or name not in settings:
+            raise no_camera(name)
+        return _state_of(name, cameras[name], settings[name])
+
+
+def etag(context: Context, name: str) -> str:
+    """The version of a camera's settings.
+
+    Raises:
+        Problem: there is none of this name.
+    """
+    try:
+        return f'"{context.control.version(name)}"'
+    except KeyError:
+        raise no_camera(name) from None
+
+
+def no_camera(name: str) -> Problem:
+    """That there is none of this name."""
+    return Problem(
+        HTTPStatus.NOT_FOUND,
+        f"there is no camera {name[:64]!r}",
+        "GET /api/v1/cameras lists them",
+        kind="no-camera",
+    )
+
+
+def shown(settings: CameraSettings) -> CameraSettings:
+    """Settings without what may be secret."""
+    return settings.model_copy(update={"source": redact_argument(settings.source)})
+
+
+def _state_of(name: str, camera: Camera, settings: CameraSettings) -> CameraState:
     status = camera.status
-    p99_s = status.result_ages.percentile_s(99)
     return CameraState(
         name=name,
         state=status.state if camera.is_enabled else "disabled",
         trouble=status.trouble,
         frames_per_second=round(camera.frames_per_second, 2),
         objects=status.latest_objects,
-        age_p99_s=None if p99_s != p99_s else round(p99_s, 4),
+        age_s=_seconds(camera.recent.result_ages.percentile_s(50)),
+        age_p50_s=_seconds(camera.ages.percentile_s(50)),
+        age_p99_s=_seconds(camera.ages.percentile_s(99)),
+        away_since=status.away_since,
+        retry_at=status.retry_at,
         frames_done=status.frames_done,
         dropped={str(cause): count for cause, count in status.dropped.items()},
         reconnects=status.reconnects,
+        size=None if status.size is None else (status.size[1], status.size[0]),
+        model=status.model,
+        model_trouble=status.model_trouble,
+        settings=shown(settings),
     )
+
+
+def _seconds(percentile_s: float) -> float | None:
+    return None if math.isnan(percentile_s) else round(percentile_s, 4)

@@ -10,38 +10,72 @@ from collections.abc import Iterator
 import uvicorn
 
 from yolostream.errors import ServiceError
-from yolostream.service.service import Service
+from yolostream.service.web.access import Access
 from yolostream.service.web.app import new_app
+from yolostream.service.web.context import Context
 
 _STOP_S = 2.0
 """What requests may take that are on their way when the service stops."""
 
+_STUCK_MS = 30_000
+"""A reader that takes nothing for so long is cut off, and what waits for it in the socket goes."""
+
 
 @contextlib.contextmanager
-def serving(service: Service, *, host: str = "127.0.0.1", port: int) -> Iterator[str]:
-    """Serve until the block ends, and give the address, `host:port`.
+def serving(context: Context) -> Iterator[str]:
+    """Serve until the block ends, and give the address, `http://host:port`.
 
     Raises:
-        ServiceError: the port is taken.
+        ServiceError: the port is taken, or the files for TLS cannot be read.
     """
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    access = context.access
+    with contextlib.closing(_listener(access)) as listener:
+        server = uvicorn.Server(_config(context))
+        thread = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
+        thread.start()
+        try:
+            host = f"[{access.host}]" if ":" in access.host else access.host
+            yield f"{access.scheme}://{host}:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            context.streams.end()
+            thread.join(_STOP_S + 1)
+
+
+def _listener(access: Access) -> socket.socket:
+    family = socket.AF_INET6 if ":" in access.host else socket.AF_INET
+    listener = socket.socket(family)
     try:
-        listener.bind((host, port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Its connections have it from here.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_MS)
+        listener.bind((access.host, access.port))
+        # Who is told the address may ask at once.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise ServiceError(
-            f"cannot listen on {host}:{port} ({error.strerror}): choose another with --port"
+            f"cannot listen on {access.host}:{access.port} ({error.strerror}): choose another with "
+            "--listen"
         ) from error
+    return listener
+
+
+def _config(context: Context) -> uvicorn.Config:
+    tls = context.access.tls
     config = uvicorn.Config(
-        new_app(service), log_config=None, access_log=False, timeout_graceful_shutdown=int(_STOP_S)
+        new_app(context),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(_STOP_S),
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
     )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
-    thread.start()
     try:
-        yield f"{host}:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(_STOP_S + 1)
-        listener.close()
+        config.load()
+    except (OSError, ValueError) as error:
+        raise ServiceError(
+            f"cannot read the files for TLS ({error}): are they PEM files?"
+        ) from error
+    return config

@@ -1,0 +1,115 @@
+"""Looks what a camera sends, in a process that can be ended whatever it hangs in."""
+
+from __future__ import annotations
+
+import contextlib
+from multiprocessing.connection import Connection
+from typing import Literal
+
+from pydantic import BaseModel
+
+from yolostream.errors import (
+    SourceAbsent,
+    SourceDenied,
+    SourceError,
+    SourceRefused,
+    SourceSilent,
+    SourceUnsupported,
+)
+from yolostream.pipeline.child_process import ChildProcess
+from yolostream.redaction import print_traceback
+from yolostream.sources import Video as Source
+from yolostream.sources.frame_rate import frame_rate_of
+from yolostream.sources.opening import open_container
+from yolostream.sources.stream_choice import chosen_video
+
+LIMIT_S = 20.0
+"""FFmpeg gives up by itself after ten seconds, unless it hangs."""
+_SILENCE_S = 5.0
+
+ErrorKind = Literal["auth_failed", "not_found", "unsupported", "timeout", "refused", "unreadable"]
+
+_KINDS: tuple[tuple[type[SourceError], ErrorKind], ...] = (
+    (SourceDenied, "auth_failed"),
+    (SourceAbsent, "not_found"),
+    (SourceUnsupported, "unsupported"),
+    (SourceSilent, "timeout"),
+    (SourceRefused, "refused"),
+    (SourceError, "unreadable"),
+)
+
+
+class ProbeError(BaseModel):
+    """Why a camera cannot be read."""
+
+    kind: ErrorKind
+    message: str
+
+
+class Video(BaseModel):
+    """What a camera sends."""
+
+    codec: str
+    """As FFmpeg calls it."""
+    width: int
+    height: int
+    frames_per_second: float
+    """That it tells."""
+
+
+class Probed(BaseModel):
+    """What is at an address; one of both."""
+
+    video: Video | None = None
+    error: ProbeError | None = None
+
+
+def probe(address: str) -> Probed:
+    """Look what a camera sends. Takes `LIMIT_S` at most.
+
+    Args:
+        address: with a scheme, and user and password where they are needed.
+    """
+    process = ChildProcess(_work)
+    is_over = False
+    try:
+        # Through the pipe: a command line is there for all to see.
+        process.connection.send(address)
+        if process.connection.poll(LIMIT_S):
+            with contextlib.suppress(EOFError):
+                answer: Probed = process.connection.recv()
+                is_over = True
+                return answer
+            return _failed(SourceError("FFmpeg crashed on what it sends: look at it with others"))
+        return _failed(SourceSilent(f"no answer within {LIMIT_S:g} s: is that its address?"))
+    finally:
+        process.close(kill=not is_over)
+
+
+@print_traceback()
+def _work(connection: Connection) -> None:
+    try:
+        answer = Probed(video=_video_at(connection.recv()))
+    except SourceError as error:
+        answer = _failed(error)
+    connection.send(answer)
+
+
+def _video_at(address: str) -> Video:
+    source = Source(address, "probe", is_live=True)
+    with contextlib.closing(open_container(source, _SILENCE_S)) as container:
+        stream = chosen_video(container, None, source.shown)
+        context = stream.codec_context
+        if not context.width:
+            raise SourceUnsupported(f"{source.shown} sends no picture: look at the camera")
+        return Video(
+            codec=context.name,
+            width=context.width,
+            height=context.height,
+            frames_per_second=round(float(frame_rate_of(stream)), 3),
+        )
+
+
+def _failed(error: SourceError) -> Probed:
+    kind = next(kind for cls, kind in _KINDS if isinstance(error, cls))
+    return Probed(error=ProbeError(kind=kind, message=str(error)))

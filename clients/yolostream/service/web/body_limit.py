@@ -1,0 +1,59 @@
+"""Keeps requests small."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from yolostream.service.web.problems import Problem
+
+MOST_BYTES = 64 * 1024
+"""Of settings, and of whatever is no picture."""
+
+
+class BodyLimit:
+    """Refuses a body that is too large, before it is read where it says how large it is.
+
+    Args:
+        app: answers what is not refused.
+        larger: bytes that may be sent to some paths.
+    """
+
+    def __init__(self, app: ASGIApp, larger: Mapping[str, int]) -> None:
+        self._app = app
+        self._larger = larger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or let it through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        most = self._larger.get(scope["path"], MOST_BYTES)
+        said = HTTPConnection(scope).headers.get("content-length", "0")
+        if said.isdecimal() and int(said) > most:
+            await _too_large(most).response(scope, receive, send)
+            return
+        received = 0
+
+        async def receiving() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > most:
+                raise _too_large(most)
+            return message
+
+        await self._app(scope, receiving, send)
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"the body has more than {most:,} bytes",
+        "send less",
+        kind="too-large",
+        headers={"Connection": "close"},
+    )

@@ -1,0 +1,193 @@
+// One camera on the page.
+
+import { Player, canPlay } from "./video.js";
+import { Stills } from "./stills.js";
+import { absenceOf, age, isAway, sentence, stateOf } from "./words.js";
+
+const SILENCE_MS = 6000;
+const LIST_MS = 250;
+
+const template = document.getElementById("card");
+
+export class Card {
+  #live;
+  #camera;
+  #player = null;
+  #stills = null;
+  #isWanted = false;
+  #isLarge = false;
+  #askedAt = 0;
+  #listedAt = 0;
+  #parts;
+
+  // `on` has pause(camera), edit(camera) and remove(camera).
+  constructor(camera, live, on) {
+    this.#live = live;
+    this.#camera = camera;
+    this.element = template.content.firstElementChild.cloneNode(true);
+    this.element.dataset.camera = camera.name;
+    const find = (selector) => this.element.querySelector(selector);
+    this.#parts = {
+      picture: find(".picture"), away: find(".away"), state: find(".state"), pause: find(".pause"),
+      fps: find(".fps"), age: find(".age"), objects: find(".objects"), side: find(".side"),
+      rows: find("tbody"), table: find("table"), nothing: find(".nothing"),
+    };
+    find("h2").textContent = camera.name;
+    this.#parts.picture.href = `#${camera.name}`;
+    this.#name(find(".edit"), `Edit ${camera.name}`);
+    this.#name(find(".remove"), `Remove ${camera.name}`);
+    this.#parts.pause.onclick = () => on.pause(this.#camera);
+    find(".edit").onclick = () => on.edit(this.#camera);
+    find(".remove").onclick = () => on.remove(this.#camera);
+    this.#addScreen();
+    this.update(camera);
+  }
+
+  update(camera) {
+    this.#camera = camera;
+    const { state, pause, picture } = this.#parts;
+    const { word, tone, icon } = stateOf(camera);
+    state.dataset.tone = tone;
+    setIcon(state, icon);
+    setText(state.lastElementChild, word);
+    picture.setAttribute("aria-label", `${camera.name}, ${word}${this.#isLarge ? "" : ": show it large"}`);
+    const isPaused = camera.state === "disabled";
+    setIcon(pause, isPaused ? "play" : "pause");
+    this.#name(pause, `${isPaused ? "Resume" : "Pause"} ${camera.name}`);
+    const here = !isAway(camera);
+    setFigure(this.#parts.fps, here ? camera.frames_per_second.toFixed(1) : "–", "fps");
+    setFigure(this.#parts.age, ...age(here ? camera.age_s : null));
+    setFigure(this.#parts.objects, here ? camera.objects : "–", camera.objects === 1 ? "object" : "objects");
+    this.#showAbsence();
+    this.#watchOrRest();
+  }
+
+  // Whether it is on the screen, on a page that is looked at.
+  set isWanted(wanted) {
+    if (wanted === this.#isWanted) return;
+    this.#isWanted = wanted;
+    this.#watchOrRest();
+  }
+
+  set isLarge(large) {
+    this.#isLarge = large;
+    this.element.classList.toggle("large", large);
+    this.#parts.side.hidden = !large;
+    const { picture } = this.#parts;
+    if (large) {
+      // Nowhere to go from here: it is a picture, and no link any more.
+      picture.removeAttribute("href");
+      picture.role = "img";
+    } else {
+      picture.removeAttribute("role");
+      picture.href = `#${this.#camera.name}`;
+    }
+    this.#live.listen(this.#camera.name, large ? (record) => this.#list(record) : null);
+  }
+
+  focus() {
+    this.#parts.picture.focus();
+  }
+
+  close() {
+    this.#live.watch(this.#camera.name, null);
+    this.#live.listen(this.#camera.name, null);
+    this.#player?.close();
+    this.#stills?.rest();
+    this.element.remove();
+  }
+
+  #addScreen() {
+    const onPicture = () => this.element.classList.add("has-picture");
+    if (canPlay()) {
+      const video = document.createElement("video");
+      Object.assign(video, { muted: true, playsInline: true, tabIndex: -1 });
+      video.setAttribute("aria-hidden", "true");
+      this.#player = new Player(video, onPicture);
+      this.#parts.picture.prepend(video);
+    } else {
+      const image = document.createElement("img");
+      image.alt = "";
+      this.#stills = new Stills(image, this.#camera.name, onPicture);
+      this.#parts.picture.prepend(image);
+    }
+  }
+
+  #watchOrRest() {
+    const { name, state } = this.#camera;
+    const watched = this.#isWanted && state !== "disabled";
+    if (this.#stills) {
+      if (watched) this.#stills.start();
+      else this.#stills.rest();
+      return;
+    }
+    this.#live.watch(name, watched ? this.#player : null);
+    if (!watched) {
+      this.#player.rest();
+      this.#askedAt = 0;
+      return;
+    }
+    const now = performance.now();
+    this.#askedAt ||= now;
+    const isSilent = now - Math.max(this.#askedAt, this.#player.arrived) > SILENCE_MS;
+    if (!isAway(this.#camera) && isSilent) {
+      this.#askedAt = now;
+      this.#live.again(name);
+    }
+  }
+
+  #showAbsence() {
+    const { away } = this.#parts;
+    const hasNothing = isAway(this.#camera);
+    away.hidden = !hasNothing;
+    if (!hasNothing) return;
+    const isPaused = this.#camera.state === "disabled";
+    const [headline, next] = absenceOf(this.#camera);
+    setIcon(away, stateOf(this.#camera).icon);
+    const [words, then, trouble] = away.querySelectorAll("strong, span, small");
+    setText(words, headline);
+    setText(then, next);
+    setText(trouble, isPaused || !this.#camera.trouble ? "" : sentence(this.#camera.trouble));
+  }
+
+  #list(record) {
+    if (performance.now() - this.#listedAt < LIST_MS) return;
+    this.#listedAt = performance.now();
+    const found = record.detections.toSorted((a, b) => (a.track_id ?? Infinity) - (b.track_id ?? Infinity));
+    const { rows, table, nothing } = this.#parts;
+    while (rows.children.length > found.length) rows.lastElementChild.remove();
+    while (rows.children.length < found.length) rows.insertRow().append(...[0, 1, 2].map(() => document.createElement("td")));
+    found.forEach((one, index) => {
+      const [number, name, certain] = rows.children[index].children;
+      setText(number, one.track_id ? `#${one.track_id}` : "–");
+      setText(name, one.class);
+      setText(certain, `${Math.round(one.confidence * 100)} %`);
+    });
+    table.hidden = !found.length;
+    nothing.hidden = found.length > 0;
+  }
+
+  #name(button, words) {
+    setText(button.querySelector(".unseen"), words);
+    button.title = words;
+  }
+}
+
+// Nothing is touched that stays the same: a page that changes nothing costs nothing.
+function setText(element, text) {
+  if (element.textContent !== String(text)) element.textContent = text;
+}
+
+function setIcon(element, icon) {
+  const use = element.querySelector("use");
+  if (use.getAttribute("href") !== `#icon-${icon}`) use.setAttribute("href", `#icon-${icon}`);
+}
+
+function setFigure(element, number, unit) {
+  const words = `${number} ${unit}`;
+  if (element.dataset.words === words) return;
+  element.dataset.words = words;
+  const strong = document.createElement("b");
+  strong.textContent = number;
+  element.replaceChildren(strong, ` ${unit}`);
+}

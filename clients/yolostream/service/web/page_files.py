@@ -1,0 +1,45 @@
+"""The page's own files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import Response
+from fastapi.staticfiles import StaticFiles
+
+FOLDER = Path(__file__).with_name("page")
+
+_HEADERS = {
+    # Nothing from elsewhere, nothing inline, and nobody frames it.
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' blob:",
+            "media-src blob:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    # Asked for each time: another version of the service may have another page.
+    "Cache-Control": "no-cache",
+}
+
+
+class PageFiles(StaticFiles):
+    """Serves them, with the rules that browsers hold the page to."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=FOLDER, html=True)
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        """See `StaticFiles`."""
+        response = super().file_response(*arguments, **options)
+        response.headers.update(_HEADERS)
+        return response

@@ -1,0 +1,200 @@
+"""Errors as programs and people read them: problem+json, RFC 9457."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from yolostream.errors import (
+    DeadlineExceeded,
+    ModelUnavailable,
+    Overloaded,
+    ServerUnavailable,
+    YolostreamError,
+)
+from yolostream.redaction import redact
+
+MEDIA_TYPE = "application/problem+json"
+
+_FIXES = {
+    HTTPStatus.NOT_FOUND: "see /docs for what there is",
+    HTTPStatus.METHOD_NOT_ALLOWED: "use one of the methods in the header Allow",
+}
+
+_log = logging.getLogger(__name__)
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a request."""
+
+    where: str
+    """Such as `body.confidence`."""
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """What an error's body says."""
+
+    type: str
+    """`about:blank`, or `urn:yolostream:` and a word that stays the same."""
+    title: str
+    """The status in words."""
+    status: int
+    detail: str
+    """What is wrong, with the value."""
+    fix: str
+    """What helps."""
+    errors: list[Fault] = Field(default_factory=list)
+    """Of a request with several faults: each."""
+
+
+class Problem(HTTPException):
+    """An error that the API answers.
+
+    Args:
+        status: of HTTP.
+        detail: what is wrong, with the value.
+        fix: what helps.
+        kind: a word for programs, which stays the same.
+        headers: of the answer.
+        errors: of a request with several faults: each.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        fix: str,
+        *,
+        kind: str = "",
+        headers: dict[str, str] | None = None,
+        errors: list[Fault] | None = None,
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.details = ProblemDetails(
+            type=f"urn:yolostream:{kind}" if kind else "about:blank",
+            title=status.phrase,
+            status=status,
+            detail=redact(detail),
+            fix=fix,
+            errors=errors or [],
+        )
+
+    @property
+    def response(self) -> JSONResponse:
+        """As it is sent."""
+        content = self.details.model_dump(exclude_defaults=True)
+        return JSONResponse(content, self.status_code, self.headers, MEDIA_TYPE)
+
+
+def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of the errors of an endpoint."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    return {int(status): {"description": status.phrase, "content": content} for status in statuses}
+
+
+COMMON = responses(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.MISDIRECTED_REQUEST,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+)
+"""Of every endpoint."""
+
+
+def answer_problems(app: FastAPI) -> None:
+    """Let an application answer every error so."""
+    app.add_exception_handler(AnyHTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_middleware(_Defects)
+
+
+def faults_of(errors: Any) -> list[Fault]:
+    """What pydantic finds, without the values: they may be secret."""
+    return [
+        Fault(where=".".join(map(str, one["loc"])), message=redact(one["msg"])) for one in errors
+    ]
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, AnyHTTPException)
+    if isinstance(error, Problem):
+        return error.response
+    status = HTTPStatus(error.status_code)
+    detail = f"{request.method} {request.url.path}: {error.detail}"
+    fix = _FIXES.get(status, "see /docs for what is expected")
+    return Problem(status, detail, fix, headers=dict(error.headers or {})).response
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return invalid(faults_of(error.errors())).response
+
+
+def invalid(faults: list[Fault]) -> Problem:
+    """A request that says something wrong."""
+    words = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
+    fix = "mend what is named; /docs has the schema"
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, words, fix, kind="invalid-request", errors=faults
+    )
+
+
+def of_server(error: YolostreamError) -> Problem:
+    """What is answered where Triton fails."""
+    match error:
+        case ModelUnavailable():
+            status, kind = HTTPStatus.NOT_FOUND, "model-unavailable"
+        case Overloaded():
+            status, kind = HTTPStatus.TOO_MANY_REQUESTS, "busy"
+        case DeadlineExceeded():
+            status, kind = HTTPStatus.GATEWAY_TIMEOUT, "server-silent"
+        case ServerUnavailable():
+            status, kind = HTTPStatus.SERVICE_UNAVAILABLE, "server-away"
+        case _:
+            status, kind = HTTPStatus.BAD_GATEWAY, "server-failed"
+    detail, _, fix = str(error).rpartition(": ")
+    return Problem(status, detail or str(error), fix, kind=kind)
+
+
+class _Defects:
+    """What nobody expects is logged, and answered without a word of what it was."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or let it through."""
+        has_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception:
+            _log.exception("a request for %s met a defect", scope.get("path"))
+            if not has_begun:
+                await _DEFECT.response(scope, receive, send)
+
+
+_DEFECT = Problem(
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "the service has a defect",
+    "its log has the details: please report them",
+    kind="defect",
+)

@@ -1,0 +1,70 @@
+"""Lets the page use a token without knowing it: in a cookie that no script can read."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from yolostream.service.tokens import Scope
+from yolostream.service.web.context import InContext
+from yolostream.service.web.logins import COOKIE, token_in
+from yolostream.service.web.problems import responses
+
+PATH = "/api/v1/session"
+_MAX_AGE_S = 30 * 24 * 3600
+
+router = APIRouter(tags=["session"])
+
+
+class Login(BaseModel):
+    """What somebody typed."""
+
+    token: str = Field(max_length=200, repr=False)
+
+
+class Session(BaseModel):
+    """What whoever asks may do."""
+
+    scope: Scope | None
+    """None: nothing, without a token."""
+
+
+@router.get(PATH)
+def session(request: Request, context: InContext) -> Session:
+    """What you may do."""
+    tokens, shown = context.access.tokens, token_in(request)
+    if tokens is None:
+        return Session(scope="write")
+    return Session(scope=tokens.scope_of(shown) if shown else None)
+
+
+@router.post(PATH, responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS))
+def log_in(login: Login, request: Request, response: Response, context: InContext) -> Session:
+    """Have this browser show the token from now on, for a month.
+
+    The cookie is the token itself: it holds when the service is started again, and is revoked with
+    the token.
+    """
+    tokens = context.access.tokens
+    if tokens is None:
+        return Session(scope="write")
+    scope = tokens.scope_of(login.token)
+    if scope is None:
+        raise context.failures.problem_of(request)
+    response.set_cookie(
+        COOKIE,
+        login.token,
+        max_age=_MAX_AGE_S,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return Session(scope=scope)
+
+
+@router.delete(PATH, status_code=HTTPStatus.NO_CONTENT)
+def log_out(response: Response) -> None:
+    """Have this browser forget the token."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")

@@ -1,0 +1,36 @@
+"""User and password of a camera, apart from its address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from yolostream.errors import SourceError
+
+
+@dataclass(frozen=True)
+class Login:
+    """What a camera wants to know. It is put into the address where that is opened."""
+
+    username: str = field(repr=False)
+    password: str = field(default="", repr=False)
+    """Both may have `${VARIABLES}` of the environment in them."""
+    password_file: Path | None = None
+    """Has the password in it instead. It is read each time, so it may change."""
+
+    def secret(self) -> str:
+        """The password.
+
+        Raises:
+            SourceError: its file cannot be read.
+        """
+        if self.password_file is None:
+            return self.password
+        try:
+            return self.password_file.read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise SourceError(
+                f"the password cannot be read from {self.password_file} ({reason}): let the "
+                "service read that file, or name another one as password_file"
+            ) from error

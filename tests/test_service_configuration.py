@@ -1,0 +1,228 @@
+"""What cameras.yaml may say, and what is said where it is wrong."""
+# ruff: noqa: E501  # of a table
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from yolostream.errors import ConfigurationError
+from yolostream.pipeline.filters import DetectionFilter
+from yolostream.service import configuration_file
+from yolostream.service.advice import advice
+from yolostream.sources import Video
+from yolostream.sources.address import completed
+
+CANARY = "c4n@ry/pass word"
+
+
+def parse(text: str):
+    return configuration_file.parse(text, "cameras.yaml")
+
+
+def wrong(text: str) -> list[str]:
+    """What is said, without the name of the file."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith("cameras.yaml:") for line in lines)
+    return [line.removeprefix("cameras.yaml:") for line in lines]
+
+
+GATE = """\
+cameras:
+  gate:
+    source: rtsp://192.0.2.1/stream1
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            GATE + "    confidance: 0.5\n",
+            "4: cameras.gate.confidance: there is no such key: is it confidence?",
+        ),
+        ("sever:\n  url: a:1\n" + GATE, "1: sever: there is no such key: is it server?"),
+        (
+            GATE + "server:\n  tls: {Ca: x}\n  url: a\n",
+            "5: server.tls.Ca: there is no such key: is it ca?",
+        ),
+        (
+            GATE + "    confidence: 1.5\n",
+            "4: cameras.gate.confidence: 1.5 is wrong: input should be less than or equal to 1",
+        ),
+        (
+            GATE + "    decoder: gpus\n",
+            "4: cameras.gate.decoder: gpus is wrong: input should be 'cpu', 'gpu' or 'auto'",
+        ),
+        (
+            GATE + "    enabled: maybe\n",
+            "4: cameras.gate.enabled: maybe is wrong: input should be a valid boolean, unable to interpret input",
+        ),
+        (GATE + "    fps: 0\n", "4: cameras.gate.fps: 0 is wrong: input should be greater than 0"),
+        ("cameras:\n  gate:\n    fps: 3\n", "2: cameras.gate: it lacks source: add it"),
+        (
+            GATE + "  gate:\n    source: rtsp://192.0.2.2/a\n",
+            "4: cameras.gate: it is there already, in line 2: leave one of them out",
+        ),
+        (
+            "cameras: {gate: {source: udp://h:1, fps: 1, fps: 1}}",
+            "1: cameras.gate.fps: it is there already, in line 1: leave one of them out",
+        ),
+        (
+            GATE + "    password: [\n",
+            "5: this is no YAML: expected the node content, but found '<stream end>'",
+        ),
+        (
+            "cameras:\n\tgate: 1\n",
+            "2: this is no YAML: found character '\\t' that cannot start any token",
+        ),
+        ("- gate\n", "1: it has to be keys with values, as in 'key: 1'"),
+        (
+            "cameras:\n  ../gate:\n    source: udp://h:1\n",
+            "2: cameras.../gate: the name of a camera is 1 to 64 letters of a to z, digits, '-' and '_', and begins with a letter or digit",
+        ),
+        (
+            f"cameras:\n  {'g' * 300}:\n    source: udp://h:1\n",
+            f"2: cameras.{'g' * 300}: the name of a camera is 1 to 64 letters of a to z, digits, '-' and '_', and begins with a letter or digit",
+        ),
+        (
+            GATE + "  yard:\n    source: /there/is/no.mp4\n",
+            "5: cameras.yard.source: no such file, folder or glob: /there/is/no.mp4",
+        ),
+        (
+            GATE + "  yard:\n    source: ${NOT_SET_HERE}\n",
+            "5: cameras.yard.source: the environment variable NOT_SET_HERE is not set: export it",
+        ),
+        (
+            GATE + "log:\n  level: ${NOT_SET_HERE}\n",
+            "5: log.level: the environment variable NOT_SET_HERE is not set: export it",
+        ),
+        (
+            GATE + "    password: x\n",
+            "2: cameras.gate: there is a password of nobody: name the username",
+        ),
+        (
+            "server:\n  url: h:1\n  profile: cpu\n" + GATE,
+            "1: server: profile is for a Triton that is started here: leave it out, or url",
+        ),
+        (
+            GATE + "x: &x {x: *x}\n",
+            "4: x: there is no such key, only: server, web, log, outputs, state, defaults, cameras",
+        ),
+        (
+            GATE + "x: !secret x\n",
+            "4: this is no YAML: could not determine a constructor for the tag '!secret'",
+        ),
+    ],
+)
+def test_an_error_says_line_and_fix(text: str, said: str) -> None:
+    assert said in wrong(text)
+
+
+def test_all_that_is_wrong_is_told_at_once_in_the_order_of_lines() -> None:
+    said = wrong(GATE + "    confidance: 1\n    fps: -1\n  yard: {}\nlog: {level: loud}\n")
+    assert [line.split(":")[0] for line in said] == ["4", "5", "6", "7"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"cameras:\n  gate: rtsp://me:{CANARY}@192.0.2.1/stream1\n",
+        f"cameras:\n  gate: {{source: 'rtsp://me:{CANARY}@192.0.2.1/stream1', fps: no}}\n",
+        f"cameras:\n  rtsp://me:{CANARY}@192.0.2.1/stream1: 1\n",
+        f"cameras:\n  gate:\n    rtsp://me:{CANARY}@192.0.2.1/stream1:\n",
+        GATE + f"    username: me\n    password: ['{CANARY}']\n",
+        GATE + f"    password: {CANARY}\n",
+        GATE + f"    username: me\n    passwort: {CANARY}\n",
+        GATE + f"    username: me\n    password: {CANARY}\n    password_file: /x\n",
+    ],
+)
+def test_no_error_shows_a_password(text: str) -> None:
+    said = "\n".join(wrong(text))
+    assert "c4n" not in said
+    assert "word" not in said.replace("password", "")
+
+
+def test_a_password_is_put_into_the_address_at_the_last_moment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(CANARY + "\n")
+    monkeypatch.setenv("CAMERA_PASSWORD", CANARY)
+    for password in (
+        f"password: '{CANARY}'",
+        "password: ${CAMERA_PASSWORD}",
+        f"password_file: {secret}",
+    ):
+        camera = parse(GATE + f"    username: me\n    {password}\n").cameras["gate"]
+        video = camera.task("gate", None).source
+        assert isinstance(video, Video)
+        assert completed(video.uri, video.login) == (
+            "rtsp://me:c4n%40ry%2Fpass%20word@192.0.2.1/stream1"
+        )
+        assert "c4n" not in repr(camera) + repr(video) + camera.model_dump_json()
+
+
+def test_variables_fill_any_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEAST", "0.25")
+    monkeypatch.setenv("PORT", "8443")
+    configuration = parse(
+        "web: {address: '127.0.0.1:${PORT}'}\n" + GATE + "    confidence: ${LEAST}"
+    )
+    assert configuration.cameras["gate"].confidence == 0.25
+    assert configuration.web.address == "127.0.0.1:8443"
+
+
+def test_classes_may_be_a_list() -> None:
+    camera = parse(GATE + "    classes: [car, 7, bus]\n    confidence: 0.5\n").cameras["gate"]
+    task = camera.task("gate", None)
+    assert task.job.detection_filter == DetectionFilter(0.5, "car,7,bus")
+
+
+def test_an_anchor_may_stand_for_what_cameras_share() -> None:
+    text = "cameras:\n  gate: &usual {source: udp://h:1, fps: 5}\n  yard: {<<: *usual, fps: 7}\n"
+    assert parse(text).cameras["yard"].fps == 7
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "cameras: {}\n"])
+def test_no_cameras_are_allowed_and_told_of(text: str) -> None:
+    configuration = parse(text)
+    assert [one for one in advice(configuration, None) if "no cameras" in one]
+
+
+def test_a_file_that_is_none() -> None:
+    with pytest.raises(ConfigurationError, match=r"/there/is/no\.yaml.*No such file"):
+        configuration_file.read(Path("/there/is/no.yaml"))
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "cameras.yaml"
+    path.write_bytes(b"cameras:\n  gate: \xff\n")
+    with pytest.raises(ConfigurationError, match=r"cameras\.yaml:2: .*UTF-8"):
+        configuration_file.read(path)
+
+
+def test_what_is_allowed_and_hardly_meant_is_said(tmp_path: Path) -> None:
+    token, password = tmp_path / "token", tmp_path / "password"
+    for path in (token, password):
+        path.write_text("x")
+        path.chmod(0o644)
+    file = tmp_path / "cameras.yaml"
+    file.write_text(
+        f"web: {{token_file: {token}}}\n" + GATE + "  yard: {source: 'rtsp://192.0.2.1/stream1', "
+        f"username: me, password_file: {password}}}\n"
+    )
+    said = advice(configuration_file.read(file), file)
+    assert len(said) == 3
+    assert "gate and yard have the same source" in said[0]
+    assert f"chmod 600 {token}" in said[1]
+    assert f"chmod 600 {password}" in said[2]
+    for path in (token, password):
+        path.chmod(0o600)
+    assert len(advice(configuration_file.read(file), file)) == 1
+    # A password in the file itself.
+    file.write_text(GATE + "    username: me\n    password: x\n")
+    file.chmod(0o644)
+    assert [f"chmod 600 {file}" in one for one in advice(configuration_file.read(file), file)]
