@@ -16,5 +16,6 @@ class TurnedClock:
         self.clock = Clock(lambda: self.wall, lambda: self.steady)
 
     def wait(self, seconds: float) -> None:
-        self.wall += seconds
-        self.steady += seconds
+        # Of whole milliseconds, so that ten times a tenth of a second is one.
+        self.wall = round(self.wall + seconds, 3)
+        self.steady = round(self.steady + seconds, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 from yolostream.detections import Detections
@@ -13,7 +14,7 @@ from yolostream.outputs.output import Output
 from yolostream.outputs.parts import SYSTEM_CLOCK, Clock
 
 RETRY_S = 30.0
-"""Seconds from an error until it is tried again."""
+"""Seconds from an error until it is tried again, and from then until it counts as mended."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,18 +40,18 @@ class Enduring:
         self.draws = draws
         """As the output's."""
         self.trouble = ""
-        """Why nothing is written at the moment; empty where it is."""
+        """What went wrong last; empty after half a minute without an error."""
         self.lost = 0
         """Frames that were not written."""
         self._make = make
         self._name = name
         self._clock = clock
         self._output: Output | None = None
-        self._retry_at = 0.0
+        self._retry_at = -math.inf
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame, or count it as lost; see `Output`."""
-        if self.trouble and self._clock.steady() < self._retry_at:
+        if self._output is None and self._clock.steady() < self._retry_at:
             self.lost += 1
             return
         try:
@@ -81,6 +82,7 @@ class Enduring:
                 _log.debug("%s: %s", self._name, another)
 
     def _recover(self) -> None:
-        if self.trouble:
+        # A disk that is full takes some frames all the same.
+        if self.trouble and self._clock.steady() - self._retry_at >= RETRY_S:
             _log.warning("%s is written again, %d frames were lost", self._name, self.lost)
             self.trouble = ""
