@@ -36,6 +36,8 @@ class Playlist:
         self.seconds = [float(found) for found in re.findall(r"#EXTINF:([\d.]+)", self.text)]
         self.number = self._value("MEDIA-SEQUENCE")
         self.target = self._value("TARGETDURATION")
+        # Those that are not in the list any more.
+        self.discontinuities = self._value("DISCONTINUITY-SEQUENCE")
 
     def _value(self, tag: str) -> int:
         found = re.search(rf"#EXT-X-{tag}:(\d+)", self.text)
@@ -88,6 +90,10 @@ def test_the_playlist_is_valid_at_any_moment_and_the_window_rolls(tmp_path):
         assert len(playlist.names) == len(playlist.seconds) <= 4
         assert playlist.names[0] == f"{playlist.number}.m4s"
         assert playlist.target >= max(map(round, playlist.seconds))
+    # The mark before the first segment leaves the list.
+    assert "#EXT-X-DISCONTINUITY\n" in seen[0].text
+    assert "#EXT-X-DISCONTINUITY\n" not in seen[-1].text
+    assert seen[-1].discontinuities == seen[0].discontinuities + 1
     assert np.median(seen[-1].seconds) == pytest.approx(KEYFRAME_INTERVAL_S, abs=0.3)
     # Those of the window, one that was listed before, one that is written, and the others.
     assert most <= 4 + 2 + len(["init", PLAYLIST, "a new playlist"])
@@ -104,7 +110,8 @@ def test_another_process_goes_on_where_the_one_before_ended(tmp_path):
         (tmp_path / "99.m4s.tmp").write_bytes(b"half")
     after = Playlist(tmp_path)
     assert after.number > before.number + len(before.names) - 1
-    assert "#EXT-X-DISCONTINUITY" in after.text
+    assert "#EXT-X-DISCONTINUITY\n" in after.text
+    assert after.discontinuities > before.discontinuities
     assert {image.shape for _, image in played(tmp_path, 15)} == {(240, 480, 3)}
     for name in before.names:
         assert not (tmp_path / name).exists()
