@@ -1,5 +1,7 @@
 """Real RTSP cameras: GStreamer's server with clips that play in real time, for ever.
 
+Or the other way round: it records what is pushed to it.
+
 Tests that need one are skipped by name, and fail where REQUIRE_RTSP=1 promises the server.
 """
 
@@ -9,7 +11,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,23 +46,28 @@ needs_rtsp = pytest.mark.skipif(
 Clips = Path | Sequence[Path]
 
 
-class Camera:
-    """One server with a camera for each of `clips`, over TCP and UDP; it keeps its port."""
+class RtspServer:
+    """A process that can be stopped and started again; it keeps its port.
+
+    Args:
+        port: where it answers.
+        arguments: for `rtsp_server.py`.
+        names: of what it has.
+        user: what it asks for, and `password`; empty lets everybody in.
+        password: the same.
+    """
 
     def __init__(
-        self, port: int, clips: Mapping[str, Clips], user: str, password: str, only: str
+        self, port: int, arguments: Sequence[str], names: Iterable[str], user: str, password: str
     ) -> None:
         login = f"{user}:{password}@" if user else ""
         self.port = port
-        self.urls = {name: f"rtsp://{login}{LOOPBACK}:{port}/{name}" for name in clips}
+        self.urls = {name: f"rtsp://{login}{LOOPBACK}:{port}/{name}" for name in names}
         """By name."""
         self.url = next(iter(self.urls.values()))
         """The first one's."""
         self._command = [*_SERVER, "--port", str(port), "--user", user, "--password", password]
-        self._command += ["--only", only] if only else []
-        for name, paths in clips.items():
-            each = [paths] if isinstance(paths, Path) else paths
-            self._command.append(f"{name}={','.join(map(str, each))}")
+        self._command += arguments
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -89,6 +96,19 @@ class Camera:
         self._process.send_signal(signal.SIGCONT)
 
 
+class Camera(RtspServer):
+    """One server with a camera for each of `clips`, over TCP and UDP."""
+
+    def __init__(
+        self, port: int, clips: Mapping[str, Clips], user: str, password: str, only: str
+    ) -> None:
+        arguments = ["--only", only] if only else []
+        for name, paths in clips.items():
+            each = [paths] if isinstance(paths, Path) else paths
+            arguments.append(f"{name}={','.join(map(str, each))}")
+        super().__init__(port, arguments, clips, user, password)
+
+
 @contextlib.contextmanager
 def rtsp_camera(
     clip: Path | Mapping[str, Clips], *, user: str = "", password: str = "", only: str = ""
@@ -107,3 +127,19 @@ def rtsp_camera(
             yield camera
         finally:
             camera.stop()
+
+
+@contextlib.contextmanager
+def rtsp_recorder(path: Path, *, user: str = "", password: str = "") -> Iterator[RtspServer]:
+    """A running server that takes H.264 pushed to its URL into a Matroska file.
+
+    The file grows with each picture, and begins anew with each push.
+    """
+    with reserved_port() as port:
+        arguments = ["--record", f"street={path}"]
+        server = RtspServer(port, arguments, ["street"], user, password)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()

@@ -1,4 +1,6 @@
-"""GStreamer's RTSP server with cameras that play clips for ever; for the system's Python.
+"""GStreamer's RTSP server with cameras that play clips for ever, or that takes what others push.
+
+For the system's Python.
 
 Ends when its input does, which is when whoever started it is gone.
 """
@@ -18,6 +20,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 ELEMENTS = ("filesrc", "qtdemux", "appsink", "appsrc", "rtph264pay", "rtpbin", "multiudpsink")
+ELEMENTS += ("rtph264depay", "h264parse", "matroskamux", "filesink")
 ROLE = "viewer"
 
 
@@ -75,8 +78,27 @@ def factory(clips, *, locked, transports):
     made.set_protocols(transports)
     made.connect("media-configure", play)
     if locked:
-        access = "media.factory.access=true, media.factory.construct=true"
-        made.add_role_from_structure(Gst.Structure.new_from_string(f"{ROLE}, {access}"))
+        allow(made)
+    return made
+
+
+def allow(made):
+    """Let those in who have the user and the password."""
+    access = "media.factory.access=true, media.factory.construct=true"
+    made.add_role_from_structure(Gst.Structure.new_from_string(f"{ROLE}, {access}"))
+
+
+def recorder(path, *, locked, transports):
+    """Takes H.264 into a file that grows with each picture, and begins anew with each push."""
+    made = GstRtspServer.RTSPMediaFactory()
+    made.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
+    made.set_launch(
+        "( rtph264depay name=depay0 ! h264parse"
+        f" ! matroskamux streamable=true ! filesink location={path} buffer-mode=unbuffered )"
+    )
+    made.set_protocols(transports)
+    if locked:
+        allow(made)
     return made
 
 
@@ -96,6 +118,7 @@ def main():
     parser.add_argument("--user")
     parser.add_argument("--password")
     parser.add_argument("--only", choices=["tcp", "udp"], help="refuse other transports")
+    parser.add_argument("--record", action="store_true", help="write to the files instead")
     parser.add_argument("cameras", nargs="*", metavar="NAME=FILE[,FILE...]")
     options = parser.parse_args()
     Gst.init(None)
@@ -117,8 +140,11 @@ def main():
         transports = getattr(GstRtsp.RTSPLowerTrans, options.only.upper())
     for camera in options.cameras:
         name, _, paths = camera.partition("=")
-        clips = [Clip(path) for path in paths.split(",")]
-        made = factory(clips, locked=bool(options.user), transports=transports)
+        access = {"locked": bool(options.user), "transports": transports}
+        if options.record:
+            made = recorder(paths, **access)
+        else:
+            made = factory([Clip(path) for path in paths.split(",")], **access)
         server.get_mount_points().add_factory(f"/{name}", made)
     loop = GLib.MainLoop()
     if not server.attach(None):

@@ -7,7 +7,6 @@ import csv
 import itertools
 import json
 import subprocess
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,27 +15,12 @@ import numpy as np
 import pytest
 from clips import noise, write_clip
 from running import errors_of, lines
+from small_disk import small_disk
 from yolostream.errors import OutputError
 from yolostream.outputs.video import FRAGMENT_S, LOOKAHEAD, VideoFile
 
 RATE = 10
 FRAMES = 60
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", folder],
-        capture_output=True,
-        text=True,
-    )
-    if mounted.returncode:
-        pytest.skip(f"needs the right to mount a tmpfs ({mounted.stderr.strip()})")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def played(path: Path) -> int:

@@ -10,6 +10,9 @@ import av
 
 from yolostream.ffmpeg_path import ffmpeg_path
 
+FINISHING_SUFFIX = ".finishing"
+"""Of the copy, whose name begins with a dot, while it is made."""
+
 _FINISHED = {"movflags": "faststart"}
 
 LARGEST_TO_FINISH = 256 << 20
@@ -28,7 +31,7 @@ def put_index_first(path: Path) -> None:
     size = path.stat().st_size
     if size > LARGEST_TO_FINISH or size + ROOM_TO_SPARE > shutil.disk_usage(path.parent).free:
         return
-    finished = path.with_name(f".{path.name}.finishing")
+    finished = path.with_name(f".{path.name}{FINISHING_SUFFIX}")
     try:
         with (
             av.open(ffmpeg_path(path)) as fragments,

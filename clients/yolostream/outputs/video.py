@@ -105,13 +105,19 @@ class VideoFile:
         with self._writing():
             self._container.mux(self._stream.encode(frame))
 
-    def close(self) -> None:
-        """Flush the encoder and put the index in front, so that browsers can seek."""
+    def end(self) -> None:
+        """Flush the encoder: the file has all pictures, in fragments."""
         if self._is_closed:
             return
         with self._writing():
             self._container.mux(self._stream.encode(None))
             self._close_container()
+
+    def close(self) -> None:
+        """End the file and put the index in front, so that browsers can seek."""
+        if self._is_closed:
+            return
+        self.end()
         with writing(self.path):
             put_index_first(self.path)
 

@@ -1,0 +1,88 @@
+"""Outputs that come back after a full disk and the like, for runs without an end."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+
+from yolostream.detections import Detections
+from yolostream.errors import OutputError
+from yolostream.frame import Frame
+from yolostream.image import Image
+from yolostream.outputs.output import Output
+from yolostream.outputs.parts import SYSTEM_CLOCK, Clock
+
+RETRY_S = 30.0
+"""Seconds from an error until it is tried again, and from then until it counts as mended."""
+
+_log = logging.getLogger(__name__)
+
+
+class Enduring:
+    """Makes an output again after each of its errors, and says once what is wrong.
+
+    Args:
+        make: the output; also where the first one cannot be made, it is tried again.
+        name: of the camera, for the log.
+        draws: as the output's.
+        clock: what tells the time.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Output],
+        *,
+        name: str,
+        draws: bool,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.draws = draws
+        """As the output's."""
+        self.trouble = ""
+        """What went wrong last; empty after half a minute without an error."""
+        self.lost = 0
+        """Frames that were not written."""
+        self._make = make
+        self._name = name
+        self._clock = clock
+        self._output: Output | None = None
+        self._retry_at = -math.inf
+
+    def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
+        """Add one frame, or count it as lost; see `Output`."""
+        if self._output is None and self._clock.steady() < self._retry_at:
+            self.lost += 1
+            return
+        try:
+            if self._output is None:
+                self._output = self._make()
+            self._output.write(frame, annotated, detections)
+        except OutputError as error:
+            self._fail(error)
+        else:
+            self._recover()
+
+    def close(self) -> None:
+        """Finish what there is."""
+        if self._output is not None:
+            self._output.close()
+
+    def _fail(self, error: OutputError) -> None:
+        self.lost += 1
+        self._retry_at = self._clock.steady() + RETRY_S
+        if not self.trouble:
+            _log.error("%s: %s; it is tried again every %g s", self._name, error, RETRY_S)
+        self.trouble = str(error)
+        broken, self._output = self._output, None
+        if broken is not None:
+            try:
+                broken.close()
+            except OutputError as another:
+                _log.debug("%s: %s", self._name, another)
+
+    def _recover(self) -> None:
+        # A disk that is full takes some frames all the same.
+        if self.trouble and self._clock.steady() - self._retry_at >= RETRY_S:
+            _log.warning("%s is written again, %d frames were lost", self._name, self.lost)
+            self.trouble = ""

@@ -1,0 +1,182 @@
+"""What people watch: the newest picture at once, and another one while the camera is away."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+
+from yolostream.detections import Detections
+from yolostream.frame import Frame
+from yolostream.image import Image, downscaled
+from yolostream.outputs import placeholder
+from yolostream.outputs.channel import Channel, Reopened
+from yolostream.outputs.parts import SYSTEM_CLOCK, Clock
+from yolostream.outputs.planes import Planes, fitted, planes_of
+from yolostream.outputs.video import MAX_SIDE
+
+AWAY_AFTER_S = 2.0
+"""Seconds without a frame after which the placeholder is shown; of slow cameras, three frames'."""
+
+REPEAT_S = 0.5
+"""Without a frame, what is shown is sent again so often: players stay connected."""
+
+JITTER_S = 0.5
+"""Frames that come so much earlier or later than they were taken keep their distances."""
+
+CLOSE_TIMEOUT_S = 2.0
+"""How long the end of a stream may take."""
+
+
+@dataclass(frozen=True)
+class _Arrived:
+    image: Image
+    pts_s: float
+    """Of the frame, in seconds."""
+    steady_s: float
+    wall_s: float
+
+
+class LiveOutput:
+    """Sends the newest picture on a thread of its own, for which nobody waits.
+
+    A channel that breaks is opened again. While the camera is away, the times go on and the
+    placeholder is sent.
+
+    Args:
+        open_channel: opens what pictures of a height and a width, both even, go to; raises
+            `OutputError`.
+        name: of the camera.
+        frame_rate: nominal frames per second.
+        clock: what tells the time.
+    """
+
+    draws = True
+
+    def __init__(
+        self,
+        open_channel: Callable[[int, int], Channel],
+        *,
+        name: str,
+        frame_rate: Fraction,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.dropped = 0
+        """Frames that were not sent, because a newer one came or nobody took them."""
+        self._channel = Reopened(open_channel, name=name, clock=clock)
+        self._screen = _Screen(name, away_after_s=max(AWAY_AFTER_S, 3 / float(frame_rate)))
+        self._pace = Pace()
+        self._clock = clock
+        self._newest: _Arrived | None = None
+        self._is_closed = False
+        self._error: Exception | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name=f"{name} live", daemon=True)
+        self._thread.start()
+
+    @property
+    def trouble(self) -> str:
+        """What went wrong last; empty where pictures are sent."""
+        return self._channel.trouble
+
+    def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
+        """Have a frame sent, unless a newer one comes before; see `Output`."""
+        if self._error is not None:
+            raise self._error
+        arrived = _Arrived(annotated, frame.pts_seconds, self._clock.steady(), self._clock.wall())
+        with self._changed:
+            self.dropped += self._newest is not None
+            self._newest = arrived
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the stream. Where nobody takes its end, the thread is left behind."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    def _run(self) -> None:
+        try:
+            while not self._is_closed:
+                arrived = self._next()
+                if arrived is not None:
+                    self._screen.show(arrived)
+                if not self._send(arrived) and arrived is not None:
+                    with self._changed:
+                        self.dropped += 1
+        except Exception as error:
+            # Of nobody's making but ours: whoever writes next tells.
+            self._error = error
+        finally:
+            self._channel.close()
+
+    def _next(self) -> _Arrived | None:
+        """The newest frame that was not sent, if there is one within the time of a repetition."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest or self._is_closed, REPEAT_S)
+            arrived, self._newest = self._newest, None
+            return arrived
+
+    def _send(self, arrived: _Arrived | None) -> bool:
+        now_s = self._clock.steady()
+        if self._is_closed or self._channel.is_paused:
+            return False
+        planes = self._screen.planes_at(now_s)
+        time_s = now_s if arrived is None else self._pace.place(arrived.pts_s, now_s)
+        return planes is not None and self._channel.write(planes, time_s)
+
+
+class _Screen:
+    """What is shown: the newest frame, or the placeholder once that is old."""
+
+    def __init__(self, name: str, *, away_after_s: float) -> None:
+        self._name = name
+        self._away_after_s = away_after_s
+        self._frame: _Arrived | None = None
+        self._is_away = False
+        self._planes: Planes | None = None
+
+    def show(self, frame: _Arrived) -> None:
+        self._frame, self._is_away, self._planes = frame, False, None
+
+    def planes_at(self, steady_s: float) -> Planes | None:
+        """The picture as the encoder takes it; None before the first frame."""
+        if self._frame is None:
+            return None
+        if not self._is_away and steady_s - self._frame.steady_s >= self._away_after_s:
+            self._is_away, self._planes = True, None
+        if self._planes is None:
+            image = self._placeholder(self._frame) if self._is_away else self._frame.image
+            size = downscaled(*image.shape[:2], fit=(MAX_SIDE, MAX_SIDE))
+            self._planes = planes_of(fitted(image, *size))
+        return self._planes
+
+    def _placeholder(self, last: _Arrived) -> Image:
+        since = datetime.fromtimestamp(last.wall_s, UTC).strftime("%H:%M:%S UTC")
+        return placeholder.picture(last.image, self._name, f"away since {since}")
+
+
+class Pace:
+    """Places frames in the time of those who watch.
+
+    Frames arrive when the detector has done with them. As long as that varies by half a second at
+    most, they keep the distances that they were taken at; otherwise time begins anew.
+    """
+
+    def __init__(self) -> None:
+        self._shift_s = -math.inf
+
+    def place(self, pts_s: float, now_s: float) -> float:
+        """When a frame is shown, in seconds of `now_s`.
+
+        Args:
+            pts_s: when it was taken, in seconds of the source.
+            now_s: when it arrived.
+        """
+        if abs(pts_s + self._shift_s - now_s) > JITTER_S:
+            self._shift_s = now_s - pts_s
+        return pts_s + self._shift_s

@@ -1,0 +1,79 @@
+"""The annotated frames of a camera, sent to an RTSP server that records or hands them on."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+
+import av
+
+from yolostream.errors import OutputError
+from yolostream.outputs.live import LiveOutput
+from yolostream.outputs.live_video import LiveVideo
+from yolostream.outputs.planes import Planes
+from yolostream.outputs.video import DEFAULT_BITRATE
+from yolostream.redaction import redact_url
+
+ANSWER_TIMEOUT_S = 3.0
+"""How long the server may take to answer, or to take a picture."""
+
+_RTSP_TCP = {"rtsp_transport": "tcp", "timeout": str(round(ANSWER_TIMEOUT_S * 1_000_000))}
+
+
+def rtsp_push(
+    url: str, *, name: str, frame_rate: Fraction, bitrate: int = DEFAULT_BITRATE
+) -> LiveOutput:
+    """An output that pushes H.264 by RTSP (ANNOUNCE and RECORD, over TCP).
+
+    Args:
+        url: of the stream on the server; may have user and password, which no message shows.
+        name: of the camera.
+        frame_rate: nominal frames per second.
+        bitrate: bits per second.
+    """
+    connect = partial(_Push, url, frame_rate=frame_rate, bitrate=bitrate)
+    return LiveOutput(connect, name=name, frame_rate=frame_rate)
+
+
+class _Push(LiveVideo):
+    """The connection to a server; see `LiveVideo`."""
+
+    def __init__(
+        self, url: str, height: int, width: int, *, frame_rate: Fraction, bitrate: int
+    ) -> None:
+        self._url = url
+        super().__init__(
+            lambda: av.open(url, "w", format="rtsp", options=_RTSP_TCP),
+            partial(_sending, url),
+            height=height,
+            width=width,
+            frame_rate=frame_rate,
+            bitrate=bitrate,
+        )
+
+    def write(self, planes: Planes, time_s: float) -> None:
+        """Send one picture; see `LiveVideo`."""
+        began = time.monotonic()
+        super().write(planes, time_s)
+        # FFmpeg waits so long for each packet of it, and does not tell that it was not taken.
+        if time.monotonic() - began > ANSWER_TIMEOUT_S:
+            raise OutputError(
+                f"cannot push to {redact_url(self._url)}: it took no picture for "
+                f"{ANSWER_TIMEOUT_S:g} s"
+            )
+
+
+@contextlib.contextmanager
+def _sending(url: str) -> Iterator[None]:
+    """Turn what goes wrong inside the block into an error without credentials."""
+    try:
+        yield
+    except (OSError, av.FFmpegError) as error:
+        # FFmpeg's own words have the whole address in them.
+        raise OutputError(
+            f"cannot push to {redact_url(url)} ({error.strerror or 'it broke off'}): does an RTSP "
+            "server that takes RECORD run there, and does it know this user and password?"
+        ) from None

@@ -1,0 +1,93 @@
+"""Text files that are ended by size and age, and followed by others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from yolostream.detections import Detections
+from yolostream.frame import Frame
+from yolostream.image import Image
+from yolostream.outputs.output import Output
+from yolostream.outputs.parts import SYSTEM_CLOCK, Clock, Parts, Retention, size_of
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """When a text file is followed by the next one, and which ones stay.
+
+    A camera at 5 frames/s with ten objects in each writes some 60 MB of JSON Lines an hour and
+    format at most; by default the last gigabyte of a week stays.
+    """
+
+    max_bytes: int = 64 << 20
+    """Of one part: the row that reaches it is the last."""
+    max_age_s: float = 3600.0
+    """Seconds from the first row of a part to the last at most."""
+    keep: Retention = field(default_factory=partial(Retention, total_bytes=1 << 30))
+
+
+class Rotating:
+    """One part after the other, each of them whole: rows are neither split nor lost in between.
+
+    Args:
+        parts: where they are.
+        open_part: makes the output that writes one part.
+        rotation: how long parts are.
+        clock: what tells the time.
+    """
+
+    draws = False
+
+    def __init__(
+        self,
+        parts: Parts,
+        open_part: Callable[[Path], Output],
+        rotation: Rotation,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._parts = parts
+        self._open_part = open_part
+        self._rotation = rotation
+        self._clock = clock
+        self._part: Output | None = None
+        self._path = Path()
+        self._began = 0.0
+        self._is_blank = True
+
+    def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
+        """Add one frame; see `Output`."""
+        if self._part is None or self._is_over():
+            self._part = self._next_part()
+        self._part.write(frame, annotated, detections)
+        self._is_blank = False
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._part is not None:
+            self._part.close()
+            self._part = None
+            if self._is_blank:
+                # On a full disk each attempt would leave one.
+                self._parts.discard()
+            self._parts.finish()
+
+    def _is_over(self) -> bool:
+        if self._clock.steady() - self._began >= self._rotation.max_age_s:
+            return True
+        # Without a size somebody has taken it away, and what would be written to it is lost.
+        return not 0 < size_of(self._path) < self._rotation.max_bytes
+
+    def _next_part(self) -> Output:
+        self.close()
+        self._parts.remove_old(self._rotation.keep)
+        part = self._parts.begin(self._opened)
+        self._began, self._is_blank = self._clock.steady(), True
+        return part
+
+    def _opened(self, path: Path) -> Output:
+        self._path = path
+        return self._open_part(path)
