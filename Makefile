@@ -46,6 +46,10 @@ check: .venv/.dev ## formatting, lint and types
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
+.PHONY: schema
+schema: install ## docs/cameras.schema.json, after a change of what cameras.yaml may say
+	.venv/bin/python -c 'from yolostream.service.schema import schema; print(schema(), end="")' > docs/cameras.schema.json
+
 .PHONY: format
 format: .venv/.dev ## put the code into shape
 	.venv/bin/ruff check --fix .

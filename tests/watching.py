@@ -97,12 +97,12 @@ class Site:
         self.folder = folder
         self.path = folder / "cameras.yaml"
         self.out = folder / "out"
-        self._url = url
+        self.url = url
 
     def write(self, cameras: Mapping[str, object], **more: object) -> None:
         """Take the place of the file at once, as editors do."""
         everything = {
-            "server": {"url": self._url},
+            "server": {"url": self.url},
             "web": {"address": "127.0.0.1:0"},
             "outputs": {"folder": str(self.out)},
             "defaults": {"model": MODEL, "decoder": "cpu"},

@@ -127,8 +127,8 @@ def _check(site: Site) -> None:
     changed = 0 if store is None else len(store.load())
     resolved = [configuration.resolved(camera) for camera in configuration.cameras.values()]
     enabled = sum(camera.enabled for camera in resolved)
-    more = f"; {changed} more were changed over the API" if changed else ""
-    stdout.print(f"{len(resolved)} cameras, {enabled} of them enabled{more}", highlight=False)
+    more = f", changed over the API: {changed}" if changed else ""
+    stdout.print(f"cameras: {len(resolved)}, enabled: {enabled}{more}", highlight=False)
 
 
 def _server(site: Site, **options: Any) -> ServerSettings:

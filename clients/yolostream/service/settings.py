@@ -256,6 +256,7 @@ class LogSettings(_Section):
     format: Literal["console", "json"] = "console"
     """For people, or one JSON object a line."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is said. `debug` has every attempt to open a camera that is away."""
 
 
 class OutputSettings(_Section):
@@ -276,6 +277,18 @@ class Configuration(_Section):
     """Folder for what was changed over the API; by default the one of the configuration."""
     defaults: CameraDefaults = CameraDefaults()
     cameras: dict[CameraName, CameraSettings] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty_sections(cls, said: Any) -> Any:
+        """A section whose keys are all comments says nothing."""
+        if not isinstance(said, dict):
+            return said
+        return {
+            key: value
+            for key, value in said.items()
+            if value is not None or key not in cls.model_fields
+        }
 
     def resolved(self, camera: CameraSettings) -> CameraSettings:
         """A camera's settings, with the defaults where it says nothing."""
