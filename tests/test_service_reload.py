@@ -65,6 +65,12 @@ def test_cameras_that_are_not_touched_lose_no_frame(site: Site) -> None:
         assert "nothing differs" in service.wait_for("was read again", times=len(changes) + 2)
         service.wait_for_frames("steady")
         check_none_missing(site, service, "steady")
+        # Were it begun anew, it would count from 0 again, over what was written before.
+        assert site.frames("steady")[-1] >= 3 * (len(changes) + 2)
+        assert [line.partition("steady: ")[2] for line in service.said if "steady: " in line] == [
+            "waiting -> connecting",
+            "connecting -> live",
+        ]
         assert service.stop()[0] == 0
 
 
