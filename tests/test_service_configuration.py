@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 from yolostream.errors import ConfigurationError
+from yolostream.outputs.parts import Retention
+from yolostream.outputs.recording import Recording
+from yolostream.outputs.rotation import Rotation
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.service import configuration_file
 from yolostream.service.advice import advice
+from yolostream.service.settings import CameraSettings
 from yolostream.sources import Video
 from yolostream.sources.address import completed
 
@@ -59,6 +63,14 @@ cameras:
         (
             GATE + "    enabled: maybe\n",
             "4: cameras.gate.enabled: maybe is wrong: input should be a valid boolean, unable to interpret input",
+        ),
+        (
+            GATE + "    outputs: {jsonl: {max_byte: 5}}\n",
+            "4: cameras.gate.outputs.jsonl.max_byte: there is no such key: is it max_bytes?",
+        ),
+        (
+            GATE + "    outputs: {segments: 7}\n",
+            "4: cameras.gate.outputs.segments: 7 is wrong: it has to be true, false, or keys with values",
         ),
         (GATE + "    fps: 0\n", "4: cameras.gate.fps: 0 is wrong: input should be greater than 0"),
         ("cameras:\n  gate:\n    fps: 3\n", "2: cameras.gate: it lacks source: add it"),
@@ -173,6 +185,25 @@ def test_variables_fill_any_value(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert configuration.cameras["gate"].confidence == 0.25
     assert configuration.web.address == "127.0.0.1:8443"
+
+
+def test_what_is_written_may_differ_by_camera(tmp_path: Path) -> None:
+    configuration = parse(
+        "defaults: {outputs: {csv: true}}\n" + GATE + "  yard:\n    source: udp://h:1\n"
+        "    outputs: {jsonl: {max_bytes: 5, keep: {parts: 3}}, push: 'rtsp://me:c4n@h/yard'}\n"
+    )
+    written = {
+        name: configuration.resolved(camera).task(name, tmp_path).recording
+        for name, camera in configuration.cameras.items()
+    }
+    assert written["gate"] == Recording(tmp_path, csv=Rotation())
+    assert written["yard"] == Recording(
+        tmp_path, jsonl=Rotation(5, keep=Retention(parts=3)), push_url="rtsp://me:c4n@h/yard"
+    )
+    assert "c4n" not in repr(configuration)
+    # What the API changes is read as it was written.
+    yard = configuration.cameras["yard"]
+    assert CameraSettings.model_validate(yard.revealed()) == yard
 
 
 def test_classes_may_be_a_list() -> None:

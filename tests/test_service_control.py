@@ -142,6 +142,14 @@ def test_a_camera_that_is_put_back_as_the_file_says_follows_the_file_again(site:
     assert RuntimeStore.load(site.store) == {}
 
 
+def test_a_value_that_is_usual_elsewhere_wins_over_the_defaults(site: Site) -> None:
+    site.write(f"gate: {{source: '{GATE}'}}", more="defaults: {confidence: 0.5}")
+    control = site.started()
+    assert control.put("gate", CameraSettings(source=GATE, confidence=0.0)).kind == "changed"
+    assert control.settings()["gate"].confidence == 0.0
+    assert site.started().settings()["gate"].confidence == 0.0
+
+
 def test_the_same_again_changes_nothing(site: Site) -> None:
     control = site.started()
     site.service.heard()

@@ -115,8 +115,14 @@ class Site:
 
     def frames(self, name: str) -> list[int]:
         """Indices that were written."""
-        text = (self.out / f"{name}.jsonl").read_text()
-        return [json.loads(line)["frame"] for line in text.splitlines()]
+        lines = [
+            line
+            for path in sorted((self.out / name).glob("*.jsonl"))
+            for line in path.read_text().splitlines(keepends=True)
+            # Of the last one, only a part may be there yet.
+            if line.endswith("\n")
+        ]
+        return [json.loads(line)["frame"] for line in lines]
 
     @contextlib.contextmanager
     def running(self, *options: object, **environment: str) -> Iterator[Service]:

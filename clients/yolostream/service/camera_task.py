@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from yolostream.outputs.recording import Recording
 from yolostream.pipeline.job import Job
 from yolostream.sources import Source
 
@@ -17,6 +18,8 @@ class CameraTask:
     job: Job
     model: str
     """Name of the ensemble that looks at its frames."""
+    recording: Recording | None = None
+    """What is written of it."""
 
     def goes_on_as(self, other: CameraTask) -> bool:
         """Whether one that runs becomes the other from one frame to the next."""

@@ -6,15 +6,19 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from yolostream.errors import ConfigurationError, SourceError
+from yolostream.outputs.hls import Hls
+from yolostream.outputs.rotation import Rotation
+from yolostream.outputs.segments import Segments
 from yolostream.printable import printable
 from yolostream.redaction import redact_argument
 from yolostream.service.settings import Configuration
@@ -23,6 +27,9 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 _FILLED_LATER = frozenset(("source", "username", "password"))
 """Variables stay in these: nothing that is kept, or said, has the secret."""
+
+_KINDS = frozenset(kind.__name__ for kind in (Rotation, Segments, Hls))
+"""Of values of which `true` stands for the usual ones."""
 
 _MOST_SHOWN = 60
 _TEXT = "tag:yaml.org,2002:str"
@@ -66,7 +73,9 @@ def parse(text: str, name: str) -> Configuration:
     try:
         configuration = Configuration.model_validate(value)
     except ValidationError as error:
-        problems += [_problem(one) for one in error.errors(include_url=False)]
+        # Where a value may be true or something else, the something else tells what is wrong.
+        wrong = [one for one in error.errors(include_url=False) if one["loc"][-1:] != ("bool",)]
+        problems += [_problem(one) for one in wrong]
     else:
         problems += _of_cameras(configuration)
     if problems:
@@ -189,10 +198,10 @@ def _of_cameras(configuration: Configuration) -> Iterator[_Problem]:
 
 
 def _problem(error: ErrorDetails) -> _Problem:
-    path = error["loc"]
+    path = _as_written(error["loc"])
     match error["type"]:
-        case "extra_forbidden":
-            return _Problem(path, f"there is no such key{_nearest(path)}")
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return _Problem(path, f"there is no such key{_nearest(error['loc'])}")
         case "missing":
             return _Problem(path[:-1], f"it lacks {path[-1]}: add it")
         case "value_error":
@@ -201,6 +210,8 @@ def _problem(error: ErrorDetails) -> _Problem:
             return _Problem(path, f"{_shown(error)}it has to be text: put it in quotes")
         case "model_type" | "dict_type":
             return _Problem(path, f"{_shown(error)}it has to be keys with values, as in 'key: 1'")
+        case "dataclass_type":
+            return _Problem(path, f"{_shown(error)}it has to be true, false, or keys with values")
         case "string_pattern_mismatch" if path[-1] == "[key]":
             return _Problem(
                 path[:-1],
@@ -208,6 +219,14 @@ def _problem(error: ErrorDetails) -> _Problem:
                 "begins with a letter or digit",
             )
     return _Problem(path, f"{_shown(error)}{error['msg'][0].lower()}{error['msg'][1:]}")
+
+
+def _as_written(path: _Path) -> _Path:
+    """Without the kinds that a value may be of, which pydantic names in between."""
+    if "outputs" not in path:
+        return path
+    begin = path.index("outputs")
+    return (*path[:begin], *(part for part in path[begin:] if part not in _KINDS))
 
 
 def _shown(error: ErrorDetails) -> str:
@@ -227,13 +246,21 @@ def _nearest(path: Sequence[int | str]) -> str:
 
 def _keys_at(path: Sequence[int | str]) -> list[str]:
     """The keys that a section has."""
-    model: Any = Configuration
+    kinds: list[Any] = [Configuration]
     for part in path:
-        if get_origin(model) is dict:
-            model = get_args(model)[1]
-        else:
-            kind = model.model_fields[str(part)].annotation
-            options = [one for one in get_args(kind) if one is not type(None)]
-            model = kind if get_origin(kind) is dict or not options else options[0]
-    assert issubclass(model, BaseModel)
-    return list(model.model_fields)
+        # Where a value may be of several kinds, pydantic names the kind as well.
+        named = [kind for kind in kinds if getattr(kind, "__name__", "") == part]
+        kinds = named or [below for kind in kinds for below in _kinds_below(kind, str(part))]
+    return [key for kind in kinds for key in _fields_of(kind)]
+
+
+def _kinds_below(kind: Any, key: str) -> list[Any]:
+    below = get_args(kind)[1] if get_origin(kind) is dict else _fields_of(kind).get(key)
+    is_choice = below is not None and get_origin(below) in (Union, UnionType)
+    return list(get_args(below)) if is_choice else [below]
+
+
+def _fields_of(kind: Any) -> dict[str, Any]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return {name: field.annotation for name, field in kind.model_fields.items()}
+    return get_type_hints(kind) if is_dataclass(kind) else {}

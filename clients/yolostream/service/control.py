@@ -230,7 +230,8 @@ class Control:
         with self._lock:
             of_file = self._configuration.cameras.get(name)
             runtime = {key: one for key, one in self._runtime.items() if key != name}
-            if settings != of_file:
+            # What equals a default says more than one that is left out: the defaults may change.
+            if digest(settings) != digest(of_file):
                 runtime[name] = RuntimeChange(settings=settings, instead_of=digest(of_file))
             plan = _planned(self._configuration, runtime, self._folder)
             change = self._change(name, plan)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -20,7 +21,11 @@ from pydantic import (
 
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.errors import SourceError
+from yolostream.outputs.hls import Hls
+from yolostream.outputs.recording import Recording
 from yolostream.outputs.results import Results
+from yolostream.outputs.rotation import Rotation
+from yolostream.outputs.segments import Segments
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.pipeline.job import Job
 from yolostream.pipeline.plan import MAX_AGE_S
@@ -56,6 +61,44 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+class OutputSettings(_Section):
+    """What is written of a camera, where the configuration has a folder for outputs.
+
+    `true` stands for the usual limits.
+    """
+
+    jsonl: Rotation | bool = True
+    """JSON Lines: one line a frame."""
+    csv: Rotation | bool = False
+    """One row an object."""
+    segments: Segments | bool = False
+    """Annotated MP4 files, one after the other."""
+    hls: Hls | bool = False
+    """The last seconds, annotated, for players."""
+    push: SecretStr | None = None
+    """Address of an RTSP server that annotated video is sent to."""
+
+    def recording(self, folder: Path) -> Recording:
+        """The same, as the pipeline has it."""
+        return Recording(
+            folder,
+            jsonl=_or_usual(self.jsonl, Rotation),
+            csv=_or_usual(self.csv, Rotation),
+            segments=_or_usual(self.segments, Segments),
+            hls=_or_usual(self.hls, Hls),
+            push_url=None if self.push is None else self.push.get_secret_value(),
+        )
+
+
+_Limits = TypeVar("_Limits")
+
+
+def _or_usual(said: _Limits | bool, usual: Callable[[], _Limits]) -> _Limits | None:
+    if isinstance(said, bool):
+        return usual() if said else None
+    return said
+
+
 class CameraDefaults(_Section):
     """What holds for every camera that says nothing else."""
 
@@ -85,6 +128,8 @@ class CameraDefaults(_Section):
     """A video file begins again at its end."""
     stream_index: int | None = Field(default=None, ge=0)
     """Which of its streams, as FFmpeg counts them; by default the one it takes for the best."""
+    outputs: OutputSettings = OutputSettings()
+    """What is written of it. What a camera says takes the place of all that the defaults say."""
 
 
 class CameraSettings(CameraDefaults):
@@ -125,6 +170,8 @@ class CameraSettings(CameraDefaults):
         said = self.model_dump(mode="json", exclude_unset=True)
         if self.password is not None:
             said["password"] = self.password.get_secret_value()
+        if self.outputs.push is not None:
+            said["outputs"]["push"] = self.outputs.push.get_secret_value()
         return said
 
     def task(self, name: str, folder: Path | None) -> CameraTask:
@@ -138,7 +185,8 @@ class CameraSettings(CameraDefaults):
             SourceError: `source` is no single camera or video.
         """
         job = Job(
-            results=Results(folder or Path(), frozenset(("jsonl",) if folder else ())),
+            # A recording takes their place: it may go on for ever.
+            results=Results(Path(), frozenset()),
             track=self.track,
             # The page says the name beside the picture.
             title=False,
@@ -148,7 +196,8 @@ class CameraSettings(CameraDefaults):
             most_per_second=self.fps or math.inf,
             limits=Limits(self.stale_after, camera_patience_s=math.inf),
         )
-        return CameraTask(self._source(name), job, self.model)
+        recording = None if folder is None else self.outputs.recording(folder)
+        return CameraTask(self._source(name), job, self.model, recording)
 
     def _source(self, name: str) -> Source:
         found, errors = find_sources(
@@ -259,11 +308,11 @@ class LogSettings(_Section):
     """The least that is said. `debug` has every attempt to open a camera that is away."""
 
 
-class OutputSettings(_Section):
+class OutputFolder(_Section):
     """Where results go."""
 
     folder: Path | None = None
-    """For the files of all cameras; without it, none are written."""
+    """Each camera has a folder of its name in there. Without it, nothing is written."""
 
 
 class Configuration(_Section):
@@ -272,7 +321,7 @@ class Configuration(_Section):
     server: ServerSettings = ServerSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
-    outputs: OutputSettings = OutputSettings()
+    outputs: OutputFolder = OutputFolder()
     state: Path | None = None
     """Folder for what was changed over the API; by default the one of the configuration."""
     defaults: CameraDefaults = CameraDefaults()

@@ -260,7 +260,9 @@ class _Camera:
 
     def _outputs(self, task: CameraTask, session: Session) -> list[Callable[[], Output]]:
         new_view: Callable[[], Output] = partial(self._new_view, session)
-        return [*task.job.results.makers(task.source, session), new_view]
+        recording = task.recording
+        written = [] if recording is None else recording.makers(task.source, session)
+        return [*written, new_view]
 
     def _new_view(self, session: Session) -> LiveView:
         self._view = LiveView(self._name, frame_rate=session.frame_rate, send=self._send)
