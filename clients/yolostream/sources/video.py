@@ -85,13 +85,14 @@ class VideoSession(Session):
         except SourceUnsupported:
             self._container.close()
             raise
-        self.frame_rate = frame_rate_of(self._stream)
+        self._has_clock = has_clock(self._container)
+        self.frame_rate = frame_rate_of(self._stream, has_clock=self._has_clock)
         self.frame_count = self._stream.frames or None
         self._opened_at = time.monotonic()
-        self._is_timed_by_arrival = video.is_live and not has_clock(self._container)
         time_base = self._stream.time_base or 1 / self.frame_rate
+        is_timed_by_arrival = video.is_live and not self._has_clock
         self._timeline = Timeline(
-            ARRIVAL_TIME_BASE if self._is_timed_by_arrival else time_base, self.frame_rate
+            ARRIVAL_TIME_BASE if is_timed_by_arrival else time_base, self.frame_rate
         )
 
     def __iter__(self) -> Iterator[Frame]:
@@ -129,10 +130,12 @@ class VideoSession(Session):
 
     def _place(self, said: int | None) -> int:
         """The time of a picture that has just been decoded."""
+        if not self._has_clock:
+            # FFmpeg makes times up.
+            said = None
         if not self._video.is_live:
             return self._timeline.place(said)
-        if self._is_timed_by_arrival:
-            # FFmpeg makes times up.
+        if not self._has_clock:
             said = round((self.decoded_at - self._opened_at) / ARRIVAL_TIME_BASE)
         return self._timeline.place(said, self.decoded_at)
 
@@ -148,7 +151,7 @@ class VideoSession(Session):
         )
 
     def _said_seconds(self, decoded: Decoded) -> float | None:
-        if decoded.pts is None or self._is_timed_by_arrival:
+        if decoded.pts is None or not self._has_clock:
             return None
         return float(decoded.pts * self._timeline.time_base)
 
