@@ -123,6 +123,8 @@ class VideoSession(Session):
                     frame = self._frame(decoded, index, pts)
                 except DecoderError as error:
                     raise self._broken(index, str(error)) from error
+                except av.FFmpegError as error:
+                    raise self._of_unknown_colors(str(error.strerror)) from error
                 yield frame
             index += 1
         if index == 0 and not self._is_cancelled:
@@ -200,6 +202,13 @@ class VideoSession(Session):
         if reason:
             # Out here it has no cause: FFmpeg's error has the whole address in it.
             raise DecoderError(reason)
+
+    def _of_unknown_colors(self, reason: str) -> SourceUnsupported:
+        return SourceUnsupported(
+            f"{self._video.shown} has colors that FFmpeg cannot make RGB (matrix coefficients "
+            f"{self._stream.codec_context.colorspace} of ITU-T H.273: {reason}): encode it as "
+            "BT.709"
+        )
 
     def _broken(self, packets: int, reason: str) -> SourceError:
         total = f" of {self.frame_count}" if self.frame_count else ""
