@@ -165,6 +165,12 @@ class VideoSession(Session):
             return "copy the file again"
         return "check where it comes from, and the network in between"
 
+    @property
+    def _may_lack_a_way_back(self) -> bool:
+        """Whether it is MP4 or the like from a pipe, or a web server that does not seek."""
+        is_local = Path(self._video.uri).is_file()
+        return self._container.format.name.startswith("mov,") and not is_local
+
     def _decoded(self, decoder: Decoder) -> Iterator[Decoded]:
         packets = damaged = 0
         try:
@@ -211,6 +217,12 @@ class VideoSession(Session):
         )
 
     def _broken(self, packets: int, reason: str) -> SourceError:
+        if not packets and self._may_lack_a_way_back:
+            return SourceError(
+                f"{self._video.shown} gives no frame ({reason}): its index seems to come last, and "
+                "what is read once has no way back; give the file itself, or one made by 'ffmpeg "
+                "-i IN -c copy -movflags +faststart OUT'"
+            )
         total = f" of {self.frame_count}" if self.frame_count else ""
         return SourceError(
             f"{self._video.shown} breaks off after {packets}{total} frames ({reason}): "
