@@ -656,6 +656,44 @@ def test_other_types_of_input_are_refused(kind, message):
     assert f"its input is {message}" in refusal(model)
 
 
+@pytest.mark.parametrize("as_constant", [False, True])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("Div", 255.0)],
+        [("Mul", 1 / 255)],
+        [("Sub", [[[123.7]], [[116.3]], [[103.5]]]), ("Div", [[[58.4]], [[57.1]], [[57.4]]])],
+    ],
+)
+def test_a_graph_that_scales_levels_itself_is_refused(steps, as_constant):
+    assert "pictures of levels 0..255" in refusal(preceded_by(exported("v8"), steps, as_constant))
+
+
+@pytest.mark.parametrize("operator", ["Sub", "Div", "Mul"])
+def test_a_graph_that_normalizes_what_is_in_0_to_1_is_served(operator):
+    steps = [(operator, [[[0.45]], [[0.4]], [[0.5]]])]
+    assert_serves(preceded_by(exported("v8"), steps, False), "v8")
+
+
+def preceded_by(model, steps, as_constant):
+    """The same behind more operators, which change the pictures."""
+    name, nodes = "pictures", []
+    for number, (operator, value) in enumerate(steps):
+        tensor = numpy_helper.from_array(np.array(value, np.float32), f"value{number}")
+        if as_constant:
+            nodes.append(helper.make_node("Constant", [], [tensor.name], value=tensor))
+        else:
+            model.graph.initializer.append(tensor)
+        result = "images" if number == len(steps) - 1 else f"step{number}"
+        nodes.append(helper.make_node(operator, [name, tensor.name], [result]))
+        name = result
+    nodes += model.graph.node
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    model.graph.input[0].name = "pictures"
+    return model
+
+
 def test_another_type_of_output_is_refused():
     model = exported("v8")
     (last,) = [node for node in model.graph.node if "output0" in node.output]

@@ -516,6 +516,9 @@ def test_short_name_is_left_alone() -> None:
 def test_names_are_of_printable_text() -> None:
     found = named_apart([Video("x", "a\x1b[2J\n\udce9")], set())
     assert [source.name for source in found] == ["a\\x1b[2J\\n?"]
+    # One of these makes `gpj.exe` of what follows it: CVE-2021-42574.
+    assert printable("a\u202eexe.jpg\u2028b\u2066c\x85") == r"a\u202eexe.jpg\u2028b\u2066c\x85"
+    assert printable("\u05e8\u05db\u05d1 \u0645") == "\u05e8\u05db\u05d1 \u0645"
     assert (
         printable("caf\u00e9 \U0001f469\u200d\U0001f467") == "caf\u00e9 \U0001f469\u200d\U0001f467"
     )

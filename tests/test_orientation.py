@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 from clips import MATRICES, Image, frames_of, gray, opened, turned, write_clip
 from PIL import Image as Pillow
 from yolostream.sources import Reading, Video
@@ -114,6 +116,49 @@ def test_a_video_of_jpegs_is_turned_as_exif_says(tmp_path: Path, orientation: in
     frames = frames_of(Video(str(tmp_path / "clip.mjpeg"), "clip", format="mjpeg"))
     assert len(frames) == 3
     assert corners_of(frames[0].image) == corners_of(EXIF[orientation](marked()))
+
+
+# H.264's display orientation SEI comes with keyframes, and holds for what follows them.
+@pytest.mark.parametrize("suffix", [".ts", ".mkv", ".mp4"])
+def test_a_video_whose_keyframes_tell_is_turned_all_along(tmp_path: Path, suffix: str) -> None:
+    plain = write_clip(tmp_path / f"plain{suffix}", [marked()] * 12)
+    path = tmp_path / f"clip{suffix}"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        tell = BitStreamFilterContext(
+            "h264_metadata=display_orientation=insert:rotate=90", stream, copy
+        )
+        for packet in source.demux(stream):
+            for told in tell.filter(packet if packet.size else None):
+                told.stream = copy
+                target.mux(told)
+    (turned_source,) = opened(path)
+    frames = frames_of(turned_source)
+    assert len(frames) == 12
+    assert {frame.size for frame in frames} == {(64, 48)}
+    assert corners_of(frames[-1].image) == corners_of(np.rot90(marked()))
+
+
+def test_an_animation_is_turned_all_along(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x112] = 6
+    first, *others = (Pillow.fromarray(gray(level)) for level in (50, 100, 150))
+    first.save(tmp_path / "a.png", save_all=True, append_images=others, duration=100, exif=exif)
+    (source,) = opened(tmp_path / "a.png")
+    assert [frame.size for frame in frames_of(source)] == [(64, 48)] * 3
+
+
+def test_jpegs_in_a_video_are_turned_one_by_one(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x112] = 6
+    picture = Pillow.fromarray(marked())
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    picture.save(tmp_path / "upright.jpg")
+    data = [(tmp_path / name).read_bytes() for name in ("turned.jpg", "upright.jpg")]
+    (tmp_path / "clip.mjpeg").write_bytes(b"".join(data * 2))
+    frames = frames_of(Video(str(tmp_path / "clip.mjpeg"), "clip", format="mjpeg"))
+    assert [frame.size for frame in frames] == [(64, 48), (48, 64)] * 2
 
 
 # Anamorphic video was squeezed: opencv/opencv issue 4921, Zulko/moviepy issue 1330.

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
 from clips import Image, frames_of, gray, opened, usual_scheduling, write_clip
-from yolostream.sources import Reading
+from yolostream.errors import SourceUnsupported
+from yolostream.sources import EVERYTHING, Reading
 
 LEVELS = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (120, 120, 120), (235, 235, 235)]
 
@@ -107,6 +108,19 @@ def test_full_and_limited_range_show_the_same(
     assert_shown(frames_of(source)[0].image, patches())
     (small, _) = frames_of(source, Reading(fit=(64, 160)))
     assert_shown(small.image, patches(width=160, height=32))
+
+
+# YCgCo and ICtCp, which FFmpeg's scaler does not know since version 8.
+@pytest.mark.parametrize(("matrix", "name"), [(8, "YCgCo"), (14, "ICtCp")])
+@pytest.mark.parametrize("reading", [EVERYTHING, Reading(fit=(64, 160))])
+def test_colors_that_cannot_be_converted_are_named(
+    tmp_path: Path, matrix: int, name: str, reading: Reading
+) -> None:
+    options = {"x264-params": f"colormatrix={name}"}
+    path = write(tmp_path / "a.mp4", patches(), "libx264", "yuv420p", options=options)
+    (source,) = opened(path)
+    with pytest.raises(SourceUnsupported, match=f"a.mp4 has colors .*{matrix} of ITU-T H.273"):
+        frames_of(source, reading)
 
 
 # PyAV-Org/PyAV issue 423: columns of noise at the right of 1294 pixels; jcodec/jcodec issue 498:

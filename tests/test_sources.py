@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import pickle
 import socket
+import struct
 import threading
 import time
 import wave
@@ -228,12 +229,40 @@ def sending_pictures(port: int, *, interval_s: float) -> Iterator[None]:
         thread.join()
 
 
-def test_video_without_timestamps_is_timed_by_its_frame_rate(tmp_path: Path) -> None:
-    # Raw H.264, as some cameras save it, knows no time.
-    source = the_only(write_clip(tmp_path / "clip.h264", steps(8), format="h264"))
-    steps_ms = np.diff(times_ms(read(source)))
-    assert len(steps_ms) == 7
-    assert steps_ms.tolist() == pytest.approx([1000 / float(rate_of(source))] * 7, abs=1)
+@pytest.mark.parametrize(
+    ("suffix", "codec", "format", "rate"),
+    [
+        (".h264", "libx264", "h264", Fraction(5)),
+        (".264", "libx264", "h264", Fraction(30_000, 1001)),
+        (".265", "libx265", "hevc", Fraction(25, 2)),
+        (".m1v", "mpeg1video", "mpeg1video", Fraction(30)),
+    ],
+)
+def test_video_without_timestamps_is_timed_by_its_own_frame_rate(
+    tmp_path: Path, suffix: str, codec: str, format: str, rate: Fraction
+) -> None:
+    # Recorders save H.264 as it is: it knows no time, but its rate. FFmpeg makes up 25 a second.
+    path = tmp_path / f"clip{suffix}"
+    source = the_only(write_clip(path, steps(12), rate=rate, codec=codec, format=format))
+    frames = read(source)
+    assert float(rate_of(source)) == pytest.approx(float(rate), rel=1e-3)
+    expected = [n * 1000 / float(rate) for n in range(12)]
+    assert [frame.pts_seconds * 1000 for frame in frames] == pytest.approx(expected, abs=1)
+    assert all(frame.source_pts_seconds is None for frame in frames)
+
+
+def test_a_rate_that_no_camera_has_is_not_believed(tmp_path: Path) -> None:
+    # FFmpeg calls PAL's DV 60,000 pictures a second; a header may claim any number.
+    path = write_clip(tmp_path / "clip.avi", steps(10), rate=Fraction(25), codec="mpeg4")
+    data = bytearray(path.read_bytes())
+    # Of the stream's header: a second, and pictures in it.
+    rate = data.index(b"strh") + 28
+    assert struct.unpack_from("<II", data, rate) == (1, 25)
+    struct.pack_into("<II", data, rate, 1, 1_000_000)
+    path.write_bytes(data)
+    # Its pictures know better.
+    assert rate_of(the_only(path)) == 25
+    assert times_ms(read(the_only(path))) == [40 * n for n in range(10)]
 
 
 def test_one_frame_is_a_video(tmp_path: Path) -> None:

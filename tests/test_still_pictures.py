@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import os
 import pickle
+import re
 import struct
 import types
 import zlib
@@ -20,6 +23,7 @@ from yolostream.errors import SourceError
 from yolostream.frame import Frame
 from yolostream.outputs.pictures import AnnotatedPictures
 from yolostream.sources import Reading
+from yolostream.sources.still import read_picture
 from yolostream.sources.tiff import pages_of
 
 DURATIONS_MS = [100, 300, 200, 50]
@@ -109,7 +113,7 @@ def test_a_raw_picture_is_left_to_ffmpeg(tmp_path: Path) -> None:
     assert len(frames_of(source)) == 1
 
 
-@pytest.mark.parametrize("suffix", ["dds", "dib", "ico", "jp2", "pcx", "ppm", "sgi", "tga"])
+@pytest.mark.parametrize("suffix", ["dds", "dib", "ico", "jp2", "pcx", "ppm", "qoi", "sgi", "tga"])
 def test_what_ffmpeg_takes_for_a_video_of_one_frame_is_a_picture(
     tmp_path: Path, suffix: str
 ) -> None:
@@ -128,6 +132,81 @@ def test_what_is_no_picture_is_taken_for_none(tmp_path: Path, suffix: str) -> No
     (source,) = opened(tmp_path / f"a.{suffix}")
     with pytest.raises(SourceError, match=rf"no readable picture: .*a\.{suffix}"):
         frames_of(source)
+
+
+def test_what_is_wrong_with_a_picture_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = Pillow.fromarray(noise(1))
+    for suffix in ("jpg", "png", "gif", "bmp", "webp"):
+        whole.save(tmp_path / f"half.{suffix}")
+        data = (tmp_path / f"half.{suffix}").read_bytes()
+        (tmp_path / f"half.{suffix}").write_bytes(data[: len(data) // 2])
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "page.jpg").write_text("<!doctype html><title>404</title>")
+    Pillow.fromarray(np.ones((9, 9), np.float32)).save(tmp_path / "heights.tif")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nothing.png")
+    (tmp_path / "folder.png").mkdir()
+    assert why_not(tmp_path / "half.jpg").startswith("image file is truncated")
+    assert why_not(tmp_path / "half.png").startswith("image file is truncated")
+    assert why_not(tmp_path / "half.bmp").startswith("image file is truncated")
+    assert why_not(tmp_path / "half.webp") == "could not create decoder object"
+    assert why_not(tmp_path / "empty.png") == "it is empty"
+    assert why_not(tmp_path / "page.jpg") == "it is no picture of a kind that is read here"
+    assert why_not(tmp_path / "heights.tif") == "TIFF of mode F is not read: convert it to PNG"
+    assert why_not(tmp_path / "gone.png") == "No such file or directory"
+    assert why_not(tmp_path / "folder.png") == "it is a folder"
+    # Not by OpenCV, too, in words of its own.
+    assert "OpenCV" not in capfd.readouterr().err
+
+
+def why_not(path: Path) -> str:
+    with pytest.raises(SourceError) as caught:
+        read_picture(path)
+    return str(caught.value)
+
+
+def test_each_broken_picture_is_named_with_its_reason(tmp_path: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "a.png"), quarters())
+    (tmp_path / "b.png").touch()
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    (source,) = opened(tmp_path)
+    with pytest.raises(SourceError, match=r"b\.png \(it is empty\), .*c\.png \(.*; the others"):
+        frames_of(source)
+    (source,) = opened(tmp_path / "b.png")
+    with pytest.raises(SourceError, match=r"no readable picture: .*b\.png \(it is empty\)$"):
+        frames_of(source)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "gif", "webp", "avif", "heic", "ico"])
+def test_a_pipe_that_is_called_like_a_picture_is_not_waited_for(
+    tmp_path: Path, suffix: str
+) -> None:
+    # In a process of its own, which can be ended where it waits.
+    os.mkfifo(tmp_path / f"b.{suffix}")
+    assert cv2.imwrite(str(tmp_path / "a.png"), quarters())
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        told = pool.apply_async(_frames_and_error, [tmp_path]).get(timeout=60)
+    assert told[0] == 1
+    assert re.search(rf"no readable picture: .*b\.{suffix} \(it is a pipe\)", told[1])
+
+
+def _frames_and_error(folder: Path) -> tuple[int, str]:
+    (source,) = opened(folder)
+    frames = 0
+    try:
+        for _ in source.open():
+            frames += 1
+    except SourceError as error:
+        return frames, str(error)
+    return frames, ""
+
+
+def test_a_picture_of_a_kind_that_is_not_read_is_called_that(tmp_path: Path) -> None:
+    # JPEG XL, as cameras begin to write it.
+    (tmp_path / "a.jxl").write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(99))
+    with pytest.raises(SourceError, match=r"a\.jxl is a picture .*\(jpegxl\): convert it"):
+        opened(tmp_path / "a.jxl")
 
 
 def test_a_video_of_no_known_suffix_is_a_video(tmp_path: Path) -> None:

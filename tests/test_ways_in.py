@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import cv2
 import pytest
-from clips import frames_of, gray, number_of, opened, play, steps, write_clip
+from clips import frames_of, gray, noise, number_of, opened, play, steps, write_clip
 from instant import MODEL, REPOSITORY, serve_instant
 from running import DEADLINE_S, Finished, check, errors_of, has_lines, lines, poll, started
 from yolostream import Detector
@@ -171,6 +171,26 @@ def test_pipe_without_a_video_is_refused_by_name(
     finished = detect("-", "--output", "out", stdin=filled(content))
     check(finished, SourceError.exit_code, "cannot read standard input", "MPEG-TS")
     assert "/proc" not in finished.stderr
+
+
+def test_mp4_whose_index_comes_last_is_told_how_to_go_through_a_pipe(
+    tmp_path: Path, detect: Cli
+) -> None:
+    # Larger than what FFmpeg remembers of a pipe.
+    first = write_clip(tmp_path / "first.mp4", [noise(seed) for seed in range(20)])
+    last = tmp_path / "last.mp4"
+    with av.open(str(first)) as source, av.open(str(last), "w") as target:
+        copy = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                target.mux(packet)
+    with subprocess.Popen(["cat", last], stdout=subprocess.PIPE) as cat:
+        finished = detect("-", "--output", "out", stdin=cat.stdout)
+    check(finished, SourceError.exit_code, "standard input gives no frame", "+faststart")
+    with subprocess.Popen(["cat", first], stdout=subprocess.PIPE) as cat:
+        detect("-", "--output", "out", stdin=cat.stdout)
+    assert frames_in(tmp_path / "out" / "stdin.jsonl") == list(range(20))
 
 
 def filled(content: bytes) -> int:

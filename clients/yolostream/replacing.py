@@ -1,4 +1,4 @@
-"""Files that a new one of the same name may replace."""
+"""Files that can be read whole, and that a new one of the same name may replace."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ _KINDS = {
 
 
 def refuse_special_file(path: Path) -> None:
-    """Let only a regular file, or nothing, be where a file is to be written and moved to.
+    """Let only a regular file, or nothing, be where a file is read, or is to be moved to.
 
     Moving a file to `/dev/null` puts it in the device's place, for all programs of the machine.
+    Reading a pipe waits for who writes into it, and a device may have no end.
 
     Args:
-        path: Where the file is to be. A link stands for what it leads to.
+        path: Where the file is, or is to be. A link stands for what it leads to.
 
     Raises:
         OSError: Something else is there, or it cannot be told.

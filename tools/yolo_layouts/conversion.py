@@ -14,6 +14,7 @@ from tools.yolo_layouts.declared import (
     described,
     metadata_of,
     pinned,
+    refuse_levels,
     refuse_other_tasks,
     stated_names,
 )
@@ -63,6 +64,7 @@ def _served(
     refuse_other_tasks(source)
     names = names or stated_names(source)
     model = pinned(source, size)
+    refuse_levels(model)
     follow_contract(model.graph, recognized(model, names=len(names)))
     metadata = metadata_of(source)
     if names:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 
+import numpy as np
 import onnx
 
 from tools.errors import OnnxError
@@ -17,6 +18,8 @@ from tools.served_onnx import NAMES, inputs_of, shape_of
 
 # From the first that knows every operator we append to the last that TensorRT 10.3 parses.
 OPSETS = range(11, 21)
+_SCALES, _SHIFTS = ("Div", "Mul"), ("Add", "Cast", "Identity", "Sub", "Transpose")
+"""What exporters put before a network to make its pictures what it was trained on."""
 _NMS = ("NonMaxSuppression", "NMS")
 SUPPRESSES_ITSELF = (
     "it suppresses overlapping boxes itself, end to end: export it without NMS (Ultralytics: "
@@ -67,6 +70,34 @@ def refuse_other_tasks(model: onnx.ModelProto) -> None:
     suppressing = any(name in node.op_type for node in model.graph.node for name in _NMS)
     if ends or suppressing:
         raise OnnxError(SUPPRESSES_ITSELF)
+
+
+def refuse_levels(model: onnx.ModelProto) -> None:
+    """Let only graphs pass whose pictures are 0..1: one that divides them itself is for 0..255.
+
+    Raises:
+        OnnxError: It makes its pictures small at its beginning.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    constants |= {
+        node.output[0]: node.attribute[0].t
+        for node in model.graph.node
+        if node.op_type == "Constant" and node.attribute[0].name == "value"
+    }
+    pictures = {_pictures(model.graph).name}
+    for node in model.graph.node:
+        if pictures.isdisjoint(node.input) or node.op_type not in (*_SCALES, *_SHIFTS):
+            continue
+        pictures.update(node.output)
+        factor = next((constants[name] for name in node.input if name in constants), None)
+        if node.op_type in _SCALES and factor is not None:
+            # By 255, or by deviations of such levels.
+            values = np.abs(onnx.numpy_helper.to_array(factor))
+            if (values < 0.05 if node.op_type == "Mul" else values > 20).all():
+                raise OnnxError(
+                    "it takes pictures of levels 0..255, which it scales itself: export it without "
+                    "that, for pictures in 0..1"
+                )
 
 
 def stated_names(model: onnx.ModelProto) -> tuple[str, ...]:

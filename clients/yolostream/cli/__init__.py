@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -31,7 +32,7 @@ _UsageError: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ign
 """Of all that is wrong with arguments. Typer has no name for it that its versions share."""
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line; a known error is one line and an exit code of its own."""
     make_stderr_lossy()
     logging.getLogger("yolostream").addHandler(PrintNotes())

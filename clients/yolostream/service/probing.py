@@ -20,7 +20,7 @@ from yolostream.pipeline.child_process import ChildProcess
 from yolostream.redaction import print_traceback
 from yolostream.sources import Video as Source
 from yolostream.sources.frame_rate import frame_rate_of
-from yolostream.sources.opening import open_container
+from yolostream.sources.opening import has_clock, open_container
 from yolostream.sources.stream_choice import chosen_video
 
 LIMIT_S = 20.0
@@ -106,7 +106,9 @@ def _video_at(address: str) -> Video:
             codec=context.name,
             width=context.width,
             height=context.height,
-            frames_per_second=round(float(frame_rate_of(stream)), 3),
+            frames_per_second=round(
+                float(frame_rate_of(stream, has_clock=has_clock(container))), 3
+            ),
         )
 
 

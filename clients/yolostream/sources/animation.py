@@ -23,6 +23,9 @@ _NO_TIME_MS = 100
 
 def moving_format(path: Path) -> str | None:
     """`AVIF`, `GIF`, `PNG` or `WEBP` where a file of one of these moves, else None."""
+    if not path.is_file():
+        # A pipe, for example, which would be waited for.
+        return None
     # It takes a while to load, and few sources are pictures.
     from PIL import Image as Pillow
 

@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 
 from yolostream.image import AnyImage, Image
 from yolostream.sources.hdr import ToneMapper, is_hdr
-from yolostream.sources.orientation import Orientation, orientation_of, with_square_pixels
+from yolostream.sources.orientation import UPRIGHT, Orientation, orientation_of, with_square_pixels
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,6 +70,7 @@ class CpuDecoder:
         # A container's word counts more than the stream's, which may change midway.
         told, in_stream = stream.sample_aspect_ratio, self._context.sample_aspect_ratio
         self._container_aspect = None if told == in_stream else told
+        self._orientation = UPRIGHT
         # Kept, so that the conversion to RGB is set up once and not for each frame.
         self._reformatter = VideoReformatter()
         self._tone_mapper: ToneMapper | None = None
@@ -82,7 +83,12 @@ class CpuDecoder:
         """Nothing is held."""
 
     def _decoded(self, frame: av.VideoFrame) -> Decoded:
-        orientation = orientation_of(frame)
+        told = orientation_of(frame)
+        # A keyframe tells of those after it too, and the first picture of an animation of all.
+        # Where no picture needs another one, each tells of itself.
+        if told is not None or self._context.codec.intra_only:
+            self._orientation = told or UPRIGHT
+        orientation = self._orientation
         aspect = self._container_aspect or self._context.sample_aspect_ratio
         size = orientation.size(with_square_pixels((frame.height, frame.width), aspect))
         return Decoded(frame.pts, size, partial(self._to_rgb, frame, orientation))

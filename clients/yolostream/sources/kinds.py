@@ -9,7 +9,7 @@ from yolostream.sources.still import begins_as_picture
 PICTURE_SUFFIXES = {
     *(".apng", ".avif", ".bmp", ".dds", ".dib", ".gif", ".heic", ".heif", ".hif", ".ico", ".jfif"),
     *(".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd"),
-    *(".sgi", ".tga", ".tif", ".tiff", ".webp"),
+    *(".qoi", ".sgi", ".tga", ".tif", ".tiff", ".webp"),
 }
 PLAYLIST_SUFFIXES = {".m3u8"}
 WEB_VIDEO_SUFFIXES = {

@@ -183,7 +183,7 @@ def _orientation(stream: av.VideoStream) -> Orientation:
     ):
         for frame in container.decode(container.streams[stream.index]):
             if isinstance(frame, av.VideoFrame):
-                return orientation_of(frame)
+                return orientation_of(frame) or UPRIGHT
     return UPRIGHT
 
 

@@ -42,14 +42,19 @@ class Orientation:
 UPRIGHT = Orientation()
 
 
-def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """How a display matrix, of the container or of the stream itself, wants a frame to be shown."""
+def orientation_of(frame: av.VideoFrame) -> Orientation | None:
+    """How a display matrix, of the container or of the stream itself, wants a frame to be shown.
+
+    Returns:
+        None where there is none.
+    """
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:
         # PyAV gives none where one of them is of a kind that it does not know, as EXIF is.
-        return Orientation(turns=round(frame.rotation / 90) % 4)
-    return orientation_in(bytes(matrix)) if isinstance(matrix, SideData) else UPRIGHT
+        turns = round(frame.rotation / 90) % 4
+        return Orientation(turns=turns) if turns else None
+    return orientation_in(bytes(matrix)) if isinstance(matrix, SideData) else None
 
 
 def orientation_in(matrix: bytes) -> Orientation:

@@ -56,17 +56,20 @@ class PictureSession(Session):
 
     def __iter__(self) -> Iterator[Frame]:
         """Read picture by picture; see `Session`. A broken one is reported after the others."""
-        broken = []
+        broken, is_any_read = [], False
         for index, (path, page) in enumerate(self._pages):
             if index % self._stride:
                 continue
-            image = read_picture(path, page)
-            if image is None:
-                broken.append(str(path))
+            try:
+                image = read_picture(path, page)
+            except SourceError as error:
+                broken.append(f"{path} ({error})")
                 continue
+            is_any_read = True
             yield Frame(image, index, index, 1 / self.frame_rate, path.name, self._source)
         if broken:
-            raise SourceError(f"no readable picture: {', '.join(broken)}; the others were kept")
+            kept = "; the others were kept" * is_any_read
+            raise SourceError(f"no readable picture: {', '.join(broken)}{kept}")
 
     def close(self) -> None:
         """Nothing is held."""

@@ -6,23 +6,28 @@ import contextlib
 import io
 import logging
 import struct
+import warnings
+from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NoReturn
 
 import av
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from yolostream.errors import SourceError
 from yolostream.image import Image
+from yolostream.replacing import refuse_special_file
 from yolostream.sources.hdr import ToneMapper, is_hdr
 
 _AVIF_BRANDS, _HEIF_BRANDS = (b"avif", b"avis"), (b"heic", b"heix", b"mif1")
 
 _TIFF_BEGINNINGS = (b"II*\0", b"MM\0*")
-_BY_PILLOW = (".dds", ".dib", ".ico", ".pcx", ".psd", ".sgi", ".tga")
+_BY_PILLOW = (".dds", ".dib", ".ico", ".pcx", ".psd", ".qoi", ".sgi", ".tga")
 """Suffixes of formats that OpenCV does not know. Some have no beginning that tells."""
-_TOLD_BY_PILLOW = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+_TOLD_BY_PILLOW = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats of which Pillow is asked what is wrong. For others it would start other programs."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +47,7 @@ def begins_as_picture(path: Path) -> bool:
     return False
 
 
-def read_picture(path: Path, page: int = 0) -> Image | None:
+def read_picture(path: Path, page: int = 0) -> Image:
     """Read one picture, upright as its EXIF orientation or its container says.
 
     Args:
@@ -50,36 +55,84 @@ def read_picture(path: Path, page: int = 0) -> Image | None:
         page: of a TIFF, from 0.
 
     Returns:
-        uint8 [H, W, 3], RGB; None where it cannot be read.
+        uint8 [H, W, 3], RGB.
+
+    Raises:
+        SourceError: it cannot be read. The message is the reason alone.
     """
     # Read by Python first: OpenCV would write its own complaint about a missing file to stderr.
     try:
+        refuse_special_file(path)
         data = path.read_bytes()
-    except (OSError, ValueError):
-        return None
+    except OSError as error:
+        raise SourceError(_reason_of(error)) from error
     return picture_in(data, page, name=str(path))
 
 
-def picture_in(data: bytes, page: int = 0, *, name: str = "") -> Image | None:
+def picture_in(data: bytes, page: int = 0, *, name: str = "") -> Image:
     """The picture in the bytes of a file; see `read_picture`.
 
     Args:
         data: all of them.
         page: of a TIFF, from 0.
         name: of the file, whose suffix tells some formats; empty where nobody knows.
+
+    Raises:
+        SourceError: it cannot be read; the message is the reason alone.
     """
     try:
-        brands = _brands_in(data)
-        if any(brand in brands for brand in _AVIF_BRANDS):
-            return _read_avif(data)
-        if brands:
-            return _read_heif(data, name)
-        image = _read_any(data, page)
-        suffix = PurePath(name).suffix.lower()
-        return _read_by_pillow(data, suffix) if image is None and suffix in _BY_PILLOW else image
+        return _decoded(data, page, name) if data else _refuse("it is empty")
+    except SourceError:
+        raise
     # Each format's reader raises its own.
-    except Exception:
-        return None
+    except Exception as error:
+        raise SourceError(_reason_of(error)) from error
+
+
+def _decoded(data: bytes, page: int, name: str) -> Image:
+    brands = _brands_in(data)
+    if any(brand in brands for brand in _AVIF_BRANDS):
+        return _read_avif(data)
+    if brands:
+        return _read_heif(data, name)
+    image = _read_by_opencv(data, page)
+    if image is not None:
+        return image
+    suffix = PurePath(name).suffix.lower()
+    return _read_by_pillow(data, suffix) if suffix in _BY_PILLOW else _refuse(_why_not(data))
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise SourceError(reason)
+
+
+def _reason_of(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    match error:
+        case UnidentifiedImageError():
+            return "it is no picture of a kind that is read here"
+        case OSError(strerror=str(reason)):
+            return reason
+        case cv2.error():
+            return f"OpenCV: {error.err}"
+    return str(error) or type(error).__name__
+
+
+def _why_not(data: bytes) -> str:
+    """Why OpenCV, which does not tell, reads no picture in `data`: by the word of Pillow."""
+    from PIL import Image as Pillow
+
+    try:
+        # It warns of large pictures.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Pillow.open(io.BytesIO(data), "r", _TOLD_BY_PILLOW) as picture,
+        ):
+            picture.load()
+    except Exception as error:
+        return _reason_of(error)
+    return f"{picture.format} of mode {picture.mode} is not read: convert it to PNG"
 
 
 def size_in(data: bytes) -> tuple[int, int] | None:
@@ -97,7 +150,7 @@ def size_in(data: bytes) -> tuple[int, int] | None:
 
             width, height = pi_heif.open_heif(data).size
         else:
-            with Pillow.open(io.BytesIO(data), "r", _TOLD_BY_PILLOW) as picture:
+            with Pillow.open(io.BytesIO(data), "r", (*_TOLD_BY_PILLOW, "AVIF")) as picture:
                 width, height = picture.size
     # Each format's reader raises its own.
     except Exception:
@@ -110,18 +163,28 @@ def _brands_in(data: bytes) -> bytes:
     return data[8 : int.from_bytes(data[:4])] if data[4:8] == b"ftyp" else b""
 
 
-def _read_any(data: bytes, page: int) -> Image | None:
-    if not data:
-        return None
+def _read_by_opencv(data: bytes, page: int) -> Image | None:
     encoded = np.frombuffer(data, np.uint8)
-    if page:
-        is_read, pages = cv2.imdecodemulti(encoded, cv2.IMREAD_COLOR, range=(page, page + 1))
-        picture: npt.NDArray[Any] | None = pages[0] if is_read else None
-    else:
-        picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    with _without_opencvs_log():
+        if page:
+            is_read, pages = cv2.imdecodemulti(encoded, cv2.IMREAD_COLOR, range=(page, page + 1))
+            picture: npt.NDArray[Any] | None = pages[0] if is_read else None
+        else:
+            picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     if picture is None:
         return None
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def _without_opencvs_log() -> Iterator[None]:
+    """Keep its words about broken pictures off stderr: they are told in ours."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def _read_by_pillow(data: bytes, suffix: str) -> Image:

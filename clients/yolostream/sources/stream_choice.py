@@ -7,6 +7,9 @@ import av.container
 
 from yolostream.errors import SourceUnsupported
 
+_OF_PICTURES = "_pipe"
+"""How FFmpeg's names of what reads single pictures end."""
+
 
 def chosen_video(
     container: av.container.InputContainer, index: int | None, shown: str
@@ -35,6 +38,12 @@ def chosen_video(
         )
     # PyAV's types do not say so.
     if videos[index].codec_context is None:
+        if container.format.name.endswith(_OF_PICTURES):
+            kind = container.format.name.removesuffix(_OF_PICTURES)
+            raise SourceUnsupported(
+                f"{shown} is a picture of a kind that is not read here ({kind}): convert it to "
+                "JPEG or PNG"
+            )
         raise SourceUnsupported(
             f"{shown} has a video that FFmpeg cannot decode: choose H.264 or H.265 there"
         )

@@ -28,7 +28,7 @@ def pages_of(path: Path) -> list[int]:
     Smaller copies of a page and masks are left out (TIFF 6.0, NewSubfileType). Where the file is
     cut off the page that is not there is among them, so that it is missed.
     """
-    if path.suffix.lower() in _SUFFIXES:
+    if path.suffix.lower() in _SUFFIXES and path.is_file():
         with contextlib.suppress(OSError), path.open("rb") as file:
             return list(_pages_in(file)) or [0]
     return [0]

@@ -89,13 +89,14 @@ class VideoSession(Session):
         except SourceUnsupported:
             self._container.close()
             raise
-        self.frame_rate = frame_rate_of(self._stream)
+        self._has_clock = has_clock(self._container)
+        self.frame_rate = frame_rate_of(self._stream, has_clock=self._has_clock)
         self.frame_count = self._stream.frames or None
         self._opened_at = time.monotonic()
-        self._is_timed_by_arrival = video.is_live and not has_clock(self._container)
         time_base = self._stream.time_base or 1 / self.frame_rate
+        is_timed_by_arrival = video.is_live and not self._has_clock
         self._timeline = Timeline(
-            ARRIVAL_TIME_BASE if self._is_timed_by_arrival else time_base, self.frame_rate
+            ARRIVAL_TIME_BASE if is_timed_by_arrival else time_base, self.frame_rate
         )
 
     def __iter__(self) -> Iterator[Frame]:
@@ -128,6 +129,8 @@ class VideoSession(Session):
                     frame = self._frame(decoded, index, pts)
                 except DecoderError as error:
                     raise self._broken(index, str(error)) from error
+                except av.FFmpegError as error:
+                    raise self._of_unknown_colors(str(error.strerror)) from error
                 yield frame
             index += 1
         if index == 0 and not self._is_cancelled:
@@ -135,10 +138,12 @@ class VideoSession(Session):
 
     def _place(self, said: int | None) -> int:
         """The time of a picture that has just been decoded."""
+        if not self._has_clock:
+            # FFmpeg makes times up.
+            said = None
         if not self._video.is_live:
             return self._timeline.place(said)
-        if self._is_timed_by_arrival:
-            # FFmpeg makes times up.
+        if not self._has_clock:
             said = round((self.decoded_at - self._opened_at) / ARRIVAL_TIME_BASE)
         return self._timeline.place(said, self.decoded_at)
 
@@ -154,7 +159,7 @@ class VideoSession(Session):
         )
 
     def _said_seconds(self, decoded: Decoded) -> float | None:
-        if decoded.pts is None or self._is_timed_by_arrival:
+        if decoded.pts is None or not self._has_clock:
             return None
         return float(decoded.pts * self._timeline.time_base)
 
@@ -165,6 +170,12 @@ class VideoSession(Session):
         if Path(self._video.uri).is_file():
             return "copy the file again"
         return "check where it comes from, and the network in between"
+
+    @property
+    def _may_lack_a_way_back(self) -> bool:
+        """Whether it is MP4 or the like from a pipe, or a web server that does not seek."""
+        is_local = Path(self._video.uri).is_file()
+        return self._container.format.name.startswith("mov,") and not is_local
 
     def _decoded(self, decoder: Decoder) -> Iterator[Decoded]:
         packets = damaged = 0
@@ -204,7 +215,20 @@ class VideoSession(Session):
             # Out here it has no cause: FFmpeg's error has the whole address in it.
             raise DecoderError(reason)
 
+    def _of_unknown_colors(self, reason: str) -> SourceUnsupported:
+        return SourceUnsupported(
+            f"{self._video.shown} has colors that FFmpeg cannot make RGB (matrix coefficients "
+            f"{self._stream.codec_context.colorspace} of ITU-T H.273: {reason}): encode it as "
+            "BT.709"
+        )
+
     def _broken(self, packets: int, reason: str) -> SourceError:
+        if not packets and self._may_lack_a_way_back:
+            return SourceError(
+                f"{self._video.shown} gives no frame ({reason}): its index seems to come last, and "
+                "what is read once has no way back; give the file itself, or one made by 'ffmpeg "
+                "-i IN -c copy -movflags +faststart OUT'"
+            )
         total = f" of {self.frame_count}" if self.frame_count else ""
         return SourceError(
             f"{self._video.shown} breaks off after {packets}{total} frames ({reason}): "

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from pydantic import BaseModel, Field
 
 from yolostream.client.detector import Detector
-from yolostream.errors import YolostreamError
+from yolostream.errors import SourceError, YolostreamError
 from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.jsonl import record_of
@@ -121,15 +121,18 @@ def _picture(data: bytes) -> Image:
             f"send at most {MOST_PIXELS:,} pixels, and {MOST_SIDE:,} on a side",
             kind="too-many-pixels",
         )
-    image = None if size is None else picture_in(data)
-    if image is None:
+    try:
+        if size is None:
+            # Nobody knows how many pixels it would become.
+            raise SourceError("it is of no kind that is read here")
+        return picture_in(data)
+    except SourceError as error:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the body ({len(data):,} bytes) is no picture that can be read",
+            f"the body ({len(data):,} bytes) is no picture that can be read: {error}",
             "send the bytes of a JPEG, PNG, WebP, HEIC or AVIF, and nothing around them",
             kind="no-picture",
-        )
-    return image
+        ) from error
 
 
 def _answer(frame: Frame, detector: Detector, confidence: float, is_drawn: bool) -> Response:
