@@ -7,14 +7,16 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
 from yolostream.pipeline.status import Status
+from yolostream.pipeline.timing import StageTimer
 from yolostream.service.camera_task import CameraTask
 from yolostream.service.messages import Found, Fragment, FromWorker, Picture, Run, Statuses, Watch
+from yolostream.service.totals import Totals
 from yolostream.service.worker import Worker
 from yolostream.service.worker_process import Connect
 
@@ -38,6 +40,9 @@ class Camera:
     worker: Worker | None = None
     """Runs it; None where it is paused."""
     status: Status = field(default_factory=lambda: Status(""))
+    """Of its latest run."""
+    totals: Totals = field(default_factory=lambda: Totals(""))
+    """Of all its runs."""
     watchers: set[Callable[[Fragment], None]] = field(default_factory=set)
     listeners: set[Callable[[Found], None]] = field(default_factory=set)
     picture_takers: list[Callable[[Picture], None]] = field(default_factory=list)
@@ -67,6 +72,8 @@ class Service:
 
     def __init__(self, connect: Connect, *, most_workers: int | None = None) -> None:
         cores = len(os.sched_getaffinity(0))
+        self.stages_of_removed = StageTimer()
+        """What the frames of cameras took that are no longer there."""
         self._connect = connect
         self._most_workers = most_workers or max(1, cores // 2)
         self._cameras: dict[str, Camera] = {}
@@ -83,6 +90,11 @@ class Service:
         with self._lock:
             yield self._cameras
 
+    def workers(self) -> Sequence[Worker]:
+        """All processes that run cameras; one keeps its place here."""
+        with self._lock:
+            return list(self._workers)
+
     def put(self, name: str, task: CameraTask, *, enabled: bool = True) -> bool:
         """Add a camera, or change it.
 
@@ -94,7 +106,8 @@ class Service:
             if camera is not None and (camera.task, camera.is_enabled) == (task, enabled):
                 return False
             if camera is None:
-                camera = self._cameras[name] = Camera(task, enabled, status=Status(name))
+                camera = Camera(task, enabled, status=Status(name), totals=Totals(name))
+                self._cameras[name] = camera
             camera.task, camera.is_enabled = task, enabled
             if enabled:
                 if camera.worker is None:
@@ -112,7 +125,9 @@ class Service:
             KeyError: there is none of this name.
         """
         with self._lock:
-            self._rest(name, self._cameras[name])
+            camera = self._cameras[name]
+            self._rest(name, camera)
+            self.stages_of_removed += camera.totals.figures().timer
             del self._cameras[name]
 
     @contextlib.contextmanager
@@ -257,13 +272,15 @@ class Service:
 
     def _note(self, name: str, status: Status) -> None:
         camera = self._cameras.get(name)
-        if camera is None or camera.worker is None:
+        if camera is None:
             return
+        camera.totals.note(status)
+        if camera.worker is None:
+            return
+        if status.began_at != camera.status.began_at:
+            camera.counted.clear()
         camera.status = status
         now = time.monotonic()
-        if camera.counted and status.frames_done < camera.counted[-1][1]:
-            # Begun anew.
-            camera.counted.clear()
         camera.counted.append((now, status.frames_done))
         while now - camera.counted[0][0] > _RATE_S:
             camera.counted.popleft()

@@ -128,7 +128,8 @@ class _Camera:
         """Its figures."""
         stream = self._stream
         if stream is None:
-            return Status(self._name, trouble=self._trouble)
+            # It has counted nothing, and is no run of its own.
+            return Status(self._name, began_at=0.0, trouble=self._trouble)
         return stream.snapshot()
 
     def want(self, task: CameraTask | None) -> bool:
@@ -168,6 +169,8 @@ class _Camera:
                 continue
             if self._stream is not None:
                 stop([self._stream])
+                # What it counted since the last report would be missing.
+                self._send(Statuses({self._name: self._stream.snapshot()}))
                 self._stream = self._view = None
             running = self._wanted
             if running is not None:

@@ -8,17 +8,26 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from yolostream._version import __version__
+from yolostream.server.health import Ask
+from yolostream.service.metrics.registry import registry_of
 from yolostream.service.service import Service
-from yolostream.service.web import cameras, live
+from yolostream.service.web import cameras, live, metrics
 
 _PAGE = Path(__file__).with_name("page")
 
 
-def new_app(service: Service) -> FastAPI:
-    """The application that serves the page, the API and the video of a service."""
+def new_app(service: Service, server_health: Ask | None = None) -> FastAPI:
+    """The application that serves the page, the API, the video and the metrics of a service.
+
+    Args:
+        service: it.
+        server_health: of the Triton that was started for it; None where another one is asked.
+    """
     app = FastAPI(title="yolostream", version=__version__)
     app.state.service = service
+    app.state.metrics = registry_of(service, server_health)
     app.include_router(cameras.router)
     app.include_router(live.router)
+    app.include_router(metrics.router)
     app.mount("/", StaticFiles(directory=_PAGE, html=True))
     return app

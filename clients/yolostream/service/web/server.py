@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from yolostream.errors import ServiceError
+from yolostream.server.health import Ask
 from yolostream.service.service import Service
 from yolostream.service.web.app import new_app
 
@@ -18,8 +19,16 @@ _STOP_S = 2.0
 
 
 @contextlib.contextmanager
-def serving(service: Service, *, host: str = "127.0.0.1", port: int) -> Iterator[str]:
+def serving(
+    service: Service, *, host: str = "127.0.0.1", port: int, server_health: Ask | None = None
+) -> Iterator[str]:
     """Serve until the block ends, and give the address, `host:port`.
+
+    Args:
+        service: it.
+        host: address to listen on.
+        port: TCP port to listen on; 0 takes a free one.
+        server_health: of the Triton that was started for it; None where another one is asked.
 
     Raises:
         ServiceError: the port is taken.
@@ -28,13 +37,18 @@ def serving(service: Service, *, host: str = "127.0.0.1", port: int) -> Iterator
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # Who is told the address may ask at once.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise ServiceError(
             f"cannot listen on {host}:{port} ({error.strerror}): choose another with --port"
         ) from error
     config = uvicorn.Config(
-        new_app(service), log_config=None, access_log=False, timeout_graceful_shutdown=int(_STOP_S)
+        new_app(service, server_health),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=int(_STOP_S),
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
