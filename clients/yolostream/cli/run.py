@@ -72,7 +72,7 @@ def run(
             for name, source in _named(cameras):
                 settings = CameraSettings(source=source, model=model)
                 service.put(name, settings.task(name, None))
-            with serving(service, port=port, server_health=server.health) as address:
+            with serving(service, port=port, triton=server.triton) as address:
                 stderr.print(f"Look at http://{address}", style="bold")
                 wait_for(threading.Event())
         finally:

@@ -14,7 +14,6 @@ from yolostream.access_token import new_token
 from yolostream.cli.messages import stderr
 from yolostream.server import embedded
 from yolostream.server.access import Access
-from yolostream.server.health import Ask
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 _PANEL = "Embedded Triton (without --url)"
@@ -80,8 +79,8 @@ class ServerInUse:
 
     url: str
     token: str | None = field(default=None, repr=False)
-    health: Ask | None = field(default=None, repr=False)
-    """Of the one that was started."""
+    triton: embedded.EmbeddedTriton | None = field(default=None, repr=False)
+    """The one that was started."""
 
 
 @contextlib.contextmanager
@@ -102,4 +101,4 @@ def served_at(
     with started(
         model_repository, server_environment, profile, models=[model], access=access
     ) as triton:
-        yield ServerInUse(triton.url, access.token, triton.health)
+        yield ServerInUse(triton.url, access.token, triton)

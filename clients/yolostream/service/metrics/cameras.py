@@ -15,7 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from yolostream.pipeline.status import SinkCounts, State, Status
+from yolostream.pipeline.status import Drop, SinkCounts, State, Status
 from yolostream.pipeline.timing import STAGES, StageTimer
 from yolostream.service.metrics.histograms import buckets
 from yolostream.service.metrics.names import PREFIX
@@ -24,8 +24,8 @@ from yolostream.service.service import Camera, Service
 STATES: tuple[str, ...] = (*get_args(State), "disabled")
 """What a camera can be at; see `yolostream.pipeline.status.State`."""
 
-_SEEN_BY_SINKS = "slow_output"
-"""Not a frame is left out here, but the result of one, for one output."""
+REASONS: tuple[Drop, ...] = ("superseded", "stale", "server_unavailable")
+"""Why frames are left out. What was too much for an output is told by output."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,20 @@ class _Seen:
     status: Status
     totals: Status
     viewers: int
+    oldest_s: float
+    """Frames that are older are not sent."""
 
     @classmethod
     def of(cls, name: str, camera: Camera) -> _Seen:
         state = camera.status.state if camera.is_enabled else "disabled"
-        return cls(name, state, camera.status, camera.totals.figures(), len(camera.watchers))
+        return cls(
+            name,
+            state,
+            camera.status,
+            camera.totals.figures(),
+            len(camera.watchers),
+            camera.task.job.max_age_s,
+        )
 
 
 class CameraMetrics(Collector):
@@ -94,6 +103,11 @@ def _states(seen: list[_Seen]) -> Iterator[Metric]:
         ),
     )
     yield _gauge(
+        "frame_age_limit_seconds",
+        "Age after which a frame is not worth sending any more, as it was set.",
+        ((one.name, one.oldest_s) for one in seen),
+    )
+    yield _gauge(
         "objects",
         "Objects in the newest frame with a result.",
         ((one.name, one.status.latest_objects) for one in seen),
@@ -132,9 +146,8 @@ def _frames(seen: list[_Seen]) -> Iterator[Metric]:
         labels=("camera", "error"),
     )
     for one in seen:
-        for reason, count in one.totals.dropped.items():
-            if reason != _SEEN_BY_SINKS:
-                dropped.add_metric((one.name, reason), count)
+        for reason in REASONS:
+            dropped.add_metric((one.name, reason), one.totals.dropped[reason])
         for error, count in one.totals.lost.items():
             lost.add_metric((one.name, error), count)
     yield dropped

@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from yolostream._version import __version__
-from yolostream.server.health import Ask
+from yolostream.server.embedded import EmbeddedTriton
 from yolostream.service.metrics.cameras import CameraMetrics
 from yolostream.service.metrics.names import PREFIX
 from yolostream.service.metrics.processes import WorkerMetrics
@@ -27,18 +27,18 @@ class _BuildInfo(Collector):
         yield build
 
 
-def registry_of(service: Service, server_health: Ask | None) -> CollectorRegistry:
+def registry_of(service: Service, triton: EmbeddedTriton | None) -> CollectorRegistry:
     """All metrics of a service.
 
     Args:
         service: it.
-        server_health: of the Triton that was started for it; None where another one is asked.
+        triton: that was started for it; None where another one is asked.
     """
     registry = CollectorRegistry()
     registry.register(_BuildInfo())
     registry.register(CameraMetrics(service))
     registry.register(WorkerMetrics(service))
-    if server_health is not None:
-        registry.register(ServerMetrics(server_health))
+    if triton is not None:
+        registry.register(ServerMetrics(triton.health))
     ProcessCollector(registry=registry)
     return registry

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from yolostream._version import __version__
-from yolostream.server.health import Ask
+from yolostream.server.embedded import EmbeddedTriton
 from yolostream.service.metrics.registry import registry_of
 from yolostream.service.service import Service
 from yolostream.service.web import cameras, live, metrics
@@ -16,16 +16,17 @@ from yolostream.service.web import cameras, live, metrics
 _PAGE = Path(__file__).with_name("page")
 
 
-def new_app(service: Service, server_health: Ask | None = None) -> FastAPI:
+def new_app(service: Service, triton: EmbeddedTriton | None = None) -> FastAPI:
     """The application that serves the page, the API, the video and the metrics of a service.
 
     Args:
         service: it.
-        server_health: of the Triton that was started for it; None where another one is asked.
+        triton: that was started for it; None where another one is asked.
     """
     app = FastAPI(title="yolostream", version=__version__)
     app.state.service = service
-    app.state.metrics = registry_of(service, server_health)
+    app.state.metrics = registry_of(service, triton)
+    app.state.triton = triton
     app.include_router(cameras.router)
     app.include_router(live.router)
     app.include_router(metrics.router)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from yolostream.errors import ServiceError
-from yolostream.server.health import Ask
+from yolostream.server.embedded import EmbeddedTriton
 from yolostream.service.service import Service
 from yolostream.service.web.app import new_app
 
@@ -20,7 +20,7 @@ _STOP_S = 2.0
 
 @contextlib.contextmanager
 def serving(
-    service: Service, *, host: str = "127.0.0.1", port: int, server_health: Ask | None = None
+    service: Service, *, host: str = "127.0.0.1", port: int, triton: EmbeddedTriton | None = None
 ) -> Iterator[str]:
     """Serve until the block ends, and give the address, `host:port`.
 
@@ -28,7 +28,7 @@ def serving(
         service: it.
         host: address to listen on.
         port: TCP port to listen on; 0 takes a free one.
-        server_health: of the Triton that was started for it; None where another one is asked.
+        triton: that was started for it; None where another one is asked.
 
     Raises:
         ServiceError: the port is taken.
@@ -45,7 +45,7 @@ def serving(
             f"cannot listen on {host}:{port} ({error.strerror}): choose another with --port"
         ) from error
     config = uvicorn.Config(
-        new_app(service, server_health),
+        new_app(service, triton),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=int(_STOP_S),
