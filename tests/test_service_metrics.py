@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 import urllib.request
@@ -13,6 +14,7 @@ from functools import partial
 import numpy as np
 import pytest
 from clips import gray, write_clip
+from conftest import REPOSITORY
 from instant import MODEL, serve_instant
 from loopback import LOOPBACK, reserved_port
 from prometheus_client import CollectorRegistry
@@ -272,6 +274,14 @@ def test_no_address_is_told(scraped):
 
 def test_openmetrics_is_spoken_to_who_asks_for_it(scraped):
     assert scraped.text("application/openmetrics-text; version=1.0.0").endswith("# EOF\n")
+
+
+def test_the_documentation_has_each_name(scraped):
+    page = (REPOSITORY / "docs" / "live.md").read_text().partition("## Metrics")[2]
+    told = set(re.findall(r"^# TYPE yolostream_(\w+)", scraped.text(), re.MULTILINE))
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    names = set(re.findall(r"`(\w+)`", "".join(rows))) - set(re.findall(r"Yolostream\w+", page))
+    assert names == told
 
 
 @needs_prometheus
