@@ -20,9 +20,9 @@ from repository import config
 from running import poll
 from typer.main import get_command
 from yolostream import ServerStartError, cli
-from yolostream.cli.detecting import MAX_IN_FLIGHT
 from yolostream.doctor import machine
 from yolostream.doctor.deepstream import paths
+from yolostream.pipeline.share import MAX_IN_FLIGHT
 from yolostream.server import gpus, health
 from yolostream.server.environment import ServerEnvironment
 

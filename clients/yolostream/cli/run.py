@@ -22,13 +22,11 @@ from yolostream.cli.server import (
 from yolostream.client.access import target_of
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.interruption import wait_for
+from yolostream.pipeline.share import REQUESTS_IN_FLIGHT
 from yolostream.server.run_folder import gpu_sharing_of
 from yolostream.service.service import Service
 from yolostream.service.settings import CameraSettings
 from yolostream.sources import find_sources
-
-_IN_FLIGHT_ON_CPU = 4
-"""More frames on their way would only wait for each other, and become old."""
 
 
 def run(
@@ -65,7 +63,8 @@ def run(
             decoder="auto",
             token=server.token,
             tls=tls,
-            max_in_flight=_IN_FLIGHT_ON_CPU,
+            # More frames on their way to a CPU would only wait for each other, and become old.
+            max_in_flight=REQUESTS_IN_FLIGHT,
         )
         service = Service(connect)
         try:

@@ -205,7 +205,7 @@ class Service:
         least = min(self._workers, key=lambda worker: len(worker.cameras), default=None)
         is_full = least is None or len(least.cameras) >= CAMERAS_A_WORKER
         if is_full and len(self._workers) < self._most_workers:
-            least = Worker(self._connect, self._take)
+            least = Worker(self._connect, self._most_workers, self._take)
             self._workers.append(least)
             # It is listened to from now on.
             self._wake.send_bytes(b"")

@@ -17,6 +17,7 @@ from yolostream.outputs.output import Output
 from yolostream.pipeline.capture import Capture, Openings
 from yolostream.pipeline.dispatcher import Batching, Dispatcher
 from yolostream.pipeline.runner import stop
+from yolostream.pipeline.share import MAX_BATCH, MAX_IN_FLIGHT_ON_GPU, batch_size
 from yolostream.pipeline.status import Status
 from yolostream.pipeline.stream import Stream
 from yolostream.pipeline.worker_process import CLOSE_TIMEOUT_S, ToParent, begin
@@ -32,9 +33,6 @@ TELL_S = 0.5
 RETRY_S = 1.0
 """Between two attempts to reach a server that is away."""
 
-MAX_BATCH = 8
-"""Frames of one request to a GPU: more make single frames wait, and win little."""
-
 
 class Connect(Protocol):
     """Makes the detector of an ensemble. It can be pickled."""
@@ -44,12 +42,18 @@ class Connect(Protocol):
 
 
 @print_traceback()
-def work(connect: Connect, connection: Connection) -> None:
-    """What the process does: what it is told, until it is told `None`."""
+def work(connect: Connect, workers: int, connection: Connection) -> None:
+    """What the process does: what it is told, until it is told `None`.
+
+    Args:
+        connect: makes its detectors.
+        workers: processes that share the server, at most.
+        connection: to the service.
+    """
     asked = threading.Event()
     parent = ToParent(connection)
     begin(parent, on_stop=asked.set)
-    lanes = _Lanes(connect, asked)
+    lanes = _Lanes(connect, workers, asked)
     cameras: dict[str, _Camera] = {}
     told_at = 0.0
     while not asked.is_set() and not lanes.are_broken:
@@ -212,10 +216,14 @@ class _Camera:
 class _Lane:
     """What sends frames to one ensemble."""
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, workers: int) -> None:
         self.detector = detector
-        # A CPU takes one frame after the other anyway.
-        size = min(MAX_BATCH, detector.model.max_batch_size) if detector.model.gpus else 1
+        size = batch_size(
+            MAX_IN_FLIGHT_ON_GPU,
+            workers,
+            wanted=MAX_BATCH if detector.model.gpus else 1,
+            most=detector.model.max_batch_size,
+        )
         self.dispatcher = Dispatcher(detector, Batching(size))
         # The first frames would wait for it. They do if the server is away now.
         with contextlib.suppress(ServerError):
@@ -225,9 +233,10 @@ class _Lane:
 class _Lanes:
     """A lane for each ensemble, made when the first camera needs it."""
 
-    def __init__(self, connect: Connect, stopping: threading.Event) -> None:
+    def __init__(self, connect: Connect, workers: int, stopping: threading.Event) -> None:
         self.openings = Openings()
         self._connect = connect
+        self._workers = workers
         self._stopping = stopping
         self._lanes: dict[str, _Lane] = {}
         self._lock = threading.Lock()
@@ -243,7 +252,7 @@ class _Lanes:
             with self._lock:
                 try:
                     if model not in self._lanes:
-                        self._lanes[model] = _Lane(self._connect(model))
+                        self._lanes[model] = _Lane(self._connect(model), self._workers)
                     return self._lanes[model]
                 except YolostreamError as error:
                     on_trouble(error)
