@@ -13,7 +13,7 @@ from yolostream.server.environment import ServerEnvironment
 
 from loadtest.endtoend.plan import counts
 from loadtest.gpu.model_folders import ENSEMBLE
-from loadtest.live import age, capacity, overload
+from loadtest.live import age, capacity, overload, viewers
 from loadtest.live.setting import Setting
 from loadtest.live.table import table
 from loadtest.repository import MODELS, REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
@@ -115,6 +115,30 @@ def overload_command(
             "overload",
             output,
             lambda: {"profile": setting.profile, **overload.measure(setting, fits=fits)},
+        )
+
+
+@app.command("viewers")
+def viewers_command(
+    url: Url = None,
+    profile: ProfileOption = None,
+    model: Model = ENSEMBLE,
+    model_repository: ModelRepository = MODELS,
+    server_environment: Environment = SERVER_ENVIRONMENT,
+    seconds: Seconds = 20.0,
+    output: Output = None,
+) -> None:
+    """What one viewer of a camera costs, and twenty."""
+    with one_line_errors():
+        setting = _setting(url, profile, model, model_repository, server_environment, seconds)
+        _measured(
+            "viewers",
+            output,
+            lambda: {
+                "profile": setting.profile,
+                "model": setting.model,
+                **viewers.measure(setting),
+            },
         )
 
 

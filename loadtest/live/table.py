@@ -71,8 +71,47 @@ def _overload(figures: Figures) -> list[tuple[str, str, str]]:
     ]
 
 
+def _viewers(figures: Figures) -> list[tuple[str, str, str]]:
+    one, many, bar = figures["one_viewer"], figures["many_viewers"], figures["bar"]
+    most = max(int(number) for number in figures["runs"])
+    return [
+        (
+            "somebody watches a camera of 1280x720 at 30 frames/s",
+            f"<= {bar:.0%} of a core",
+            _verdict(f"{one:.1%}", met=one <= bar),
+        ),
+        (
+            f"{most} viewers, whose video costs the worker {figures['encoding_ratio']:.2f} times "
+            "that of one",
+            "one encode",
+            f"{many:.1%}",
+        ),
+    ]
+
+
+def _endurance(figures: Figures) -> list[tuple[str, str, str]]:
+    grown, bar = max(figures["growth"].values()), figures["growth_bar"]
+    what = f"{figures['minutes']:g} minutes, {figures['faults']} faults"
+    lost, wrong = len(figures["lost_for_good"]), figures["wrong_answers"]
+    return [
+        (
+            f"{what}: memory and open files, last tenth over second tenth, the most of all",
+            f"<= {bar}",
+            _verdict(f"{grown:.3f}", met=grown <= bar),
+        ),
+        (f"{what}: cameras that did not come back", "0", _verdict(f"{lost}", met=not lost)),
+        (
+            f"{what}: wrong boxes among {figures['right_answers'] + wrong} answers",
+            "0",
+            _verdict(f"{wrong}", met=not wrong),
+        ),
+    ]
+
+
 _ROWS: dict[str, Callable[[Figures], list[tuple[str, str, str]]]] = {
     "age": _age,
     "capacity": _capacity,
     "overload": _overload,
+    "viewers": _viewers,
+    "endurance": _endurance,
 }
