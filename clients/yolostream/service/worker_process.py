@@ -16,6 +16,7 @@ from yolostream.errors import ServerError, YolostreamError
 from yolostream.outputs.output import Output
 from yolostream.pipeline.capture import Capture, Openings
 from yolostream.pipeline.dispatcher import Batching, Dispatcher
+from yolostream.pipeline.memory import give_back_memory
 from yolostream.pipeline.runner import stop
 from yolostream.pipeline.share import MAX_BATCH, MAX_IN_FLIGHT_ON_GPU, batch_size
 from yolostream.pipeline.status import Status
@@ -29,6 +30,9 @@ from yolostream.sources import Session
 
 TELL_S = 0.5
 """Between two reports of all figures."""
+
+GIVE_BACK_S = 30.0
+"""Between two times that memory is given back which is free."""
 
 RETRY_S = 1.0
 """Between two attempts to reach a server that is away."""
@@ -56,6 +60,7 @@ def work(connect: Connect, workers: int, connection: Connection) -> None:
     lanes = _Lanes(connect, workers, asked)
     cameras: dict[str, _Camera] = {}
     told_at = 0.0
+    given_back_at = time.monotonic()
     while not asked.is_set() and not lanes.are_broken:
         if connection.poll(max(0.0, told_at + TELL_S - time.monotonic())):
             try:
@@ -69,6 +74,9 @@ def work(connect: Connect, workers: int, connection: Connection) -> None:
             told_at = time.monotonic()
             cameras = {name: one for name, one in cameras.items() if not one.is_ended}
             parent.put_nowait(_statuses(cameras))
+        if time.monotonic() - given_back_at >= GIVE_BACK_S:
+            given_back_at = time.monotonic()
+            give_back_memory()
     asked.set()
     _end(list(cameras.values()))
     parent.put_nowait(_statuses(cameras))
