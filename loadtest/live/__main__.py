@@ -13,6 +13,7 @@ from yolostream.server.environment import ServerEnvironment
 
 from loadtest.endtoend.plan import counts
 from loadtest.gpu.model_folders import ENSEMBLE
+from loadtest.gpu.profiles import PROFILES
 from loadtest.live import age, capacity, overload, viewers
 from loadtest.live.setting import Setting
 from loadtest.live.table import table
@@ -33,6 +34,7 @@ Environment = Annotated[Path, typer.Option(help="Virtual environment of the serv
 Seconds = Annotated[float, typer.Option(min=1, help="Length of each window.")]
 Output = Annotated[Path | None, typer.Option(help="Where the figures go.")]
 
+_GPU_CAMERAS, _CPU_CAMERAS = "8,24,48,64,96", "1,2"
 _RAW = REPOSITORY / "output" / "live"
 
 
@@ -50,9 +52,7 @@ def _setting(
 
 def _measured(name: str, output: Path | None, measure: Callable[[], dict[str, Any]]) -> None:
     """Measure, write the figures, and say them."""
-    with writing(
-        output or RESULTS_FOLDER / f"live_{name}.json", tool=f"loadtest.live {name}"
-    ) as figures:
+    with writing(output or RESULTS_FOLDER / f"live_{name}.json", tool="loadtest.live") as figures:
         figures |= measure()
     typer.echo(table({name: json.loads(json.dumps(figures))}))
 
@@ -81,13 +81,19 @@ def capacity_command(
     model_repository: ModelRepository = MODELS,
     server_environment: Environment = SERVER_ENVIRONMENT,
     seconds: Seconds = 12.0,
-    cameras: Annotated[str, typer.Option(help="Numbers of cameras to try.")] = "1,2,8,24,48,64,96",
+    cameras: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Numbers to try; by default {_GPU_CAMERAS}, and without a GPU {_CPU_CAMERAS}."
+        ),
+    ] = None,
     output: Output = None,
 ) -> None:
-    """The most cameras at 30 frames/s that are followed; four minutes with a server that runs."""
+    """The most cameras at 30 frames/s that are followed: four minutes at most."""
     with one_line_errors():
         setting = _setting(url, profile, model, model_repository, server_environment, seconds)
-        numbers = counts(cameras)
+        usual = _GPU_CAMERAS if PROFILES[setting.profile].on_gpu else _CPU_CAMERAS
+        numbers = counts(cameras or usual)
         _measured(
             "capacity",
             output,
