@@ -41,7 +41,7 @@ SAMPLE_S = 5.0
 AWAY_S = 3.0
 HANGS_S = 7.0
 """Longer than a camera may be silent."""
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 GROWTH = 1.03
 TENTHS = 10
 

@@ -31,7 +31,7 @@ from yolostream.sources import Session
 TELL_S = 0.5
 """Between two reports of all figures."""
 
-GIVE_BACK_S = 30.0
+GIVE_BACK_S = 10.0
 """Between two times that memory is given back which is free."""
 
 RETRY_S = 1.0
