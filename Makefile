@@ -24,7 +24,7 @@ test: install .venv/.dev check ## everything that needs no GPU, against a real T
 	.venv/bin/pytest -m "not alone" --numprocesses 2 --dist loadfile
 	.venv/bin/pytest -m alone
 
-FAULTS := pauses kills outages fuzz reconnects cameras soak
+FAULTS := pauses kills outages fuzz reconnects cameras soak live
 
 # All are run, whatever one finds, and each says at its end what it found.
 .PHONY: faults

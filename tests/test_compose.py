@@ -20,9 +20,9 @@ from repository import config
 from running import poll
 from typer.main import get_command
 from yolostream import ServerStartError, cli
-from yolostream.cli.detecting import MAX_IN_FLIGHT
 from yolostream.doctor import machine
 from yolostream.doctor.deepstream import paths
+from yolostream.pipeline.share import MAX_IN_FLIGHT
 from yolostream.server import gpus, health
 from yolostream.server.environment import ServerEnvironment
 
@@ -30,6 +30,7 @@ from tools.engine import trtexec
 from tools.errors import EngineError
 
 FILES = ("docker-compose.yaml", "docker-compose.cpu.yaml")
+PROFILES = ("--profile", "deepstream", "--profile", "monitoring")
 DOCKERFILES = sorted((REPOSITORY / "docker").glob("*.Dockerfile"))
 VARIABLES = dict(
     line.split("=", 1)
@@ -74,11 +75,13 @@ SERVICES = [
 ]
 GPU = read(REPOSITORY / FILES[0])
 CPU = read(REPOSITORY / FILES[1])
+MONITORING = ("prometheus", "grafana")
 
 
 def on_host(service, path):
     """Where a path inside a container lies on the host."""
-    inside = PurePosixPath(os.path.normpath(PurePosixPath(service["working_dir"]) / path))
+    folder = PurePosixPath(service.get("working_dir", "/"))
+    inside = PurePosixPath(os.path.normpath(folder / path))
     for host, target, _ in sorted(service["volumes"], key=lambda mounted: -len(str(mounted[1]))):
         if inside.is_relative_to(target):
             return host / inside.relative_to(target)
@@ -107,7 +110,7 @@ def docker_compose():
 def resolved(docker_compose, *files):
     arguments = [word for file in files for word in ("--file", file)]
     done = subprocess.run(
-        [*docker_compose, *arguments, "--profile", "deepstream", "config"],
+        [*docker_compose, *arguments, *PROFILES, "config"],
         capture_output=True,
         text=True,
         cwd=REPOSITORY,
@@ -140,7 +143,8 @@ def test_with_mps_every_process_on_the_gpu_is_one_user_s_and_finds_the_daemon(do
     assert {name for name, service in added.items() if "volumes" in service} == on_gpu
     assert {service["user"] for service in services.values()} == {VARIABLES["YOLOSTREAM_USER"]}
     # The engine has ended before anybody serves.
-    joined = {name: service.get("ipc") for name, service in services.items() if name != "engine"}
+    apart = {"engine", *MONITORING}
+    joined = {name: service.get("ipc") for name, service in services.items() if name not in apart}
     assert joined.pop("mps") == "shareable"
     assert set(joined.values()) == {"service:mps"}
 
@@ -153,9 +157,10 @@ def test_every_variable_is_used():
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_path_of_the_host_is_there(service):
-    assert service["build"]["dockerfile"] in DOCKERFILES
-    stage = service["build"].get("target")
-    assert stage is None or f" AS {stage}\n" in service["build"]["dockerfile"].read_text()
+    if build := service.get("build"):
+        assert build["dockerfile"] in DOCKERFILES
+        stage = build.get("target")
+        assert stage is None or f" AS {stage}\n" in build["dockerfile"].read_text()
     for host, _, _ in service["volumes"]:
         # A run makes output/.
         assert host.exists() or host == REPOSITORY / "output"
@@ -358,3 +363,36 @@ def test_deepstream_finds_its_configurations_and_its_ports_are_published():
         assert set(re.findall(r"^rtsp-port=(\d+)", path.read_text(), re.MULTILINE)) <= published
         addresses = set(re.findall(r'^\s*url: "(.+)"', path.read_text(), re.MULTILINE))
         assert addresses <= {option(GPU["client"]["command"].split(), "--url")}
+
+
+@pytest.mark.parametrize("name", MONITORING)
+def test_monitoring_is_the_same_with_and_without_a_gpu_and_starts_where_it_is_asked_for(name):
+    assert GPU[name] == CPU[name]
+    assert GPU[name]["profiles"] == ["monitoring"]
+    # No tag that moves.
+    assert re.search(r":v?\d+\.\d+\.\d+$", GPU[name]["image"])
+
+
+def test_prometheus_finds_its_configuration_and_is_where_grafana_looks_for_it():
+    prometheus, grafana = (GPU[name] for name in MONITORING)
+    told = dict(word.removeprefix("--").split("=") for word in prometheus["command"].split())
+    assert on_host(prometheus, told["config.file"]).is_file()
+    provisioning = on_host(grafana, grafana["environment"]["GF_PATHS_PROVISIONING"])
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())[
+        "datasources"
+    ]
+    assert source["url"] == f"http://{told['web.listen-address']}"
+    (provider,) = yaml.safe_load((provisioning / "dashboards/yolostream.yml").read_text())[
+        "providers"
+    ]
+    home = on_host(grafana, grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert home.parent == on_host(grafana, provider["options"]["path"])
+    assert home.is_file()
+
+
+def test_monitoring_listens_on_loopback_only():
+    prometheus, grafana = (GPU[name] for name in MONITORING)
+    # They share the host's network, and no port is published.
+    assert prometheus["network_mode"] == grafana["network_mode"] == "host"
+    assert "--web.listen-address=127.0.0.1:" in prometheus["command"]
+    assert grafana["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"

@@ -13,9 +13,9 @@ from repository import PROFILES, ROOT, config, parameters, tensors
 from tritonclient.grpc import model_config_pb2 as pb
 from yolostream import errors, interruption
 from yolostream.cli import detect_options
-from yolostream.cli.detecting import MAX_IN_FLIGHT, MAX_IN_FLIGHT_ON_GPU
 from yolostream.client import digest
 from yolostream.outputs.results import FORMATS
+from yolostream.pipeline.share import MAX_IN_FLIGHT, MAX_IN_FLIGHT_ON_GPU
 from yolostream.pipeline.tracking import TrackerLimits
 from yolostream.server import embedded
 from yolostream.server.gpus import GPU_POOL_BYTES

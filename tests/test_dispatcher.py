@@ -74,6 +74,7 @@ class Dying(Answering):
 
 
 class Recorder:
+    kind = "recorder"
     draws = False
 
     def __init__(self) -> None:

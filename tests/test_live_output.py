@@ -49,7 +49,7 @@ def recorder():
 
 @pytest.fixture
 def output(recorder):
-    made = LiveOutput(recorder.open, name="street", frame_rate=Fraction(RATE))
+    made = LiveOutput(recorder.open, name="street", kind="push", frame_rate=Fraction(RATE))
     yield made
     recorder.may_go_on.set()
     made.close()

@@ -117,6 +117,7 @@ def test_numbers_go_on_over_many_sessions_and_clocks_that_run_back() -> None:
 class Recorder:
     """An output that keeps what it is given, and may be slow or fail."""
 
+    kind = "recorder"
     draws = False
 
     def __init__(self, *, pause: threading.Event | None = None, fails_at: int = -1) -> None:
@@ -162,7 +163,7 @@ def test_a_slow_sink_costs_a_camera_results_and_no_time() -> None:
     pause.set()
     sink.close()
     sink.join(10)
-    assert len(output.indices) + sink.dropped == 50
+    assert len(output.indices) + sink.counts.dropped == 50
     assert CAPACITY <= len(output.indices) <= CAPACITY + 1
 
 

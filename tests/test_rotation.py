@@ -49,7 +49,9 @@ class Camera:
     def _output(self, rotation: Rotation, suffix: str, name: str) -> Rotating:
         clock = self.turned.clock
         parts = Parts(self.folder, name, suffix, clock=clock)
-        return Rotating(parts, partial(KINDS[suffix], source=name), rotation, clock=clock)
+        return Rotating(
+            parts, partial(KINDS[suffix], source=name), rotation, kind=suffix, clock=clock
+        )
 
     def write(self, count: int = 1, *, every_s: float = 1.0) -> None:
         for _ in range(count):
@@ -122,7 +124,9 @@ def test_parts_follow_each_other_by_size(new_camera, tmp_path, suffix):
 def test_a_part_without_an_object_is_a_header(tmp_path):
     turned = TurnedClock()
     parts = Parts(tmp_path, "street", ".csv", clock=turned.clock)
-    output = Rotating(parts, partial(Csv, source="street"), Rotation(), clock=turned.clock)
+    output = Rotating(
+        parts, partial(Csv, source="street"), Rotation(), kind="csv", clock=turned.clock
+    )
     output.write(Frame(gray(0), 0, 0, MILLISECOND), gray(0), A_CAR[:0])
     output.close()
     (path,) = tmp_path.iterdir()
@@ -265,7 +269,7 @@ def test_a_full_disk_is_said_once_and_written_to_again(new_camera, tmp_path, cap
         rotation = Rotation(max_bytes=8000, keep=Retention())
         camera = new_camera(rotation, disk)
         camera.output = Enduring(
-            camera._make, name="street", draws=False, clock=camera.turned.clock
+            camera._make, name="street", kind="jsonl", draws=False, clock=camera.turned.clock
         )
         camera.write(3000)
         assert re.search(r"No space left", camera.output.trouble)
@@ -293,7 +297,9 @@ def test_a_folder_that_is_read_only_is_tried_again(new_camera, tmp_path, caplog)
     camera = new_camera(Rotation(), tmp_path / "later")
     (tmp_path / "later").rmdir()
     (tmp_path / "later").write_text("in the way")
-    camera.output = Enduring(camera._make, name="street", draws=False, clock=camera.turned.clock)
+    camera.output = Enduring(
+        camera._make, name="street", kind="jsonl", draws=False, clock=camera.turned.clock
+    )
     camera.write(100)
     assert (camera.output.lost, len(caplog.records)) == (100, 1)
     (tmp_path / "later").unlink()

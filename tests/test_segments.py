@@ -68,7 +68,9 @@ class Camera:
 
     def endure(self) -> Enduring:
         self.output.close()
-        self.output = Enduring(self.make, name="street", draws=True, clock=self.turned.clock)
+        self.output = Enduring(
+            self.make, name="street", kind="segments", draws=True, clock=self.turned.clock
+        )
         return self.output
 
     @property

@@ -20,7 +20,7 @@ from yolostream.client.statistics import StepTotals
 from yolostream.errors import DeadlineExceeded, OutputError, SourceError
 from yolostream.interruption import EXIT_INTERRUPTED
 from yolostream.pipeline.status import Status
-from yolostream.pipeline.timing import STAGES, Durations
+from yolostream.pipeline.timing import STAGES, StageTimer
 
 
 @pytest.mark.parametrize("kind", ["a pipe", "a folder"])
@@ -38,13 +38,13 @@ def test_a_report_is_told_in_milliseconds_and_counts(tmp_path):
     status = Status("street", state="ended", frames_expected=4, frames_done=2, elapsed_s=0.5)
     status.dropped = Counter(stale=1)
     status.lose(DeadlineExceeded("too late"))
-    status.requests.add(0.010)
-    status.timer.seconds["decode"] = 0.006
+    status.timer["request"].add(0.010)
+    status.timer["decode"].add(0.006)
     report = Report([status], {"nms": StepTotals(2, queue_s=0.002, compute_s=0.004)}, tmp_path, 3)
     told = as_dict(report)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert (told["workers"], told["frames"], told["frames_per_s"]) == (3, 2, 4.0)
-    assert told["stages_ms"] == dict.fromkeys(STAGES, 0.0) | {"decode": 3.0}
+    assert told["stages_ms"] == dict.fromkeys(STAGES, 0.0) | {"decode": 3.0, "request": 5.0}
     assert told["server_steps"] == {"nms": {"requests": 2, "queue_ms": 1.0, "compute_ms": 2.0}}
     (source,) = told["sources"]
     assert (source["dropped"], source["lost"]) == ({"stale": 1}, {"DeadlineExceeded": 1})
@@ -93,16 +93,16 @@ def test_what_went_wrong_in_the_warm_up_is_still_told():
     before = Status("street", frames_done=5, objects=7, elapsed_s=1.0)
     before.dropped = Counter(stale=3, superseded=1)
     before.lose(DeadlineExceeded("too late"))
-    before.requests.add(9.0)
+    before.timer["request"].add(9.0)
     now = replace(before, frames_done=15, objects=10, elapsed_s=3.0, tracks=4)
     now.dropped = Counter(stale=3, superseded=3)
-    now.requests = before.requests + Durations()
-    now.requests.add(0.010)
+    now.timer = before.timer + StageTimer()
+    now.timer["request"].add(0.010)
     since = now.since(before)
     assert (since.frames_done, since.objects, since.tracks) == (10, 3, 4)
     assert (since.frames_per_second, since.dropped) == (5.0, {"superseded": 2})
     assert since.lost == {"DeadlineExceeded": 1}
-    assert abs(since.requests.percentile_s(99) - 0.010) < 0.0003
+    assert abs(since.timer["request"].percentile_s(99) - 0.010) < 0.0003
     anew = replace(before, frames_done=2)
     assert anew.since(before) is anew
 

@@ -60,7 +60,7 @@ def run(pictures: Sequence[Picture], detect: Detect, *, title: str, console: Con
             rows.append(found)
             rate = len(rows) / (time.perf_counter() - started)
             bar.update(task, completed=len(rows), rate=rate)
-    return Pass(rows, time.perf_counter() - started, timer.seconds["decode"])
+    return Pass(rows, time.perf_counter() - started, timer["decode"].total_s)
 
 
 def _read_ahead(pictures: Sequence[Picture], timer: StageTimer) -> Iterator[Image]:

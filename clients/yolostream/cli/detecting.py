@@ -22,24 +22,12 @@ from yolostream.outputs.output import writing
 from yolostream.pipeline import workers as pipeline
 from yolostream.pipeline.dispatcher import Batching
 from yolostream.pipeline.job import Job
+from yolostream.pipeline.share import MAX_BATCH, MAX_IN_FLIGHT, MAX_IN_FLIGHT_ON_GPU, batch_size
 from yolostream.pipeline.status import Status
 from yolostream.pipeline.worker_process import Connect
 from yolostream.server.run_folder import gpu_sharing_of
 from yolostream.sources import Source, nvdec
 from yolostream.sources.decoding import DecoderName
-
-MAX_IN_FLIGHT = 28
-"""Frames on their way at once, all sources together; the server's queue holds somewhat more."""
-
-MAX_IN_FLIGHT_ON_GPU = 80
-"""The same where steps hand their tensors over in GPU memory: the server's pool holds 90."""
-
-MAX_BATCH = 8
-"""Frames of one request to a GPU: more make single frames wait, and win little. A CPU takes one
-after the other anyway."""
-
-REQUESTS_IN_FLIGHT = 4
-"""Of each worker, where frames are sent together: with two, frames wait for one to come back."""
 
 MAX_DECODER_THREADS = 8
 
@@ -77,7 +65,12 @@ def run(
     """
     _prepare(about.url, job, sources)
     frames = _frames_in_flight(about.model, sources, job)
-    size = _batch_size(about.model, frames, workers, wanted=batch or _usual_batch(about, sources))
+    size = batch_size(
+        frames,
+        workers,
+        wanted=batch or _usual_batch(about, sources),
+        most=about.model.max_batch_size,
+    )
     job = _with_threads(replace(job, batching=Batching(size)), sources)
     before = about.statistics()
     interrupted = False
@@ -155,12 +148,6 @@ def _frames_in_flight(model: Model, sources: Sequence[Source], job: Job) -> int:
 
 def _usual_batch(about: Detector, sources: Sequence[Source]) -> int:
     return MAX_BATCH if about.model.gpus and len(sources) > 1 else 1
-
-
-def _batch_size(model: Model, frames: int, workers: int, *, wanted: int) -> int:
-    """Frames of one request: so few that each worker has several on their way."""
-    most = frames // (REQUESTS_IN_FLIGHT * workers)
-    return min(wanted, model.max_batch_size, max(1, most))
 
 
 def _with_threads(job: Job, sources: Sequence[Source]) -> Job:

@@ -78,7 +78,7 @@ class Report:
         """Each stage and its mean milliseconds a frame; the server's steps are indented."""
         rows = []
         for stage in STAGES:
-            seconds = sum(status.timer.seconds[stage] for status in self.statuses)
+            seconds = sum(status.timer[stage].total_s for status in self.statuses)
             rows.append((stage, 1000 * seconds / max(1, self.frames)))
             if stage == "request":
                 queue_s = sum(per_request(t, t.queue_s) for t in self.steps.values())
@@ -111,8 +111,8 @@ class Report:
                 Text(status.name),
                 str(status.frames_done),
                 f"{status.frames_per_second:.1f}" if status.elapsed_s else "-",
-                _milliseconds(status.requests.percentile_s(50)),
-                _milliseconds(status.requests.percentile_s(99)),
+                _milliseconds(status.timer["request"].percentile_s(50)),
+                _milliseconds(status.timer["request"].percentile_s(99)),
                 str(status.objects),
                 str(status.tracks),
             )

@@ -22,6 +22,7 @@ from yolostream.client.access import Tls, target_of
 from yolostream.client.served import served_ensembles
 from yolostream.errors import ServiceError
 from yolostream.outputs.output import writing
+from yolostream.pipeline.share import REQUESTS_IN_FLIGHT
 from yolostream.server import embedded
 from yolostream.server.access import Access
 from yolostream.server.run_folder import gpu_sharing_of
@@ -44,9 +45,6 @@ from yolostream.service.web.context import Context
 from yolostream.service.web.server import serving
 from yolostream.service.worker_process import Connect
 from yolostream.sources import find_sources
-
-_IN_FLIGHT_ON_CPU = 4
-"""More frames on their way would only wait for each other, and become old."""
 
 _STOP_SERVER_S = 0.5
 """The Triton of a service has nothing to finish: all that was sent is answered, or given up."""
@@ -149,7 +147,9 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
             store=site.store,
             events=service.events,
         )
-        address = stack.enter_context(serving(Context(service, control, ensembles, web_access)))
+        address = stack.enter_context(
+            serving(Context(service, control, ensembles, web_access, triton=server.triton))
+        )
         if site.path is not None:
             reloader = stack.enter_context(reloading(control, site.path, site.contents))
             signal.signal(signal.SIGHUP, lambda number, frame: reloader.ask())
@@ -199,7 +199,7 @@ def _served(settings: ServerSettings, models: Sequence[str]) -> Iterator[ServerI
         stop_timeout_s=_STOP_SERVER_S,
     ) as triton:
         _log.info("Triton is ready at %s (profile %s)", triton.url, triton.profile or "default")
-        yield ServerInUse(triton.url, token)
+        yield ServerInUse(triton.url, token, triton)
 
 
 def _connect(server: ServerInUse, settings: ServerSettings) -> Connect:
@@ -214,7 +214,8 @@ def _connect(server: ServerInUse, settings: ServerSettings) -> Connect:
         decoder="auto",
         token=server.token,
         tls=_tls(settings),
-        max_in_flight=_IN_FLIGHT_ON_CPU,
+        # More frames on their way to a CPU would only wait for each other, and become old.
+        max_in_flight=REQUESTS_IN_FLIGHT,
     )
 
 

@@ -79,6 +79,8 @@ class ServerInUse:
 
     url: str
     token: str | None = field(default=None, repr=False)
+    triton: embedded.EmbeddedTriton | None = field(default=None, repr=False)
+    """The one that was started."""
 
 
 @contextlib.contextmanager
@@ -99,4 +101,4 @@ def served_at(
     with started(
         model_repository, server_environment, profile, models=[model], access=access
     ) as triton:
-        yield ServerInUse(triton.url, access.token)
+        yield ServerInUse(triton.url, access.token, triton)

@@ -81,7 +81,7 @@ def _source(status: Status) -> dict[str, Any]:
         "reconnects": status.reconnects,
         "stalls": status.stalls,
         "abandoned_readers": status.abandoned_readers,
-        "request_ms": _percentiles(status.requests),
+        "request_ms": _percentiles(status.timer["request"]),
         "age_ms": _percentiles(status.ages),
     }
 

@@ -21,6 +21,7 @@ COLUMNS = (
 class Csv:
     """Writes a header, then a row for each object of each frame."""
 
+    kind = "csv"
     draws = False
 
     def __init__(self, path: Path, *, source: str) -> None:

@@ -25,7 +25,8 @@ class Enduring:
     Args:
         make: the output; also where the first one cannot be made, it is tried again.
         name: of the camera, for the log.
-        draws: as the output's.
+        kind: as the output's.
+        draws: the same.
         clock: what tells the time.
     """
 
@@ -34,11 +35,14 @@ class Enduring:
         make: Callable[[], Output],
         *,
         name: str,
+        kind: str,
         draws: bool,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.draws = draws
+        self.kind = kind
         """As the output's."""
+        self.draws = draws
+        """The same."""
         self.trouble = ""
         """What went wrong last; empty after half a minute without an error."""
         self.lost = 0

@@ -52,7 +52,10 @@ def hls_folder(folder: Path, hls: Hls, *, name: str, frame_rate: Fraction) -> Li
         frame_rate: nominal frames per second.
     """
     return LiveOutput(
-        partial(_Hls, folder, hls, frame_rate=frame_rate), name=name, frame_rate=frame_rate
+        partial(_Hls, folder, hls, frame_rate=frame_rate),
+        name=name,
+        kind="hls",
+        frame_rate=frame_rate,
     )
 
 

@@ -16,6 +16,7 @@ from yolostream.outputs.lines import LineFile
 class JsonLines:
     """Writes every frame, also those in which nothing was found."""
 
+    kind = "jsonl"
     draws = False
 
     def __init__(self, path: Path, *, source: str) -> None:

@@ -50,6 +50,7 @@ class LiveOutput:
         open_channel: opens what pictures of a height and a width, both even, go to; raises
             `OutputError`.
         name: of the camera.
+        kind: what the output is called.
         frame_rate: nominal frames per second.
         clock: what tells the time.
     """
@@ -61,9 +62,12 @@ class LiveOutput:
         open_channel: Callable[[int, int], Channel],
         *,
         name: str,
+        kind: str,
         frame_rate: Fraction,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self.kind = kind
+        """What it is called."""
         self.dropped = 0
         """Frames that were not sent, because a newer one came or nobody took them."""
         self._channel = Reopened(open_channel, name=name, clock=clock)

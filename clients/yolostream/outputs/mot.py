@@ -13,6 +13,7 @@ from yolostream.outputs.lines import LineFile
 class Mot:
     """Writes `frame,id,left,top,width,height,confidence,-1,-1,-1`; frames count from 1."""
 
+    kind = "mot"
     draws = False
 
     def __init__(self, path: Path) -> None:

@@ -19,6 +19,10 @@ class Output(Protocol):
     """Takes the frames of one source in order."""
 
     @property
+    def kind(self) -> str:
+        """What it is called in figures, such as `jsonl`."""
+
+    @property
     def draws(self) -> bool:
         """Whether it looks at the annotated picture; nobody draws for those that do not."""
 

@@ -21,6 +21,7 @@ _AS_JPEG = {".heic", ".heif", ".hif", ".jfif"}
 class AnnotatedPictures:
     """Writes each frame as a file of the picture's own name and, where it can be, its format."""
 
+    kind = "pictures"
     draws = True
 
     def __init__(self, folder: Path) -> None:

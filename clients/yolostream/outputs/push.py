@@ -35,7 +35,7 @@ def rtsp_push(
         bitrate: bits per second.
     """
     connect = partial(_Push, url, frame_rate=frame_rate, bitrate=bitrate)
-    return LiveOutput(connect, name=name, frame_rate=frame_rate)
+    return LiveOutput(connect, name=name, kind="push", frame_rate=frame_rate)
 
 
 class _Push(LiveVideo):

@@ -75,13 +75,13 @@ class Recording:
     ) -> Enduring:
         def make() -> Rotating:
             parts = Parts(self.folder_of(source), source.name, suffix)
-            return Rotating(parts, partial(kind, source=source.name), rotation)
+            return Rotating(parts, partial(kind, source=source.name), rotation, kind=kind.kind)
 
-        return Enduring(make, name=source.name, draws=Rotating.draws)
+        return Enduring(make, name=source.name, kind=kind.kind, draws=Rotating.draws)
 
     def _segmented(self, segments: Segments, source: Source, session: Session) -> Enduring:
         def make() -> SegmentedMp4:
             parts = Parts(self.folder_of(source), source.name, ".mp4")
             return SegmentedMp4(parts, segments, frame_rate=session.frame_rate)
 
-        return Enduring(make, name=source.name, draws=SegmentedMp4.draws)
+        return Enduring(make, name=source.name, kind=SegmentedMp4.kind, draws=True)

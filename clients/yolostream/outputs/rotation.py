@@ -36,6 +36,7 @@ class Rotating:
         parts: where they are.
         open_part: makes the output that writes one part.
         rotation: how long parts are.
+        kind: as that of the parts.
         clock: what tells the time.
     """
 
@@ -47,8 +48,11 @@ class Rotating:
         open_part: Callable[[Path], Output],
         rotation: Rotation,
         *,
+        kind: str,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self.kind = kind
+        """As that of the parts."""
         self._parts = parts
         self._open_part = open_part
         self._rotation = rotation

@@ -67,6 +67,7 @@ class SegmentedMp4:
         clock: what tells the time.
     """
 
+    kind = "segments"
     draws = True
 
     def __init__(

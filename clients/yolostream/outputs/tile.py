@@ -41,6 +41,7 @@ class Cell(Protocol):
 class Tile:
     """The output of one source: its cell of the grid."""
 
+    kind = "tiled"
     draws = True
 
     def __init__(self, cell: Cell) -> None:

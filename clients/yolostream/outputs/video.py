@@ -172,6 +172,7 @@ class Mp4:
     `threads` encode it: as many as cores are left for this file.
     """
 
+    kind = "mp4"
     draws = True
 
     def __init__(

@@ -70,10 +70,8 @@ class Answers:
             self._status.lose(error)
             return None
         self.absence = None
-        timer, requests = self._status.timer, self._status.requests
-        timer.seconds["downscale"] += pending.downscale_s
-        timer.seconds["request"] += pending.request_s
-        requests.add(pending.request_s)
+        self._status.timer["downscale"].add(pending.downscale_s)
+        self._status.timer["request"].add(pending.request_s)
         return detections
 
     def _ask_again(self, frame: Frame, error: YolostreamError) -> Detections | None:

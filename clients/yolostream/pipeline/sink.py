@@ -15,6 +15,7 @@ from yolostream.detections import Detections
 from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.output import Output
+from yolostream.pipeline.status import SinkCounts
 from yolostream.pipeline.timing import Durations
 
 CAPACITY = 4
@@ -44,8 +45,9 @@ class Sink:
 
     def __init__(self, output: Output, *, name: str, drops: bool) -> None:
         self.error: Exception | None = None
-        self.dropped = 0
-        self.busy_s = 0.0
+        self._counts = SinkCounts()
+        self.writing = Durations()
+        """What each frame took."""
         self.ages = Durations()
         """From a frame's decoding until it was written."""
         self._output = output
@@ -54,6 +56,18 @@ class Sink:
         self._room = threading.Semaphore(CAPACITY)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def kind(self) -> str:
+        """What the output is called."""
+        return self._output.kind
+
+    @property
+    def counts(self) -> SinkCounts:
+        """What became of the results that it was given."""
+        # An output that goes on after an error says itself what it has lost.
+        lost: int = getattr(self._output, "lost", 0)
+        return self._counts + SinkCounts(written=-lost, failed=lost)
 
     @property
     def failed(self) -> bool:
@@ -70,7 +84,7 @@ class Sink:
         if self._room.acquire(blocking=not self._drops):
             self._results.put(result)
         else:
-            self.dropped += 1
+            self._counts.dropped += 1
 
     def close(self) -> None:
         """No more results come; what waits is still written. See `join`."""
@@ -89,11 +103,17 @@ class Sink:
 
     def _write(self, result: Result) -> None:
         if self.failed:
+            self._counts.failed += 1
             return
         started = time.perf_counter()
-        self._output.write(result.frame, result.annotated, result.detections)
-        self.busy_s += time.perf_counter() - started
+        try:
+            self._output.write(result.frame, result.annotated, result.detections)
+        except BaseException:
+            self._counts.failed += 1
+            raise
+        self.writing.add(time.perf_counter() - started)
         self.ages.add(result.frame.age_s)
+        self._counts.written += 1
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:

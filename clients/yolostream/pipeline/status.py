@@ -39,15 +39,35 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
+class SinkCounts:
+    """What became of the results that one output was given."""
+
+    written: int = 0
+    dropped: int = 0
+    """It was too slow for them."""
+    failed: int = 0
+    """It could not write them."""
+
+    def __add__(self, other: SinkCounts) -> SinkCounts:
+        return SinkCounts(
+            self.written + other.written, self.dropped + other.dropped, self.failed + other.failed
+        )
+
+
+@dataclass
 class Status:
     """Figures of one source. They grow while it runs; a copy travels between processes."""
 
     name: str
+    began_at: float = field(default_factory=time.time)
+    """Unix time in seconds from which on it counts: with another one, all figures are new."""
     state: State = "waiting"
     frames_expected: int | None = None
     """Frames that will be taken; None where nobody knows."""
     frames_read: int = 0
     """Frames that were decoded and taken."""
+    frames_sent: int = 0
+    """Frames that were given to the server."""
     frames_done: int = 0
     objects: int = 0
     latest_objects: int = 0
@@ -84,12 +104,12 @@ class Status:
     errors: list[Exception] = field(default_factory=list)
     """What went wrong with the source or an output."""
     timer: StageTimer = field(default_factory=StageTimer)
-    requests: Durations = field(default_factory=Durations)
-    """From sending a frame to its answer."""
     ages: Durations = field(default_factory=Durations)
     """From decoding a frame until it was written, by every output."""
     result_ages: Durations = field(default_factory=Durations)
     """From decoding a frame until its objects were known and followed."""
+    sinks: dict[str, SinkCounts] = field(default_factory=dict)
+    """Of its outputs, by kind."""
 
     @property
     def frames_per_second(self) -> float:
@@ -143,14 +163,38 @@ class Status:
         return replace(
             self,
             frames_read=self.frames_read - earlier.frames_read,
+            frames_sent=self.frames_sent - earlier.frames_sent,
             frames_done=self.frames_done - earlier.frames_done,
             objects=self.objects - earlier.objects,
             dropped=self.dropped - earlier.dropped,
             elapsed_s=self.elapsed_s - earlier.elapsed_s,
             timer=self.timer - earlier.timer,
-            requests=self.requests - earlier.requests,
             ages=self.ages - earlier.ages,
             result_ages=self.result_ages - earlier.result_ages,
+        )
+
+    def plus(self, other: Status) -> Status:
+        """The same with what `other`, an earlier or later run of this source, counted for it."""
+        kinds = [*self.sinks, *(kind for kind in other.sinks if kind not in self.sinks)]
+        nothing = SinkCounts()
+        return replace(
+            self,
+            frames_read=self.frames_read + other.frames_read,
+            frames_sent=self.frames_sent + other.frames_sent,
+            frames_done=self.frames_done + other.frames_done,
+            objects=self.objects + other.objects,
+            dropped=self.dropped + other.dropped,
+            lost=self.lost + other.lost,
+            reconnects=self.reconnects + other.reconnects,
+            stalls=self.stalls + other.stalls,
+            abandoned_readers=self.abandoned_readers + other.abandoned_readers,
+            timer=self.timer + other.timer,
+            ages=self.ages + other.ages,
+            result_ages=self.result_ages + other.result_ages,
+            sinks={
+                kind: self.sinks.get(kind, nothing) + other.sinks.get(kind, nothing)
+                for kind in kinds
+            },
         )
 
     def lose(self, error: YolostreamError) -> None:

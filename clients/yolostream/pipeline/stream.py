@@ -23,8 +23,8 @@ from yolostream.pipeline.mailbox import Mailbox
 from yolostream.pipeline.numbering import Numbering
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.sink import Result, Sink
-from yolostream.pipeline.status import Drop, Status
-from yolostream.pipeline.timing import Durations
+from yolostream.pipeline.status import Drop, SinkCounts, Status
+from yolostream.pipeline.timing import Durations, StageTimer
 from yolostream.sources import Session
 
 
@@ -106,6 +106,7 @@ class Stream:
 
     def expect(self, frame: Frame, pending: Pending) -> None:
         """The frame was sent."""
+        self.status.frames_sent += 1
         self._in_flight.put((frame, pending))
 
     def end(self) -> None:
@@ -142,21 +143,24 @@ class Stream:
     def snapshot(self) -> Status:
         """The figures as they are now."""
         status, sinks = self.status, self.sinks
-        timer = replace(status.timer, seconds=dict(status.timer.seconds))
-        timer.seconds["write"] = sum(sink.busy_s for sink in sinks)
+        timer = status.timer + StageTimer()
+        counts: dict[str, SinkCounts] = {}
+        for sink in sinks:
+            timer.stages["write"] += sink.writing
+            counts[sink.kind] = counts.get(sink.kind, SinkCounts()) + sink.counts
         dropped: Counter[Drop] = Counter(dict(status.dropped))
-        if late := sum(sink.dropped for sink in sinks):
+        if late := sum(count.dropped for count in counts.values()):
             dropped["slow_output"] = late
         return replace(
             status,
             timer=timer,
-            requests=status.requests + Durations(),
             result_ages=status.result_ages + Durations(),
             dropped=dropped,
             lost=Counter(dict(status.lost)),
             first_lost=dict(status.first_lost),
             errors=[*status.errors, *(sink.error for sink in sinks if sink.error is not None)],
             ages=sum((sink.ages for sink in sinks), start=status.ages),
+            sinks=counts,
         )
 
     def _set_rate(self) -> None:

@@ -18,13 +18,50 @@ _LOWEST_S, _STEP, _BUCKETS = 1e-4, 1.03, 500  # up to 250 s
 
 
 @dataclass
-class StageTimer:
-    """Sums of seconds by stage."""
+class Durations:
+    """A histogram of durations, exact to 3%."""
 
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BUCKETS, np.int64))
+    total_s: float = 0.0
+    """Their sum, which is exact."""
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        bucket = math.ceil(math.log(max(seconds, _LOWEST_S) / _LOWEST_S, _STEP))
+        self.counts[min(bucket, _BUCKETS - 1)] += 1
+        self.total_s += seconds
+
+    def percentile_s(self, percent: float) -> float:
+        """Seconds that `percent` % of them did not exceed; NaN without any."""
+        total = self.counts.sum()
+        if not total:
+            return float("nan")
+        bucket = int(np.searchsorted(self.counts.cumsum(), total * percent / 100))
+        return edge_s(bucket)
+
+    def __add__(self, other: Durations) -> Durations:
+        return Durations(self.counts + other.counts, self.total_s + other.total_s)
+
+    def __sub__(self, earlier: Durations) -> Durations:
+        return Durations(self.counts - earlier.counts, self.total_s - earlier.total_s)
+
+
+@dataclass
+class StageTimer:
+    """How long frames took in each stage."""
+
+    stages: dict[str, Durations] = field(
+        default_factory=lambda: {name: Durations() for name in STAGES}
+    )
+
+    def __getitem__(self, name: str) -> Durations:
+        return self.stages[name]
+
+    def __add__(self, other: StageTimer) -> StageTimer:
+        return StageTimer({name: self[name] + other[name] for name in STAGES})
 
     def __sub__(self, earlier: StageTimer) -> StageTimer:
-        return StageTimer({name: self.seconds[name] - earlier.seconds[name] for name in STAGES})
+        return StageTimer({name: self[name] - earlier[name] for name in STAGES})
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -33,30 +70,14 @@ class StageTimer:
         try:
             yield
         finally:
-            self.seconds[name] += time.perf_counter() - started
+            self[name].add(time.perf_counter() - started)
 
 
-@dataclass
-class Durations:
-    """A histogram of durations, exact to 3%."""
+def edge_s(bucket: int) -> float:
+    """The longest duration in seconds that is counted in a bucket of `Durations`."""
+    return float(_LOWEST_S * _STEP**bucket)
 
-    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BUCKETS, np.int64))
 
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        bucket = math.ceil(math.log(max(seconds, _LOWEST_S) / _LOWEST_S, _STEP))
-        self.counts[min(bucket, _BUCKETS - 1)] += 1
-
-    def percentile_s(self, percent: float) -> float:
-        """Seconds that `percent` % of them did not exceed; NaN without any."""
-        total = self.counts.sum()
-        if not total:
-            return float("nan")
-        bucket = int(np.searchsorted(self.counts.cumsum(), total * percent / 100))
-        return float(_LOWEST_S * _STEP**bucket)
-
-    def __add__(self, other: Durations) -> Durations:
-        return Durations(self.counts + other.counts)
-
-    def __sub__(self, earlier: Durations) -> Durations:
-        return Durations(self.counts - earlier.counts)
+def bucket_of(seconds: float) -> int:
+    """The bucket of `Durations` whose edge is closest to a duration."""
+    return round(math.log(seconds / _LOWEST_S, _STEP))

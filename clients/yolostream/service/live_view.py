@@ -26,6 +26,8 @@ class LiveView:
         send: takes what is made for those who look.
     """
 
+    kind = "live_view"
+
     def __init__(
         self, camera: str, *, frame_rate: Fraction, send: Callable[[FromWorker], None]
     ) -> None:

@@ -7,13 +7,14 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import TypeVar
 
 from yolostream.pipeline.status import Status
+from yolostream.pipeline.timing import StageTimer
 from yolostream.service.camera_task import CameraTask
 from yolostream.service.capacity import Load
 from yolostream.service.events import Events
@@ -31,6 +32,7 @@ from yolostream.service.messages import (
     WorkerDied,
 )
 from yolostream.service.recent_ages import RecentAges
+from yolostream.service.totals import Totals
 from yolostream.service.worker import Worker
 from yolostream.service.worker_process import Connect
 
@@ -58,7 +60,10 @@ class Camera:
     worker: Worker | None = None
     """Runs it; None where it is paused."""
     status: Status = field(default_factory=lambda: Status(""))
+    """Of its latest run."""
     ages: RecentAges = field(default_factory=RecentAges)
+    totals: Totals = field(default_factory=lambda: Totals(""))
+    """Of all its runs."""
     watchers: set[Callable[[Fragment], None]] = field(default_factory=set)
     picture_takers: set[Callable[[Picture], None]] = field(default_factory=set)
     listeners: set[Callable[[Found], None]] = field(default_factory=set)
@@ -95,6 +100,8 @@ class Service:
         cores = len(os.sched_getaffinity(0))
         self.events = Events()
         """What happens."""
+        self.stages_of_removed = StageTimer()
+        """What the frames of cameras took that are no longer there."""
         self._connect = connect
         self._most_workers = most_workers or max(1, cores // 2)
         self._cameras: dict[str, Camera] = {}
@@ -119,6 +126,11 @@ class Service:
         with self._lock:
             return self._meter.load
 
+    def workers(self) -> Sequence[Worker]:
+        """All processes that run cameras; one keeps its place here."""
+        with self._lock:
+            return list(self._workers)
+
     def put(self, name: str, task: CameraTask, *, enabled: bool = True) -> bool:
         """Add a camera, or change it.
 
@@ -131,7 +143,8 @@ class Service:
                 return False
             self.events.publish("camera_added" if camera is None else "camera_changed", name)
             if camera is None:
-                camera = self._cameras[name] = Camera(task, enabled, status=Status(name))
+                camera = Camera(task, enabled, status=Status(name), totals=Totals(name))
+                self._cameras[name] = camera
             camera.task, camera.is_enabled = task, enabled
             if enabled:
                 if camera.worker is None:
@@ -149,7 +162,9 @@ class Service:
             KeyError: there is none of this name.
         """
         with self._lock:
-            self._rest(name, self._cameras[name])
+            camera = self._cameras[name]
+            self._rest(name, camera)
+            self.stages_of_removed += camera.totals.figures().timer
             del self._cameras[name]
             self.events.publish("camera_removed", name)
 
@@ -230,7 +245,7 @@ class Service:
         least = min(self._workers, key=lambda worker: len(worker.cameras), default=None)
         is_full = least is None or len(least.cameras) >= CAMERAS_A_WORKER
         if is_full and len(self._workers) < self._most_workers:
-            least = Worker(self._connect, self._take)
+            least = Worker(self._connect, self._most_workers, self._take)
             self._workers.append(least)
             # It is listened to from now on.
             self._wake.send_bytes(b"")
@@ -334,13 +349,15 @@ class Service:
 
     def _note(self, name: str, status: Status) -> None:
         camera = self._cameras.get(name)
-        if camera is None or camera.worker is None:
+        if camera is None:
             return
+        camera.totals.note(status)
+        if camera.worker is None:
+            return
+        if status.began_at != camera.status.began_at:
+            camera.noted.clear()
         camera.status = status
         now = time.monotonic()
-        if camera.noted and status.frames_done < camera.noted[-1][1].frames_done:
-            # Begun anew.
-            camera.noted.clear()
         camera.noted.append((now, status))
         while now - camera.noted[0][0] > _RATE_S:
             camera.noted.popleft()

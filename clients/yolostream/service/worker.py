@@ -34,15 +34,19 @@ class Worker:
 
     Args:
         connect: makes its detectors.
+        workers: processes that share the server, at most.
         receive: takes what it says, in the thread that calls `take`.
     """
 
-    def __init__(self, connect: Connect, receive: Callable[[FromWorker], None]) -> None:
+    def __init__(
+        self, connect: Connect, workers: int, receive: Callable[[FromWorker], None]
+    ) -> None:
         self.cameras: dict[str, Run] = {}
         """What it runs."""
         self.restarts = 0
         self.is_done = False
         self._connect = connect
+        self._workers = workers
         self._receive = receive
         self._watched: dict[str, Watch] = {}
         self._wait_s = _WAIT_S[0]
@@ -123,7 +127,7 @@ class Worker:
             self._process.close(kill=not self.is_done)
 
     def _start(self) -> None:
-        self._process = ChildProcess(work, self._connect)
+        self._process = ChildProcess(work, self._connect, self._workers)
         self._started_at = time.monotonic()
         for run in self.cameras.values():
             self._send(run)

@@ -19,8 +19,10 @@ from yolostream.errors import ServerError, YolostreamError
 from yolostream.outputs.output import Output
 from yolostream.pipeline.capture import Capture, Openings
 from yolostream.pipeline.dispatcher import Batching, Dispatcher
+from yolostream.pipeline.memory import give_back_memory
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.runner import stop
+from yolostream.pipeline.share import MAX_BATCH, MAX_IN_FLIGHT_ON_GPU, batch_size
 from yolostream.pipeline.status import Status
 from yolostream.pipeline.stream import Stream
 from yolostream.pipeline.worker_process import CLOSE_TIMEOUT_S, ToParent, begin
@@ -40,6 +42,9 @@ from yolostream.sources import Session
 TELL_S = 0.5
 """Between two reports of all figures."""
 
+GIVE_BACK_S = 10.0
+"""Between two times that memory is given back which is free."""
+
 RETRY_S = 1.0
 """Between two attempts to reach a server that is away."""
 
@@ -48,9 +53,6 @@ STOP_TIMEOUT_S = 2.8
 
 SWITCH_RETRY_S = 10.0
 """Between two attempts to give a camera the ensemble that is wanted."""
-
-MAX_BATCH = 8
-"""Frames of one request to a GPU: more make single frames wait, and win little."""
 
 
 class Connect(Protocol):
@@ -61,16 +63,23 @@ class Connect(Protocol):
 
 
 @print_traceback()
-def work(connect: Connect, connection: Connection) -> None:
-    """What the process does: what it is told, until it is told `None`."""
+def work(connect: Connect, workers: int, connection: Connection) -> None:
+    """What the process does: what it is told, until it is told `None`.
+
+    Args:
+        connect: makes its detectors.
+        workers: processes that share the server, at most.
+        connection: to the service.
+    """
     asked = threading.Event()
     parent = ToParent(connection)
     begin(parent, on_stop=asked.set)
     # The service says which of it counts.
     logging.getLogger("yolostream").setLevel(logging.DEBUG)
-    lanes = _Lanes(connect, asked)
+    lanes = _Lanes(connect, workers, asked)
     cameras: dict[str, _Camera] = {}
     told_at = 0.0
+    given_back_at = time.monotonic()
     while not asked.is_set() and not lanes.are_broken:
         if connection.poll(max(0.0, told_at + TELL_S - time.monotonic())):
             try:
@@ -84,6 +93,9 @@ def work(connect: Connect, connection: Connection) -> None:
             told_at = time.monotonic()
             cameras = {name: one for name, one in cameras.items() if not one.is_ended}
             parent.put_nowait(_statuses(cameras))
+        if time.monotonic() - given_back_at >= GIVE_BACK_S:
+            given_back_at = time.monotonic()
+            give_back_memory()
     asked.set()
     _end(list(cameras.values()))
     parent.put_nowait(_statuses(cameras))
@@ -156,7 +168,8 @@ class _Camera:
         """Its figures."""
         stream = self._stream
         if stream is None:
-            return Status(self._name, trouble=self._trouble)
+            # It has counted nothing, and is no run of its own.
+            return Status(self._name, began_at=0.0, trouble=self._trouble)
         return stream.snapshot()
 
     def want(self, task: CameraTask | None) -> bool:
@@ -198,6 +211,8 @@ class _Camera:
             return self._switched(stream, running.model, wanted)
         if stream is not None:
             stop([stream])
+            # What it counted since the last report would be missing.
+            self._send(Statuses({self._name: stream.snapshot()}))
             self._stream = self._view = self._lane = None
         if wanted is None:
             self._end_unless_wanted()
@@ -273,10 +288,14 @@ class _Camera:
 class _Lane:
     """What sends frames to one ensemble."""
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, workers: int) -> None:
         self.detector = detector
-        # A CPU takes one frame after the other anyway.
-        size = min(MAX_BATCH, detector.model.max_batch_size) if detector.model.gpus else 1
+        size = batch_size(
+            MAX_IN_FLIGHT_ON_GPU,
+            workers,
+            wanted=MAX_BATCH if detector.model.gpus else 1,
+            most=detector.model.max_batch_size,
+        )
         self.dispatcher = Dispatcher(detector, Batching(size))
         # The first frames would wait for it. They do if the server is away now.
         with contextlib.suppress(ServerError):
@@ -286,9 +305,10 @@ class _Lane:
 class _Lanes:
     """A lane for each ensemble, made when the first camera needs it."""
 
-    def __init__(self, connect: Connect, stopping: threading.Event) -> None:
+    def __init__(self, connect: Connect, workers: int, stopping: threading.Event) -> None:
         self.openings = Openings()
         self._connect = connect
+        self._workers = workers
         self._stopping = stopping
         self._lanes: dict[str, _Lane] = {}
         self._lock = threading.Lock()
@@ -326,7 +346,7 @@ class _Lanes:
         """
         with self._lock:
             if model not in self._lanes:
-                self._lanes[model] = _Lane(self._connect(model))
+                self._lanes[model] = _Lane(self._connect(model), self._workers)
             return self._lanes[model]
 
     def close(self) -> None:

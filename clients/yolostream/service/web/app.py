@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from yolostream._version import __version__
+from yolostream.service.metrics.registry import registry_of
 from yolostream.service.web import (
     cameras,
     changes,
@@ -13,6 +14,7 @@ from yolostream.service.web import (
     docs,
     events,
     live,
+    metrics,
     models,
     overview,
     probe,
@@ -24,11 +26,23 @@ from yolostream.service.web.guard import Guard
 from yolostream.service.web.page_files import FOLDER, PageFiles
 from yolostream.service.web.problems import COMMON, answer_problems
 
-_TOPICS = (cameras, changes, live, detections, detect, probe, events, models, overview, session)
+_TOPICS = (
+    cameras,
+    changes,
+    live,
+    detections,
+    detect,
+    probe,
+    events,
+    models,
+    overview,
+    session,
+    metrics,
+)
 
 
 def new_app(context: Context) -> FastAPI:
-    """The application that serves the page, the API and the video of a service."""
+    """The application that serves the page, the API, the video and the metrics of a service."""
     app = FastAPI(
         title="yolostream",
         version=__version__,
@@ -37,6 +51,7 @@ def new_app(context: Context) -> FastAPI:
         responses=COMMON,
     )
     app.state.context = context
+    app.state.metrics = registry_of(context.service, context.triton)
     for topic in _TOPICS:
         app.include_router(topic.router)
     docs.add_docs(app)

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
+from yolostream.server.embedded import EmbeddedTriton
 from yolostream.service.control import Control
 from yolostream.service.ensembles import Ensembles
 from yolostream.service.service import Service
@@ -27,6 +28,8 @@ class Context:
     access: Access = field(default_factory=Access)
     failures: Failures = field(default_factory=Failures)
     streams: Streams = field(default_factory=Streams)
+    triton: EmbeddedTriton | None = None
+    """That was started for the service; None where another one is asked."""
 
 
 def context_of(connection: HTTPConnection) -> Context:

@@ -1,0 +1,3 @@
+"""How all metrics of the service begin."""
+
+PREFIX = "yolostream_"

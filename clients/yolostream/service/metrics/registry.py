@@ -1,0 +1,44 @@
+"""All metrics of a service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from yolostream._version import __version__
+from yolostream.server.embedded import EmbeddedTriton
+from yolostream.service.metrics.cameras import CameraMetrics
+from yolostream.service.metrics.names import PREFIX
+from yolostream.service.metrics.processes import WorkerMetrics
+from yolostream.service.metrics.server import ServerMetrics
+from yolostream.service.service import Service
+
+
+class _BuildInfo(Collector):
+    """What runs."""
+
+    def collect(self) -> Iterator[Metric]:
+        """See `Collector`."""
+        build = GaugeMetricFamily(f"{PREFIX}build_info", "What runs here.", labels=("version",))
+        build.add_metric((__version__,), 1.0)
+        yield build
+
+
+def registry_of(service: Service, triton: EmbeddedTriton | None) -> CollectorRegistry:
+    """All metrics of a service.
+
+    Args:
+        service: it.
+        triton: that was started for it; None where another one is asked.
+    """
+    registry = CollectorRegistry()
+    registry.register(_BuildInfo())
+    registry.register(CameraMetrics(service))
+    registry.register(WorkerMetrics(service))
+    if triton is not None:
+        registry.register(ServerMetrics(triton.health))
+    ProcessCollector(registry=registry)
+    return registry

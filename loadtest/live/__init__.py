@@ -1,0 +1,1 @@
+"""How `yolostream run` holds: ages, cameras, viewers, overload, faults, and the page."""

@@ -1,0 +1,106 @@
+"""How many cameras at 30 frames/s are followed without frames left out or becoming old."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from loadtest.endtoend.most_cameras import most
+from loadtest.errors import LoadTestError
+from loadtest.gpu.bench import say
+from loadtest.gpu.rows import CAMERA_FPS
+from loadtest.live import clips
+from loadtest.live.running import running
+from loadtest.live.scrape import Window
+from loadtest.live.setting import Setting
+
+AGE_P99_S = 0.15
+BAR = 48
+WITHIN_S = 200.0
+"""No other number is tried after so many seconds."""
+_LEFT_OUT = 0.001
+"""Share of the frames that may be left out: a hiccup of the machine is no lack of room."""
+_PACE = 0.97
+"""Share of the cameras' rate that has to be seen."""
+_WARM_UP_FRAMES = 2 * CAMERA_FPS
+
+
+def measure(setting: Setting, *, numbers: Sequence[int]) -> dict[str, Any]:
+    """Search for the most cameras that hold.
+
+    Args:
+        setting: What.
+        numbers: Of cameras to try.
+
+    Returns:
+        `runs`, each with its `cameras`, what `figures_of` says, and why it does not hold, if it
+        does not; `most`, and the `bar`.
+    """
+    runs: list[dict[str, Any]] = []
+    began = time.monotonic()
+
+    with setting.serving() as target:
+
+        def holds(cameras: int) -> bool:
+            if runs and time.monotonic() - began > WITHIN_S:
+                return False
+            say(f"{cameras} cameras")
+            run: dict[str, Any] = {"cameras": cameras}
+            log = setting.raw / f"capacity-{cameras}.log"
+            try:
+                with running(
+                    clips.of(cameras), url=target.url, model=setting.model, log=log
+                ) as service:
+                    service.wait_for_frames(cameras, frames=_WARM_UP_FRAMES)
+                    spent_s = service.cpu_s()
+                    seen = service.window(setting.seconds)
+                    spent_s = service.cpu_s() - spent_s
+                run |= figures_of(seen, cameras, setting.seconds, spent_s)
+            except LoadTestError as error:
+                run["breaks"] = str(error)
+            runs.append(run)
+            say(f"{cameras} cameras: {run}")
+            return not run["breaks"]
+
+        found = most(holds, numbers)
+    return {
+        "runs": runs,
+        "most": found,
+        "bar": BAR,
+        "age_p99_bar_ms": 1000 * AGE_P99_S,
+        "out_of_time": time.monotonic() - began > WITHIN_S,
+    }
+
+
+def figures_of(seen: Window, cameras: int, seconds: float, spent_s: float) -> dict[str, Any]:
+    """What a run came to.
+
+    Returns:
+        `frames_per_s`, of all; `dropped` and `lost` frames; `age_ms`; `cores` that the service
+        took; and `breaks`, why it does not hold, or nothing.
+    """
+    completed, decoded = (sum(seen.frames(what).values()) for what in ("completed", "decoded"))
+    dropped, lost = (
+        seen.after.total(f"frames_{what}_total") - seen.before.total(f"frames_{what}_total")
+        for what in ("dropped", "lost")
+    )
+    p99_s = seen.age_s(0.99)
+    rate = completed / seconds
+    breaks = ""
+    if lost:
+        breaks = f"{lost:g} frames lost"
+    elif dropped > _LEFT_OUT * decoded:
+        breaks = f"{dropped:g} of {decoded:g} frames left out"
+    elif rate < _PACE * cameras * CAMERA_FPS:
+        breaks = f"{rate / cameras:.1f} frames/s each"
+    elif p99_s > AGE_P99_S:
+        breaks = f"p99 age {1000 * p99_s:.0f} ms"
+    return {
+        "frames_per_s": round(rate, 1),
+        "dropped": dropped,
+        "lost": lost,
+        "age_ms": seen.ages_ms(),
+        "cores": round(spent_s / seconds, 2),
+        "breaks": breaks,
+    }

@@ -1,0 +1,114 @@
+"""`yolostream run` in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from yolostream.interruption import defer_signals
+
+from loadtest.endtoend.client import stop
+from loadtest.endtoend.usage import family, processor_s
+from loadtest.errors import LoadTestError
+from loadtest.gpu.model_folders import ENSEMBLE
+from loadtest.live.scrape import Scrape, Window, scraped
+
+_START_S = 120.0
+_LOOK_S = 0.2
+_SCRAPE_EVERY_S = 5.0
+"""As Prometheus does."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service.
+
+    Attributes:
+        address: Of the page, `host:port`.
+        pid: Of its parent process.
+        log: What it says.
+    """
+
+    address: str
+    pid: int
+    log: Path
+
+    def scrape(self) -> Scrape:
+        """Its metrics now."""
+        return scraped(self.address)
+
+    def cpu_s(self) -> float:
+        """Processor time of parent and workers so far."""
+        return processor_s(family(self.pid))
+
+    def wait_for_frames(self, cameras: int, *, frames: int = 5) -> None:
+        """Wait until so many cameras have given frames.
+
+        Raises:
+            LoadTestError: They do not.
+        """
+        deadline = time.monotonic() + _START_S
+        while True:
+            done = self.scrape().by_camera("frames_completed_total")
+            if sum(count >= frames for count in done.values()) >= cameras:
+                return
+            if time.monotonic() > deadline:
+                raise LoadTestError(f"only {done} came in {_START_S:g} s: see {self.log}")
+            time.sleep(_LOOK_S)
+
+    def window(self, seconds: float) -> Window:
+        """What happens in the next seconds, with a scrape now and then."""
+        before = self.scrape()
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _SCRAPE_EVERY_S))
+            after = self.scrape()
+        return Window(before, after)
+
+
+@contextlib.contextmanager
+def running(
+    cameras: Sequence[str | Path], *, url: str, log: Path, model: str = ENSEMBLE
+) -> Iterator[Running]:
+    """Run a service until the block ends.
+
+    Args:
+        cameras: Addresses, or files, which play like cameras.
+        url: gRPC address of its Triton.
+        log: Gets what it says.
+        model: Name of the ensemble.
+
+    Raises:
+        LoadTestError: It does not start.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    options = ["--url", url, "--model", model, "--listen", "127.0.0.1:0"]
+    process = None
+    try:
+        with log.open("w") as file, defer_signals():
+            process = subprocess.Popen(
+                [sys.executable, "-m", "yolostream", "run", *map(str, cameras), *options],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C reaches us alone.
+                start_new_session=True,
+            )
+        yield Running(_address(process, log), process.pid, log)
+    finally:
+        if process is not None:
+            stop(process)
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := re.search(r"http://(\S+:\d+)", log.read_text()):
+            return found[1]
+        time.sleep(_LOOK_S)
+    raise LoadTestError(f"the service did not start: see {log}")

@@ -1,0 +1,95 @@
+"""Debian's Prometheus and promtool.
+
+Tests that need them are skipped by name, and fail where REQUIRE_PROMETHEUS=1 promises them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from loopback import LOOPBACK, reserved_port
+from running import DEADLINE_S, poll
+
+_MISSING = [program for program in ("prometheus", "promtool") if shutil.which(program) is None]
+
+if _MISSING and os.environ.get("REQUIRE_PROMETHEUS") == "1":
+    raise ImportError(f"REQUIRE_PROMETHEUS=1, but {_MISSING[0]} is not installed here")
+
+needs_prometheus = pytest.mark.skipif(
+    bool(_MISSING),
+    reason="needs Prometheus, whose package .ci/run installs; REQUIRE_PROMETHEUS=1 makes this a "
+    "failure",
+)
+"""Marks a test, or a whole file as its `pytestmark`."""
+
+
+def promtool(*arguments: object, given: str | None = None) -> str:
+    """What promtool says of something that it finds no fault with; `given` is its stdin."""
+    done = subprocess.run(
+        ["promtool", *map(str, arguments)], input=given, capture_output=True, text=True, timeout=60
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    return said
+
+
+class Prometheus:
+    """A running one."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://{LOOPBACK}:{port}/api/v1"
+
+    def query(self, expression: str) -> list[dict]:
+        """The series that an expression has now."""
+        words = urllib.parse.urlencode({"query": expression})
+        with urllib.request.urlopen(f"{self._url}/query?{words}", timeout=30) as answer:
+            told = json.load(answer)
+        assert told["status"] == "success"
+        assert told["data"]["resultType"] == "vector", expression
+        return told["data"]["result"]
+
+    def wait_for(self, expression: str, *, deadline_s: float = DEADLINE_S) -> list[dict]:
+        """The series, once one has a number: shares and quantiles of nothing are NaN."""
+        deadline = time.monotonic() + deadline_s
+        while True:
+            series = self.query(expression)
+            if any(math.isfinite(float(one["value"][1])) for one in series):
+                return series
+            assert time.monotonic() < deadline, f"no data: {expression} is {series}"
+            time.sleep(0.25)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers."""
+        try:
+            self.query("vector(1)")
+        except OSError:
+            return False
+        return True
+
+
+@contextlib.contextmanager
+def prometheus(configuration: Path, folder: Path) -> Iterator[Prometheus]:
+    """A real one, on loopback; its data and what it says go into `folder`."""
+    with reserved_port() as port, (folder / "prometheus.log").open("w") as log:
+        command = ["prometheus", f"--config.file={configuration}"]
+        command += [f"--web.listen-address={LOOPBACK}:{port}"]
+        command += [f"--storage.tsdb.path={folder / 'tsdb'}"]
+        with subprocess.Popen(command, stdout=log, stderr=log) as process:
+            try:
+                running = Prometheus(port)
+                poll(lambda: running.is_ready, what="Prometheus")
+                yield running
+            finally:
+                process.terminate()

@@ -1,0 +1,101 @@
+"""The figures of the live load tests: read from metrics as Prometheus would, and judged."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from clips import gray, opened, write_clip
+from conftest import REPOSITORY
+
+from loadtest.live import clips
+from loadtest.live.capacity import figures_of as capacity_figures
+from loadtest.live.overload import figures_of as overload_figures
+from loadtest.live.scrape import Window, fairness, quantile, read
+from loadtest.live.table import table
+
+
+def told(*, street: int, yard: int, old: int = 0, dropped: int = 0) -> str:
+    """Metrics of two cameras; the frames of `street` take 0.1 s at most, but for `old` of them."""
+    return f"""
+# TYPE yolostream_frames_completed_total counter
+yolostream_frames_completed_total{{camera="street"}} {street}
+yolostream_frames_completed_total{{camera="yard"}} {yard}
+# TYPE yolostream_frames_submitted_total counter
+yolostream_frames_submitted_total{{camera="street"}} {street}
+yolostream_frames_submitted_total{{camera="yard"}} {yard}
+# TYPE yolostream_frames_decoded_total counter
+yolostream_frames_decoded_total{{camera="street"}} {street + dropped}
+yolostream_frames_decoded_total{{camera="yard"}} {yard}
+# TYPE yolostream_frames_dropped_total counter
+yolostream_frames_dropped_total{{camera="street",reason="superseded"}} {dropped}
+# TYPE yolostream_frame_age_seconds histogram
+yolostream_frame_age_seconds_bucket{{camera="street",le="0.1"}} {street - old}
+yolostream_frame_age_seconds_bucket{{camera="street",le="0.2"}} {street}
+yolostream_frame_age_seconds_bucket{{camera="street",le="+Inf"}} {street}
+# TYPE yolostream_stage_seconds histogram
+yolostream_stage_seconds_bucket{{stage="request",le="+Inf"}} {street + yard}
+yolostream_stage_seconds_count{{stage="request"}} {street + yard}
+yolostream_stage_seconds_sum{{stage="request"}} {0.05 * (street + yard)}
+"""
+
+
+def window(**after: int) -> Window:
+    return Window(read(told(street=100, yard=200)), read(told(**after)))
+
+
+def test_a_window_is_what_came_between_two_scrapes():
+    seen = window(street=400, yard=440, old=3)
+    assert seen.frames("completed") == {"street": 300, "yard": 240}
+    assert fairness(seen.frames("completed")) == 0.8
+    assert seen.ages() == [(0.1, 297), (0.2, 300), (math.inf, 300)]
+    assert seen.age_s(0.5) == pytest.approx(0.1 * 150 / 297)
+    assert 0.1 < seen.age_s(0.995) < 0.2
+    assert seen.age_s(1) == pytest.approx(0.2)
+
+
+def test_quantiles_without_frames_and_beyond_the_last_limit():
+    assert math.isnan(quantile([], 0.5))
+    assert math.isnan(quantile([(0.1, 0.0), (math.inf, 0.0)], 0.5))
+    assert quantile([(0.1, 5.0), (math.inf, 10.0)], 0.99) == 0.1
+
+
+def test_cameras_hold_where_no_frame_is_left_out_and_none_is_old():
+    well = window(street=400, yard=500)
+    assert capacity_figures(well, 2, 10, 5)["breaks"] == ""
+    assert capacity_figures(well, 2, 10, 5)["cores"] == 0.5
+    reasons = {
+        "10 of 610 frames left out": (window(street=400, yard=500, dropped=10), 2),
+        "20.0 frames/s each": (well, 3),
+        "p99 age 175 ms": (window(street=400, yard=500, old=12), 2),
+    }
+    for reason, (seen, cameras) in reasons.items():
+        assert capacity_figures(seen, cameras, 10, 5)["breaks"] == reason
+
+
+def test_an_overload_is_told_with_each_frame_accounted_for():
+    figures = overload_figures(window(street=400, yard=440, dropped=600), 10)
+    assert figures["each"] == {"street": 30.0, "yard": 24.0}
+    assert (figures["fairness"], figures["request_ms"], figures["age_bar_ms"]) == (0.8, 50, 550)
+    assert (figures["dropped"], figures["unaccounted"]) == ({"superseded": 600}, 0)
+
+
+def test_a_clip_is_played_slower_with_the_same_pictures(tmp_path):
+    fast = write_clip(tmp_path / "fast.mp4", [gray(20 + 9 * n) for n in range(20)])
+    slow = clips.slower(fast, tmp_path / "slow.mp4", rate=2)
+    (before,), (after,) = opened(fast), opened(slow)
+    quick, late = (list(source.open()) for source in (before, after))
+    assert [frame.image.mean() for frame in quick] == [frame.image.mean() for frame in late]
+    assert late[-1].pts_seconds == pytest.approx(5 * quick[-1].pts_seconds)
+
+
+def test_the_table_says_what_was_met_and_what_was_missed():
+    age = {"frames_per_s": 5, "age_ms": {"p50": 40.0, "p99": 401.0}, "bar_ms": 400.0}
+    assert table({"age": age}).endswith("| <= 400 ms | **401 ms (p50 40), missed** |")
+    age["age_ms"]["p99"] = 400.0
+    assert table({"age": age}).endswith("| 400 ms (p50 40), met |")
+
+
+def test_committed_figures_are_whole():
+    for path in (REPOSITORY / "loadtest" / "results").glob("live_*.json"):
+        assert '"partial": false' in path.read_text()
