@@ -110,6 +110,19 @@ def test_full_and_limited_range_show_the_same(
     assert_shown(small.image, patches(width=160, height=32))
 
 
+# PyAV lends memory as a frame of a height that is a multiple of four.
+@pytest.mark.parametrize("height", [88, 90, 270])
+def test_a_picture_of_any_even_height_is_downscaled_with_its_colors(
+    tmp_path: Path, height: int
+) -> None:
+    picture = np.vstack([patches(width=640, height=height), gray(120, width=640, height=height)])
+    (source,) = opened(write(tmp_path / "a.mp4", picture, "libx264", "yuv420p"))
+    (small, _) = frames_of(source, Reading(fit=(height, 320)))
+    assert small.image.shape == (height, 320, 3)
+    assert_shown(small.image[: height // 2], patches(height=height // 2), 12)
+    np.testing.assert_allclose(small.image[-height // 3 :].astype(int), 120, atol=12)
+
+
 # YCgCo and ICtCp, which FFmpeg's scaler does not know since version 8.
 @pytest.mark.parametrize(("matrix", "name"), [(8, "YCgCo"), (14, "ICtCp")])
 @pytest.mark.parametrize("reading", [EVERYTHING, Reading(fit=(64, 160))])

@@ -11,7 +11,8 @@ import av.container
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace
 
-from yolostream.outputs.planes import Planes, encoder_frame
+from yolostream.i420 import frame_of
+from yolostream.outputs.planes import Planes
 
 TIME_BASE = Fraction(1, 90_000)
 """Seconds of one unit of the times in the stream, as RTP has it."""
@@ -76,7 +77,7 @@ class LiveVideo:
         if self._begin_s is None:
             self._begin_s = time_s
         self._last_pts = max(round((time_s - self._begin_s) / TIME_BASE), self._last_pts + 1)
-        frame = encoder_frame(planes)
+        frame = frame_of(planes)
         frame.pts, frame.time_base = self._last_pts, TIME_BASE
         if self._last_pts >= self._next_keyframe:
             # By time, not by number: of a camera that is away there are few pictures.

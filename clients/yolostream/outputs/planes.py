@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -55,11 +54,3 @@ def plane_views(planes: Planes) -> tuple[Planes, Planes, Planes]:
     height, width = planes.shape[0] * 2 // 3, planes.shape[1]
     blue, red = planes[height:].reshape(2, height // 2, width // 2)
     return planes[:height], blue, red
-
-
-def encoder_frame(planes: Planes) -> av.VideoFrame:
-    """A frame of `planes`, which the encoder copies before it returns."""
-    if planes.shape[1] == 2:
-        # PyAV takes the rows of chroma, one pixel each, for a single row.
-        return av.VideoFrame.from_ndarray(planes, format="yuv420p")
-    return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")

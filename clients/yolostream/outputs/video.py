@@ -14,10 +14,11 @@ from av.video.reformatter import ColorRange, Colorspace
 from yolostream.detections import Detections
 from yolostream.ffmpeg_path import ffmpeg_path
 from yolostream.frame import Frame
+from yolostream.i420 import frame_of
 from yolostream.image import Image, downscaled
 from yolostream.outputs.finishing import put_index_first
 from yolostream.outputs.output import writing
-from yolostream.outputs.planes import Planes, encoder_frame, fitted, planes_of
+from yolostream.outputs.planes import Planes, fitted, planes_of
 
 DEFAULT_BITRATE = 2_000_000
 """Bits per second."""
@@ -100,7 +101,7 @@ class VideoFile:
             self._cut += step - _LONGEST_STILL
             step = _LONGEST_STILL
         self._last_pts += step
-        frame = encoder_frame(planes)
+        frame = frame_of(planes)
         frame.pts, frame.time_base = self._last_pts, self._time_base
         with self._writing():
             self._container.mux(self._stream.encode(frame))

@@ -11,8 +11,9 @@ import av
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace
 
+from yolostream.i420 import frame_of
 from yolostream.image import Image, downscaled
-from yolostream.outputs.planes import encoder_frame, fitted, planes_of
+from yolostream.outputs.planes import fitted, planes_of
 from yolostream.service.messages import Fragment
 from yolostream.service.mp4_fragment import fragment
 
@@ -74,7 +75,7 @@ class FragmentedMp4:
         if size != self._size:
             self.close()
             self._begin(size)
-        frame = encoder_frame(planes_of(fitted(image, *size)))
+        frame = frame_of(planes_of(fitted(image, *size)))
         # A second of the clock may have two pictures of the same rounded time.
         pts = max(round(time_s / TIME_BASE), self._last_pts + 1)
         self._last_pts = frame.pts = pts

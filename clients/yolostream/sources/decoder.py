@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from yolostream.i420 import frame_of
 from yolostream.image import AnyImage, Image
 from yolostream.sources.hdr import ToneMapper, is_hdr
 from yolostream.sources.orientation import UPRIGHT, Orientation, orientation_of, with_square_pixels
@@ -132,7 +133,7 @@ def _resized(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
     for plane, target in zip(frame.planes, targets, strict=True):
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
         cv2.resize(rows[:, : plane.width], target.shape[::-1], dst=target)
-    small = av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
+    small = frame_of(planes)
     small.colorspace = frame.colorspace
     small.color_range = 2 if frame.format.name == "yuvj420p" else frame.color_range
     return small
