@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from loadtest.endtoend.most_cameras import most
+from loadtest.endtoend.plan import WARM_UP_S
 from loadtest.errors import LoadTestError
 from loadtest.gpu.bench import say
 from loadtest.gpu.rows import CAMERA_FPS
@@ -23,7 +24,7 @@ _LEFT_OUT = 0.001
 """Share of the frames that may be left out: a hiccup of the machine is no lack of room."""
 _PACE = 0.97
 """Share of the cameras' rate that has to be seen."""
-_WARM_UP_FRAMES = 2 * CAMERA_FPS
+_WARM_UP_FRAMES = round(WARM_UP_S * CAMERA_FPS)
 
 
 def measure(setting: Setting, *, numbers: Sequence[int]) -> dict[str, Any]:
