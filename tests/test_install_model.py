@@ -22,6 +22,7 @@ from conftest import REPOSITORY
 from google.protobuf import text_format
 from onnx import TensorProto, helper, numpy_helper
 from repository import PROFILES, ROOT
+from running import poll
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 from yolostream import Detector
@@ -661,7 +662,6 @@ def test_nms_batches_requests_of_different_rows_and_gives_each_its_own_answer(fo
     with InferenceServerClient(four_detectors.url) as client:
         alone = [answer_of(client.infer("nms", nms_inputs(r))) for r in requests]
         assert all((answer["num_detections"] > 0).all() for answer in alone)
-        before = executions(client)
         answers = [None] * len(requests)
         done = threading.Semaphore(0)
 
@@ -672,12 +672,17 @@ def test_nms_batches_requests_of_different_rows_and_gives_each_its_own_answer(fo
 
             return callback
 
-        client.async_infer("nms", nms_inputs(blocker), lambda result, error: done.release())
-        for number, request in enumerate(requests):
-            client.async_infer("nms", nms_inputs(request), keep(number))
-        for _ in [blocker, *requests]:
-            assert done.acquire(timeout=60)
-        assert executions(client) - before < 1 + len(requests), "nothing was batched"
+        def are_batched():
+            before = executions(client)
+            client.async_infer("nms", nms_inputs(blocker), lambda result, error: done.release())
+            for number, request in enumerate(requests):
+                client.async_infer("nms", nms_inputs(request), keep(number))
+            for _ in [blocker, *requests]:
+                assert done.acquire(timeout=60)
+            return executions(client) - before < 1 + len(requests)
+
+        # On a busy machine they may come one by one, all the same.
+        poll(are_batched, what="requests that meet in the queue")
 
     for got, expected in zip(answers, alone, strict=True):
         assert isinstance(got, dict), got

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import (
     Field,
     FilePath,
     SecretStr,
+    field_validator,
     model_validator,
 )
 
@@ -61,6 +63,12 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+HIDDEN = SecretStr("**********")
+"""What a secret is shown as. Over the API it means the one that there is."""
+
+_RTSP = re.compile("rtsps?://[^/]", re.IGNORECASE)
+
+
 class OutputSettings(_Section):
     """What is written of a camera, where the configuration has a folder for outputs.
 
@@ -77,6 +85,13 @@ class OutputSettings(_Section):
     """The last seconds, annotated, for players."""
     push: SecretStr | None = None
     """Address of an RTSP server that annotated video is sent to."""
+
+    @field_validator("push")
+    @classmethod
+    def _is_rtsp(cls, push: SecretStr | None) -> SecretStr | None:
+        if push not in (None, HIDDEN) and not _RTSP.match(push.get_secret_value()):
+            raise ValueError("push takes the address of an RTSP server: rtsp://host/path")
+        return push
 
     def recording(self, folder: Path) -> Recording:
         """The same, as the pipeline has it."""

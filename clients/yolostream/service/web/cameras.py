@@ -7,7 +7,7 @@ import math
 from http import HTTPStatus
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from yolostream.redaction import redact_argument
 from yolostream.service.messages import Picture
@@ -18,9 +18,6 @@ from yolostream.service.web.problems import Problem, responses
 
 PICTURE_TIMEOUT_S = 2.0
 """A camera that has no frame for so long is away."""
-
-HIDDEN_PASSWORD = SecretStr("**********")
-"""As pydantic writes any."""
 
 router = APIRouter(prefix="/api/v1", tags=["cameras"])
 

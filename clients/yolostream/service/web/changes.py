@@ -20,9 +20,8 @@ from yolostream.errors import (
 )
 from yolostream.service.control import Change
 from yolostream.service.runtime_address import check_runtime_address
-from yolostream.service.settings import CameraName, CameraSettings
+from yolostream.service.settings import HIDDEN, CameraName, CameraSettings
 from yolostream.service.web.cameras import (
-    HIDDEN_PASSWORD,
     CameraState,
     etag,
     no_camera,
@@ -76,7 +75,7 @@ def put(
     """
     with context.control.undisturbed(), _checked():
         _check_version(context, name, if_match, if_none_match)
-        keeps_password = settings.password == HIDDEN_PASSWORD
+        keeps_password = settings.password == HIDDEN
         wanted = _completed(context, name, settings, keeps_password=keeps_password)
         return _put(context, name, wanted, response, dry_run)
 
@@ -111,11 +110,8 @@ def patch(
         own = _own(context, name)
         if own is None:
             raise no_camera(name)
-        merged = {**own.revealed(), **changes}
-        settings = CameraSettings.model_validate(
-            {key: value for key, value in merged.items() if value is not None}
-        )
-        keeps_password = "password" not in changes or settings.password == HIDDEN_PASSWORD
+        settings = CameraSettings.model_validate(_merged(own.revealed(), changes))
+        keeps_password = "password" not in changes or settings.password == HIDDEN
         wanted = _completed(context, name, settings, keeps_password=keeps_password)
         return _put(context, name, wanted, response, dry_run)
 
@@ -158,6 +154,11 @@ def _completed(
     said, before = wanted.revealed(), _own(context, name)
     if before is not None and wanted.source == shown(before).source:
         said["source"] = before.source
+    if wanted.outputs.push == HIDDEN:
+        resolved = context.control.settings().get(name)
+        if resolved is None or resolved.outputs.push is None:
+            raise SourceError("outputs.push is stars, and there was no address: name it")
+        said["outputs"]["push"] = resolved.outputs.push.get_secret_value()
     if before is None or said["source"] != before.source:
         check_runtime_address(said["source"])
     if not keeps_password or before is None or before.password is None:
@@ -168,6 +169,15 @@ def _completed(
         )
     said["password"] = before.password.get_secret_value()
     return CameraSettings.model_validate(said)
+
+
+def _merged(said: Any, changes: Any) -> Any:
+    """What was said with the changes of a JSON merge patch (RFC 7396)."""
+    if not isinstance(changes, dict):
+        return changes
+    kept = said if isinstance(said, dict) else {}
+    merged = kept | {key: _merged(kept.get(key), change) for key, change in changes.items()}
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 def _place(address: str) -> tuple[str, str]:

@@ -41,9 +41,10 @@ def _schema(app: FastAPI) -> dict[str, Any]:
         schemas |= problem.pop("$defs", {}) | {"ProblemDetails": problem}
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        # It is shown, as stars.
-        for kind in schemas["CameraSettings-Output"]["properties"]["password"]["anyOf"]:
-            kind.pop("writeOnly", None)
+        # They are shown, as stars.
+        for shown, key in (("CameraSettings-Output", "password"), ("OutputSettings", "push")):
+            for kind in schemas[shown]["properties"][key]["anyOf"]:
+                kind.pop("writeOnly", None)
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         schema["security"] = [{}, {"token": []}]
         app.openapi_schema = schema
