@@ -31,7 +31,7 @@ def test_the_gpu_s_figures_are_those_of_the_committed_runs():
 def test_the_two_commands_exist():
     makefile = (REPOSITORY / "Makefile").read_text()
     commands = re.findall(r"```console\n\$ make (\w+)\n```", README)
-    assert commands == ["demo", "test"]
+    assert commands[:2] == ["demo", "test"]
     for command in commands:
         assert re.search(rf"^{command}:", makefile, re.MULTILINE)
 

@@ -164,6 +164,27 @@ def test_what_is_shown_may_be_sent_back(api: Api) -> None:
         api.ask("DELETE", path)
 
 
+def test_an_address_that_video_is_pushed_to_is_shown_as_stars(api: Api) -> None:
+    path = f"{CAMERAS}/gate"
+    pushed = f"rtsp://user:{CANARY}@127.0.0.1:1/out"
+    try:
+        outputs = {"jsonl": False, "push": pushed}
+        assert api.put(path, {"source": AWAY, "outputs": outputs}).status_code == 201
+        shown = api.get(path).json()["settings"]
+        assert set(shown["outputs"]["push"]) == {"*"}
+        assert api.put(path, {**shown, "confidence": 0.5}).json()["keys"] == ["confidence"]
+        # A merge patch reaches into what is nested.
+        assert api.patch(path, {"outputs": {"jsonl": True}}).status_code == 200
+        assert api.control.settings()["gate"].outputs.push.get_secret_value() == pushed
+        assert api.patch(path, {"outputs": {"push": None}}).status_code == 200
+        assert api.control.settings()["gate"].outputs.push is None
+        stars = {"outputs": {"push": shown["outputs"]["push"]}}
+        check_problem(api.patch(path, stars), 422, "source-not-allowed")
+        assert api.patch(path, {"outputs": {"push": "file:///etc/x"}}).status_code == 422
+    finally:
+        api.ask("DELETE", path)
+
+
 def test_a_password_is_sent_to_no_other_host(api: Api) -> None:
     path = f"{CAMERAS}/gate"
     api.put(path, {"source": AWAY, "username": "user", "password": CANARY})
