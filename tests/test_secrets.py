@@ -68,11 +68,14 @@ class Seen:
 
     def watch(self, folder: Path, without: int, ended: threading.Event) -> None:
         """Look at the command lines of all processes with `folder` in their environment."""
+        own = Path(f"/proc/{without}/cmdline").read_bytes().decode()
         while not ended.wait(0.02):
             for pid in set(processes_of(folder)) - {without}:
                 with contextlib.suppress(OSError):
                     command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
-                    self.words[f"/proc {command}"] = command
+                    # A child has its parent's until it runs its own program.
+                    if command != own:
+                        self.words[f"/proc {command}"] = command
 
     def look_into(self, folder: Path) -> None:
         """Read every name and every file."""
