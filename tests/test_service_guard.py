@@ -156,7 +156,7 @@ def test_an_upload_that_does_not_say_its_size_is_cut_off(api: Api) -> None:
 
 
 def test_the_description_is_there_without_a_network(api: Api) -> None:
-    page = api.get("/docs/")
+    page = api.get("/docs")
     assert page.status_code == 200
     assert "://" not in page.text
     for path in ("swagger-ui.css", "swagger-ui-bundle.js", "show.js", "LICENSE"):

@@ -47,7 +47,8 @@ def choose(ensemble: Ensemble, wanted: Transport, *, timeout_s: float) -> Transp
             raise ServerUnavailable(message) from (
                 problem if isinstance(problem, Exception) else None
             )
-        _log.info(message)
+        # Nobody asked for it, so it is no news: without a GPU it would be said each time.
+        _log.debug(message)
     return "grpc"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from yolostream.service.web.problems import ProblemDetails
@@ -26,6 +27,8 @@ Every error is a problem of RFC 9457, with a sentence on what helps in `fix`.
 def add_docs(app: FastAPI) -> None:
     """Serve the description at `/docs`, and its schema at `/openapi.json`."""
     app.openapi = lambda: _schema(app)  # type: ignore[method-assign]
+    # The page's own files, below which everything else is looked for, would have none of it.
+    app.add_route(PATH, lambda request: RedirectResponse(f"{PATH}/"), include_in_schema=False)
     app.mount(PATH, StaticFiles(directory=FOLDER, html=True))
 
 
