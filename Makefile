@@ -144,6 +144,9 @@ videos: install ## draw the demo videos and their truth again
 .PHONY: install
 install: .venv/.service .venv-server/$(SERVER) ## the two environments: client and server
 
+.PHONY: traces
+traces: install .venv/.traces ## what traces of 'yolostream run' need
+
 .PHONY: clean
 clean: ## remove environments and results
 	rm -rf .venv .venv-server .venv-tools .venv-perf $(OUTPUT)
@@ -161,7 +164,11 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 	.venv/$(PIP_INSTALL) -r requirements/service.txt
 	@touch $@
 
-.venv/.dev: requirements/dev.txt .venv/.service
+.venv/.traces: requirements/traces.txt .venv/.service
+	.venv/$(PIP_INSTALL) -r requirements/traces.txt
+	@touch $@
+
+.venv/.dev: requirements/dev.txt .venv/.traces
 	.venv/$(PIP_INSTALL) -r requirements/dev.txt
 	@touch $@
 

@@ -42,7 +42,7 @@ class Answering:
         self.batches: list[int] = []
         self._delay_s, self._error = delay_s, error
 
-    def submit_batch(self, frames, *, sizes):
+    def submit_batch(self, frames, *, sizes, traceparent=None):
         if self._error is not None:
             raise self._error
         self.batches.append(len(frames))
@@ -63,7 +63,7 @@ class Dying(Answering):
         self._dies_with = dies_with
         self._sent = 0
 
-    def submit_batch(self, frames, *, sizes):
+    def submit_batch(self, frames, *, sizes, traceparent=None):
         pending = Pending(downscale_s=0.0)
         pending.answer(AWAY if self._sent == self._dies_with else NOTHING)
         self._sent += 1

@@ -38,7 +38,9 @@ def frame(index: int, *, age_s: float = 0.0, pts: int | None = None, at: float =
 def mailbox(policy: str, capacity: int, *, max_age_s: float = 10.0) -> tuple[Mailbox, Counter]:
     dropped: Counter[str] = Counter()
     admission = Admission(policy, capacity, max_age_s)  # type: ignore[arg-type]  # a literal
-    return Mailbox(admission, on_frame=lambda: None, on_drop=lambda c: dropped.update([c])), dropped
+    return Mailbox(
+        admission, on_frame=lambda: None, on_drop=lambda _, c: dropped.update([c])
+    ), dropped
 
 
 def indices(box: Mailbox) -> list[int]:

@@ -121,7 +121,8 @@ cameras:
         ),
         (
             GATE + "x: &x {x: *x}\n",
-            "4: x: there is no such key, only: server, web, log, outputs, state, defaults, cameras",
+            "4: x: there is no such key, only: server, web, log, outputs, traces, state, defaults, "
+            "cameras",
         ),
         (
             GATE + "x: !secret x\n",

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from yolostream.frame_trace import FrameTrace
 from yolostream.image import AnyImage, size_of
 
 
@@ -36,6 +37,8 @@ class Frame:
     """Counts how often the source was opened again before it."""
     original_size: tuple[int, int] | None = None
     """Height and width of the frame before it was downscaled; None where it was not."""
+    trace: FrameTrace | None = field(default=None, compare=False)
+    """Follows it on its way; None where nobody wants that."""
 
     @property
     def pts_seconds(self) -> float:

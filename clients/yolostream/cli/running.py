@@ -21,23 +21,26 @@ from yolostream.client.access import Access as ClientAccess
 from yolostream.client.access import Tls, target_of
 from yolostream.client.served import served_ensembles
 from yolostream.errors import ServiceError
+from yolostream.frame_trace import Sampling
 from yolostream.outputs.output import writing
 from yolostream.pipeline.share import REQUESTS_IN_FLIGHT
 from yolostream.server import embedded
 from yolostream.server.access import Access
 from yolostream.server.run_folder import gpu_sharing_of
+from yolostream.server.traces import exporting_traces
 from yolostream.service import configuration_file, systemd
 from yolostream.service.advice import advice
 from yolostream.service.control import Control
 from yolostream.service.ensembles import Ensembles
 from yolostream.service.reloading import reloading
 from yolostream.service.runtime_store import RuntimeStore
-from yolostream.service.service import Service
+from yolostream.service.service import Service, Tracing
 from yolostream.service.settings import (
     CameraDefaults,
     CameraSettings,
     Configuration,
     ServerSettings,
+    TraceSettings,
     WebSettings,
 )
 from yolostream.service.web.access import Access as WebAccess
@@ -134,11 +137,13 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
         if (folder := configuration.outputs.folder) is not None:
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-        server = stack.enter_context(_served(server_settings, _models_of(configuration)))
+        # Before a server is started: it says what is missing.
+        tracing = stack.enter_context(_tracing(configuration.traces))
+        server = stack.enter_context(_served(configuration))
         connect, tls = _connect(server, server_settings), _tls(server_settings)
         list_served = partial(served_ensembles, server.url, ClientAccess(server.token, tls))
         ensembles = stack.enter_context(contextlib.closing(Ensembles(connect, list_served)))
-        service = Service(connect)
+        service = Service(connect, tracing=tracing)
         stack.callback(service.close)
         control = Control(
             service,
@@ -184,7 +189,29 @@ def _models_of(configuration: Configuration) -> list[str]:
 
 
 @contextlib.contextmanager
-def _served(settings: ServerSettings, models: Sequence[str]) -> Iterator[ServerInUse]:
+def _tracing(settings: TraceSettings | None) -> Iterator[Tracing | None]:
+    """Who follows frames; None where nobody does.
+
+    Raises:
+        ServiceError: a package is missing.
+    """
+    if settings is None:
+        yield None
+        return
+    try:
+        from yolostream.service.collector import Collector
+    except ModuleNotFoundError as error:
+        raise ServiceError(
+            f"traces need the package {error.name}: pip install 'yolostream[traces]', or leave "
+            "traces out of the configuration"
+        ) from error
+    with contextlib.closing(Collector(settings.url, settings.service_name)) as collector:
+        yield Tracing(Sampling(settings.every, settings.slow), collector.take)
+
+
+@contextlib.contextmanager
+def _served(configuration: Configuration) -> Iterator[ServerInUse]:
+    settings, traces = configuration.server, configuration.traces
     if settings.url is not None:
         yield ServerInUse(settings.url, access.token_from(settings.token_file))
         return
@@ -192,10 +219,11 @@ def _served(settings: ServerSettings, models: Sequence[str]) -> Iterator[ServerI
     with embedded.serve(
         settings.model_repository or DEFAULT_MODEL_REPOSITORY,
         environment=settings.environment or DEFAULT_SERVER_ENVIRONMENT,
-        models=models,
+        models=_models_of(configuration),
         profile=settings.profile,
         # It is for this run alone.
         access=Access(token := new_token()),
+        options=[] if traces is None else exporting_traces(traces.url),
         stop_timeout_s=_STOP_SERVER_S,
     ) as triton:
         _log.info("Triton is ready at %s (profile %s)", triton.url, triton.profile or "default")

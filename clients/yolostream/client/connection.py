@@ -11,8 +11,10 @@ from tritonclient.utils import InferenceServerException
 
 from yolostream.client.access import OPEN, Access, target_of
 
-Infer = Callable[[bytes, float], ModelInferResponse]
+Infer = Callable[[bytes, float, str | None], ModelInferResponse]
 """Sends a serialized `ModelInferRequest`, and waits so many seconds for what comes back.
+
+The last one is the `traceparent` of who follows the request, None where nobody does.
 
 Raises `InferenceServerException` as tritonclient does, also once the channel is closed.
 """
@@ -85,9 +87,10 @@ def infer_through(channel: grpc.Channel, access: Access = OPEN) -> Infer:
     metadata = access.metadata
     call = channel.unary_unary(_MODEL_INFER, response_deserializer=ModelInferResponse.FromString)
 
-    def infer(request: bytes, timeout_s: float) -> ModelInferResponse:
+    def infer(request: bytes, timeout_s: float, traceparent: str | None) -> ModelInferResponse:
+        sent = metadata if traceparent is None else (*metadata, ("traceparent", traceparent))
         try:
-            return call(request, timeout=timeout_s, metadata=metadata)
+            return call(request, timeout=timeout_s, metadata=sent)
         except grpc.RpcError as error:
             raise InferenceServerException(error.details(), str(error.code())) from error
         except ValueError as error:

@@ -173,7 +173,11 @@ class Detector:
         return pending
 
     def submit_batch(
-        self, frames: Sequence[AnyImage], *, sizes: Sequence[tuple[int, int]] | None = None
+        self,
+        frames: Sequence[AnyImage],
+        *,
+        sizes: Sequence[tuple[int, int]] | None = None,
+        traceparent: str | None = None,
     ) -> list[Pending]:
         """Send frames in one request, which is cheaper than one for each, and return at once.
 
@@ -184,6 +188,8 @@ class Detector:
                 on one GPU, and of one size once they are downscaled.
             sizes: height and width, frame by frame, of the pictures that the caller downscaled to
                 `frames`; see `detect`.
+            traceparent: of the caller's span, as W3C's Trace Context writes it; a Triton that
+                exports traces adds its own spans to that one.
 
         Returns:
             One for each frame, in order. An error of the request is the error of each.
@@ -199,7 +205,9 @@ class Detector:
         lease = self._pool.lend(timeout_s=self.timeout_s)
         try:
             started = time.perf_counter()
-            request = Request(self._servers, batch, lease, timeout_s=self.timeout_s)
+            request = Request(
+                self._servers, batch, lease, timeout_s=self.timeout_s, traceparent=traceparent
+            )
             downscale_s = (time.perf_counter() - started) / len(frames)
             pending = [Pending(downscale_s=downscale_s) for _ in frames]
             self._senders.submit(request.settle, pending)

@@ -52,9 +52,11 @@ class Ensemble:
             self.close()
             raise
 
-    def infer(self, request: bytes, timeout_s: float) -> ModelInferResponse:
+    def infer(
+        self, request: bytes, timeout_s: float, traceparent: str | None = None
+    ) -> ModelInferResponse:
         """Send a request; see `connection.Infer`."""
-        response = self._infer(request, timeout_s)
+        response = self._infer(request, timeout_s, traceparent)
         self._has_answered = True
         return response
 

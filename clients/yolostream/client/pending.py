@@ -34,6 +34,8 @@ class Pending(Future[Detections]):
         """Seconds that resizing the frame and handing it over took; of a batch, an equal share."""
         self.request_s = float("nan")
         """Seconds between sending and the answer; NaN until it is there."""
+        self.answered_ns = 0
+        """Unix time in nanoseconds of the answer; 0 until it is there."""
         self._sent = time.perf_counter()
 
     def __await__(self) -> Generator[Any, None, Detections]:
@@ -42,6 +44,7 @@ class Pending(Future[Detections]):
     def answer(self, outcome: Detections | Exception) -> None:
         """Called by the detector, once."""
         self.request_s = time.perf_counter() - self._sent
+        self.answered_ns = time.time_ns()
         if isinstance(outcome, Exception):
             self.set_exception(outcome)
         else:

@@ -33,16 +33,26 @@ class Request:
         batch: Its frames.
         lease: The slot that they travel in.
         timeout_s: Seconds until it fails without an answer.
+        traceparent: Of who follows it, which the server is told.
 
     Raises:
         YolostreamError: the frames cannot be put into the buffer; see `Detector.submit_batch`.
     """
 
-    def __init__(self, servers: Servers, batch: Batch, lease: Lease, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        batch: Batch,
+        lease: Lease,
+        *,
+        timeout_s: float,
+        traceparent: str | None = None,
+    ) -> None:
         self._servers = servers
         self._batch = batch
         self._lease = lease
         self._timeout_s = timeout_s
+        self._traceparent = traceparent
         self._sent: Sequence[AnyImage] = ()
         self._ensemble = lease.slot.ensemble = servers.choose()
         try:
@@ -121,7 +131,7 @@ class Request:
         """The server's answer to these frames, and to no others."""
         with translated(ensemble.url, model.name):
             for _ in range(_ATTEMPTS):
-                response = ensemble.infer(self._message.request, self._timeout_s)
+                response = ensemble.infer(self._message.request, self._timeout_s, self._traceparent)
                 if not model.has_digests or _is_answer_to(self._message, response):
                     return response
         # As long as a step is one answer behind, it is as good as away.

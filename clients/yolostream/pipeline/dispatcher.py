@@ -13,6 +13,7 @@ from yolostream.client.detector import Detector
 from yolostream.client.pending import Pending
 from yolostream.errors import YolostreamError
 from yolostream.frame import Frame
+from yolostream.frame_trace import begin_request
 from yolostream.image import size_of
 from yolostream.pipeline.stream import Stream
 
@@ -149,8 +150,9 @@ class Dispatcher:
 
     def _send(self, batch: Batch) -> None:
         images, sizes = zip(*((frame.image, frame.size) for _, frame in batch), strict=True)
+        traceparent = begin_request((frame.trace for _, frame in batch), len(batch))
         try:
-            pendings = self._detector.submit_batch(images, sizes=sizes)
+            pendings = self._detector.submit_batch(images, sizes=sizes, traceparent=traceparent)
         except YolostreamError as error:
             # Each learns it where it waits for its answer.
             pendings = [Pending(downscale_s=0.0) for _ in batch]

@@ -31,7 +31,7 @@ class Mailbox:
     Args:
         admission: how many, and which of them.
         on_frame: called after every change that a taker waits for: a frame, or the end.
-        on_drop: called with the cause for every frame that will not be sent.
+        on_drop: called for every frame that will not be sent, with the cause.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Mailbox:
         admission: Admission,
         *,
         on_frame: Callable[[], None],
-        on_drop: Callable[[Drop], None],
+        on_drop: Callable[[Frame, Drop], None],
     ) -> None:
         self.admission = admission
         """It may be replaced by one of the same policy."""
@@ -61,8 +61,7 @@ class Mailbox:
             if self._closed:
                 return False
             if self._is_full:
-                self._frames.popleft()
-                self._on_drop("superseded")
+                self._on_drop(self._frames.popleft(), "superseded")
             self._frames.append(frame)
         self._on_frame()
         return True
@@ -75,7 +74,7 @@ class Mailbox:
                 self._changed.notify()
                 if frame.age_s <= self.admission.max_age_s:
                     return frame
-                self._on_drop("stale")
+                self._on_drop(frame, "stale")
         return None
 
     def close(self, *, discard: bool = False) -> None:

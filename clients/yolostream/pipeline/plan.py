@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from yolostream.frame_trace import FrameTraces
 from yolostream.outputs.output import Output
 from yolostream.outputs.tile import Tile
 from yolostream.pipeline.drawing import Annotator
@@ -57,6 +58,8 @@ class Plan:
     """How patient we are with a live source."""
     resumes: bool = False
     """Another process read it before, which died: a camera that is away is no wrong address."""
+    traces: FrameTraces | None = None
+    """Follows its frames; None where nobody wants that."""
 
     @property
     def admission(self) -> Admission:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 
 from yolostream.frame import Frame
 from yolostream.pipeline.continuity import Continuity
@@ -70,9 +71,10 @@ class Reader:
             self.opened.set()
             frames, timer = iter(session), self._stream.status.timer
             while True:
+                asked_ns = time.time_ns()
                 with timer.stage("decode"):
                     frame = next(frames, None)
-                if frame is None or not self._hand_over(frame):
+                if frame is None or not self._hand_over(frame, asked_ns):
                     return
         finally:
             session.close()
@@ -86,8 +88,13 @@ class Reader:
             self._continuity.begin()
             return True
 
-    def _hand_over(self, frame: Frame) -> bool:
-        """Whether somebody took the frame, and takes more."""
+    def _hand_over(self, frame: Frame, asked_ns: int) -> bool:
+        """Whether somebody took the frame, and takes more.
+
+        Args:
+            frame: as the session gave it.
+            asked_ns: Unix time in nanoseconds at which the session was asked for it.
+        """
         with self._handing_over:
             if self._is_abandoned:
                 return False
@@ -97,7 +104,10 @@ class Reader:
                 self._stream.status.enter("live" if source.is_live else "running")
             self._note_size(frame.size)
             self._stream.status.frames_read += 1
-            return self._stream.mailbox.put(self._continuity.placed(frame))
+            frame = self._continuity.placed(frame)
+            if (traces := self._stream.plan.traces) is not None:
+                frame = replace(frame, trace=traces.begin(asked_ns, frame.index))
+            return self._stream.mailbox.put(frame)
 
     def _note_size(self, size: tuple[int, int]) -> None:
         if self._size not in (None, size) and self._stream.plan.source.is_video:

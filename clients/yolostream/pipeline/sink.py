@@ -13,6 +13,7 @@ from functools import partial
 
 from yolostream.detections import Detections
 from yolostream.frame import Frame
+from yolostream.frame_trace import span
 from yolostream.image import Image
 from yolostream.outputs.output import Output
 from yolostream.pipeline.status import SinkCounts
@@ -51,6 +52,7 @@ class Sink:
         self.ages = Durations()
         """From a frame's decoding until it was written."""
         self._output = output
+        self._step = f"write {output.kind}"
         self._drops = drops
         self._results: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(CAPACITY)
@@ -82,6 +84,8 @@ class Sink:
     def put(self, result: Result) -> None:
         """Hand over a result; where nothing may be lost, wait for room."""
         if self._room.acquire(blocking=not self._drops):
+            if result.frame.trace is not None:
+                result.frame.trace.hold()
             self._results.put(result)
         else:
             self._counts.dropped += 1
@@ -97,6 +101,8 @@ class Sink:
     def _run(self) -> None:
         while (result := self._results.get()) is not None:
             self._attempt(partial(self._write, result))
+            if result.frame.trace is not None:
+                result.frame.trace.release()
             self._room.release()
         if not self.failed:
             self._attempt(self._output.close)
@@ -107,7 +113,8 @@ class Sink:
             return
         started = time.perf_counter()
         try:
-            self._output.write(result.frame, result.annotated, result.detections)
+            with span(result.frame.trace, self._step):
+                self._output.write(result.frame, result.annotated, result.detections)
         except BaseException:
             self._counts.failed += 1
             raise

@@ -15,6 +15,7 @@ from yolostream.client.pending import Pending
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
+from yolostream.frame_trace import span
 from yolostream.gpu_memory import on_host
 from yolostream.image import Image
 from yolostream.outputs.output import Output
@@ -182,9 +183,7 @@ class Stream:
     def _run(self) -> None:
         try:
             while (item := self._in_flight.get()) is not None:
-                detections = self._answers.of(*item)
-                if detections is not None:
-                    self._hand_on(item[0], detections)
+                self._take_answer(*item)
                 self._room.release()
                 self.on_ready()
         except Exception as error:
@@ -192,14 +191,25 @@ class Stream:
         finally:
             self._finish()
 
+    def _take_answer(self, frame: Frame, pending: Pending) -> None:
+        detections, trace = self._answers.of(frame, pending), frame.trace
+        if trace is not None and pending.done():
+            trace.answered(pending.answered_ns, pending.exception())
+        if detections is not None:
+            self._hand_on(frame, detections)
+        if trace is not None:
+            trace.release()
+
     def _hand_on(self, frame: Frame, detections: Detections) -> None:
         status = self.status
         detections = self.plan.detection_filter(detections)
         if self.plan.track and self.plan.source.is_video:
-            with status.timer.stage("track"):
+            with status.timer.stage("track"), span(frame.trace, "track"):
                 detections = self._numbering.update(frame, detections)
             status.tracks = self._numbering.count
         status.result_ages.add(frame.age_s)
+        if frame.trace is not None:
+            frame.trace.note("yolostream.objects", len(detections))
         result = Result(frame, self._annotated(frame, detections), detections)
         for sink in self.sinks:
             sink.put(result)
@@ -216,7 +226,7 @@ class Stream:
         if self.plan.annotator is None or not self.is_looked_at:
             # So it stays where it is, in GPU memory too.
             return frame.image  # type: ignore[return-value]
-        with self.status.timer.stage("draw"):
+        with self.status.timer.stage("draw"), span(frame.trace, "draw"):
             # In place: the answer is here, and nobody else needs the picture as it was.
             image = on_host(frame.image)
             if self.plan.trails is not None:
@@ -224,8 +234,10 @@ class Stream:
             self.plan.annotator.draw_on(image, detections)
             return image
 
-    def _drop(self, cause: Drop) -> None:
+    def _drop(self, frame: Frame, cause: Drop) -> None:
         self.status.dropped[cause] += 1
+        if frame.trace is not None:
+            frame.trace.dropped(cause)
 
     def _finish(self) -> None:
         self.close_sinks()

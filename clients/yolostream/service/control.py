@@ -221,7 +221,7 @@ class Control:
             **{kind: tuple(names) for kind, names in by_kind.items()},
             needs_restart=tuple(
                 section
-                for section in ("server", "web", "log", "outputs", "state")
+                for section in ("server", "web", "log", "outputs", "traces", "state")
                 if getattr(before, section) != getattr(configuration, section)
             ),
         )

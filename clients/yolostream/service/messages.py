@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from yolostream.frame_trace import Trace
 from yolostream.pipeline.status import Status
 from yolostream.service.camera_task import CameraTask
 
@@ -112,4 +113,4 @@ class WorkerDied:
     """Seconds until then."""
 
 
-FromWorker = Statuses | Fragment | Picture | Found | Transition | Switched | WorkerDied
+FromWorker = Statuses | Fragment | Picture | Found | Trace | Transition | Switched | WorkerDied

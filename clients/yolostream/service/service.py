@@ -13,6 +13,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import TypeVar
 
+from yolostream.frame_trace import Sampling, Trace
 from yolostream.pipeline.status import Status
 from yolostream.pipeline.timing import StageTimer
 from yolostream.service.camera_task import CameraTask
@@ -49,6 +50,15 @@ _RATE_S = 3.0
 """Frames per second are counted over so long."""
 
 _Taker = TypeVar("_Taker", bound=Callable[..., None])
+
+
+@dataclass(frozen=True)
+class Tracing:
+    """Which frames are followed, and who wants to know."""
+
+    sampling: Sampling
+    on_trace: Callable[[Trace], None]
+    """Is called in the service's thread, and must not wait."""
 
 
 @dataclass
@@ -94,15 +104,23 @@ class Service:
     Args:
         connect: makes the detectors of a worker.
         most_workers: processes at most; by default one for two cores.
+        tracing: of frames; None follows none.
     """
 
-    def __init__(self, connect: Connect, *, most_workers: int | None = None) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        most_workers: int | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
         cores = len(os.sched_getaffinity(0))
         self.events = Events()
         """What happens."""
         self.stages_of_removed = StageTimer()
         """What the frames of cameras took that are no longer there."""
         self._connect = connect
+        self._tracing = tracing
         self._most_workers = most_workers or max(1, cores // 2)
         self._cameras: dict[str, Camera] = {}
         self._workers: list[Worker] = []
@@ -245,7 +263,8 @@ class Service:
         least = min(self._workers, key=lambda worker: len(worker.cameras), default=None)
         is_full = least is None or len(least.cameras) >= CAMERAS_A_WORKER
         if is_full and len(self._workers) < self._most_workers:
-            least = Worker(self._connect, self._most_workers, self._take)
+            sampling = None if self._tracing is None else self._tracing.sampling
+            least = Worker(self._connect, self._most_workers, self._take, sampling)
             self._workers.append(least)
             # It is listened to from now on.
             self._wake.send_bytes(b"")
@@ -321,6 +340,9 @@ class Service:
                         self._note(name, status)
                 case WorkerDied() | Transition() | Switched():
                     self._publish(message)
+                case Trace():
+                    if self._tracing is not None:
+                        self._tracing.on_trace(message)
                 case _ if message.camera in self._cameras:
                     self._hand_on(self._cameras[message.camera], message)
 

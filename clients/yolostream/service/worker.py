@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+from yolostream.frame_trace import Sampling
 from yolostream.pipeline.child_process import ChildProcess
 from yolostream.redaction import redact
 from yolostream.service.messages import (
@@ -36,10 +37,15 @@ class Worker:
         connect: makes its detectors.
         workers: processes that share the server, at most.
         receive: takes what it says, in the thread that calls `take`.
+        sampling: which frames are followed; None follows none.
     """
 
     def __init__(
-        self, connect: Connect, workers: int, receive: Callable[[FromWorker], None]
+        self,
+        connect: Connect,
+        workers: int,
+        receive: Callable[[FromWorker], None],
+        sampling: Sampling | None = None,
     ) -> None:
         self.cameras: dict[str, Run] = {}
         """What it runs."""
@@ -48,6 +54,7 @@ class Worker:
         self._connect = connect
         self._workers = workers
         self._receive = receive
+        self._sampling = sampling
         self._watched: dict[str, Watch] = {}
         self._wait_s = _WAIT_S[0]
         self._start_at = 0.0
@@ -127,7 +134,7 @@ class Worker:
             self._process.close(kill=not self.is_done)
 
     def _start(self) -> None:
-        self._process = ChildProcess(work, self._connect, self._workers)
+        self._process = ChildProcess(work, self._connect, self._workers, self._sampling)
         self._started_at = time.monotonic()
         for run in self.cameras.values():
             self._send(run)

@@ -16,6 +16,7 @@ import numpy as np
 
 from yolostream.client.detector import Detector
 from yolostream.errors import ServerError, YolostreamError
+from yolostream.frame_trace import FrameTraces, Sampling
 from yolostream.outputs.output import Output
 from yolostream.pipeline.capture import Capture, Openings
 from yolostream.pipeline.dispatcher import Batching, Dispatcher
@@ -63,12 +64,13 @@ class Connect(Protocol):
 
 
 @print_traceback()
-def work(connect: Connect, workers: int, connection: Connection) -> None:
+def work(connect: Connect, workers: int, sampling: Sampling | None, connection: Connection) -> None:
     """What the process does: what it is told, until it is told `None`.
 
     Args:
         connect: makes its detectors.
         workers: processes that share the server, at most.
+        sampling: which frames are followed; None follows none.
         connection: to the service.
     """
     asked = threading.Event()
@@ -88,7 +90,7 @@ def work(connect: Connect, workers: int, connection: Connection) -> None:
                 break
             if message is None:
                 break
-            _follow(message, cameras, lanes, parent.put_nowait)
+            _follow(message, cameras, lanes, sampling, parent.put_nowait)
         if time.monotonic() - told_at >= TELL_S:
             told_at = time.monotonic()
             cameras = {name: one for name, one in cameras.items() if not one.is_ended}
@@ -107,13 +109,14 @@ def _follow(
     message: Run | Drop | Watch,
     cameras: dict[str, _Camera],
     lanes: _Lanes,
+    sampling: Sampling | None,
     send: Callable[[FromWorker], None],
 ) -> None:
     match message:
         case Run(task):
             name = task.source.name
             if name not in cameras or not cameras[name].want(task):
-                cameras[name] = _Camera(name, lanes, send)
+                cameras[name] = _Camera(name, lanes, sampling, send)
                 cameras[name].want(task)
         case Drop(name) if name in cameras:
             cameras[name].want(None)
@@ -146,12 +149,19 @@ class _Camera:
     Several changes at once become one: only the last counts.
     """
 
-    def __init__(self, name: str, lanes: _Lanes, send: Callable[[FromWorker], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        lanes: _Lanes,
+        sampling: Sampling | None,
+        send: Callable[[FromWorker], None],
+    ) -> None:
         self.is_ended = False
         """Whether nothing of it runs, and nothing will."""
         self._name = name
         self._lanes = lanes
         self._send = send
+        self._traces = None if sampling is None else FrameTraces(name, sampling, send)
         self._wanted: CameraTask | None = None
         self._stream: Stream | None = None
         self._lane: _Lane | None = None
@@ -264,7 +274,7 @@ class _Camera:
 
     def _plan(self, task: CameraTask) -> Plan:
         plan = task.job.plan(task.source, None)
-        return replace(plan, outputs_of=partial(self._outputs, task))
+        return replace(plan, outputs_of=partial(self._outputs, task), traces=self._traces)
 
     def _fit(self) -> tuple[int, int] | None:
         """Height and width that frames are made to fit into: another ensemble has another input."""

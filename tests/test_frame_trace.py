@@ -1,0 +1,125 @@
+"""Which frames are followed, what is said of them, and how those of one request belong together."""
+
+from __future__ import annotations
+
+import pickle
+import time
+
+import pytest
+from yolostream.errors import ServerUnavailable
+from yolostream.frame_trace import FrameTraces, Sampling, Trace, begin_request, span
+
+SECRET = "rtsp://guard:canary@192.0.2.1/stream1"
+
+
+def follow(sampling: Sampling, *, source: str = "gate") -> tuple[FrameTraces, list[Trace]]:
+    kept: list[Trace] = []
+    return FrameTraces(source, sampling, kept.append), kept
+
+
+def indices(kept: list[Trace]) -> list[object]:
+    return [trace.root.attributes["yolostream.frame.index"] for trace in kept]
+
+
+def begun(traces: FrameTraces, index: int = 0, *, ago_s: float = 0.0):
+    return traces.begin(time.time_ns() - round(ago_s * 1e9), index)
+
+
+def test_one_frame_in_so_many_is_followed_and_the_first_one_too() -> None:
+    traces, kept = follow(Sampling(every=10))
+    for index in range(25):
+        begun(traces, index).release()
+    assert indices(kept) == [0, 10, 20]
+    assert {trace.root.attributes["yolostream.traced"] for trace in kept} == {"sampled"}
+    assert len({trace.root.id.trace for trace in kept}) == 3
+
+
+def test_it_ends_when_the_last_one_lets_go() -> None:
+    traces, kept = follow(Sampling(every=1))
+    trace = begun(traces)
+    trace.hold()
+    with span(trace, "track"):
+        pass
+    trace.release()
+    assert not kept
+    with span(trace, "write jsonl"):
+        pass
+    trace.release()
+    (whole,) = kept
+    assert [part.name for part in whole.parts] == ["capture", "track", "write jsonl"]
+    for part in whole.parts:
+        assert whole.root.start_ns <= part.start_ns <= part.end_ns <= whole.root.end_ns
+    assert pickle.loads(pickle.dumps(whole)) == whole
+
+
+def test_a_frame_that_fails_is_kept_without_the_words_of_its_error() -> None:
+    traces, kept = follow(Sampling(every=100))
+    begun(traces).release()
+    failing = begun(traces, 1)
+    begin_request([failing], 1)
+    failing.answered(time.time_ns(), ServerUnavailable(f"nobody answers at {SECRET}"))
+    failing.release()
+    assert kept[1].root.attributes["yolostream.traced"] == "failed"
+    assert kept[1].root.error == "ServerUnavailable"
+    assert "canary" not in repr(kept)
+
+
+def test_of_those_that_fail_or_are_slow_one_a_second_is_enough() -> None:
+    traces, kept = follow(Sampling(every=1000, slow_s=0.05))
+    begun(traces).release()
+    for index in range(1, 4):
+        trace = begun(traces, index)
+        time.sleep(0.06)
+        trace.release()
+        with pytest.raises(OSError, match="full"), span(begun(traces, index), "write jsonl"):
+            raise OSError("full")
+    assert indices(kept) == [0, 1]
+    assert kept[1].root.attributes["yolostream.traced"] == "slow"
+
+
+def test_to_wait_for_a_camera_is_not_slow_and_neither_is_what_is_dropped() -> None:
+    traces, kept = follow(Sampling(every=1000, slow_s=0.05))
+    begun(traces).release()
+    begun(traces, 1, ago_s=10).release()
+    waiting = begun(traces, 2)
+    time.sleep(0.06)
+    waiting.dropped("stale")
+    assert indices(kept) == [0]
+
+
+def test_a_frame_that_is_dropped_says_why() -> None:
+    traces, kept = follow(Sampling(every=1))
+    begun(traces).dropped("superseded")
+    (whole,) = kept
+    assert whole.root.attributes["yolostream.dropped"] == "superseded"
+    assert [part.name for part in whole.parts] == ["capture", "wait"]
+    assert not whole.root.error
+
+
+def test_a_request_is_followed_where_one_of_its_frames_is_sampled() -> None:
+    sampled, _ = follow(Sampling(every=1))
+    others, _ = follow(Sampling(every=2))
+    begun(others).release()
+    assert begin_request([None, begun(others, 1)], 2) is None
+    assert begin_request([None], 1) is None
+    told = begin_request([None, begun(others, 2), begun(sampled)], 3)
+    assert told is not None
+    version, trace_id, span_id, flags = told.split("-")
+    assert (version, len(trace_id), len(span_id), flags) == ("00", 32, 16, "01")
+
+
+def test_frames_of_one_request_know_of_each_other() -> None:
+    kept: list[Trace] = []
+    cameras = [FrameTraces(name, Sampling(every=1), kept.append) for name in "abc"]
+    frames = [begun(traces) for traces in cameras]
+    told = begin_request(frames, 3)
+    for trace in frames:
+        trace.answered(time.time_ns(), None)
+        trace.release()
+    first, second, third = (
+        next(part for part in whole.parts if part.name == "request") for whole in kept
+    )
+    assert told == first.id.traceparent
+    assert first.links == (second.id, third.id)
+    assert second.links == third.links == (first.id,)
+    assert first.attributes == {"yolostream.batch.size": 3}
