@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import av
 import numpy as np
 import pytest
 
+from tests.nvbufsurftransform.structures import Batch, Rect, SurfaceParams
 from tests.nvinferserver.errors import PipelineFailed
 from tests.nvinferserver.scaling import colors, scaled
 from tests.nvinferserver.surfaces import Surface, as_video
@@ -141,3 +144,17 @@ def test_an_odd_side_loses_its_last_pixel():
     surface = Surface.of(frame)
     assert surface.size == (64, 48)
     assert surface.chroma.shape == (24, 32, 2)
+
+
+@pytest.mark.parametrize(
+    ("structure", "size", "offsets"),
+    [
+        (Rect, 0x30, {"width": 8}),
+        (SurfaceParams, 0x1A0, {"color_format": 0xC, "address": 0x28, "planes": 0x30}),
+        (Batch, 0x48, {"filled": 8, "memory_type": 0x10, "pictures": 0x18}),
+    ],
+)
+def test_structures_are_those_that_the_library_was_compiled_with(structure, size, offsets):
+    # As its machine code has them: by what it steps through arrays, and from where it loads.
+    assert ctypes.sizeof(structure) == size
+    assert {name: getattr(structure, name).offset for name in offsets} == offsets
