@@ -8,18 +8,11 @@ import pytest
 from gpu import needs_gpu
 
 from tests.nvbufsurftransform.cases import CASES, FULL_FRAME
-from tests.nvbufsurftransform.differences import Difference
+from tests.nvbufsurftransform.differences import Difference, shift
 from tests.nvbufsurftransform.isolated import Crash, outcomes
 from tests.nvbufsurftransform.library import INSTALL, missing
 from tests.nvinferserver.errors import PipelineFailed
-from tests.nvinferserver.scaling import (
-    BILINEAR,
-    CUBIC,
-    LANCZOS,
-    NEAREST,
-    NPP_NEAREST,
-    SUPER,
-)
+from tests.nvinferserver.scaling import SUPER
 
 _MISSING = missing()
 if os.environ.get("REQUIRE_DEEPSTREAM") == "1" and _MISSING:
@@ -34,17 +27,8 @@ pytestmark = [
 
 ENDS = [case for case in CASES if case.number == SUPER and case.mode == FULL_FRAME]
 ANSWERS = [case for case in CASES if case not in ENDS]
-EXACT = [case for case in ANSWERS if case.number in (NEAREST, BILINEAR)]
-UNCHANGED = [
-    case
-    for case in ANSWERS
-    if case.number in (CUBIC, LANCZOS, NPP_NEAREST) and case.mode == FULL_FRAME
-]
-WHOLE_LEVELS, OTHER_LEVELS = 1, 3
-"""Most by which known filters may be off, for whole scales and for others."""
-MEAN_LEVELS = 0.05
-SHIFT = 0.1
-"""Pixels of the tensor."""
+SHIFT = 0.01
+"""Pixels of the tensor, of phase correlation."""
 
 
 @pytest.fixture(scope="module")
@@ -52,36 +36,19 @@ def real():
     return dict(zip(CASES, outcomes([case.request()] for case in CASES), strict=True))
 
 
-@pytest.fixture
-def difference(real):
-    def between(case):
-        outcome = real[case]
-        assert not isinstance(outcome, Crash), outcome
-        return Difference.of(outcome[0], case.replayed())
-
-    return between
-
-
-@pytest.mark.parametrize("case", EXACT, ids=str)
-def test_a_known_filter_is_replayed_level_for_level(case, difference):
-    whole = all(scale == round(scale) for scale in case.scales)
-    off = difference(case)
-    assert max(off.largest) <= (WHOLE_LEVELS if whole else OTHER_LEVELS)
-    assert max(off.mean) <= MEAN_LEVELS
-
-
-@pytest.mark.parametrize("case", UNCHANGED, ids=str)
-def test_a_frame_of_the_tensor_s_size_is_replayed_level_for_level(case, difference):
-    assert max(difference(case).largest) <= WHOLE_LEVELS
-
-
 @pytest.mark.parametrize("case", ANSWERS, ids=str)
-def test_the_replay_puts_a_picture_where_the_library_does(case, difference):
-    assert max(map(abs, difference(case).shift)) <= SHIFT
+def test_the_replay_gives_what_the_library_gives(case, real):
+    outcome = real[case]
+    assert not isinstance(outcome, Crash), outcome
+    (image,), replayed = outcome, case.replayed()
+    off = Difference.of(image, replayed)
+    assert off.is_rounding(case.number), off
+    assert max(map(abs, shift(image, replayed))) <= SHIFT
 
 
 @pytest.mark.parametrize("case", ENDS, ids=str)
-def test_super_ends_the_process_where_nothing_shrinks(case, real):
+def test_super_gives_nothing_where_nothing_shrinks(case, real):
+    # Of the call an error, with NPP 13.2.0.93; in DeepStream the end of the process was seen.
     assert isinstance(real[case], Crash)
     with pytest.raises(PipelineFailed):
         case.replayed()

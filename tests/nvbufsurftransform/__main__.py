@@ -4,6 +4,7 @@
 
 prints a line for each case, and writes measured.json, frames.npz with the frames, and for each
 filter a filterN.zip with what the library made of frames and patterns, as PNG. It takes a minute.
+The part of it that tests without a GPU need is recorded.npz, kept in tests/data/nvbufsurftransform.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from yolostream.image import Image
 from tests.nvinferserver.errors import PipelineFailed
 
 from .cases import CASES, FILTERS, FULL_FRAME, Case, surface_of
-from .differences import Difference
+from .differences import Difference, shift
 from .isolated import Crash, Outcome, outcomes
 from .patterns import RATIOS, requests
+from .recorded import FILE, parts
 
 Patterns = dict[str, Image] | Crash
 """By name, as the library made them."""
@@ -49,10 +51,16 @@ def main() -> None:
     }
     (folder / "measured.json").write_text(json.dumps(measured, indent=1))
     _write_frames(folder / "frames.npz")
+    recorded = {}
     for number in FILTERS:
+        images = dict(_images_of(number, cases, patterns))
         with zipfile.ZipFile(folder / f"filter{number}.zip", "w") as archive:
-            for name, image in _images_of(number, cases, patterns):
+            for name, image in images.items():
                 _write(archive, name, image)
+        recorded |= {
+            str(part): images[part.of][part.kept] for part in parts() if part.number == number
+        }
+    np.savez_compressed(folder / FILE.name, allow_pickle=False, **recorded)
     for row in measured["cases"] + measured["patterns"]:
         _console.print(" ".join(_short(value) for value in row.values()))
 
@@ -83,7 +91,7 @@ def _images_of(
             height, width, _ = image.shape
             if case.mode == FULL_FRAME:
                 image = image[height // 2 :, width // 2 :]
-            yield f"{case.mode}/{_name(case)}", image
+            yield f"{case.mode}/{case.size_name}", image
     for ratio in RATIOS:
         by_name = patterns[ratio, number]
         if not isinstance(by_name, Crash):
@@ -91,14 +99,15 @@ def _images_of(
 
 
 def _measured(case: Case, outcome: Outcome) -> dict[str, Any]:
-    row = {"filter": case.number, "mode": case.mode, "size": _name(case), **_ended(outcome)}
+    row = {"filter": case.number, "mode": case.mode, "size": case.size_name, **_ended(outcome)}
     try:
         replayed = case.replayed()
     except PipelineFailed as failed:
         return {**row, "replay": str(failed)}
     if isinstance(outcome, Crash):
         return row
-    return {**row, **asdict(Difference.of(outcome[0], replayed))}
+    (image,) = outcome
+    return {**row, **asdict(Difference.of(image, replayed)), "shift": shift(image, replayed)}
 
 
 def _ended(outcome: Outcome | Patterns) -> dict[str, Any]:
@@ -113,11 +122,6 @@ def _short(value: Any) -> str:
     return str(value)
 
 
-def _name(case: Case) -> str:
-    width, height = case.size
-    return f"{width}x{height}"
-
-
 def _write(archive: zipfile.ZipFile, name: str, image: Image) -> None:
     gray = (image == image[..., :1]).all()
     _, png = cv2.imencode(".png", image[..., 0] if gray else image[..., ::-1])
@@ -128,8 +132,8 @@ def _write_frames(path: Path) -> None:
     planes = {}
     for case in CASES:
         surface = surface_of(case.size)
-        planes[f"luma_{_name(case)}"] = surface.luma
-        planes[f"chroma_{_name(case)}"] = surface.chroma
+        planes[f"luma_{case.size_name}"] = surface.luma
+        planes[f"chroma_{case.size_name}"] = surface.chroma
     np.savez_compressed(path, allow_pickle=False, **planes)
 
 

@@ -40,7 +40,12 @@ class Case:
     """Of the frame; the demo clip's own is 1280x720."""
 
     def __str__(self) -> str:
-        return f"{self.mode}, {self.size[0]}x{self.size[1]}, filter {self.number}"
+        return f"{self.mode}, {self.size_name}, filter {self.number}"
+
+    @property
+    def size_name(self) -> str:
+        width, height = self.size
+        return f"{width}x{height}"
 
     @property
     def place(self) -> Place:
