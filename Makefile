@@ -102,9 +102,9 @@ gpu: install .venv/.gpu ## the two environments for an NVIDIA GPU (with PyTorch'
 .PHONY: gpu-check
 gpu-check: SHELL := bash
 gpu-check: .SHELLFLAGS := -o pipefail -c
-gpu-check: gpu .venv/.dev $(GPU_NETWORK) ## on a GPU: its tests and what it costs (TORCH=1, QUICK=1, ONNX=FILE)
+gpu-check: gpu .venv/.dev .venv/.deepstream $(GPU_NETWORK) ## on a GPU: its tests and what it costs (TORCH=1, QUICK=1, ONNX=FILE)
 	mkdir -p $(GPU_OUTPUT)
-	REQUIRE_GPU=1 .venv/bin/python -m pytest tests/test_gpu_*.py 2>&1 | tee $(GPU_LOG)
+	REQUIRE_GPU=1 REQUIRE_DEEPSTREAM=1 .venv/bin/python -m pytest tests/test_gpu_*.py 2>&1 | tee $(GPU_LOG)
 	.venv/bin/python -m loadtest.gpu $(GPU_PROFILES) $(if $(QUICK),--quick) --onnx $(GPU_NETWORK) \
 		--raw $(GPU_OUTPUT) --output $(GPU_RESULTS)/gpu.json 2>&1 | tee --append $(GPU_LOG)
 	.venv/bin/python -m loadtest.endtoend $(if $(QUICK),--quick) --onnx $(GPU_NETWORK) \
@@ -181,6 +181,10 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 
 .venv/.gpu: requirements/gpu-client.txt .venv/.client
 	.venv/$(PIP_INSTALL) -r requirements/gpu-client.txt
+	@touch $@
+
+.venv/.deepstream: requirements/deepstream.txt .venv/.gpu
+	.venv/$(PIP_INSTALL) -r requirements/deepstream.txt
 	@touch $@
 
 # --clear: ONNX Runtime for the CPU, left beside the one for a GPU, would take its place.

@@ -425,6 +425,7 @@ SCALED = [
     (INFER, "480x270", 3, "3 ends DeepStream"),
     (INFER, "480x270", 2, None),
     (SHRUNK, "1280x720", 3, None),
+    (SHRUNK, "1920x1080", 3, "3 leaves the edge of the picture green"),
     (SHRUNK, "1280x720", 4, None),
 ]
 

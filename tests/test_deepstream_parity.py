@@ -27,7 +27,9 @@ from tools.served_onnx import read_served_onnx
 FIGURES = json.loads(RESULTS.read_text())
 APPLICATIONS = [path for path in CONFIGURATIONS.glob("*.txt") if "config_" not in path.name]
 CLOSE = 0.05
-"""Most that the replay's share of equal boxes may differ from the measured one."""
+"""Most that the replay's share of equal boxes in some frames may differ from the measured one."""
+SAME_FRAMES_CLOSE = 0.005
+"""The same of all the frames: 0.001 was found."""
 CELLS = [(mode, number) for mode, shares in SHARES.items() for number in shares]
 TOLD_APART = {"A": [0, 1, 2, 3, 4], "B shrunk": [0, 1, 2, 3, 4], "B": [1, 2]}
 """Every cell whose pixels are not those of another."""
@@ -62,7 +64,7 @@ def test_the_figures_are_those_of_the_model_that_is_served():
 @pytest.mark.parametrize(("mode", "number"), CELLS)
 def test_the_replay_gave_what_deepstream_gave(mode, number):
     share = FIGURES["filters"]["modes"][mode][str(number)]["share"]
-    assert share == pytest.approx(SHARES[mode][number], abs=CLOSE)
+    assert share == pytest.approx(SHARES[mode][number], abs=SAME_FRAMES_CLOSE)
 
 
 @pytest.mark.parametrize("mode", BILINEAR_SHIFTS)
@@ -112,7 +114,7 @@ def test_what_a_mode_costs_in_ap():
         for mode in ("A", "B shrunk"):
             ap, client = part["accuracy"][mode], part["accuracy"]["shrunk"]
             assert abs(ap["AP"] - client["AP"]) <= 2 * AP_BAR
-            assert abs(ap["AP50"] - client["AP50"]) <= AP_BAR
+            assert abs(ap["AP50"] - client["AP50"]) <= 2 * AP_BAR
 
 
 def test_where_nothing_is_scaled_deepstream_sees_what_the_client_sees(measured):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import av
 import numpy as np
 import pytest
+from yolostream.doctor.deepstream.letterbox import Rectangle
 
+from tests.nvbufsurftransform.differences import Difference
+from tests.nvbufsurftransform.recorded import FILE, parts
+from tests.nvbufsurftransform.structures import Batch, Rect, SurfaceParams
 from tests.nvinferserver.errors import PipelineFailed
 from tests.nvinferserver.scaling import colors, scaled
 from tests.nvinferserver.surfaces import Surface, as_video
@@ -37,38 +43,40 @@ def test_bilinear_mixes_the_pixels_before_and_at_x_times_s(noise, times):
     rows = noise[at] + noise[before.clip(0)]
     at, before = np.arange(0, 64, times), np.arange(0, 64, times) - 1
     mixed = (rows[:, at] + rows[:, before.clip(0)]) // 4
-    made = scaled(gray(noise), 64 // times, 48 // times, BILINEAR)
+    made = scaled(gray(noise), Rectangle(0, 0, 64 // times, 48 // times), BILINEAR)
     assert np.array_equal(made[..., 1], levels(mixed))
 
 
-@pytest.mark.parametrize("number", [NEAREST, NEAREST_TOO])
-def test_nearest_takes_the_pixel_at_x_times_s(noise, number):
-    made = scaled(gray(noise), 32, 24, number)
-    assert np.array_equal(made[..., 1], levels(noise[::2, ::2]))
+@pytest.mark.parametrize(("number", "taken"), [(NEAREST, 0), (NEAREST_TOO, 1)])
+def test_nearest_takes_one_pixel(noise, number, taken):
+    made = scaled(gray(noise), Rectangle(0, 0, 32, 24), number)
+    assert np.array_equal(made[..., 1], levels(noise[taken::2, taken::2]))
 
 
 def test_super_takes_the_mean_of_what_a_pixel_covers(noise):
     mean = noise.reshape(24, 2, 32, 2).mean(axis=(1, 3))
-    made = scaled(gray(noise), 32, 24, SUPER)
+    made = scaled(gray(noise), Rectangle(0, 0, 32, 24), SUPER)
     assert np.array_equal(made[..., 1], levels(np.floor(mean + 0.5)))
 
 
 @pytest.mark.parametrize("number", [NEAREST, CUBIC, LANCZOS, NEAREST_TOO])
 def test_at_its_own_size_a_frame_stays_as_it_is(noise, number):
     surface = Surface.of(as_video(np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)))
-    assert np.array_equal(scaled(surface, 64, 48, number), colors(surface))
-    assert np.array_equal(scaled(gray(noise), 64, 48, number)[..., 0], levels(noise))
+    assert np.array_equal(scaled(surface, Rectangle(0, 0, 64, 48), number), colors(surface))
+    assert np.array_equal(
+        scaled(gray(noise), Rectangle(0, 0, 64, 48), number)[..., 0], levels(noise)
+    )
 
 
 def test_super_ends_deepstream_where_nothing_shrinks(noise):
     for size in ((64, 48), (80, 60), (32, 48)):
         with pytest.raises(PipelineFailed, match="NPP_RESIZE_FACTOR_ERROR"):
-            scaled(gray(noise), *size, SUPER)
+            scaled(gray(noise), Rectangle(0, 0, *size), SUPER)
 
 
 def test_a_filter_of_no_number_is_none(noise):
     with pytest.raises(NotImplementedError, match="7"):
-        scaled(gray(noise), 32, 24, 7)
+        scaled(gray(noise), Rectangle(0, 0, 32, 24), 7)
 
 
 # Filter, pixels of the source for one of the result, how far from its middle the filter looks.
@@ -92,8 +100,9 @@ def test_a_slope_tells_where_a_filter_looks(number, times, off, axis):
     steepness, length = 3, 72
     slope = np.broadcast_to(16 + steepness * np.arange(length), (24, length))
     surface = gray(slope.T if axis == 0 else slope)
-    width, height = (side // times for side in surface.size)
-    made = scaled(surface, width, height, number).mean(axis=(1 - axis, 2)) * 219 / 255
+    # Beside the tensor's edge, which 3 may leave out.
+    place = Rectangle(2, 2, *(side // times for side in surface.size))
+    made = scaled(surface, place, number).mean(axis=(1 - axis, 2)) * 219 / 255
     middles = (np.arange(length // times) + 0.5) * times - 0.5
     # Rounding and cutting to whole levels leaves a sixth of a pixel.
     seen = ((made + 0.4) / steepness - middles)[4:-4].mean()
@@ -103,13 +112,51 @@ def test_a_slope_tells_where_a_filter_looks(number, times, off, axis):
 @pytest.mark.parametrize("number", range(6))
 def test_a_plain_picture_stays_plain(number):
     surface = Surface.of(as_video(np.full((48, 64, 3), 200, np.uint8)))
-    assert (scaled(surface, 30, 22, number) == 200).all()
+    assert (scaled(surface, Rectangle(0, 0, 36, 30), number) == 200).all()
+
+
+@pytest.mark.parametrize("number", [CUBIC, LANCZOS, NEAREST_TOO])
+def test_two_columns_have_no_color_where_the_width_is_no_multiple_of_four(number):
+    surface = gray(np.full((48, 66), 126))
+    made = scaled(surface, Rectangle(0, 0, 66, 48), number)
+    assert (made[:, :64] == 128).all()
+    assert (made[:, 64:, ::2] == 0).all()
+
+
+@pytest.mark.parametrize(("start", "green"), [(0, 1), (2, 0)])
+def test_super_leaves_the_edge_of_the_tensor_out_where_more_than_two_pixels_become_one(
+    start, green
+):
+    made = scaled(gray(np.full((48, 96), 126)), Rectangle(start, start, 32, 16), SUPER)
+    # Two rows, and four columns, have no color; the first of them is not written.
+    assert (made[2 * green :, 4 * green :] == 128).all()
+    assert (made[: 2 * green, :, ::2] == 0).all()
+    assert (made[:, : 4 * green, ::2] == 0).all()
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_the_replay_gives_what_the_library_gave(number):
+    # On an H100, with the package's 9.0.2 and NPP 13.2.0.93.
+    recorded = np.load(FILE)
+    of_filter = [part for part in parts() if part.number == number]
+    assert {str(part) for part in of_filter} == {
+        name for name in recorded.files if name.startswith(f"{number}/")
+    }
+    real, replayed = (
+        np.concatenate([image.reshape(-1, 3) for image in images])
+        for images in (
+            [recorded[str(part)] for part in of_filter],
+            [part.replayed()[part.kept] for part in of_filter],
+        )
+    )
+    off = Difference.of(real, replayed)
+    assert off.is_rounding(number), off
 
 
 def test_four_pixels_of_the_result_share_a_color():
     luma, chroma = np.full((8, 16), 126, np.uint8), np.full((4, 8, 2), NEUTRAL, np.uint8)
     chroma[:, ::2, 1] = 200
-    made = scaled(Surface(luma, chroma, bt709=True), 8, 4, NEAREST).astype(int)
+    made = scaled(Surface(luma, chroma, bt709=True), Rectangle(0, 0, 8, 4), NEAREST).astype(int)
     assert np.array_equal(made[::2, ::2], made[1::2, 1::2])
     # Every other sample is taken, and all of these are red.
     assert (made[..., 0] > made[..., 1] + 100).all()
@@ -141,3 +188,17 @@ def test_an_odd_side_loses_its_last_pixel():
     surface = Surface.of(frame)
     assert surface.size == (64, 48)
     assert surface.chroma.shape == (24, 32, 2)
+
+
+@pytest.mark.parametrize(
+    ("structure", "size", "offsets"),
+    [
+        (Rect, 0x30, {"width": 8}),
+        (SurfaceParams, 0x1A0, {"color_format": 0xC, "address": 0x28, "planes": 0x30}),
+        (Batch, 0x48, {"filled": 8, "memory_type": 0x10, "pictures": 0x18}),
+    ],
+)
+def test_structures_are_those_that_the_library_was_compiled_with(structure, size, offsets):
+    # As its machine code has them: by what it steps through arrays, and from where it loads.
+    assert ctypes.sizeof(structure) == size
+    assert {name: getattr(structure, name).offset for name in offsets} == offsets

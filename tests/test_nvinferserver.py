@@ -13,6 +13,7 @@ from recording_triton import recording_triton
 from repository import ROOT, config, tensors
 from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc import service_pb2 as pb
+from yolostream.doctor.deepstream.letterbox import Rectangle
 
 from tests.nvinferserver import tfssd
 from tests.nvinferserver.__main__ import main as replay
@@ -133,7 +134,7 @@ def test_the_scaling_filter_is_that_of_the_configuration(infer):
     surface = Surface.of(as_video(noise))
     for number in range(6):
         infer.preprocess.frame_scaling_filter = number
-        expected = scaled(surface, 640, 360, number)
+        expected = scaled(surface, Rectangle(0, 140, 640, 360), number)
         assert np.array_equal(tensor_of(infer, surface)[140:500], expected)
 
 

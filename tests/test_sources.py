@@ -190,15 +190,20 @@ def test_a_long_picture_of_a_slide_show_stays_long(tmp_path: Path) -> None:
 
 def test_pictures_without_a_clock_have_the_times_of_their_arrival() -> None:
     # MJPEG without any container over UDP, obsproject/obs-studio#4268.
-    with reserved_port() as port, sending_pictures(port, interval_s=0.2):
+    with reserved_port() as port, sending_pictures(port, interval_s=0.4) as slow_down:
         (source,), _ = find_sources([f"udp://127.0.0.1:{port}"])
         with contextlib.closing(source.open()) as session:
-            pairs = itertools.islice(itertools.pairwise(session), 300)
-            # Those at first have waited for FFmpeg, who would have it 25 times a second.
-            late = itertools.dropwhile(lambda pair: seconds_between(pair) < 0.1, pairs)
-            seen = list(itertools.islice(late, 5))
-    assert sum(map(seconds_between, seen)) >= 5 * 0.15
+            slow_down.set()
+            pairs = itertools.islice(itertools.pairwise(session), 2000)
+            # FFmpeg would have them 25 times a second.
+            slow = itertools.dropwhile(lambda pair: not is_bright(pair[0]), pairs)
+            seen = list(itertools.islice(slow, 5))
+    assert sum(map(seconds_between, seen)) >= 5 * 0.3
     assert all(frame.source_pts_seconds is None for _, frame in seen)
+
+
+def is_bright(frame: Frame) -> bool:
+    return float(np.mean(frame.image)) > 127
 
 
 def seconds_between(pair: tuple[Frame, Frame]) -> float:
@@ -206,24 +211,31 @@ def seconds_between(pair: tuple[Frame, Frame]) -> float:
 
 
 @contextlib.contextmanager
-def sending_pictures(port: int, *, interval_s: float) -> Iterator[None]:
-    """JPEGs that are too large for one datagram, one after the other."""
-    pictures = [cv2.imencode(".jpg", noise(seed))[1].tobytes() for seed in range(4)]
-    stopped = threading.Event()
+def sending_pictures(port: int, *, interval_s: float) -> Iterator[threading.Event]:
+    """JPEGs that are too large for one datagram: dark ones quickly, then bright ones slowly.
+
+    They are quick until somebody sets the event. FFmpeg looks at 125 of them before it opens such a
+    stream, and where these take it 10 s, the limit tears it away in the midst of a picture. All of
+    them fit into the receiver's buffers, so that none is lost on a busy machine.
+    """
+    dark, bright = (
+        cv2.imencode(".jpg", noise(0, width=64, height=48) // 2 + light)[1].tobytes()
+        for light in (0, 128)
+    )
+    slow_down, stopped = threading.Event(), threading.Event()
 
     def send() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            for picture in itertools.cycle(pictures):
+            while not stopped.wait(interval_s if slow_down.is_set() else 0.005):
+                picture = bright if slow_down.is_set() else dark
                 for start in range(0, len(picture), 1300):
                     with contextlib.suppress(OSError):
                         sender.sendto(picture[start : start + 1300], ("127.0.0.1", port))
-                if stopped.wait(interval_s):
-                    return
 
     thread = threading.Thread(target=send)
     thread.start()
     try:
-        yield
+        yield slow_down
     finally:
         stopped.set()
         thread.join()

@@ -54,8 +54,17 @@ class Place:
         width, height = map(even, source)
         return cls(rectangle, rectangle.width / width, rectangle.height / height)
 
+    @property
+    def landed(self) -> Rectangle:
+        """Where the scaler writes to: from an odd corner it moves on to the next even one."""
+        left, top, width, height = self.rectangle
+        return Rectangle(left + left % 2, top + top % 2, width, height)
+
     def to_mux(self, rectangles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """float32 [n, 4] left, top, width, height: from the tensor's pixels to the muxer's."""
+        """float32 [n, 4] left, top, width, height: from the tensor's pixels to the muxer's.
+
+        From the corner as computed, also where the picture landed beside it.
+        """
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
         corner = np.array([self.rectangle.left, self.rectangle.top, 0, 0], np.float32)
         return (rectangles - corner) / scale
@@ -69,11 +78,10 @@ def write_tensor(
     Raises:
         PipelineFailed: the filter of `preprocess` ends DeepStream here.
     """
-    left, top, width, height = place.rectangle
+    left, top, width, height = place.landed
     out[:] = padding
-    # Boxes are mapped back from the odd corner.
-    out[top + top % 2 :, left + left % 2 :][:height, :width] = scaled(
-        surface, width, height, preprocess.frame_scaling_filter
+    out[top:, left:][:height, :width] = scaled(
+        surface, place.landed, preprocess.frame_scaling_filter
     )
     if enum_name(preprocess, "network_format") == "IMAGE_FORMAT_BGR":
         out[:] = out[:, :, ::-1].copy()

@@ -70,3 +70,6 @@ def _scaling(size: Size, picture: Rectangle, number: int) -> Iterator[Finding]:
         yield _FILTER, what, _FIX
     elif number == _SUPER and not (picture.width < size[0] and picture.height < size[1]):
         yield _FILTER, f"3 ends DeepStream where a frame is not shrunk, as from {to}", _FIX
+    elif number == _SUPER and (size[0] > 2 * picture.width or size[1] > 2 * picture.height):
+        what = f"3 leaves the edge of the picture green where it shrinks to less than half, {to}"
+        yield _FILTER, what, _FIX
