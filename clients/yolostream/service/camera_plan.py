@@ -35,13 +35,18 @@ class Changes:
     """Sections of the file that differ, and count from the next start on."""
 
     @classmethod
-    def of(cls, changes: Iterable[Change], *, needs_restart: tuple[str, ...]) -> Changes:
-        """Those of single cameras together."""
+    def of(cls, changes: Iterable[Change], before: Configuration, after: Configuration) -> Changes:
+        """Those of single cameras together, and what else differs between two configurations."""
         by_kind: dict[str, list[str]] = {}
         for change in changes:
             by_kind.setdefault(change.kind, []).append(change.camera)
         return cls(
-            **{kind: tuple(names) for kind, names in by_kind.items()}, needs_restart=needs_restart
+            **{kind: tuple(names) for kind, names in by_kind.items()},
+            needs_restart=tuple(
+                section
+                for section in ("server", "web", "log", "outputs", "traces", "state")
+                if getattr(before, section) != getattr(after, section)
+            ),
         )
 
     @property

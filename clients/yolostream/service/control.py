@@ -8,14 +8,15 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-from yolostream.errors import ConfigurationError, ServiceError
+from yolostream.errors import ServiceError
 from yolostream.redaction import redact
 from yolostream.service import configuration_file
 from yolostream.service.camera_plan import CameraPlan, Change, Changes
-from yolostream.service.runtime_store import RuntimeChange, RuntimeStore, digest
+from yolostream.service.runtime_address import check_runtime_secrets
+from yolostream.service.runtime_store import RuntimeChange, RuntimeStore, changed, still_valid
 from yolostream.service.service import Service
 from yolostream.service.settings import CameraSettings, Configuration
 
@@ -62,7 +63,7 @@ class Control:
         # So that nobody guesses passwords by the versions of settings.
         self._key = secrets.token_bytes(32)
         self._plan = CameraPlan()
-        self._runtime = _still_valid({} if store is None else store.load(), configuration)
+        self._runtime = still_valid({} if store is None else store.load(), configuration.cameras)
         self._apply(CameraPlan.of(configuration, self._runtime, self._folder))
 
     @contextlib.contextmanager
@@ -114,11 +115,7 @@ class Control:
             SourceError: its source is none.
         """
         with self._lock:
-            if _asks_this_machine(settings) and not self._is_of_file(name, settings):
-                raise ConfigurationError(
-                    f"camera {name} would be told secrets of this machine: variables and "
-                    "password_file belong into the configuration, and not into what is sent"
-                )
+            check_runtime_secrets(name, settings, self._configuration.cameras.get(name))
             return self._set(name, settings, dry_run=dry_run)
 
     def remove(self, name: str, *, dry_run: bool = False) -> Change:
@@ -157,37 +154,20 @@ class Control:
             _log.info("the configuration was read again: %s", changes.words)
             return changes
 
-    def _is_of_file(self, name: str, settings: CameraSettings) -> bool:
-        """Whether the file has the same camera, with the same login."""
-        of_file = self._configuration.cameras.get(name)
-        return of_file is not None and (of_file.source, of_file.login) == (
-            settings.source,
-            settings.login,
-        )
-
     def _reload(self) -> Changes:
         if self._path is None:
             raise ServiceError("there is no file to read again: cameras were named to the command")
         configuration = configuration_file.read(self._path)
-        runtime = _still_valid(self._runtime, configuration)
+        runtime = still_valid(self._runtime, configuration.cameras)
         plan = CameraPlan.of(configuration, runtime, self._folder)
         self._keep(runtime)
         before = self._configuration
         self._configuration = configuration
-        needs_restart = tuple(
-            section
-            for section in Configuration.model_fields
-            if section not in ("defaults", "cameras")
-            and getattr(before, section) != getattr(configuration, section)
-        )
-        return Changes.of(self._apply(plan), needs_restart=needs_restart)
+        return Changes.of(self._apply(plan), before, configuration)
 
     def _set(self, name: str, settings: CameraSettings | None, *, dry_run: bool) -> Change:
         of_file = self._configuration.cameras.get(name)
-        runtime = {key: one for key, one in self._runtime.items() if key != name}
-        # What equals a default says more than one that is left out: the defaults may change.
-        if digest(settings) != digest(of_file):
-            runtime[name] = RuntimeChange(settings=settings, instead_of=digest(of_file))
+        runtime = changed(self._runtime, name, settings, of_file)
         plan = CameraPlan.of(self._configuration, runtime, self._folder)
         change = plan.change(name, since=self._plan)
         if not dry_run:
@@ -212,22 +192,3 @@ class Control:
                 self._service.put(change.camera, task, enabled=settings.enabled)
         self._plan = plan
         return changes
-
-
-def _asks_this_machine(settings: CameraSettings) -> bool:
-    """Whether it names variables or files of the service, which who asks need not know."""
-    login = settings.login
-    words = [settings.source] + ([login.username, login.password] if login else [])
-    return settings.password_file is not None or any("${" in word for word in words)
-
-
-def _still_valid(
-    runtime: Mapping[str, RuntimeChange], configuration: Configuration
-) -> dict[str, RuntimeChange]:
-    """The changes of cameras of which the file says what it said then."""
-    of_file = configuration.cameras
-    return {
-        name: change
-        for name, change in runtime.items()
-        if change.instead_of == digest(of_file.get(name))
-    }

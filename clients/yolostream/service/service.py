@@ -18,13 +18,7 @@ from yolostream.service.capacity import Load
 from yolostream.service.events import Events
 from yolostream.service.lanes import Connect
 from yolostream.service.load_meter import LoadMeter
-from yolostream.service.messages import (
-    FromWorker,
-    Statuses,
-    Switched,
-    Transition,
-    WorkerDied,
-)
+from yolostream.service.messages import FromWorker, Statuses, Switched, Transition, WorkerDied
 from yolostream.service.worker import Worker
 from yolostream.service.workers import Workers
 
