@@ -37,7 +37,7 @@ class Camera:
         self.status = Status(name)
         """Of its latest run."""
         self.ages = RecentAges()
-        """Of the results of this run."""
+        """Of its latest results."""
         self._name = name
         # Figures of this run in the last seconds, and when they came.
         self._noted: deque[tuple[float, Status]] = deque()
@@ -75,7 +75,9 @@ class Camera:
         if self.worker is not None:
             self.worker.drop(self._name)
             self.worker = None
-        self._begin_anew(Status(self._name))
+        self.status = Status(self._name)
+        self.ages = RecentAges()
+        self._noted.clear()
 
     def tell_what_is_wanted(self) -> None:
         """Have the worker make what its audience wants, and nothing else."""
@@ -88,16 +90,10 @@ class Camera:
         if not self.is_enabled:
             return
         if status.began_at != self.status.began_at:
-            self._begin_anew(status)
+            self._noted.clear()
         self.status = status
         now = time.monotonic()
         self._noted.append((now, status))
         while now - self._noted[0][0] > _RATE_S:
             self._noted.popleft()
         self.ages.note(now, status.result_ages)
-
-    def _begin_anew(self, status: Status) -> None:
-        """Nothing was counted before this run."""
-        self.status = status
-        self.ages = RecentAges()
-        self._noted.clear()
