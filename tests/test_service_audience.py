@@ -46,7 +46,8 @@ def test_nothing_is_kept_of_a_video_that_nobody_looks_at() -> None:
     audience.tell(fragment("key", b"1"))
     audience.leave(Fragment, first)
     # What was on its way still comes.
-    audience.tell(fragment("delta", b"2"))
+    for one in (fragment("delta", b"2"), fragment("header", b"late"), fragment("key", b"late")):
+        audience.tell(one)
     later: list[Fragment] = []
     audience.join(Fragment, later.append)
     assert later == []

@@ -37,7 +37,7 @@ class Camera:
         self.status = Status(name)
         """Of its latest run."""
         self.ages = RecentAges()
-        """Of its latest results."""
+        """Of the results of this run."""
         self._name = name
         # Figures of this run in the last seconds, and when they came.
         self._noted: deque[tuple[float, Status]] = deque()
@@ -76,8 +76,7 @@ class Camera:
             self.worker.drop(self._name)
             self.worker = None
         self.status = Status(self._name)
-        self.ages = RecentAges()
-        self._noted.clear()
+        self._begin_anew()
 
     def tell_what_is_wanted(self) -> None:
         """Have the worker make what its audience wants, and nothing else."""
@@ -90,10 +89,15 @@ class Camera:
         if not self.is_enabled:
             return
         if status.began_at != self.status.began_at:
-            self._noted.clear()
+            self._begin_anew()
         self.status = status
         now = time.monotonic()
         self._noted.append((now, status))
         while now - self._noted[0][0] > _RATE_S:
             self._noted.popleft()
         self.ages.note(now, status.result_ages)
+
+    def _begin_anew(self) -> None:
+        """Of another run, nothing was noted."""
+        self.ages = RecentAges()
+        self._noted.clear()
