@@ -20,7 +20,8 @@ YARD = "rtsp://192.0.2.2/stream1"
 class Recorder:
     """Takes the place of a service: what it was told, in words."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: Events) -> None:
+        self.events = events
         self.told: list[str] = []
 
     def put(self, name: str, task: object, *, enabled: bool) -> None:
@@ -40,21 +41,20 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "cameras.yaml"
         self.store = RuntimeStore(folder / "runtime.yaml")
-        self.service = Recorder()
         self.events = Events()
+        self.service = Recorder(self.events)
 
     def write(self, *cameras: str, more: str = "") -> None:
         self.path.write_text("\n".join([more, "cameras:", *(f"  {line}" for line in cameras), ""]))
 
     def started(self) -> Control:
-        self.service = Recorder()
+        self.service = Recorder(self.events)
         configuration = configuration_file.read(self.path)
         return Control(
             self.service,  # type: ignore[arg-type]
             configuration,
             path=self.path,
             store=self.store,
-            events=self.events,
         )
 
 

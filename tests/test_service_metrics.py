@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections import Counter
 from functools import partial
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -27,16 +28,18 @@ from yolostream.client.access import OPEN
 from yolostream.client.served import served_ensembles
 from yolostream.pipeline.status import SinkCounts, Status
 from yolostream.pipeline.timing import Durations, StageTimer
+from yolostream.service.camera import Camera
 from yolostream.service.control import Control
 from yolostream.service.ensembles import Ensembles
 from yolostream.service.metrics.cameras import CameraMetrics
 from yolostream.service.metrics.histograms import EDGES_S, buckets
-from yolostream.service.service import Camera, Service
+from yolostream.service.service import Service
 from yolostream.service.settings import CameraSettings, Configuration
 from yolostream.service.totals import Totals
 from yolostream.service.web.access import Access
 from yolostream.service.web.context import Context
 from yolostream.service.web.server import serving
+from yolostream.service.worker import Worker
 
 SECRET = "hunter2"
 LOOK_S = 0.2
@@ -96,7 +99,9 @@ class OneCamera:
 def test_whatever_a_label_holds_is_read_back():
     name = 'a "quoted"\\ name\nof two lines'
     task = CameraSettings(source="rtsp://somewhere/street").task("street", None)
-    camera = Camera(task, True, status=Status(name, state="live"), totals=Totals(name))
+    camera = Camera(name, task)
+    camera.run_on(mock.Mock(spec=Worker))
+    camera.note(Status(name, state="live"))
     registry = CollectorRegistry()
     registry.register(CameraMetrics(OneCamera(name, camera)))
     read = families(generate_latest(registry).decode())

@@ -106,20 +106,11 @@ class Studio:
         self.on_found: dict[str, Callable] = {}
 
     @contextlib.contextmanager
-    def watching(self, name: str, on_fragment: Callable) -> Iterator[None]:
-        with self._among(self.on_fragment, name, on_fragment):
-            yield
-
-    @contextlib.contextmanager
-    def listening(self, name: str, on_found: Callable) -> Iterator[None]:
-        with self._among(self.on_found, name, on_found):
-            yield
-
-    @contextlib.contextmanager
-    def _among(self, those: dict[str, Callable], name: str, one: Callable) -> Iterator[None]:
+    def following(self, name: str, kind: type, take: Callable) -> Iterator[None]:
         if name == "nobody":
             raise KeyError(name)
-        those[name] = one
+        those = {Fragment: self.on_fragment, Found: self.on_found}[kind]
+        those[name] = take
         try:
             yield
         finally:

@@ -1,11 +1,10 @@
-"""How `yolostream run` holds: a command for each figure."""
+"""How `yolostream run` holds, in figures."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from yolostream.server import embedded
@@ -21,131 +20,98 @@ from loadtest.repository import MODELS, REPOSITORY, RESULTS_FOLDER, SERVER_ENVIR
 from loadtest.result_file import writing
 from tools.command import one_line_errors
 
-app = typer.Typer(help=__doc__, no_args_is_help=True)
+app = typer.Typer(add_completion=False)
 
-_STARTED = "by default one is started."
-Url = Annotated[str | None, typer.Option(help=f"gRPC address of a Triton; {_STARTED}")]
-ProfileOption = Annotated[
-    embedded.Profile | None, typer.Option(help="By default what the machine allows.")
-]
-Model = Annotated[str, typer.Option(help="The ensemble.")]
-ModelRepository = Annotated[Path, typer.Option(help="Where it lies.")]
-Environment = Annotated[Path, typer.Option(help="Virtual environment of the server.")]
-Seconds = Annotated[float, typer.Option(min=1, help="Length of each window.")]
-Output = Annotated[Path | None, typer.Option(help="Where the figures go.")]
+Figure = Literal["age", "capacity", "overload", "viewers"]
+_SECONDS: dict[Figure, float] = {"age": 30.0, "capacity": 12.0, "overload": 20.0, "viewers": 20.0}
+_LENGTHS = ", ".join(f"{seconds:g} for {figure}" for figure, seconds in _SECONDS.items())
 
 _GPU_CAMERAS, _CPU_CAMERAS = "8,24,48,64,96", "1,2"
 _RAW = REPOSITORY / "output" / "live"
 
 
-def _setting(
-    url: str | None,
-    profile: embedded.Profile | None,
-    model: str,
-    repository: Path,
-    environment: Path,
-    seconds: float,
-) -> Setting:
-    chosen = profile or embedded.choose_profile(ServerEnvironment.check(environment))
-    return Setting(url, chosen, model, repository, environment, seconds, _RAW)
+def _usual_profile(figure: Figure, environment: Path) -> embedded.Profile:
+    if figure == "age":
+        return "cpu"
+    return embedded.choose_profile(ServerEnvironment.check(environment))
 
 
-def _measured(name: str, output: Path | None, measure: Callable[[], dict[str, Any]]) -> None:
-    """Measure, write the figures, and say them."""
-    with writing(output or RESULTS_FOLDER / f"live_{name}.json", tool="loadtest.live") as figures:
-        figures |= measure()
-    typer.echo(table({name: json.loads(json.dumps(figures))}))
+def _measured(
+    figure: Figure, setting: Setting, cameras: str | None, fits: int | None
+) -> dict[str, Any]:
+    match figure:
+        case "age":
+            return age.measure(setting)
+        case "capacity":
+            usual = _GPU_CAMERAS if PROFILES[setting.profile].on_gpu else _CPU_CAMERAS
+            return capacity.measure(setting, numbers=counts(cameras or usual))
+        case "overload":
+            return overload.measure(setting, fits=fits)
+        case "viewers":
+            return {"model": setting.model, **viewers.measure(setting)}
 
 
-@app.command("age")
-def age_command(
-    url: Url = None,
-    profile: ProfileOption = "cpu",
-    model: Model = ENSEMBLE,
-    model_repository: ModelRepository = MODELS,
-    server_environment: Environment = SERVER_ENVIRONMENT,
-    seconds: Seconds = 30.0,
-    output: Output = None,
-) -> None:
-    """One camera at 5 frames/s: how old its frames are when their objects are known."""
-    with one_line_errors():
-        setting = _setting(url, profile, model, model_repository, server_environment, seconds)
-        _measured("age", output, lambda: {"profile": setting.profile, **age.measure(setting)})
-
-
-@app.command("capacity")
-def capacity_command(
-    url: Url = None,
-    profile: ProfileOption = None,
-    model: Model = ENSEMBLE,
-    model_repository: ModelRepository = MODELS,
-    server_environment: Environment = SERVER_ENVIRONMENT,
-    seconds: Seconds = 12.0,
+@app.command(no_args_is_help=True)
+def main(
+    figure: Annotated[Figure, typer.Argument(help="What is measured.", show_default=False)],
+    url: Annotated[
+        str | None, typer.Option(help="gRPC address of a Triton; by default one is started.")
+    ] = None,
+    profile: Annotated[
+        embedded.Profile | None,
+        typer.Option(help="By default what the machine allows, and for the age cpu."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="The ensemble.")] = ENSEMBLE,
+    model_repository: Annotated[Path, typer.Option(help="Where it lies.")] = MODELS,
+    server_environment: Annotated[
+        Path, typer.Option(help="Virtual environment of the server.")
+    ] = SERVER_ENVIRONMENT,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help=f"Length of each window; by default {_LENGTHS}.")
+    ] = None,
     cameras: Annotated[
         str | None,
         typer.Option(
-            help=f"Numbers to try; by default {_GPU_CAMERAS}, and without a GPU {_CPU_CAMERAS}."
+            help="For the capacity, numbers to try; by default "
+            f"{_GPU_CAMERAS}, and without a GPU {_CPU_CAMERAS}."
         ),
     ] = None,
-    output: Output = None,
-) -> None:
-    """The most cameras at 30 frames/s that are followed: four minutes at most."""
-    with one_line_errors():
-        setting = _setting(url, profile, model, model_repository, server_environment, seconds)
-        usual = _GPU_CAMERAS if PROFILES[setting.profile].on_gpu else _CPU_CAMERAS
-        numbers = counts(cameras or usual)
-        _measured(
-            "capacity",
-            output,
-            lambda: {"profile": setting.profile, **capacity.measure(setting, numbers=numbers)},
-        )
-
-
-@app.command("overload")
-def overload_command(
-    url: Url = None,
-    profile: ProfileOption = None,
-    model: Model = ENSEMBLE,
-    model_repository: ModelRepository = MODELS,
-    server_environment: Environment = SERVER_ENVIRONMENT,
-    seconds: Seconds = 20.0,
     fits: Annotated[
-        int | None, typer.Option(min=1, help="Cameras that the machine takes; see 'capacity'.")
+        int | None,
+        typer.Option(
+            min=1, help="For the overload, cameras that the machine takes; see the capacity."
+        ),
     ] = None,
-    output: Output = None,
+    output: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
 ) -> None:
-    """Three times the cameras that fit: a fair share for each, and no old frames."""
-    with one_line_errors():
-        setting = _setting(url, profile, model, model_repository, server_environment, seconds)
-        _measured(
-            "overload",
-            output,
-            lambda: {"profile": setting.profile, **overload.measure(setting, fits=fits)},
-        )
+    """How `yolostream run` holds.
 
+    age: one camera at 5 frames/s, and how old its frames are when their objects are known.
 
-@app.command("viewers")
-def viewers_command(
-    url: Url = None,
-    profile: ProfileOption = None,
-    model: Model = ENSEMBLE,
-    model_repository: ModelRepository = MODELS,
-    server_environment: Environment = SERVER_ENVIRONMENT,
-    seconds: Seconds = 20.0,
-    output: Output = None,
-) -> None:
-    """What one viewer of a camera costs, and twenty."""
+    capacity: the most cameras at 30 frames/s that are followed; four minutes at most.
+
+    overload: three times the cameras that fit; a fair share for each, and no old frames.
+
+    viewers: what one viewer of a camera costs, and twenty.
+    """
+    if cameras is not None and figure != "capacity":
+        raise typer.BadParameter(f"--cameras {cameras} is for the capacity, and not for {figure}")
+    if fits is not None and figure != "overload":
+        raise typer.BadParameter(f"--fits {fits} is for the overload, and not for {figure}")
     with one_line_errors():
-        setting = _setting(url, profile, model, model_repository, server_environment, seconds)
-        _measured(
-            "viewers",
-            output,
-            lambda: {
-                "profile": setting.profile,
-                "model": setting.model,
-                **viewers.measure(setting),
-            },
+        setting = Setting(
+            url,
+            profile or _usual_profile(figure, server_environment),
+            model,
+            model_repository,
+            server_environment,
+            seconds or _SECONDS[figure],
+            _RAW,
         )
+        place = output or RESULTS_FOLDER / f"live_{figure}.json"
+        with writing(place, tool="loadtest.live") as figures:
+            figures |= {"profile": setting.profile} | _measured(figure, setting, cameras, fits)
+        typer.echo(table({figure: json.loads(json.dumps(figures))}))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.errors import YolostreamError
 
 if TYPE_CHECKING:
-    from yolostream.cli.running import Site
+    from yolostream.cli.site import Site
     from yolostream.service.settings import ServerSettings, WebSettings
 
 Section = TypeVar("Section", "ServerSettings", "WebSettings")
@@ -84,11 +84,10 @@ def run(
     Ctrl-C or SIGTERM stops it; SIGHUP has the configuration read again.
     """
     # It takes half a second, which no other command should.
-    from yolostream.cli import running
-    from yolostream.service import logs
+    from yolostream.cli.site import named, read
 
     is_file = len(cameras) == 1 and cameras[0].lower().endswith(_CONFIGURATIONS)
-    site = running.read(Path(cameras[0])) if is_file else running.named(cameras, model)
+    site = read(Path(cameras[0])) if is_file else named(cameras, model)
     if is_file and model != DEFAULT_MODEL:
         raise typer.BadParameter(f"{cameras[0]} names the models: write {model} into its defaults")
     if check:
@@ -105,17 +104,7 @@ def run(
         environment=server_environment,
     )
     web = _web(site, address=listen, token_file=web_token_file, insecure=insecure or None)
-    log = site.configuration.log
-    if log_format is not None:
-        log = log.model_copy(update={"format": log_format.value})
-    logs.set_up(log)
-    try:
-        running.run(site, server, web)
-    except YolostreamError as error:
-        if log.format == "console":
-            raise
-        _log.error("%s", error)
-        raise typer.Exit(error.exit_code) from None
+    _watch(site, server, web, log_format)
 
 
 def _check(site: Site) -> None:
@@ -129,6 +118,26 @@ def _check(site: Site) -> None:
     enabled = sum(camera.enabled for camera in resolved)
     more = f", changed over the API: {changed}" if changed else ""
     stdout.print(f"cameras: {len(resolved)}, enabled: {enabled}{more}", highlight=False)
+
+
+def _watch(
+    site: Site, server: ServerSettings, web: WebSettings, log_format: LogFormat | None
+) -> None:
+    """Do it, and say what goes wrong in the format of the log."""
+    from yolostream.cli import running
+    from yolostream.service import logs
+
+    log = site.configuration.log
+    if log_format is not None:
+        log = log.model_copy(update={"format": log_format.value})
+    logs.set_up(log)
+    try:
+        running.run(site, server, web)
+    except YolostreamError as error:
+        if log.format == "console":
+            raise
+        _log.error("%s", error)
+        raise typer.Exit(error.exit_code) from None
 
 
 def _server(site: Site, **options: Any) -> ServerSettings:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import os
-import re
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from yolostream.access_token import new_token
 from yolostream.cli import access, detecting
 from yolostream.cli.server import DEFAULT_MODEL_REPOSITORY, DEFAULT_SERVER_ENVIRONMENT, ServerInUse
+from yolostream.cli.site import Site
 from yolostream.client.access import Access as ClientAccess
 from yolostream.client.access import Tls, target_of
 from yolostream.client.served import served_ensembles
@@ -28,26 +25,17 @@ from yolostream.server import embedded
 from yolostream.server.access import Access
 from yolostream.server.run_folder import gpu_sharing_of
 from yolostream.server.traces import exporting_traces
-from yolostream.service import configuration_file, systemd
+from yolostream.service import systemd
 from yolostream.service.advice import advice
 from yolostream.service.control import Control
 from yolostream.service.ensembles import Ensembles
+from yolostream.service.lanes import Connect
 from yolostream.service.reloading import reloading
-from yolostream.service.runtime_store import RuntimeStore
 from yolostream.service.service import Service, Tracing
-from yolostream.service.settings import (
-    CameraDefaults,
-    CameraSettings,
-    Configuration,
-    ServerSettings,
-    TraceSettings,
-    WebSettings,
-)
+from yolostream.service.settings import Configuration, ServerSettings, TraceSettings, WebSettings
 from yolostream.service.web.access import Access as WebAccess
 from yolostream.service.web.context import Context
 from yolostream.service.web.server import serving
-from yolostream.service.worker_process import Connect
-from yolostream.sources import find_sources
 
 _STOP_SERVER_S = 0.5
 """The Triton of a service has nothing to finish: all that was sent is answered, or given up."""
@@ -55,67 +43,7 @@ _STOP_SERVER_S = 0.5
 _LOOK_S = 1.0
 """Between two looks whether the service is well."""
 
-_LONGEST = 60
-"""Name of a camera, before it is told apart from others."""
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Site:
-    """A configuration, and where it comes from."""
-
-    configuration: Configuration
-    path: Path | None = None
-    """Of its file; None where cameras were named to the command."""
-    contents: bytes = b""
-    """Of the file, as it was read."""
-
-    @property
-    def store(self) -> RuntimeStore | None:
-        """Keeps what is changed over the API."""
-        if self.path is None:
-            return None
-        state = os.environ.get("STATE_DIRECTORY")
-        folder = self.configuration.state or (Path(state) if state else self.path.parent)
-        return RuntimeStore(folder / f"{self.path.stem}.runtime.yaml")
-
-
-def read(path: Path) -> Site:
-    """A site whose configuration is a file.
-
-    Raises:
-        ConfigurationError: something in it is wrong.
-    """
-    # Before it is read: what is written meanwhile counts as a change.
-    contents = path.read_bytes() if path.is_file() else b""
-    return Site(configuration_file.read(path), path, contents)
-
-
-def named(specs: Sequence[str], model: str) -> Site:
-    """A site with cameras that were named to the command.
-
-    Raises:
-        SourceError: one of them is none.
-    """
-    found, errors = find_sources(specs)
-    if errors:
-        raise errors[0]
-    if len(found) != len(specs):
-        raise ServiceError("each camera is one address or one video: name no folders")
-    names = _names_of([source.name for source in found])
-    cameras = {name: CameraSettings(source=spec) for name, spec in zip(names, specs, strict=True)}
-    return Site(Configuration(defaults=CameraDefaults(model=model), cameras=cameras))
-
-
-def _names_of(words: Sequence[str]) -> list[str]:
-    """Names of cameras that are like these words, which may be names of files."""
-    names: list[str] = []
-    for word in words:
-        name = re.sub(r"[^a-zA-Z0-9_-]+", "_", word).lstrip("_-")[:_LONGEST] or "camera"
-        others = (f"{name}_{number}" for number in itertools.count(2))
-        names.append(next(one for one in itertools.chain([name], others) if one not in names))
-    return names
 
 
 def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
@@ -130,40 +58,54 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
     for words in advice(configuration, site.path):
         _log.warning("%s", words)
     web_access = WebAccess.of(web)
-    with contextlib.ExitStack() as stack:
-        if site.path is not None:
-            # It may come before we are ready for it, and is no reason to end.
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        if (folder := configuration.outputs.folder) is not None:
-            with writing(folder):
-                folder.mkdir(parents=True, exist_ok=True)
+    if site.path is not None:
+        # It may come before we are ready for it, and is no reason to end.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if (folder := configuration.outputs.folder) is not None:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    with (
         # Before a server is started: it says what is missing.
-        tracing = stack.enter_context(_tracing(configuration.traces))
-        server = stack.enter_context(_served(configuration))
-        connect, tls = _connect(server, server_settings), _tls(server_settings)
-        list_served = partial(served_ensembles, server.url, ClientAccess(server.token, tls))
-        ensembles = stack.enter_context(contextlib.closing(Ensembles(connect, list_served)))
-        service = Service(connect, tracing=tracing)
-        stack.callback(service.close)
-        control = Control(
-            service,
-            site.configuration,
-            path=site.path,
-            store=site.store,
-            events=service.events,
-        )
-        address = stack.enter_context(
-            serving(Context(service, control, ensembles, web_access, triton=server.triton))
-        )
-        if site.path is not None:
-            reloader = stack.enter_context(reloading(control, site.path, site.contents))
-            signal.signal(signal.SIGHUP, lambda number, frame: reloader.ask())
-        # The page and the cameras stop at the same time.
-        stack.callback(service.ask_to_stop)
-        stack.callback(systemd.tell, systemd.STOPPING)
-        _log.info("look at %s", address)
-        systemd.tell(systemd.READY)
-        _watch_over(service)
+        _tracing(configuration.traces) as tracing,
+        _served(configuration) as server,
+        _watched(site, server, _tls(server_settings), tracing, web_access) as context,
+        serving(context) as address,
+        _following_the_file(site, context.control),
+    ):
+        try:
+            _log.info("look at %s", address)
+            systemd.tell(systemd.READY)
+            _watch_over(context.service)
+        finally:
+            systemd.tell(systemd.STOPPING)
+            # The page and the cameras stop at the same time.
+            context.service.ask_to_stop()
+
+
+@contextlib.contextmanager
+def _watched(
+    site: Site, server: ServerInUse, tls: Tls | None, tracing: Tracing | None, web_access: WebAccess
+) -> Iterator[Context]:
+    """Watch the cameras until the block ends."""
+    connect = _connect(server, tls)
+    list_served = partial(served_ensembles, server.url, ClientAccess(server.token, tls))
+    with (
+        contextlib.closing(Ensembles(connect, list_served)) as ensembles,
+        contextlib.closing(Service(connect, tracing=tracing)) as service,
+    ):
+        control = Control(service, site.configuration, path=site.path, store=site.store)
+        yield Context(service, control, ensembles, web_access, triton=server.triton)
+
+
+@contextlib.contextmanager
+def _following_the_file(site: Site, control: Control) -> Iterator[None]:
+    """Read the site's file again when it has changed, and on SIGHUP, until the block ends."""
+    if site.path is None:
+        yield
+        return
+    with reloading(control, site.path, site.contents) as reloader:
+        signal.signal(signal.SIGHUP, lambda number, frame: reloader.ask())
+        yield
 
 
 def _watch_over(service: Service) -> None:
@@ -230,7 +172,7 @@ def _served(configuration: Configuration) -> Iterator[ServerInUse]:
         yield ServerInUse(triton.url, token, triton)
 
 
-def _connect(server: ServerInUse, settings: ServerSettings) -> Connect:
+def _connect(server: ServerInUse, tls: Tls | None) -> Connect:
     for name, value in gpu_sharing_of(target_of(server.url)).items():
         os.environ.setdefault(name, value)
     return partial(
@@ -241,7 +183,7 @@ def _connect(server: ServerInUse, settings: ServerSettings) -> Connect:
         transport="auto",
         decoder="auto",
         token=server.token,
-        tls=_tls(settings),
+        tls=tls,
         # More frames on their way to a CPU would only wait for each other, and become old.
         max_in_flight=REQUESTS_IN_FLIGHT,
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from yolostream.client.detector import Detector
 from yolostream.errors import AccessDenied
-from yolostream.service.worker_process import Connect, warm
+from yolostream.service.lanes import Connect, warm
 
 _CLOSE_S = 1.0
 

@@ -36,6 +36,9 @@ class Watch:
     detections: bool = False
 
 
+Command = Run | Drop | Watch
+
+
 # From a worker.
 
 
@@ -79,6 +82,10 @@ class Found:
     """JSON: `docs/outputs.md` has its schema."""
 
 
+Made = Fragment | Picture | Found
+"""Of a frame, while somebody looks."""
+
+
 @dataclass(frozen=True)
 class Transition:
     """A camera's state changed."""
@@ -113,4 +120,4 @@ class WorkerDied:
     """Seconds until then."""
 
 
-FromWorker = Statuses | Fragment | Picture | Found | Trace | Transition | Switched | WorkerDied
+FromWorker = Statuses | Made | Trace | Transition | Switched | WorkerDied

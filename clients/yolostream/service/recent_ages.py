@@ -11,7 +11,7 @@ _STEP_S = 5.0
 
 
 class RecentAges:
-    """Ages of the results of the last minute, to five seconds."""
+    """Ages of the results of one run in the last minute, to five seconds."""
 
     def __init__(self) -> None:
         self._noted: deque[tuple[float, Durations]] = deque()
@@ -22,12 +22,13 @@ class RecentAges:
 
         Args:
             now: seconds of any clock that goes evenly.
-            total: all of them; fewer than before where they were counted anew.
+            total: all of them since the run began.
         """
-        if total.counts.sum() < self._latest.counts.sum():
-            self._noted.clear()
         self._latest = total
-        if not self._noted or now - self._noted[-1][0] >= _STEP_S:
+        if not self._noted:
+            # It began with none.
+            self._noted.append((now, Durations()))
+        elif now - self._noted[-1][0] >= _STEP_S:
             self._noted.append((now, total))
         while len(self._noted) > 1 and now - self._noted[1][0] >= SPAN_S:
             self._noted.popleft()

@@ -1,11 +1,12 @@
-"""Which addresses may be given while the service runs: by the API, and not by the file."""
+"""Which addresses and logins may be given while the service runs: by the API, not by the file."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from yolostream.errors import SourceError
+from yolostream.errors import ConfigurationError, SourceError
 from yolostream.redaction import redact_argument
+from yolostream.service.settings import CameraSettings
 from yolostream.sources.address import SCHEMES, address_in
 
 LONGEST = 2000
@@ -42,3 +43,27 @@ def check_runtime_address(source: str) -> str:
     if not has_host:
         raise SourceError(f"{redact_argument(source)!r} names no host: write SCHEME://HOST/PATH")
     return address
+
+
+def check_runtime_secrets(
+    name: str, settings: CameraSettings, of_file: CameraSettings | None
+) -> None:
+    """Make sure that a camera is told no variable and no file of the service's machine.
+
+    Args:
+        name: of the camera.
+        settings: what the API gives.
+        of_file: what the configuration says of it: what its source and login ask for is allowed.
+
+    Raises:
+        ConfigurationError: it would be told more.
+    """
+    if of_file and (of_file.source, of_file.login) == (settings.source, settings.login):
+        return
+    login = settings.login
+    words = [settings.source] + ([login.username, login.password] if login else [])
+    if settings.password_file is not None or any("${" in word for word in words):
+        raise ConfigurationError(
+            f"camera {name} would be told secrets of this machine: variables and "
+            "password_file belong into the configuration, and not into what is sent"
+        )

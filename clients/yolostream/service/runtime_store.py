@@ -1,4 +1,4 @@
-"""What was changed over the API, on disk."""
+"""What was changed over the API, how long it counts, and its file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,39 @@ class RuntimeChange(BaseModel):
     settings: CameraSettings | None
     """None where it was removed."""
     instead_of: str
-    """`digest` of what cameras.yaml said of it then."""
+    """`_digest` of what cameras.yaml said of it then."""
+
+
+def changed(
+    changes: Mapping[str, RuntimeChange],
+    name: str,
+    settings: CameraSettings | None,
+    of_file: CameraSettings | None,
+) -> dict[str, RuntimeChange]:
+    """The changes, with one more.
+
+    Args:
+        changes: until now, by camera.
+        name: of the camera that is changed.
+        settings: what the API makes of it; None removes it.
+        of_file: what cameras.yaml says of it; None where it does not have it.
+    """
+    others = {key: one for key, one in changes.items() if key != name}
+    # What equals a default says more than one that is left out: the defaults may change.
+    if _digest(settings) == _digest(of_file):
+        return others
+    return others | {name: RuntimeChange(settings=settings, instead_of=_digest(of_file))}
+
+
+def still_valid(
+    changes: Mapping[str, RuntimeChange], of_file: Mapping[str, CameraSettings]
+) -> dict[str, RuntimeChange]:
+    """The changes of cameras of which the file says what it said then."""
+    return {
+        name: change
+        for name, change in changes.items()
+        if change.instead_of == _digest(of_file.get(name))
+    }
 
 
 class RuntimeStore:
@@ -105,7 +137,7 @@ class RuntimeStore:
             ) from error
 
 
-def digest(settings: CameraSettings | None) -> str:
+def _digest(settings: CameraSettings | None) -> str:
     """Differs where settings do; empty where there are none."""
     if settings is None:
         return ""

@@ -12,7 +12,9 @@ from multiprocessing.connection import Connection
 from yolostream.frame_trace import Sampling
 from yolostream.pipeline.child_process import ChildProcess
 from yolostream.redaction import redact
+from yolostream.service.lanes import Connect
 from yolostream.service.messages import (
+    Command,
     Drop,
     FromWorker,
     Run,
@@ -20,7 +22,7 @@ from yolostream.service.messages import (
     Watch,
     WorkerDied,
 )
-from yolostream.service.worker_process import Connect, work
+from yolostream.service.worker_process import work
 
 _WAIT_S = (0.5, 30.0)
 """Shortest and longest wait until a worker that died is started again."""
@@ -141,7 +143,7 @@ class Worker:
         for watch in self._watched.values():
             self._send(watch)
 
-    def _send(self, command: Run | Drop | Watch | None) -> None:
+    def _send(self, command: Command | None) -> None:
         if self._process is not None:
             # Of one that died, its end tells.
             with contextlib.suppress(OSError):

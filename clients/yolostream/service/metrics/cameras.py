@@ -17,9 +17,10 @@ from prometheus_client.registry import Collector
 
 from yolostream.pipeline.status import Drop, SinkCounts, State, Status
 from yolostream.pipeline.timing import STAGES, StageTimer
+from yolostream.service.camera import Camera
 from yolostream.service.metrics.histograms import buckets
 from yolostream.service.metrics.names import PREFIX
-from yolostream.service.service import Camera, Service
+from yolostream.service.service import Service
 
 STATES: tuple[str, ...] = (*get_args(State), "disabled")
 """What a camera can be at; see `yolostream.pipeline.status.State`."""
@@ -42,13 +43,12 @@ class _Seen:
 
     @classmethod
     def of(cls, name: str, camera: Camera) -> _Seen:
-        state = camera.status.state if camera.is_enabled else "disabled"
         return cls(
             name,
-            state,
+            camera.state,
             camera.status,
             camera.totals.figures(),
-            len(camera.watchers),
+            camera.audience.viewers,
             camera.task.job.max_age_s,
         )
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from yolostream.redaction import redact_argument
+from yolostream.service.camera import Camera
 from yolostream.service.messages import Picture
-from yolostream.service.service import Camera
 from yolostream.service.settings import CameraSettings
 from yolostream.service.web.context import Context, InContext, TheService
 from yolostream.service.web.problems import Problem, responses
@@ -96,7 +96,7 @@ async def latest_frame(name: str, service: TheService) -> Response:
         loop.call_soon_threadsafe(settle, taken.jpeg)
 
     try:
-        with service.seeing(name, take):
+        with service.following(name, Picture, take):
             jpeg = await asyncio.wait_for(picture, PICTURE_TIMEOUT_S)
     except KeyError:
         raise no_camera(name) from None
@@ -155,7 +155,7 @@ def _state_of(name: str, camera: Camera, settings: CameraSettings) -> CameraStat
     status = camera.status
     return CameraState(
         name=name,
-        state=status.state if camera.is_enabled else "disabled",
+        state=camera.state,
         trouble=status.trouble,
         frames_per_second=round(camera.frames_per_second, 2),
         objects=status.latest_objects,

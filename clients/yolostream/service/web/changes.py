@@ -18,7 +18,7 @@ from yolostream.errors import (
     SourceError,
     YolostreamError,
 )
-from yolostream.service.control import Change
+from yolostream.service.camera_plan import Change
 from yolostream.service.runtime_address import check_runtime_address
 from yolostream.service.settings import HIDDEN, CameraName, CameraSettings
 from yolostream.service.web.cameras import (

@@ -26,7 +26,7 @@ async def detections(name: str, context: InContext) -> StreamingResponse:
     with context.service.cameras() as cameras:
         if name not in cameras:
             raise no_camera(name)
-    return context.streams.events(partial(context.service.listening, name), _lines_of)
+    return context.streams.events(partial(context.service.following, name, Found), _lines_of)
 
 
 def _lines_of(found: Found) -> bytes:

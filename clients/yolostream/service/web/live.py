@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import orjson
 from fastapi import APIRouter, WebSocket
@@ -96,7 +96,7 @@ async def _parts(service: Service, name: str) -> AsyncIterator[bytes]:
         loop.call_soon_threadsafe(replace, picture.jpeg)
 
     # One that was removed in this moment has no pictures.
-    with contextlib.suppress(KeyError), service.seeing(name, take):
+    with contextlib.suppress(KeyError), service.following(name, Picture, take):
         while True:
             jpeg = await newest.get()
             head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}"
@@ -118,8 +118,8 @@ class _Viewer:
 
     def want(self, wanted: Wanted) -> None:
         """Begin to look at some cameras, and leave others."""
-        self._follow(self._videos, wanted.video, self._service.watching)
-        self._follow(self._detections, wanted.detections, self._service.listening)
+        self._follow(self._videos, wanted.video, Fragment)
+        self._follow(self._detections, wanted.detections, Found)
 
     def close(self) -> None:
         """It is gone."""
@@ -143,9 +143,7 @@ class _Viewer:
         self,
         followed: dict[str, contextlib.ExitStack],
         names: frozenset[str],
-        following: Callable[
-            [str, Callable[[Fragment | Found], None]], contextlib.AbstractContextManager[None]
-        ],
+        kind: type[Fragment] | type[Found],
     ) -> None:
         for name in followed.keys() - names:
             followed.pop(name).close()
@@ -153,7 +151,7 @@ class _Viewer:
             stack = contextlib.ExitStack()
             # One that is not there (any more) has nothing to show.
             with contextlib.suppress(KeyError):
-                stack.enter_context(following(name, self._take))
+                stack.enter_context(self._service.following(name, kind, self._take))
                 followed[name] = stack
 
     def _take(self, message: Fragment | Found) -> None:

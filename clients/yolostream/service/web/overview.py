@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from yolostream._version import __version__
+from yolostream.service.camera import Camera
 from yolostream.service.capacity import capacity_of
-from yolostream.service.service import Camera
 from yolostream.service.web.context import InContext
 
 router = APIRouter(prefix="/api/v1", tags=["service"])

@@ -1,0 +1,187 @@
+"""Runs one camera in a worker: it begins, changes, waits for its server, and ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from yolostream.errors import YolostreamError
+from yolostream.frame_trace import FrameTraces, Sampling
+from yolostream.outputs.output import Output
+from yolostream.pipeline.capture import Capture, Openings
+from yolostream.pipeline.plan import Plan
+from yolostream.pipeline.runner import stop
+from yolostream.pipeline.status import Status
+from yolostream.pipeline.stream import Stream
+from yolostream.service.camera_task import CameraTask
+from yolostream.service.lanes import Lane, Lanes, warm
+from yolostream.service.live_view import LiveView
+from yolostream.service.messages import FromWorker, Statuses, Switched, Watch
+from yolostream.sources import Session
+
+SWITCH_RETRY_S = 10.0
+"""Between two attempts to give a camera the ensemble that is wanted."""
+
+
+class CameraRunner:
+    """Brings what runs of one camera in line with what is wanted, on a thread of its own.
+
+    Several changes at once become one: only the last counts.
+
+    Args:
+        name: of the camera.
+        lanes: to the ensembles.
+        openings: how many sources are opened at once, all cameras of the process together.
+        sampling: which frames are followed; None follows none.
+        send: takes what the service is told.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        lanes: Lanes,
+        openings: Openings,
+        sampling: Sampling | None,
+        send: Callable[[FromWorker], None],
+    ) -> None:
+        self.is_ended = False
+        """Whether nothing of it runs, and nothing will."""
+        self._name = name
+        self._lanes = lanes
+        self._openings = openings
+        self._send = send
+        self._traces = None if sampling is None else FrameTraces(name, sampling, send)
+        self._wanted: CameraTask | None = None
+        self._stream: Stream | None = None
+        self._lane: Lane | None = None
+        """Where the stream's frames go."""
+        self._view: LiveView | None = None
+        self._watch = Watch(name)
+        self._trouble = ""
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        threading.Thread(target=self._run, name=f"{name} camera", daemon=True).start()
+
+    @property
+    def status(self) -> Status:
+        """Its figures."""
+        stream = self._stream
+        if stream is None:
+            # It has counted nothing, and is no run of its own.
+            return Status(self._name, began_at=0.0, trouble=self._trouble)
+        return stream.snapshot()
+
+    def want(self, task: CameraTask | None) -> bool:
+        """Run this from now on, or nothing any more.
+
+        Returns:
+            False where it has ended.
+        """
+        with self._lock:
+            self._wanted = task
+            self._changed.set()
+            return not self.is_ended
+
+    def watch(self, wanted: Watch) -> None:
+        """Somebody looks, or nobody does."""
+        self._watch = wanted
+        if self._view is not None:
+            self._view.want(wanted)
+
+    def end(self) -> Stream | None:
+        """Begin nothing any more; what is left to stop."""
+        with self._lock:
+            self.is_ended = True
+            self._changed.set()
+            return self._stream
+
+    def _run(self) -> None:
+        running: CameraTask | None = None
+        while not self.is_ended:
+            self._changed.wait(None if running == self._wanted else SWITCH_RETRY_S)
+            self._changed.clear()
+            running = self._change(running, self._wanted)
+
+    def _change(self, running: CameraTask | None, wanted: CameraTask | None) -> CameraTask | None:
+        """Do what is wanted, and return what is done now."""
+        stream = self._stream
+        if stream is not None and running and wanted and running.goes_on_as(wanted):
+            stream.follow(self._plan(wanted))
+            return self._switched(stream, running.model, wanted)
+        if stream is not None:
+            stop([stream])
+            # What it counted since the last report would be missing.
+            self._send(Statuses({self._name: stream.snapshot()}))
+            self._stream = self._view = self._lane = None
+        if wanted is None:
+            self._end_unless_wanted()
+        return wanted if wanted and self._begin(wanted) else None
+
+    def _switched(self, stream: Stream, model: str, wanted: CameraTask) -> CameraTask:
+        """Send the next frame to another ensemble, once that has looked at a picture.
+
+        The camera stays open. Where the other one fails, the one that it has goes on.
+        """
+        figures = stream.status
+        if wanted.model == model:
+            figures.model_trouble = ""
+            return wanted
+        try:
+            lane = self._lanes.connected(wanted.model)
+            warm(lane.detector)
+        except YolostreamError as error:
+            trouble = f"{model} goes on: {error}"
+            if trouble != figures.model_trouble:
+                figures.model_trouble = trouble
+                self._send(Switched(self._name, wanted.model, trouble))
+            return replace(wanted, model=model)
+        assert self._lane is not None
+        self._lane.dispatcher.hand_over(stream, lane.dispatcher)
+        self._lane = lane
+        figures.model, figures.model_trouble = wanted.model, ""
+        self._send(Switched(self._name, wanted.model))
+        return wanted
+
+    def _end_unless_wanted(self) -> None:
+        with self._lock:
+            # Somebody may have wanted it again meanwhile.
+            self.is_ended = self.is_ended or self._wanted is None
+
+    def _begin(self, task: CameraTask) -> bool:
+        """Whether it could, before something else was wanted."""
+        lane = self._lanes.of(task.model, on_trouble=self._note, unless=self._changed.is_set)
+        with self._lock:
+            if lane is None or self.is_ended:
+                return False
+            self._lane = lane
+            self._stream = Stream(self._plan(task), lane.detector, on_ready=lane.dispatcher.wake)
+            self._stream.status.model = task.model
+            reading = replace(task.job.reading(lane.detector.model.input_size), fit=self._fit)
+            Capture(self._stream, reading, self._openings)
+            lane.dispatcher.add(self._stream)
+            return True
+
+    def _plan(self, task: CameraTask) -> Plan:
+        plan = task.job.plan(task.source, None)
+        return replace(plan, outputs_of=partial(self._outputs, task), traces=self._traces)
+
+    def _fit(self) -> tuple[int, int] | None:
+        """Height and width that frames are made to fit into: another ensemble has another input."""
+        return None if self._lane is None else self._lane.detector.model.input_size
+
+    def _note(self, trouble: YolostreamError) -> None:
+        self._trouble = str(trouble)
+
+    def _outputs(self, task: CameraTask, session: Session) -> list[Callable[[], Output]]:
+        new_view: Callable[[], Output] = partial(self._new_view, session)
+        recording = task.recording
+        written = [] if recording is None else recording.makers(task.source, session)
+        return [*written, new_view]
+
+    def _new_view(self, session: Session) -> LiveView:
+        self._view = LiveView(self._name, frame_rate=session.frame_rate, send=self._send)
+        self._view.want(self._watch)
+        return self._view
