@@ -250,8 +250,9 @@ def test_a_collector_that_is_away_costs_no_frame_and_is_told_again(
 class Nothing:
     """An output that wants nothing."""
 
-    draws = False
     kind = "nothing"
+    draws = False
+    lost = 0
 
     def write(self, *frame: object) -> None:
         pass

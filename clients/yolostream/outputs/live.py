@@ -56,6 +56,7 @@ class LiveOutput:
     """
 
     draws = True
+    lost = 0
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ class Mp4:
 
     kind = "mp4"
     draws = True
+    lost = 0
 
     def __init__(
         self,

@@ -42,6 +42,7 @@ class Rotating:
     """
 
     draws = False
+    lost = 0
 
     def __init__(
         self,

@@ -70,6 +70,7 @@ class SegmentedMp4:
 
     kind = "segments"
     draws = True
+    lost = 0
 
     def __init__(
         self,
