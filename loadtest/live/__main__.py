@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,10 +51,12 @@ def _setting(
     return Setting(url, chosen, model, repository, environment, seconds, _RAW)
 
 
-def _measured(name: str, output: Path | None, measure: Callable[[], dict[str, Any]]) -> None:
+def _measured(
+    name: str, output: Path | None, setting: Setting, measure: Callable[[Setting], dict[str, Any]]
+) -> None:
     """Measure, write the figures, and say them."""
     with writing(output or RESULTS_FOLDER / f"live_{name}.json", tool="loadtest.live") as figures:
-        figures |= measure()
+        figures |= {"profile": setting.profile, **measure(setting)}
     typer.echo(table({name: json.loads(json.dumps(figures))}))
 
 
@@ -70,7 +73,7 @@ def age_command(
     """One camera at 5 frames/s: how old its frames are when their objects are known."""
     with one_line_errors():
         setting = _setting(url, profile, model, model_repository, server_environment, seconds)
-        _measured("age", output, lambda: {"profile": setting.profile, **age.measure(setting)})
+        _measured("age", output, setting, age.measure)
 
 
 @app.command("capacity")
@@ -94,11 +97,7 @@ def capacity_command(
         setting = _setting(url, profile, model, model_repository, server_environment, seconds)
         usual = _GPU_CAMERAS if PROFILES[setting.profile].on_gpu else _CPU_CAMERAS
         numbers = counts(cameras or usual)
-        _measured(
-            "capacity",
-            output,
-            lambda: {"profile": setting.profile, **capacity.measure(setting, numbers=numbers)},
-        )
+        _measured("capacity", output, setting, partial(capacity.measure, numbers=numbers))
 
 
 @app.command("overload")
@@ -117,11 +116,7 @@ def overload_command(
     """Three times the cameras that fit: a fair share for each, and no old frames."""
     with one_line_errors():
         setting = _setting(url, profile, model, model_repository, server_environment, seconds)
-        _measured(
-            "overload",
-            output,
-            lambda: {"profile": setting.profile, **overload.measure(setting, fits=fits)},
-        )
+        _measured("overload", output, setting, partial(overload.measure, fits=fits))
 
 
 @app.command("viewers")
@@ -137,15 +132,7 @@ def viewers_command(
     """What one viewer of a camera costs, and twenty."""
     with one_line_errors():
         setting = _setting(url, profile, model, model_repository, server_environment, seconds)
-        _measured(
-            "viewers",
-            output,
-            lambda: {
-                "profile": setting.profile,
-                "model": setting.model,
-                **viewers.measure(setting),
-            },
-        )
+        _measured("viewers", output, setting, viewers.measure)
 
 
 if __name__ == "__main__":
