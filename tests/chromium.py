@@ -1,12 +1,12 @@
 """A real Chromium without a window, driven as a user would.
 
-Tests that need one are skipped by name, and fail where REQUIRE_CHROMIUM=1 promises it.
+Tests that need it are skipped by name, and fail where REQUIRE_CHROMIUM=1 promises Debian's
+chromium and chromium-driver, which .ci/run installs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import time
@@ -14,8 +14,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
 from loopback import LOOPBACK, reserved_port
+from needs import missing_programs, skip_where
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.remote_connection import ChromeRemoteConnection
@@ -25,15 +25,8 @@ from selenium.webdriver.remote.webelement import WebElement
 
 DEADLINE_S = 90.0
 
-_MISSING = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-
-if _MISSING and os.environ.get("REQUIRE_CHROMIUM") == "1":
-    raise ImportError(f"REQUIRE_CHROMIUM=1, but there is no {' and no '.join(_MISSING)}")
-
-needs_chromium = pytest.mark.skipif(
-    bool(_MISSING),
-    reason="needs Debian's chromium and chromium-driver, which .ci/run installs; "
-    "REQUIRE_CHROMIUM=1 makes this a failure",
+needs_chromium = skip_where(
+    missing_programs("chromium", "chromedriver"), variable="REQUIRE_CHROMIUM"
 )
 """Marks a test, or a whole file as its `pytestmark`."""
 

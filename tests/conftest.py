@@ -10,6 +10,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from instant import serve_instant
 from yolostream import Detector
 from yolostream.interruption import STOP_SIGNALS
 from yolostream.server import embedded
@@ -46,6 +47,13 @@ def triton() -> Iterator[embedded.EmbeddedTriton]:
         models=["yolov7"],
         profile="cpu",
     ) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def instant() -> Iterator[embedded.EmbeddedTriton]:
+    """One whose model costs nothing."""
+    with serve_instant() as server:
         yield server
 
 

@@ -7,7 +7,6 @@ REQUIRE_OTHER_HOST=1 promises it.
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from needs import skip_where
 
 _SERVER_ENVIRONMENT = Path(__file__).parents[1] / ".venv-server"
 
@@ -99,10 +98,6 @@ def _missing() -> str:
 
 _MISSING = _missing()
 
-if _MISSING and os.environ.get("REQUIRE_OTHER_HOST") == "1":
-    raise ImportError(f"REQUIRE_OTHER_HOST=1, but network namespaces cannot be made: {_MISSING}")
-
-needs_other_host = pytest.mark.skipif(
-    bool(_MISSING),
-    reason=f"needs network namespaces ({_MISSING}); REQUIRE_OTHER_HOST=1 makes this a failure",
+needs_other_host = skip_where(
+    _MISSING and f"network namespaces ({_MISSING})", variable="REQUIRE_OTHER_HOST"
 )

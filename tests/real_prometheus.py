@@ -1,6 +1,7 @@
 """Debian's Prometheus and promtool.
 
-Tests that need them are skipped by name, and fail where REQUIRE_PROMETHEUS=1 promises them.
+Tests that need them are skipped by name, and fail where REQUIRE_PROMETHEUS=1 promises them:
+.ci/run installs their package.
 """
 
 from __future__ import annotations
@@ -8,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
-import shutil
 import subprocess
 import time
 import urllib.parse
@@ -17,19 +16,12 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from loopback import LOOPBACK, reserved_port
+from needs import missing_programs, skip_where
 from running import DEADLINE_S, poll
 
-_MISSING = [program for program in ("prometheus", "promtool") if shutil.which(program) is None]
-
-if _MISSING and os.environ.get("REQUIRE_PROMETHEUS") == "1":
-    raise ImportError(f"REQUIRE_PROMETHEUS=1, but {_MISSING[0]} is not installed here")
-
-needs_prometheus = pytest.mark.skipif(
-    bool(_MISSING),
-    reason="needs Prometheus, whose package .ci/run installs; REQUIRE_PROMETHEUS=1 makes this a "
-    "failure",
+needs_prometheus = skip_where(
+    missing_programs("prometheus", "promtool"), variable="REQUIRE_PROMETHEUS"
 )
 """Marks a test, or a whole file as its `pytestmark`."""
 

@@ -8,14 +8,13 @@ Tests that need one are skipped by name, and fail where REQUIRE_RTSP=1 promises 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import pytest
 from loopback import LOOPBACK, reserved_port
+from needs import skip_where
 
 # GStreamer's bindings come from the system's packages, which no virtual environment sees.
 _PYTHON = Path("/usr/bin/python3")
@@ -32,13 +31,9 @@ def _missing() -> str:
 
 _MISSING = _missing()
 
-if _MISSING and os.environ.get("REQUIRE_RTSP") == "1":
-    raise ImportError(f"REQUIRE_RTSP=1, but GStreamer's RTSP server cannot run: {_MISSING}")
-
-needs_rtsp = pytest.mark.skipif(
-    bool(_MISSING),
-    reason="needs GStreamer's RTSP server, whose packages .ci/run installs "
-    f"({_MISSING}); REQUIRE_RTSP=1 makes this a failure",
+needs_rtsp = skip_where(
+    _MISSING and f"GStreamer's RTSP server, whose packages .ci/run installs ({_MISSING})",
+    variable="REQUIRE_RTSP",
 )
 """Marks a test, or a whole file as its `pytestmark`."""
 

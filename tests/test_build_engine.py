@@ -17,6 +17,7 @@ import onnxruntime
 import pytest
 import yolostream
 from letterbox import letterbox
+from needs import lacking
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from repository import ROOT, config, parameters
@@ -505,9 +506,7 @@ def test_ctrl_c_ends_trtexec_and_leaves_nothing_behind(stand_in, model, tmp_path
 def tensorrt():
     if shutil.which("trtexec") or shutil.which(IN_IMAGE):
         return
-    if os.environ.get("REQUIRE_TENSORRT") == "1":
-        raise FileNotFoundError("REQUIRE_TENSORRT=1, but there is no trtexec on PATH")
-    pytest.skip("needs trtexec; REQUIRE_TENSORRT=1 makes this a failure")
+    lacking("trtexec", variable="REQUIRE_TENSORRT")
 
 
 @pytest.mark.timeout(1800)

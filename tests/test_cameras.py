@@ -12,24 +12,16 @@ import pytest
 from clips import steps, write_clip
 from detecting_cameras import detecting
 from fault_proxy import fault_proxy
-from instant import serve_instant
 from rtsp_camera import Camera, needs_rtsp, rtsp_camera
 from running import check, errors_of
 from stubborn_camera import stubborn_camera
 from web_camera import web_camera
 from yolostream.errors import SourceError
 from yolostream.interruption import EXIT_INTERRUPTED
-from yolostream.server.embedded import EmbeddedTriton
 
 from tests.faults.reconnects import MOST_MB, growth_mb, reconnect
 
 RATE = 15
-
-
-@pytest.fixture(scope="module")
-def instant() -> Iterator[EmbeddedTriton]:
-    with serve_instant() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -49,12 +49,6 @@ STEP = Step(
 )
 
 
-@pytest.fixture(scope="module")
-def instant():
-    with serve_instant() as server:
-        yield server
-
-
 @pytest.fixture
 def connected(instant):
     with Detector(instant.url, MODEL, max_in_flight=MAX_IN_FLIGHT) as detector:

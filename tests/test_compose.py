@@ -16,6 +16,7 @@ from string import Template
 import pytest
 import yaml
 from conftest import REPOSITORY
+from needs import lacking
 from repository import config
 from running import poll
 from typer.main import get_command
@@ -102,9 +103,7 @@ def docker_compose():
         and not subprocess.run([docker, "compose", "version"], capture_output=True).returncode
     ):
         return [docker, "compose"]
-    if os.environ.get("REQUIRE_DOCKER_COMPOSE") == "1":
-        pytest.fail("REQUIRE_DOCKER_COMPOSE=1, but Compose is not installed here")
-    pytest.skip("needs Compose; REQUIRE_DOCKER_COMPOSE=1 makes this a failure")
+    lacking("Compose", variable="REQUIRE_DOCKER_COMPOSE")
 
 
 def resolved(docker_compose, *files):

@@ -76,6 +76,7 @@ class Dying(Answering):
 class Recorder:
     kind = "recorder"
     draws = False
+    lost = 0
 
     def __init__(self) -> None:
         self.indices: list[int] = []

@@ -7,7 +7,8 @@ import time
 
 import pytest
 from yolostream.errors import ServerUnavailable
-from yolostream.frame_trace import FrameTraces, Sampling, Trace, begin_request, span
+from yolostream.frame_trace import FrameTraces, Sampling, Trace, span
+from yolostream.pipeline.request_trace import begin_request
 
 SECRET = "rtsp://guard:canary@192.0.2.1/stream1"
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from gpu import needs_gpu
+from needs import skip_where
 
 from tests.nvbufsurftransform.cases import CASES, FULL_FRAME
 from tests.nvbufsurftransform.differences import Difference, shift
@@ -14,15 +13,9 @@ from tests.nvbufsurftransform.library import INSTALL, missing
 from tests.nvinferserver.errors import PipelineFailed
 from tests.nvinferserver.scaling import SUPER
 
-_MISSING = missing()
-if os.environ.get("REQUIRE_DEEPSTREAM") == "1" and _MISSING:
-    raise ImportError(f"REQUIRE_DEEPSTREAM=1, but {_MISSING} is not installed: {INSTALL}")
 pytestmark = [
     needs_gpu,
-    pytest.mark.skipif(
-        bool(_MISSING),
-        reason=f"needs {_MISSING} ({INSTALL}); REQUIRE_DEEPSTREAM=1 makes this a failure",
-    ),
+    skip_where(missing() and f"{missing()} ({INSTALL})", variable="REQUIRE_DEEPSTREAM"),
 ]
 
 ENDS = [case for case in CASES if case.number == SUPER and case.mode == FULL_FRAME]

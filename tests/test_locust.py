@@ -12,20 +12,13 @@ import time
 import urllib.error
 import urllib.request
 
-import pytest
 from conftest import REPOSITORY
-from instant import MODEL, serve_instant
+from instant import MODEL
 from yolostream import errors
 
 from loadtest.load import MAX_LOST
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-@pytest.fixture(scope="module")
-def instant():
-    with serve_instant() as server:
-        yield server
 
 
 def locust(*arguments, files=("locustfile",)):

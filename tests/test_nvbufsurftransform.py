@@ -13,10 +13,18 @@ from tests.nvbufsurftransform.differences import Difference
 from tests.nvbufsurftransform.recorded import FILE, parts
 from tests.nvbufsurftransform.structures import Batch, Rect, SurfaceParams
 from tests.nvinferserver.errors import PipelineFailed
-from tests.nvinferserver.scaling import colors, scaled
+from tests.nvinferserver.scaling import (
+    BILINEAR,
+    CUBIC,
+    LANCZOS,
+    NEAREST,
+    NPP_NEAREST,
+    SUPER,
+    colors,
+    scaled,
+)
 from tests.nvinferserver.surfaces import Surface, as_video
 
-NEAREST, BILINEAR, CUBIC, SUPER, LANCZOS, NEAREST_TOO = range(6)
 NEUTRAL = 128
 
 
@@ -47,7 +55,7 @@ def test_bilinear_mixes_the_pixels_before_and_at_x_times_s(noise, times):
     assert np.array_equal(made[..., 1], levels(mixed))
 
 
-@pytest.mark.parametrize(("number", "taken"), [(NEAREST, 0), (NEAREST_TOO, 1)])
+@pytest.mark.parametrize(("number", "taken"), [(NEAREST, 0), (NPP_NEAREST, 1)])
 def test_nearest_takes_one_pixel(noise, number, taken):
     made = scaled(gray(noise), Rectangle(0, 0, 32, 24), number)
     assert np.array_equal(made[..., 1], levels(noise[taken::2, taken::2]))
@@ -59,7 +67,7 @@ def test_super_takes_the_mean_of_what_a_pixel_covers(noise):
     assert np.array_equal(made[..., 1], levels(np.floor(mean + 0.5)))
 
 
-@pytest.mark.parametrize("number", [NEAREST, CUBIC, LANCZOS, NEAREST_TOO])
+@pytest.mark.parametrize("number", [NEAREST, CUBIC, LANCZOS, NPP_NEAREST])
 def test_at_its_own_size_a_frame_stays_as_it_is(noise, number):
     surface = Surface.of(as_video(np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)))
     assert np.array_equal(scaled(surface, Rectangle(0, 0, 64, 48), number), colors(surface))
@@ -115,7 +123,7 @@ def test_a_plain_picture_stays_plain(number):
     assert (scaled(surface, Rectangle(0, 0, 36, 30), number) == 200).all()
 
 
-@pytest.mark.parametrize("number", [CUBIC, LANCZOS, NEAREST_TOO])
+@pytest.mark.parametrize("number", [CUBIC, LANCZOS, NPP_NEAREST])
 def test_two_columns_have_no_color_where_the_width_is_no_multiple_of_four(number):
     surface = gray(np.full((48, 66), 126))
     made = scaled(surface, Rectangle(0, 0, 66, 48), number)

@@ -36,10 +36,11 @@ from yolostream.outputs.csv import COLUMNS, Csv
 from yolostream.outputs.jsonl import JsonLines
 from yolostream.outputs.lines import LineFile
 from yolostream.outputs.mot import Mot
+from yolostream.outputs.mp4 import Mp4
 from yolostream.outputs.output import Output
 from yolostream.outputs.pictures import AnnotatedPictures
 from yolostream.outputs.planes import fitted
-from yolostream.outputs.video import KEYFRAME_INTERVAL_S, LOOKAHEAD, Mp4, VideoFile
+from yolostream.outputs.video import KEYFRAME_INTERVAL_S, LOOKAHEAD, VideoFile
 from yolostream.server.embedded import EmbeddedTriton
 from yolostream.sources import Source
 

@@ -121,6 +121,7 @@ class Recorder:
 
     kind = "recorder"
     draws = False
+    lost = 0
 
     def __init__(self, *, pause: threading.Event | None = None, fails_at: int = -1) -> None:
         self.indices: list[int] = []

@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -32,12 +31,6 @@ from yolostream.interruption import EXIT_INTERRUPTED
 from yolostream.server.embedded import EmbeddedTriton, Ports
 
 OVERLOADED, SLOW, SLUGGISH = gray(250), gray(236), gray(222)
-
-
-@pytest.fixture(scope="module")
-def instant() -> Iterator[EmbeddedTriton]:
-    with serve_instant() as server:
-        yield server
 
 
 def run(yolostream_cli, server: EmbeddedTriton, out: Path, *arguments: object):

@@ -240,18 +240,24 @@ def test_every_frame_of_a_camera_that_is_too_fast_is_accounted_for(scraped, tmp_
     scraped.service.remove("slow")
 
 
+def check_counters_go_on(scraped, latest):
+    """From what was read last on, until twenty more frames are done."""
+    street = (("camera", "street"),)
+    goal = latest["yolostream_frames_completed_total"][street] + 20
+    while latest["yolostream_frames_completed_total"][street] < goal:
+        now = families(scraped.text())
+        check_monotone(latest, now)
+        latest = now
+        time.sleep(LOOK_S)
+
+
 def test_counters_go_on_where_a_worker_is_killed(scraped):
     scraped.wait_for(30, "frames_completed_total", camera="street")
     latest = families(scraped.text())
     (worker,) = scraped.service.workers()
     os.kill(worker.pid, signal.SIGKILL)
     scraped.wait_for(1, "worker_restarts_total")
-    goal = latest["yolostream_frames_completed_total"][(("camera", "street"),)] + 20
-    while latest["yolostream_frames_completed_total"][(("camera", "street"),)] < goal:
-        now = families(scraped.text())
-        check_monotone(latest, now)
-        latest = now
-        time.sleep(LOOK_S)
+    check_counters_go_on(scraped, latest)
 
 
 def test_counters_go_on_where_a_camera_is_changed(scraped, tmp_path):
@@ -260,12 +266,7 @@ def test_counters_go_on_where_a_camera_is_changed(scraped, tmp_path):
     clip = write_clip(tmp_path / "other.mp4", [gray(90)] * 30)
     settings = CameraSettings(source=str(clip), model=MODEL)
     scraped.service.put("street", settings.task("street", None))
-    goal = latest["yolostream_frames_completed_total"][(("camera", "street"),)] + 20
-    while latest["yolostream_frames_completed_total"][(("camera", "street"),)] < goal:
-        now = families(scraped.text())
-        check_monotone(latest, now)
-        latest = now
-        time.sleep(LOOK_S)
+    check_counters_go_on(scraped, latest)
 
 
 def test_series_of_a_camera_that_is_removed_go_and_sums_stay(scraped, tmp_path):

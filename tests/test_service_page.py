@@ -13,11 +13,9 @@ import requests
 from api import Api, serve_api
 from chromium import Browser, chromium, needs_chromium
 from clips import gray, write_clip
-from instant import serve_instant
 from loopback import reserved_port
 from selenium.webdriver.common.keys import Keys
 from web_camera import WebCamera, web_camera
-from yolostream.server.embedded import EmbeddedTriton
 from yolostream.service.web.access import Access
 
 pytestmark = needs_chromium
@@ -31,12 +29,6 @@ _AXE = Path(importlib.util.find_spec("axe_playwright_python").origin).with_name(
 def square_at(number: int) -> tuple[int, int]:
     """Left and top of the square in a frame of the clip, in pixels."""
     return 36 + 2 * STEP * number, 124 + STEP * (number % 5)
-
-
-@pytest.fixture(scope="module")
-def instant() -> Iterator[EmbeddedTriton]:
-    with serve_instant() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

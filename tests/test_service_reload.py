@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from instant import serve_instant
 from running import poll
 from watching import Service, Site, street
-from yolostream.server import embedded
-
-
-@pytest.fixture(scope="module")
-def triton() -> Iterator[embedded.EmbeddedTriton]:
-    with serve_instant() as server:
-        yield server
+from yolostream.server.embedded import EmbeddedTriton
 
 
 @pytest.fixture
-def site(tmp_path: Path, triton: embedded.EmbeddedTriton) -> Site:
-    return Site(tmp_path, triton.url)
+def site(tmp_path: Path, instant: EmbeddedTriton) -> Site:
+    return Site(tmp_path, instant.url)
 
 
 def check_none_missing(site: Site, service: Service, name: str) -> None:

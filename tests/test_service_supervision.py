@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,21 +18,16 @@ from running import poll
 from watching import Service, Site, running, street
 from yolostream.errors import ServiceError
 from yolostream.server import embedded, processes
+from yolostream.server.embedded import EmbeddedTriton
 
 SOON_S = 15.0
 """5 s are wanted, and a busy machine may need more. Who waits for something that is frozen would
 need longer than this, or for ever."""
 
 
-@pytest.fixture(scope="module")
-def triton() -> Iterator[embedded.EmbeddedTriton]:
-    with serve_instant() as server:
-        yield server
-
-
 @pytest.fixture
-def site(tmp_path: Path, triton: embedded.EmbeddedTriton) -> Site:
-    return Site(tmp_path, triton.url)
+def site(tmp_path: Path, instant: EmbeddedTriton) -> Site:
+    return Site(tmp_path, instant.url)
 
 
 def workers_of(service: Service) -> list[int]:
@@ -180,11 +174,9 @@ def test_a_folder_that_cannot_be_made(site: Site) -> None:
         assert "/proc/yolostream" in service.wait_for("error:")
 
 
-def test_cameras_may_be_named_without_a_file(
-    triton: embedded.EmbeddedTriton, tmp_path: Path
-) -> None:
+def test_cameras_may_be_named_without_a_file(instant: EmbeddedTriton, tmp_path: Path) -> None:
     clip = street(tmp_path)
-    arguments = [clip, clip, "--url", triton.url, "--model", "instant", "--listen", "127.0.0.1:0"]
+    arguments = [clip, clip, "--url", instant.url, "--model", "instant", "--listen", "127.0.0.1:0"]
     with running(*arguments) as service:
         assert set(service.cameras()) == {"street", "street_2"}
         service.wait_for_frames("street_2")

@@ -23,13 +23,14 @@ from running import poll
 from watching import RATE, Service, Site
 from yolostream import Detector
 from yolostream.errors import ConfigurationError, ServiceError
-from yolostream.frame_trace import FrameTraces, Sampling, SpanId, Trace
+from yolostream.frame_trace import FrameTraces, Sampling, Trace
 from yolostream.pipeline import runner
 from yolostream.pipeline.dispatcher import Batching
 from yolostream.pipeline.plan import Plan
 from yolostream.server import embedded
 from yolostream.server.traces import exporting_traces
 from yolostream.service import configuration_file
+from yolostream.spans import SpanId
 
 EVERY = 5
 SECRET = "canary"
@@ -250,8 +251,9 @@ def test_a_collector_that_is_away_costs_no_frame_and_is_told_again(
 class Nothing:
     """An output that wants nothing."""
 
-    draws = False
     kind = "nothing"
+    draws = False
+    lost = 0
 
     def write(self, *frame: object) -> None:
         pass

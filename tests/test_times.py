@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import play, retimed, steps, write_clip
-from instant import MODEL, serve_instant
+from instant import MODEL
 from running import check, ended, errors_of, has_lines, lines, poll, started
 from yolostream.interruption import EXIT_INTERRUPTED
 from yolostream.server.embedded import EmbeddedTriton
@@ -20,12 +19,6 @@ RATE = 30
 TICK = Fraction(1, 90_000)
 STEP = 3000
 COUNT = 24
-
-
-@pytest.fixture(scope="module")
-def instant() -> Iterator[EmbeddedTriton]:
-    with serve_instant() as server:
-        yield server
 
 
 def joined(path: Path, shift_s: int) -> Path:

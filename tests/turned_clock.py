@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from yolostream.outputs.parts import Clock
+from yolostream.outputs.clock import Clock
 
 
 class TurnedClock:

@@ -1,7 +1,4 @@
-"""What happens to one frame, and when, for the frames that somebody wants to follow.
-
-Nothing here knows who reads it: times and numbers as OpenTelemetry has them, and no more than that.
-"""
+"""What happens to one frame, and when, for the frames that somebody wants to follow."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-Value = str | int | float
+from yolostream.spans import Span, SpanId, Value
 
 _DROPPED = "yolostream.dropped"
 _PAUSE_S = 1.0
@@ -28,39 +25,8 @@ class Sampling:
     every: int
     """One frame in so many, the first one too."""
     slow_s: float = math.inf
-    """So are those that took longer from their decoding to their last output, and those that fail;
-    of both, one a second at most. The server's part is not known of them."""
-
-
-@dataclass(frozen=True)
-class SpanId:
-    """What a span is known by, everywhere."""
-
-    trace: int
-    """128 bits, not 0."""
-    span: int
-    """64 bits, not 0."""
-
-    @property
-    def traceparent(self) -> str:
-        """As a header of W3C's Trace Context; who gets it is to follow, too."""
-        return f"00-{self.trace:032x}-{self.span:016x}-01"
-
-
-@dataclass(frozen=True)
-class Span:
-    """Something that took a while."""
-
-    name: str
-    id: SpanId
-    start_ns: int
-    """Unix time in nanoseconds."""
-    end_ns: int
-    attributes: dict[str, Value] = field(default_factory=dict)
-    error: str = ""
-    """The name of what was raised; empty where all went well."""
-    links: tuple[SpanId, ...] = ()
-    """Spans of other frames that were the same work."""
+    """Frames that take longer from their decoding to their last output are followed, too, and so
+    are those that fail: one a second at most. What the server did for them is not known."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +90,23 @@ class FrameTrace:
         self.note(_DROPPED, cause)
         self.release()
 
+    def begin_request(self, frames: int) -> SpanId:
+        """It is about to be sent, with so many frames in all."""
+        now_ns = time.time_ns()
+        self._add("wait", self._came_ns, now_ns)
+        attributes: dict[str, Value] = {"yolostream.batch.size": frames}
+        self._request = Span("request", self._new_id(), now_ns, now_ns, attributes)
+        return self._request.id
+
+    def link_request(self, links: Iterable[SpanId]) -> None:
+        """Its request is the same work as those of other frames."""
+        if self._request is not None:
+            self._request = replace(self._request, links=tuple(links))
+
     def answered(self, at_ns: int, error: BaseException | None) -> None:
         """The answer to its request came, at a Unix time in nanoseconds."""
         if self._request is not None:
-            request = replace(self._request, end_ns=at_ns, error=self._name_of(error))
+            request = replace(self._request, end_ns=at_ns, error=self._noted(error))
             self._request = None
             self._parts.append(request)
 
@@ -143,27 +122,17 @@ class FrameTrace:
         finally:
             self._add(name, start_ns, time.time_ns(), error)
 
-    def _begin_request(self, frames: int) -> SpanId:
-        now_ns = time.time_ns()
-        self._add("wait", self._came_ns, now_ns)
-        attributes: dict[str, Value] = {"yolostream.batch.size": frames}
-        self._request = Span("request", self._new_id(), now_ns, now_ns, attributes)
-        return self._request.id
-
-    def _link_request(self, links: Iterable[SpanId]) -> None:
-        if self._request is not None:
-            self._request = replace(self._request, links=tuple(links))
-
     def _add(
         self, name: str, start_ns: int, end_ns: int, error: BaseException | None = None
     ) -> None:
-        span = Span(name, self._new_id(), start_ns, end_ns, error=self._name_of(error))
+        span = Span(name, self._new_id(), start_ns, end_ns, error=self._noted(error))
         self._parts.append(span)
 
     def _new_id(self) -> SpanId:
         return SpanId(self._root.id.trace, _new_number(64))
 
-    def _name_of(self, error: BaseException | None) -> str:
+    def _noted(self, error: BaseException | None) -> str:
+        """The name of an error, which is that of the whole frame from now on."""
         if error is None:
             return ""
         # Its words may have an address in them.
@@ -230,35 +199,6 @@ _NOBODY = contextlib.nullcontext()
 def span(trace: FrameTrace | None, name: str) -> contextlib.AbstractContextManager[None]:
     """`FrameTrace.span`, of a frame that perhaps nobody follows."""
     return _NOBODY if trace is None else trace.span(name)
-
-
-def begin_request(traces: Iterable[FrameTrace | None], frames: int) -> str | None:
-    """Frames are about to be sent together.
-
-    The request is part of the trace of the first one that is sampled. Those of the others are
-    linked with it, and it with theirs.
-
-    Args:
-        traces: of those that are followed; the others are None.
-        frames: how many there are.
-
-    Returns:
-        What the server is to be told, so that it follows the request, too; None where none of the
-        frames is sampled.
-    """
-    followed = [trace for trace in traces if trace is not None]
-    if not followed:
-        return None
-    requests = [(trace, trace._begin_request(frames)) for trace in followed]
-    sampled = [(trace, id_) for trace, id_ in requests if trace.is_sampled]
-    if not sampled:
-        return None
-    leader, led_by = sampled[0]
-    leader._link_request(id_ for _, id_ in sampled[1:])
-    for trace, _ in requests:
-        if trace is not leader:
-            trace._link_request([led_by])
-    return led_by.traceparent
 
 
 def _new_number(bits: int) -> int:

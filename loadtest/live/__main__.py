@@ -48,7 +48,7 @@ def _measured(
         case "overload":
             return overload.measure(setting, fits=fits)
         case "viewers":
-            return {"model": setting.model, **viewers.measure(setting)}
+            return viewers.measure(setting)
 
 
 @app.command(no_args_is_help=True)

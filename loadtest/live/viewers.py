@@ -25,9 +25,9 @@ def measure(setting: Setting) -> dict[str, Any]:
     """Watch one camera of 1280x720 at 30 frames/s with none, one and many viewers.
 
     Returns:
-        `runs` by number of viewers, see `figures_of`; `one_viewer` and `many_viewers`, cores that
-        they take over none; `encoding_ratio`, the worker's cost of many viewers over that of one,
-        which is 1 where their video is encoded once; and the `bar` of one viewer.
+        `model`; `runs` by number of viewers, see `figures_of`; `one_viewer` and `many_viewers`,
+        cores that they take over none; `encoding_ratio`, the worker's cost of many viewers over
+        that of one, which is 1 where their video is encoded once; and the `bar` of one viewer.
     """
     runs = {}
     with (
@@ -48,6 +48,7 @@ def measure(setting: Setting) -> dict[str, Any]:
     none, one, many = (runs[str(number)] for number in (0, 1, MANY))
     encoding = [run["worker_cores"] - none["worker_cores"] for run in (one, many)]
     return {
+        "model": setting.model,
         "runs": runs,
         "one_viewer": round(one["cores"] - none["cores"], 3),
         "many_viewers": round(many["cores"] - none["cores"], 3),

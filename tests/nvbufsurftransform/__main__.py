@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     folder: Path = parser.parse_args().output
     folder.mkdir(parents=True, exist_ok=True)
-    cases, patterns = _transformed()
+    cases, patterns = _transformed_cases(), _transformed_patterns()
     measured = {
         "cases": [_measured(case, outcome) for case, outcome in cases.items()],
         "patterns": [
@@ -65,20 +65,18 @@ def main() -> None:
         _console.print(" ".join(_short(value) for value in row.values()))
 
 
-def _transformed() -> tuple[dict[Case, Outcome], dict[tuple[str, int], Patterns]]:
-    """Every case, and the patterns of every ratio and filter, through the library."""
+def _transformed_cases() -> dict[Case, Outcome]:
+    return dict(zip(CASES, outcomes([case.request()] for case in CASES), strict=True))
+
+
+def _transformed_patterns() -> dict[tuple[str, int], Patterns]:
+    """By ratio and filter."""
     asked = {(ratio, number): requests(ratio, number) for ratio in RATIOS for number in FILTERS}
-    made = outcomes(
-        [*([case.request()] for case in CASES), *([*by.values()] for by in asked.values())]
-    )
-    cases = dict(zip(CASES, made[: len(CASES)], strict=True))
-    patterns: dict[tuple[str, int], Patterns] = {}
-    for (key, by_name), outcome in zip(asked.items(), made[len(CASES) :], strict=True):
-        if isinstance(outcome, Crash):
-            patterns[key] = outcome
-        else:
-            patterns[key] = dict(zip(by_name, outcome, strict=True))
-    return cases, patterns
+    made = outcomes([*by_name.values()] for by_name in asked.values())
+    return {
+        key: outcome if isinstance(outcome, Crash) else dict(zip(by_name, outcome, strict=True))
+        for (key, by_name), outcome in zip(asked.items(), made, strict=True)
+    }
 
 
 def _images_of(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from yolostream.errors import OutputError
-from yolostream.outputs.parts import SYSTEM_CLOCK, Clock
+from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.planes import Planes
 
 PAUSE_S = (1.0, 60.0)

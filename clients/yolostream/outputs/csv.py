@@ -23,6 +23,7 @@ class Csv:
 
     kind = "csv"
     draws = False
+    lost = 0
 
     def __init__(self, path: Path, *, source: str) -> None:
         self._lines = LineFile(path)

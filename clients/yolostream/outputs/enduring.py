@@ -10,8 +10,8 @@ from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
 from yolostream.image import Image
+from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.output import Output
-from yolostream.outputs.parts import SYSTEM_CLOCK, Clock
 
 RETRY_S = 30.0
 """Seconds from an error until it is tried again, and from then until it counts as mended."""

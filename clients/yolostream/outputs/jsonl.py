@@ -18,6 +18,7 @@ class JsonLines:
 
     kind = "jsonl"
     draws = False
+    lost = 0
 
     def __init__(self, path: Path, *, source: str) -> None:
         self._lines = LineFile(path)

@@ -14,7 +14,7 @@ from yolostream.frame import Frame
 from yolostream.image import Image, downscaled
 from yolostream.outputs import placeholder
 from yolostream.outputs.channel import Channel, Reopened
-from yolostream.outputs.parts import SYSTEM_CLOCK, Clock
+from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.planes import Planes, fitted, planes_of
 from yolostream.outputs.video import MAX_SIDE
 
@@ -56,6 +56,7 @@ class LiveOutput:
     """
 
     draws = True
+    lost = 0
 
     def __init__(
         self,

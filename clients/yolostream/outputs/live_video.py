@@ -9,9 +9,9 @@ from fractions import Fraction
 import av
 import av.container
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange, Colorspace
 
 from yolostream.i420 import frame_of
+from yolostream.outputs.h264 import add_h264_stream
 from yolostream.outputs.planes import Planes
 
 TIME_BASE = Fraction(1, 90_000)
@@ -19,7 +19,7 @@ TIME_BASE = Fraction(1, 90_000)
 
 KEYFRAME_INTERVAL_S = 2.0
 
-_NO_OTHER_KEYFRAMES = 1 << 30
+_NO_OTHER_KEYFRAMES = str(1 << 30)
 """Frames: by their number there is none."""
 
 
@@ -55,9 +55,13 @@ class LiveVideo:
         with guard():
             self._container = open_container()
             try:
-                self._stream = self._container.add_stream("libx264", rate=frame_rate)
-                self._stream.width, self._stream.height = width, height
-                self._set_up_encoder(bitrate)
+                self._stream = add_h264_stream(
+                    self._container,
+                    (height, width),
+                    frame_rate=frame_rate,
+                    time_base=TIME_BASE,
+                    options=_encoder_options(bitrate),
+                )
                 self._container.start_encoding()
             except BaseException:
                 self._container.close()
@@ -95,17 +99,14 @@ class LiveVideo:
         with self._guard():
             self._container.close()
 
-    def _set_up_encoder(self, bitrate: int) -> None:
-        stream, context = self._stream, self._stream.codec_context
-        stream.pix_fmt, stream.bit_rate = "yuv420p", bitrate
-        context.time_base, context.gop_size = TIME_BASE, _NO_OTHER_KEYFRAMES
-        context.thread_count = 1
-        # What OpenCV's conversion makes; untagged, players guess another one for large pictures.
-        context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
-        stream.options = {
-            "preset": "superfast",
-            "tune": "zerolatency",
-            "forced-idr": "1",
-            "maxrate": str(2 * bitrate),
-            "bufsize": str(bitrate),
-        }
+
+def _encoder_options(bitrate: int) -> dict[str, str]:
+    return {
+        "preset": "superfast",
+        "tune": "zerolatency",
+        "forced-idr": "1",
+        "g": _NO_OTHER_KEYFRAMES,
+        "b": str(bitrate),
+        "maxrate": str(2 * bitrate),
+        "bufsize": str(bitrate),
+    }

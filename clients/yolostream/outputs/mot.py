@@ -15,6 +15,7 @@ class Mot:
 
     kind = "mot"
     draws = False
+    lost = 0
 
     def __init__(self, path: Path) -> None:
         self._lines = LineFile(path)

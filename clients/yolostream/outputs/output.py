@@ -26,6 +26,10 @@ class Output(Protocol):
     def draws(self) -> bool:
         """Whether it looks at the annotated picture; nobody draws for those that do not."""
 
+    @property
+    def lost(self) -> int:
+        """Frames that it was given and did not write. One that raises instead has none."""
+
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame.
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from yolostream.errors import OutputError
+from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.finishing import FINISHING_SUFFIX
 from yolostream.outputs.output import writing
 from yolostream.sources.naming import FILE_NAME_BYTES, fitted
@@ -23,19 +23,6 @@ Opened = TypeVar("Opened")
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 _LONGEST_ADDITION = ".20261128T024500Z_99999.jsonl" + "." + FINISHING_SUFFIX
 DAY_S = 86400.0
-
-
-@dataclass(frozen=True)
-class Clock:
-    """What tells the time."""
-
-    wall: Callable[[], float] = time.time
-    """Unix time in seconds, which names parts; it may be set back."""
-    steady: Callable[[], float] = time.monotonic
-    """Seconds that always rise, which end parts."""
-
-
-SYSTEM_CLOCK = Clock()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ class AnnotatedPictures:
 
     kind = "pictures"
     draws = True
+    lost = 0
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -13,9 +13,10 @@ from yolostream.errors import OutputError
 from yolostream.outputs.csv import Csv
 from yolostream.outputs.jsonl import JsonLines
 from yolostream.outputs.mot import Mot
+from yolostream.outputs.mp4 import Mp4
 from yolostream.outputs.output import Output
 from yolostream.outputs.pictures import AnnotatedPictures
-from yolostream.outputs.video import DEFAULT_BITRATE, Mp4
+from yolostream.outputs.video import DEFAULT_BITRATE
 from yolostream.sources import Session, Source
 
 Format = Literal["mp4", "tiled", "jsonl", "csv", "mot"]

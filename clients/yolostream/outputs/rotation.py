@@ -10,8 +10,9 @@ from pathlib import Path
 from yolostream.detections import Detections
 from yolostream.frame import Frame
 from yolostream.image import Image
+from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.output import Output
-from yolostream.outputs.parts import SYSTEM_CLOCK, Clock, Parts, Retention, size_of
+from yolostream.outputs.parts import Parts, Retention, size_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Rotating:
     """
 
     draws = False
+    lost = 0
 
     def __init__(
         self,

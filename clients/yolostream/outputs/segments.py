@@ -15,9 +15,10 @@ from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
 from yolostream.image import Image, downscaled
+from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.finishing import put_index_first
 from yolostream.outputs.output import writing
-from yolostream.outputs.parts import SYSTEM_CLOCK, Clock, Parts, Retention
+from yolostream.outputs.parts import Parts, Retention
 from yolostream.outputs.video import DEFAULT_BITRATE, MAX_SIDE, VideoFile
 
 ROOM_CHECK_S = 10.0
@@ -69,6 +70,7 @@ class SegmentedMp4:
 
     kind = "segments"
     draws = True
+    lost = 0
 
     def __init__(
         self,

@@ -43,6 +43,7 @@ class Tile:
 
     kind = "tiled"
     draws = True
+    lost = 0
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell

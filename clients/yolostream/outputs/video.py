@@ -9,14 +9,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.video.reformatter import ColorRange, Colorspace
 
-from yolostream.detections import Detections
 from yolostream.ffmpeg_path import ffmpeg_path
-from yolostream.frame import Frame
 from yolostream.i420 import frame_of
-from yolostream.image import Image, downscaled
+from yolostream.image import Image
 from yolostream.outputs.finishing import put_index_first
+from yolostream.outputs.h264 import add_h264_stream
 from yolostream.outputs.output import writing
 from yolostream.outputs.planes import Planes, fitted, planes_of
 
@@ -43,7 +41,7 @@ LOOKAHEAD = 5
 """Frames that the encoder holds back."""
 # On top of x264's "superfast", a fifth cheaper. Looking ahead, the encoder spends its bits where
 # the picture stays, as streets do: that outweighs what it no longer tries.
-_ENCODER = f"mbtree=1:rc-lookahead={LOOKAHEAD}:subme=0:8x8dct=0:aq-mode=0:weightp=0"
+_TUNING = f"mbtree=1:rc-lookahead={LOOKAHEAD}:subme=0:8x8dct=0:aq-mode=0:weightp=0"
 
 
 class VideoFile:
@@ -74,9 +72,14 @@ class VideoFile:
             # What cannot be opened is not ours to cut or remove; FFmpeg opens it later.
             path.open("wb").close()
             self._container = av.open(ffmpeg_path(path), "w", format="mp4", options=_GROWING)
-        self._stream = self._container.add_stream("libx264", rate=frame_rate)
-        self._stream.codec_context.thread_count = threads
-        self._set_up_encoder(frame_rate, bitrate)
+        self._stream = add_h264_stream(
+            self._container,
+            self._size,
+            frame_rate=frame_rate,
+            time_base=time_base,
+            options=_encoder_options(frame_rate, bitrate),
+            threads=threads,
+        )
         with self._writing():
             self._container.start_encoding()
         self._header_bytes = self._whole_bytes
@@ -122,25 +125,6 @@ class VideoFile:
         with writing(self.path):
             put_index_first(self.path)
 
-    def _set_up_encoder(self, frame_rate: Fraction, bitrate: int) -> None:
-        height, width = self._size
-        # H.264's chroma is half the size: odd sides get one more pixel.
-        self._stream.width, self._stream.height = width + width % 2, height + height % 2
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.bit_rate = bitrate
-        context = self._stream.codec_context
-        context.time_base = self._time_base
-        # What OpenCV's conversion makes; untagged, players guess another one for large pictures.
-        context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
-        context.gop_size = max(1, round(frame_rate * KEYFRAME_INTERVAL_S))
-        self._stream.options = {
-            "preset": "superfast",
-            "x264-params": _ENCODER,
-            "bf": "0",
-            "maxrate": str(2 * bitrate),
-            "bufsize": str(2 * bitrate),
-        }
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """After an error in the block the file is closed, and ends with its last whole fragment."""
@@ -167,47 +151,13 @@ class VideoFile:
         self._container.close()
 
 
-class Mp4:
-    """The annotated frames of one source, at its own pace.
-
-    `threads` encode it: as many as cores are left for this file.
-    """
-
-    kind = "mp4"
-    draws = True
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        frame_rate: Fraction,
-        bitrate: int = DEFAULT_BITRATE,
-        threads: int = 1,
-    ) -> None:
-        self._path = path
-        self._frame_rate = frame_rate
-        self._bitrate = bitrate
-        self._threads = threads
-        self._file: VideoFile | None = None
-        self._first_pts = 0
-
-    def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
-        """Add one frame; see `Output`. The first one sets the size of the video."""
-        if self._file is None:
-            height, width = downscaled(*annotated.shape[:2], fit=(MAX_SIDE, MAX_SIDE))
-            self._first_pts = frame.pts
-            self._file = VideoFile(
-                self._path,
-                height=height,
-                width=width,
-                frame_rate=self._frame_rate,
-                time_base=frame.time_base,
-                bitrate=self._bitrate,
-                threads=self._threads,
-            )
-        self._file.write(annotated, frame.pts - self._first_pts)
-
-    def close(self) -> None:
-        """Finish the file, if there was any frame."""
-        if self._file is not None:
-            self._file.close()
+def _encoder_options(frame_rate: Fraction, bitrate: int) -> dict[str, str]:
+    return {
+        "preset": "superfast",
+        "x264-params": _TUNING,
+        "bf": "0",
+        "g": str(max(1, round(frame_rate * KEYFRAME_INTERVAL_S))),
+        "b": str(bitrate),
+        "maxrate": str(2 * bitrate),
+        "bufsize": str(2 * bitrate),
+    }

@@ -66,7 +66,7 @@ class Capture:
         self._limits = stream.plan.limits
         self._reading = replace(
             reading,
-            is_looked_at=lambda: stream.is_looked_at,
+            is_looked_at=lambda: stream.outputs.draws,
             most_per_second=lambda: stream.plan.most_per_second,
         )
         self._openings = openings

@@ -13,8 +13,8 @@ from yolostream.client.detector import Detector
 from yolostream.client.pending import Pending
 from yolostream.errors import YolostreamError
 from yolostream.frame import Frame
-from yolostream.frame_trace import begin_request
 from yolostream.image import size_of
+from yolostream.pipeline.request_trace import begin_request
 from yolostream.pipeline.stream import Stream
 
 _POLL_S = 0.2

@@ -83,9 +83,9 @@ def stop(streams: Sequence[Stream], *, timeout_s: float = STOP_TIMEOUT_S) -> Non
     deadline = time.monotonic() + timeout_s
     _wait(streams, deadline - timeout_s / 4)
     for stream in streams:
-        stream.close_sinks()
+        stream.outputs.close()
     for stream in streams:
-        stream.join_sinks(deadline)
+        stream.outputs.join(deadline)
 
 
 def raise_defects(statuses: Sequence[Status]) -> None:

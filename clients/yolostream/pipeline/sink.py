@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from yolostream.detections import Detections
@@ -67,9 +67,8 @@ class Sink:
     @property
     def counts(self) -> SinkCounts:
         """What became of the results that it was given."""
-        # An output that goes on after an error says itself what it has lost.
-        lost: int = getattr(self._output, "lost", 0)
-        return self._counts + SinkCounts(written=-lost, failed=lost)
+        counts, lost = self._counts, self._output.lost
+        return replace(counts, written=counts.written - lost, failed=counts.failed + lost)
 
     @property
     def failed(self) -> bool:

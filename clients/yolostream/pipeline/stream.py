@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
 import time
@@ -13,18 +12,17 @@ from dataclasses import replace
 from yolostream.client.detector import Detector
 from yolostream.client.pending import Pending
 from yolostream.detections import Detections
-from yolostream.errors import OutputError
 from yolostream.frame import Frame
 from yolostream.frame_trace import span
 from yolostream.gpu_memory import on_host
 from yolostream.image import Image
-from yolostream.outputs.output import Output
 from yolostream.pipeline.answers import Answers
+from yolostream.pipeline.fan_out import FanOut
 from yolostream.pipeline.mailbox import Mailbox
 from yolostream.pipeline.numbering import Numbering
 from yolostream.pipeline.plan import Plan
-from yolostream.pipeline.sink import Result, Sink
-from yolostream.pipeline.status import Drop, SinkCounts, Status
+from yolostream.pipeline.sink import Result
+from yolostream.pipeline.status import Drop, Status
 from yolostream.pipeline.timing import Durations, StageTimer
 from yolostream.sources import Session
 
@@ -46,7 +44,7 @@ class Stream:
         self.on_ready = on_ready
         """Another one where another dispatcher sends from now on."""
         self.mailbox = Mailbox(plan.admission, on_frame=lambda: self.on_ready(), on_drop=self._drop)
-        self.sinks: list[Sink] = []
+        self.outputs = FanOut()
         self.stop = threading.Event()
         self._answers = Answers(detector, self.status, plan, give_up=self.fail, stop=self.stop)
         self._room = threading.Semaphore(plan.in_flight)
@@ -71,12 +69,8 @@ class Stream:
             self.status.frames_expected = min(taken, plan.limit or taken)
         self._session_rate = float(session.frame_rate)
         self._set_rate()
-        if not self.sinks:
-            for make_output in plan.outputs_of(session):
-                self._open_sink(make_output)
-            if plan.tile is not None:
-                plan.tile.open(session.frame_rate)
-                self._add_sink(plan.tile)
+        if not self.outputs.is_open:
+            self.status.errors += self.outputs.open(plan, session)
 
     def fail(self, error: Exception) -> None:
         """Give the source up; what is on its way is still written."""
@@ -84,11 +78,6 @@ class Stream:
         self.status.enter("failed", str(error))
         self.stop.set()
         self.mailbox.close(discard=True)
-
-    @property
-    def is_looked_at(self) -> bool:
-        """Whether an output wants the annotated picture, now."""
-        return any(sink.draws for sink in self.sinks)
 
     # Called by the thread that sends.
 
@@ -131,24 +120,11 @@ class Stream:
         """Wait until all that was sent is written, and the outputs are closed."""
         self._thread.join(timeout_s)
 
-    def close_sinks(self) -> None:
-        """Let all outputs be closed, once what they were given is written."""
-        for sink in self.sinks:
-            sink.close()
-
-    def join_sinks(self, deadline: float = math.inf) -> None:
-        """Wait until they are, or `time.monotonic()` is `deadline`."""
-        for sink in self.sinks:
-            sink.join(deadline - time.monotonic())
-
     def snapshot(self) -> Status:
         """The figures as they are now."""
-        status, sinks = self.status, self.sinks
+        status, outputs, counts = self.status, self.outputs, self.outputs.counts
         timer = status.timer + StageTimer()
-        counts: dict[str, SinkCounts] = {}
-        for sink in sinks:
-            timer.stages["write"] += sink.writing
-            counts[sink.kind] = counts.get(sink.kind, SinkCounts()) + sink.counts
+        timer.stages["write"] += outputs.writing
         dropped: Counter[Drop] = Counter(dict(status.dropped))
         if late := sum(count.dropped for count in counts.values()):
             dropped["slow_output"] = late
@@ -159,24 +135,14 @@ class Stream:
             dropped=dropped,
             lost=Counter(dict(status.lost)),
             first_lost=dict(status.first_lost),
-            errors=[*status.errors, *(sink.error for sink in sinks if sink.error is not None)],
-            ages=sum((sink.ages for sink in sinks), start=status.ages),
+            errors=[*status.errors, *outputs.errors],
+            ages=status.ages + outputs.ages,
             sinks=counts,
         )
 
     def _set_rate(self) -> None:
         taken = self._session_rate / self.plan.stride
         self._numbering.frame_rate = min(taken, self.plan.most_per_second)
-
-    def _open_sink(self, make_output: Callable[[], Output]) -> None:
-        try:
-            self._add_sink(make_output())
-        except OutputError as error:
-            self.status.errors.append(error)
-
-    def _add_sink(self, output: Output) -> None:
-        name = f"{self.plan.source.name} {type(output).__name__}"
-        self.sinks.append(Sink(output, name=name, drops=self.plan.source.is_live))
 
     # The thread that follows the frames.
 
@@ -210,10 +176,8 @@ class Stream:
         status.result_ages.add(frame.age_s)
         if frame.trace is not None:
             frame.trace.note("yolostream.objects", len(detections))
-        result = Result(frame, self._annotated(frame, detections), detections)
-        for sink in self.sinks:
-            sink.put(result)
-        if all(sink.failed for sink in self.sinks):
+        self.outputs.put(Result(frame, self._annotated(frame, detections), detections))
+        if self.outputs.has_failed:
             self.mailbox.close(discard=True)
         status.frames_done += 1
         status.objects += len(detections)
@@ -223,7 +187,7 @@ class Stream:
         status.elapsed_s = time.perf_counter() - self._started
 
     def _annotated(self, frame: Frame, detections: Detections) -> Image:
-        if self.plan.annotator is None or not self.is_looked_at:
+        if self.plan.annotator is None or not self.outputs.draws:
             # So it stays where it is, in GPU memory too.
             return frame.image  # type: ignore[return-value]
         with self.status.timer.stage("draw"), span(frame.trace, "draw"):
@@ -240,9 +204,9 @@ class Stream:
             frame.trace.dropped(cause)
 
     def _finish(self) -> None:
-        self.close_sinks()
-        self.join_sinks()
-        if self.plan.tile is not None and not self.sinks:
+        self.outputs.close()
+        self.outputs.join()
+        if self.plan.tile is not None and not self.outputs.is_open:
             # It was never opened, and others wait for it.
             self.plan.tile.close()
         if self._answers.absence is not None:

@@ -12,14 +12,12 @@ def exporting_traces(endpoint: str) -> list[str]:
     Args:
         endpoint: address of OTLP over HTTP, with its path.
     """
-    settings = {
-        "": ["mode=opentelemetry", "level=TIMESTAMPS", "rate=0"],
-        "opentelemetry,": [
-            f"url={endpoint}",
-            "resource=service.name=triton",
-            f"bsp_schedule_delay={_DELAY_MS}",
-        ],
-    }
-    return [
-        f"--trace-config={mode}{setting}" for mode, those in settings.items() for setting in those
-    ]
+    settings = (
+        "mode=opentelemetry",
+        "level=TIMESTAMPS",
+        "rate=0",
+        f"opentelemetry,url={endpoint}",
+        "opentelemetry,resource=service.name=triton",
+        f"opentelemetry,bsp_schedule_delay={_DELAY_MS}",
+    )
+    return [f"--trace-config={setting}" for setting in settings]

@@ -24,7 +24,8 @@ from opentelemetry.trace import (
 )
 
 from yolostream._version import __version__
-from yolostream.frame_trace import Span, SpanId, Trace
+from yolostream.frame_trace import Trace
+from yolostream.spans import Span, SpanId
 
 _TIMEOUT_S = 5.0
 """For what is sent at once, with all attempts."""

@@ -9,10 +9,10 @@ from typing import Literal
 
 import av
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange, Colorspace
 
 from yolostream.i420 import frame_of
 from yolostream.image import Image, downscaled
+from yolostream.outputs.h264 import add_h264_stream
 from yolostream.outputs.planes import fitted, planes_of
 from yolostream.service.messages import Fragment
 from yolostream.service.mp4_fragment import fragment
@@ -20,7 +20,7 @@ from yolostream.service.mp4_fragment import fragment
 LARGEST = (720, 1280)
 """Height and width that pictures are made to fit into."""
 
-_ENCODER: dict[str, object] = {
+_ENCODER_OPTIONS = {
     "preset": "ultrafast",
     "tune": "zerolatency",
     "forced-idr": "1",
@@ -41,7 +41,7 @@ all away up to the next key where a picture comes after more than twice as long:
 
 # Of FFmpeg's muxer comes the header alone: it would hold each picture back until the next one says
 # how long it is shown.
-_OPTIONS = {"movflags": "empty_moov+default_base_moof"}
+_HEADER_ALONE = {"movflags": "empty_moov+default_base_moof"}
 
 
 class FragmentedMp4:
@@ -103,20 +103,21 @@ class FragmentedMp4:
             self._container.close()
 
     def _begin(self, size: tuple[int, int]) -> None:
-        self._size = height, width = size
+        self._size = size
         self._number, self._last_pts, self._next_key_pts = 0, -1, 0
         file = io.BytesIO()
-        self._container = av.open(file, "w", format="mp4", options=_OPTIONS)
-        self._stream = stream = self._container.add_stream("libx264", rate=self._frame_rate)
-        stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt = "yuv420p"
+        self._container = av.open(file, "w", format="mp4", options=_HEADER_ALONE)
+        self._stream = add_h264_stream(
+            self._container,
+            size,
+            frame_rate=self._frame_rate,
+            time_base=TIME_BASE,
+            options=_ENCODER_OPTIONS,
+        )
         # FFmpeg keeps the unit of a stream that has one.
-        stream.time_base = TIME_BASE
-        context = stream.codec_context
-        context.time_base, context.thread_count = TIME_BASE, 1
-        context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
+        self._stream.time_base = TIME_BASE
+        context = self._stream.codec_context
         context.profile = "Constrained Baseline"
-        stream.options = _ENCODER
         self._container.start_encoding()
         codec = _codec_name(context.extradata or b"")
         self._send(Fragment(self._camera, "header", file.getvalue(), codec))

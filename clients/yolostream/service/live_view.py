@@ -27,6 +27,7 @@ class LiveView:
     """
 
     kind = "live_view"
+    lost = 0
 
     def __init__(
         self, camera: str, *, frame_rate: Fraction, send: Callable[[FromWorker], None]

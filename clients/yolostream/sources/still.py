@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
-import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Any, NoReturn
+from typing import Any
 
-import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +16,13 @@ import numpy.typing as npt
 from yolostream.errors import SourceError
 from yolostream.image import Image
 from yolostream.replacing import refuse_special_file
-from yolostream.sources.hdr import ToneMapper, is_hdr
-
-_AVIF_BRANDS, _HEIF_BRANDS = (b"avif", b"avis"), (b"heic", b"heix", b"mif1")
+from yolostream.sources.heif import begins_as_heif, brands_in, heif_size, read_heif
 
 _TIFF_BEGINNINGS = (b"II*\0", b"MM\0*")
 _BY_PILLOW = (".dds", ".dib", ".ico", ".pcx", ".psd", ".qoi", ".sgi", ".tga")
 """Suffixes of formats that OpenCV does not know. Some have no beginning that tells."""
 _TOLD_BY_PILLOW = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Formats of which Pillow is asked what is wrong. For others it would start other programs."""
-
-_log = logging.getLogger(__name__)
 
 
 def begins_as_picture(path: Path) -> bool:
@@ -42,8 +35,7 @@ def begins_as_picture(path: Path) -> bool:
             if head.startswith(_TIFF_BEGINNINGS):
                 # Raw pictures of cameras, too, of which OpenCV would read the preview.
                 return False
-            is_heif = any(brand in _brands_in(head) for brand in (*_AVIF_BRANDS, *_HEIF_BRANDS))
-            return is_heif or cv2.haveImageReader(str(path))
+            return begins_as_heif(head) or cv2.haveImageReader(str(path))
     return False
 
 
@@ -80,30 +72,24 @@ def picture_in(data: bytes, page: int = 0, *, name: str = "") -> Image:
     Raises:
         SourceError: it cannot be read; the message is the reason alone.
     """
+    if not data:
+        raise SourceError("it is empty")
     try:
-        return _decoded(data, page, name) if data else _refuse("it is empty")
-    except SourceError:
-        raise
+        image = _decoded(data, page, name)
     # Each format's reader raises its own.
     except Exception as error:
         raise SourceError(_reason_of(error)) from error
+    if image is None:
+        raise SourceError(_why_not(data))
+    return image
 
 
-def _decoded(data: bytes, page: int, name: str) -> Image:
-    brands = _brands_in(data)
-    if any(brand in brands for brand in _AVIF_BRANDS):
-        return _read_avif(data)
-    if brands:
-        return _read_heif(data, name)
+def _decoded(data: bytes, page: int, name: str) -> Image | None:
+    if brands_in(data):
+        return read_heif(data, name)
     image = _read_by_opencv(data, page)
-    if image is not None:
-        return image
     suffix = PurePath(name).suffix.lower()
-    return _read_by_pillow(data, suffix) if suffix in _BY_PILLOW else _refuse(_why_not(data))
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise SourceError(reason)
+    return _read_by_pillow(data, suffix) if image is None and suffix in _BY_PILLOW else image
 
 
 def _reason_of(error: Exception) -> str:
@@ -144,23 +130,15 @@ def size_in(data: bytes) -> tuple[int, int] | None:
     from PIL import Image as Pillow
 
     try:
-        brands = _brands_in(data)
-        if brands and not any(brand in brands for brand in _AVIF_BRANDS):
-            import pi_heif
-
-            width, height = pi_heif.open_heif(data).size
+        if brands_in(data):
+            width, height = heif_size(data)
         else:
-            with Pillow.open(io.BytesIO(data), "r", (*_TOLD_BY_PILLOW, "AVIF")) as picture:
+            with Pillow.open(io.BytesIO(data), "r", _TOLD_BY_PILLOW) as picture:
                 width, height = picture.size
     # Each format's reader raises its own.
     except Exception:
         return None
     return height, width
-
-
-def _brands_in(data: bytes) -> bytes:
-    """What a file of ISO's boxes says that it is; empty for others."""
-    return data[8 : int.from_bytes(data[:4])] if data[4:8] == b"ftyp" else b""
 
 
 def _read_by_opencv(data: bytes, page: int) -> Image | None:
@@ -192,40 +170,3 @@ def _read_by_pillow(data: bytes, suffix: str) -> Image:
 
     with Pillow.open(io.BytesIO(data), "r", (suffix[1:],)) as picture:
         return np.array(picture.convert("RGB"))
-
-
-def _read_avif(data: bytes) -> Image:
-    """AVIF, which OpenCV takes as it is stored and not as it is to be shown."""
-    from PIL import Image as Pillow
-    from PIL import ImageOps
-
-    with Pillow.open(io.BytesIO(data)) as avif:
-        values = np.array(ImageOps.exif_transpose(avif).convert("RGB"))
-    # Pillow does not tell. Behind the box's name are the primaries, then the transfer.
-    place = data.find(b"colrnclx")
-    transfer = struct.unpack_from(">HH", data, place + 8)[1] if place >= 0 else 0
-    return _usual(values, transfer)
-
-
-def _read_heif(data: bytes, name: str) -> Image:
-    """HEIC, whose tiles libheif puts together and turns."""
-    import pi_heif
-
-    pictures = pi_heif.open_heif(data, convert_hdr_to_8bit=False)
-    if len(pictures) > 1:
-        _log.warning("%s holds %d pictures: only its main one is read", name, len(pictures))
-    # A copy: what libheif lends lives no longer than the picture.
-    values = np.array(pictures)
-    if values.ndim == 2:
-        values = np.repeat(values[..., None], 3, axis=2)
-    transfer = pictures.info.get("nclx_profile", {}).get("transfer_characteristics", 0)
-    return _usual(np.ascontiguousarray(values[..., :3]), transfer)
-
-
-def _usual(values: npt.NDArray[Any], transfer: int) -> Image:
-    """A picture (uint8 or uint16 [H, W, 3]) as uint8, of no high dynamic range."""
-    if is_hdr(transfer):
-        deep = values if values.dtype == np.uint16 else values * np.uint16(257)
-        frame = av.VideoFrame.from_ndarray(deep, format="rgb48le")
-        return ToneMapper(transfer)(frame).to_ndarray()  # type: ignore[return-value]
-    return values if values.dtype == np.uint8 else (values >> 8).astype(np.uint8)

@@ -14,6 +14,7 @@ from yolostream.errors import SourceError, SourceUnsupported
 from yolostream.frame import Frame
 from yolostream.printable import printable
 from yolostream.redaction import redact
+from yolostream.sources import video_errors
 from yolostream.sources.address import completed
 from yolostream.sources.decoder import Decoded, Decoder, DecoderError
 from yolostream.sources.decoding import DecoderName, start_decoder
@@ -130,11 +131,14 @@ class VideoSession(Session):
                 except DecoderError as error:
                     raise self._broken(index, str(error)) from error
                 except av.FFmpegError as error:
-                    raise self._of_unknown_colors(str(error.strerror)) from error
+                    matrix = self._stream.codec_context.colorspace
+                    raise video_errors.has_unknown_colors(
+                        self._video, matrix, str(error.strerror)
+                    ) from error
                 yield frame
             index += 1
         if index == 0 and not self._is_cancelled:
-            raise SourceError(f"{self._video.shown} holds no readable frame: {self._advice}")
+            raise video_errors.holds_no_frame(self._video)
 
     def _place(self, said: int | None) -> int:
         """The time of a picture that has just been decoded."""
@@ -163,20 +167,6 @@ class VideoSession(Session):
             return None
         return float(decoded.pts * self._timeline.time_base)
 
-    @property
-    def _advice(self) -> str:
-        if self._video.is_live:
-            return "check the camera and its network"
-        if Path(self._video.uri).is_file():
-            return "copy the file again"
-        return "check where it comes from, and the network in between"
-
-    @property
-    def _may_lack_a_way_back(self) -> bool:
-        """Whether it is MP4 or the like from a pipe, or a web server that does not seek."""
-        is_local = Path(self._video.uri).is_file()
-        return self._container.format.name.startswith("mov,") and not is_local
-
     def _decoded(self, decoder: Decoder) -> Iterator[Decoded]:
         packets = damaged = 0
         try:
@@ -197,10 +187,7 @@ class VideoSession(Session):
         if packets < len(self._stream.index_entries):
             raise self._broken(packets, "the file is cut off")
         if damaged:
-            raise SourceError(
-                f"{self._video.shown} has {damaged} damaged packets: the rest was kept; "
-                f"{self._advice}"
-            )
+            raise video_errors.has_damaged_packets(self._video, damaged)
 
     def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
         reason = ""
@@ -215,22 +202,7 @@ class VideoSession(Session):
             # Out here it has no cause: FFmpeg's error has the whole address in it.
             raise DecoderError(reason)
 
-    def _of_unknown_colors(self, reason: str) -> SourceUnsupported:
-        return SourceUnsupported(
-            f"{self._video.shown} has colors that FFmpeg cannot make RGB (matrix coefficients "
-            f"{self._stream.codec_context.colorspace} of ITU-T H.273: {reason}): encode it as "
-            "BT.709"
-        )
-
     def _broken(self, packets: int, reason: str) -> SourceError:
-        if not packets and self._may_lack_a_way_back:
-            return SourceError(
-                f"{self._video.shown} gives no frame ({reason}): its index seems to come last, and "
-                "what is read once has no way back; give the file itself, or one made by 'ffmpeg "
-                "-i IN -c copy -movflags +faststart OUT'"
-            )
-        total = f" of {self.frame_count}" if self.frame_count else ""
-        return SourceError(
-            f"{self._video.shown} breaks off after {packets}{total} frames ({reason}): "
-            f"what came before was kept; {self._advice}"
+        return video_errors.breaks_off(
+            self._video, self._container, packets, self.frame_count, reason
         )

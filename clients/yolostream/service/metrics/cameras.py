@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import get_args
@@ -15,7 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from yolostream.pipeline.status import Drop, SinkCounts, State, Status
+from yolostream.pipeline.status import Drop, State, Status
 from yolostream.pipeline.timing import STAGES, StageTimer
 from yolostream.service.camera import Camera
 from yolostream.service.metrics.histograms import buckets
@@ -53,6 +53,91 @@ class _Seen:
         )
 
 
+_Plain = tuple[str, str, Callable[[_Seen], float | None]]
+"""Name, meaning and value of a metric with one series a camera, or none where there is no value."""
+
+_Labeled = tuple[str, str, str, Callable[[_Seen], Mapping[str, float]]]
+"""Name, meaning, label and values of a metric with a series for each value of the label."""
+
+_GAUGES: tuple[_Plain, ...] = (
+    ("camera_up", "Whether frames of a camera come.", lambda one: float(one.state == "live")),
+    (
+        "last_frame_timestamp_seconds",
+        "Unix time at which the newest frame with a result was decoded.",
+        lambda one: one.status.latest_captured_at or None,
+    ),
+    (
+        "frame_age_limit_seconds",
+        "Age after which a frame is not worth sending any more, as it was set.",
+        lambda one: one.oldest_s,
+    ),
+    (
+        "objects",
+        "Objects in the newest frame with a result.",
+        lambda one: one.status.latest_objects,
+    ),
+    ("viewers", "Viewers of a camera's live video.", lambda one: one.viewers),
+)
+
+_COUNTERS: tuple[_Plain, ...] = (
+    ("frames_decoded", "Frames that were decoded.", lambda one: one.totals.frames_read),
+    (
+        "frames_submitted",
+        "Frames that were sent to the server.",
+        lambda one: one.totals.frames_sent,
+    ),
+    ("frames_completed", "Frames whose objects were found.", lambda one: one.totals.frames_done),
+    ("reconnects", "How often a camera was opened again.", lambda one: one.totals.reconnects),
+    (
+        "stalls",
+        "How often frames stayed away while a camera was connected.",
+        lambda one: one.totals.stalls,
+    ),
+)
+
+_LABELED_GAUGES: tuple[_Labeled, ...] = (
+    (
+        "camera_state",
+        "1 for the state that a camera is in.",
+        "state",
+        lambda one: {name: float(one.state == name) for name in STATES},
+    ),
+)
+
+_LABELED_COUNTERS: tuple[_Labeled, ...] = (
+    (
+        "frames_dropped",
+        "Frames that were left out, with nothing wrong with them.",
+        "reason",
+        lambda one: {reason: one.totals.dropped[reason] for reason in REASONS},
+    ),
+    (
+        "frames_lost",
+        "Frames that the server failed on, by the class of the error.",
+        "error",
+        lambda one: one.totals.lost,
+    ),
+    (
+        "sink_written",
+        "Results that an output has written.",
+        "sink",
+        lambda one: {sink: counts.written for sink, counts in one.totals.sinks.items()},
+    ),
+    (
+        "sink_dropped",
+        "Results that an output was too slow for.",
+        "sink",
+        lambda one: {sink: counts.dropped for sink, counts in one.totals.sinks.items()},
+    ),
+    (
+        "sink_failed",
+        "Results that an output could not write.",
+        "sink",
+        lambda one: {sink: counts.failed for sink, counts in one.totals.sinks.items()},
+    ),
+)
+
+
 class CameraMetrics(Collector):
     """Reads what the workers have told last: a scrape waits for none of them.
 
@@ -70,101 +155,39 @@ class CameraMetrics(Collector):
         with self._service.cameras() as cameras:
             seen = [_Seen.of(name, camera) for name, camera in cameras.items()]
             stages = self._service.stages_of_removed
-        yield from _states(seen)
-        yield from _frames(seen)
+        yield GaugeMetricFamily(
+            f"{PREFIX}cameras", "Cameras that the service knows, paused ones too.", value=len(seen)
+        )
+        yield from (_labeled(GaugeMetricFamily, one, seen) for one in _LABELED_GAUGES)
+        yield from (_plain(GaugeMetricFamily, one, seen) for one in _GAUGES)
+        yield from (_plain(CounterMetricFamily, one, seen) for one in _COUNTERS)
+        yield from (_labeled(CounterMetricFamily, one, seen) for one in _LABELED_COUNTERS)
         yield _ages(seen)
         yield _stages(seen, stages)
-        yield from _sinks(seen)
 
 
-def _states(seen: list[_Seen]) -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        f"{PREFIX}cameras", "Cameras that the service knows, paused ones too.", value=len(seen)
-    )
-    state = GaugeMetricFamily(
-        f"{PREFIX}camera_state", "1 for the state that a camera is in.", labels=("camera", "state")
-    )
+_Kind = type[GaugeMetricFamily] | type[CounterMetricFamily]
+
+
+def _plain(kind: _Kind, metric: _Plain, seen: Sequence[_Seen]) -> Metric:
+    name, words, value_of = metric
+    family = kind(PREFIX + name, words, labels=("camera",))
     for one in seen:
-        for name in STATES:
-            state.add_metric((one.name, name), float(one.state == name))
-    yield state
-    yield _gauge(
-        "camera_up",
-        "Whether frames of a camera come.",
-        ((one.name, float(one.state == "live")) for one in seen),
-    )
-    yield _gauge(
-        "last_frame_timestamp_seconds",
-        "Unix time at which the newest frame with a result was decoded.",
-        (
-            (one.name, one.status.latest_captured_at)
-            for one in seen
-            if one.status.latest_captured_at
-        ),
-    )
-    yield _gauge(
-        "frame_age_limit_seconds",
-        "Age after which a frame is not worth sending any more, as it was set.",
-        ((one.name, one.oldest_s) for one in seen),
-    )
-    yield _gauge(
-        "objects",
-        "Objects in the newest frame with a result.",
-        ((one.name, one.status.latest_objects) for one in seen),
-    )
-    yield _gauge(
-        "viewers",
-        "Viewers of a camera's live video.",
-        ((one.name, one.viewers) for one in seen),
-    )
+        if (value := value_of(one)) is not None:
+            family.add_metric((one.name,), value)
+    return family
 
 
-def _frames(seen: list[_Seen]) -> Iterator[Metric]:
-    yield _counter(
-        "frames_decoded",
-        "Frames that were decoded.",
-        ((one.name, one.totals.frames_read) for one in seen),
-    )
-    yield _counter(
-        "frames_submitted",
-        "Frames that were sent to the server.",
-        ((one.name, one.totals.frames_sent) for one in seen),
-    )
-    yield _counter(
-        "frames_completed",
-        "Frames whose objects were found.",
-        ((one.name, one.totals.frames_done) for one in seen),
-    )
-    dropped = CounterMetricFamily(
-        f"{PREFIX}frames_dropped",
-        "Frames that were left out, with nothing wrong with them.",
-        labels=("camera", "reason"),
-    )
-    lost = CounterMetricFamily(
-        f"{PREFIX}frames_lost",
-        "Frames that the server failed on, by the class of the error.",
-        labels=("camera", "error"),
-    )
+def _labeled(kind: _Kind, metric: _Labeled, seen: Sequence[_Seen]) -> Metric:
+    name, words, label, values_of = metric
+    family = kind(PREFIX + name, words, labels=("camera", label))
     for one in seen:
-        for reason in REASONS:
-            dropped.add_metric((one.name, reason), one.totals.dropped[reason])
-        for error, count in one.totals.lost.items():
-            lost.add_metric((one.name, error), count)
-    yield dropped
-    yield lost
-    yield _counter(
-        "reconnects",
-        "How often a camera was opened again.",
-        ((one.name, one.totals.reconnects) for one in seen),
-    )
-    yield _counter(
-        "stalls",
-        "How often frames stayed away while a camera was connected.",
-        ((one.name, one.totals.stalls) for one in seen),
-    )
+        for label_value, value in values_of(one).items():
+            family.add_metric((one.name, label_value), value)
+    return family
 
 
-def _ages(seen: list[_Seen]) -> Metric:
+def _ages(seen: Sequence[_Seen]) -> Metric:
     ages = HistogramMetricFamily(
         f"{PREFIX}frame_age_seconds",
         "From decoding a frame until its objects were known and followed.",
@@ -176,7 +199,7 @@ def _ages(seen: list[_Seen]) -> Metric:
     return ages
 
 
-def _stages(seen: list[_Seen], of_removed: StageTimer) -> Metric:
+def _stages(seen: Sequence[_Seen], of_removed: StageTimer) -> Metric:
     stages = HistogramMetricFamily(
         f"{PREFIX}stage_seconds",
         "What a frame took in a stage, all cameras together; decode contains the wait for it.",
@@ -186,36 +209,3 @@ def _stages(seen: list[_Seen], of_removed: StageTimer) -> Metric:
     for stage in STAGES:
         stages.add_metric((stage,), buckets(timer[stage]), timer[stage].total_s)
     return stages
-
-
-def _sinks(seen: list[_Seen]) -> Iterator[Metric]:
-    said = {
-        "written": "Results that an output has written.",
-        "dropped": "Results that an output was too slow for.",
-        "failed": "Results that an output could not write.",
-    }
-    for what, words in said.items():
-        family = CounterMetricFamily(f"{PREFIX}sink_{what}", words, labels=("camera", "sink"))
-        for one in seen:
-            for sink, counts in one.totals.sinks.items():
-                family.add_metric((one.name, sink), _count(counts, what))
-        yield family
-
-
-def _count(counts: SinkCounts, what: str) -> int:
-    count: int = getattr(counts, what)
-    return count
-
-
-def _gauge(name: str, words: str, values: Iterable[tuple[str, float]]) -> Metric:
-    family = GaugeMetricFamily(PREFIX + name, words, labels=("camera",))
-    for camera, value in values:
-        family.add_metric((camera,), value)
-    return family
-
-
-def _counter(name: str, words: str, values: Iterable[tuple[str, float]]) -> Metric:
-    family = CounterMetricFamily(PREFIX + name, words, labels=("camera",))
-    for camera, value in values:
-        family.add_metric((camera,), value)
-    return family

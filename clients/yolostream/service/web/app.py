@@ -22,9 +22,10 @@ from yolostream.service.web import (
 )
 from yolostream.service.web.body_limit import BodyLimit
 from yolostream.service.web.context import Context
+from yolostream.service.web.exception_handlers import add_exception_handlers
 from yolostream.service.web.guard import Guard
 from yolostream.service.web.page_files import FOLDER, PageFiles
-from yolostream.service.web.problems import COMMON, answer_problems
+from yolostream.service.web.problems import COMMON
 
 _TOPICS = (
     cameras,
@@ -56,7 +57,7 @@ def new_app(context: Context) -> FastAPI:
         app.include_router(topic.router)
     docs.add_docs(app)
     app.mount("/", PageFiles())
-    answer_problems(app)
+    add_exception_handlers(app)
     app.add_middleware(BodyLimit, larger={detect.PATH: detect.MOST_BYTES})
     app.add_middleware(
         Guard,

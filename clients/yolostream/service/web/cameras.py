@@ -9,11 +9,11 @@ from http import HTTPStatus
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from yolostream.redaction import redact_argument
 from yolostream.service.camera import Camera
 from yolostream.service.messages import Picture
 from yolostream.service.settings import CameraSettings
 from yolostream.service.web.context import Context, InContext, TheService
+from yolostream.service.web.hidden import shown
 from yolostream.service.web.problems import Problem, responses
 
 PICTURE_TIMEOUT_S = 2.0
@@ -144,11 +144,6 @@ def no_camera(name: str) -> Problem:
         "GET /api/v1/cameras lists them",
         kind="no-camera",
     )
-
-
-def shown(settings: CameraSettings) -> CameraSettings:
-    """Settings without what may be secret."""
-    return settings.model_copy(update={"source": redact_argument(settings.source)})
 
 
 def _state_of(name: str, camera: Camera, settings: CameraSettings) -> CameraState:

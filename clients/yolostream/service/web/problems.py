@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException as AnyHTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yolostream.errors import (
     DeadlineExceeded,
@@ -23,13 +19,6 @@ from yolostream.errors import (
 from yolostream.redaction import redact
 
 MEDIA_TYPE = "application/problem+json"
-
-_FIXES = {
-    HTTPStatus.NOT_FOUND: "see /docs for what there is",
-    HTTPStatus.METHOD_NOT_ALLOWED: "use one of the methods in the header Allow",
-}
-
-_log = logging.getLogger(__name__)
 
 
 class Fault(BaseModel):
@@ -88,6 +77,12 @@ class Problem(HTTPException):
             errors=errors or [],
         )
 
+    @classmethod
+    def of(cls, error: YolostreamError, status: HTTPStatus, *, kind: str) -> Problem:
+        """What is answered to an error, whose message ends with the fix."""
+        detail, _, fix = str(error).rpartition(": ")
+        return cls(status, detail or str(error), fix, kind=kind)
+
     @property
     def response(self) -> JSONResponse:
         """As it is sent."""
@@ -114,33 +109,11 @@ COMMON = responses(
 """Of every endpoint."""
 
 
-def answer_problems(app: FastAPI) -> None:
-    """Let an application answer every error so."""
-    app.add_exception_handler(AnyHTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_middleware(_Defects)
-
-
 def faults_of(errors: Any) -> list[Fault]:
     """What pydantic finds, without the values: they may be secret."""
     return [
         Fault(where=".".join(map(str, one["loc"])), message=redact(one["msg"])) for one in errors
     ]
-
-
-async def _http_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, AnyHTTPException)
-    if isinstance(error, Problem):
-        return error.response
-    status = HTTPStatus(error.status_code)
-    detail = f"{request.method} {request.url.path}: {error.detail}"
-    fix = _FIXES.get(status, "see /docs for what is expected")
-    return Problem(status, detail, fix, headers=dict(error.headers or {})).response
-
-
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    return invalid(faults_of(error.errors())).response
 
 
 def invalid(faults: list[Fault]) -> Problem:
@@ -165,36 +138,4 @@ def of_server(error: YolostreamError) -> Problem:
             status, kind = HTTPStatus.SERVICE_UNAVAILABLE, "server-away"
         case _:
             status, kind = HTTPStatus.BAD_GATEWAY, "server-failed"
-    detail, _, fix = str(error).rpartition(": ")
-    return Problem(status, detail or str(error), fix, kind=kind)
-
-
-class _Defects:
-    """What nobody expects is logged, and answered without a word of what it was."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or let it through."""
-        has_begun = False
-
-        async def sending(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, sending)
-        except Exception:
-            _log.exception("a request for %s met a defect", scope.get("path"))
-            if not has_begun:
-                await _DEFECT.response(scope, receive, send)
-
-
-_DEFECT = Problem(
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    "the service has a defect",
-    "its log has the details: please report them",
-    kind="defect",
-)
+    return Problem.of(error, status, kind=kind)

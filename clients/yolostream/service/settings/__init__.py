@@ -1,0 +1,21 @@
+"""What people say of the service and its cameras: one module a section of `cameras.yaml`."""
+
+from yolostream.service.settings.cameras import CameraDefaults, CameraName, CameraSettings
+from yolostream.service.settings.configuration import Configuration
+from yolostream.service.settings.section import HIDDEN
+from yolostream.service.settings.server import ServerSettings
+from yolostream.service.settings.telemetry import LogSettings, TraceSettings
+from yolostream.service.settings.web import WebSettings, WebTls
+
+__all__ = [
+    "HIDDEN",
+    "CameraDefaults",
+    "CameraName",
+    "CameraSettings",
+    "Configuration",
+    "LogSettings",
+    "ServerSettings",
+    "TraceSettings",
+    "WebSettings",
+    "WebTls",
+]
