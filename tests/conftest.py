@@ -46,6 +46,7 @@ def triton() -> Iterator[embedded.EmbeddedTriton]:
         # Others, which a user has installed, may be broken.
         models=["yolov7"],
         profile="cpu",
+        stop_timeout_s=0,
     ) as server:
         yield server
 

@@ -60,4 +60,6 @@ def serve_instant(
         host=host,
         ports=ports,
         access=access,
+        # Of its own it waits two seconds for nothing.
+        stop_timeout_s=0,
     )

@@ -45,7 +45,7 @@ class Prometheus:
     def query(self, expression: str) -> list[dict]:
         """The series that an expression has now."""
         words = urllib.parse.urlencode({"query": expression})
-        with urllib.request.urlopen(f"{self._url}/query?{words}", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self._url}/query?{words}", timeout=60) as answer:
             told = json.load(answer)
         assert told["status"] == "success"
         assert told["data"]["resultType"] == "vector", expression

@@ -36,6 +36,7 @@ def serving(access: Access):
         models=["yolov7"],
         profile="cpu",
         access=access,
+        stop_timeout_s=0,
     )
 
 

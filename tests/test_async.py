@@ -58,7 +58,8 @@ def test_more_calls_than_places_wait_without_holding_up_the_loop(detector):
 
     found, pause_s, took_s = asyncio.run(main())
     assert [len(one) for one in found] == [0] * 10
-    assert pause_s < took_s / 3
+    # Whoever waited for a place in the loop itself would hold it for four of the five turns.
+    assert pause_s < took_s / 2
 
 
 def test_a_cancelled_wait_gives_its_place_back_once_the_server_is_done(detector):
@@ -83,7 +84,7 @@ def test_a_cancelled_wait_gives_its_place_back_once_the_server_is_done(detector)
 
 def test_what_was_submitted_can_be_awaited_and_cancelled(detector):
     async def main():
-        pending = detector.submit(LATE)
+        pending = detector.submit(VERY_LATE)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(pending, 0.01)
         assert not pending.done()
@@ -117,7 +118,8 @@ def test_a_detector_that_is_closed_says_so_to_those_who_wait(server):
     async def main():
         detector = Detector(server.url, MODEL, max_in_flight=1)
         calls = [asyncio.create_task(detector.detect_async(LATE)) for _ in range(3)]
-        await asyncio.sleep(0.1)
+        while detector._pool.free.qsize():
+            await asyncio.sleep(0.001)
         await asyncio.to_thread(detector.close)
         return await asyncio.gather(*calls, return_exceptions=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import cv2
 import numpy as np
@@ -37,7 +36,7 @@ def same(one, other):
 
 
 def results(pending):
-    return [one.result(30) for one in pending]
+    return [one.result(60) for one in pending]
 
 
 def test_a_batch_answers_as_its_frames_do_one_by_one(by, frames):
@@ -118,7 +117,7 @@ def test_an_error_of_the_request_reaches_every_frame(triton):
     with Detector(triton.url, downscale=False) as whole:
         for one in whole.submit_batch([np.zeros((8200, 4, 3), np.uint8)] * 3):
             with pytest.raises(yolostream.FrameError, match="8200"):
-                one.result(30)
+                one.result(60)
 
 
 def test_a_pending_frame_is_a_future():
@@ -131,18 +130,17 @@ def test_a_pending_frame_is_a_future():
         recording_triton(EnsembleTriton) as server,
         Detector(server.url, transport="grpc") as detector,
     ):
-        server.hold_s = 0.5
+        server.hold_s = 2
         pending = detector.submit_batch([frame] * 2)
         called = []
         pending[0].add_done_callback(called.append)
-        started = time.monotonic()
         with pytest.raises(TimeoutError):
             pending[0].result(timeout=0.05)
-        assert time.monotonic() - started < 0.4
+        assert not pending[0].done()
         assert not pending[0].cancel()
         assert [len(found) for found in asyncio.run(waited(pending))] == [0, 0]
         assert called == pending[:1]
-        assert pending[0].request_s >= 0.5
+        assert pending[0].request_s >= 2
 
 
 def test_a_message_is_what_protobuf_would_make_of_it():

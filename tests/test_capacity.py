@@ -16,6 +16,7 @@ import psutil
 import pytest
 from conftest import REPOSITORY
 from instant import MODEL, serve_instant
+from running import poll
 from yolostream import Detector, errors
 from yolostream.server.step_processes import StepProcesses
 
@@ -92,11 +93,17 @@ def test_a_camera_goes_on_while_the_server_stands_still(instant, connected, monk
     thread = threading.Thread(target=camera.run, args=(stop,))
     started = time.perf_counter()
     thread.start()
-    time.sleep(1)
+    poll(lambda: ANSWERED in {record.outcome for record in list(records)}, what="an answer")
     instant.process.send_signal(signal.SIGSTOP)
     time.sleep(1.5)
     instant.process.send_signal(signal.SIGCONT)
-    time.sleep(1.5)
+    resumed = time.perf_counter()
+    poll(
+        lambda: any(
+            record.outcome == ANSWERED and record.scheduled_s > resumed for record in list(records)
+        ),
+        what="answers in time again",
+    )
     ended = time.perf_counter()
     stop.set()
     thread.join()
@@ -110,7 +117,6 @@ def test_a_camera_goes_on_while_the_server_stands_still(instant, connected, monk
     assert all(record.sent_s is None for record in records if record.outcome == DROPPED)
     slowest = max(record.latency_s for record in records if record.latency_s is not None)
     assert slowest > 1, "counted from when the frame was due"
-    assert records[-1].outcome == ANSWERED
 
 
 def test_a_server_with_nothing_to_do_answers_every_frame(instant):
@@ -119,8 +125,7 @@ def test_a_server_with_nothing_to_do_answers_every_frame(instant):
         Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras,
         cameras.showing(3) as records,
     ):
-        time.sleep(2)
-    assert len(records) >= 3 * 5
+        poll(lambda: len(records) >= 3 * 5, what="fifteen frames")
     assert {record.outcome for record in records} == {ANSWERED}
 
 
@@ -137,14 +142,13 @@ def test_many_cameras_are_shared_out_among_processes(instant):
     bound = Bound(frames_per_second=FRAMES_PER_PROCESS / 2, latency_s=1)
     with Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras:
         with cameras.showing(5) as records:
-            time.sleep(1)
             assert len(camera_processes()) == 3
+            poll(lambda: len(records) >= FRAMES_PER_PROCESS, what="frames of all")
         assert {record.outcome for record in records} <= {ANSWERED, DROPPED}
         before = len(records)
         with cameras.showing(1) as fewer:
-            time.sleep(1)
+            poll(lambda: ANSWERED in {record.outcome for record in list(fewer)}, what="an answer")
         assert len(records) == before, "of one that has ended no frame comes any more"
-        assert ANSWERED in {record.outcome for record in fewer}
     assert camera_processes() == []
 
 
@@ -267,7 +271,6 @@ def test_a_camera_process_that_is_killed_is_an_error_and_no_hang(instant):
     with Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras:
         showing = cameras.showing(1)
         showing.__enter__()
-        time.sleep(1)
         (process,) = camera_processes()
         process.kill()
         with pytest.raises(LoadTestError, match="exit code -9"):

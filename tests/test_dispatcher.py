@@ -127,7 +127,7 @@ def running(detector, numbers: dict[str, list[Frame]], *, size: int = 8, **plann
 
 def join(streams: list[Stream]) -> None:
     for stream in streams:
-        stream.join(20)
+        stream.join(60)
         assert not stream.is_alive
 
 
@@ -154,7 +154,8 @@ def test_a_source_that_ends_beside_busy_ones_is_finished_at_once() -> None:
     detector = Answering(delay_s=0.005)
     long = [frame(n) for n in range(2000)]
     streams, outputs = running(detector, {"short": long[:5], "a": long, "b": long}, size=1)
-    assert outputs["short"].closed.wait(5)
+    assert outputs["short"].closed.wait(60)
+    assert not outputs["a"].closed.is_set()
     for stream in streams:
         stream.stop.set()
         stream.mailbox.close(discard=True)

@@ -50,7 +50,7 @@ def servers():
 def _nothing_is_left_behind(triton):
     before = leftovers(), servers()
     yield
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (leftovers(), servers()) != before and time.monotonic() < deadline:
         time.sleep(0.1)
     assert (leftovers(), servers()) == before, _SHARED_MACHINE
@@ -65,13 +65,13 @@ def light_models(tmp_path):
 
 def test_it_listens_on_loopback_only_and_on_ports_of_its_own(light_models):
     with embedded.serve(light_models, environment=ENVIRONMENT, profile="cpu") as server:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(addresses := listening(server.process.pid)) < 3 and time.monotonic() < deadline:
             # The metrics come a moment after the models are ready.
             time.sleep(0.05)
         assert len(addresses) == 3
         assert {address.ip.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
-        with urllib.request.urlopen(server.metrics_url, timeout=5) as metrics:
+        with urllib.request.urlopen(server.metrics_url, timeout=60) as metrics:
             assert b"nv_" in metrics.read()
 
 
@@ -202,7 +202,7 @@ from yolostream.server import embedded
 models, environment = Path({str(light_models)!r}), Path({str(ENVIRONMENT)!r})
 with embedded.serve(models, environment=environment, profile="cpu") as server:
     print(server.process.pid, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
     owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     return owner, int(owner.stdout.readline())
@@ -247,7 +247,7 @@ def test_a_living_owner_keeps_its_server(light_models):
         assert is_running(server_pid)
     finally:
         owner.send_signal(signal.SIGINT)
-        owner.wait(20)
+        owner.wait(60)
         owner.stdout.close()
 
 
@@ -287,11 +287,11 @@ def test_a_folder_of_another_user_ends_nobody(tmp_path, monkeypatch):
 def test_serve_runs_until_it_is_told_to_stop(light_models, number):
     with serve_command(light_models) as process:
         process.send_signal(number)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_serve_keeps_cores_awake_and_stops_all_the_same(light_models):
     with serve_command(light_models, "--keep-awake") as process:
         wait_until_they_turn(os.sched_getaffinity(0), process.pid)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0

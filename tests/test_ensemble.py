@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -188,6 +187,4 @@ def test_any_bytes_survive_in_nms(client):
 def test_the_next_request_after_a_bad_one_is_served(client, street):
     with pytest.raises(InferenceServerException):
         infer(client, np.zeros((1, 0, 0, 3), np.uint8))
-    started = time.monotonic()
     assert infer(client, street[:1])["num_detections"][0, 0] > 0
-    assert time.monotonic() - started < 10

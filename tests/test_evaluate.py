@@ -108,6 +108,7 @@ def server(tmp_path_factory):
         environment=REPOSITORY / ".venv-server",
         more_repositories=[variant],
         profile="cpu",
+        stop_timeout_s=0,
     ) as server:
         yield server
 

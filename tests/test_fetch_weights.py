@@ -221,9 +221,9 @@ def test_a_signal_to_stop_keeps_what_came(mirror, folder, number):
         text=True,
     )
     with process:
-        assert mirror.stalled.wait(30)
+        assert mirror.stalled.wait(60)
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == EXIT_INTERRUPTED
     assert "run this again" in said
     assert "Traceback" not in said

@@ -120,11 +120,11 @@ def test_another_process_goes_on_where_the_one_before_ended(tmp_path):
 
 
 def test_while_the_camera_is_away_the_window_rolls_on(tmp_path):
-    with watched(output(tmp_path), [gray(200, width=320, height=240)]) as is_there:
+    with watched(output(tmp_path, 2), [gray(200, width=320, height=240)]) as is_there:
         poll(lambda: len(Playlist(tmp_path).names) >= 1, what="the playlist")
         is_there.clear()
         number = Playlist(tmp_path).number
-        poll(lambda: Playlist(tmp_path).number >= number + 6, what="segments without a frame")
+        poll(lambda: Playlist(tmp_path).number >= number + 4, what="segments without a frame")
         playlist = Playlist(tmp_path)
         # All that is in the window is the placeholder.
         shown = played(tmp_path, 8)

@@ -548,7 +548,9 @@ def test_a_killed_installation_leaves_nothing_that_triton_takes_for_a_model(repo
     (leftover / "config.pbtxt").write_text("half")
     environment = REPOSITORY / ".venv-server"
     with (
-        embedded.serve(repository, environment=environment, profile="cpu") as server,
+        embedded.serve(
+            repository, environment=environment, profile="cpu", stop_timeout_s=0
+        ) as server,
         Detector(server.url) as detector,
     ):
         assert detector.labels
@@ -586,7 +588,9 @@ def repository_of_four(tmp_path_factory):
 def four_detectors(repository_of_four):
     """A server of `yolov7`, `tail` with fewer rows, `cells` at 320x320 and `wide` at 192x320."""
     environment = REPOSITORY / ".venv-server"
-    with embedded.serve(repository_of_four, environment=environment, profile="cpu") as server:
+    with embedded.serve(
+        repository_of_four, environment=environment, profile="cpu", stop_timeout_s=0
+    ) as server:
         yield server
 
 

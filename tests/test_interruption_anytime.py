@@ -62,7 +62,7 @@ def test_while_workers_are_started(triton, tmp_path):
     path = write_clip(tmp_path / "clip.mp4", steps(4) * 400, rate=20)
     arguments = ["detect", path, path, "--workers", 2, "--url", triton.url]
     arguments += ["--output", tmp_path / "out"]
-    for _ in range(12):
+    for _ in range(8):
         number, after_s = random.choice(SIGNALS), random.uniform(0.3, 2.5)
         finished = interrupted(arguments, number, after_s=after_s)
         *others, last = errors_of(finished)

@@ -94,7 +94,7 @@ def test_a_leftover_is_told_to_end(tmp_path, told, leftover):
 def test_one_that_does_not_end_is_killed(tmp_path, told, leftover):
     (tmp_path / "code").write_text("1")
     mps.stop_leftover(tmp_path / "mps")
-    assert leftover.wait(10) == -signal.SIGKILL
+    assert leftover.wait(60) == -signal.SIGKILL
 
 
 def test_nobody_else_is_ended_as_a_leftover(tmp_path, told, leftover):

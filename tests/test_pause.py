@@ -53,7 +53,7 @@ def test_after_a_pause_no_answer_leaves(step, paused_s):
     time.sleep(paused_s)
     resumed = time.clock_gettime(time.CLOCK_BOOTTIME)
     os.kill(process.pid, signal.SIGCONT)
-    answers, said = process.communicate(timeout=30)
+    answers, said = process.communicate(timeout=60)
     assert process.returncode == pause.EXIT_CODE
     assert all(float(answered) < resumed for answered in answers.split())
     assert said.startswith("step was paused for ")
@@ -61,12 +61,12 @@ def test_after_a_pause_no_answer_leaves(step, paused_s):
 
 def test_a_process_that_is_idle_ends_as_well(step):
     # A request may have come during the pause.
-    process = step(every_s=1000)
-    time.sleep(1)
+    process = step(every_s=1000, before="print('ready', flush=True)")
+    process.stdout.readline()
     os.kill(process.pid, signal.SIGSTOP)
     time.sleep(1)
     os.kill(process.pid, signal.SIGCONT)
-    assert process.wait(30) == pause.EXIT_CODE
+    assert process.wait(60) == pause.EXIT_CODE
 
 
 def test_a_long_computation_that_keeps_python_s_lock_is_no_pause(step):

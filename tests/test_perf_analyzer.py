@@ -172,7 +172,7 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_no_shared_memory_behind(
     process = start("--url", server.url, "--minutes", 0.1)
     wait_for_shared_memory(process)
     process.send_signal(signal.SIGINT)
-    _, log = process.communicate(timeout=30)
+    _, log = process.communicate(timeout=60)
     assert process.returncode == 130, log
     assert json.loads((tmp_path / "figures.json").read_text())["partial"]
     assert "partial" in log

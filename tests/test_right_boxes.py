@@ -46,7 +46,7 @@ def test_a_server_that_stays_behind_is_an_error(ask):
         Detector(server.url, transport="grpc") as detector,
     ):
         with pytest.raises(yolostream.ServerUnavailable, match="boxes of another frame"):
-            detector.detect(FRAME) if ask == "detect" else detector.submit(FRAME).result(30)
+            detector.detect(FRAME) if ask == "detect" else detector.submit(FRAME).result(60)
         assert len(server.inferences) == 2
 
 

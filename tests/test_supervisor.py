@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ from yolostream.server import (
 from yolostream.server.environment import ServerEnvironment
 
 ENVIRONMENT = REPOSITORY / ".venv-server"
+embedding = partial(embedded.serve, environment=ENVIRONMENT, profile="cpu", stop_timeout_s=0)
 INSTANT = Path(__file__).with_name("instant_repository")
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 STEPS = ("preprocess", "yolov7_fp16", "nms")
@@ -73,9 +75,7 @@ def is_answered(detector: Detector, frame) -> bool:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[embedded.EmbeddedTriton]:
-    with embedded.serve(
-        REPOSITORY / "model_repository", environment=ENVIRONMENT, models=["yolov7"], profile="cpu"
-    ) as server:
+    with embedding(REPOSITORY / "model_repository", models=["yolov7"]) as server:
         yield server
 
 
@@ -120,7 +120,7 @@ def test_a_server_that_cannot_be_started_is_tried_again(moody, monkeypatch, capl
         tries.append(arguments)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with embedded.serve(repository, environment=ENVIRONMENT, profile="cpu") as server:
+    with embedding(repository) as server:
         monkeypatch.setattr(tritonserver, "start", full)
         server.process.kill()
         poll(lambda: len(tries) == 2, what="another attempt")
@@ -146,7 +146,7 @@ def test_a_server_that_answers_with_other_frames_boxes_is_started_again(moody) -
     code.write_text(
         code.read_text().replace("SHAPES = {", 'SHAPES = {\n    "frame_digest": (2,),', 1)
     )
-    with embedded.serve(repository, environment=ENVIRONMENT, profile="cpu") as server:
+    with embedding(repository) as server:
         poll(lambda: server.health().restarts, what="a restart")
         assert "answers with the boxes of other frames" in server.health().fault
 
@@ -197,7 +197,7 @@ def moody(tmp_path, monkeypatch) -> tuple[Path, Path]:
 @pytest.mark.parametrize(("mood", "fault"), [("hang", "no answer for"), ("fail", "a bad mood")])
 def test_an_ensemble_that_no_longer_answers_is_started_again(moody, mood, fault) -> None:
     repository, file = moody
-    with embedded.serve(repository, environment=ENVIRONMENT, profile="cpu") as server:
+    with embedding(repository) as server:
         poll(lambda: server.health().of(MODEL), what="the first answer")
         file.write_text(mood)
         poll(lambda: server.health().restarts == 1, what="a restart")
@@ -211,7 +211,7 @@ def test_an_ensemble_that_no_longer_answers_is_started_again(moody, mood, fault)
 def test_an_ensemble_that_never_answered_is_unwell_and_no_reason_to_restart(moody) -> None:
     repository, file = moody
     file.write_text("fail")
-    with embedded.serve(repository, environment=ENVIRONMENT, profile="cpu") as server:
+    with embedding(repository) as server:
         with pytest.raises(YolostreamError):
             Detector(server.url, MODEL)
         time.sleep(5)
@@ -220,7 +220,7 @@ def test_an_ensemble_that_never_answered_is_unwell_and_no_reason_to_restart(mood
 
 def test_once_raises_what_happened(moody) -> None:
     repository, _ = moody
-    with embedded.serve(repository, environment=ENVIRONMENT, profile="cpu", once=True) as server:
+    with embedding(repository, once=True) as server:
         process_of(psutil.Process(server.process.pid), "instant_answer").kill()
         with pytest.raises(ServerUnavailable, match="a process of 'instant_answer' has ended"):
             server.wait()
@@ -279,7 +279,7 @@ def tritonserver_of(process: subprocess.Popen[str]) -> psutil.Process:
 
 def asked(port: str, path: str) -> tuple[int, dict]:
     try:
-        with _DIRECT.open(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with _DIRECT.open(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:

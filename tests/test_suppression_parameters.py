@@ -42,7 +42,10 @@ def classes_found(repository):
     rows = np.array([[CAR, TRUCK]], np.float32)
     with (
         embedded.serve(
-            repository, environment=REPOSITORY / ".venv-server", profile="cpu"
+            repository,
+            environment=REPOSITORY / ".venv-server",
+            profile="cpu",
+            stop_timeout_s=0,
         ) as server,
         InferenceServerClient(server.url) as client,
     ):

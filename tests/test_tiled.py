@@ -36,7 +36,7 @@ NOTHING = Detections(
     class_ids=np.zeros(0, np.int64),
     labels=(),
 )
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 def all_opened(*paths: Path) -> list[Source]:

@@ -284,7 +284,7 @@ def test_a_batch_lies_in_one_region_frame_behind_frame(with_gpu, monkeypatch, on
         waits.clear()
         batch = [DeviceArray(frame) for frame in frames] if on_gpu else frames
         found = detector.submit_batch(batch, sizes=[(720, 1280)] * 3)
-        assert [len(one.result(10)) for one in found] == [0, 0, 0]
+        assert [len(one.result(60)) for one in found] == [0, 0, 0]
         assert np.array_equal(server.pictures, frames)
         assert gpu.copies == ([FROM_ANYWHERE] * 3 if on_gpu else [TO_DEVICE])
         assert len(waits) == 1
@@ -306,7 +306,7 @@ def test_a_region_that_has_to_grow_for_a_batch_has_room_for_the_next_power_of_tw
         sizes = []
         for count in (1, 2, 3, 4, 5):
             for one in detector.submit_batch([frame] * count):
-                one.result(10)
+                one.result(60)
             (region,) = server.regions.values()
             sizes.append(region.byte_size // frame.nbytes)
         assert sizes == [1, 2, 4, 4, 8]
@@ -331,15 +331,15 @@ def test_a_batch_that_finds_no_memory_or_a_new_server_is_no_special_case(with_gp
     gpu = with_gpu()
     frames = [noise(64, 64)] * 2
     with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
-        detector.submit_batch(frames)[0].result(10)
+        detector.submit_batch(frames)[0].result(60)
         server.regions.clear()
         for one in detector.submit_batch(frames):
             with pytest.raises(yolostream.ServerUnavailable, match="send it again"):
-                one.result(10)
+                one.result(60)
         gpu.free_bytes = 0
         server.pictures.clear()
         for one in detector.submit_batch(frames):
-            one.result(10)
+            one.result(60)
         assert np.array_equal(server.pictures, frames)
     assert not server.regions
 
