@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
+import signal
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
 
 import av
 import pytest
 from clips import gray, opened, write_clip
+from instant import MODEL, serve_instant
+from running import poll
+from yolostream import Detector
+from yolostream.errors import YolostreamError
+from yolostream.pipeline.memory import give_back_memory
 from yolostream.sources import Reading
 
 # Small pieces, so that each is part of the heap; the last one keeps its top from shrinking.
@@ -32,17 +42,64 @@ def test_memory_that_is_free_is_given_back():
     assert float(done.stdout) > 100
 
 
+class Circle:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@contextlib.contextmanager
+def without_looking() -> Iterator[None]:
+    """What refers to itself stays, as it does for hours where objects are few and large."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def test_what_refers_to_itself_is_freed():
+    with without_looking():
+        gone = weakref.ref(Circle())
+        assert gone() is not None
+        give_back_memory()
+        assert gone() is None
+
+
 @pytest.mark.parametrize("fit", [None, (24, 32)])
 def test_a_picture_that_nobody_uses_is_gone_at_once(tmp_path, fit):
     (source,) = opened(write_clip(tmp_path / "street.mp4", [gray(20 + n) for n in range(30)]))
-    with contextlib.closing(source.open(Reading(fit=fit))) as session:
-        gc.collect()
-        # Whatever refers to itself would be found much later: pictures are large, and few objects.
-        gc.disable()
-        try:
-            assert sum(1 for _ in session) == 30
-            frames = [one for one in gc.get_objects() if isinstance(one, av.VideoFrame)]
-        finally:
-            gc.enable()
+    with contextlib.closing(source.open(Reading(fit=fit))) as session, without_looking():
+        assert sum(1 for _ in session) == 30
+        frames = [one for one in gc.get_objects() if isinstance(one, av.VideoFrame)]
     # The decoder has an empty one at hand.
     assert not any(frame.width for frame in frames)
+
+
+def shared_memory_without_a_name() -> list[str]:
+    """Memory for frames that this process still has, and no server knows any more."""
+    open_files = (os.readlink(one) for one in Path("/proc/self/fd").iterdir() if one.is_symlink())
+    return [name for name in open_files if "yolostream-frames" in name and "(deleted)" in name]
+
+
+def test_memory_of_frames_that_a_server_lost_is_gone_at_once():
+    frame = gray(100)
+    with serve_instant() as server, Detector(server.url, MODEL) as detector:
+        assert detector.transport == "shared-memory"
+        detector.submit(frame).result()
+
+        def is_back() -> bool:
+            with contextlib.suppress(YolostreamError):
+                detector.submit(frame).result()
+                return True
+            return False
+
+        with without_looking():
+            os.kill(server.process.pid, signal.SIGKILL)
+            poll(
+                lambda: server.health().restarts == 1 and is_back(),
+                what="the server to be back",
+            )
+            assert not shared_memory_without_a_name()
