@@ -34,6 +34,44 @@ give_back_memory()
 print((before - psutil.Process().memory_info().rss) / 1e6)
 """
 
+# The number of places that glibc takes memory from, of which each thread wants one of its own.
+_COUNT_ARENAS = """
+import ctypes, os, sys, tempfile, threading
+from yolostream.pipeline.memory import expect_long_life
+library = ctypes.CDLL(None)
+library.malloc.restype = library.fdopen.restype = ctypes.c_void_p
+if sys.argv[1] == "limited":
+    expect_long_life()
+together = threading.Barrier(8 * os.cpu_count())
+
+def take():
+    together.wait()
+    library.malloc(100_000)
+    together.wait()
+
+threads = [threading.Thread(target=take) for _ in range(together.parties)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+with tempfile.TemporaryFile() as file:
+    stream = ctypes.c_void_p(library.fdopen(os.dup(file.fileno()), b"w"))
+    library.malloc_info(0, stream)
+    library.fclose(stream)
+    file.seek(0)
+    print(file.read().count(b"<heap nr"))
+"""
+
+
+def arenas(limit: str) -> int:
+    command = [sys.executable, "-c", _COUNT_ARENAS, limit]
+    return int(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+
+
+def test_memory_is_shared_by_as_many_threads_as_do_not_run_at_once():
+    # Modules have started a few threads of their own.
+    assert arenas("limited") <= len(os.sched_getaffinity(0)) + 4 < arenas("unlimited")
+
 
 def test_memory_that_is_free_is_given_back():
     done = subprocess.run(

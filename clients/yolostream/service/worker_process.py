@@ -20,7 +20,7 @@ from yolostream.frame_trace import FrameTraces, Sampling
 from yolostream.outputs.output import Output
 from yolostream.pipeline.capture import Capture, Openings
 from yolostream.pipeline.dispatcher import Batching, Dispatcher
-from yolostream.pipeline.memory import give_back_memory, keep_for_good
+from yolostream.pipeline.memory import expect_long_life, give_back_memory
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.runner import stop
 from yolostream.pipeline.share import MAX_BATCH, MAX_IN_FLIGHT_ON_GPU, batch_size
@@ -78,7 +78,7 @@ def work(connect: Connect, workers: int, sampling: Sampling | None, connection: 
     begin(parent, on_stop=asked.set)
     # The service says which of it counts.
     logging.getLogger("yolostream").setLevel(logging.DEBUG)
-    keep_for_good()
+    expect_long_life()
     lanes = _Lanes(connect, workers, asked)
     cameras: dict[str, _Camera] = {}
     told_at = 0.0
