@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -10,9 +11,11 @@ from conftest import REPOSITORY
 
 from loadtest.live import clips
 from loadtest.live.capacity import figures_of as capacity_figures
+from loadtest.live.growth import Sample, growth, is_flat, lives, medians
 from loadtest.live.overload import figures_of as overload_figures
 from loadtest.live.scrape import Window, fairness, quantile, read
 from loadtest.live.table import table
+from tests.faults.written import boxes_of, by_number, by_pictures, compared
 
 
 def told(*, street: int, yard: int, old: int = 0, dropped: int = 0) -> str:
@@ -87,6 +90,68 @@ def test_a_clip_is_played_slower_with_the_same_pictures(tmp_path):
     quick, late = (list(source.open()) for source in (before, after))
     assert [frame.image.mean() for frame in quick] == [frame.image.mean() for frame in late]
     assert late[-1].pts_seconds == pytest.approx(5 * quick[-1].pts_seconds)
+
+
+def aging(memory_mb, *, pids=lambda at_s: 1) -> list[Sample]:
+    """A process of a hundred seconds, looked at each second."""
+    return [Sample(at, pids(at), memory_mb(at), 20 + (at >= 95)) for at in range(100)]
+
+
+def test_growth_is_that_of_the_last_tenth_over_the_second():
+    # It grows in the first tenth, and leaps for a moment in the last one.
+    flat = aging(lambda at: 50 if at < 10 else 500 if at == 93 else 100)
+    assert growth(flat, 100)["memory"] == 1
+    slow = growth(aging(lambda at: 100 + at), 100)
+    assert slow == {"memory": round(194.5 / 114.5, 3), "files": round(20.5 / 20, 3)}
+    assert [one["memory_mb"] for one in medians(aging(lambda at: at), 100)][:2] == [4.5, 14.5]
+    assert is_flat({"parent": {"memory": 1.03, "files": 1.0}, "worker": {"memory": 0.5}})
+    assert not is_flat({"parent": {"memory": 1.0, "files": 1.0}, "worker": {"memory": 1.031}})
+
+
+def test_growth_that_nobody_saw_is_not_flat():
+    grown = growth(aging(lambda at: 100)[:50], 100)
+    assert math.isnan(grown["memory"])
+    assert not is_flat({"worker": grown})
+
+
+def test_each_of_the_processes_that_follow_each_other_has_an_age():
+    seen = lives(aging(lambda at: at, pids=lambda at: 1 if at < 30 else 2))
+    assert seen == [{"age_s": 29, "memory_mb": 29}, {"age_s": 69, "memory_mb": 99}]
+
+
+def record(frame: int, *objects: tuple[float, float]) -> dict:
+    """A frame with objects of which the left edge and the score are given."""
+    found = [
+        {"class_id": 0, "confidence": score, "box": [left, 10.0, left + 50, 60.0]}
+        for left, score in objects
+    ]
+    return {"frame": frame, "detections": found}
+
+
+TRUTH = [boxes_of(record(0, (100 * number, 0.9), (40, 0.55))) for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("objects", "right"),
+    [
+        ([(100, 0.9), (40, 0.55)], True),
+        ([(100.9, 0.9)], True),  # what is not very sure may be missing
+        ([(100, 0.9), (700, 0.3)], True),  # and what is not sure may be there
+        ([(200, 0.9), (40, 0.55)], False),  # of another frame
+        ([(100, 0.9), (700, 0.6)], False),
+        ([], False),
+    ],
+)
+def test_lines_are_right_where_the_boxes_are_those_of_their_frame(objects, right):
+    assert by_number(TRUTH)(record(4, *objects)) is right
+
+
+def test_lines_of_a_camera_are_right_where_the_boxes_are_of_one_of_its_pictures(tmp_path):
+    lines = [record(17, (0, 0.9)), record(18, (200, 0.9)), record(19, (300, 0.9))]
+    text = "\n".join([*map(json.dumps, lines), '{"frame": 20, "det'])
+    (tmp_path / "a.jsonl").write_text(text)
+    seen = compared(tmp_path, by_pictures(TRUTH))
+    assert (seen.right, seen.wrong, seen.torn) == (2, [lines[2]], 1)
 
 
 def test_the_table_says_what_was_met_and_what_was_missed():

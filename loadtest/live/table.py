@@ -90,18 +90,24 @@ def _viewers(figures: Figures) -> list[tuple[str, str, str]]:
 
 
 def _endurance(figures: Figures) -> list[tuple[str, str, str]]:
-    grown, bar = max(figures["growth"].values()), figures["growth_bar"]
+    grown, bar = figures["growth"], figures["growth_bar"]
     what = f"{figures['minutes']:g} minutes, {figures['faults']} faults"
-    lost, wrong = len(figures["lost_for_good"]), figures["wrong_answers"]
+    lost = len(figures["lost_for_good"])
+    wrong = figures["wrong_answers"] + figures["wrong_lines"]
+    compared = figures["right_answers"] + figures["right_lines"] + wrong
     return [
-        (
-            f"{what}: memory and open files, last tenth over second tenth, the most of all",
-            f"<= {bar}",
-            _verdict(f"{grown:.3f}", met=grown <= bar),
+        *(
+            (
+                f"{what}: {process}, {figure}, last tenth over second tenth",
+                f"<= {bar}",
+                _verdict(f"{value:.3f}", met=value <= bar),
+            )
+            for process, values in grown.items()
+            for figure, value in values.items()
         ),
         (f"{what}: cameras that did not come back", "0", _verdict(f"{lost}", met=not lost)),
         (
-            f"{what}: wrong boxes among {figures['right_answers'] + wrong} answers",
+            f"{what}: wrong boxes among those of {compared} frames",
             "0",
             _verdict(f"{wrong}", met=not wrong),
         ),

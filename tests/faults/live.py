@@ -2,136 +2,127 @@
 
     PYTHONPATH=tests python -m tests.faults.live --minutes 60
 
-Hurt are, in a random order: a camera, which is switched off or hangs; tritonserver; a process of
-each step; and a worker of the service. Beside it a client compares every answer of the server.
-Ends with 1 if a camera did not come back, a box was wrong, or memory or open files grew.
+As root: it fills a disk of its own. Hurt are, in a random order, the camera, tritonserver and each
+of its steps, a worker, the disk with the results, and the configuration. Two services share all of
+that; the worker of only one is killed, so that the other's shows what a process takes that grows
+old. Every answer of the server to a client beside them is compared, and so is every line that the
+services write. Ends with 1 if a camera did not come back, a box was wrong, or memory or open files
+grew.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import random
-import signal
-import statistics
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-from rtsp_camera import Camera, rtsp_camera
+from rtsp_camera import rtsp_camera
+from small_disk import small_disk
 
 from loadtest.live import clips
-from loadtest.live.running import Running, running
-from loadtest.live.scrape import Scrape
+from loadtest.live.growth import BAR, Sample, growth, is_flat, lives, medians
 from loadtest.live.table import table
 from loadtest.repository import RESULTS_FOLDER
 from loadtest.result_file import writing
-from tests.faults.service import STEPS, Service, new_detector, serving
+from tests.faults.live_faults import GUEST, Faults, faults
+from tests.faults.service import new_detector, serving
+from tests.faults.site import Site, site, wait_until
 from tests.faults.traffic import Traffic, different_frames
+from tests.faults.written import by_number, by_pictures, compared, truth_of
 
 RATE = 2
 """Frames per second of each camera: half the work of two cores."""
 SAMPLE_S = 5.0
-AWAY_S = 3.0
-HANGS_S = 7.0
-"""Longer than a camera may be silent."""
 PATIENCE_S = 300.0
-GROWTH = 1.03
-TENTHS = 10
+FRAMES = 4
+"""Of each camera, from the frame to the disk: then it is well."""
+DISK_KB = 128 << 10
+KILLED = "hurt worker"
+"""Whose worker is killed: it never gets old."""
 
 
 @dataclass
 class Seen:
     """What was seen of a run."""
 
-    samples: list[dict[str, float]] = field(default_factory=list)
-    outages_s: dict[str, list[float]] = field(default_factory=dict)
-    """From a fault to frames of every camera, by fault."""
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    """By process."""
+    recovered_s: dict[str, list[float]] = field(default_factory=dict)
+    """From the beginning of a fault until every camera's frames came to the disk, by fault."""
     lost_for_good: list[str] = field(default_factory=list)
+    """Cameras that did not come back, with the fault."""
+    amiss: list[str] = field(default_factory=list)
+    """Faults that had no effect or another one than they should."""
 
 
-def sample(scrape: Scrape) -> dict[str, float]:
-    """Memory in MB and open files of the service's processes."""
-    return {
-        "parent_mb": scrape.total("process_resident_memory_bytes") / 1e6,
-        "workers_mb": scrape.total("worker_resident_memory_bytes") / 1e6,
-        "parent_files": scrape.total("process_open_fds"),
-        "workers_files": scrape.total("worker_open_fds"),
-    }
+@contextlib.contextmanager
+def sampling(sites: Sequence[Site], seen: Seen) -> Iterator[None]:
+    """Look at all processes now and then, whatever happens meanwhile, until the block ends."""
+    ended, began = threading.Event(), time.monotonic()
+
+    def look() -> None:
+        while not ended.wait(SAMPLE_S):
+            for one in sites:
+                for name, sample in one.samples(round(time.monotonic() - began, 1)):
+                    seen.samples.setdefault(name, []).append(sample)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
-def growth(values: Sequence[float]) -> float:
-    """The median of the last tenth over that of the second one: at first everything grows."""
-    tenth = max(1, len(values) // TENTHS)
-    return statistics.median(values[-tenth:]) / statistics.median(values[tenth : 2 * tenth])
+def wait_for_all(sites: Sequence[Site]) -> list[str]:
+    """Wait until frames of every camera come to the disk again; those whose frames do not."""
+    before = {one.name: one.progress() for one in sites}
 
+    def missing() -> list[str]:
+        return [
+            f"{one.name} {camera}"
+            for one in sites
+            for camera, count in one.progress().items()
+            if count < before[one.name][camera] + FRAMES
+        ]
 
-def faults(service: Service, live: Running, camera: Camera) -> dict[str, Callable[[], None]]:
-    """What may be done, by name."""
-
-    def unplug() -> None:
-        camera.stop()
-        time.sleep(AWAY_S)
-        camera.start()
-
-    def hang() -> None:
-        camera.freeze()
-        time.sleep(HANGS_S)
-        camera.resume()
-
-    def kill_a_worker() -> None:
-        workers = psutil.Process(live.pid).children()
-        os.kill(random.choice([one.pid for one in workers if _works(one)]), signal.SIGKILL)
-
-    def kill(part: str) -> Callable[[], None]:
-        return lambda: os.kill(service.processes(part)[0], signal.SIGKILL)
-
-    parts = {part: kill(part) for part in ("tritonserver", *STEPS)}
-    return {"camera unplugged": unplug, "camera hangs": hang, "worker": kill_a_worker, **parts}
-
-
-def _works(process: psutil.Process) -> bool:
-    return "spawn_main" in " ".join(process.cmdline())
-
-
-def wait_for_all(live: Running) -> list[str]:
-    """Wait until every camera gives frames again; those that do not."""
-    before = live.scrape().by_camera("frames_completed_total")
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        now = live.scrape().by_camera("frames_completed_total")
-        missing = [camera for camera, count in now.items() if count < before[camera] + 4]
-        if not missing or time.monotonic() > deadline:
-            return missing
-        time.sleep(0.2)
+    with contextlib.suppress(TimeoutError):
+        wait_until(lambda: not missing(), "all frames", patience_s=PATIENCE_S)
+        return []
+    return missing()
 
 
 def endure(
-    live: Running, hurt: dict[str, Callable[[], None]], *, minutes: float, every_s: float, seed: int
-) -> Seen:
-    """Hurt somebody again and again."""
-    seen, plan = Seen(), _plan(sorted(hurt), seed)
-    end = time.monotonic() + 60 * minutes
-    while time.monotonic() < end:
-        due = min(end, time.monotonic() + every_s)
-        while (left := due - time.monotonic()) > 0:
-            time.sleep(min(SAMPLE_S, left))
-            seen.samples.append(sample(live.scrape()))
+    sites: Sequence[Site], hurt: Faults, seen: Seen, *, minutes: float, every_s: float, seed: int
+) -> None:
+    """Hurt somebody again and again; who takes longer to get well has the next fault at once."""
+    plan, began = _plan(sorted(hurt), seed), time.monotonic()
+    end = began + 60 * minutes
+    due = began + every_s
+    while due < end:
+        time.sleep(max(0.0, due - time.monotonic()))
+        due = max(due + every_s, time.monotonic())
         victim, started = next(plan), time.monotonic()
-        hurt[victim]()
-        missing = wait_for_all(live)
-        seen.lost_for_good += missing
-        seen.outages_s.setdefault(victim, []).append(round(time.monotonic() - started, 1))
-        print(
-            f"{victim}: well after {seen.outages_s[victim][-1]} s; {seen.samples[-1]}", flush=True
-        )
-    return seen
+        try:
+            hurt[victim]()
+        except TimeoutError as error:
+            seen.amiss.append(f"{victim}: {error}")
+        seen.lost_for_good += [f"{camera} ({victim})" for camera in wait_for_all(sites)]
+        took_s = round(time.monotonic() - started, 1)
+        seen.recovered_s.setdefault(victim, []).append(took_s)
+        latest = {name: samples[-1].memory_mb for name, samples in seen.samples.items()}
+        print(f"{time.monotonic() - began:.0f} s, {victim}: well after {took_s} s; {latest}")
+        sys.stdout.flush()
+    time.sleep(max(0.0, end - time.monotonic()))
 
 
 def _plan(names: Sequence[str], seed: int) -> Iterator[str]:
@@ -140,32 +131,60 @@ def _plan(names: Sequence[str], seed: int) -> Iterator[str]:
         yield from chance.sample(names, len(names))
 
 
-def figures_of(seen: Seen, traffic: Traffic, live: Running, minutes: float) -> dict[str, Any]:
-    last = live.scrape()
+def figures_of(
+    seen: Seen, traffic: Traffic, sites: Sequence[Site], minutes: float
+) -> dict[str, Any]:
+    scrapes = {one.name: one.live.scrape() for one in sites}
+    old = {name: samples for name, samples in seen.samples.items() if name != KILLED}
     return {
         "minutes": minutes,
-        "faults": sum(len(times) for times in seen.outages_s.values()),
-        "outages_s": seen.outages_s,
-        "growth": {
-            name: round(growth([one[name] for one in seen.samples]), 3) for name in seen.samples[0]
-        },
-        "growth_bar": GROWTH,
-        "first": seen.samples[0],
-        "last": seen.samples[-1],
+        "faults": sum(len(times) for times in seen.recovered_s.values()),
+        "recovered_s": seen.recovered_s,
+        "growth": {name: growth(samples, 60 * minutes) for name, samples in old.items()},
+        "growth_bar": BAR,
+        "tenths": {name: medians(samples, 60 * minutes) for name, samples in old.items()},
+        "killed_workers": lives(seen.samples.get(KILLED, [])),
         "lost_for_good": seen.lost_for_good,
+        "amiss": seen.amiss,
         "right_answers": traffic.right,
         "wrong_answers": len(traffic.wrong),
         "errors": dict(traffic.errors),
-        "frames": last.total("frames_completed_total"),
-        "worker_restarts": last.total("worker_restarts_total"),
+        "frames": {
+            name: scrape.total("frames_completed_total") for name, scrape in scrapes.items()
+        },
+        "worker_restarts": {
+            name: scrape.total("worker_restarts_total") for name, scrape in scrapes.items()
+        },
     }
+
+
+def lines_of(disk: Path, truth: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What became of the lines that the services have written."""
+    by_camera = {
+        f"{name} {camera}": compared(disk / name / camera, judge())
+        for name in names
+        for camera, judge in truth.items()
+    }
+    return {
+        "right_lines": sum(one.right for one in by_camera.values()),
+        "wrong_lines": sum(len(one.wrong) for one in by_camera.values()),
+        "torn_lines": sum(one.torn for one in by_camera.values()),
+        "wrong_lines_first": {name: one.wrong[0] for name, one in by_camera.items() if one.wrong},
+    }
+
+
+def is_well(figures: dict[str, Any]) -> bool:
+    """Whether all bars are met, and the faults were those that they should have been."""
+    wrong = ("lost_for_good", "amiss", "wrong_answers", "wrong_lines", "torn_lines")
+    unharmed = not figures["worker_restarts"]["spared"]
+    return is_flat(figures["growth"]) and unharmed and not any(figures[name] for name in wrong)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.live", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--every", type=float, default=30, help="seconds between two faults")
-    parser.add_argument("--only", action="append", help="this fault, and no other")
+    parser.add_argument("--only", action="append", help="faults whose name begins like this")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=RESULTS_FOLDER / "live_endurance.json")
     options = parser.parse_args()
@@ -173,30 +192,50 @@ def main() -> None:
     with (
         writing(options.output, tool="tests.faults.live") as figures,
         tempfile.TemporaryDirectory(prefix="live-") as name,
-        contextlib.ExitStack() as stack,
+        small_disk(Path(name) / "disk", DISK_KB) as disk,
+        serving() as service,
+        new_detector(service.url, timeout_s=20.0) as detector,
     ):
         folder = Path(name)
-        slow = [clips.slower(path, folder / f"{path.stem}.mp4", rate=RATE) for path in clips.CLIPS]
-        service = stack.enter_context(serving())
-        detector = stack.enter_context(new_detector(service.url, timeout_s=20.0))
-        frames = different_frames(detector)
-        camera = stack.enter_context(rtsp_camera(slow[0]))
-        cameras = [*slow, camera.url]
-        live = stack.enter_context(running(cameras, url=service.url, log=folder / "live.log"))
-        live.wait_for_frames(len(cameras))
-        traffic = stack.enter_context(Traffic(detector, frames, threads=1, frames_per_s=1))
-        hurt = faults(service, live, camera)
-        seen = endure(
-            live,
-            {fault: hurt[fault] for fault in options.only or hurt},
-            minutes=options.minutes,
-            every_s=options.every,
-            seed=options.seed,
+        street, yard = (
+            clips.slower(path, folder / f"{path.stem}.mp4", rate=RATE) for path in clips.CLIPS
         )
-        figures |= figures_of(seen, traffic, live, options.minutes)
+        frames = different_frames(detector)
+        of_street, of_yard = truth_of(street, detector), truth_of(yard, detector)
+        seen = Seen()
+        with contextlib.ExitStack() as stack:
+            camera = stack.enter_context(rtsp_camera(yard))
+            cameras = {"street": {"source": str(street)}, "yard": {"source": camera.url}}
+            sites = [
+                stack.enter_context(site(name, cameras, url=service.url, folder=folder, disk=disk))
+                for name in ("hurt", "spared")
+            ]
+            traffic = stack.enter_context(Traffic(detector, frames, threads=1, frames_per_s=1))
+            all_faults = faults(
+                service, hurt=sites[0], sites=sites, camera=camera, clip=yard, disk=disk
+            )
+            with sampling(sites, seen):
+                endure(
+                    sites,
+                    {
+                        name: fault
+                        for name, fault in all_faults.items()
+                        if name.startswith(tuple(options.only or [""]))
+                    },
+                    seen,
+                    minutes=options.minutes,
+                    every_s=options.every,
+                    seed=options.seed,
+                )
+            figures |= figures_of(seen, traffic, sites, options.minutes)
+        judges = {
+            "street": lambda: by_number(of_street),
+            "yard": lambda: by_pictures(of_yard),
+            GUEST: lambda: by_number(of_yard),
+        }
+        figures |= lines_of(disk, judges, [one.name for one in sites])
     print(table({"endurance": figures}))
-    well = max(figures["growth"].values()) <= GROWTH and not figures["lost_for_good"]
-    sys.exit(0 if well and not figures["wrong_answers"] else 1)
+    sys.exit(0 if is_well(figures) else 1)
 
 
 if __name__ == "__main__":

@@ -72,11 +72,13 @@ class Request:
         try:
             return self._detections()
         except (ServerUnavailable, ModelUnavailable):
-            frames = self._sent
-            if not frames or not self._move():
+            if not self._sent or not self._move():
                 raise
-            self._write(frames)
+            self._write(self._sent)
             return self._detections()
+        finally:
+            # They keep their memory, and an error refers to us until Python looks for circles.
+            self._sent = ()
 
     def settle(self, pending: Sequence[Pending]) -> None:
         """Send it, resolve the frames' `pending`, and release the buffer.

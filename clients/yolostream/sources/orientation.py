@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, SideDataContainer
 
 from yolostream.image import Image
 
@@ -49,7 +49,9 @@ def orientation_of(frame: av.VideoFrame) -> Orientation | None:
         None where there is none.
     """
     try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        # Not `frame.side_data`: the frame would refer to what refers to it, and a picture of a few
+        # megabytes would stay until Python looks for such circles, hundreds of frames later.
+        matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # its stub
     except ValueError:
         # PyAV gives none where one of them is of a kind that it does not know, as EXIF is.
         turns = round(frame.rotation / 90) % 4
