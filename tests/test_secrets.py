@@ -66,15 +66,18 @@ class Seen:
         self.words: dict[str, str] = {}
         self.code = -1
 
-    def watch(self, folder: Path, without: int, ended: threading.Event) -> None:
-        """Look at the command lines of all processes with `folder` in their environment."""
-        own = Path(f"/proc/{without}/cmdline").read_bytes().decode()
+    def watch(self, folder: Path, known: str, ended: threading.Event) -> None:
+        """Look at the command lines of all processes with `folder` in their environment.
+
+        Args:
+            known: the line that somebody typed. A child has its parent's until it runs its own
+                program.
+        """
         while not ended.wait(0.02):
-            for pid in set(processes_of(folder)) - {without}:
+            for pid in processes_of(folder):
                 with contextlib.suppress(OSError):
                     command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
-                    # A child has its parent's until it runs its own program.
-                    if command != own:
+                    if command != known:
                         self.words[f"/proc {command}"] = command
 
     def look_into(self, folder: Path) -> None:
@@ -99,8 +102,9 @@ def run(tmp_path: Path) -> Callable[..., Seen]:
         folder = tmp_path / "tmp"
         folder.mkdir()
         variables = {} if password is None else {"CAM1_PASSWORD": password}
+        command = [sys.executable, "-m", "yolostream", *map(str, arguments)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "yolostream", *map(str, arguments)],
+            command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -109,8 +113,8 @@ def run(tmp_path: Path) -> Callable[..., Seen]:
         )
         ended = threading.Event()
         # What somebody typed is there to be seen: nobody but its author can hide that.
-        without = process.pid if password is None else 0
-        watcher = threading.Thread(target=seen.watch, args=(folder, without, ended))
+        known = "".join(f"{word}\0" for word in command) if password is None else ""
+        watcher = threading.Thread(target=seen.watch, args=(folder, known, ended))
         watcher.start()
         try:
             seen.words["stdout"], seen.words["stderr"] = process.communicate(timeout=240)
