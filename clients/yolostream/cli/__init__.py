@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from yolostream.cli import detect, doctor, run, serve, token
+from yolostream.cli import detect, doctor, install_server, run, serve, token
 from yolostream.cli.messages import (
     PrintNotes,
     interruptible,
@@ -25,7 +25,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (detect.detect, run.run, serve.serve, token.token, doctor.doctor):
+for command in (
+    detect.detect,
+    run.run,
+    serve.serve,
+    install_server.install_server,
+    token.token,
+    doctor.doctor,
+):
     app.command()(interruptible()(command))
 
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[assignment]
