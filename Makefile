@@ -1,5 +1,4 @@
 PYTHON ?= python3
-VIDEOS := videos/mb1_1.mp4 videos/mb2_2.mp4
 OUTPUT := output
 TORCH_TESTS := $(shell grep -l REQUIRE_TORCH tests/test_*.py)
 # What .venv-server is filled with: 'make gpu' chooses, and the commands after it keep to that.
@@ -13,11 +12,11 @@ help: ## print this
 
 .PHONY: demo
 demo: install ## run the main job: both demo videos through a real Triton, results in output/
-	.venv/bin/yolostream detect $(VIDEOS) --output $(OUTPUT)
+	.venv/bin/yolostream detect --demo --output $(OUTPUT)
 
 .PHONY: live
 live: install ## the demo videos as cameras, and a page to look at: http://127.0.0.1:8080
-	.venv/bin/yolostream run $(VIDEOS)
+	.venv/bin/yolostream run --demo
 
 .PHONY: test
 test: install .venv/.dev check ## everything that needs no GPU, against a real Triton
@@ -141,6 +140,10 @@ capacity: install .venv/.dev ## how many cameras one server takes, and what it i
 videos: install ## draw the demo videos and their truth again
 	.venv/bin/python -m tools.make_videos
 
+.PHONY: wheel
+wheel: install ## the package, for machines without this repository: dist/yolostream-*.whl
+	.venv/bin/hatchling build
+
 .PHONY: install
 install: .venv/.service .venv-server/$(SERVER) ## the two environments: client and server
 
@@ -149,7 +152,7 @@ traces: install .venv/.traces ## what traces of 'yolostream run' need
 
 .PHONY: clean
 clean: ## remove environments and results
-	rm -rf .venv .venv-server .venv-tools .venv-perf $(OUTPUT)
+	rm -rf .venv .venv-server .venv-tools .venv-perf dist $(OUTPUT)
 
 # --no-deps: the lists are complete, and pins that contradict each other stay apart.
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --no-deps

@@ -35,9 +35,10 @@ def default_folder() -> Path:
 
 
 def _cache() -> Path:
-    """The user's, by the XDG Base Directory Specification: a relative path is none."""
+    """The user's, by the XDG Base Directory Specification: a relative path counts as none."""
     said = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return said if said.is_absolute() else Path.home() / ".cache"
+    # A user without a home, as in some containers, has '~' for one.
+    return said if said.is_absolute() else Path("/", os.path.expanduser("~"), ".cache")
 
 
 def install(folder: Path, profile: Profile) -> None:
@@ -50,28 +51,37 @@ def install(folder: Path, profile: Profile) -> None:
         profile: the most that it can serve; those on a GPU serve `cpu`, too.
 
     Raises:
-        ServerStartError: this Python or this machine does not do, or packages cannot be installed.
+        ServerStartError: this Python or this machine does not do, packages cannot be installed, or
+            the folder cannot be written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".venv-", dir=folder.parent) as work:
-        new = Path(work) / "new"
-        _run([sys.executable, "-m", "venv", str(new)], "no virtual environment can be made")
-        python = new / "bin" / "python"
-        # Before anything is downloaded.
-        check_interpreter(python)
-        pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
-        for name in _LISTS[profile]:
-            pip += ["--requirement", str(REQUIREMENTS / f"{name}.txt")]
-        _run(pip, f"the packages of the profile {profile} cannot be installed")
-        ServerEnvironment.check(new)
-        # For make.
-        (new / f".{profile}").touch()
-        if folder.exists():
-            folder.rename(Path(work) / "old")
-        new.rename(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".venv-", dir=folder.parent) as work:
+            new = Path(work) / "new"
+            _fill(new, profile)
+            if folder.exists():
+                folder.rename(Path(work) / "old")
+            new.rename(folder)
+    except OSError as error:
+        raise ServerStartError(
+            f"{folder} cannot be written ({error.strerror}): choose another --server-environment"
+        ) from error
+
+
+def _fill(folder: Path, profile: Profile) -> None:
+    _run([sys.executable, "-m", "venv", str(folder)], "no virtual environment can be made")
+    python = folder / "bin" / "python"
+    # Before anything is downloaded.
+    check_interpreter(python)
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+    for name in _LISTS[profile]:
+        pip += ["--requirement", str(REQUIREMENTS / f"{name}.txt")]
+    _run(pip, f"the packages of the profile '{profile}' cannot be installed")
+    ServerEnvironment.check(folder)
+    # For make.
+    (folder / f".{profile}").touch()
 
 
 def _run(command: list[str], failure: str) -> None:
-    ended = subprocess.run(command, stdout=sys.stderr, check=False)
-    if ended.returncode != 0:
-        raise ServerStartError(f"{failure}: what '{' '.join(command[1:4])}' says above tells why")
+    if subprocess.run(command, stdout=sys.stderr, check=False).returncode != 0:
+        raise ServerStartError(f"{failure}: what is said above tells why")
