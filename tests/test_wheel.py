@@ -155,6 +155,8 @@ def test_the_core_is_a_client_and_a_command_without_ffmpeg(core: Place) -> None:
     assert core.said_by("import yolostream; print(yolostream.Detector.__name__)") == "Detector"
     absent = "import importlib.util as util; print(*map(util.find_spec, ('av', 'fastapi')))"
     assert core.said_by(absent) == "None None"
+    checks = json.loads(core.yolostream("doctor", "--json").stdout)
+    assert {check["part"] for check in checks} >= {"client", "embedded Triton", "DeepStream files"}
     check(
         core.yolostream("detect", "street.mp4", "--stride", "3"),
         PackageMissing.exit_code,
