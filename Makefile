@@ -1,11 +1,10 @@
 PYTHON ?= python3
-VIDEOS := videos/mb1_1.mp4 videos/mb2_2.mp4
 OUTPUT := output
 TORCH_TESTS := $(shell grep -l REQUIRE_TORCH tests/test_*.py)
 # What .venv-server is filled with: 'make gpu' chooses, and the commands after it keep to that.
 GPU_GOAL := $(filter gpu gpu-check,$(MAKECMDGOALS))
-SERVER := $(firstword $(and $(GPU_GOAL),$(TORCH),.torch) \
-	$(notdir $(wildcard .venv-server/.torch .venv-server/.gpu)) $(and $(GPU_GOAL),.gpu) .server)
+SERVER := $(firstword $(and $(GPU_GOAL),$(TORCH),.torch-gpu) \
+	$(notdir $(wildcard .venv-server/.torch-gpu .venv-server/.onnx-gpu)) $(and $(GPU_GOAL),.onnx-gpu) .cpu)
 
 .PHONY: help
 help: ## print this
@@ -13,11 +12,11 @@ help: ## print this
 
 .PHONY: demo
 demo: install ## run the main job: both demo videos through a real Triton, results in output/
-	.venv/bin/yolostream detect $(VIDEOS) --output $(OUTPUT)
+	.venv/bin/yolostream detect --demo --output $(OUTPUT)
 
 .PHONY: live
 live: install ## the demo videos as cameras, and a page to look at: http://127.0.0.1:8080
-	.venv/bin/yolostream run $(VIDEOS)
+	.venv/bin/yolostream run --demo
 
 .PHONY: test
 test: install .venv/.dev check ## everything that needs no GPU, against a real Triton
@@ -93,7 +92,7 @@ GPU_OUTPUT := $(OUTPUT)/gpu
 GPU_LOG := $(GPU_OUTPUT)/check.log
 GPU_RESULTS := $(if $(QUICK),$(GPU_OUTPUT),loadtest/results)
 GPU_NETWORK := $(or $(ONNX),$(GPU_OUTPUT)/yolov7.onnx)
-GPU_PROFILES := --profile onnx-gpu $(if $(filter .torch,$(SERVER)),--profile torch-gpu)
+GPU_PROFILES := --profile onnx-gpu $(if $(filter .torch-gpu,$(SERVER)),--profile torch-gpu)
 
 .PHONY: gpu
 gpu: install .venv/.gpu ## the two environments for an NVIDIA GPU (with PyTorch's profile: TORCH=1)
@@ -141,6 +140,10 @@ capacity: install .venv/.dev ## how many cameras one server takes, and what it i
 videos: install ## draw the demo videos and their truth again
 	.venv/bin/python -m tools.make_videos
 
+.PHONY: wheel
+wheel: install ## the package, for machines without this repository: dist/yolostream-*.whl
+	.venv/bin/hatchling build
+
 .PHONY: install
 install: .venv/.service .venv-server/$(SERVER) ## the two environments: client and server
 
@@ -149,14 +152,14 @@ traces: install .venv/.traces ## what traces of 'yolostream run' need
 
 .PHONY: clean
 clean: ## remove environments and results
-	rm -rf .venv .venv-server .venv-tools .venv-perf $(OUTPUT)
+	rm -rf .venv .venv-server .venv-tools .venv-perf dist $(OUTPUT)
 
 # --no-deps: the lists are complete, and pins that contradict each other stay apart.
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --no-deps
 
-.venv/.client: requirements/client.txt pyproject.toml
+.venv/.client: requirements/client.txt requirements/build.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	.venv/$(PIP_INSTALL) -r requirements/client.txt
+	.venv/$(PIP_INSTALL) -r requirements/client.txt -r requirements/build.txt
 	.venv/$(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
 
@@ -172,9 +175,10 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 	.venv/$(PIP_INSTALL) -r requirements/dev.txt
 	@touch $@
 
-.venv-tools/.tools: requirements/client.txt requirements/dev.txt requirements/tools.txt pyproject.toml
+.venv-tools/.tools: requirements/client.txt requirements/build.txt requirements/dev.txt \
+		requirements/tools.txt pyproject.toml
 	$(PYTHON) -m venv .venv-tools
-	.venv-tools/$(PIP_INSTALL) -r requirements/client.txt -r requirements/dev.txt
+	.venv-tools/$(PIP_INSTALL) -r requirements/client.txt -r requirements/build.txt -r requirements/dev.txt
 	.venv-tools/$(PIP_INSTALL) --no-build-isolation --editable .
 	.venv-tools/bin/python -m pip install --quiet -r requirements/tools.txt
 	@touch $@
@@ -187,11 +191,9 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 	.venv/$(PIP_INSTALL) -r requirements/deepstream.txt
 	@touch $@
 
-# --clear: ONNX Runtime for the CPU, left beside the one for a GPU, would take its place.
-.venv-server/.server: requirements/server.txt
-.venv-server/.gpu: requirements/server-gpu.txt
-.venv-server/.torch: requirements/server-gpu.txt requirements/server-torch.txt
-.venv-server/.server .venv-server/.gpu .venv-server/.torch:
-	$(PYTHON) -m venv --clear .venv-server
-	.venv-server/$(PIP_INSTALL) $(^:%=-r %)
-	@touch $@
+# Replaced as a whole: ONNX Runtime for the CPU, left beside the one for a GPU, would take its place.
+.venv-server/.cpu: requirements/server.txt
+.venv-server/.onnx-gpu: requirements/server-gpu.txt
+.venv-server/.torch-gpu: requirements/server-gpu.txt requirements/server-torch.txt
+.venv-server/.cpu .venv-server/.onnx-gpu .venv-server/.torch-gpu: | .venv/.client
+	.venv/bin/yolostream install-server --profile $(@F:.%=%)

@@ -324,7 +324,7 @@ def test_missing_server_environment(tmp_path: Path, here: Cli) -> None:
         here("detect", clip(tmp_path), "--server-environment", missing),
         ServerStartError.exit_code,
         str(missing),
-        "make install",
+        "yolostream install-server",
     )
 
 

@@ -253,7 +253,7 @@ def test_exit_codes_tell_errors_apart():
                     codes[kind] = kind.exit_code
     # A tool's error that is nothing more ends as any error of the package does.
     assert tool_errors.ToolError.exit_code == codes[errors.YolostreamError]
-    assert len(set(codes.values())) == len(codes) == 23
+    assert len(set(codes.values())) == len(codes) == 24
     # 2 is the command line's own, for wrong options.
     assert not {0, 2, interruption.EXIT_INTERRUPTED} & set(codes.values())
 

@@ -78,7 +78,7 @@ def test_what_is_wrong_is_said_with_its_fix_and_by_the_exit_code(yolostream_cli,
     assert done.returncode == 1
     (line,) = [line for line in done.stdout.splitlines() if str(tmp_path) in line]
     assert "✗" in line
-    assert "run 'make install'" in line
+    assert "run 'yolostream install-server'" in line
 
 
 def test_every_problem_of_the_deepstream_files_is_a_check(tmp_path):
@@ -176,8 +176,8 @@ def on_gpu(monkeypatch):
 def test_a_gpu_without_its_packages_is_told_how_to_get_them(program, on_gpu):
     checks = on_gpu(has_onnxruntime_gpu=False, has_torch=False)
     assert {check.verdict for check in checks.values()} == {Verdict.note}
-    assert checks["profile onnx-gpu"].fix == "'make gpu' installs them"
-    assert "make gpu TORCH=1" in checks["profile torch-gpu"].fix
+    assert "install-server --profile onnx-gpu" in checks["profile onnx-gpu"].fix
+    assert "install-server --profile torch-gpu" in checks["profile torch-gpu"].fix
     assert "nvidia-compute-utils" in checks["MPS"].fix
 
 
@@ -207,7 +207,8 @@ def test_without_gpu_or_server_the_profiles_are_one_note(monkeypatch, tmp_path):
     assert (check.verdict, "--gpus all" in check.fix) == (Verdict.note, True)
     monkeypatch.setattr(gpu, "gpu_numbers", lambda: [0])
     (check,) = gpu.gpu_profiles(tmp_path)
-    assert (check.verdict, check.fix) == (Verdict.note, "'make gpu'")
+    assert check.verdict == Verdict.note
+    assert "install-server --profile onnx-gpu" in check.fix
 
 
 def test_no_gpu_is_a_note_and_a_broken_driver_is_wrong(program):

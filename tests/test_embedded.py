@@ -158,7 +158,7 @@ def test_a_port_that_is_about_to_be_free_is_waited_for():
 
 def test_missing_parts_are_named(tmp_path):
     for arguments, named in (
-        ({"environment": tmp_path}, "make install"),
+        ({"environment": tmp_path}, "yolostream install-server"),
         (
             {"environment": ENVIRONMENT, "model_repository": tmp_path / "none"},
             "no model repository",

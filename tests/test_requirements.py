@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 from conftest import REPOSITORY
 from packaging.requirements import Requirement
@@ -37,8 +39,30 @@ def test_every_package_is_pinned_to_one_version(name):
 
 def test_a_package_is_in_one_of_the_lists_of_an_environment():
     # Those of make install, make gpu, make gpu-check, make gpu TORCH=1.
-    assert not shared("client", "service", "traces", "dev", "gpu-client", "deepstream")
+    assert not shared("client", "build", "service", "traces", "dev", "gpu-client", "deepstream")
     assert not shared("server-gpu", "server-torch")
+
+
+@pytest.mark.parametrize(
+    ("extra", "lists"),
+    [
+        ("", ["client"]),
+        ("video", ["client"]),
+        ("service", ["client", "service"]),
+        ("traces", ["traces"]),
+        ("gpu", ["gpu-client"]),
+    ],
+)
+def test_a_clone_has_what_the_wheel_asks_for(extra, lists):
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = {"": project["dependencies"], **project["optional-dependencies"]}
+    assert len(extras) == 5
+    installed = {package: pin for name in lists for package, pin in pins(name).items()}
+    for wanted in map(Requirement, extras[extra]):
+        if wanted.name == "yolostream":
+            continue
+        pin = installed[canonicalize_name(wanted.name)]
+        assert wanted.specifier.contains(pin.removeprefix("==")), f"{wanted}: {pin}"
 
 
 def test_server_and_client_have_the_same_cupy_and_cuda():

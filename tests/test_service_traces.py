@@ -22,7 +22,7 @@ from rtsp_camera import needs_rtsp, rtsp_camera
 from running import poll
 from watching import RATE, Service, Site
 from yolostream import Detector
-from yolostream.errors import ConfigurationError, ServiceError
+from yolostream.errors import ConfigurationError, PackageMissing
 from yolostream.frame_trace import FrameTraces, Sampling, Trace
 from yolostream.pipeline import runner
 from yolostream.pipeline.dispatcher import Batching
@@ -308,7 +308,7 @@ def test_without_the_packages_it_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.delitem(sys.modules, "yolostream.service.collector", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
     with (
-        pytest.raises(ServiceError, match=r"pip install 'yolostream\[traces\]'"),
+        pytest.raises(PackageMissing, match=r"pip install 'yolostream\[traces\]'"),
         _tracing(TraceSettings(endpoint="http://127.0.0.1:4318")),
     ):
         pass

@@ -53,7 +53,7 @@ def test_cuda_is_told_what_the_configuration_has_for_it_before_it_starts(cupy, s
 def test_without_cupy_it_says_so(monkeypatch, step_gpu):
     module, exception = step_gpu
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(exception, match=r"nms cannot use GPU 1 \(ModuleNotFoundError.*make gpu"):
+    with pytest.raises(exception, match=r"nms cannot use GPU 1 \(ModuleNotFound.*install-server"):
         module.Gpu(CONFIG, 1)
 
 
@@ -74,7 +74,7 @@ def test_a_gpu_that_does_not_start_is_named_with_what_to_do(cupy, step_gpu, erro
     with pytest.raises(exception, match=r"GPU 0 \(CUDARuntimeError: cudaError") as raised:
         module.Gpu(CONFIG, 0)
     for advice in (
-        "make gpu",
+        "install-server --profile onnx-gpu",
         "update the driver",
         "free the GPU",
         "CUDA_VISIBLE_DEVICES",

@@ -11,6 +11,7 @@ YolostreamError
  +-- FrameError              a frame is not uint8 RGB of an accepted size: the caller's fault
  +-- ServerStartError        the embedded Triton does not start
  +-- WorkerError             a process that feeds some of the sources dies again and again
+ +-- PackageMissing          a package is not installed that only some commands need
  +-- ForkError               a detector is used in a fork of the process that made it
  +-- ServiceError           the live service cannot do what was asked
  |    +-- ConfigurationError its configuration is wrong
@@ -96,6 +97,12 @@ class ConfigurationError(ServiceError):
     """The configuration of the live service cannot be read, or says something that is wrong."""
 
     exit_code = 24
+
+
+class PackageMissing(YolostreamError):
+    """A package is not installed that only some commands need; an extra brings it."""
+
+    exit_code = 25
 
 
 class ForkError(YolostreamError):

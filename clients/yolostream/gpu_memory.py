@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_STREAM = 0
 
-INSTALL = ".venv/bin/pip install --no-deps -r requirements/gpu-client.txt"
+INSTALL = "pip install 'yolostream[gpu]'"
 
 
 def missing() -> str:

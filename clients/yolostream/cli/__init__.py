@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
-from yolostream.cli import detect, doctor, run, serve, token
+from yolostream._version import __version__
+from yolostream.cli import doctor, install_server, serve, token
 from yolostream.cli.messages import (
     PrintNotes,
     interruptible,
     make_stderr_lossy,
     print_error,
 )
-from yolostream.errors import YolostreamError
+from yolostream.errors import PackageMissing, YolostreamError
+from yolostream.extras import needed
 from yolostream.interruption import ignore_stop_signals
 from yolostream.redaction import print_traceback, redact_argument
 
@@ -25,7 +28,51 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (detect.detect, run.run, serve.serve, token.token, doctor.doctor):
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"yolostream {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version, and end.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Take the options of the program itself."""
+
+
+def _add(name: str, extra: str) -> None:
+    """Add a command; where it lacks a package, in its place one that says so."""
+    try:
+        with needed(extra, f"'yolostream {name}'"):
+            command = getattr(importlib.import_module(f"yolostream.cli.{name}"), name)
+    except PackageMissing as error:
+        _add_missing(name, extra, error)
+    else:
+        app.command()(interruptible()(command))
+
+
+def _add_missing(name: str, extra: str, error: PackageMissing) -> None:
+    @app.command(
+        name,
+        help=f"Not installed: it comes with the extra '{extra}'.",
+        context_settings={"ignore_unknown_options": True},
+        add_help_option=False,
+    )
+    def missing(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
+        raise error
+
+
+_add("detect", "video")
+_add("run", "service")
+for command in (serve.serve, install_server.install_server, token.token, doctor.doctor):
     app.command()(interruptible()(command))
 
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[assignment]

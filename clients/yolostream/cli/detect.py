@@ -38,7 +38,8 @@ from yolostream.sources.decoding import DecoderName
 
 
 def detect(
-    sources: options.Sources,
+    sources: options.Sources = None,
+    demo: options.Demo = False,
     url: options.Url = None,
     model: options.ModelName = DEFAULT_MODEL,
     output: options.Output = Path("output"),
@@ -79,7 +80,8 @@ def detect(
     Writes an annotated MP4 of each source, a tiled one of all, JSON Lines, CSV and MOT text.
     """
     tls = access.client_tls(tls_ca, tls_cert, tls_key)
-    found, source_errors = _found(sources, decoder, stream_index, realtime=realtime)
+    specs = options.named(sources, demo=demo)
+    found, source_errors = _found(specs, decoder, stream_index, realtime=realtime)
     workers = min(workers or workers_for(len(found)), len(found))
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(

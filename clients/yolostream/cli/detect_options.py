@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from yolostream.bundled import DEMO_VIDEOS
 from yolostream.client.transport.choice import Transport
 from yolostream.sources.decoding import DecoderName
 
@@ -23,12 +24,15 @@ class Save(StrEnum):
 
 
 Sources = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="SOURCE...",
+        metavar="SOURCE",
         help="Video file, picture, folder or glob of them, numbered files (img_%03d.jpg), camera "
         "number, URL of a stream or file, or - for standard input.",
     ),
+]
+Demo = Annotated[
+    bool, typer.Option("--demo", help="Take the two videos of streets that come along.")
 ]
 Url = Annotated[
     str | None,
@@ -132,3 +136,11 @@ ServerPatience = Annotated[
     float,
     typer.Option(min=0, help="Seconds that files wait for a server that is being restarted."),
 ]
+
+
+def named(specs: list[str] | None, *, demo: bool) -> list[str]:
+    """All that was named on the command line, and the demo videos where they were asked for."""
+    all_specs = [*(specs or ()), *(map(str, DEMO_VIDEOS) if demo else ())]
+    if not all_specs:
+        raise typer.BadParameter("name a video or a camera, or take --demo")
+    return all_specs

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from yolostream.bundled import CLONE
 from yolostream.cli.messages import stdout
 from yolostream.cli.server import (
     DEFAULT_MODEL_REPOSITORY,
     DEFAULT_SERVER_ENVIRONMENT,
-    REPOSITORY,
     ModelRepository,
     ServerEnvironment,
 )
@@ -29,7 +29,8 @@ def doctor(
 
     The exit code is 1 if something is wrong; what not everybody needs is only noted.
     """
-    checks = examine(model_repository, server_environment, REPOSITORY / "clients" / "deepstream")
+    deepstream = CLONE and CLONE / "clients" / "deepstream"
+    checks = examine(model_repository, server_environment, deepstream)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
     else:

@@ -14,6 +14,7 @@ from yolostream.cli.messages import print_note, stdout
 from yolostream.cli.server import PANEL, ProfileOption
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.errors import YolostreamError
+from yolostream.extras import needed
 
 if TYPE_CHECKING:
     from yolostream.cli.site import Site
@@ -35,13 +36,14 @@ class LogFormat(StrEnum):
 
 def run(
     cameras: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="cameras.yaml | CAMERA...",
+            metavar="cameras.yaml | CAMERA",
             help="A configuration; or addresses of cameras and video files, which play like "
             "cameras.",
         ),
-    ],
+    ] = None,
+    demo: detect_options.Demo = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only look whether the configuration is right.")
     ] = False,
@@ -84,8 +86,10 @@ def run(
     Ctrl-C or SIGTERM stops it; SIGHUP has the configuration read again.
     """
     # It takes half a second, which no other command should.
-    from yolostream.cli.site import named, read
+    with needed("service", "'yolostream run'"):
+        from yolostream.cli.site import named, read
 
+    cameras = detect_options.named(cameras, demo=demo)
     is_file = len(cameras) == 1 and cameras[0].lower().endswith(_CONFIGURATIONS)
     site = read(Path(cameras[0])) if is_file else named(cameras, model)
     if is_file and model != DEFAULT_MODEL:

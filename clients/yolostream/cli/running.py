@@ -18,6 +18,7 @@ from yolostream.client.access import Access as ClientAccess
 from yolostream.client.access import Tls, target_of
 from yolostream.client.served import served_ensembles
 from yolostream.errors import ServiceError
+from yolostream.extras import needed
 from yolostream.frame_trace import Sampling
 from yolostream.outputs.output import writing
 from yolostream.pipeline.share import REQUESTS_IN_FLIGHT
@@ -135,18 +136,13 @@ def _tracing(settings: TraceSettings | None) -> Iterator[Tracing | None]:
     """Who follows frames; None where nobody does.
 
     Raises:
-        ServiceError: a package is missing.
+        PackageMissing: one of theirs.
     """
     if settings is None:
         yield None
         return
-    try:
+    with needed("traces", "a configuration with traces"):
         from yolostream.service.collector import Collector
-    except ModuleNotFoundError as error:
-        raise ServiceError(
-            f"traces need the package {error.name}: pip install 'yolostream[traces]', or leave "
-            "traces out of the configuration"
-        ) from error
     with contextlib.closing(Collector(settings.url, settings.service_name)) as collector:
         yield Tracing(Sampling(settings.every, settings.slow), collector.take)
 

@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
+from yolostream import bundled
 from yolostream.access_token import new_token
 from yolostream.cli.messages import stderr
-from yolostream.server import embedded
+from yolostream.server import embedded, installing
 from yolostream.server.access import Access
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 PANEL = "Embedded Triton (without --url)"
 
 
@@ -32,8 +32,8 @@ ServerEnvironment = Annotated[
         help="Its Python environment, or an installation of Triton.", rich_help_panel=PANEL
     ),
 ]
-DEFAULT_MODEL_REPOSITORY = REPOSITORY / "model_repository"
-DEFAULT_SERVER_ENVIRONMENT = REPOSITORY / ".venv-server"
+DEFAULT_MODEL_REPOSITORY = bundled.MODEL_REPOSITORY
+DEFAULT_SERVER_ENVIRONMENT = installing.default_folder()
 
 
 @contextlib.contextmanager

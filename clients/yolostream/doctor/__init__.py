@@ -13,13 +13,15 @@ from yolostream.doctor.gpu import gpu_profiles
 __all__ = ["Check", "Verdict", "examine"]
 
 
-def examine(model_repository: Path, server_environment: Path, deepstream: Path) -> list[Check]:
+def examine(
+    model_repository: Path, server_environment: Path, deepstream: Path | None
+) -> list[Check]:
     """Look at everything; nothing is started, changed or downloaded.
 
     Args:
         model_repository: What Triton serves.
         server_environment: Python environment of the embedded Triton.
-        deepstream: Folder of DeepStream configurations.
+        deepstream: Folder of DeepStream configurations; None where a wheel brought none along.
     """
     return [
         machine.client(),
@@ -34,7 +36,10 @@ def examine(model_repository: Path, server_environment: Path, deepstream: Path) 
     ]
 
 
-def _deepstream(folder: Path, model_repository: Path) -> list[Check]:
+def _deepstream(folder: Path | None, model_repository: Path) -> list[Check]:
+    part = "DeepStream files"
+    if folder is None:
+        return [Check(part, Verdict.note, "not in the wheel", "take them from the repository")]
     problems = check_deepstream(folder, model_repository)
-    fine = Check("DeepStream files", Verdict.good, f"nothing wrong in {folder}")
+    fine = Check(part, Verdict.good, f"nothing wrong in {folder}")
     return [bad(problem) for problem in problems] or [fine]

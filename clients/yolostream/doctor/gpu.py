@@ -30,7 +30,12 @@ def gpu_profiles(folder: Path) -> list[Check]:
         environment = ServerEnvironment.check(folder)
     except ServerStartError:
         return [
-            Check("GPU profiles", Verdict.note, f"no embedded Triton in {folder}", "'make gpu'")
+            Check(
+                "GPU profiles",
+                Verdict.note,
+                f"no embedded Triton in {folder}",
+                "'yolostream install-server --profile onnx-gpu'",
+            )
         ]
     return [_onnx(environment), _torch(environment), _mps()]
 
@@ -40,14 +45,20 @@ def _onnx(environment: ServerEnvironment) -> Check:
     if environment.has_onnxruntime_gpu:
         return Check(part, Verdict.good, "CuPy and onnxruntime-gpu")
     return Check(
-        part, Verdict.note, "CuPy or onnxruntime-gpu is missing", "'make gpu' installs them"
+        part,
+        Verdict.note,
+        "CuPy or onnxruntime-gpu is missing",
+        "'yolostream install-server --profile onnx-gpu' installs them",
     )
 
 
 def _torch(environment: ServerEnvironment) -> Check:
     part = "profile torch-gpu"
     if not environment.has_torch:
-        fix = "'make gpu TORCH=1' installs them; needed for this profile only"
+        fix = (
+            "'yolostream install-server --profile torch-gpu' installs them; needed for this "
+            "profile only"
+        )
         return Check(part, Verdict.note, "CuPy or PyTorch is missing", fix)
     compiler = next(filter(shutil.which, [os.environ.get("CC", ""), *COMPILERS]), None)
     if compiler is None:

@@ -132,8 +132,8 @@ def serve(
 
     Args:
         model_repository: folder with one folder a model.
-        environment: virtual environment with nvidia-pytriton (`make install` makes it), or an
-            installation of Triton, which has `bin/tritonserver`.
+        environment: virtual environment with nvidia-pytriton (`yolostream install-server` makes
+            it), or an installation of Triton, which has `bin/tritonserver`.
         more_repositories: further such folders, served beside the first.
         models: names of those to load, an ensemble with all its steps; by default every model.
         profile: which `configs/PROFILE.pbtxt` the models load; by default what the machine allows.

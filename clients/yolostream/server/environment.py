@@ -7,6 +7,7 @@ import platform
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from yolostream.errors import ServerStartError
 
@@ -15,6 +16,8 @@ STUB_PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 
 MINIMUM_GLIBC = (2, 35)
 """The stubs are built on Ubuntu 22.04."""
+
+_INSTALL = "run 'yolostream install-server'"
 
 # Runs in the server's interpreter, not in ours: only it knows where its own parts lie.
 _PROBE = """
@@ -76,12 +79,11 @@ class ServerEnvironment:
         """
         python = folder / "bin" / "python"
         if not python.exists():
-            raise ServerStartError(f"no server environment at {folder}: run 'make install'")
-        probe = subprocess.run([python, "-c", _PROBE], capture_output=True, text=True, check=False)
-        if probe.returncode != 0:
-            raise ServerStartError(f"{python} does not run: {probe.stderr.strip()[-300:]}")
-        facts = json.loads(probe.stdout)
-        _check_facts(facts, python)
+            raise ServerStartError(f"no server environment at {folder}: {_INSTALL}")
+        facts = _probe(python)
+        if facts["missing"]:
+            raise ServerStartError(f"{python} lacks {facts['missing']}: {_INSTALL}")
+        _check_interpreter(facts)
         return cls(
             python=python,
             python_version=facts["python"],
@@ -93,10 +95,21 @@ class ServerEnvironment:
         )
 
 
-def _check_facts(facts: dict[str, object], python: Path) -> None:
+def check_interpreter(python: Path) -> None:
+    """Raise `ServerStartError` if this interpreter, or this machine, is none for tritonserver."""
+    _check_interpreter(_probe(python))
+
+
+def _probe(python: Path) -> dict[str, Any]:
+    probe = subprocess.run([python, "-c", _PROBE], capture_output=True, text=True, check=False)
+    if probe.returncode != 0:
+        raise ServerStartError(f"{python} does not run: {probe.stderr.strip()[-300:]}")
+    facts: dict[str, Any] = json.loads(probe.stdout)
+    return facts
+
+
+def _check_interpreter(facts: dict[str, Any]) -> None:
     version, library = facts["python"], facts["libpython"]
-    if facts["missing"]:
-        raise ServerStartError(f"{python} lacks {facts['missing']}: run 'make install'")
     if version not in STUB_PYTHONS:
         raise ServerStartError(
             f"the PyPI tritonserver has no stub for Python {version}: "

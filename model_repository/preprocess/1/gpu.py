@@ -57,8 +57,9 @@ class Gpu:
             number = self._number if device is None else device
             raise pb_utils.TritonModelException(
                 f"{self._step} cannot use GPU {number} ({type(error).__name__}: {error}): "
-                "install what is missing with 'make gpu', update the driver, free the GPU, leave "
-                "it out with CUDA_VISIBLE_DEVICES, or serve the profile 'cpu'"
+                "install what is missing with 'yolostream install-server --profile onnx-gpu', "
+                "update the driver, free the GPU, leave it out with CUDA_VISIBLE_DEVICES, or serve "
+                "the profile 'cpu'"
             ) from error
 
     @contextlib.contextmanager
