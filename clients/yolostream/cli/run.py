@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -86,7 +87,7 @@ def run(
     Ctrl-C or SIGTERM stops it; SIGHUP has the configuration read again.
     """
     # It takes half a second, which no other command should.
-    with needed("service", "'yolostream run'"):
+    with _its_packages():
         from yolostream.cli.site import named, read
 
     cameras = detect_options.named(cameras, demo=demo)
@@ -111,6 +112,10 @@ def run(
     _watch(site, server, web, log_format)
 
 
+def _its_packages() -> AbstractContextManager[None]:
+    return needed("service", "'yolostream run'")
+
+
 def _check(site: Site) -> None:
     from yolostream.service.advice import advice
 
@@ -128,8 +133,9 @@ def _watch(
     site: Site, server: ServerSettings, web: WebSettings, log_format: LogFormat | None
 ) -> None:
     """Do it, and say what goes wrong in the format of the log."""
-    from yolostream.cli import running
-    from yolostream.service import logs
+    with _its_packages():
+        from yolostream.cli import running
+        from yolostream.service import logs
 
     log = site.configuration.log
     if log_format is not None:
