@@ -128,6 +128,7 @@ def test_who_has_an_old_version_changes_nothing(api: Api, away: str) -> None:
         *("concat:rtsp://host/a|file:/etc/passwd", "crypto+rtsp://host/x", "pipe:0", "data:,x"),
         *("subfile,,start,0,end,9,,:/etc/passwd", "tcp://host:1", "ftp://host/x", "unix:///x"),
         *("rtsp://", "rtsp:///x", "http://[::1", "rtsp://host/\nx", "rtsp://host/${HOME}"),
+        *("rtsp://host:99999/x", "rtsp://host:-1/x", "rtsp://host:port/x", "rtsp://host:0/x"),
         "rtsp://host/" + "x" * 3000,
     ],
 )
@@ -183,6 +184,25 @@ def test_an_address_that_video_is_pushed_to_is_shown_as_stars(api: Api) -> None:
         assert api.patch(path, {"outputs": {"push": "file:///etc/x"}}).status_code == 422
     finally:
         api.ask("DELETE", path)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        *({"push": f"rtsp://host/{odd}"} for odd in ("\0", "x\r\nX: 1", "x y", "\ud800")),
+        *({"push": f"rtsp://{odd}"} for odd in ("[/x", "host:99999/x", ":1/x")),
+        *({"jsonl": {"max_bytes": 0}}, {"csv": {"keep": {"age_s": -1}}}, {"hls": {"segments": 0}}),
+    ],
+)
+def test_outputs_that_make_no_sense_are_refused(api: Api, outputs: dict[str, object]) -> None:
+    answer = api.put(f"{CAMERAS}/gate", {"source": AWAY, "outputs": outputs})
+    check_problem(answer, 422, "invalid-request")
+
+
+def test_half_a_character_is_no_defect(api: Api) -> None:
+    half = {"source": AWAY, "username": "me", "password": "\ud800"}
+    check_problem(api.put(f"{CAMERAS}/gate", half), 422, "invalid-request")
+    check_problem(api.ask("POST", "/api/v1/probe", json=half), 422, "invalid-request")
 
 
 def test_a_password_is_sent_to_no_other_host(api: Api) -> None:

@@ -102,7 +102,7 @@ def test_a_name_that_was_allowed_is_taken() -> None:
 
 
 def test_a_page_of_somebody_else_changes_nothing(api: Api) -> None:
-    strangers = ("http://evil.example", "null", "http://127.0.0.1:1", "file://")
+    strangers = ("http://evil.example", "null", "http://127.0.0.1:1", "file://", "http://[", "")
     for origin in strangers:
         headers = {"Origin": origin}
         for method, path in (
