@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from yolostream.errors import AccessDenied
 from yolostream.server import embedded
 from yolostream.server.access import Access
 from yolostream.service.ensembles import Ensembles
-from yolostream.service.web import cameras
+from yolostream.service.web import cameras, changes
 
 CAMERAS = "/api/v1/cameras"
 TOKEN = new_token()
@@ -302,6 +303,46 @@ def test_a_model_that_does_not_work_changes_nothing(api: Api) -> None:
         poll(lambda: not api.camera("street")["model_trouble"], what="the trouble to be over")
     begin = frames.numbers[0]
     assert frames.numbers == list(range(begin, begin + len(frames.numbers)))
+
+
+def test_nobody_waits_for_a_model_that_somebody_else_wants(
+    api: Api, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    may_answer = threading.Event()
+    check = api.context.ensembles.check
+
+    def hang(model: str) -> None:
+        asked.append(model)
+        assert may_answer.wait(TIMEOUT_S)
+        check(model)
+
+    monkeypatch.setattr(api.context.ensembles, "check", hang)
+    answers: list[requests.Response] = []
+    path = f"{CAMERAS}/street"
+
+    def switch(number: int) -> None:
+        # A session of its own: requests go on side by side.
+        url, model = api.url + path, {"model": OTHER}
+        answers.append(requests.patch(url, json=model, timeout=TIMEOUT_S))
+
+    switching = threading.Thread(target=at_once, args=(switch, changes.MOST_CHECKS))
+    switching.start()
+    try:
+        poll(lambda: len(asked) == changes.MOST_CHECKS, what="all of them to be checked")
+        assert api.patch(away, {"confidence": 0.7}).status_code == 200
+        assert api.patch(path, {"confidence": 0.3}).status_code == 200
+        assert len(api.get(CAMERAS).json()) == 2
+        check_problem(api.patch(path, {"model": BROKEN}), 429, "busy")
+        assert answers == []
+    finally:
+        may_answer.set()
+        switching.join()
+    assert {answer.status_code for answer in answers} == {200}
+    # What was changed meanwhile holds.
+    settings = api.camera("street")["settings"]
+    assert (settings["model"], settings["confidence"]) == (OTHER, 0.3)
+    assert api.patch(path, {"model": MODEL, "confidence": None}).status_code == 200
 
 
 def test_models_are_listed_with_their_cameras(api: Api, away: str) -> None:

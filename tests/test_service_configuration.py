@@ -258,6 +258,13 @@ def test_no_cameras_are_allowed_and_told_of(text: str) -> None:
     assert [one for one in advice(configuration, None) if "no cameras" in one]
 
 
+def test_a_file_that_is_no_list_of_cameras_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "cameras.yaml"
+    path.write_bytes(b"x" * 5_000_000)
+    with pytest.raises(ConfigurationError, match="more than 4,000,000 bytes"):
+        configuration_file.read(path)
+
+
 def test_a_file_that_is_none() -> None:
     with pytest.raises(ConfigurationError, match=r"/there/is/no\.yaml.*No such file"):
         configuration_file.read(Path("/there/is/no.yaml"))
