@@ -140,6 +140,21 @@ def test_a_camera_that_is_away_at_first_is_waited_for(site: Site) -> None:
 
 
 @needs_rtsp
+def test_a_device_that_is_not_plugged_in_and_a_file_that_goes_are_waited_for(site: Site) -> None:
+    clip = street(site.folder)
+    site.write({"usb": {"source": "/dev/video77"}, "clip": {"source": str(clip)}})
+    with site.running() as service:
+        assert "/dev/video77 is not there" in service.wait_for("it is waited for")
+        service.wait_for_frames("clip")
+        poll(lambda: service.cameras()["usb"]["state"] == "backoff", what="the device to be away")
+        assert "plugged in" in service.cameras()["usb"]["trouble"]
+        aside = clip.rename(clip.with_suffix(".aside"))
+        poll(lambda: service.cameras()["clip"]["state"] == "backoff", what="the file to be away")
+        aside.rename(clip)
+        poll(lambda: service.cameras()["clip"]["state"] == "live", what="the file to be back")
+        service.wait_for_frames("clip")
+
+
 def test_it_ends_soon_whatever_hangs(site: Site) -> None:
     clip = street(site.folder)
     with rtsp_camera(clip) as camera, contextlib.ExitStack() as stack:

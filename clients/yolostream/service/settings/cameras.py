@@ -146,7 +146,10 @@ class CameraSettings(CameraDefaults):
 
     def _source(self, name: str) -> Source:
         found, errors = find_sources(
-            [self.source], decoder=self.decoder, stream_index=self.stream_index
+            [self.source],
+            decoder=self.decoder,
+            stream_index=self.stream_index,
+            waits_for_devices=True,
         )
         if errors:
             raise errors[0]
