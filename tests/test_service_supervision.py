@@ -16,9 +16,9 @@ from api import serve_api
 from instant import REPOSITORY, serve_instant
 from loopback import LOOPBACK, reserved_port
 from rtsp_camera import needs_rtsp, rtsp_camera
-from running import poll
+from running import DEADLINE_S, poll
 from watching import Service, Site, running, street
-from yolostream.errors import ServiceError
+from yolostream.errors import OutputError, ServiceError
 from yolostream.server import embedded, processes
 from yolostream.server.embedded import EmbeddedTriton
 from yolostream.service import worker
@@ -228,6 +228,20 @@ def test_a_folder_that_cannot_be_made(site: Site) -> None:
     with site.running() as service:
         assert service.process.wait(60) == 4
         assert "/proc/yolostream" in service.wait_for("error:")
+
+
+def test_two_services_do_not_write_into_one_folder(site: Site) -> None:
+    site.write({"gate": {"source": str(street(site.folder))}})
+    with site.running() as first:
+        first.wait_for_frames("gate")
+        with site.running() as second:
+            second.wait_for("another service writes into")
+            assert second.process.wait(DEADLINE_S) == OutputError.exit_code
+        os.kill(first.process.pid, signal.SIGKILL)
+        first.process.wait(DEADLINE_S)
+    # Nothing has to be cleared away.
+    with site.running() as third:
+        third.wait_for_frames("gate")
 
 
 def test_cameras_may_be_named_without_a_file(instant: EmbeddedTriton, tmp_path: Path) -> None:
