@@ -73,7 +73,7 @@ class RealtimeSession(Session):
             self.decoded_at = max(due, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
             # What a camera would have sent now was decoded a little ahead.
-            yield replace(frame, captured_at=time.time())
+            yield replace(frame, captured_at=time.time(), decoded_at=time.monotonic())
 
     def close(self) -> None:
         """Let go of the file."""
