@@ -30,9 +30,24 @@ NOTHING = Detections(
 
 
 def frame(index: int, *, age_s: float = 0.0, pts: int | None = None, at: float = 0.0) -> Frame:
-    captured_at = at or time.time() - age_s
+    decoded_at = at or time.monotonic() - age_s
     pts = 3000 * index if pts is None else pts
-    return Frame(gray(0), index, pts, TIME_BASE, captured_at=captured_at)
+    return Frame(gray(0), index, pts, TIME_BASE, decoded_at=decoded_at)
+
+
+@pytest.mark.parametrize("set_by_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_makes_no_frame_older_or_younger(
+    set_by_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    continuity = Continuity()
+    wall = time.time
+    continuity.begin()
+    first = continuity.placed(frame(0))
+    monkeypatch.setattr(time, "time", lambda: wall() + set_by_s)
+    assert 0 <= first.age_s < 60
+    continuity.begin()
+    second = continuity.placed(frame(0))
+    assert 0 < second.pts_seconds - first.pts_seconds < 60
 
 
 def mailbox(policy: str, capacity: int, *, max_age_s: float = 10.0) -> tuple[Mailbox, Counter]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from yolostream.errors import AccessDenied
 from yolostream.server import embedded
 from yolostream.server.access import Access
 from yolostream.service.ensembles import Ensembles
-from yolostream.service.web import cameras
+from yolostream.service.web import cameras, changes
 
 CAMERAS = "/api/v1/cameras"
 TOKEN = new_token()
@@ -128,6 +129,7 @@ def test_who_has_an_old_version_changes_nothing(api: Api, away: str) -> None:
         *("concat:rtsp://host/a|file:/etc/passwd", "crypto+rtsp://host/x", "pipe:0", "data:,x"),
         *("subfile,,start,0,end,9,,:/etc/passwd", "tcp://host:1", "ftp://host/x", "unix:///x"),
         *("rtsp://", "rtsp:///x", "http://[::1", "rtsp://host/\nx", "rtsp://host/${HOME}"),
+        *("rtsp://host:99999/x", "rtsp://host:-1/x", "rtsp://host:port/x", "rtsp://host:0/x"),
         "rtsp://host/" + "x" * 3000,
     ],
 )
@@ -183,6 +185,25 @@ def test_an_address_that_video_is_pushed_to_is_shown_as_stars(api: Api) -> None:
         assert api.patch(path, {"outputs": {"push": "file:///etc/x"}}).status_code == 422
     finally:
         api.ask("DELETE", path)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        *({"push": f"rtsp://host/{odd}"} for odd in ("\0", "x\r\nX: 1", "x y", "\ud800")),
+        *({"push": f"rtsp://{odd}"} for odd in ("[/x", "host:99999/x", ":1/x")),
+        *({"jsonl": {"max_bytes": 0}}, {"csv": {"keep": {"age_s": -1}}}, {"hls": {"segments": 0}}),
+    ],
+)
+def test_outputs_that_make_no_sense_are_refused(api: Api, outputs: dict[str, object]) -> None:
+    answer = api.put(f"{CAMERAS}/gate", {"source": AWAY, "outputs": outputs})
+    check_problem(answer, 422, "invalid-request")
+
+
+def test_half_a_character_is_no_defect(api: Api) -> None:
+    half = {"source": AWAY, "username": "me", "password": "\ud800"}
+    check_problem(api.put(f"{CAMERAS}/gate", half), 422, "invalid-request")
+    check_problem(api.ask("POST", "/api/v1/probe", json=half), 422, "invalid-request")
 
 
 def test_a_password_is_sent_to_no_other_host(api: Api) -> None:
@@ -282,6 +303,46 @@ def test_a_model_that_does_not_work_changes_nothing(api: Api) -> None:
         poll(lambda: not api.camera("street")["model_trouble"], what="the trouble to be over")
     begin = frames.numbers[0]
     assert frames.numbers == list(range(begin, begin + len(frames.numbers)))
+
+
+def test_nobody_waits_for_a_model_that_somebody_else_wants(
+    api: Api, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    may_answer = threading.Event()
+    check = api.context.ensembles.check
+
+    def hang(model: str) -> None:
+        asked.append(model)
+        assert may_answer.wait(TIMEOUT_S)
+        check(model)
+
+    monkeypatch.setattr(api.context.ensembles, "check", hang)
+    answers: list[requests.Response] = []
+    path = f"{CAMERAS}/street"
+
+    def switch(number: int) -> None:
+        # A session of its own: requests go on side by side.
+        url, model = api.url + path, {"model": OTHER}
+        answers.append(requests.patch(url, json=model, timeout=TIMEOUT_S))
+
+    switching = threading.Thread(target=at_once, args=(switch, changes.MOST_CHECKS))
+    switching.start()
+    try:
+        poll(lambda: len(asked) == changes.MOST_CHECKS, what="all of them to be checked")
+        assert api.patch(away, {"confidence": 0.7}).status_code == 200
+        assert api.patch(path, {"confidence": 0.3}).status_code == 200
+        assert len(api.get(CAMERAS).json()) == 2
+        check_problem(api.patch(path, {"model": BROKEN}), 429, "busy")
+        assert answers == []
+    finally:
+        may_answer.set()
+        switching.join()
+    assert {answer.status_code for answer in answers} == {200}
+    # What was changed meanwhile holds.
+    settings = api.camera("street")["settings"]
+    assert (settings["model"], settings["confidence"]) == (OTHER, 0.3)
+    assert api.patch(path, {"model": MODEL, "confidence": None}).status_code == 200
 
 
 def test_models_are_listed_with_their_cameras(api: Api, away: str) -> None:

@@ -125,6 +125,30 @@ cameras:
             "cameras",
         ),
         (
+            GATE + '  yard: {source: "udp://h:1\\0"}\n',
+            "4: cameras.yard.source: there is a character NUL in it: leave it out",
+        ),
+        (
+            'outputs: {folder: "a\\0b"}\n' + GATE,
+            "1: outputs.folder: there is a character NUL in it: leave it out",
+        ),
+        (
+            "web: {address: '127.0.0.1:99999'}\n" + GATE,
+            "1: web: there is no port 99999: it has to be at most 65,535",
+        ),
+        (
+            GATE + "    outputs: {jsonl: {max_bytes: 0}}\n",
+            "4: cameras.gate.outputs.jsonl: max_bytes is 0: it has to be at least 1",
+        ),
+        (
+            GATE + "    outputs: {segments: {keep: {parts: -1}}}\n",
+            "4: cameras.gate.outputs.segments.keep: parts is -1: it has to be at least 0",
+        ),
+        (
+            GATE + "    outputs: {hls: {bitrate: 0}}\n",
+            "4: cameras.gate.outputs.hls: bitrate is 0: it has to be at least 10,000, and at most 200,000,000",
+        ),
+        (
             GATE + "x: !secret x\n",
             "4: this is no YAML: could not determine a constructor for the tag '!secret'",
         ),
@@ -132,6 +156,16 @@ cameras:
 )
 def test_an_error_says_line_and_fix(text: str, said: str) -> None:
     assert said in wrong(text)
+
+
+@pytest.mark.parametrize("bomb", ["[{}]", "{{<<: [{}]}}"])
+def test_aliases_of_aliases_take_no_time(bomb: str) -> None:
+    lines = ["a0: &a0 {x: 1}"]
+    for depth in range(1, 30):
+        aliases = ", ".join([f"*a{depth - 1}"] * 9)
+        lines.append(f"a{depth}: &a{depth} {bomb.format(aliases)}")
+    with pytest.raises(ConfigurationError, match="at most 1,000,000 are read"):
+        parse("\n".join(lines))
 
 
 def test_all_that_is_wrong_is_told_at_once_in_the_order_of_lines() -> None:
@@ -222,6 +256,13 @@ def test_an_anchor_may_stand_for_what_cameras_share() -> None:
 def test_no_cameras_are_allowed_and_told_of(text: str) -> None:
     configuration = parse(text)
     assert [one for one in advice(configuration, None) if "no cameras" in one]
+
+
+def test_a_file_that_is_no_list_of_cameras_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "cameras.yaml"
+    path.write_bytes(b"x" * 5_000_000)
+    with pytest.raises(ConfigurationError, match="more than 4,000,000 bytes"):
+        configuration_file.read(path)
 
 
 def test_a_file_that_is_none() -> None:

@@ -210,6 +210,19 @@ def test_one_camera_that_is_none_changes_no_other(site: Site, tmp_path: Path) ->
     assert control.settings()["gate"].source == GATE
 
 
+def test_a_camera_that_lost_its_file_stops_no_change_of_others(site: Site, tmp_path: Path) -> None:
+    clip = tmp_path / "street.mp4"
+    clip.touch()
+    site.write(f"street: {{source: '{clip}'}}")
+    control = site.started()
+    site.service.heard()
+    clip.unlink()
+    control.put("door", CameraSettings(source=GATE))
+    assert site.service.heard() == ["put door"]
+    with pytest.raises(SourceError, match="no such file"):
+        control.put("street", CameraSettings(source=str(clip), confidence=0.5))
+
+
 def test_what_cannot_be_kept_is_not_done(site: Site, tmp_path: Path) -> None:
     site.store = RuntimeStore(tmp_path / "cameras.yaml" / "runtime.yaml")
     with pytest.raises(ServiceError):

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 import websocket
 from api import TIMEOUT_S, Api, check_problem, serve_api
 from running import poll
 from yolostream.errors import ServiceError
 from yolostream.service.settings import WebTls
 from yolostream.service.tokens import Tokens, new_token
-from yolostream.service.web import detect, server
+from yolostream.service.web import body_limit, connection, detect, server
 from yolostream.service.web.access import Access
 from yolostream.service.web.logins import COOKIE, MOST_FAILURES
 
@@ -102,7 +103,7 @@ def test_a_name_that_was_allowed_is_taken() -> None:
 
 
 def test_a_page_of_somebody_else_changes_nothing(api: Api) -> None:
-    strangers = ("http://evil.example", "null", "http://127.0.0.1:1", "file://")
+    strangers = ("http://evil.example", "null", "http://127.0.0.1:1", "file://", "http://[", "")
     for origin in strangers:
         headers = {"Origin": origin}
         for method, path in (
@@ -153,6 +154,44 @@ def test_an_upload_that_does_not_say_its_size_is_cut_off(api: Api) -> None:
     else:
         check_problem(answer, 413, "too-large")
     assert sent < detect.MOST_BYTES + (16 << 20)
+
+
+def test_who_says_nothing_or_one_letter_at_a_time_is_left(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "REQUEST_S", 1.0)
+    monkeypatch.setattr(body_limit, "MOST_S", 1.0)
+    head = b"PUT /api/v1/cameras/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        silent, slow, begun = (stack.enter_context(api.raw()) for _ in range(3))
+        begun.sendall(head + b"{")
+        with contextlib.suppress(OSError):
+            for letter in head[:-1] * 100:
+                slow.sendall(bytes([letter]))
+                time.sleep(0.1)
+        for one in (silent, slow):
+            with contextlib.suppress(ConnectionResetError):
+                assert one.recv(1) == b""
+        assert begun.recv(1000).startswith(b"HTTP/1.1 408 ")
+    assert api.get(CAMERAS).status_code == 200
+
+
+def test_many_connections_leave_files_for_the_cameras(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "MOST", 20)
+    with contextlib.ExitStack() as stack:
+        many = [stack.enter_context(api.raw()) for _ in range(40)]
+        for one in many[20:]:
+            with contextlib.suppress(ConnectionResetError):
+                assert one.recv(1) == b""
+    poll(lambda: _is_answered(api), what="room for others")
+
+
+def _is_answered(api: Api) -> bool:
+    with contextlib.suppress(requests.ConnectionError):
+        return api.get(CAMERAS).status_code == 200
+    return False
 
 
 def test_the_description_is_there_without_a_network(api: Api) -> None:

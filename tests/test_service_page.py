@@ -15,7 +15,9 @@ from chromium import Browser, chromium, needs_chromium
 from clips import gray, write_clip
 from loopback import reserved_port
 from selenium.webdriver.common.keys import Keys
+from watching import Site, street
 from web_camera import WebCamera, web_camera
+from yolostream.service.tokens import Tokens, new_token
 from yolostream.service.web.access import Access
 
 pytestmark = needs_chromium
@@ -212,6 +214,63 @@ def test_a_service_that_is_started_again_is_found_again(windows, instant, clip) 
         with serve_api(instant.url, cameras=cameras, access=Access(port=port)):
             page.wait(lambda: page.text("#banners") == "", "the banner to go")
             wait_for_video(page, "square")
+    page.driver.close()
+
+
+def test_a_token_is_asked_for_and_one_that_only_reads_changes_nothing(
+    windows, instant, clip, tmp_path: Path
+) -> None:
+    page, file = windows(), tmp_path / "tokens"
+    tokens = {scope: new_token(file, scope) for scope in ("read", "write")}
+    access = Access(port=0, tokens=Tokens(file))
+
+    def enter(token: str) -> None:
+        page.wait(lambda: page.find("#token-dialog").is_displayed(), "the question for a token")
+        page.find("[name=token]").clear()
+        page.find("[name=token]").send_keys(token)
+        page.find("[name=enter]").click()
+
+    cameras = {"square": {"source": str(clip)}}
+    with serve_api(instant.url, cameras=cameras, access=access) as api:
+        page.open(api.url)
+        enter("wrong")
+        page.wait(lambda: "not known" in page.text("#token-error"), "why it is refused")
+        assert not page.text("#cameras")
+        page.type(Keys.ESCAPE, Keys.ESCAPE)
+        enter(tokens["read"])
+        wait_for_video(page, "square")
+        assert not page.find("#token-dialog").is_displayed()
+        page.find(card("square", ".pause")).click()
+        page.wait(lambda: "may only read" in page.text("#banners"), "why it is not paused")
+        page.wait(lambda: page.text("#banners") == "", "the banner to go")
+        wait_for_video(page, "square")
+        # Without its line in the file it counts no longer.
+        lines = file.read_text().splitlines()
+        file.write_text("\n".join(line for line in lines if not line.startswith("read")))
+        enter(tokens["write"])
+        page.find(card("square", ".pause")).click()
+        wait_for_state(page, "square", "paused")
+        assert page.text("#banners") == ""
+    page.driver.close()
+
+
+def test_a_configuration_that_is_broken_is_told_until_it_is_mended(
+    windows, instant, tmp_path: Path
+) -> None:
+    page = windows()
+    site = Site(tmp_path, instant.url)
+    cameras = {"gate": {"source": str(street(tmp_path))}}
+    site.write(cameras)
+    with site.running() as service:
+        page.open(service.address)
+        wait_for_state(page, "gate", "live")
+        assert page.text("#banners") == ""
+        site.path.write_text("cameras: {gate: {sorce: 1}}")
+        page.wait(lambda: "is it source?" in page.text("#banners"), "what is wrong")
+        assert "The configuration file is broken." in page.text("#banners")
+        wait_for_state(page, "gate", "live")
+        site.write(cameras)
+        page.wait(lambda: page.text("#banners") == "", "the banner to go")
     page.driver.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -11,14 +12,16 @@ import socket
 from pathlib import Path
 
 import pytest
+from api import serve_api
 from instant import REPOSITORY, serve_instant
 from loopback import LOOPBACK, reserved_port
 from rtsp_camera import needs_rtsp, rtsp_camera
-from running import poll
+from running import DEADLINE_S, poll
 from watching import Service, Site, running, street
-from yolostream.errors import ServiceError
+from yolostream.errors import OutputError, ServiceError
 from yolostream.server import embedded, processes
 from yolostream.server.embedded import EmbeddedTriton
+from yolostream.service import worker
 
 SOON_S = 15.0
 """5 s are wanted, and a busy machine may need more. Who waits for something that is frozen would
@@ -54,6 +57,44 @@ def test_cameras_of_a_worker_that_is_killed_come_back(site: Site) -> None:
         service.wait_for_frames("gate")
         assert sum("a worker ended" in one for one in service.said) == 1
         assert service.stop()[0] == 0
+
+
+def test_a_worker_that_hangs_is_ended_and_nobody_waits_for_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SILENCE_S", 4.0)
+    gate = {"source": str(street(site.folder)), "decoder": "cpu"}
+    with serve_api(site.url, cameras={"gate": gate}) as api:
+        poll(lambda: api.camera("gate")["frames_done"] > 0, what="frames")
+        (hung,) = api.service.workers()
+        pid = hung.pid
+        os.kill(pid, signal.SIGSTOP)
+        # More than its pipe takes.
+        for number in range(200):
+            settings = {"confidence": number / 1000}
+            assert api.patch("/api/v1/cameras/gate", settings).status_code == 200
+        poll(lambda: hung.restarts > 0, what="its end")
+        assert hung.pid != pid
+        poll(lambda: api.camera("gate")["frames_per_second"] > 0, what="frames of another one")
+        with api.service.cameras() as cameras:
+            assert cameras["gate"].task.job.detection_filter.min_confidence == 0.199
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, failures = worker.ChildProcess, [errno.EMFILE, errno.EAGAIN]
+
+    def fail(*arguments: object) -> worker.ChildProcess:
+        if failures:
+            raise OSError(failures[0], os.strerror(failures.pop(0)))
+        return start(*arguments)
+
+    monkeypatch.setattr(worker, "ChildProcess", fail)
+    gate = {"source": str(street(site.folder)), "decoder": "cpu"}
+    with serve_api(site.url, cameras={"gate": gate}) as api:
+        poll(lambda: api.camera("gate")["frames_done"] > 0, what="frames")
+    assert not failures
 
 
 def test_a_server_that_is_away_is_waited_for(site: Site) -> None:
@@ -99,6 +140,21 @@ def test_a_camera_that_is_away_at_first_is_waited_for(site: Site) -> None:
 
 
 @needs_rtsp
+def test_a_device_that_is_not_plugged_in_and_a_file_that_goes_are_waited_for(site: Site) -> None:
+    clip = street(site.folder)
+    site.write({"usb": {"source": "/dev/video77"}, "clip": {"source": str(clip)}})
+    with site.running() as service:
+        assert "/dev/video77 is not there" in service.wait_for("it is waited for")
+        service.wait_for_frames("clip")
+        poll(lambda: service.cameras()["usb"]["state"] == "backoff", what="the device to be away")
+        assert "plugged in" in service.cameras()["usb"]["trouble"]
+        aside = clip.rename(clip.with_suffix(".aside"))
+        poll(lambda: service.cameras()["clip"]["state"] == "backoff", what="the file to be away")
+        aside.rename(clip)
+        poll(lambda: service.cameras()["clip"]["state"] == "live", what="the file to be back")
+        service.wait_for_frames("clip")
+
+
 def test_it_ends_soon_whatever_hangs(site: Site) -> None:
     clip = street(site.folder)
     with rtsp_camera(clip) as camera, contextlib.ExitStack() as stack:
@@ -172,6 +228,20 @@ def test_a_folder_that_cannot_be_made(site: Site) -> None:
     with site.running() as service:
         assert service.process.wait(60) == 4
         assert "/proc/yolostream" in service.wait_for("error:")
+
+
+def test_two_services_do_not_write_into_one_folder(site: Site) -> None:
+    site.write({"gate": {"source": str(street(site.folder))}})
+    with site.running() as first:
+        first.wait_for_frames("gate")
+        with site.running() as second:
+            second.wait_for("another service writes into")
+            assert second.process.wait(DEADLINE_S) == OutputError.exit_code
+        os.kill(first.process.pid, signal.SIGKILL)
+        first.process.wait(DEADLINE_S)
+    # Nothing has to be cleared away.
+    with site.running() as third:
+        third.wait_for_frames("gate")
 
 
 def test_cameras_may_be_named_without_a_file(instant: EmbeddedTriton, tmp_path: Path) -> None:

@@ -30,10 +30,11 @@ from clips import (
     write_clip,
 )
 from loopback import reserved_port
-from yolostream.errors import SourceError
+from yolostream.errors import SourceAbsent, SourceError
 from yolostream.frame import Frame
 from yolostream.sources import (
     EVERYTHING,
+    Presence,
     Reading,
     Realtime,
     Source,
@@ -550,6 +551,25 @@ def test_a_downscaled_picture_is_the_one_that_the_client_would_make(tmp_path: Pa
     (whole,), (small,) = read(source), read(source, Reading(fit=(640, 640)))
     ours = cv2.resize(whole.image, (640, 360), interpolation=cv2.INTER_LINEAR)
     assert np.abs(small.image.astype(int) - ours).mean() < 2
+
+
+@pytest.mark.parametrize("spec", ["77", "/dev/video77", "/dev/v4l/by-id/usb-of-one-camera"])
+def test_a_device_that_is_not_plugged_in_is_a_camera_for_those_who_wait(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sources, errors = find_sources([spec])
+    assert (sources, len(errors)) == ([], 1)
+    (camera,), errors = find_sources([spec], waits_for_devices=True)
+    assert errors == []
+    assert camera.is_live
+    assert camera.presence() == Presence.ABSENT
+    with pytest.raises(SourceAbsent, match="plugged in"):
+        camera.open()
+    # A file of that name is a file.
+    write_clip(tmp_path / "77", steps(1), format="mp4")
+    (clip,), _ = find_sources(["77"], waits_for_devices=True)
+    assert not clip.is_live
 
 
 def test_a_file_in_realtime_takes_its_time_and_loops(tmp_path: Path) -> None:

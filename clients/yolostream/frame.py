@@ -30,7 +30,9 @@ class Frame:
     source: str = ""
     """Name of the source."""
     captured_at: float = field(default_factory=time.time)
-    """Unix time in seconds at which the frame was decoded."""
+    """Unix time in seconds at which the frame was decoded, by a clock that may be set."""
+    decoded_at: float = field(default_factory=time.monotonic, compare=False)
+    """The same by `time.monotonic()`, which tells ages and gaps."""
     source_pts_seconds: float | None = None
     """Presentation time in seconds as the source says it; None where it says nothing."""
     session: int = 0
@@ -53,4 +55,4 @@ class Frame:
     @property
     def age_s(self) -> float:
         """Seconds since it was decoded."""
-        return time.time() - self.captured_at
+        return time.monotonic() - self.decoded_at

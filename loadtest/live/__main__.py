@@ -13,7 +13,7 @@ from yolostream.server.environment import ServerEnvironment
 from loadtest.endtoend.plan import counts
 from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.gpu.profiles import PROFILES
-from loadtest.live import age, capacity, overload, viewers
+from loadtest.live import age, capacity, overload, page, viewers
 from loadtest.live.setting import Setting
 from loadtest.live.table import table
 from loadtest.repository import MODELS, REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
@@ -22,8 +22,9 @@ from tools.command import one_line_errors
 
 app = typer.Typer(add_completion=False)
 
-Figure = Literal["age", "capacity", "overload", "viewers"]
+Figure = Literal["age", "capacity", "overload", "page", "viewers"]
 _SECONDS: dict[Figure, float] = {"age": 30.0, "capacity": 12.0, "overload": 20.0, "viewers": 20.0}
+"""Windows; the page is opened so many times instead."""
 _LENGTHS = ", ".join(f"{seconds:g} for {figure}" for figure, seconds in _SECONDS.items())
 
 _GPU_CAMERAS, _CPU_CAMERAS = "8,24,48,64,96", "1,2"
@@ -47,6 +48,8 @@ def _measured(
             return capacity.measure(setting, numbers=counts(cameras or usual))
         case "overload":
             return overload.measure(setting, fits=fits)
+        case "page":
+            return page.measure(setting)
         case "viewers":
             return viewers.measure(setting)
 
@@ -92,6 +95,8 @@ def main(
 
     overload: three times the cameras that fit; a fair share for each, and no old frames.
 
+    page: how long the first moving picture takes after opening, in Chromium.
+
     viewers: what one viewer of a camera costs, and twenty.
     """
     if cameras is not None and figure != "capacity":
@@ -105,7 +110,7 @@ def main(
             model,
             model_repository,
             server_environment,
-            seconds or _SECONDS[figure],
+            seconds or _SECONDS.get(figure, 0.0),
             _RAW,
         )
         place = output or RESULTS_FOLDER / f"live_{figure}.json"

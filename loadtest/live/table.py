@@ -89,6 +89,19 @@ def _viewers(figures: Figures) -> list[tuple[str, str, str]]:
     ]
 
 
+def _page(figures: Figures) -> list[tuple[str, str, str]]:
+    slowest, bar = figures["slowest"], figures["bar"]
+    said = f"{slowest:.1f} s (median {figures['median']:.1f})"
+    return [
+        (
+            f"first moving picture after the page was opened, the slowest of "
+            f"{len(figures['seconds'])}",
+            f"<= {bar:g} s",
+            _verdict(said, met=slowest <= bar),
+        )
+    ]
+
+
 def _endurance(figures: Figures) -> list[tuple[str, str, str]]:
     grown, bar = figures["growth"], figures["growth_bar"]
     what = f"{figures['minutes']:g} minutes, {figures['faults']} faults"
@@ -119,5 +132,6 @@ _ROWS: dict[str, Callable[[Figures], list[tuple[str, str, str]]]] = {
     "capacity": _capacity,
     "overload": _overload,
     "viewers": _viewers,
+    "page": _page,
     "endurance": _endurance,
 }

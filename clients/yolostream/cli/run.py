@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
@@ -86,12 +87,15 @@ def run(
     Options win over the configuration; those of the server over all that it says of a server.
     Ctrl-C or SIGTERM stops it; SIGHUP has the configuration read again.
     """
+    cameras = detect_options.named(cameras, demo=demo)
+    is_file = len(cameras) == 1 and cameras[0].lower().endswith(_CONFIGURATIONS)
+    if is_file and not check:
+        # It may come before the service is ready for it, and is no reason to end.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # It takes half a second, which no other command should.
     with _its_packages():
         from yolostream.cli.site import named, read
 
-    cameras = detect_options.named(cameras, demo=demo)
-    is_file = len(cameras) == 1 and cameras[0].lower().endswith(_CONFIGURATIONS)
     site = read(Path(cameras[0])) if is_file else named(cameras, model)
     if is_file and model != DEFAULT_MODEL:
         raise typer.BadParameter(f"{cameras[0]} names the models: write {model} into its defaults")

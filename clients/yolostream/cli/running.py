@@ -20,7 +20,7 @@ from yolostream.client.served import served_ensembles
 from yolostream.errors import ServiceError
 from yolostream.extras import needed
 from yolostream.frame_trace import Sampling
-from yolostream.outputs.output import writing
+from yolostream.outputs.claim import claimed
 from yolostream.pipeline.share import REQUESTS_IN_FLIGHT
 from yolostream.server import embedded
 from yolostream.server.access import Access
@@ -59,13 +59,9 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
     for words in advice(configuration, site.path):
         _log.warning("%s", words)
     web_access = WebAccess.of(web)
-    if site.path is not None:
-        # It may come before we are ready for it, and is no reason to end.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if (folder := configuration.outputs.folder) is not None:
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+    folder = configuration.outputs.folder
     with (
+        contextlib.nullcontext() if folder is None else claimed(folder),
         # Before a server is started: it says what is missing.
         _tracing(configuration.traces) as tracing,
         _served(configuration) as server,

@@ -56,7 +56,7 @@ def named(specs: Sequence[str], model: str) -> Site:
     Raises:
         SourceError: one of them is none.
     """
-    found, errors = find_sources(specs)
+    found, errors = find_sources(specs, waits_for_devices=True)
     if errors:
         raise errors[0]
     if len(found) != len(specs):

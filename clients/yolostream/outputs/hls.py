@@ -11,11 +11,12 @@ from pathlib import Path
 
 import av
 
+from yolostream.outputs.limits import check_limits
 from yolostream.outputs.live import LiveOutput
 from yolostream.outputs.live_video import TIME_BASE, LiveVideo
 from yolostream.outputs.output import writing
 from yolostream.outputs.planes import Planes
-from yolostream.outputs.video import DEFAULT_BITRATE
+from yolostream.outputs.video import DEFAULT_BITRATE, MAX_BITRATE, MIN_BITRATE
 
 PLAYLIST = "live.m3u8"
 """What players open, in the folder."""
@@ -25,6 +26,8 @@ _FRAGMENTED = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof+skip_trailer",
     "flush_packets": "1",
 }
+MOST_SEGMENTS = 10_000
+"""In one playlist, which is written anew with each of them."""
 TARGET_S = 3
 """Seconds of the longest segment, rounded: two, and what a missing frame adds."""
 
@@ -37,6 +40,10 @@ class Hls:
     """In the playlist: a player that starts is three of them behind, and may pause for the rest."""
     bitrate: int = DEFAULT_BITRATE
     """Bits per second; with the default the folder has some 4 MB at most."""
+
+    def __post_init__(self) -> None:
+        check_limits(1, MOST_SEGMENTS, segments=self.segments)
+        check_limits(MIN_BITRATE, MAX_BITRATE, bitrate=self.bitrate)
 
 
 def hls_folder(folder: Path, hls: Hls, *, name: str, frame_rate: Fraction) -> LiveOutput:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from yolostream.errors import OutputError
 from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.finishing import FINISHING_SUFFIX
+from yolostream.outputs.limits import check_limits
 from yolostream.outputs.output import writing
 from yolostream.sources.naming import FILE_NAME_BYTES, fitted
 
@@ -35,6 +36,9 @@ class Retention:
     """Seconds since a part began at most."""
     total_bytes: int | None = None
     """Of all of them together at most; None sets no limit."""
+
+    def __post_init__(self) -> None:
+        check_limits(0, parts=self.parts, age_s=self.age_s, total_bytes=self.total_bytes or 0)
 
 
 class Parts:

@@ -11,6 +11,7 @@ from yolostream.detections import Detections
 from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
+from yolostream.outputs.limits import check_limits
 from yolostream.outputs.output import Output
 from yolostream.outputs.parts import Parts, Retention, size_of
 
@@ -28,6 +29,9 @@ class Rotation:
     max_age_s: float = 3600.0
     """Seconds from the first row of a part to the last at most."""
     keep: Retention = field(default_factory=partial(Retention, total_bytes=1 << 30))
+
+    def __post_init__(self) -> None:
+        check_limits(1, max_bytes=self.max_bytes, max_age_s=self.max_age_s)
 
 
 class Rotating:

@@ -17,9 +17,16 @@ from yolostream.frame import Frame
 from yolostream.image import Image, downscaled
 from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.finishing import put_index_first
+from yolostream.outputs.limits import check_limits
 from yolostream.outputs.output import writing
 from yolostream.outputs.parts import Parts, Retention
-from yolostream.outputs.video import DEFAULT_BITRATE, MAX_SIDE, VideoFile
+from yolostream.outputs.video import (
+    DEFAULT_BITRATE,
+    MAX_BITRATE,
+    MAX_SIDE,
+    MIN_BITRATE,
+    VideoFile,
+)
 
 ROOM_CHECK_S = 10.0
 """Seconds between two looks at the free room: 2.5 MB of a camera at 2 Mbit/s."""
@@ -42,6 +49,12 @@ class Segments:
     """Of the disk: below it the camera's oldest segments go, and without any nothing is written."""
     min_free_percent: float = 5.0
     """Of the disk's size: the same; whichever is more counts."""
+
+    def __post_init__(self) -> None:
+        check_limits(1, length_s=self.length_s)
+        check_limits(MIN_BITRATE, MAX_BITRATE, bitrate=self.bitrate)
+        check_limits(0, min_free_bytes=self.min_free_bytes)
+        check_limits(0, 100, min_free_percent=self.min_free_percent)
 
     def floor(self, folder: Path) -> int:
         """Bytes that have to be free on the disk that `folder` is on.

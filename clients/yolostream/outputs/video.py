@@ -21,6 +21,9 @@ from yolostream.outputs.planes import Planes, fitted, planes_of
 DEFAULT_BITRATE = 2_000_000
 """Bits per second."""
 
+MIN_BITRATE, MAX_BITRATE = 10_000, 200_000_000
+"""Bits per second that make sense, and that no encoder stumbles over."""
+
 MAX_SIDE = 16384
 """Pixels of a picture's height or width, the most that x264 encodes."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 from collections.abc import Callable
 from multiprocessing import resource_tracker
@@ -46,6 +47,12 @@ class ChildProcess:
         """That of a process that has ended, which may take a moment once its pipe has."""
         self._process.join(_END_S)
         return self._process.exitcode
+
+    def kill(self) -> None:
+        """End it now, whatever it hangs in; its pipe ends as well."""
+        # One that was closed meanwhile has ended.
+        with contextlib.suppress(ValueError):
+            self._process.kill()
 
     def close(self, *, kill: bool = False) -> None:
         """Wait until it has ended, and end it if it does not."""

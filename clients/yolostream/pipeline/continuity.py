@@ -20,7 +20,7 @@ class Continuity:
         # Of the last frame, whose picture must not be kept.
         self._time_base = Fraction(1)
         self._pts = 0
-        self._captured_at = 0.0
+        self._decoded_at = 0.0
 
     @property
     def has_frames(self) -> bool:
@@ -37,7 +37,7 @@ class Continuity:
         if not self.has_frames:
             self._time_base = frame.time_base
         elif self._begins:
-            gap_s = max(0.0, frame.captured_at - self._captured_at)
+            gap_s = max(0.0, frame.decoded_at - self._decoded_at)
             self._index_offset = self.next_index - frame.index
             self._offset_s = float(self._pts * self._time_base) + gap_s - frame.pts_seconds
         self._begins = False
@@ -51,5 +51,5 @@ class Continuity:
                 session=self._session,
             )
         self.next_index = frame.index + 1
-        self._pts, self._captured_at = frame.pts, frame.captured_at
+        self._pts, self._decoded_at = frame.pts, frame.decoded_at
         return frame

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from yolostream.service.settings import CameraSettings, Configuration
+from yolostream.sources.finding import device_that_is_away
 
 
 def advice(configuration: Configuration, path: Path | None) -> list[str]:
@@ -31,6 +32,10 @@ def _about_cameras(configuration: Configuration) -> Iterator[str]:
     cameras = configuration.cameras
     if not cameras:
         yield "there are no cameras: name some in the configuration, or add them on the page"
+
+    for name, camera in cameras.items():
+        if (device := device_that_is_away(camera.source)) is not None:
+            yield f"{name}: {device} is not there: it is waited for"
 
     def address(name: str) -> str:
         return cameras[name].source

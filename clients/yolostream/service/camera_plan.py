@@ -74,7 +74,12 @@ class CameraPlan:
 
     @classmethod
     def of(
-        cls, configuration: Configuration, runtime: Mapping[str, RuntimeChange], folder: Path | None
+        cls,
+        configuration: Configuration,
+        runtime: Mapping[str, RuntimeChange],
+        folder: Path | None,
+        *,
+        since: CameraPlan,
     ) -> CameraPlan:
         """What the file and the API say.
 
@@ -82,14 +87,21 @@ class CameraPlan:
             configuration: the file's.
             runtime: what the API changed, by camera; it wins.
             folder: for what is written of the cameras; None where nothing is.
+            since: the plan before. A camera that stays as it is may have lost its file since then:
+                no change of others fails by that.
 
         Raises:
-            SourceError: a camera's source is none.
+            SourceError: the source of a camera that differs is none.
         """
         both = configuration.cameras | {name: change.settings for name, change in runtime.items()}
         own = {name: settings for name, settings in both.items() if settings is not None}
         resolved = {name: configuration.resolved(settings) for name, settings in own.items()}
-        tasks = {name: settings.task(name, folder) for name, settings in resolved.items()}
+        tasks = {
+            name: since.tasks[name]
+            if since.resolved.get(name) == settings
+            else settings.task(name, folder)
+            for name, settings in resolved.items()
+        }
         return cls(own, resolved, tasks)
 
     def change(self, name: str, *, since: CameraPlan) -> Change:

@@ -14,6 +14,9 @@ from yolostream.service.settings import Configuration
 from yolostream.service.validation_errors import explained
 from yolostream.service.yaml_document import Document, Problem
 
+_MOST_BYTES = 4_000_000
+"""Of a file; that takes half a minute, and 100,000 cameras have fewer."""
+
 
 def read(path: Path) -> Configuration:
     """Read a configuration. Cameras are not opened.
@@ -22,7 +25,14 @@ def read(path: Path) -> Configuration:
         ConfigurationError: it cannot be read, or something in it is wrong; all of that is told.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ConfigurationError(
+                f"{path} has more than {_MOST_BYTES:,} bytes, which is no list of cameras: name "
+                "the right file"
+            )
+        text = data.decode()
     except OSError as error:
         raise ConfigurationError(
             f"the configuration {path} cannot be read ({error.strerror}): name a file that is there"

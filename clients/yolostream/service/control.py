@@ -62,9 +62,10 @@ class Control:
         self._lock = threading.RLock()
         # So that nobody guesses passwords by the versions of settings.
         self._key = secrets.token_bytes(32)
+        # It is only ever replaced as a whole: who reads it waits for nobody.
         self._plan = CameraPlan()
         self._runtime = still_valid({} if store is None else store.load(), configuration.cameras)
-        self._apply(CameraPlan.of(configuration, self._runtime, self._folder))
+        self._apply(CameraPlan.of(configuration, self._runtime, self._folder, since=self._plan))
 
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[None]:
@@ -79,8 +80,7 @@ class Control:
 
     def settings(self) -> dict[str, CameraSettings]:
         """All cameras, with the defaults where they say nothing."""
-        with self._lock:
-            return dict(self._plan.resolved)
+        return dict(self._plan.resolved)
 
     def own_settings(self, name: str) -> CameraSettings:
         """What a camera says itself: `model_fields_set` names the keys; others are defaults.
@@ -88,8 +88,7 @@ class Control:
         Raises:
             KeyError: there is none of this name.
         """
-        with self._lock:
-            return self._plan.own[name]
+        return self._plan.own[name]
 
     def version(self, name: str) -> str:
         """Differs where a camera's settings do; it tells nothing of them.
@@ -97,9 +96,8 @@ class Control:
         Raises:
             KeyError: there is none of this name.
         """
-        with self._lock:
-            words = json.dumps(self._plan.resolved[name].revealed(), sort_keys=True)
-            return hmac.digest(self._key, words.encode(), "sha256").hex()[:16]
+        words = json.dumps(self._plan.resolved[name].revealed(), sort_keys=True)
+        return hmac.digest(self._key, words.encode(), "sha256").hex()[:16]
 
     def put(self, name: str, settings: CameraSettings, *, dry_run: bool = False) -> Change:
         """Add a camera, or replace what it says.
@@ -140,35 +138,36 @@ class Control:
             ServiceError: there is no file, or what the API changed cannot be kept.
         """
         publish = self._service.events.publish
-        with self._lock:
-            try:
-                changes = self._reload()
-            except ServiceError as error:
-                if str(error) != self.problem:
-                    self.problem = str(error)
-                    _log.error("the configuration stays as it was: %s", error)
-                    publish("configuration_problem", reason=redact(self.problem))
-                raise
-            self.problem = None
-            publish("configuration_read", words=changes.words)
-            _log.info("the configuration was read again: %s", changes.words)
-            return changes
+        try:
+            changes = self._reload()
+        except ServiceError as error:
+            if str(error) != self.problem:
+                self.problem = str(error)
+                _log.error("the configuration stays as it was: %s", error)
+                publish("configuration_problem", reason=redact(self.problem))
+            raise
+        self.problem = None
+        publish("configuration_read", words=changes.words)
+        _log.info("the configuration was read again: %s", changes.words)
+        return changes
 
     def _reload(self) -> Changes:
         if self._path is None:
             raise ServiceError("there is no file to read again: cameras were named to the command")
+        # A large one takes a while, in which others may change cameras.
         configuration = configuration_file.read(self._path)
-        runtime = still_valid(self._runtime, configuration.cameras)
-        plan = CameraPlan.of(configuration, runtime, self._folder)
-        self._keep(runtime)
-        before = self._configuration
-        self._configuration = configuration
-        return Changes.of(self._apply(plan), before, configuration)
+        with self._lock:
+            runtime = still_valid(self._runtime, configuration.cameras)
+            plan = CameraPlan.of(configuration, runtime, self._folder, since=self._plan)
+            self._keep(runtime)
+            before = self._configuration
+            self._configuration = configuration
+            return Changes.of(self._apply(plan), before, configuration)
 
     def _set(self, name: str, settings: CameraSettings | None, *, dry_run: bool) -> Change:
         of_file = self._configuration.cameras.get(name)
         runtime = changed(self._runtime, name, settings, of_file)
-        plan = CameraPlan.of(self._configuration, runtime, self._folder)
+        plan = CameraPlan.of(self._configuration, runtime, self._folder, since=self._plan)
         change = plan.change(name, since=self._plan)
         if not dry_run:
             self._keep(runtime)

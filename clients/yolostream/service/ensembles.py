@@ -46,9 +46,15 @@ class Ensembles:
             ServerError: the server is away, or has no such ensemble.
         """
         with self._lock:
-            if model not in self._detectors:
-                self._detectors[model] = self._connect(model)
-            return self._detectors[model]
+            if model in self._detectors:
+                return self._detectors[model]
+        # It may take long, and those who want another one do not wait for it.
+        made = self._connect(model)
+        with self._lock:
+            kept = self._detectors.setdefault(model, made)
+        if kept is not made:
+            made.close(timeout_s=_CLOSE_S)
+        return kept
 
     def check(self, model: str) -> None:
         """Have an ensemble look at a picture.

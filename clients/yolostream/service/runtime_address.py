@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from yolostream.errors import ConfigurationError, SourceError
 from yolostream.redaction import redact_argument
 from yolostream.service.settings import CameraSettings
-from yolostream.sources.address import SCHEMES, address_in
+from yolostream.sources.address import SCHEMES, address_in, has_host
 
 LONGEST = 2000
 
@@ -36,12 +34,11 @@ def check_runtime_address(source: str) -> str:
             "${VARIABLES} are the service's own: over the API give user and password in the "
             "address, or write the camera into the configuration file"
         )
-    try:
-        has_host = bool(urlsplit(address).hostname)
-    except ValueError:
-        has_host = False
-    if not has_host:
-        raise SourceError(f"{redact_argument(source)!r} names no host: write SCHEME://HOST/PATH")
+    if not has_host(address):
+        raise SourceError(
+            f"{redact_argument(source)!r} names no host, or no port that can be: write "
+            "SCHEME://HOST:PORT/PATH"
+        )
     return address
 
 

@@ -22,8 +22,9 @@ from yolostream.service.messages import FromWorker, Statuses, Switched, Transiti
 from yolostream.service.worker import Worker
 from yolostream.service.workers import Workers
 
-_MOST_SILENCE_S = 10.0
-"""Of the service's own thread: it waits for nothing, so it hangs."""
+_MOST_SILENCE_S = 30.0
+"""Of the service's own thread. It waits for nothing but the rest of what a worker has begun to say:
+one that hangs is ended before."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable
+from enum import Enum, auto
 from multiprocessing.connection import Connection
 
 from yolostream.frame_trace import Sampling
@@ -24,8 +26,14 @@ from yolostream.service.messages import (
 )
 from yolostream.service.worker_process import work
 
+_LOOK_S = 1.0
+"""Between two looks whether it hangs."""
 _WAIT_S = (0.5, 30.0)
 """Shortest and longest wait until a worker that died is started again."""
+SILENCE_S = 15.0
+"""It tells its figures twice a second: one that says nothing for so long hangs, and is ended."""
+START_S = 120.0
+"""The same for its first word, before which it imports a lot."""
 _HEALTHY_S = 60.0
 """One that lived so long starts to count anew."""
 
@@ -33,7 +41,9 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """A child process that is started again, with all its cameras, whenever it dies.
+    """A child process that is started again, with all its cameras, whenever it dies or hangs.
+
+    Nobody waits for it: what it is told waits until it listens.
 
     Args:
         connect: makes its detectors.
@@ -64,6 +74,8 @@ class Worker:
         # Commands come from several threads.
         self._lock = threading.RLock()
         self._process: ChildProcess | None = None
+        self._commands: queue.SimpleQueue[Run | Drop | Watch | _End | None] = queue.SimpleQueue()
+        self._heard_at: float | None = None
         self._start()
 
     @property
@@ -100,6 +112,7 @@ class Worker:
         assert self._process is not None
         try:
             message = self._process.connection.recv()
+            self._heard_at = time.monotonic()
         except (EOFError, OSError):
             if (died := self._died()) is not None:
                 self._receive(died)
@@ -132,12 +145,21 @@ class Worker:
 
     def close(self) -> None:
         """End it, if it has not ended."""
+        self._commands.put(_End.END)
         if self._process is not None:
             self._process.close(kill=not self.is_done)
 
     def _start(self) -> None:
-        self._process = ChildProcess(work, self._connect, self._workers, self._sampling)
-        self._started_at = time.monotonic()
+        try:
+            process = ChildProcess(work, self._connect, self._workers, self._sampling)
+        except OSError as error:
+            # Too many files are open, or there is too little memory: that may pass.
+            _log.error("a worker cannot be started (%s): %s", error.strerror, self._again())
+            return
+        self._process, self._commands = process, queue.SimpleQueue()
+        self._started_at, self._heard_at = time.monotonic(), None
+        for target in (_tell, self._watch_over):
+            threading.Thread(target=target, args=(process, self._commands), daemon=True).start()
         for run in self.cameras.values():
             self._send(run)
         for watch in self._watched.values():
@@ -145,14 +167,28 @@ class Worker:
 
     def _send(self, command: Command | None) -> None:
         if self._process is not None:
-            # Of one that died, its end tells.
-            with contextlib.suppress(OSError):
-                self._process.connection.send(command)
+            self._commands.put(command)
+
+    def _watch_over(self, process: ChildProcess, commands: object) -> None:
+        """End a process that hangs, on a thread of its own: who listens to it may hang with it."""
+        while True:
+            time.sleep(_LOOK_S)
+            if process is not self._process or self._stopping:
+                return
+            heard_at = self._heard_at
+            since, most_s = (
+                (self._started_at, START_S) if heard_at is None else (heard_at, SILENCE_S)
+            )
+            if time.monotonic() - since > most_s and not _has_spoken(process):
+                _log.error("a worker has said nothing for %g s, and is ended", most_s)
+                process.kill()
+                return
 
     def _died(self) -> WorkerDied | None:
         with self._lock:
             assert self._process is not None
             code = self._process.exit_code
+            self._commands.put(_End.END)
             self._process.close()
             self._process = None
             if self._stopping:
@@ -160,17 +196,41 @@ class Worker:
                 return None
             if time.monotonic() - self._started_at > _HEALTHY_S:
                 self._wait_s = _WAIT_S[0]
-            self._start_at = time.monotonic() + self._wait_s
             self.restarts += 1
-            _log.warning(
-                "a worker ended with code %s and is started again in %.1f s; it runs %s",
-                code,
-                self._wait_s,
-                ", ".join(self.cameras),
-            )
             died = WorkerDied(tuple(self.cameras), code, self._wait_s)
-            self._wait_s = min(2 * self._wait_s, _WAIT_S[1])
+            _log.warning("a worker ended with code %s: %s", code, self._again())
             return died
+
+    def _again(self) -> str:
+        """Have it started again in a while, and say so."""
+        wait_s = self._wait_s
+        self._start_at = time.monotonic() + wait_s
+        self._wait_s = min(2 * wait_s, _WAIT_S[1])
+        return f"it is started again in {wait_s:.1f} s; it runs {', '.join(self.cameras)}"
+
+
+class _End(Enum):
+    """That nothing more is told to a process."""
+
+    END = auto()
+
+
+def _tell(
+    process: ChildProcess, commands: queue.SimpleQueue[Run | Drop | Watch | _End | None]
+) -> None:
+    """Tell a process what it is to do, as fast as it listens."""
+    # Of one that died, its end tells.
+    with contextlib.suppress(OSError):
+        while (command := commands.get()) is not _End.END:
+            process.connection.send(command)
+
+
+def _has_spoken(process: ChildProcess) -> bool:
+    """Whether a word of it waits for whoever listens, who may be busy."""
+    try:
+        return process.connection.poll()
+    except OSError:
+        return True
 
 
 def _transition_in(record: logging.LogRecord) -> Transition | None:

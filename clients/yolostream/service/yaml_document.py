@@ -17,6 +17,8 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _FILLED_LATER = frozenset(("source", "username", "password"))
 """Variables stay in these: nothing that is kept, or said, has the secret."""
 
+_MOST_VALUES = 1_000_000
+"""Of a file; aliases of aliases make any number of them out of a few lines."""
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -58,6 +60,11 @@ class Document:
         self._loader = _Loader(text)
         self._root: yaml.Node | None = self._loader.get_single_node()
         if self._root is not None:
+            if (count := _count_of(self._root, {})) > _MOST_VALUES:
+                raise ValueError(
+                    f"with all that its aliases repeat, it has {count:,} values, and at most "
+                    f"{_MOST_VALUES:,} are read: write out what is meant"
+                )
             self._prepare(self._root, ())
 
     def value(self) -> Any:
@@ -117,6 +124,10 @@ class Document:
             first.setdefault(key.value, _line(key))
 
     def _fill_in(self, node: yaml.ScalarNode, path: Location) -> None:
+        if "\0" in node.value:
+            # The system ends names and addresses there.
+            self._note(node, path, "there is a character NUL in it: leave it out")
+            node.value = node.value.replace("\0", "")
         variables = _VARIABLE.findall(node.value)
         for name in variables:
             if not os.environ.get(name):
@@ -126,6 +137,20 @@ class Document:
 
     def _note(self, node: yaml.Node, path: Location, words: str) -> None:
         self.problems.append(Problem(path, words, _line(node)))
+
+
+def _count_of(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node stands for, with all that its aliases repeat."""
+    if id(node) not in known:
+        # One that has itself in it is no value of anything.
+        known[id(node)] = 0
+        below: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            below = [one for pair in node.value for one in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            below = node.value
+        known[id(node)] = 1 + sum(_count_of(one, known) for one in below)
+    return known[id(node)]
 
 
 def _line(node: yaml.Node) -> int:

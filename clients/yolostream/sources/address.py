@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Collection
 from pathlib import PurePosixPath
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from yolostream.errors import SourceError
 from yolostream.printable import printable
@@ -35,6 +35,15 @@ def scheme_of(spec: str) -> str | None:
     """What is before `://`, in lower case; None where there is nothing of that kind."""
     match = _SCHEME.match(spec)
     return None if match is None else match[1].lower()
+
+
+def has_host(address: str) -> bool:
+    """Whether an address names a host, and no port that cannot be."""
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def path_of_file_url(spec: str) -> str:

@@ -34,7 +34,7 @@ from yolostream.sources.source import Source
 from yolostream.sources.video import Video
 
 _CHECKED_AT_ONCE = 32
-_CAMERA = re.compile(r"/dev/video\d+")
+_CAMERA = re.compile(r"/dev/(video\d+|v4l/.+)")
 
 _Found = Video | Pictures | Animation
 _NewVideo = Callable[..., Video]
@@ -46,6 +46,7 @@ def find_sources(
     reserved_names: frozenset[str] = frozenset(),
     decoder: DecoderName = "cpu",
     stream_index: int | None = None,
+    waits_for_devices: bool = False,
 ) -> tuple[list[Source], list[SourceError]]:
     """Find everything that is named, each under a name of its own. Nothing is opened.
 
@@ -56,6 +57,7 @@ def find_sources(
         decoder: what decodes videos; see `start_decoder`.
         stream_index: which stream of each video is read, as FFmpeg counts them; None for the one
             that it takes for the best.
+        waits_for_devices: a camera of this machine need not be plugged in.
 
     Returns:
         The sources, and an error for everything that is none.
@@ -65,13 +67,23 @@ def find_sources(
     errors: list[SourceError] = []
     for spec in specs:
         try:
-            found = _named(spec, new_video)
+            found = _named(spec, new_video, waits_for_devices=waits_for_devices)
             if any(source.is_pipe and source in sources for source in found):
                 raise SourceError(f"{printable(spec)} comes twice: a pipe can be read once")
             sources += found
         except SourceError as error:
             errors.append(error)
     return list(named_apart(sources, set(reserved_names))), errors
+
+
+def device_that_is_away(spec: str) -> str | None:
+    """The device of a camera of this machine that is not plugged in; None where it is, or is none.
+
+    Args:
+        spec: `0`, `/dev/video0`, or a link below `/dev/v4l`, which is of one camera for ever.
+    """
+    device = _device(spec)
+    return None if device is None or os.path.exists(device) or os.path.exists(spec) else device
 
 
 def check_files(sources: Sequence[Source]) -> tuple[list[Source], list[SourceError]]:
@@ -95,10 +107,12 @@ def check_files(sources: Sequence[Source]) -> tuple[list[Source], list[SourceErr
     return readable, [error for error in problems if error is not None]
 
 
-def _named(spec: str, new_video: _NewVideo) -> Sequence[_Found]:
+def _named(spec: str, new_video: _NewVideo, *, waits_for_devices: bool) -> Sequence[_Found]:
     # A number is a camera where there is one: `./0` is a file in any case.
     if (device := _device(spec)) is not None and os.path.exists(device):
         return [_camera(spec, device, new_video)]
+    if waits_for_devices and (away := device_that_is_away(spec)) is not None:
+        return [_camera(spec, away, new_video)]
     if (address := address_in(spec)) is not None:
         return [_stream(address, new_video)]
     path = for_any_process(path_of_file_url(spec))

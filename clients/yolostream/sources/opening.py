@@ -102,6 +102,8 @@ def has_clock(container: av.container.InputContainer) -> bool:
 def _question(video: Video) -> str:
     if "://" in video.uri:
         return "is that its address?"
+    if video.format is not None:
+        return "is the camera plugged in, and may we read it?"
     if video.is_pipe:
         return "a pipe needs a format that is read from its start, such as MPEG-TS or Matroska"
     if Path(video.uri).suffix.lower() in _LISTS:

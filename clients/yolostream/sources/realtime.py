@@ -22,7 +22,11 @@ class Realtime:
     """Start again at the end; indices and times go on."""
     is_live = True
     is_video = True
-    reopens = False
+
+    @property
+    def reopens(self) -> bool:
+        """One without an end is a camera: where it breaks off, it comes back."""
+        return self.loops
 
     @property
     def name(self) -> str:
@@ -65,13 +69,19 @@ class RealtimeSession(Session):
         for frame in self._endless() if self._realtime.loops else self._session:
             first = frame.pts_seconds if first is None else first
             due = started + frame.pts_seconds - first
+            # A picture that is there and waits for its time is no reason to give the file up.
+            self.decoded_at = max(due, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
             # What a camera would have sent now was decoded a little ahead.
-            yield replace(frame, captured_at=time.time())
+            yield replace(frame, captured_at=time.time(), decoded_at=time.monotonic())
 
     def close(self) -> None:
         """Let go of the file."""
         self._session.close()
+
+    def cancel(self) -> None:
+        """See `Session`."""
+        self._session.cancel()
 
     def _endless(self) -> Iterator[Frame]:
         index = shift = 0

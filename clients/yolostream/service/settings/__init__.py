@@ -2,7 +2,7 @@
 
 from yolostream.service.settings.cameras import CameraDefaults, CameraName, CameraSettings
 from yolostream.service.settings.configuration import Configuration
-from yolostream.service.settings.section import HIDDEN
+from yolostream.service.settings.section import HIDDEN, Secret
 from yolostream.service.settings.server import ServerSettings
 from yolostream.service.settings.telemetry import LogSettings, TraceSettings
 from yolostream.service.settings.web import WebSettings, WebTls
@@ -14,6 +14,7 @@ __all__ = [
     "CameraSettings",
     "Configuration",
     "LogSettings",
+    "Secret",
     "ServerSettings",
     "TraceSettings",
     "WebSettings",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.errors import SourceError
@@ -18,7 +18,7 @@ from yolostream.pipeline.plan import MAX_AGE_S
 from yolostream.pipeline.supervision import STALE_AFTER_S, Limits
 from yolostream.service.camera_task import CameraTask
 from yolostream.service.settings.outputs import OutputSettings
-from yolostream.service.settings.section import Section
+from yolostream.service.settings.section import Secret, Section
 from yolostream.sources import Realtime, Source, Video, find_sources
 from yolostream.sources.address import completed
 from yolostream.sources.decoding import DecoderName
@@ -84,7 +84,7 @@ class CameraSettings(CameraDefaults):
     """Address of a camera, number of a local one, or a video file, which plays like a camera."""
     username: str | None = None
     """Of the camera, where it is not part of the address."""
-    password: SecretStr | None = None
+    password: Secret | None = None
     """Of the camera. It may have any character in it."""
     password_file: Path | None = None
     """File with the password in it instead. It is read whenever the camera is opened."""
@@ -146,7 +146,10 @@ class CameraSettings(CameraDefaults):
 
     def _source(self, name: str) -> Source:
         found, errors = find_sources(
-            [self.source], decoder=self.decoder, stream_index=self.stream_index
+            [self.source],
+            decoder=self.decoder,
+            stream_index=self.stream_index,
+            waits_for_devices=True,
         )
         if errors:
             raise errors[0]

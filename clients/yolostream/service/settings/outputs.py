@@ -13,9 +13,10 @@ from yolostream.outputs.hls import Hls
 from yolostream.outputs.recording import Recording
 from yolostream.outputs.rotation import Rotation
 from yolostream.outputs.segments import Segments
-from yolostream.service.settings.section import HIDDEN, Section
+from yolostream.service.settings.section import HIDDEN, Secret, Section
+from yolostream.sources.address import has_host
 
-_RTSP = re.compile("rtsps?://[^/]", re.IGNORECASE)
+_RTSP = re.compile(r"rtsps?://[^/\s]\S*", re.IGNORECASE)
 
 
 class OutputFolder(Section):
@@ -39,13 +40,13 @@ class OutputSettings(Section):
     """Annotated MP4 files, one after the other."""
     hls: Hls | bool = False
     """The last seconds, annotated, for players."""
-    push: SecretStr | None = None
+    push: Secret | None = None
     """Address of an RTSP server that annotated video is sent to."""
 
     @field_validator("push")
     @classmethod
     def _is_rtsp(cls, push: SecretStr | None) -> SecretStr | None:
-        if push not in (None, HIDDEN) and not _RTSP.match(push.get_secret_value()):
+        if push not in (None, HIDDEN) and not _is_rtsp(push.get_secret_value()):
             raise ValueError("push takes the address of an RTSP server: rtsp://host/path")
         return push
 
@@ -59,6 +60,10 @@ class OutputSettings(Section):
             hls=_or_usual(self.hls, Hls),
             push_url=None if self.push is None else self.push.get_secret_value(),
         )
+
+
+def _is_rtsp(address: str) -> bool:
+    return address.isprintable() and bool(_RTSP.fullmatch(address)) and has_host(address)
 
 
 _Limits = TypeVar("_Limits")

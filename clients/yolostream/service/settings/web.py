@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field, FilePath
+from pydantic import Field, FilePath, model_validator
 
 from yolostream.service.settings.section import Section
+
+_MOST_PORT = 65_535
 
 
 class WebTls(Section):
@@ -29,6 +31,12 @@ class WebSettings(Section):
     """By which browsers reach it, besides addresses and the machine's own name."""
     insecure: bool = False
     """Let others in without a token."""
+
+    @model_validator(mode="after")
+    def _has_a_port(self) -> WebSettings:
+        if self.port > _MOST_PORT:
+            raise ValueError(f"there is no port {self.port}: it has to be at most {_MOST_PORT:,}")
+        return self
 
     @property
     def host(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -13,9 +15,14 @@ from yolostream.service.web.problems import Problem
 MOST_BYTES = 64 * 1024
 """Of settings, and of whatever is no picture."""
 
+MOST_S = 120.0
+"""That a body may take to come."""
+
 
 class BodyLimit:
     """Refuses a body that is too large, before it is read where it says how large it is.
+
+    And one that does not come: it would keep its connection for ever.
 
     Args:
         app: answers what is not refused.
@@ -37,16 +44,34 @@ class BodyLimit:
             await _too_large(most).response(scope, receive, send)
             return
         received = 0
+        is_whole = False
+        until = time.monotonic() + MOST_S
 
         async def receiving() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, is_whole
+            if is_whole:
+                # Whoever answers waits for its reader to go, however long that takes.
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), until - time.monotonic())
+            except TimeoutError:
+                raise _TOO_SLOW from None
             received += len(message.get("body", b""))
+            is_whole = not message.get("more_body", False)
             if received > most:
                 raise _too_large(most)
             return message
 
         await self._app(scope, receiving, send)
+
+
+_TOO_SLOW = Problem(
+    HTTPStatus.REQUEST_TIMEOUT,
+    f"the body took longer than {MOST_S:g} s",
+    "send less, or faster",
+    kind="too-slow",
+    headers={"Connection": "close"},
+)
 
 
 def _too_large(most: int) -> Problem:

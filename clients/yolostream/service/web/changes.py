@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -23,6 +23,7 @@ from yolostream.service.web.cameras import CameraState, etag, no_camera, state_o
 from yolostream.service.web.context import Context, InContext
 from yolostream.service.web.hidden import completed
 from yolostream.service.web.merge_patch import merged
+from yolostream.service.web.places import Places
 from yolostream.service.web.preconditions import IfMatch, IfNoneMatch, check_version
 from yolostream.service.web.probe import not_allowed
 from yolostream.service.web.problems import Problem, faults_of, invalid, of_server, responses
@@ -40,6 +41,11 @@ router = APIRouter(
 )
 
 _DryRun = Annotated[bool, Query(description="Only tell what would change.")]
+
+
+MOST_CHECKS = 4
+"""Ensembles that are looked at, at once: each may take half a minute, and a thread."""
+_places = Places(MOST_CHECKS, "another model")
 
 
 class Changed(BaseModel):
@@ -66,10 +72,12 @@ def put(
 
     An address or a password as it is shown, without what is secret, means the one that it has.
     """
-    with context.control.undisturbed(), _checked():
+
+    def wanted() -> CameraSettings:
         check_version(context, name, if_match, if_none_match)
-        keeps_password = settings.password == HIDDEN
-        return _put(context, name, settings, keeps_password, response, dry_run)
+        return _completed(context, name, settings, keeps_password=settings.password == HIDDEN)
+
+    return _put(context, name, wanted, response, dry_run)
 
 
 @router.patch(
@@ -97,14 +105,17 @@ def patch(
     `{"enabled": false}` pauses a camera. Another `model` is connected and has looked at a picture
     before the first frame goes there; the camera stays open meanwhile, and no frame is lost.
     """
-    with context.control.undisturbed(), _checked():
+
+    def wanted() -> CameraSettings:
         check_version(context, name, if_match, None)
         own = _own(context, name)
         if own is None:
             raise no_camera(name)
         settings = CameraSettings.model_validate(merged(own.revealed(), changes))
         keeps_password = "password" not in changes or settings.password == HIDDEN
-        return _put(context, name, settings, keeps_password, response, dry_run)
+        return _completed(context, name, settings, keeps_password=keeps_password)
+
+    return _put(context, name, wanted, response, dry_run)
 
 
 @router.delete("/{name}")
@@ -124,21 +135,37 @@ def delete(
 def _put(
     context: Context,
     name: str,
-    wanted: CameraSettings,
-    keeps_password: bool,
+    wanted: Callable[[], CameraSettings],
     response: Response,
     dry_run: bool,
 ) -> Changed:
+    """Change a camera.
+
+    An ensemble that nobody has looked at takes long to answer, and others may change cameras
+    meanwhile. So what is wanted is asked for again afterwards.
+    """
+    works: set[str] = set()
+    while True:
+        with context.control.undisturbed(), _checked():
+            settings = wanted()
+            change = context.control.put(name, settings, dry_run=True)
+            model = context.control.configuration.resolved(settings).model
+            if model in works or not _is_new(context, model, change):
+                if not dry_run:
+                    change = context.control.put(name, settings)
+                    response.headers["ETag"] = etag(context, name)
+                    if change.kind == "added":
+                        response.status_code = HTTPStatus.CREATED
+                return _changed(context, change)
+        _check_model(context, change, model)
+        works.add(model)
+
+
+def _completed(
+    context: Context, name: str, wanted: CameraSettings, *, keeps_password: bool
+) -> CameraSettings:
     resolved = context.control.settings().get(name)
-    settings = completed(wanted, _own(context, name), resolved, keeps_password=keeps_password)
-    change = context.control.put(name, settings, dry_run=True)
-    _check_model(context, change, settings)
-    if not dry_run:
-        change = context.control.put(name, settings)
-        response.headers["ETag"] = etag(context, name)
-        if change.kind == "added":
-            response.status_code = HTTPStatus.CREATED
-    return _changed(context, change)
+    return completed(wanted, _own(context, name), resolved, keeps_password=keeps_password)
 
 
 def _own(context: Context, name: str) -> CameraSettings | None:
@@ -148,14 +175,17 @@ def _own(context: Context, name: str) -> CameraSettings | None:
         return None
 
 
-def _check_model(context: Context, change: Change, settings: CameraSettings) -> None:
-    """Make sure that an ensemble works before a camera depends on it."""
-    model = context.control.configuration.resolved(settings).model
+def _is_new(context: Context, model: str, change: Change) -> bool:
+    """Whether a change has a camera depend on an ensemble that nobody has looked at."""
     in_use = {one.model for one in context.control.settings().values()}
-    if not ("model" in change.keys or (change.kind == "added" and model not in in_use)):
-        return
+    return "model" in change.keys or (change.kind == "added" and model not in in_use)
+
+
+def _check_model(context: Context, change: Change, model: str) -> None:
+    """Make sure that an ensemble works before a camera depends on it."""
     try:
-        context.ensembles.check(model)
+        with _places.taken():
+            context.ensembles.check(model)
     except ModelUnavailable as error:
         raise Problem.of(error, HTTPStatus.CONFLICT, kind="model-unavailable") from None
     except YolostreamError as error:

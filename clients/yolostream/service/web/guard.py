@@ -96,7 +96,7 @@ class Guard:
                 kind="unknown-host",
             )
         origin = asked.headers.get("origin")
-        if changes and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if changes and origin is not None and _host_of(origin) != host.lower():
             raise Problem(
                 HTTPStatus.FORBIDDEN,
                 f"a page of {origin} may not do this",
@@ -118,6 +118,14 @@ class Guard:
                 "use one that may write",
                 kind="read-only-token",
             )
+
+
+def _host_of(origin: str) -> str:
+    """Host and port of an Origin header; empty where it names none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _name_in(host: str) -> str:

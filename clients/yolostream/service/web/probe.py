@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Annotated
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 
 from yolostream.errors import SourceError
 from yolostream.service.probing import Probed, probe
 from yolostream.service.runtime_address import LONGEST, check_runtime_address
+from yolostream.service.settings import Secret
 from yolostream.service.web.places import Places
 from yolostream.service.web.problems import Problem, responses
 
@@ -27,7 +29,7 @@ class Question(BaseModel):
     source: str = Field(max_length=LONGEST, repr=False)
     """Address of a camera."""
     username: str | None = Field(default=None, max_length=200)
-    password: SecretStr | None = Field(default=None, max_length=200)
+    password: Annotated[Secret | None, Field(max_length=200)] = None
 
     def address(self) -> str:
         """All of it, as one address.

@@ -12,6 +12,7 @@ import uvicorn
 from yolostream.errors import ServiceError
 from yolostream.service.web.access import Access
 from yolostream.service.web.app import new_app
+from yolostream.service.web.connection import Connection
 from yolostream.service.web.context import Context
 
 _STOP_S = 2.0
@@ -65,6 +66,7 @@ def _config(context: Context) -> uvicorn.Config:
     tls = context.access.tls
     config = uvicorn.Config(
         new_app(context),
+        http=Connection,
         log_config=None,
         access_log=False,
         server_header=False,

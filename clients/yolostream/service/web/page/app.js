@@ -8,6 +8,8 @@ import { Plots } from "./plot.js";
 import { summary } from "./words.js";
 
 const ASK_MS = 1000;
+// Long enough to be read, and it may stand before what is to be done next.
+const NOTICE_MS = 10_000;
 const COLUMNS = [[1, 1], [4, 2], [9, 3]];
 
 const byId = (id) => document.getElementById(id);
@@ -21,6 +23,7 @@ let large = null;
 let timer = 0;
 let version = "";
 let notice = "";
+let noticedAt = 0;
 let misses = 0;
 
 // Cameras.
@@ -83,6 +86,7 @@ async function attempt(action) {
     notice = "";
   } catch (problem) {
     notice = problem.message;
+    noticedAt = Date.now();
   }
   ask();
 }
@@ -113,6 +117,7 @@ addEventListener("keydown", (event) => {
 // Banners.
 
 function tell(problems) {
+  if (Date.now() - noticedAt > NOTICE_MS) notice = "";
   const words = [...problems, ...(notice ? [{ title: "That did not work.", words: notice }] : [])];
   const told = JSON.stringify(words);
   if (banners.dataset.told === told) return;
@@ -141,6 +146,8 @@ async function ask() {
     const [cameras, overview] = await Promise.all([api.cameras(), api.overview()]);
     found(cameras, overview);
   } catch (problem) {
+    // It asks again when there is a token: a wrong one is counted each time.
+    if (problem.status === 401) return askForToken();
     missed(problem);
   }
   if (!document.hidden) timer = setTimeout(ask, ASK_MS);
@@ -159,12 +166,12 @@ function found(cameras, overview) {
 }
 
 function missed(problem) {
-  if (problem.status === 401) return askForToken();
   misses += 1;
   // One answer may be late.
   if (misses < 2) return;
   document.body.classList.add("lost");
-  tell([{ title: "The service does not answer.", words: "What you see is of the past. The page goes on by itself when it is back." }]);
+  const away = { title: "The service does not answer.", words: "What you see is of the past. The page goes on by itself when it is back." };
+  tell([problem.status ? { title: "The service refuses to answer.", words: problem.message } : away]);
 }
 
 document.addEventListener("visibilitychange", () => {

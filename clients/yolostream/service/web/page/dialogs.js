@@ -159,13 +159,14 @@ export function tokenDialog(onDone) {
   const fields = dialog.querySelector("form").elements;
   const error = document.getElementById("token-error");
   dialog.addEventListener("cancel", (event) => event.preventDefault());
+  // Some browsers close it all the same: it comes back where a token is still missing.
+  dialog.addEventListener("close", () => onDone());
   dialog.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
       await api.logIn(fields.token.value);
-      dialog.close();
       fields.token.value = "";
-      onDone();
+      dialog.close();
     } catch (problem) {
       error.textContent = problem.message;
     }
