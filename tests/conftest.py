@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
@@ -62,6 +63,15 @@ def instant() -> Iterator[embedded.EmbeddedTriton]:
 def detector(triton: embedded.EmbeddedTriton) -> Iterator[Detector]:
     with Detector(triton.url) as detector:
         yield detector
+
+
+@pytest.fixture(scope="module")
+def only_perf_analyzer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """perf_analyzer gives its shared memory the same names, whoever runs it: one after another."""
+    # Of the run, not of its part.
+    with (tmp_path_factory.getbasetemp().parent / "perf_analyzer.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,9 @@ def light_models(tmp_path):
 
 
 def test_it_listens_on_loopback_only_and_on_ports_of_its_own(light_models):
-    with embedded.serve(light_models, environment=ENVIRONMENT, profile="cpu") as server:
+    with embedded.serve(
+        light_models, environment=ENVIRONMENT, profile="cpu", stop_timeout_s=0
+    ) as server:
         deadline = time.monotonic() + 60
         while len(addresses := listening(server.process.pid)) < 3 and time.monotonic() < deadline:
             # The metrics come a moment after the models are ready.

@@ -387,8 +387,7 @@ def test_without_perf_analyzer_our_own_client_asks(tmp_path, triton):
     assert told["frames_per_s"] > 0
 
 
-# perf_analyzer gives its shared memory the same names, whoever runs it.
-@pytest.mark.alone
+@pytest.mark.usefixtures("only_perf_analyzer")
 def test_a_quick_run_on_the_cpu(tmp_path):
     output = tmp_path / "endtoend.json"
     options = ["--profile", "cpu", "--quick", "--sources", "1,2", "--raw", tmp_path / "raw"]

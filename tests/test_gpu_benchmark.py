@@ -455,8 +455,7 @@ def test_environment_variables_are_as_before_also_after_an_error(monkeypatch):
     assert "NOT_GIVEN" not in os.environ
 
 
-# perf_analyzer gives its shared memory the same names, whoever runs it.
-@pytest.mark.alone
+@pytest.mark.usefixtures("only_perf_analyzer")
 def test_a_row_is_measured_on_the_cpu(tmp_path):
     places = ["--raw", tmp_path / "raw", "--onnx", ONNX]
     done = run(tmp_path, "--profile", "cpu", "--quick", "--only", "one_stream", *places)

@@ -40,7 +40,7 @@ def server():
 
 
 @pytest.fixture(scope="module")
-def perf(tmp_path_factory):
+def perf(tmp_path_factory, only_perf_analyzer):
     return binary.ready(tmp_path_factory.mktemp("libraries"))
 
 
