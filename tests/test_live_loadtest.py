@@ -161,6 +161,25 @@ def test_the_table_says_what_was_met_and_what_was_missed():
     assert table({"age": age}).endswith("| 400 ms (p50 40), met |")
 
 
+def test_the_table_says_which_process_grew():
+    figures = {
+        "minutes": 60.0,
+        "faults": 100,
+        "growth_bar": 1.03,
+        "growth": {
+            "parent": {"memory": 1.0, "files": 1.03},
+            "worker": {"memory": 1.0, "files": 1.031},
+        },
+        "lost_for_good": ["yard (camera: hangs)"],
+        **{"right_answers": 7, "wrong_answers": 0, "right_lines": 2, "wrong_lines": 1},
+    }
+    parent, worker, lost, wrong = table({"endurance": figures}).splitlines()[2:]
+    assert parent.endswith("| <= 1.03 | 1.000 and 1.030, met |")
+    assert worker.endswith("| <= 1.03 | **1.000 and 1.031, missed** |")
+    assert lost.endswith("| 0 | **1, missed** |")
+    assert wrong.endswith("wrong boxes among those of 10 frames | 0 | **1, missed** |")
+
+
 def test_committed_figures_are_whole():
     for path in (REPOSITORY / "loadtest" / "results").glob("live_*.json"):
         assert '"partial": false' in path.read_text()

@@ -111,12 +111,14 @@ def _endurance(figures: Figures) -> list[tuple[str, str, str]]:
     return [
         *(
             (
-                f"{what}: {process}, {figure}, last tenth over second tenth",
+                f"{what}: {process}, memory and open files, last tenth over second tenth",
                 f"<= {bar}",
-                _verdict(f"{value:.3f}", met=value <= bar),
+                _verdict(
+                    f"{values['memory']:.3f} and {values['files']:.3f}",
+                    met=all(value <= bar for value in values.values()),
+                ),
             )
             for process, values in grown.items()
-            for figure, value in values.items()
         ),
         (f"{what}: cameras that did not come back", "0", _verdict(f"{lost}", met=not lost)),
         (
