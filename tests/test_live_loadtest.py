@@ -171,7 +171,10 @@ def test_the_table_says_which_process_grew():
             "worker": {"memory": 1.0, "files": 1.031},
         },
         "lost_for_good": ["yard (camera: hangs)"],
-        "right_answers": 7, "wrong_answers": 0, "right_lines": 2, "wrong_lines": 1,
+        "right_answers": 7,
+        "wrong_answers": 0,
+        "right_lines": 2,
+        "wrong_lines": 1,
     }
     parent, worker, lost, wrong = table({"endurance": figures}).splitlines()[2:]
     assert parent.endswith("| <= 1.03 | 1.000 and 1.030, met |")
