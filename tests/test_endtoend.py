@@ -308,7 +308,8 @@ def test_the_peer_is_stopped_when_it_has_run_for_long_enough(stand_in, tmp_path,
     told = one.measure(clips, (2,))
     assert (told["version"], told["input"], told["half"]) == ("8.4.190", "384x640", True)
     assert told["objects_per_frame"] == 20
-    assert 20 < told["runs"]["2"]["frames_per_s"] <= 200
+    # Two frames in ten milliseconds; on a busy machine some come late, and some together.
+    assert 1 < told["runs"]["2"]["frames_per_s"] < 1000
     assert PEER_BATCH in (tmp_path / "raw" / "peer-2" / "peer.log").read_text()
     assert str(tmp_path) not in json.dumps(told)
 
