@@ -148,7 +148,7 @@ def test_asked_for_by_name_a_server_without_a_gpu_is_an_error(triton, with_gpu):
 def test_without_cupy_auto_does_without_and_the_name_says_how_to_get_it(triton, without_cupy):
     with Detector(triton.url) as detector:
         assert detector.transport == "shared-memory"
-    with pytest.raises(yolostream.ServerUnavailable, match=r"cupy.*requirements/gpu-client\.txt"):
+    with pytest.raises(yolostream.ServerUnavailable, match=r"cupy.*yolostream\[gpu\]"):
         Detector(triton.url, transport="cuda-shared-memory")
 
 
