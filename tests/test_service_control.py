@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from yolostream.service import configuration_file
 from yolostream.service.control import Control
 from yolostream.service.events import Event, Events
 from yolostream.service.runtime_store import RuntimeStore
-from yolostream.service.settings import CameraSettings
+from yolostream.service.settings import CameraSettings, Configuration
 
 GATE = "rtsp://192.0.2.1/stream1"
 YARD = "rtsp://192.0.2.2/stream1"
@@ -63,6 +64,30 @@ def site(tmp_path: Path) -> Site:
     site = Site(tmp_path)
     site.write(f"gate: {{source: '{GATE}'}}", f"yard: {{source: '{YARD}'}}")
     return site
+
+
+def test_of_two_reloads_at_once_the_later_file_is_in_force(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = site.started()
+    read, began, resumed = configuration_file.read, threading.Event(), threading.Event()
+
+    def read_slowly(path: Path) -> Configuration:
+        configuration = read(path)
+        if not began.is_set():
+            began.set()
+            resumed.wait(0.5)
+        return configuration
+
+    monkeypatch.setattr(configuration_file, "read", read_slowly)
+    earlier = threading.Thread(target=control.reload)
+    earlier.start()
+    assert began.wait(30)
+    site.write(f"door: {{source: '{YARD}'}}")
+    control.reload()
+    resumed.set()
+    earlier.join()
+    assert list(control.settings()) == ["door"]
 
 
 def test_a_reload_touches_only_what_differs(site: Site) -> None:

@@ -60,6 +60,8 @@ class Control:
         self._path = path
         self._store = store
         self._lock = threading.RLock()
+        # Of two who read the file at once, one might put the older file in force last.
+        self._reading = threading.Lock()
         # So that nobody guesses passwords by the versions of settings.
         self._key = secrets.token_bytes(32)
         # It is only ever replaced as a whole: who reads it waits for nobody.
@@ -138,18 +140,19 @@ class Control:
             ServiceError: there is no file, or what the API changed cannot be kept.
         """
         publish = self._service.events.publish
-        try:
-            changes = self._reload()
-        except ServiceError as error:
-            if str(error) != self.problem:
-                self.problem = str(error)
-                _log.error("the configuration stays as it was: %s", error)
-                publish("configuration_problem", reason=redact(self.problem))
-            raise
-        self.problem = None
-        publish("configuration_read", words=changes.words)
-        _log.info("the configuration was read again: %s", changes.words)
-        return changes
+        with self._reading:
+            try:
+                changes = self._reload()
+            except ServiceError as error:
+                if str(error) != self.problem:
+                    self.problem = str(error)
+                    _log.error("the configuration stays as it was: %s", error)
+                    publish("configuration_problem", reason=redact(self.problem))
+                raise
+            self.problem = None
+            publish("configuration_read", words=changes.words)
+            _log.info("the configuration was read again: %s", changes.words)
+            return changes
 
     def _reload(self) -> Changes:
         if self._path is None:
