@@ -1,0 +1,256 @@
+"""Makes the launches of a detector's graph."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+
+from . import filters
+from .decoder import Decoder
+from .errors import PlanError
+from .fusing import Step, fused, pools_together, steps_of
+from .graph import Graph, Node, read
+from .plan import (
+    ALIGNMENT,
+    Add,
+    Buffer,
+    Convert,
+    Convolution,
+    Decode,
+    Launch,
+    Plan,
+    Pool,
+    Slice,
+    Upsample,
+    aligned,
+)
+
+
+def plan_of(
+    model: onnx.ModelProto, *, names: tuple[str, str], image_shape: tuple[int, int, int]
+) -> Plan:
+    """Plan a graph whose convolutions are float16, as `half.to_fp16` makes it.
+
+    Args:
+        model: It is left as it is.
+        names: Of the input and the output.
+        image_shape: Channels, height and width of an image.
+
+    Raises:
+        PlanError: The graph has something that is not planned.
+    """
+    graph = read(model, name=names[0], image_shape=image_shape)
+    body = _body(graph)
+    steps, alias = steps_of(graph, body)
+    tail = [node for node in graph.nodes if not body.intersection(node.outputs)]
+    heads = sorted({name for node in tail for name in node.inputs} & body)
+    maps = {name: alias.get(name, name) for name in heads}
+    layout = _Layout(graph, fused(steps, set(maps.values())), names[0])
+    return layout.plan(tail, maps, names[1])
+
+
+def _body(graph: Graph) -> set[str]:
+    """Tensors that convolutions depend on or make, the input included."""
+    maker = {name: node for node in graph.nodes for name in node.outputs}
+    waiting = [name for node in graph.nodes if node.operator == "Conv" for name in node.outputs]
+    body: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in body and name not in graph.constants:
+            body.add(name)
+            waiting.extend(maker[name].inputs if name in maker else ())
+    return body
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Where a map lies: from a channel of another map on."""
+
+    name: str
+    start: int
+
+
+@dataclass
+class _Layout:
+    """Gives maps their places in buffers, and makes the launches."""
+
+    graph: Graph
+    steps: list[Step]
+    input: str
+    homes: dict[str, _Home] = field(default_factory=dict)
+    buffers: list[Buffer] = field(default_factory=list)
+    places: dict[str, Slice] = field(default_factory=dict)
+    copies: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
+
+    def plan(self, tail: list[Node], heads: dict[str, str], output: str) -> Plan:
+        makers = {step.output: step for step in self.steps}
+        for step in self.steps:
+            if step.node.operator in ("Split", "Slice"):
+                self.homes[step.output] = _part(self.graph, step)
+        # The outer before the inner.
+        for step in reversed(self.steps):
+            if step.node.operator == "Concat":
+                self._gather(step, makers)
+        launches: list[Launch] = [Convert(self.place(self.input), self._shape(self.input)[0])]
+        for group in pools_together(self.steps):
+            launches += self._launches(group)
+        sources = tuple(self.place(name) for name in heads.values())
+        launches.append(Decode(sources, Decoder(self.graph, tail, tuple(heads), output)))
+        return Plan(tuple(self.buffers), tuple(launches))
+
+    def place(self, name: str) -> Slice:
+        """The place of a map, which is made at the first call."""
+        if name not in self.places:
+            channels, height, width = self._shape(name)
+            if name in self.homes:
+                home = self.homes[name]
+                outer = self.place(home.name)
+                place = Slice(outer.buffer, outer.start + home.start, channels)
+            else:
+                place = Slice(len(self.buffers), 0, aligned(channels))
+                self.buffers.append(Buffer(height, width, place.channels))
+            self.places[name] = place
+        return self.places[name]
+
+    def _shape(self, name: str) -> tuple[int, int, int]:
+        shape = self.graph.shapes[name]
+        if len(shape) != 4:
+            raise PlanError(f"the shape {shape} between convolutions")
+        return shape[1], shape[2], shape[3]
+
+    def _gather(self, step: Step, makers: dict[str, Step]) -> None:
+        if step.node.attributes["axis"] not in (1, -3):
+            raise PlanError(f"Concat of axis {step.node.attributes['axis']}")
+        start = 0
+        for name in self._whole(step.inputs):
+            channels = self._shape(name)[0]
+            if channels % ALIGNMENT:
+                raise PlanError(f"Concat of {channels} channels")
+            if name in makers and name not in self.homes:
+                self.homes[name] = _Home(step.output, start)
+            else:
+                self.copies[step.output].append((name, start))
+            start += channels
+
+    def _whole(self, names: tuple[str, ...]) -> list[str]:
+        """Parts of a map that stand beside each other, as they were, are the map itself."""
+        result: list[str] = []
+        waiting = list(names)
+        while waiting:
+            base = self._base(waiting[0])
+            parts = [name for name in waiting if self._base(name) == base]
+            starts = [self.homes[name].start for name in parts] if base else []
+            total = sum(self._shape(name)[0] for name in parts)
+            beside = waiting[: len(parts)] == parts and starts == sorted(starts)
+            if base and beside and total == self._shape(base)[0]:
+                result.append(base)
+                del waiting[: len(parts)]
+            else:
+                result.append(waiting.pop(0))
+        return result
+
+    def _base(self, name: str) -> str | None:
+        splits = {one.output for one in self.steps if one.node.operator in ("Split", "Slice")}
+        return self.homes[name].name if name in splits else None
+
+    def _launches(self, step: Step) -> list[Launch]:
+        operator = step.node.operator
+        if operator in ("Split", "Slice"):
+            return []
+        target = self.place(step.output)
+        if operator == "Concat":
+            return [
+                Upsample(self.place(name), self._sub(target, start, self._shape(name)[0]), 1)
+                for name, start in self.copies[step.output]
+            ]
+        sources = [self.place(name) for name in step.inputs]
+        if operator == "Conv":
+            return [self._convolution(step, sources[0], target)]
+        if operator == "MaxPool":
+            return [_pool(step.node, sources[0], target)]
+        if operator == "Resize":
+            return [Upsample(sources[0], target, self._scale(step))]
+        if operator == "Add" and len(sources) == 2:
+            return [Add(*sources, target)]
+        raise PlanError(f"{operator} between convolutions")
+
+    @staticmethod
+    def _sub(outer: Slice, start: int, channels: int) -> Slice:
+        return Slice(outer.buffer, outer.start + start, channels)
+
+    def _convolution(self, step: Step, source: Slice, target: Slice) -> Convolution:
+        node, attributes = step.node, step.node.attributes
+        if attributes.get("group", 1) != 1 or attributes.get("auto_pad", b"NOTSET") != b"NOTSET":
+            raise PlanError("Conv of groups, or with auto_pad")
+        weight = self.graph.constants.get(node.inputs[1])
+        if weight is None or weight.ndim != 4:
+            raise PlanError("Conv with a filter that is computed")
+        given = len(node.inputs) > 2 and node.inputs[2]
+        bias = self.graph.constants[node.inputs[2]] if given else np.zeros(len(weight))
+        top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
+        return Convolution(
+            source=source,
+            target=target,
+            weight=filters.laid_out(weight, target.channels, source.channels),
+            bias=filters.filled_up(bias, target.channels),
+            strides=tuple(attributes.get("strides", (1, 1))),
+            pads=(top, left, bottom, right),
+            dilations=tuple(attributes.get("dilations", (1, 1))),
+            activation=step.activation,
+            slope=step.slope,
+            added=None if step.added is None else self.place(step.added),
+        )
+
+    def _scale(self, step: Step) -> int:
+        (_, height, width), (_, tall, wide) = map(self._shape, (step.inputs[0], step.output))
+        attributes = step.node.attributes
+        mode = attributes.get("mode", b"nearest")
+        aligned_corners = (
+            attributes.get("coordinate_transformation_mode", b"half_pixel") == b"align_corners"
+        )
+        scale = tall // height
+        # For whole scales, all other coordinate modes choose the same nearest pixel.
+        if mode != b"nearest" or aligned_corners or (tall, wide) != (scale * height, scale * width):
+            raise PlanError(f"Resize {mode!r} from {(height, width)} to {(tall, wide)}")
+        return scale
+
+
+def _part(graph: Graph, step: Step) -> _Home:
+    """Where the channels lie that a split or slice takes."""
+    node = step.node
+    channels = graph.shapes[step.inputs[0]][1]
+    if node.operator == "Split":
+        if node.attributes.get("axis", 0) != 1:
+            raise PlanError(f"Split of axis {node.attributes.get('axis', 0)} between convolutions")
+        before = node.outputs[: node.outputs.index(step.output)]
+        start = sum(graph.shapes[name][1] for name in before)
+    else:
+        starts, ends, axes = (
+            graph.numbers(node, position, name)
+            for position, name in ((1, "starts"), (2, "ends"), (3, "axes"))
+        )
+        steps = graph.numbers(node, 4) or [1]
+        if axes != [1] or steps != [1] or not starts or not ends:
+            raise PlanError(f"Slice of axes {axes} by {steps} between convolutions")
+        start = starts[0] % channels
+    if start % ALIGNMENT or graph.shapes[step.output][1] % ALIGNMENT:
+        raise PlanError(f"{node.operator} from channel {start} on")
+    return _Home(step.inputs[0], start)
+
+
+def _pool(node: Node, source: Slice, target: Slice) -> Pool:
+    attributes = node.attributes
+    kernel, strides = attributes["kernel_shape"], attributes.get("strides", [1, 1])
+    pads = attributes.get("pads", [0, 0, 0, 0])
+    plain = (
+        len({*kernel}) == len({*strides}) == len({*pads}) == 1
+        and not attributes.get("ceil_mode", 0)
+        and set(attributes.get("dilations", [1, 1])) == {1}
+        and len(node.outputs) == 1
+    )
+    if not plain:
+        raise PlanError(f"MaxPool of {kernel} with strides {strides} and pads {pads}")
+    return Pool(source, target, kernel[0], strides[0], pads[0])
