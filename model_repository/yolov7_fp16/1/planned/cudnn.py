@@ -22,7 +22,7 @@ _MOST_KNOBS = 64
 
 # Kinds of descriptors.
 POINTWISE, CONVOLUTION, ENGINE, ENGINE_CONFIG, HEURISTICS, EXECUTION_PLAN = range(6)
-KNOB_CHOICE, OPERATION_CONVOLUTION, OPERATION_POINTWISE = 7, 10, 13
+KNOB_CHOICE, KNOB_INFO, OPERATION_CONVOLUTION, OPERATION_POINTWISE = 7, 8, 10, 13
 OPERATION_GRAPH, VARIANT_PACK, TENSOR, DEVICE_PROPERTIES = 15, 16, 17, 38
 
 # Types of data.
@@ -33,6 +33,9 @@ ADD, MUL, RELU, SIGMOID, SWISH = 0, 1, 100, 102, 106
 
 CROSS_CORRELATION = 1
 HEURISTIC_MODES = {"A": 3, "B": 1, "fallback": 2}
+
+KERNEL_CONFIGURATION = 24
+"""The knob that chooses tiles, stages and the like of a kernel that is compiled at run time."""
 
 # Types of attributes, with what one is in C.
 HANDLE = (0, c_void_p)
@@ -51,6 +54,9 @@ INT32 = (23, c_int32)
 CHAR = (24, c_char)
 
 Type = tuple[int, Any]
+
+_KNOB = ((1202, INT64), (1201, INT64), (1203, INT64))
+"""Least and largest value of a knob, and the step between."""
 
 
 class CudnnError(RuntimeError):
@@ -301,6 +307,34 @@ class Context:
         count = made.count(202, DESCRIPTOR)
         return made.descriptors(202, ENGINE_CONFIG, count) if count else []
 
+    def all_configurations(self, graph: Descriptor, number: int) -> list[Descriptor]:
+        """Every kernel of an engine, also those that no heuristic names.
+
+        Raises:
+            CudnnError: The engine does not compute the graph.
+        """
+        knobs = self._engine(graph, number).descriptors(1302, KNOB_INFO, _MOST_KNOBS)
+        ranges = [
+            [one.values(name, kind)[0] for name, kind in _KNOB]
+            for one in knobs
+            if one.values(1200, KNOB_TYPE) == [KERNEL_CONFIGURATION]
+        ]
+        values = [value for low, high, step in ranges for value in range(low, high + 1, step or 1)]
+        return [self._configured(graph, number, value) for value in values]
+
+    def _engine(self, graph: Descriptor, number: int) -> Descriptor:
+        made = Descriptor(self.library, ENGINE).set(1300, DESCRIPTOR, graph)
+        if self._properties is not None:
+            made.set(1307, DESCRIPTOR, self._properties)
+        return made.set(1301, INT64, number).finalize()
+
+    def _configured(self, graph: Descriptor, number: int, value: int) -> Descriptor:
+        knob = Descriptor(self.library, KNOB_CHOICE).set(600, KNOB_TYPE, KERNEL_CONFIGURATION)
+        knob.set(601, INT64, value).finalize()
+        made = Descriptor(self.library, ENGINE_CONFIG)
+        made.set(300, DESCRIPTOR, self._engine(graph, number))
+        return made.set(302, DESCRIPTOR, knob).finalize()
+
     def plan(self, configuration: Descriptor) -> Descriptor:
         """Compile what is not compiled yet: up to seconds, without Python's lock.
 
@@ -339,10 +373,16 @@ def workspace_of(plan: Descriptor) -> int:
     return int(size)
 
 
-def engine_of(configuration: Descriptor) -> str:
-    """Name of a configuration: the engine's number, and its knobs'."""
+def number_of(configuration: Descriptor) -> int:
+    """The number of a configuration's engine."""
     (engine,) = configuration.descriptors(300, ENGINE, 1)
     (number,) = engine.values(1301, INT64)
+    return int(number)
+
+
+def engine_of(configuration: Descriptor) -> str:
+    """Name of a configuration: the engine's number, and its knobs'."""
+    number = number_of(configuration)
     knobs = configuration.descriptors(302, KNOB_CHOICE, _MOST_KNOBS)
     values = [(one.values(600, KNOB_TYPE)[0], one.values(601, INT64)[0]) for one in knobs]
     return f"engine {number}" + "".join(f", {knob}={value}" for knob, value in sorted(values))

@@ -23,7 +23,7 @@ from .placement import place
 from .plan import Add, Convert, Convolution, Decode, Plan, Pool, Slice, Upsample, target_of
 from .planner import plan_of
 from .precision import Precision
-from .tuning import Tuned, Tuner
+from .tuning import Search, Tuned, Tuner
 
 _FORMAT = 1
 """Of the file of choices; another one for what cannot be read as before."""
@@ -39,7 +39,8 @@ class Engine:
         outputs: float32 [at least the largest batch size, rows, 6].
         batch_sizes: Those to prepare, ascending.
         stream: Where all work goes.
-        choices: File of the fastest ways to compute convolutions.
+        choices: File of the fastest ways to compute convolutions, without its ending.
+        search: How many ways to try.
 
     Attributes:
         steps: The launches of each batch size, not recorded.
@@ -58,6 +59,7 @@ class Engine:
         batch_sizes: Sequence[int],
         stream: cp.cuda.Stream,
         choices: Path,
+        search: Search = Search(),  # noqa: B008  # it cannot be changed
     ) -> None:
         self.plan, self.precision, self._stream = plan, kept, stream
         self._inputs, self._outputs = inputs, outputs
@@ -65,12 +67,16 @@ class Engine:
         self._placement = place(plan, kept.bytes_per_element())
         self._arena = cp.zeros(self._placement.size * batch_sizes[-1], cp.uint8)
         self._weights = {id(one): _weights(one, kept) for one in _convolutions(plan)}
+        # The stream waits for no other.
+        cp.cuda.Device().synchronize()
         library = Library()
         self._context = Context(library, handle=library.handle(stream.ptr))
         with self._timed("kernels"):
             self._kernels = Kernels()
         path = choices.with_name(f"{choices.name}-{_device_key(library.version)}.zip")
-        self.tuner = Tuner(self._context, stream=stream, kernels=self._kernels, path=path)
+        self.tuner = Tuner(
+            self._context, stream=stream, kernels=self._kernels, path=path, search=search
+        )
         with self._timed("convolutions"):
             tuned = self.tuner.tuned(
                 [spec for size in reversed(batch_sizes) for spec in self._specs(size)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +22,24 @@ from .store import Choice
 _REPEATS = 10
 """Launches that are timed as one."""
 _ROUNDS = 3
-_ALONE = 6
-"""Most candidates of a convolution without bias and activation: they need no compiler, but time."""
-_FUSED = 8
 _MOST_WORKSPACE = 256 << 20
 _NUMBERS = 1 << 20
 """Different ones to time with."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How much is tried. A kernel takes up to seconds of a core to compile.
+
+    Attributes:
+        fused: Most candidates of a convolution with bias and activation, best guess first.
+        alone: Most candidates of one without: they need no compiler, but a second launch.
+        every: Of so many convolutions with the most work, every kernel is tried.
+    """
+
+    fused: int = 4
+    alone: int = 6
+    every: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,16 +72,26 @@ class Tuner:
         stream: Where launches are timed.
         kernels: For what a convolution leaves to others.
         path: File of the choices.
+        search: How much to try.
 
     Attributes:
         refused: What cuDNN said of the candidates that did not work.
+        tried: Microseconds of all that did: specification, engine, whether fused.
     """
 
     def __init__(
-        self, context: Context, *, stream: cp.cuda.Stream, kernels: Kernels, path: Path
+        self,
+        context: Context,
+        *,
+        stream: cp.cuda.Stream,
+        kernels: Kernels,
+        path: Path,
+        search: Search,
     ) -> None:
         self._context, self._stream, self._kernels, self._path = context, stream, kernels, path
+        self._search = search
         self.refused: list[str] = []
+        self.tried: list[tuple[Spec, str, bool, float]] = []
 
     def tuned(self, specs: Sequence[Spec]) -> dict[Spec, Tuned]:
         """The fastest way for each, from the file or by trying.
@@ -111,8 +134,8 @@ class Tuner:
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=device.use) as pool:
             waiting: dict[Future[Descriptor], tuple[Spec, _Candidate]] = {}
             # The most work first: its turn to be timed comes while the rest is compiled.
-            for spec in sorted(specs, key=_work, reverse=True):
-                for candidate in self._candidates(spec):
+            for rank, spec in enumerate(sorted(specs, key=_work, reverse=True)):
+                for candidate in self._candidates(spec, every=rank < self._search.every):
                     future = pool.submit(self._context.plan, candidate.configuration)
                     waiting[future] = (spec, candidate)
             for future in as_completed(waiting):
@@ -122,34 +145,48 @@ class Tuner:
                 except (CudnnError, cp.cuda.runtime.CUDARuntimeError, MemoryError) as error:
                     self.refused.append(f"{candidate.engine} for {candidate.spec}: {error}")
                     continue
+                choice = tuned.choice
+                self.tried.append((spec, choice.engine, choice.fused, choice.microseconds))
                 known = best.get(spec)
-                if known is None or tuned.choice.microseconds < known.choice.microseconds:
+                if known is None or choice.microseconds < known.choice.microseconds:
                     best[spec] = tuned
         for spec in specs:
             if spec not in best:
                 raise CudnnError(f"no engine computes {spec}: {self.refused[-1:]}")
         return best
 
-    def _candidates(self, spec: Spec) -> Iterator[_Candidate]:
-        yield from self._engines(spec, _FUSED)
+    def _candidates(self, spec: Spec, *, every: bool) -> Iterator[_Candidate]:
+        yield from self._engines(spec, self._search.fused, every=every)
         if spec.source.kind == spec.target.kind == "half":
-            yield from self._engines(replace(spec, fused=False), _ALONE)
+            yield from self._engines(replace(spec, fused=False), self._search.alone, every=False)
 
-    def _engines(self, spec: Spec, most: int) -> Iterator[_Candidate]:
-        seen: dict[str, Descriptor] = {}
-        try:
+    def _engines(self, spec: Spec, most: int, *, every: bool) -> Iterator[_Candidate]:
+        with self._refusing(f"graph of {spec}"):
             graph = convolutions.graph_of(self._context, spec)
-        except CudnnError as error:
-            self.refused.append(f"graph of {spec}: {error}")
-            return
+            chosen = self._named(spec, graph, most)
+            for number in {cudnn.number_of(one) for one in chosen.values()} if every else ():
+                with self._refusing(f"kernels of engine {number} of {spec}"):
+                    for one in self._context.all_configurations(graph, number):
+                        chosen.setdefault(cudnn.engine_of(one), one)
+            for engine, configuration in chosen.items():
+                yield _Candidate(spec, engine, configuration)
+
+    def _named(self, spec: Spec, graph: Descriptor, most: int) -> dict[str, Descriptor]:
+        """What the heuristics name, without repetitions."""
+        seen: dict[str, Descriptor] = {}
         for mode in cudnn.HEURISTIC_MODES:
-            try:
+            with self._refusing(f"heuristic {mode} of {spec}"):
                 for one in self._context.configurations(graph, mode)[:most]:
                     seen.setdefault(cudnn.engine_of(one), one)
-            except CudnnError as error:
-                self.refused.append(f"heuristic {mode} of {spec}: {error}")
-        for engine, configuration in list(seen.items())[:most]:
-            yield _Candidate(spec, engine, configuration)
+        return dict(list(seen.items())[:most])
+
+    @contextlib.contextmanager
+    def _refusing(self, what: str) -> Iterator[None]:
+        """Note what cuDNN refuses, and go on."""
+        try:
+            yield
+        except CudnnError as error:
+            self.refused.append(f"{what}: {error}")
 
     def _timed(self, candidate: _Candidate, plan: Descriptor, scratch: _Scratch) -> Tuned:
         workspace = cudnn.workspace_of(plan)
