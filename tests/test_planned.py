@@ -171,6 +171,25 @@ def test_a_map_in_two_concatenations_is_copied_for_the_other(tmp_path):
     assert_computed(small, two, 24, tmp_path, Convolution=4, Upsample=2)
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_convolutions_that_write_beside_each_other_are_one(order, tmp_path):
+    small = Small()
+    first = small.conv("input", 8, 3)
+    branches = [small.silu(small.conv(first, channels, 8)) for channels in (8, 16, 24)]
+    later = small.silu(small.conv(branches[1], 8, 16))
+    last = small.node("Concat", *(branches[number] for number in order), later, axis=1)
+    assert_computed(small, last, 56, tmp_path, Convolution=4)
+
+
+def test_convolutions_of_other_kinds_stay_alone(tmp_path):
+    small = Small()
+    first = small.conv("input", 8, 3)
+    plain, bent = small.conv(first, 8, 8), small.silu(small.conv(first, 8, 8))
+    wide = small.conv(first, 8, 8, kernel=3)
+    last = small.node("Concat", bent, plain, wide, axis=1)
+    assert_computed(small, last, 24, tmp_path, Convolution=5)
+
+
 def test_parts_of_a_map_stay_where_they_are(tmp_path):
     small = Small()
     whole = small.conv("input", 32, 3)

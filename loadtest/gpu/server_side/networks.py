@@ -213,7 +213,7 @@ def main() -> None:
         if time.monotonic() - started > options.deadline:
             facts["error"] = "no time was left"
             continue
-        with _caught(facts, options.output, name):
+        with _caught(facts, name):
             starts = ("cold",) if options.no_warm else ("cold", "warm")
             ready[name] = (_prepared(name, bench, sizes, facts, starts), sizes)
             facts["errors"] = _errors(bench, ready[name][0], sizes[-1], reference)
@@ -227,7 +227,7 @@ def main() -> None:
         say(_table(figures["ways"], size))
     for name, (one, sizes) in ready.items():
         facts = figures["ways"][name]
-        with _caught(facts, options.output, f"{name}-profile", key="profile_error"):
+        with _caught(facts, f"{name}'s profile", key="profile_error"):
             facts["profile"] = {size: _profile(bench, one, size) for size in {sizes[0], sizes[-1]}}
         write()
 
@@ -239,7 +239,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("model", type=Path, help="ONNX file")
-    add("--output", type=Path, required=True, help="JSON file; tracebacks are put beside it")
+    add("--output", type=Path, required=True, help="JSON file")
     add("--pictures", type=Path, help="folder of JPEGs; noise without it")
     add("--sizes", type=lambda text: [int(one) for one in text.split(",")], default=list(SIZES))
     add("--candidates", type=int, default=8, help="engines to try for each convolution")
@@ -297,15 +297,13 @@ def _pictures(folder: Path | None, count: int, shape: Sequence[int]) -> Any:
 
 
 @contextmanager
-def _caught(
-    facts: dict[str, Any], output: Path, name: str, *, key: str = "error"
-) -> Iterator[None]:
+def _caught(facts: dict[str, Any], name: str, *, key: str = "error") -> Iterator[None]:
+    """Note an error with its traceback, and go on."""
     try:
         yield
     except Exception as error:  # the others go on
         facts[key] = f"{type(error).__name__}: {error}"[:500]
-        text = traceback.format_exc()
-        output.with_name(f"{output.stem}-{name}.txt").write_text(text, encoding="utf-8")
+        facts[f"{key}_trace"] = traceback.format_exc()[-6000:].splitlines()
         say(f"{name} FAILED: {facts[key]}")
 
 

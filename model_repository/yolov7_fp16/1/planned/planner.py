@@ -27,6 +27,7 @@ from .plan import (
     Upsample,
     aligned,
 )
+from .siblings import merged
 
 
 def plan_of(
@@ -99,7 +100,7 @@ class _Layout:
             launches += self._launches(group)
         sources = tuple(self.place(name) for name in heads.values())
         launches.append(Decode(sources, Decoder(self.graph, tail, tuple(heads), output)))
-        return Plan(tuple(self.buffers), tuple(launches))
+        return Plan(tuple(self.buffers), tuple(merged(launches)))
 
     def place(self, name: str) -> Slice:
         """The place of a map, which is made at the first call."""
