@@ -74,8 +74,10 @@ def part(name: str) -> Any:
     return load(FOLDER, name)
 
 
-def planned(bench: Bench, sizes: Sequence[int], *, float8: bool = False, every: int = 0) -> Any:
-    """The planned network, in float16 or float8."""
+def planned(
+    bench: Bench, sizes: Sequence[int], *, float8: bool = False, last: int = 0, every: int = 0
+) -> Any:
+    """The planned network, in float16, or in float8 with the last launches in float16."""
     planner, precision, runtime, tuning, half = (
         part(name)
         for name in (
@@ -93,8 +95,8 @@ def planned(bench: Bench, sizes: Sequence[int], *, float8: bool = False, every: 
     if float8:
         if not bench.peaks:
             raise RuntimeError("float8 needs the largest magnitudes, which 'planned' finds")
-        kept = precision.float8(plan, bench.peaks)
-    name = f"choices{'-float8' if float8 else ''}{f'-every{every}' if every else ''}"
+        kept = precision.float8(plan, bench.peaks, also=precision.last_written(plan, last))
+    name = f"choices-{float8}-{last}-{every}"
     search = tuning.Search(fused=bench.candidates, every=every)
     memory = bench.memory(sizes)
     engine = runtime.Engine(plan, kept, **memory, choices=bench.scratch / name, search=search)
@@ -174,6 +176,7 @@ def onnx_runtime(bench: Bench, sizes: Sequence[int]) -> Any:
 WAYS: dict[str, Callable[[Bench, Sequence[int]], Any]] = {
     "planned": planned,
     "float8": lambda bench, sizes: planned(bench, sizes, float8=True),
+    "float8-last10": lambda bench, sizes: planned(bench, sizes, float8=True, last=10),
     "torch": served,
     "chained": Compiled,
     "freezing": lambda bench, sizes: Compiled(bench, sizes, freezing=True),

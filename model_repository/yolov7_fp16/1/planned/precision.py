@@ -6,7 +6,7 @@ values are only moved or compared share a scale, so that moving them changes not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,7 +49,7 @@ def half(plan: Plan) -> Precision:
     return Precision(("half",) * len(plan.buffers), (1.0,) * len(plan.buffers))
 
 
-def float8(plan: Plan, peaks: Sequence[float]) -> Precision:
+def float8(plan: Plan, peaks: Sequence[float], *, also: Collection[int] = ()) -> Precision:
     """In float8 what convolutions read, in float16 the rest.
 
     The images and what becomes boxes stay in float16.
@@ -57,8 +57,9 @@ def float8(plan: Plan, peaks: Sequence[float]) -> Precision:
     Args:
         plan: Whose buffers.
         peaks: The largest magnitude that each buffer has had on pictures of the kind to expect.
+        also: More buffers that stay in float16.
     """
-    kept = _kept(plan)
+    kept = _kept(plan) | set(also)
     groups = _groups(plan)
     kinds: list[Kind] = []
     scales = []
@@ -69,6 +70,12 @@ def float8(plan: Plan, peaks: Sequence[float]) -> Precision:
         kinds.append("half" if whole else "float8")
         scales.append(1.0 if whole or not peak else peak / LARGEST)
     return Precision(tuple(kinds), tuple(scales))
+
+
+def last_written(plan: Plan, launches: int) -> set[int]:
+    """Buffers that so many of the last launches before the decoder write."""
+    targets = (target_of(launch) for launch in plan.launches[-1 - launches : -1])
+    return {target.buffer for target in targets if target is not None}
 
 
 def _kept(plan: Plan) -> set[int]:
