@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import cudnn
 from .cudnn import Context, Descriptor, Library
@@ -70,6 +70,12 @@ def spec_of(launch: Convolution, plan: Plan, precision: Precision, batch: int) -
         slope=launch.slope,
         added=added,
     )
+
+
+def alone(spec: Spec) -> Spec:
+    """Only the convolution, into memory without gaps: cuDNN copies maps with gaps for it."""
+    packed = replace(spec.target, pitch=spec.target.channels)
+    return replace(spec, target=packed, added=None, activation="none", fused=False)
 
 
 def map_of(one: Slice, plan: Plan, precision: Precision) -> Map:

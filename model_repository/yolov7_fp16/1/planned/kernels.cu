@@ -100,14 +100,15 @@ static DEVICE float activated(float value, int kind, float slope) {
     }
 }
 
-// Bias, activation and an added map (or null), in place: for convolutions that cuDNN computes alone.
-KERNEL void finish(Pack* target, int target_pitch, const float* bias, int kind, float slope,
-                   const Pack* added, int added_pitch, int packs, int count) {
+// Bias, activation and an added map (or null), for convolutions that cuDNN computes alone.
+KERNEL void finish(const Pack* source, int source_pitch, Pack* target, int target_pitch,
+                   const float* bias, int kind, float slope, const Pack* added, int added_pitch,
+                   int packs, int count) {
     EACH(index, count) {
         const int pack = index % packs;
         const long pixel = index / packs;
         Values one, two;
-        one.pack = target[pixel * target_pitch + pack];
+        one.pack = source[pixel * source_pitch + pack];
         if (added) two.pack = added[pixel * added_pitch + pack];
         for (int i = 0; i < HALVES; ++i) {
             float value = to_float(one.halves[i]) + bias[pack * HALVES + i];

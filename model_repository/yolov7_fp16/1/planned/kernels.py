@@ -96,22 +96,24 @@ class Kernels:
     def finish(
         self,
         batch: int,
-        target: Map,
-        address: int,
+        ends: tuple[tuple[Map, int], tuple[Map, int]],
         bias: int,
         activation: Activation,
         slope: float,
         *,
         added: tuple[Map, int] | None,
     ) -> Launch:
-        """Bias, activation and an added map, in place."""
+        """Bias, activation and an added map; `ends` are maps with addresses."""
+        (source, read), (target, written) = ends
         packs = packs_of(target, target.channels)
         count = batch * target.height * target.width * packs
         other, pitch = (0, 0) if added is None else (added[1], _pitch(added[0]))
         return self._launch(
             "finish",
             count,
-            address,
+            read,
+            np.int32(_pitch(source)),
+            written,
             np.int32(_pitch(target)),
             bias,
             np.int32(_ACTIVATIONS[activation]),

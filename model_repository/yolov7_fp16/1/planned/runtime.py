@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from .planner import plan_of
 from .precision import Precision
 from .tuning import Search, Tuned, Tuner
 
-_FORMAT = 1
+_FORMAT = 2
 """Of the file of choices; another one for what cannot be read as before."""
 
 
@@ -156,8 +156,9 @@ class Engine:
         maps = {name: self._place(one, batch)[1] for name, one in places.items() if one}
         return tuning.bound(
             self._context,
-            replace(spec, fused=found.choice.fused),
+            spec,
             found.plan,
+            fused=found.choice.fused,
             addresses=tuning.addresses_of(spec, **maps, **weights),
             workspace=int(self._workspace.data.ptr),
             kernels=self._kernels,
@@ -218,7 +219,7 @@ def _device_key(version: int) -> str:
 
 def choices_of(model: bytes) -> Path:
     """The file of choices for a network, in the folder of temporary files, without its ending."""
-    folder = Path(tempfile.gettempdir()) / "yolostream-convolutions"
+    folder = Path(tempfile.gettempdir()) / f"yolostream-convolutions-{os.getuid()}"
     return folder / sha256(model).hexdigest()[:16]
 
 

@@ -7,7 +7,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cupy as cp
@@ -23,6 +23,7 @@ _REPEATS = 10
 """Launches that are timed as one."""
 _ROUNDS = 3
 _MOST_WORKSPACE = 256 << 20
+_ALIGNMENT = 256
 _NUMBERS = 1 << 20
 """Different ones to time with."""
 
@@ -60,6 +61,7 @@ class Tuned:
 @dataclass(frozen=True)
 class _Candidate:
     spec: Spec
+    fused: bool
     engine: str
     configuration: Descriptor
 
@@ -100,6 +102,8 @@ class Tuner:
             CudnnError: There is none for one of them.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._path.parent.stat().st_uid != os.getuid():
+            raise PermissionError(f"{self._path.parent} is somebody else's: set TMPDIR to another")
         with self._path.with_suffix(".lock").open("w") as lock:
             # Another process of this step waits here, and then finds what this one has found.
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -110,7 +114,7 @@ class Tuner:
         ready: dict[Spec, Tuned] = {}
         for spec in dict.fromkeys(specs):
             choice = kept.get(store.name_of(spec))
-            if choice is not None and (tuned := self._loaded(choice)):
+            if choice is not None and (tuned := self._loaded(spec, choice)):
                 ready[spec] = tuned
         if missing := [spec for spec in dict.fromkeys(specs) if spec not in ready]:
             ready |= self._tried(missing)
@@ -118,13 +122,13 @@ class Tuner:
             store.write(self._path, kept)
         return ready
 
-    def _loaded(self, choice: Choice) -> Tuned | None:
+    def _loaded(self, spec: Spec, choice: Choice) -> Tuned | None:
         try:
             plan = self._context.plan_of_text(choice.plan)
         except CudnnError as error:
             self.refused.append(f"kept {choice.engine}: {error}")
             return None
-        return Tuned(choice, plan, cudnn.workspace_of(plan))
+        return Tuned(choice, plan, needed(spec, plan, fused=choice.fused))
 
     def _tried(self, specs: Sequence[Spec]) -> dict[Spec, Tuned]:
         """Compile on all cores, and time what is ready meanwhile."""
@@ -132,44 +136,50 @@ class Tuner:
         scratch = _Scratch(specs)
         device = cp.cuda.Device()
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=device.use) as pool:
-            waiting: dict[Future[Descriptor], tuple[Spec, _Candidate]] = {}
             # The most work first: its turn to be timed comes while the rest is compiled.
-            for rank, spec in enumerate(sorted(specs, key=_work, reverse=True)):
-                for candidate in self._candidates(spec, every=rank < self._search.every):
-                    future = pool.submit(self._context.plan, candidate.configuration)
-                    waiting[future] = (spec, candidate)
+            ranked = sorted(specs, key=_work, reverse=True)
+            waiting: dict[Future[Descriptor], _Candidate] = {}
+            for candidates in pool.map(self._candidates, ranked, range(len(ranked))):
+                for one in candidates:
+                    waiting[pool.submit(self._context.plan, one.configuration)] = one
             for future in as_completed(waiting):
-                spec, candidate = waiting.pop(future)
+                candidate = waiting.pop(future)
+                spec = candidate.spec
                 try:
-                    tuned = self._timed(candidate, future.result(), scratch)
+                    plan = future.result()
+                    microseconds, workspace = self._timed(candidate, plan, scratch)
                 except (CudnnError, cp.cuda.runtime.CUDARuntimeError, MemoryError) as error:
-                    self.refused.append(f"{candidate.engine} for {candidate.spec}: {error}")
+                    self.refused.append(f"{candidate.engine} for {spec}: {error}")
                     continue
-                choice = tuned.choice
-                self.tried.append((spec, choice.engine, choice.fused, choice.microseconds))
-                known = best.get(spec)
-                if known is None or choice.microseconds < known.choice.microseconds:
-                    best[spec] = tuned
+                self.tried.append((spec, candidate.engine, candidate.fused, microseconds))
+                if spec not in best or microseconds < best[spec].choice.microseconds:
+                    text = cudnn.text_of(plan)
+                    choice = Choice(candidate.fused, candidate.engine, microseconds, text)
+                    best[spec] = Tuned(choice, plan, workspace)
         for spec in specs:
             if spec not in best:
                 raise CudnnError(f"no engine computes {spec}: {self.refused[-1:]}")
         return best
 
-    def _candidates(self, spec: Spec, *, every: bool) -> Iterator[_Candidate]:
-        yield from self._engines(spec, self._search.fused, every=every)
+    def _candidates(self, spec: Spec, rank: int) -> list[_Candidate]:
+        """What to try for a convolution; `rank` is 0 for the one with the most work."""
+        every = rank < self._search.every
+        found = self._engines(spec, spec, self._search.fused, every=every)
         if spec.source.kind == spec.target.kind == "half":
-            yield from self._engines(replace(spec, fused=False), self._search.alone, every=False)
+            alone = convolutions.alone(spec)
+            found += self._engines(spec, alone, self._search.alone, every=False)
+        return found
 
-    def _engines(self, spec: Spec, most: int, *, every: bool) -> Iterator[_Candidate]:
-        with self._refusing(f"graph of {spec}"):
-            graph = convolutions.graph_of(self._context, spec)
-            chosen = self._named(spec, graph, most)
+    def _engines(self, spec: Spec, way: Spec, most: int, *, every: bool) -> list[_Candidate]:
+        chosen: dict[str, Descriptor] = {}
+        with self._refusing(f"graph of {way}"):
+            graph = convolutions.graph_of(self._context, way)
+            chosen = self._named(way, graph, most)
             for number in {cudnn.number_of(one) for one in chosen.values()} if every else ():
-                with self._refusing(f"kernels of engine {number} of {spec}"):
+                with self._refusing(f"kernels of engine {number} of {way}"):
                     for one in self._context.all_configurations(graph, number):
                         chosen.setdefault(cudnn.engine_of(one), one)
-            for engine, configuration in chosen.items():
-                yield _Candidate(spec, engine, configuration)
+        return [_Candidate(spec, way.fused, engine, one) for engine, one in chosen.items()]
 
     def _named(self, spec: Spec, graph: Descriptor, most: int) -> dict[str, Descriptor]:
         """What the heuristics name, without repetitions."""
@@ -188,21 +198,24 @@ class Tuner:
         except CudnnError as error:
             self.refused.append(f"{what}: {error}")
 
-    def _timed(self, candidate: _Candidate, plan: Descriptor, scratch: _Scratch) -> Tuned:
-        workspace = cudnn.workspace_of(plan)
+    def _timed(
+        self, candidate: _Candidate, plan: Descriptor, scratch: _Scratch
+    ) -> tuple[float, int]:
+        """Microseconds of a launch, and bytes that it needs beside its maps."""
+        spec, fused = candidate.spec, candidate.fused
+        workspace = needed(spec, plan, fused=fused)
         if workspace > _MOST_WORKSPACE:
             raise CudnnError(f"a workspace of {workspace} bytes")
         launch = bound(
             self._context,
-            candidate.spec,
+            spec,
             plan,
-            addresses=scratch.addresses(candidate.spec),
+            fused=fused,
+            addresses=scratch.addresses(spec),
             workspace=scratch.workspace(workspace),
             kernels=self._kernels,
         )
-        microseconds = self._clock(launch)
-        choice = Choice(candidate.spec.fused, candidate.engine, microseconds, cudnn.text_of(plan))
-        return Tuned(choice, plan, workspace)
+        return self._clock(launch), workspace
 
     def _clock(self, launch: Callable[[], None]) -> float:
         """Microseconds of one launch among others, as part of a recorded graph."""
@@ -293,31 +306,49 @@ def addresses_of(spec: Spec, **known: int) -> dict[int, int]:
     return found
 
 
+def needed(spec: Spec, plan: Descriptor, *, fused: bool) -> int:
+    """Bytes that a convolution needs beside its maps; the plan's own come last."""
+    return (0 if fused else _packed_bytes(spec)) + cudnn.workspace_of(plan)
+
+
+def _packed_bytes(spec: Spec) -> int:
+    size = spec.batch * bytes_of(convolutions.alone(spec).target)
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
 def bound(
     context: Context,
     spec: Spec,
     plan: Descriptor,
     *,
+    fused: bool,
     addresses: dict[int, int],
     workspace: int,
     kernels: Kernels,
 ) -> Callable[[], None]:
-    """A launch of a convolution with all that belongs to it, on fixed addresses."""
+    """A launch of a convolution with all that belongs to it, on fixed addresses.
+
+    Args:
+        context: Of the device.
+        spec: What is computed.
+        plan: How, of `spec` or of `convolutions.alone(spec)`.
+        fused: Which of the two.
+        addresses: By uid.
+        workspace: Address of as many bytes as `needed` says.
+        kernels: For what cuDNN leaves.
+    """
     library, handle = context.library, context.handle
     assert handle is not None
-    alone = (convolutions.SOURCE, convolutions.WEIGHT, convolutions.TARGET)
-    given = addresses if spec.fused else {uid: addresses[uid] for uid in alone}
-    pack = cudnn.variant_pack(library, given, workspace)
-
-    def convolve() -> None:
-        cudnn.execute(library, handle, plan, pack)
-
-    if spec.fused:
-        return convolve
+    if fused:
+        pack = cudnn.variant_pack(library, addresses, workspace)
+        return lambda: cudnn.execute(library, handle, plan, pack)
+    given = {uid: addresses[uid] for uid in (convolutions.SOURCE, convolutions.WEIGHT)}
+    given[convolutions.TARGET] = workspace
+    pack = cudnn.variant_pack(library, given, workspace + _packed_bytes(spec))
+    packed = (convolutions.alone(spec).target, workspace)
     finish = kernels.finish(
         spec.batch,
-        spec.target,
-        addresses[convolutions.TARGET],
+        (packed, (spec.target, addresses[convolutions.TARGET])),
         addresses[convolutions.BIAS],
         spec.activation,
         spec.slope,
@@ -325,7 +356,7 @@ def bound(
     )
 
     def both() -> None:
-        convolve()
+        cudnn.execute(library, handle, plan, pack)
         finish()
 
     return both
