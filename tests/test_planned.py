@@ -68,6 +68,17 @@ def test_every_layout(kind, classes, size, tmp_path):
     assert (found[..., 5] != expected[..., 5]).mean() < 0.01
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_classes_as_likely_as_each_other_the_first_counts(kind, tmp_path):
+    model = served(exported(kind), source="")
+    for tensor in model.graph.initializer:
+        if tensor.name.startswith("kernel"):
+            array = numpy_helper.to_array(tensor)
+            tensor.CopyFrom(numpy_helper.from_array(np.zeros_like(array), tensor.name))
+    found = carried_out(planned(model, SQUARE), noise(1), tmp_path)
+    assert set(found[..., 5].flat) == {0}
+
+
 class Small:
     """A network of a few operators; the last map becomes the rows."""
 
