@@ -70,13 +70,14 @@ def test_float16(way, size, prepared, pictures):
     expected = by_onnx_runtime(model, pictures[:size])
     in_half = by_onnx_runtime(part("yolov7_fp16", "half").to_fp16(model), pictures[:size])
     found = prepared[way](size)
-    # Not further away than ONNX Runtime's own float16, roughly: roundings fall differently.
+    # As far away as ONNX Runtime's float16 on the CPU, which rounds less often: there a convolution
+    # keeps float32 until its activation.
     for columns in (slice(4), 4):
         error, usual = (
             np.abs(rows[..., columns] - expected[..., columns]) for rows in (found, in_half)
         )
-        assert error.mean() <= 1.5 * usual.mean()
-        assert error.max() <= 3 * usual.max()
+        assert error.mean() <= 2 * usual.mean()
+        assert error.max() <= 4 * usual.max()
     assert (found[..., 5] != expected[..., 5]).mean() < 0.01
 
 
