@@ -18,9 +18,10 @@ demo: install ## run the main job: both demo videos through a real Triton, resul
 live: install ## the demo videos as cameras, and a page to look at: http://127.0.0.1:8080
 	.venv/bin/yolostream run --demo
 
+# Three processes on two cores: tests often wait, for a server or a camera.
 .PHONY: test
 test: install .venv/.dev check ## everything that needs no GPU, against a real Triton
-	.venv/bin/pytest -m "not alone" --numprocesses 2 --dist loadfile
+	.venv/bin/pytest -m "not alone" --numprocesses 3 --dist loadfile
 	.venv/bin/pytest -m alone
 
 FAULTS := pauses kills outages fuzz reconnects cameras soak live
