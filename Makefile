@@ -176,10 +176,10 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 	.venv/$(PIP_INSTALL) -r requirements/dev.txt
 	@touch $@
 
-.venv-tools/.tools: requirements/client.txt requirements/build.txt requirements/dev.txt \
-		requirements/tools.txt pyproject.toml
+TOOLS := $(patsubst %,requirements/%.txt,client build service traces dev)
+.venv-tools/.tools: $(TOOLS) requirements/tools.txt pyproject.toml
 	$(PYTHON) -m venv .venv-tools
-	.venv-tools/$(PIP_INSTALL) -r requirements/client.txt -r requirements/build.txt -r requirements/dev.txt
+	.venv-tools/$(PIP_INSTALL) $(TOOLS:%=-r %)
 	.venv-tools/$(PIP_INSTALL) --no-build-isolation --editable .
 	.venv-tools/bin/python -m pip install --quiet -r requirements/tools.txt
 	@touch $@
