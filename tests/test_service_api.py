@@ -20,7 +20,7 @@ from yolostream.errors import AccessDenied
 from yolostream.server import embedded
 from yolostream.server.access import Access
 from yolostream.service.ensembles import Ensembles
-from yolostream.service.web import cameras, changes
+from yolostream.service.web import cameras, model_check
 
 CAMERAS = "/api/v1/cameras"
 TOKEN = new_token()
@@ -326,10 +326,10 @@ def test_nobody_waits_for_a_model_that_somebody_else_wants(
         url, model = api.url + path, {"model": OTHER}
         answers.append(requests.patch(url, json=model, timeout=TIMEOUT_S))
 
-    switching = threading.Thread(target=at_once, args=(switch, changes.MOST_CHECKS))
+    switching = threading.Thread(target=at_once, args=(switch, model_check.MOST_CHECKS))
     switching.start()
     try:
-        poll(lambda: len(asked) == changes.MOST_CHECKS, what="all of them to be checked")
+        poll(lambda: len(asked) == model_check.MOST_CHECKS, what="all of them to be checked")
         assert api.patch(away, {"confidence": 0.7}).status_code == 200
         assert api.patch(path, {"confidence": 0.3}).status_code == 200
         assert len(api.get(CAMERAS).json()) == 2

@@ -23,7 +23,8 @@ from running import poll
 from watching import RATE, Service, Site
 from yolostream import Detector
 from yolostream.errors import ConfigurationError, PackageMissing
-from yolostream.frame_trace import FrameTraces, Sampling, Trace
+from yolostream.frame_trace import Trace
+from yolostream.frame_traces import FrameTraces, Sampling
 from yolostream.pipeline import runner
 from yolostream.pipeline.dispatcher import Batching
 from yolostream.pipeline.plan import Plan

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from yolostream.spans import Span, SpanId, Value
+from yolostream.spans import Span, SpanId, Value, new_number
 
-_DROPPED = "yolostream.dropped"
-_PAUSE_S = 1.0
-"""Between two frames of a source that are kept because they were slow or failed: when all are, a
-few tell enough."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Which frames of a source are followed."""
-
-    every: int
-    """One frame in so many, the first one too."""
-    slow_s: float = math.inf
-    """Frames that take longer from their decoding to their last output are followed, too, and so
-    are those that fail: one a second at most. What the server did for them is not known."""
+DROPPED = "yolostream.dropped"
+"""Attribute of a frame that was not sent: the cause."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +72,7 @@ class FrameTrace:
     def dropped(self, cause: str) -> None:
         """It will not be sent."""
         self._add("wait", self._came_ns, time.time_ns())
-        self.note(_DROPPED, cause)
+        self.note(DROPPED, cause)
         self.release()
 
     def begin_request(self, frames: int) -> SpanId:
@@ -129,7 +114,7 @@ class FrameTrace:
         self._parts.append(span)
 
     def _new_id(self) -> SpanId:
-        return SpanId(self._root.id.trace, _new_number(64))
+        return SpanId(self._root.id.trace, new_number(64))
 
     def _noted(self, error: BaseException | None) -> str:
         """The name of an error, which is that of the whole frame from now on."""
@@ -140,66 +125,9 @@ class FrameTrace:
         return self.error
 
 
-class FrameTraces:
-    """Follows the frames of one source.
-
-    Args:
-        source: its name.
-        sampling: which of them.
-        keep: gets those.
-    """
-
-    def __init__(self, source: str, sampling: Sampling, keep: Callable[[Trace], None]) -> None:
-        self._source = source
-        self._sampling = sampling
-        self._keep = keep
-        self._begun = 0
-        self._silent_until = 0.0
-
-    def begin(self, start_ns: int, index: int) -> FrameTrace:
-        """Follow a frame from now on.
-
-        Args:
-            start_ns: Unix time in nanoseconds at which it began to be waited for.
-            index: its number in the source.
-        """
-        is_sampled = self._begun % self._sampling.every == 0
-        self._begun += 1
-        attributes: dict[str, Value] = {
-            "yolostream.camera": self._source,
-            "yolostream.frame.index": index,
-        }
-        id_ = SpanId(_new_number(128), _new_number(64))
-        root = Span("frame", id_, start_ns, start_ns, attributes)
-        trace = FrameTrace(root, is_sampled=is_sampled, on_end=self._ended)
-        trace.captured()
-        return trace
-
-    def _ended(self, trace: Trace, is_sampled: bool) -> None:
-        reason = "sampled" if is_sampled else self._trouble(trace)
-        if reason:
-            trace.root.attributes["yolostream.traced"] = reason
-            self._keep(trace)
-
-    def _trouble(self, trace: Trace) -> str:
-        """Why it is worth keeping though it is not sampled; empty where it is not."""
-        root, capture = trace.root, trace.parts[0]
-        is_slow = (root.end_ns - capture.end_ns) / 1e9 > self._sampling.slow_s
-        # What is dropped has its place in the figures.
-        is_slow = is_slow and _DROPPED not in root.attributes
-        if not (is_slow or root.error) or time.monotonic() < self._silent_until:
-            return ""
-        self._silent_until = time.monotonic() + _PAUSE_S
-        return "failed" if root.error else "slow"
-
-
 _NOBODY = contextlib.nullcontext()
 
 
 def span(trace: FrameTrace | None, name: str) -> contextlib.AbstractContextManager[None]:
     """`FrameTrace.span`, of a frame that perhaps nobody follows."""
     return _NOBODY if trace is None else trace.span(name)
-
-
-def _new_number(bits: int) -> int:
-    return random.getrandbits(bits) or 1

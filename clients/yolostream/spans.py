@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 
 Value = str | int | float
+
+
+def new_number(bits: int) -> int:
+    """A random number of so many bits, which is not 0."""
+    return random.getrandbits(bits) or 1
 
 
 @dataclass(frozen=True)

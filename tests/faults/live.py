@@ -180,15 +180,18 @@ def is_well(figures: dict[str, Any]) -> bool:
     return is_flat(figures["growth"]) and unharmed and not any(figures[name] for name in wrong)
 
 
-def main() -> None:
+def options_of() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.live", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--every", type=float, default=30, help="seconds between two faults")
     parser.add_argument("--only", action="append", help="faults whose name begins like this")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=RESULTS_FOLDER / "live_endurance.json")
-    options = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    options = options_of()
     with (
         writing(options.output, tool="tests.faults.live") as figures,
         tempfile.TemporaryDirectory(prefix="live-") as name,
@@ -200,42 +203,59 @@ def main() -> None:
         street, yard = (
             clips.slower(path, folder / f"{path.stem}.mp4", rate=RATE) for path in clips.CLIPS
         )
+        truth = {"street": truth_of(street, detector), "yard": truth_of(yard, detector)}
         frames = different_frames(detector)
-        of_street, of_yard = truth_of(street, detector), truth_of(yard, detector)
-        seen = Seen()
-        with contextlib.ExitStack() as stack:
-            camera = stack.enter_context(rtsp_camera(yard))
-            cameras = {"street": {"source": str(street)}, "yard": {"source": camera.url}}
-            sites = [
-                stack.enter_context(site(name, cameras, url=service.url, folder=folder, disk=disk))
-                for name in ("hurt", "spared")
-            ]
-            traffic = stack.enter_context(Traffic(detector, frames, threads=1, frames_per_s=1))
-            all_faults = faults(
-                service, hurt=sites[0], sites=sites, camera=camera, clip=yard, disk=disk
-            )
-            with sampling(sites, seen):
-                endure(
-                    sites,
-                    {
-                        name: fault
-                        for name, fault in all_faults.items()
-                        if name.startswith(tuple(options.only or [""]))
-                    },
-                    seen,
-                    minutes=options.minutes,
-                    every_s=options.every,
-                    seed=options.seed,
-                )
-            figures |= figures_of(seen, traffic, sites, options.minutes)
-        judges = {
-            "street": lambda: by_number(of_street),
-            "yard": lambda: by_pictures(of_yard),
-            GUEST: lambda: by_number(of_yard),
-        }
-        figures |= lines_of(disk, judges, [one.name for one in sites])
+        with (
+            rtsp_camera(yard) as camera,
+            two_sites(street, camera.url, url=service.url, folder=folder, disk=disk) as sites,
+            Traffic(detector, frames, threads=1, frames_per_s=1) as traffic,
+        ):
+            hurt = faults(service, hurt=sites[0], sites=sites, camera=camera, clip=yard, disk=disk)
+            figures |= endured(sites, hurt, traffic, options)
+        figures |= lines_of(disk, judges_of(truth), [one.name for one in sites])
     print(table({"endurance": figures}))
     sys.exit(0 if is_well(figures) else 1)
+
+
+@contextlib.contextmanager
+def two_sites(
+    street: Path, yard: str, *, url: str, folder: Path, disk: Path
+) -> Iterator[list[Site]]:
+    cameras = {"street": {"source": str(street)}, "yard": {"source": yard}}
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(site(name, cameras, url=url, folder=folder, disk=disk))
+            for name in ("hurt", "spared")
+        ]
+
+
+def endured(
+    sites: Sequence[Site], hurt: Faults, traffic: Traffic, options: argparse.Namespace
+) -> dict[str, Any]:
+    """The figures of all the faults that were asked for."""
+    seen = Seen()
+    wanted = {
+        name: fault for name, fault in hurt.items() if name.startswith(tuple(options.only or [""]))
+    }
+    with sampling(sites, seen):
+        endure(
+            sites,
+            wanted,
+            seen,
+            minutes=options.minutes,
+            every_s=options.every,
+            seed=options.seed,
+        )
+    return figures_of(seen, traffic, sites, options.minutes)
+
+
+def judges_of(truth: dict[str, Any]) -> dict[str, Any]:
+    """By camera: what makes the judge of its lines."""
+    return {
+        "street": lambda: by_number(truth["street"]),
+        "yard": lambda: by_pictures(truth["yard"]),
+        GUEST: lambda: by_number(truth["yard"]),
+    }
 
 
 if __name__ == "__main__":

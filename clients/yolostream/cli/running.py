@@ -19,7 +19,7 @@ from yolostream.client.access import Tls, target_of
 from yolostream.client.served import served_ensembles
 from yolostream.errors import ServiceError
 from yolostream.extras import needed
-from yolostream.frame_trace import Sampling
+from yolostream.frame_traces import Sampling
 from yolostream.outputs.claim import claimed
 from yolostream.pipeline.share import REQUESTS_IN_FLIGHT
 from yolostream.server import embedded

@@ -16,7 +16,7 @@ def add_h264_stream(
     *,
     frame_rate: Fraction,
     time_base: Fraction,
-    options: Mapping[str, object],
+    options: Mapping[str, str],
     threads: int = 1,
 ) -> av.VideoStream:
     """Add a stream of H.264 to a container that has none.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
+from dataclasses import replace
 
 from yolostream.errors import OutputError
 from yolostream.outputs.output import Output
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.sink import Result, Sink
-from yolostream.pipeline.status import SinkCounts
-from yolostream.pipeline.timing import Durations
+from yolostream.pipeline.status import Drop, SinkCounts, Status
+from yolostream.pipeline.timing import Durations, StageTimer
 from yolostream.sources import Session
 
 
@@ -67,28 +69,28 @@ class FanOut:
         for sink in self._sinks:
             sink.join(deadline - time.monotonic())
 
-    @property
-    def counts(self) -> dict[str, SinkCounts]:
-        """What became of the results, by the kind of the output."""
+    def figures(self, status: Status) -> Status:
+        """A source's figures as they are now, with those of its outputs."""
+        sinks = self._sinks
         counts: dict[str, SinkCounts] = {}
-        for sink in self._sinks:
+        for sink in sinks:
             counts[sink.kind] = counts.get(sink.kind, SinkCounts()) + sink.counts
-        return counts
-
-    @property
-    def errors(self) -> list[Exception]:
-        """Why outputs were given up."""
-        return [sink.error for sink in self._sinks if sink.error is not None]
-
-    @property
-    def writing(self) -> Durations:
-        """What each result took in each output."""
-        return sum((sink.writing for sink in self._sinks), start=Durations())
-
-    @property
-    def ages(self) -> Durations:
-        """From a frame's decoding until it was written, in each output."""
-        return sum((sink.ages for sink in self._sinks), start=Durations())
+        dropped: Counter[Drop] = Counter(dict(status.dropped))
+        if late := sum(count.dropped for count in counts.values()):
+            dropped["slow_output"] = late
+        timer = status.timer + StageTimer()
+        timer.stages["write"] += sum((sink.writing for sink in sinks), start=Durations())
+        return replace(
+            status,
+            timer=timer,
+            result_ages=status.result_ages + Durations(),
+            dropped=dropped,
+            lost=Counter(dict(status.lost)),
+            first_lost=dict(status.first_lost),
+            errors=[*status.errors, *(sink.error for sink in sinks if sink.error is not None)],
+            ages=sum((sink.ages for sink in sinks), start=status.ages),
+            sinks=counts,
+        )
 
     def _add(self, output: Output, plan: Plan) -> None:
         name = f"{plan.source.name} {type(output).__name__}"

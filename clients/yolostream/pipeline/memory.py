@@ -13,12 +13,12 @@ _M_ARENA_MAX = -8
 """In `malloc.h`."""
 
 
-def expect_long_life() -> None:
-    """Let this process stay small; to be called once, when its modules are there.
+def stay_small() -> None:
+    """Let this process need no more memory as it grows old; call it once all modules are loaded.
 
-    The C library (glibc) keeps memory of its own for eight times as many threads as there are
-    cores, and what one has freed no other gets: now for as many as run at once. Python looks no
-    more at what is there now when it looks for what refers to itself, which takes 0.1 ms then.
+    glibc has up to eight arenas a core, and what a thread has freed stays in its arena: here there
+    is one a core. Objects that exist already are left out of garbage collections, which take 0.1 ms
+    then.
     """
     with contextlib.suppress(AttributeError):
         _C_LIBRARY.mallopt(_M_ARENA_MAX, len(os.sched_getaffinity(0)))
@@ -27,12 +27,11 @@ def expect_long_life() -> None:
 
 
 def give_back_memory() -> None:
-    """Free what only refers to itself, and give what is free back to the system.
+    """Collect reference cycles, and give free memory back to the system.
 
-    An error refers to the calls that it passed, and they to the error; frames that a server lost
-    are among that. They are few objects, and large: Python would look for them after hours.
-
-    The C library keeps the pictures of before, piece by piece, for threads that decode and send.
+    An error and its traceback refer to each other, and the traceback to frames of video. Those are
+    few objects and large ones, so Python's own collection, which counts objects, comes after hours.
+    glibc keeps freed memory in the arenas of the threads that decode and send.
     """
     gc.collect()
     with contextlib.suppress(AttributeError):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from yolostream.frame_trace import FrameTraces
+from yolostream.frame_traces import FrameTraces
 from yolostream.outputs.output import Output
 from yolostream.outputs.tile import Tile
 from yolostream.pipeline.drawing import Annotator

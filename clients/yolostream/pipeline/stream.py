@@ -5,9 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
 from yolostream.client.detector import Detector
 from yolostream.client.pending import Pending
@@ -23,7 +21,6 @@ from yolostream.pipeline.numbering import Numbering
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.sink import Result
 from yolostream.pipeline.status import Drop, Status
-from yolostream.pipeline.timing import Durations, StageTimer
 from yolostream.sources import Session
 
 
@@ -122,23 +119,7 @@ class Stream:
 
     def snapshot(self) -> Status:
         """The figures as they are now."""
-        status, outputs, counts = self.status, self.outputs, self.outputs.counts
-        timer = status.timer + StageTimer()
-        timer.stages["write"] += outputs.writing
-        dropped: Counter[Drop] = Counter(dict(status.dropped))
-        if late := sum(count.dropped for count in counts.values()):
-            dropped["slow_output"] = late
-        return replace(
-            status,
-            timer=timer,
-            result_ages=status.result_ages + Durations(),
-            dropped=dropped,
-            lost=Counter(dict(status.lost)),
-            first_lost=dict(status.first_lost),
-            errors=[*status.errors, *outputs.errors],
-            ages=status.ages + outputs.ages,
-            sinks=counts,
-        )
+        return self.outputs.figures(self.status)
 
     def _set_rate(self) -> None:
         taken = self._session_rate / self.plan.stride

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from yolostream.errors import YolostreamError
-from yolostream.frame_trace import FrameTraces, Sampling
+from yolostream.frame_traces import FrameTraces, Sampling
 from yolostream.outputs.output import Output
 from yolostream.pipeline.capture import Capture, Openings
 from yolostream.pipeline.plan import Plan

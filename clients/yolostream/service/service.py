@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from yolostream.frame_trace import Sampling, Trace
+from yolostream.frame_trace import Trace
+from yolostream.frame_traces import Sampling
 from yolostream.pipeline.timing import StageTimer
 from yolostream.service.audience import Kind
 from yolostream.service.camera import Camera
@@ -60,12 +62,9 @@ class Service:
         """What the frames of cameras took that are no longer there."""
         self._cameras: dict[str, Camera] = {}
         self._tracing = tracing
-        self._workers = Workers(
-            connect,
-            most_workers or max(1, len(os.sched_getaffinity(0)) // 2),
-            self._take,
-            None if tracing is None else tracing.sampling,
-        )
+        most = most_workers or max(1, len(os.sched_getaffinity(0)) // 2)
+        sampling = None if tracing is None else tracing.sampling
+        self._workers = Workers(partial(Worker, connect, most, self._take, sampling), most)
         self._lock = threading.RLock()
         self._meter = LoadMeter()
         self._stopping = threading.Event()
