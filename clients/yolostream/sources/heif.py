@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import av
@@ -26,8 +27,7 @@ def brands_in(data: bytes) -> bytes:
 
 def begins_as_heif(data: bytes) -> bool:
     """Whether a file is a picture and no video, by its first bytes."""
-    brands = brands_in(data)
-    return any(brand in brands for brand in (*_AVIF_BRANDS, *_HEIC_BRANDS))
+    return _has_any(data, (*_AVIF_BRANDS, *_HEIC_BRANDS))
 
 
 def read_heif(data: bytes, name: str) -> Image:
@@ -60,8 +60,12 @@ def heif_size(data: bytes) -> tuple[int, int]:
 
 
 def _is_avif(data: bytes) -> bool:
-    brands = brands_in(data)
-    return any(brand in brands for brand in _AVIF_BRANDS)
+    return _has_any(data, _AVIF_BRANDS)
+
+
+def _has_any(data: bytes, brands: Iterable[bytes]) -> bool:
+    said = brands_in(data)
+    return any(brand in said for brand in brands)
 
 
 def _read_avif(data: bytes) -> Image:
