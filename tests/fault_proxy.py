@@ -140,10 +140,11 @@ class FaultProxy:
             if not lost.is_set():
                 raise ConnectionError
         finally:
+            # Before the wait: it ends early where `_hang_up` cancels a connection that is ending.
+            question.transport.abort()
             for part in work:
                 part.cancel()
             await asyncio.gather(*work, return_exceptions=True)
-            question.transport.abort()
 
     async def _ask(self, client: asyncio.StreamReader, question: asyncio.StreamWriter) -> None:
         while some := await client.read(1 << 16):
