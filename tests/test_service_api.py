@@ -200,6 +200,32 @@ def test_outputs_that_make_no_sense_are_refused(api: Api, outputs: dict[str, obj
     check_problem(answer, 422, "invalid-request")
 
 
+@pytest.mark.parametrize(
+    ("typo", "where", "nearest"),
+    [
+        ({"confidance": 0.5}, "confidance", "confidence"),
+        ({"outputs": {"jsonl": {"max_byte": 1}}}, "outputs.jsonl.Rotation.max_byte", "max_bytes"),
+    ],
+)
+def test_of_an_unknown_key_the_nearest_is_said(
+    api: Api, typo: dict[str, object], where: str, nearest: str
+) -> None:
+    settings = {"source": AWAY, "enabled": False}
+    check_nearest(api.put(f"{CAMERAS}/gate", settings | typo), f"body.{where}", nearest)
+    assert api.put(f"{CAMERAS}/gate", settings).ok
+    check_nearest(api.patch(f"{CAMERAS}/gate", typo), where, nearest)
+
+
+def test_a_probe_knows_its_own_keys(api: Api) -> None:
+    asked = api.ask("POST", "/api/v1/probe", json={"source": AWAY, "user": "me"})
+    check_nearest(asked, "body.user", "username")
+
+
+def check_nearest(answer: requests.Response, where: str, nearest: str) -> None:
+    errors = {error["where"]: error["message"] for error in answer.json()["errors"]}
+    assert errors[where] == f"there is no such key: is it {nearest}?"
+
+
 def test_half_a_character_is_no_defect(api: Api) -> None:
     half = {"source": AWAY, "username": "me", "password": "\ud800"}
     check_problem(api.put(f"{CAMERAS}/gate", half), 422, "invalid-request")

@@ -174,7 +174,7 @@ def _checked() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        raise invalid(faults_of(error.errors())) from None
+        raise invalid(faults_of(error.errors(), CameraSettings)) from None
     except SourceError as error:
         raise not_allowed(error) from None
     except ConfigurationError as error:
