@@ -20,7 +20,7 @@ from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
 from yolostream.outputs.csv import COLUMNS, Csv
-from yolostream.outputs.enduring import RETRY_S, Enduring
+from yolostream.outputs.enduring import MENDED_S, PAUSE_S, Enduring
 from yolostream.outputs.jsonl import JsonLines
 from yolostream.outputs.parts import DAY_S, Parts, Retention
 from yolostream.outputs.rotation import Rotating, Rotation
@@ -286,17 +286,18 @@ def test_a_full_disk_is_said_once_and_written_to_again(new_camera, tmp_path, cap
         before = camera.output.lost
         assert before > 2000
         full = camera.names
-        # Nothing is left of 90 attempts.
+        # Nothing is left of some 70 attempts.
         assert len(full) < 10
         for name in full[:3]:
             (disk / name).unlink()
-        camera.write(2 * int(RETRY_S) + 30)
+        after = int(PAUSE_S[1] + MENDED_S) + 30
+        camera.write(after)
         assert camera.output.trouble == ""
         camera.output.close()
         lost = camera.output.lost
         found = sorted(number for name in camera.names for number in camera.numbers(name))
-        assert found[-1] == 3000 + 2 * RETRY_S + 29
-        assert len(found) >= 3000 + 2 * RETRY_S + 30 - lost - 3 * 60
+        assert found[-1] == 3000 + after - 1
+        assert len(found) >= 3000 + after - lost - 3 * 60
     said = [record.message for record in caplog.records]
     assert len(said) == 2
     assert re.fullmatch(r"street: cannot write .*\(No space left on device\).*30 s", said[0])
@@ -315,3 +316,17 @@ def test_a_folder_that_is_read_only_is_tried_again(new_camera, tmp_path, caplog)
     (tmp_path / "later").unlink()
     camera.write(31)
     assert camera.numbers(camera.names[0])[-1] == 130
+
+
+def test_a_short_trouble_costs_little(new_camera, tmp_path):
+    camera = new_camera(Rotation(), tmp_path / "later")
+    (tmp_path / "later").rmdir()
+    (tmp_path / "later").write_text("in the way")
+    camera.output = Enduring(
+        camera._make, name="street", kind="jsonl", draws=False, clock=camera.turned.clock
+    )
+    camera.write(3)
+    (tmp_path / "later").unlink()
+    camera.write(97)
+    assert camera.output.lost < 10
+    assert camera.output.trouble == ""

@@ -13,8 +13,11 @@ from yolostream.image import Image
 from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.output import Output
 
-RETRY_S = 30.0
-"""Seconds from an error until it is tried again, and from then until it counts as mended."""
+PAUSE_S = (1.0, 30.0)
+"""Shortest and longest pause before an output is made again. It doubles with each error."""
+
+MENDED_S = 30.0
+"""An output that has written for so long without an error counts as mended."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +54,7 @@ class Enduring:
         self._name = name
         self._clock = clock
         self._output: Output | None = None
+        self._pause_s = PAUSE_S[0]
         self._retry_at = -math.inf
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
@@ -74,9 +78,10 @@ class Enduring:
 
     def _fail(self, error: OutputError) -> None:
         self.lost += 1
-        self._retry_at = self._clock.steady() + RETRY_S
+        self._retry_at = self._clock.steady() + self._pause_s
+        self._pause_s = min(PAUSE_S[1], 2 * self._pause_s)
         if not self.trouble:
-            _log.error("%s: %s; it is tried again every %g s", self._name, error, RETRY_S)
+            _log.error("%s: %s; it is tried again after %g to %g s", self._name, error, *PAUSE_S)
         self.trouble = str(error)
         broken, self._output = self._output, None
         if broken is not None:
@@ -87,6 +92,6 @@ class Enduring:
 
     def _recover(self) -> None:
         # A disk that is full takes some frames all the same.
-        if self.trouble and self._clock.steady() - self._retry_at >= RETRY_S:
+        if self.trouble and self._clock.steady() - self._retry_at >= MENDED_S:
             _log.warning("%s is written again, %d frames were lost", self._name, self.lost)
-            self.trouble = ""
+            self.trouble, self._pause_s = "", PAUSE_S[0]
