@@ -203,6 +203,34 @@ def test_a_camera_that_dies_says_so_and_comes_back(page: Browser, api: Api, web)
     wait_for_video(page, "gate")
 
 
+@pytest.mark.parametrize("is_on_meanwhile", [False, True])
+def test_a_camera_may_change_its_size_while_it_is_watched(
+    page: Browser, api: Api, web, is_on_meanwhile: bool
+) -> None:
+    assert api.put("/api/v1/cameras/gate", {"source": web.url}).status_code == 201
+    page.open(api.url)
+    wait_for_video(page, "gate")
+    for height, width in [(480, 640), (360, 640), (96, 128)]:
+        web.is_on = is_on_meanwhile
+        web.size = height, width
+        if not is_on_meanwhile:
+            wait_for_state(page, "gate", "away")
+            web.is_on = True
+        page.wait(
+            lambda size=[width, height]: sides(page, "gate") == size, f"{width}x{height} pixels"
+        )
+        wait_for_video(page, "gate")
+
+
+def sides(page: Browser, name: str) -> list[int]:
+    """Width and height of a camera's video, in pixels."""
+    return page.run(
+        "const video = document.querySelector(arguments[0]);"
+        "return [video.videoWidth, video.videoHeight]",
+        card(name, "video"),
+    )
+
+
 def test_a_service_that_is_started_again_is_found_again(windows, instant, clip) -> None:
     page = windows()
     cameras = {"square": {"source": str(clip)}}

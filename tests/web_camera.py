@@ -23,6 +23,8 @@ class WebCamera:
         """Of the MJPEG, whose pictures are of all grays in turns."""
         self.interval_s = 0.1
         """Between two pictures."""
+        self.size = 48, 64
+        """Height and width of the pictures, in pixels."""
         self.is_on = True
         """Else it hangs up, and answers nobody."""
 
@@ -57,7 +59,9 @@ def web_camera(
                 for number in itertools.count():
                     if not camera.is_on:
                         return
-                    _, jpeg = cv2.imencode(".jpg", gray(20 + 10 * (number % 20)))
+                    height, width = camera.size
+                    picture = gray(20 + 10 * (number % 20), width=width, height=height)
+                    _, jpeg = cv2.imencode(".jpg", picture)
                     head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}"
                     self.wfile.write(head.encode() + b"\r\n\r\n" + jpeg.tobytes() + b"\r\n")
                     time.sleep(camera.interval_s)
