@@ -416,7 +416,7 @@ def test_a_model_without_its_second_file_is_refused(refused, tmp_path, cells):
         (b"\nright\n", "name 1 of .* is empty"),
         (b"left\nleft\n", "names 1 and 2 .* 'left'"),
         (b"left\nr\xe9\n", "UTF-8"),
-        (b"left\nri\x07ght\n", "without line breaks"),
+        (b"left\nri\x07ght\n", "remove control characters"),
     ],
 )
 def test_labels_that_do_not_do_are_refused(refused, tmp_path, cells, text, match):
