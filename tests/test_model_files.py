@@ -157,7 +157,7 @@ class Pictures(CalibrationDataReader):
     ("side", "what"),
     [
         (128, "have one of 2 scores: its last nodes are quantized"),
-        (320, "its last nodes are quantized"),
+        (320, "last nodes are quantized"),
         (640, "have the score 0: its last nodes are quantized"),
     ],
 )
