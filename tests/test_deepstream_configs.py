@@ -328,11 +328,11 @@ BROKEN = {
     ),
     "a camera given up at its first stall": (
         *("rtsp_cameras.txt", "rtsp-reconnect-attempts=-1", "rtsp-reconnect-attempts=0"),
-        *("[source0] rtsp-reconnect-attempts", "0 gives the camera up", "write -1"),
+        *("[source0] rtsp-reconnect-attempts", "0 makes DeepStream give up", "write -1"),
     ),
     "a camera left to the default": (
         *("rtsp_cameras.txt", "rtsp-reconnect-attempts=-1\n", ""),
-        *("[source0] rtsp-reconnect-attempts", "nothing gives the camera up", "write -1"),
+        *("[source0] rtsp-reconnect-attempts", "no value makes DeepStream give up", "write -1"),
     ),
     "a camera that is never asked again": (
         *("rtsp_cameras.txt", "rtsp-reconnect-interval-sec=10\n", ""),

@@ -147,7 +147,7 @@ def test_on_a_gpu_every_process_has_room_in_shared_memory(monkeypatch):
     ("driver", "verdict", "fix"),
     [
         ("580.65.06", Verdict.good, ""),
-        ("560.35.03", Verdict.note, "onnx-gpu and torch-gpu want driver 580"),
+        ("560.35.03", Verdict.note, "onnx-gpu and torch-gpu need driver 580"),
         ("535.86.10", Verdict.note, "driver 580, the containers 560"),
     ],
 )

@@ -173,7 +173,7 @@ def test_names_of_a_checkpoint_without_any_have_to_be_given(tmp_path):
     save_checkpoint(tmp_path / "demo.pt", random_network(SMALL), Meta(SMALL, 0, 0.0))
     done = export(tmp_path / "demo.pt", tmp_path / "demo.onnx", "--size", 64)
     assert done.returncode == 18
-    assert "give --labels a file" in done.stderr
+    assert "give --labels, a file" in done.stderr
     few = tmp_path / "few.txt"
     few.write_text("person\nbicycle\n")
     done = export(tmp_path / "demo.pt", tmp_path / "demo.onnx", "--size", 64, "--labels", few)
@@ -184,5 +184,5 @@ def test_names_of_a_checkpoint_without_any_have_to_be_given(tmp_path):
 
 def test_a_broken_onnx_file_is_told_apart(tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"not protobuf at all")
-    with pytest.raises(OnnxError, match="is no ONNX model"):
+    with pytest.raises(OnnxError, match="is not an ONNX model"):
         read_served_onnx(tmp_path / "broken.onnx")

@@ -389,7 +389,9 @@ def test_a_repository_that_triton_cannot_start_is_named_at_once(tmp_path: Path, 
     (tmp_path / "link").symlink_to(name)
     for folder in (tmp_path / name, tmp_path / "link"):
         with (
-            pytest.raises(ServerStartError, match=r"do not start in .*: move the repository"),
+            pytest.raises(
+                ServerStartError, match=r"cannot start Python models from .*: move the repository"
+            ),
             serve_instant(repository=folder),
         ):
             pass

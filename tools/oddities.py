@@ -1,4 +1,4 @@
-"""What a model's first run shows that can be served, though nobody wants it."""
+"""Warns of models that can be served but give useless results."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear")
 
 
 def oddities(model: onnx.ModelProto, rows: npt.NDArray[np.float32]) -> list[str]:
-    """Say what is odd.
+    """Check whether nearly all scores of a model are equal.
 
     Args:
-        model: A graph.
-        rows: What it makes of noise, float32 [b, N, 6] as `output` has them.
+        model: The graph.
+        rows: Its output for noise, float32 [b, N, 6]: x1, y1, x2, y2, confidence, class id.
 
     Returns:
-        A sentence each; none where nothing is.
+        Warnings, one sentence each; empty without any.
     """
     scores = rows[..., 4]
     different = np.unique(scores).size
     if different > _FEW:
         return []
-    cause = "was it trained, and are its class scores exported?"
+    cause = "check that it is trained, and that its class scores are exported"
     if any(name in node.op_type for node in model.graph.node for name in _QUANTIZED):
         cause = (
-            "it is quantized to its end, where boxes of hundreds of pixels and scores of 0..1 "
-            "share one scale, which rounds scores away: quantize it again without the nodes behind "
-            "the last convolutions (onnxruntime.quantization: nodes_to_exclude)"
+            "its last nodes are quantized, where boxes of hundreds of pixels and scores of 0..1 "
+            "share one scale, which rounds scores away: quantize it without the nodes after the "
+            "last convolutions (onnxruntime.quantization: nodes_to_exclude)"
         )
     have = f"the score {scores.flat[0]:g}" if different == 1 else f"one of {different} scores"
     return [f"warning: all {scores.size} boxes have {have}: {cause}"]

@@ -1,4 +1,4 @@
-"""What happens to one frame, and when, for the frames that somebody wants to follow."""
+"""Records the trace of one frame, as OpenTelemetry spans."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from dataclasses import dataclass, replace
 from yolostream.spans import Span, SpanId, Value, new_number
 
 DROPPED = "yolostream.dropped"
-"""Attribute of a frame that was not sent: the cause."""
+"""Name of the attribute with the cause why a frame was dropped."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A frame that was followed to its end. It can be pickled."""
+    """The complete trace of a frame. It can be pickled."""
 
     root: Span
+    """The span of the whole frame."""
     parts: tuple[Span, ...]
+    """Its child spans."""
 
 
 class FrameTrace:
-    """Follows one frame, until all who hold it have let go. Whoever makes it holds it.
+    """Records the trace of one frame. It is reference-counted, and ends with the last `release`.
+
+    The count starts at 1.
 
     Args:
-        root: the whole way of the frame; its end is not known yet.
-        is_sampled: whether it is kept, whatever comes.
-        on_end: gets what was seen, and whether it is sampled.
+        root: the span of the whole frame, without its end.
+        is_sampled: whether the trace is kept in any case.
+        on_end: called at the end, with the trace and `is_sampled`.
     """
 
     def __init__(
@@ -36,23 +40,23 @@ class FrameTrace:
     ) -> None:
         self.is_sampled = is_sampled
         self.error = ""
-        """The name of what went wrong; empty where nothing did."""
+        """Class name of the frame's error; empty if there is none."""
         self._root = root
         self._on_end = on_end
         self._parts: list[Span] = []
         self._came_ns = root.start_ns
         self._request: Span | None = None
         self._holders = 1
-        # Outputs are written by threads of their own.
+        # Each output has a thread of its own, which holds and releases the trace.
         self._lock = threading.Lock()
 
     def hold(self) -> None:
-        """Somebody more has something to do with the frame."""
+        """Add a reference."""
         with self._lock:
             self._holders += 1
 
     def release(self) -> None:
-        """Somebody is done with it."""
+        """Remove a reference; the last one ends the trace."""
         with self._lock:
             self._holders -= 1
             if self._holders:
@@ -61,22 +65,22 @@ class FrameTrace:
         self._on_end(Trace(root, tuple(self._parts)), self.is_sampled)
 
     def note(self, name: str, value: Value) -> None:
-        """Say something of the whole frame."""
+        """Set an attribute of the whole frame."""
         self._root.attributes[name] = value
 
     def captured(self) -> None:
-        """It was decoded, and waits from now on."""
+        """Note that the frame was decoded, and now waits to be sent."""
         self._came_ns = time.time_ns()
         self._add("capture", self._root.start_ns, self._came_ns)
 
     def dropped(self, cause: str) -> None:
-        """It will not be sent."""
+        """Note that the frame will not be sent, and release it."""
         self._add("wait", self._came_ns, time.time_ns())
         self.note(DROPPED, cause)
         self.release()
 
     def begin_request(self, frames: int) -> SpanId:
-        """It is about to be sent, with so many frames in all."""
+        """Note that the frame is being sent, in a batch of so many frames; return the span's id."""
         now_ns = time.time_ns()
         self._add("wait", self._came_ns, now_ns)
         attributes: dict[str, Value] = {"yolostream.batch.size": frames}
@@ -84,12 +88,12 @@ class FrameTrace:
         return self._request.id
 
     def link_request(self, links: Iterable[SpanId]) -> None:
-        """Its request is the same work as those of other frames."""
+        """Link the request's span to those of the other frames in the batch."""
         if self._request is not None:
             self._request = replace(self._request, links=tuple(links))
 
     def answered(self, at_ns: int, error: BaseException | None) -> None:
-        """The answer to its request came, at a Unix time in nanoseconds."""
+        """Note the answer to the request, at a Unix time in nanoseconds."""
         if self._request is not None:
             request = replace(self._request, end_ns=at_ns, error=self._noted(error))
             self._request = None
@@ -97,7 +101,7 @@ class FrameTrace:
 
     @contextlib.contextmanager
     def span(self, name: str) -> Iterator[None]:
-        """Note what the block takes, and whether it raises."""
+        """Record the block as a span, with its error if it raises one."""
         start_ns, error = time.time_ns(), None
         try:
             yield
@@ -117,10 +121,10 @@ class FrameTrace:
         return SpanId(self._root.id.trace, new_number(64))
 
     def _noted(self, error: BaseException | None) -> str:
-        """The name of an error, which is that of the whole frame from now on."""
+        """The class name of an error, which becomes the error of the whole frame."""
         if error is None:
             return ""
-        # Its words may have an address in them.
+        # Not its message, which may contain an address with a password.
         self.error = type(error).__name__
         return self.error
 
@@ -129,5 +133,5 @@ _NOBODY = contextlib.nullcontext()
 
 
 def span(trace: FrameTrace | None, name: str) -> contextlib.AbstractContextManager[None]:
-    """`FrameTrace.span`, of a frame that perhaps nobody follows."""
+    """`FrameTrace.span` for a frame that may not be traced; then it does nothing."""
     return _NOBODY if trace is None else trace.span(name)

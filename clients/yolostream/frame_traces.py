@@ -1,4 +1,4 @@
-"""Which frames of a source are followed."""
+"""Samples the frames of a source that are traced."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from yolostream.frame_trace import DROPPED, FrameTrace, Trace
 from yolostream.spans import Span, SpanId, Value, new_number
 
 _PAUSE_S = 1.0
-"""Between two frames of a source that are kept because they were slow or failed: when all are, a
-few tell enough."""
+"""Shortest interval between kept traces of slow or failed frames of a source. It limits the number
+of traces when all frames are slow or fail."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which frames of a source are followed."""
+    """Which frames of a source are traced."""
 
     every: int
-    """One frame in so many, the first one too."""
+    """One frame in so many is traced, beginning with the first."""
     slow_s: float = math.inf
-    """Frames that take longer from their decoding to their last output are followed, too, and so
-    are those that fail: one a second at most. What the server did for them is not known."""
+    """Frames that take longer than this, in seconds from decoding to the last output, are traced
+    too, and so are failed ones; at most one per second. These have no spans of the server."""
 
 
 class FrameTraces:
-    """Follows the frames of one source.
+    """Traces the frames of one source.
 
     Args:
-        source: its name.
-        sampling: which of them.
-        keep: gets those.
+        source: name of the source.
+        sampling: which frames are traced.
+        keep: called with each trace that is kept.
     """
 
     def __init__(self, source: str, sampling: Sampling, keep: Callable[[Trace], None]) -> None:
@@ -43,11 +43,11 @@ class FrameTraces:
         self._silent_until = 0.0
 
     def begin(self, start_ns: int, index: int) -> FrameTrace:
-        """Follow a frame from now on.
+        """Begin the trace of a frame that was just decoded.
 
         Args:
-            start_ns: Unix time in nanoseconds at which it began to be waited for.
-            index: its number in the source.
+            start_ns: Unix time in nanoseconds when reading the frame began.
+            index: number of the frame in the source.
         """
         is_sampled = self._begun % self._sampling.every == 0
         self._begun += 1
@@ -68,10 +68,10 @@ class FrameTraces:
             self._keep(trace)
 
     def _trouble(self, trace: Trace) -> str:
-        """Why it is worth keeping though it is not sampled; empty where it is not."""
+        """Why a trace that is not sampled is kept: `slow` or `failed`; empty if it is not kept."""
         root, capture = trace.root, trace.parts[0]
         is_slow = (root.end_ns - capture.end_ns) / 1e9 > self._sampling.slow_s
-        # What is dropped has its place in the figures.
+        # Dropped frames are not slow frames; they are counted elsewhere.
         is_slow = is_slow and DROPPED not in root.attributes
         if not (is_slow or root.error) or time.monotonic() < self._silent_until:
             return ""

@@ -1,4 +1,4 @@
-"""YOLOv7-family networks built from layer tables, and their folding for inference."""
+"""Networks of the YOLOv7 family, built from layer tables, and folded for inference."""
 
 from tools.yolov7.fuse_bn import folded
 from tools.yolov7.network import Network

@@ -1,4 +1,4 @@
-"""Waiting for room in a server's queue."""
+"""Retries a request while the server's queue is full."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ Answer = TypeVar("Answer")
 
 
 def until_there_is_room(ask: Callable[[], Answer], *, timeout_s: float) -> Answer:
-    """Ask again while the server's queue is full, for `timeout_s` at most.
+    """Repeat a request while the server's queue is full, for at most `timeout_s` seconds.
 
-    The pauses grow and are random: those who came at the same time do not come back together.
+    The pauses grow and are random, so that clients which failed together do not retry together.
+
+    Args:
+        ask: sends the request; raises `InferenceServerException`.
+        timeout_s: seconds after which the error of a full queue is raised.
     """
     deadline = time.monotonic() + timeout_s
     pause_s = _FIRST_PAUSE_S

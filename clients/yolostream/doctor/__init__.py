@@ -1,4 +1,4 @@
-"""Checks of what a user has set up, before anything is started."""
+"""Checks the user's setup before anything is started."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Check", "Verdict", "examine"]
 def examine(
     model_repository: Path, server_environment: Path, deepstream: Path | None
 ) -> list[Check]:
-    """Look at everything; nothing is started, changed or downloaded.
+    """Run all checks. They start, change and download nothing.
 
     Args:
-        model_repository: What Triton serves.
+        model_repository: folder of models for Triton.
         server_environment: Python environment of the embedded Triton.
-        deepstream: Folder of DeepStream configurations; None where a wheel brought none along.
+        deepstream: folder of DeepStream configurations; None for a wheel, which has none.
     """
     return [
         machine.client(),
@@ -41,5 +41,5 @@ def _deepstream(folder: Path | None, model_repository: Path) -> list[Check]:
     if folder is None:
         return [Check(part, Verdict.note, "not in the wheel", "take them from the repository")]
     problems = check_deepstream(folder, model_repository)
-    fine = Check(part, Verdict.good, f"nothing wrong in {folder}")
-    return [bad(problem) for problem in problems] or [fine]
+    good = Check(part, Verdict.good, f"no problems in {folder}")
+    return [bad(problem) for problem in problems] or [good]

@@ -1,4 +1,4 @@
-"""Checks of what the containers need: Docker, Compose, the way to the GPU, and room for images."""
+"""Checks Docker, Compose, the NVIDIA Container Toolkit, and the disk space for images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ IMAGES_GB = 40
 """Unpacked, roughly: half for Triton and what builds its plan, half for DeepStream."""
 
 ROOT = "/var/lib/docker"
-"""Where Docker has images unless told otherwise."""
+"""Docker's default folder of images."""
 
 
 def containers() -> list[Check]:
-    """Docker and all that hangs on it; notes only, because the embedded Triton needs none."""
+    """Check Docker. Problems are only notes, because the embedded Triton does not need it."""
     docker = shutil.which("docker")
     if docker is None:
         fix = "install Docker Engine; only the containers need it"

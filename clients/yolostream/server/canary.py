@@ -1,4 +1,4 @@
-"""Asks a server for what its clients ask for: what is in a frame."""
+"""Health probes of a server that send it test frames and check the answers."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from yolostream.server.pulse import Counts, Pulse
 from yolostream.server.triton_http import TritonHttp
 
 TIMEOUT_S = 10.0
-"""For one frame."""
+"""Timeout of one test frame."""
 
 _LOOK_S = 1.0
 _STATISTICS_TIMEOUT_S = 2.0
 _SHADES = 128
-"""Of each of a pixel's three colors: two questions are alike once in two million times."""
+"""Values per color channel of a test frame, which is one pixel: two million different frames."""
 
 
 class Canary:
-    """Asks one server, in a thread of its own, until it is closed.
+    """Probes one server, in a thread of its own, until it is closed.
 
     Args:
-        server: asks one that is ready. Over HTTP: TLS and what it asks of clients are gRPC's.
+        server: a server that is ready. HTTP is used, because it needs no TLS certificates.
         url: its gRPC address, for messages.
-        names: of the ensembles to ask.
-        proven: of those that have answered once; filled here. Others may never have worked, and
-            are no reason to start a server again.
+        names: names of the ensembles to probe.
+        proven: names of the ensembles that have ever answered; this class adds to it. Others may
+            never have worked, so their failures are no reason to restart the server.
     """
 
     def __init__(
         self, server: TritonHttp, url: str, names: Sequence[str], proven: set[str]
     ) -> None:
         self.fault: str | None = None
-        """What is wrong with the server."""
+        """Why the server has to be restarted; None if it is healthy."""
         self.answers: dict[str, bool] = dict.fromkeys(names, False)
         """Whether each ensemble answers."""
         self._server = server
@@ -54,7 +54,7 @@ class Canary:
         threading.Thread(target=self._run, name="yolostream-canary", daemon=True).start()
 
     def close(self) -> None:
-        """Ask no more; a question that is on its way ends with the server, and counts no more."""
+        """Stop probing, without waiting. The result of a probe that still runs is ignored."""
         self._closed.set()
 
     def _run(self) -> None:
@@ -85,21 +85,21 @@ class Canary:
                 self.fault = f"'{name}' answers with the boxes of other frames"
 
     def _ask(self, name: str) -> bool:
-        """Send a frame like no other, and see whether the answer is about that frame."""
+        """Send a random frame; return whether the answer belongs to that frame."""
         pixel = np.array([[random.choices(range(_SHADES), k=3)]], np.uint8)
-        asked = {"name": INPUT_NAME, "shape": [1, 1, 1, 3], "datatype": "UINT8"}
+        tensor = {"name": INPUT_NAME, "shape": [1, 1, 1, 3], "datatype": "UINT8"}
         answer = self._server.call(
             f"models/{name}/infer",
-            {"inputs": [{**asked, "data": pixel.flatten().tolist()}]},
+            {"inputs": [{**tensor, "data": pixel.flatten().tolist()}]},
             timeout_s=TIMEOUT_S,
         )
-        told = {output["name"]: output["data"] for output in answer["outputs"]}
-        # Ensembles that an older tool installed tell no digest.
-        return told.get(DIGEST_OUTPUT) in (None, digests([pixel]).flatten().tolist())
+        outputs = {output["name"]: output["data"] for output in answer["outputs"]}
+        # Ensembles that an older version installed have no digest.
+        return outputs.get(DIGEST_OUTPUT) in (None, digests([pixel]).flatten().tolist())
 
     def _note(self, name: str, error: YolostreamError, fault: str | None) -> None:
         if isinstance(error, ModelUnavailable):
-            # Somebody has unloaded it, or it did not load.
+            # The model was unloaded, or failed to load. A restart would not help.
             self.answers[name] = False
         elif fault is not None:
             self.answers[name] = False
@@ -108,7 +108,7 @@ class Canary:
 
     def _counted(self, name: str) -> Counts | None:
         with contextlib.suppress(InferenceServerException):
-            told = self._server.call(f"models/{name}/stats", timeout_s=_STATISTICS_TIMEOUT_S)
-            stats = [version["inference_stats"] for version in told["model_stats"]]
+            answer = self._server.call(f"models/{name}/stats", timeout_s=_STATISTICS_TIMEOUT_S)
+            stats = [version["inference_stats"] for version in answer["model_stats"]]
             return Counts(*(sum(s[kind]["count"] for s in stats) for kind in ("success", "fail")))
         return None

@@ -1,4 +1,4 @@
-"""The log of a server: shown while it is written, and kept from filling the disk."""
+"""The log file of a server: copied to stderr, and limited in size."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LOOK_S = 0.5
 
 
 def limit(path: Path) -> None:
-    """Move what has been written to `older(path)`, in place of what is there, if it is much.
+    """Rotate a log that is larger than `LIMIT_BYTES`: copy it to `older(path)` and empty it.
 
     The server goes on writing into the same file, which it has opened for appending.
     """
-    # The log of a server is worth less than the server.
+    # A full disk must not stop the server's supervision, so errors are ignored.
     with contextlib.suppress(OSError):
         if path.stat().st_size > LIMIT_BYTES:
             with contextlib.suppress(OSError):
@@ -30,7 +30,7 @@ def limit(path: Path) -> None:
 
 
 def older(path: Path) -> Path:
-    """Where the part of a log goes that was written before."""
+    """The path of the rotated part of a log."""
     return path.with_name(f"{path.name}.1")
 
 
@@ -59,7 +59,7 @@ def shown(path: Path) -> Iterator[None]:
 
 
 def _show_rest(path: Path, log: BinaryIO) -> None:
-    """Copy what was moved before it was shown, and start at the beginning again."""
+    """Copy the rest of a log that was rotated meanwhile, then continue at the file's start."""
     with contextlib.suppress(FileNotFoundError), older(path).open("rb") as before:
         before.seek(log.tell())
         shutil.copyfileobj(before, sys.stderr.buffer)

@@ -1,6 +1,7 @@
-"""Whether an ensemble lives: when to ask it for a frame, and what its answer says.
+"""Decides when to probe an ensemble, and whether it has failed.
 
-It is asked under load too: a server whose step is one answer behind answers everybody.
+Ensembles are also probed under load. If a step returns each answer one request late, all requests
+are answered, and only the probes notice that the answers are wrong.
 """
 
 from __future__ import annotations
@@ -12,31 +13,31 @@ from yolostream.client.triton_errors import is_about_a_dead_step
 from yolostream.errors import DeadlineExceeded, Overloaded, ServerUnavailable, YolostreamError
 
 INTERVAL_S = 10.0
-"""Between questions."""
+"""Interval of probes."""
 URGENT_S = 1.0
-"""The same, while frames of others fail."""
+"""Interval of probes while requests of clients fail."""
 SHARE = 0.05
-"""Most of the server's time that the questions may take."""
+"""Largest part of the server's time that probes may use."""
 
 ERRORS = 3
-"""So many failures in a row are a fault."""
+"""Number of failed probes in a row that counts as a fault."""
 SILENCE_S = 30.0
-"""Without any answer, to anybody, for so long an ensemble hangs. A batch of a large network takes
-seconds on a CPU."""
+"""An ensemble that answers no request of any client for so long counts as hung. A batch of a large
+network takes seconds on a CPU."""
 
 
 class Counts(NamedTuple):
-    """Requests of whomever, by what became of them."""
+    """Numbers of requests of all clients."""
 
     answered: int
     failed: int
 
 
 class Pulse:
-    """What is known of one ensemble.
+    """The results of the probes of one ensemble.
 
     Args:
-        now: seconds of a clock, as in all methods.
+        now: the current time in seconds, of a monotonic clock, as in all methods.
     """
 
     def __init__(self, now: float) -> None:
@@ -47,12 +48,11 @@ class Pulse:
         self._errors = 0
 
     def is_due(self, now: float, counted: Counts | None) -> bool:
-        """Whether to ask it for a frame.
+        """Whether to probe the ensemble now.
 
         Args:
-            now: the time.
-            counted: what the server says that it has done since it was started; None where it does
-                not say.
+            now: the current time.
+            counted: the server's statistics since its start; None if they cannot be read.
         """
         before, self._counted = self._counted, counted or self._counted
         fails = False
@@ -64,7 +64,7 @@ class Pulse:
         return now - self._asked_at >= pause_s
 
     def note_answer(self, now: float, *, asked_at: float) -> None:
-        """It has answered."""
+        """Note a successful probe that was sent at `asked_at`."""
         self._asked_at = self._alive_at = now
         self._took_s = now - asked_at
         self._errors = 0
@@ -72,20 +72,20 @@ class Pulse:
     def fault_after(
         self, error: YolostreamError, now: float, *, others_are_answered: bool
     ) -> str | None:
-        """What is wrong with the server; None if it is alive, or may be.
+        """Note a failed probe; return why the server has to be restarted, or None if it has not.
 
         Args:
-            error: how the question ended.
-            now: the time.
-            others_are_answered: whether it has answered somebody else meanwhile.
+            error: the error of the probe.
+            now: the current time.
+            others_are_answered: whether requests of clients were answered meanwhile.
         """
         self._asked_at = now
         if others_are_answered:
             self._alive_at = now
         if is_about_a_dead_step(error):
-            # Others' late answers may be taken for those of the next frames: all of it is sick.
+            # Triton may return late answers of the step for the next frames.
             return str(error)
-        # A queue is full under load, and also where nobody empties it.
+        # A full queue may mean load, or that the ensemble hangs.
         if isinstance(error, ServerUnavailable | DeadlineExceeded | Overloaded):
             silent_s = now - self._alive_at
             return f"no answer for {silent_s:.0f} s: {error}" if silent_s >= SILENCE_S else None

@@ -1,4 +1,4 @@
-"""The detector's rows in, at most 300 detections out. The work is in `nms*.py`."""
+"""The step `nms`: from the network's rows to detections. `nms*.py` do the work."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class TritonPythonModel:
             else _CpuStage(thresholds)
         )
         self.pause = PauseWatch(config["name"])
-        # The objects made so far stay. The garbage collector skips them, and delays no frame.
+        # The objects made so far stay for ever, so the garbage collector need not visit them. Its
+        # runs would delay frames.
         gc.freeze()
 
     def execute(self, requests):
@@ -71,7 +72,7 @@ class TritonPythonModel:
 
 
 def _switch(parameters, name):
-    """Whether a parameter is on; one that a configuration of before does not have is off."""
+    """Whether a parameter is "true". Configurations of older versions lack it: "false"."""
     value = parameters.get(name, "false")
     if value not in ("true", "false"):
         raise pb_utils.TritonModelException(f'{name} is \'{value}\': write "true" or "false"')

@@ -1,4 +1,7 @@
-"""Frames of any size in, the detector's input out. The work is in `letterbox*.py`."""
+"""The step `preprocess`: from frames of any size to the network's input.
+
+`letterbox*.py` do the work.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,12 @@ class TritonPythonModel:
             else _CpuStage(image_shape)
         )
         self.pause = PauseWatch(config["name"])
-        # The objects made so far stay. The garbage collector skips them, and delays no frame.
+        # The objects made so far stay for ever, so the garbage collector need not visit them. Its
+        # runs would delay frames.
         gc.freeze()
 
     def execute(self, requests):
-        """Letterbox the frames of all requests as one batch, whatever their sizes."""
+        """Letterbox the frames of all requests as one batch; sizes may differ."""
         answers = self._letterboxed(requests)
         self.pause.check()
         return answers
@@ -45,7 +49,7 @@ class TritonPythonModel:
                 accepted = [frames for frames, error in zip(batches, errors) if error is None]
                 results = self.stage.letterbox(accepted) if accepted else None
         except MemoryError as error:
-            if len(requests) > 1:  # Then only the request that is too large fails.
+            if len(requests) > 1:  # One by one, only a request that is too large fails.
                 return [answer for request in requests for answer in self._letterboxed([request])]
             return [_no_memory_for(tensors[0], error)]
         answers = self._answers(accepted, results)
@@ -55,7 +59,7 @@ class TritonPythonModel:
         ]
 
     def _answers(self, batches, results):
-        """The part of the results that belongs to each of the requests."""
+        """Make the response to each request from its part of the results."""
         start = 0
         for frames in batches:
             images, letterboxes = (array[start : start + len(frames)] for array in results)
@@ -70,7 +74,7 @@ class _CpuStage:
 
     def __init__(self, image_shape):
         self.image_shape = image_shape
-        # Frames are small: OpenCV's thread pool would cost more than it saves.
+        # Frames are small, so OpenCV's thread pool would cost more than it saves.
         cv2.setNumThreads(1)
 
     def read(self, tensor):
@@ -88,7 +92,7 @@ class _CpuStage:
 class _GpuStage:
     def __init__(self, config, device, image_shape):
         self.gpu = Gpu(config, device)
-        # Both outputs are on the GPU: Triton's ensembles do not work with one there and one not.
+        # Both outputs are on the GPU, because ensembles need the outputs of a step in one memory.
         self.computing, self.tensor = self.gpu.computing, self.gpu.tensor
         with self.gpu.opening():
             from .host_pages import keep_freed_memory

@@ -1,4 +1,4 @@
-"""The detector where there is no TensorRT plan: the same names and tensors.
+"""The step `yolov7_fp16` without a TensorRT plan, with the same names and tensors.
 
 Only the profiles `cpu`, `onnx-gpu` and `torch-gpu` run this file; the default profile serves
 `model.plan`.
@@ -26,14 +26,15 @@ class TritonPythonModel:
         stage = _GpuStage if on_gpu else _CpuStage
         self.stage = stage(config, int(args["model_instance_device_id"]))
         self.pause = PauseWatch(config["name"])
-        # The objects made so far stay. The garbage collector skips them, and delays no frame.
+        # The objects made so far stay for ever, so the garbage collector need not visit them. Its
+        # runs would delay frames.
         gc.freeze()
 
     def execute(self, requests):
         """Run the images of all requests as one batch."""
         with self.stage.computing():
             images = [self._input(request, "input") for request in requests]
-            # Beside the rows, so that nobody can take them for those of another frame.
+            # Passed through with the rows, so that rows and letterbox always belong to one frame.
             letterboxes = [self._input(request, "letterbox") for request in requests]
             carried = [None if one is None else one.copy() for one in letterboxes]
             outputs = self.stage.run(images)
@@ -42,7 +43,7 @@ class TritonPythonModel:
         return answers
 
     def _input(self, request, name):
-        """An input as an array; None where the caller left it out."""
+        """An input as an array; None if the request does not have it."""
         tensor = pb_utils.get_input_tensor_by_name(request, name)
         return None if tensor is None else self.stage.read(tensor)
 

@@ -1,4 +1,4 @@
-"""Compilation of the forward pass, where it works."""
+"""Compiles the forward pass, if possible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def compiled_maps(network: Network, batch: int) -> Callable[[Tensor], list[Tensor]]:
-    """`network.maps` compiled for one batch size; as it is where that fails."""
+    """`network.maps` compiled for one batch size; the uncompiled method if that fails."""
     maps: Callable[[Tensor], list[Tensor]] = torch.compile(network.maps, dynamic=False)
     device = network.detect.anchors.device
     images = torch.zeros(batch, 3, SIDE, SIDE, device=device)

@@ -1,7 +1,7 @@
-"""Groups and keys that deepstream-app 7.1 reads from an INI file, and what their values are.
+"""The groups and keys that deepstream-app 7.1 reads from an INI file, with the kinds of values.
 
-An unknown key is only a warning there, lost among others, and an unknown group not even that; a
-value of the wrong kind ends the start.
+deepstream-app only warns of unknown keys, among many other lines, and ignores unknown groups. A
+value of the wrong kind makes its start fail.
 """
 
 from __future__ import annotations
@@ -107,13 +107,13 @@ _OTHER_GROUPS = (
     *("secondary-gie", "pre-process", "secondary-pre-process", "nvds-analytics", "ds-example"),
     *("dewarper", "segvisual", "img-save", "message-converter", "message-consumer"),
 )
-"""Known to deepstream-app, not used here and not checked."""
+"""Groups of deepstream-app that this project does not use. Their keys are not checked."""
 
 _NUMBER = re.compile(r"\d+$")
 
 
 def check_keys(groups: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
-    """Unknown groups and keys, and values of the wrong kind."""
+    """Report unknown groups and keys, and values of the wrong kind."""
     for group, keys in groups.items():
         kinds = _KINDS.get(_NUMBER.sub("", group))
         if kinds is not None:
@@ -125,7 +125,7 @@ def check_keys(groups: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
 
 
 def _check_key(where: str, key: str, value: str, kinds: Mapping[str, str]) -> Iterator[Finding]:
-    # bbox-border-color3 is that of class 3.
+    # A key may end with a class id: bbox-border-color3 is for class 3.
     kind = kinds.get(key) or kinds.get(_NUMBER.sub("", key))
     if kind is None:
         yield where, "deepstream-app 7.1 has no such key in this group", _meant(key, kinds)
@@ -142,7 +142,7 @@ def _meant(name: str, known: Mapping[str, object]) -> str:
 
 
 def is_integer(value: str) -> bool:
-    """Whether GLib reads it as one."""
+    """Whether GLib parses the value as an integer."""
     return re.fullmatch(r"[+-]?\d+", value) is not None
 
 

@@ -1,4 +1,4 @@
-"""What becomes of the muxer's frame on its way into the tensor."""
+"""Checks whether nvinferserver scales the muxer's frames without distorting or shifting them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from yolostream.doctor.check import Finding
 from yolostream.doctor.deepstream.letterbox import Rectangle, Size, nearest_that_lands, place
 
 _BILINEAR, _SUPER, _NEAREST = 1, 3, (0, 5)
-"""Numbers as `frame_scaling_filter`."""
+"""Values of `frame_scaling_filter`."""
 _LEAST_SIDE = 2
-"""Of a frame or a tensor, in pixels: DeepStream takes even ones."""
+"""Smallest width or height of a frame or tensor in pixels: DeepStream rounds down to even ones."""
 _FILTER = "[primary-gie] config-file: frame_scaling_filter"
 _FIX = "write 2, cubic"
 
 
 def check_picture(size: Size, infer: Any, file: str) -> Iterator[Finding]:
-    """Whether objects keep their shape and their place.
+    """Report settings that distort or shift objects.
 
     Args:
         size: width and height of the muxer's frame, in pixels.
         infer: nvinferserver's `infer_config`.
-        file: where that is written.
+        file: path of nvinferserver's file, for messages.
     """
     for layer in infer.backend.inputs:
         sides = [side for side in layer.dims if side != 3]
         if len(sides) != 2 or min(*size, *sides) < _LEAST_SIDE:
-            # Told as such, or never meant.
+            # Other checks report this, or the input is not a picture.
             continue
         tensor = sides[1], sides[0]
         picture = place(size, tensor, infer.preprocess)
@@ -47,7 +47,7 @@ def _shape(size: Size, tensor: Size, preprocess: Any, file: str) -> Iterator[Fin
 def _place(size: Size, tensor: Size, preprocess: Any) -> Iterator[Finding]:
     (width, height), picture = size, place(size, tensor, preprocess)
     if picture.lands_off:
-        # Only one of the two is padded, and the other 0.
+        # Padding is only on one axis, so the other position is 0.
         corner, off = max(
             (picture.left, width / picture.width), (picture.top, height / picture.height)
         )
@@ -60,7 +60,7 @@ def _place(size: Size, tensor: Size, preprocess: Any) -> Iterator[Finding]:
 
 
 def _scaling(size: Size, picture: Rectangle, number: int) -> Iterator[Finding]:
-    """Whether the filter scales without harm."""
+    """Report a filter that shifts boxes or fails at this scale."""
     to = f"{size[0]}x{size[1]} to {picture.width}x{picture.height}"
     if number in _NEAREST and (picture.width, picture.height) != size:
         yield _FILTER, f"{number} takes the nearest pixel from {to}, and moves boxes", _FIX
