@@ -141,7 +141,7 @@ def test_file_url_of_a_folder_or_of_bytes_is_that(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["file://clip.mp4", "file://host/clip.mp4", "file://"])
 def test_file_url_without_a_whole_path_is_refused(url: str) -> None:
     clip("clip.mp4")
-    assert "file:///whole/path" in refusal_of(url)
+    assert "file:///absolute/path" in refusal_of(url)
 
 
 def test_file_url_of_nothing_is_refused_by_its_path() -> None:
@@ -158,7 +158,7 @@ def test_link_to_nothing_or_in_a_circle_is_named() -> None:
     Path("gone.mp4").symlink_to("nowhere")
     Path("circle.mp4").symlink_to("circle.mp4")
     for name in ("gone.mp4", "circle.mp4"):
-        assert refusal_of(name) == f"{name} is a link to nothing: name a file that is there"
+        assert refusal_of(name) == f"{name} is a broken link: name a file that exists"
     for spec in (".", "*.mp4"):
         named, errors = find_sources([spec])
         assert not errors
@@ -300,7 +300,7 @@ def test_folder_names_what_it_leaves_out(caplog: pytest.LogCaptureFixture) -> No
 def test_folder_of_nothing_but_unknown_files_names_them() -> None:
     Path("street").mkdir()
     Path("street/a.xyz").write_bytes(b"")
-    assert "only a.xyz: give one itself" in refusal_of("street")
+    assert "only a.xyz: name a file itself" in refusal_of("street")
 
 
 def test_folder_that_nobody_may_look_into_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,7 +363,7 @@ def test_scheme_may_be_in_capitals(scheme: str) -> None:
 
 @pytest.mark.parametrize(("spec", "scheme"), [("ftp://h/a.mp4", "ftp"), ("MMS://h/a", "mms")])
 def test_scheme_that_is_not_read_is_named(spec: str, scheme: str) -> None:
-    assert refusal_of(spec).startswith(f"{scheme}:// is not read, only rtsp")
+    assert refusal_of(spec).startswith(f"{scheme}:// is not supported, only rtsp")
 
 
 def test_srt_is_said_to_be_missing_in_this_ffmpeg() -> None:
