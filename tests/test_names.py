@@ -311,7 +311,7 @@ def test_folder_that_nobody_may_look_into_is_refused(monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", denied)
-    assert "cannot look into street (Permission denied)" in refusal_of("street")
+    assert "cannot list the folder street (Permission denied)" in refusal_of("street")
 
 
 def test_folder_of_many_files_is_found_in_a_moment() -> None:
