@@ -187,7 +187,7 @@ def test_pictures_of_another_size_are_said_and_go_on(tmp_path, instant, clip) ->
     records = run.records()
     sizes = [size for size, _ in itertools.groupby((r["width"], r["height"]) for r in records)]
     assert sizes[:3] == [(64, 48), (96, 64), (64, 48)]
-    assert "cam: its pictures are 64x96 (height x width) from now on" in finished.stderr
+    assert "cam: the size of its pictures changed to 64x96 (height x width)" in finished.stderr
     assert run.summary()["cam"]["reconnects"] == 0
     check_order(records)
 

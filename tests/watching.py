@@ -59,7 +59,9 @@ class Service:
     @property
     def address(self) -> str:
         """Of the page, once it is there."""
-        return "http://" + self.wait_for("the page is at http").partition("http://")[2].split('"')[0]
+        return (
+            "http://" + self.wait_for("the page is at http").partition("http://")[2].split('"')[0]
+        )
 
     def ask(self, path: str) -> object:
         with urllib.request.urlopen(f"{self.address}/api/v1/{path}", timeout=DEADLINE_S) as answer:
