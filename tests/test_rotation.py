@@ -20,7 +20,7 @@ from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
 from yolostream.outputs.csv import COLUMNS, Csv
-from yolostream.outputs.enduring import MENDED_S, PAUSE_S, Enduring
+from yolostream.outputs.enduring import STEADY_S, PAUSE_S, Enduring
 from yolostream.outputs.jsonl import JsonLines
 from yolostream.outputs.parts import DAY_S, Parts, Retention
 from yolostream.outputs.rotation import Rotating, Rotation
@@ -290,7 +290,7 @@ def test_a_full_disk_is_said_once_and_written_to_again(new_camera, tmp_path, cap
         assert len(full) < 10
         for name in full[:3]:
             (disk / name).unlink()
-        after = int(PAUSE_S[1] + MENDED_S) + 30
+        after = int(PAUSE_S[1] + STEADY_S) + 30
         camera.write(after)
         assert camera.output.trouble == ""
         camera.output.close()
@@ -301,7 +301,7 @@ def test_a_full_disk_is_said_once_and_written_to_again(new_camera, tmp_path, cap
     said = [record.message for record in caplog.records]
     assert len(said) == 2
     assert re.fullmatch(r"street: cannot write .*\(No space left on device\).*30 s", said[0])
-    assert said[1] == f"street is written again, {lost} frames were lost"
+    assert said[1] == f"street is written again; {lost} frames were lost"
 
 
 def test_a_folder_that_is_read_only_is_tried_again(new_camera, tmp_path, caplog):
