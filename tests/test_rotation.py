@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import MILLISECOND, gray
+from fake_clock import FakeClock
 from small_disk import small_disk
-from turned_clock import TurnedClock
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
@@ -41,7 +41,7 @@ class Camera:
     def __init__(
         self, folder: Path, rotation: Rotation, *, suffix: str = ".jsonl", name: str = "street"
     ) -> None:
-        self.folder, self.turned = folder, TurnedClock()
+        self.folder, self.turned = folder, FakeClock()
         self.number = 0
         self._make = partial(self._output, rotation, suffix, name)
         self.output = self._make()
@@ -122,7 +122,7 @@ def test_parts_follow_each_other_by_size(new_camera, tmp_path, suffix):
 
 
 def test_a_part_without_an_object_is_a_header(tmp_path):
-    turned = TurnedClock()
+    turned = FakeClock()
     parts = Parts(tmp_path, "street", ".csv", clock=turned.clock)
     output = Rotating(
         parts, partial(Csv, source="street"), Rotation(), kind="csv", clock=turned.clock

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import MILLISECOND, boxes, gray, noise, number_of, play
+from fake_clock import FakeClock
 from small_disk import small_disk
-from turned_clock import TurnedClock
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
@@ -38,7 +38,7 @@ class Camera:
     """Writes pictures at 10 frames/s that tell their number, as far as 20."""
 
     def __init__(self, folder: Path, segments: Segments, *, name: str = "street") -> None:
-        self.folder, self.turned = folder, TurnedClock()
+        self.folder, self.turned = folder, FakeClock()
         self.number = 0
         self.make = partial(self._output, segments, name)
         self.output = self.make()

@@ -46,7 +46,7 @@ class Recording:
     hls: Hls | None = None
     """Annotated live video in `FOLDER/CAMERA/hls/live.m3u8`."""
     part: int = 1
-    """How often the camera was started, for `Results`' sake: here, files are named by times."""
+    """How often the camera was started. Unlike in `Results`, it is not part of file names."""
 
     def folder_of(self, source: Source) -> Path:
         """The folder of a camera's results."""
