@@ -28,11 +28,11 @@ from yolostream.sources.naming import (
     FILE_NAME_BYTES,
     NAME_BYTES,
     OUTPUT_SUFFIXES,
-    fitted,
-    named_apart,
+    shortened,
+    with_unique_names,
 )
 from yolostream.sources.presence import Presence, presence_at
-from yolostream.sources.sequence import in_sequence
+from yolostream.sources.sequence import numbered_files
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +225,7 @@ def test_numbered_pictures_are_one_source_in_the_order_of_their_numbers() -> Non
 def test_a_pattern_names_what_ffmpeg_would_write(pattern: str, names: list[str]) -> None:
     for name in ("0", "9", "09", "10", "a", "100%_1", "[a]_1", "a_1", "2/1", "1/2"):
         picture(f"{name}.png")
-    assert [str(path) for path in in_sequence(pattern)] == names
+    assert [str(path) for path in numbered_files(pattern)] == names
 
 
 def test_numbered_videos_are_a_source_each() -> None:
@@ -506,15 +506,15 @@ def test_the_longest_name_leaves_room_for_what_is_added() -> None:
 
 
 def test_a_name_of_accents_alone_ends() -> None:
-    assert fitted("\u0301" * 300, 20, "_2") == "_2"
+    assert shortened("\u0301" * 300, 20, "_2") == "_2"
 
 
 def test_short_name_is_left_alone() -> None:
-    assert fitted("caf\u00e9", NAME_BYTES) == "caf\u00e9"
+    assert shortened("caf\u00e9", NAME_BYTES) == "caf\u00e9"
 
 
 def test_names_are_of_printable_text() -> None:
-    found = named_apart([Video("x", "a\x1b[2J\n\udce9")], set())
+    found = with_unique_names([Video("x", "a\x1b[2J\n\udce9")], set())
     assert [source.name for source in found] == ["a\\x1b[2J\\n?"]
     # One of these makes `gpj.exe` of what follows it: CVE-2021-42574.
     assert printable("a\u202eexe.jpg\u2028b\u2066c\x85") == r"a\u202eexe.jpg\u2028b\u2066c\x85"

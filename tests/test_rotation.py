@@ -20,9 +20,9 @@ from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
 from yolostream.outputs.csv import COLUMNS, Csv
-from yolostream.outputs.enduring import STEADY_S, PAUSE_S, Enduring
 from yolostream.outputs.jsonl import JsonLines
 from yolostream.outputs.parts import DAY_S, Parts, Retention
+from yolostream.outputs.recovering import PAUSE_S, STEADY_S, RecoveringOutput
 from yolostream.outputs.rotation import Rotating, Rotation
 
 A_CAR = Detections(
@@ -278,7 +278,7 @@ def test_a_full_disk_is_said_once_and_written_to_again(new_camera, tmp_path, cap
     with small_disk(tmp_path / "disk", 64) as disk:
         rotation = Rotation(max_bytes=8000, keep=Retention())
         camera = new_camera(rotation, disk)
-        camera.output = Enduring(
+        camera.output = RecoveringOutput(
             camera._make, name="street", kind="jsonl", draws=False, clock=camera.turned.clock
         )
         camera.write(3000)
@@ -308,7 +308,7 @@ def test_a_folder_that_is_read_only_is_tried_again(new_camera, tmp_path, caplog)
     camera = new_camera(Rotation(), tmp_path / "later")
     (tmp_path / "later").rmdir()
     (tmp_path / "later").write_text("in the way")
-    camera.output = Enduring(
+    camera.output = RecoveringOutput(
         camera._make, name="street", kind="jsonl", draws=False, clock=camera.turned.clock
     )
     camera.write(100)

@@ -17,8 +17,8 @@ from small_disk import small_disk
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
-from yolostream.outputs.enduring import Enduring
 from yolostream.outputs.parts import DAY_S, Parts, Retention
+from yolostream.outputs.recovering import RecoveringOutput
 from yolostream.outputs.segments import SegmentedMp4, Segments
 from yolostream.sources.naming import NAME_BYTES
 
@@ -66,9 +66,9 @@ class Camera:
         self.output.close()
         self.output = self.make()
 
-    def endure(self) -> Enduring:
+    def endure(self) -> RecoveringOutput:
         self.output.close()
-        self.output = Enduring(
+        self.output = RecoveringOutput(
             self.make, name="street", kind="segments", draws=True, clock=self.turned.clock
         )
         return self.output

@@ -41,7 +41,7 @@ from yolostream.service.web.server import serving
 _STOP_SERVER_S = 0.5
 """Short, because when Triton is stopped, every request has been answered or given up."""
 
-_LOOK_S = 1.0
+_CHECK_S = 1.0
 """Interval between two checks of the service's health."""
 
 _log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def _watch_over(service: Service) -> None:
     Raises:
         ServiceError: the service hangs or has ended.
     """
-    pause_s = min(_LOOK_S, (systemd.watchdog_s() or _LOOK_S) / 3)
+    pause_s = min(_CHECK_S, (systemd.watchdog_s() or _CHECK_S) / 3)
     never = threading.Event()
     with contextlib.suppress(KeyboardInterrupt):
         while service.is_well:

@@ -33,7 +33,7 @@ class Channel(Protocol):
         """End the stream."""
 
 
-class Reopened:
+class ReopeningChannel:
     """Opens a channel for the first picture and, with pauses, again after each error.
 
     Args:

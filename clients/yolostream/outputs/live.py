@@ -13,7 +13,7 @@ from yolostream.detections import Detections
 from yolostream.frame import Frame
 from yolostream.image import Image, downscaled
 from yolostream.outputs import placeholder
-from yolostream.outputs.channel import Channel, Reopened
+from yolostream.outputs.channel import Channel, ReopeningChannel
 from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.planes import Planes, fitted, planes_of
 from yolostream.outputs.video import MAX_SIDE
@@ -72,9 +72,9 @@ class LiveOutput:
         """See `Output`."""
         self.dropped = 0
         """Frames that were not sent, because a newer one came or the channel was broken."""
-        self._channel = Reopened(open_channel, name=name, clock=clock)
+        self._channel = ReopeningChannel(open_channel, name=name, clock=clock)
         self._screen = _Screen(name, away_after_s=max(AWAY_AFTER_S, 3 / float(frame_rate)))
-        self._pace = Pace()
+        self._pace = PlayoutClock()
         self._clock = clock
         self._newest: _Arrived | None = None
         self._is_closed = False
@@ -166,7 +166,7 @@ class _Screen:
         return placeholder.picture(last.image, self._name, f"away since {since}")
 
 
-class Pace:
+class PlayoutClock:
     """Gives frames the times at which they are shown.
 
     Frames arrive after detection, with a varying delay. As long as the delay varies by less than

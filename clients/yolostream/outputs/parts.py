@@ -17,7 +17,7 @@ from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.finishing import FINISHING_SUFFIX
 from yolostream.outputs.limits import check_limits
 from yolostream.outputs.output import writing
-from yolostream.sources.naming import FILE_NAME_BYTES, fitted
+from yolostream.sources.naming import FILE_NAME_BYTES, shortened
 
 Opened = TypeVar("Opened")
 
@@ -62,7 +62,7 @@ class Parts:
         self, folder: Path, name: str, suffix: str, *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self.folder = folder
-        self._stem = fitted(name, FILE_NAME_BYTES - len(_LONGEST_ADDITION))
+        self._stem = shortened(name, FILE_NAME_BYTES - len(_LONGEST_ADDITION))
         self._suffix = suffix
         self._clock = clock
         self._pattern = re.compile(

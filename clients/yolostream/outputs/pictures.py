@@ -11,7 +11,7 @@ from yolostream.errors import OutputError
 from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.output import writing
-from yolostream.sources.naming import FILE_NAME_BYTES, fitted
+from yolostream.sources.naming import FILE_NAME_BYTES, shortened
 
 _KEPT = {".avif", ".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 """Suffixes of the formats that are kept; other pictures are written as JPEG or PNG."""
@@ -48,7 +48,7 @@ class AnnotatedPictures:
         number, free = 1, name.name
         while free in self._taken:
             number += 1
-            free = fitted(name.stem, FILE_NAME_BYTES, f"_{number}{name.suffix}")
+            free = shortened(name.stem, FILE_NAME_BYTES, f"_{number}{name.suffix}")
         self._taken.add(free)
         return free
 

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from yolostream.outputs.csv import Csv
-from yolostream.outputs.enduring import Enduring
 from yolostream.outputs.hls import Hls, hls_folder
 from yolostream.outputs.jsonl import JsonLines
 from yolostream.outputs.output import Output
 from yolostream.outputs.parts import Parts
 from yolostream.outputs.push import rtsp_push
+from yolostream.outputs.recovering import RecoveringOutput
 from yolostream.outputs.rotation import Rotating, Rotation
 from yolostream.outputs.segments import SegmentedMp4, Segments
 from yolostream.outputs.video import DEFAULT_BITRATE
@@ -72,16 +72,16 @@ class Recording:
 
     def _rotating(
         self, suffix: str, kind: type[JsonLines] | type[Csv], rotation: Rotation, source: Source
-    ) -> Enduring:
+    ) -> RecoveringOutput:
         def make() -> Rotating:
             parts = Parts(self.folder_of(source), source.name, suffix)
             return Rotating(parts, partial(kind, source=source.name), rotation, kind=kind.kind)
 
-        return Enduring(make, name=source.name, kind=kind.kind, draws=Rotating.draws)
+        return RecoveringOutput(make, name=source.name, kind=kind.kind, draws=Rotating.draws)
 
-    def _segmented(self, segments: Segments, source: Source, session: Session) -> Enduring:
+    def _segmented(self, segments: Segments, source: Source, session: Session) -> RecoveringOutput:
         def make() -> SegmentedMp4:
             parts = Parts(self.folder_of(source), source.name, ".mp4")
             return SegmentedMp4(parts, segments, frame_rate=session.frame_rate)
 
-        return Enduring(make, name=source.name, kind=SegmentedMp4.kind, draws=True)
+        return RecoveringOutput(make, name=source.name, kind=SegmentedMp4.kind, draws=True)

@@ -28,7 +28,7 @@ _TOLERANCE_S = 5e-7
 
 
 @dataclass
-class _Waiting:
+class _CellQueue:
     is_live: bool
     waiting: deque[tuple[float, Planes]] = field(default_factory=deque)
     """Times in seconds since the source's first frame, and pictures of the cell's size."""
@@ -60,7 +60,7 @@ class Tiled:
         self._path = path
         self._bitrate = bitrate
         self._threads = threads
-        self._cells = [_Waiting(is_live=is_live) for is_live in are_live]
+        self._cells = [_CellQueue(is_live=is_live) for is_live in are_live]
         self._columns = math.ceil(math.sqrt(len(are_live)))
         rows = math.ceil(len(are_live) / self._columns)
         self.cell_width = min(CELL_WIDTH, MAX_WIDTH // self._columns) // 2 * 2
@@ -183,7 +183,7 @@ class Tiled:
             cell.knows(time_s) for cell in awaited
         )
 
-    def _show(self, number: int, cell: _Waiting, time_s: float) -> None:
+    def _show(self, number: int, cell: _CellQueue, time_s: float) -> None:
         planes = None
         while cell.waiting and cell.waiting[0][0] <= time_s + _TOLERANCE_S:
             _, planes = cell.waiting.popleft()

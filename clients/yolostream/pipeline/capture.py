@@ -24,9 +24,9 @@ GRACE_S = 2.0
 MAX_ABANDONED = 3
 """Abandoned readers of one source. With so many, no other is started until one of them ends."""
 
-_LOOK_S = 1.0
+_CHECK_S = 1.0
 """Interval between checks of the presence of a source that is away."""
-_LOOK_WHILE_OPENING_S = 0.5
+_CHECK_WHILE_OPENING_S = 0.5
 """The same while a reader is opening the source."""
 _USUAL_OPENING_S = 2.0
 """If the source was present before it was opened, its presence is first checked after this time."""
@@ -110,7 +110,7 @@ class Capture:
                 self._presence = self._source.presence()
             self._openings.start(reader, f"{self._source.name} reader")
             started = time.monotonic()
-            if self._is_overtaken(reader, started):
+            if self._becomes_present(reader, started):
                 continue
             problem = self._problem_of(reader, started)
             if self._stream.mailbox.is_closed:
@@ -123,7 +123,7 @@ class Capture:
                 raise problem
             self._wait(retry, problem)
 
-    def _is_overtaken(self, reader: Reader, started: float) -> bool:
+    def _becomes_present(self, reader: Reader, started: float) -> bool:
         """Whether the source came closer to working while the reader waits for its answer.
 
         The reader's request may have been lost. It is abandoned then, and another one is started,
@@ -132,17 +132,21 @@ class Capture:
         until = started + self._limits.first_frame_s
         while (left := until - time.monotonic()) > 0 and not self._stream.stop.is_set():
             was_there = self._presence == Presence.ANSWERS
-            look_s = _USUAL_OPENING_S if was_there else _LOOK_WHILE_OPENING_S
-            if reader.opened.wait(min(look_s, left)):
+            check_s = _USUAL_OPENING_S if was_there else _CHECK_WHILE_OPENING_S
+            if reader.opened.wait(min(check_s, left)):
                 return False
-            if self._rises() and not reader.opened.is_set() and not self._has_too_many:
+            if (
+                self._presence_rises()
+                and not reader.opened.is_set()
+                and not self._has_max_abandoned
+            ):
                 reader.abandon()
                 self._abandoned.append(reader)
                 self._status.reconnects += 1
                 return True
         return False
 
-    def _rises(self) -> bool:
+    def _presence_rises(self) -> bool:
         """Check the source's presence; return whether it is higher than at the last check."""
         before, self._presence = self._presence, self._source.presence()
         return self._presence > before
@@ -197,13 +201,13 @@ class Capture:
         until = time.monotonic() + retry.delay_s
         # Where a password or the kind of stream is refused, the presence says nothing.
         self._presence = self._source.presence() if retry.state == "backoff" else Presence.ANSWERS
-        while (left := until - time.monotonic()) > 0 or self._has_too_many:
-            if self._stream.stop.wait(min(left, _LOOK_S) if left > 0 else _LOOK_S):
+        while (left := until - time.monotonic()) > 0 or self._has_max_abandoned:
+            if self._stream.stop.wait(min(left, _CHECK_S) if left > 0 else _CHECK_S):
                 return
-            if self._presence < Presence.ANSWERS and self._rises():
+            if self._presence < Presence.ANSWERS and self._presence_rises():
                 until = 0.0
 
     @property
-    def _has_too_many(self) -> bool:
+    def _has_max_abandoned(self) -> bool:
         self._abandoned = [reader for reader in self._abandoned if not reader.ended.is_set()]
         return len(self._abandoned) >= MAX_ABANDONED

@@ -92,7 +92,7 @@ class Dispatcher:
     def _run(self) -> None:
         try:
             while self._streams or not self._is_closed:
-                self._take_a_turn()
+                self._send_ready()
         except Exception as error:
             # A defect, or a lack of memory. The streams must fail, because nothing sends their
             # frames any more.
@@ -106,17 +106,17 @@ class Dispatcher:
             stream.fail(error)
             stream.end()
 
-    def _take_a_turn(self) -> None:
+    def _send_ready(self) -> None:
         # Cleared before looking for frames, so that a frame that comes meanwhile ends the wait.
         self._ready.clear()
-        batch = self._gathered()
-        for frames in _alike(batch):
+        batch = self._next_batch()
+        for frames in _grouped(batch):
             self._send(frames)
-        self._let_go()
+        self._transfer_leaving()
         if not self._end_exhausted() and not batch:
             self._ready.wait(_POLL_S)
 
-    def _let_go(self) -> None:
+    def _transfer_leaving(self) -> None:
         with self._lock:
             leaving = [one for one in self._leaving if one[0] in self._streams]
             self._leaving.clear()
@@ -125,7 +125,7 @@ class Dispatcher:
         for stream, to in leaving:
             to.add(stream)
 
-    def _gathered(self) -> Batch:
+    def _next_batch(self) -> Batch:
         batch: Batch = []
         self._take_into(batch)
         if batch and len(batch) < min(self._batching.size, len(self._streams)):
@@ -173,7 +173,7 @@ class Dispatcher:
         return bool(ended)
 
 
-def _alike(batch: Batch) -> list[Batch]:
+def _grouped(batch: Batch) -> list[Batch]:
     """Group frames that fit into one request: those of equal size in the same kind of memory."""
     groups: dict[tuple[tuple[int, int], bool], Batch] = {}
     for stream, frame in batch:

@@ -13,7 +13,7 @@ _M_ARENA_MAX = -8
 """In `malloc.h`."""
 
 
-def stay_small() -> None:
+def limit_memory_growth() -> None:
     """Keep this process's memory from growing over time; call it when all modules are loaded.
 
     By default, glibc has up to eight arenas per core, and memory that a thread has freed stays in

@@ -37,7 +37,7 @@ class Reader:
         self._session: Session | None = None
         self._size: tuple[int, int] | None = None
         # Held while a frame is passed on, so that none is passed on after `abandon`.
-        self._handing_over = threading.Lock()
+        self._enqueuing = threading.Lock()
         self._is_abandoned = False
 
     @property
@@ -58,7 +58,7 @@ class Reader:
 
     def abandon(self) -> None:
         """Discard all further frames of this reader, and ask it to end."""
-        with self._handing_over:
+        with self._enqueuing:
             self._is_abandoned = True
             if self._session is not None:
                 self._session.cancel()
@@ -74,13 +74,13 @@ class Reader:
                 asked_ns = time.time_ns()
                 with timer.stage("decode"):
                     frame = next(frames, None)
-                if frame is None or not self._hand_over(frame, asked_ns):
+                if frame is None or not self._enqueue(frame, asked_ns):
                     return
         finally:
             session.close()
 
     def _begin(self, session: Session) -> bool:
-        with self._handing_over:
+        with self._enqueuing:
             if self._is_abandoned:
                 return False
             self._session = session
@@ -88,7 +88,7 @@ class Reader:
             self._continuity.begin()
             return True
 
-    def _hand_over(self, frame: Frame, asked_ns: int) -> bool:
+    def _enqueue(self, frame: Frame, asked_ns: int) -> bool:
         """Pass a frame to the stream.
 
         Args:
@@ -98,7 +98,7 @@ class Reader:
         Returns:
             Whether the stream accepts more frames.
         """
-        with self._handing_over:
+        with self._enqueuing:
             if self._is_abandoned:
                 return False
             if self.first_frame_at is None:

@@ -143,11 +143,11 @@ class Stream:
         if trace is not None and pending.done():
             trace.answered(pending.answered_ns, pending.exception())
         if detections is not None:
-            self._hand_on(frame, detections)
+            self._process(frame, detections)
         if trace is not None:
             trace.release()
 
-    def _hand_on(self, frame: Frame, detections: Detections) -> None:
+    def _process(self, frame: Frame, detections: Detections) -> None:
         status = self.status
         detections = self.plan.detection_filter(detections)
         if self.plan.track and self.plan.source.is_video:

@@ -26,10 +26,10 @@ from yolostream.sources.animation import Animation, moving_format
 from yolostream.sources.decoding import DecoderName
 from yolostream.sources.folder import files_in
 from yolostream.sources.kinds import PLAYLIST_SUFFIXES, WEB_VIDEO_SUFFIXES, is_picture
-from yolostream.sources.naming import named_apart
+from yolostream.sources.naming import with_unique_names
 from yolostream.sources.pictures import Pictures
-from yolostream.sources.pipe import for_any_process, is_pipe, is_standard_input
-from yolostream.sources.sequence import in_sequence
+from yolostream.sources.pipe import is_pipe, is_standard_input, portable_path
+from yolostream.sources.sequence import numbered_files
 from yolostream.sources.source import Source
 from yolostream.sources.video import Video
 
@@ -73,7 +73,7 @@ def find_sources(
             sources += found
         except SourceError as error:
             errors.append(error)
-    return list(named_apart(sources, set(reserved_names))), errors
+    return list(with_unique_names(sources, set(reserved_names))), errors
 
 
 def device_that_is_away(spec: str) -> str | None:
@@ -115,13 +115,13 @@ def _named(spec: str, new_video: _NewVideo, *, waits_for_devices: bool) -> Seque
         return [_camera(spec, away, new_video)]
     if (address := address_in(spec)) is not None:
         return [_stream(address, new_video)]
-    path = for_any_process(path_of_file_url(spec))
+    path = portable_path(path_of_file_url(spec))
     if is_standard_input(path):
         return [_standard_input(Path(path), new_video)]
     # An existing path takes precedence over a glob or a pattern of numbered files.
     if os.path.lexists(path):
         return _at(Path(path), new_video)
-    if matches := in_sequence(path) or sorted(map(Path, glob.glob(path, recursive=True))):
+    if matches := numbered_files(path) or sorted(map(Path, glob.glob(path, recursive=True))):
         return _from_files(matches, matches[0].parent.resolve().name, new_video)
     raise SourceError(_why_not(spec, path, device))
 

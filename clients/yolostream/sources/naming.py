@@ -25,7 +25,7 @@ _JOINER = "\u200d"
 """Zero-width joiner: joins the characters on both sides into one, as in emoji of families."""
 
 
-def named_apart(sources: Iterable[Source], taken: set[str]) -> Iterator[Source]:
+def with_unique_names(sources: Iterable[Source], taken: set[str]) -> Iterator[Source]:
     """Give every source a unique name that is valid for its files.
 
     Args:
@@ -34,27 +34,27 @@ def named_apart(sources: Iterable[Source], taken: set[str]) -> Iterator[Source]:
     """
     for source in sources:
         name = _without_output_suffix(printable(source.name)) or "unnamed"
-        free = fitted(name, NAME_BYTES)
+        free = shortened(name, NAME_BYTES)
         number = 1
         while free in taken:
             number += 1
-            free = fitted(name, NAME_BYTES, f"_{number}")
+            free = shortened(name, NAME_BYTES, f"_{number}")
         taken.add(free)
         yield replace(source, name=free)  # type: ignore[type-var]  # all are dataclasses
 
 
-def fitted(name: str, most: int, end: str = "") -> str:
+def shortened(name: str, most: int, end: str = "") -> str:
     """`name` and `end` together, with `name` shortened so that they have at most `most` bytes.
 
     `name` is cut between characters; a letter is not separated from its accents.
     """
     cut = name
-    while cut and (len(os.fsencode(cut + end)) > most or _is_torn(cut, name)):
+    while cut and (len(os.fsencode(cut + end)) > most or _splits_character(cut, name)):
         cut = cut[:-1]
     return cut + end
 
 
-def _is_torn(cut: str, name: str) -> bool:
+def _splits_character(cut: str, name: str) -> bool:
     after = name[len(cut) : len(cut) + 1]
     is_mark = after != "" and unicodedata.category(after).startswith("M")
     return is_mark or (after != "" and _JOINER in (cut[-1], after))

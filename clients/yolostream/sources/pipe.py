@@ -11,7 +11,7 @@ _DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/self/fd)/(?P<number>\d+)|/dev/stdin|
 _OPENED_STANDARD_INPUT = re.compile(r"/proc/\d+/fd/0")
 
 
-def for_any_process(spec: str) -> str:
+def portable_path(spec: str) -> str:
     """A path that is valid in other processes for an open file of this one, such as `-`.
 
     Any other argument is returned unchanged.
@@ -22,7 +22,7 @@ def for_any_process(spec: str) -> str:
 
 
 def is_standard_input(path: str) -> bool:
-    """Whether this path is what `for_any_process` returns for standard input."""
+    """Whether this path is what `portable_path` returns for standard input."""
     return _OPENED_STANDARD_INPUT.fullmatch(path) is not None
 
 

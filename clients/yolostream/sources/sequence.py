@@ -9,7 +9,7 @@ from pathlib import Path
 _PART = re.compile(r"%(?P<width>\d{0,2})d|%%|[^%]+|%")
 
 
-def in_sequence(pattern: str) -> list[Path]:
+def numbered_files(pattern: str) -> list[Path]:
     """The files that match a pattern, in the order of their numbers, which may have gaps.
 
     Args:

@@ -22,7 +22,7 @@ STEADY_S = 30.0
 _log = logging.getLogger(__name__)
 
 
-class Enduring:
+class RecoveringOutput:
     """Makes a new output after each error. Repeated errors are logged once.
 
     Args:
