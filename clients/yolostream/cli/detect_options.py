@@ -84,7 +84,7 @@ Bitrate = Annotated[int, typer.Option(min=10_000, help="Bits per second of each 
 Downscale = Annotated[
     bool, typer.Option(help="Downscale frames to the network's input before sending.")
 ]
-TransportName = Annotated[Transport, typer.Option(help="How frames travel to the server.")]
+TransportName = Annotated[Transport, typer.Option(help="How frames are sent to the server.")]
 Decoder = Annotated[
     DecoderName,
     typer.Option(help="Decoder of videos; 'auto' is the GPU if there is one, else the CPU."),

@@ -34,12 +34,12 @@ class Report:
 
     @property
     def frames(self) -> int:
-        """Frames done, all sources together."""
+        """Frames done, for all sources together."""
         return sum(status.frames_done for status in self.statuses)
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds from the start to the closed files of the slowest source."""
+        """Seconds from the start until the slowest source has closed its files."""
         return max((status.elapsed_s for status in self.statuses), default=0.0)
 
     @property
@@ -122,7 +122,7 @@ class Report:
         return table
 
     def _stages_table(self) -> Table:
-        title = "Where the time of a frame went (stages overlap)"
+        title = "Time per frame by stage (stages overlap)"
         table = Table("stage", title=title, title_justify="left")
         table.add_column("ms", justify="right")
         table.add_column("")

@@ -10,7 +10,7 @@ import os
 # Loaded once: each call of `CDLL` would leave objects in reference cycles.
 _C_LIBRARY = ctypes.CDLL(None)
 _M_ARENA_MAX = -8
-"""In `malloc.h`."""
+"""Parameter of `mallopt`, from `malloc.h`."""
 
 
 def limit_memory_growth() -> None:

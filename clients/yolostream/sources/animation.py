@@ -76,7 +76,9 @@ class AnimationSession(Session):
             # A WebP frame's duration is known only after it was decoded.
             self._file.load()
         except Exception as error:
-            raise SourceError(f"cannot read {animation.path} ({error}): is it damaged?") from error
+            raise SourceError(
+                f"cannot read {animation.path} ({error}): copy it again if it is damaged"
+            ) from error
         self.frame_count: int | None = getattr(self._file, "n_frames", 1)
         self.frame_rate = 1 / (self._duration_ms * _MILLISECOND)
 
