@@ -322,7 +322,7 @@ def test_a_short_trouble_costs_little(new_camera, tmp_path):
     camera = new_camera(Rotation(), tmp_path / "later")
     (tmp_path / "later").rmdir()
     (tmp_path / "later").write_text("in the way")
-    camera.output = Enduring(
+    camera.output = RecoveringOutput(
         camera._make, name="street", kind="jsonl", draws=False, clock=camera.turned.clock
     )
     camera.write(3)

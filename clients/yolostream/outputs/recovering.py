@@ -81,7 +81,9 @@ class RecoveringOutput:
         self._retry_at = self._clock.steady() + self._pause_s
         self._pause_s = min(PAUSE_S[1], 2 * self._pause_s)
         if not self.trouble:
-            _log.error("%s: %s; writing is tried again after %g to %g s", self._name, error, *PAUSE_S)
+            _log.error(
+                "%s: %s; writing is tried again after %g to %g s", self._name, error, *PAUSE_S
+            )
         self.trouble = str(error)
         broken, self._output = self._output, None
         if broken is not None:
