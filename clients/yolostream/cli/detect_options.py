@@ -123,7 +123,7 @@ CameraPatience = Annotated[
     ),
 ]
 InFlight = Annotated[
-    int, typer.Option(min=1, help="Frames of each source that are sent before one is answered.")
+    int, typer.Option(min=1, help="Most frames of each source that are sent but not answered.")
 ]
 Batch = Annotated[
     int | None,
@@ -141,7 +141,7 @@ Workers = Annotated[
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an answer.")]
 ServerPatience = Annotated[
     float,
-    typer.Option(min=0, help="Seconds that files wait for a server that is away."),
+    typer.Option(min=0, help="Seconds that files wait for a server that does not answer."),
 ]
 
 
