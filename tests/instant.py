@@ -1,4 +1,4 @@
-"""A real Triton whose model costs nothing, so that only the client's side is looked at."""
+"""A real Triton with a model that takes no time, for tests of the client only."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ REPOSITORY = Path(__file__).with_name("instant_repository")
 
 
 def relabeled(folder: Path, *labels: str) -> Path:
-    """The repository, copied into `folder`, with other names for its classes."""
+    """Copy the repository into `folder`, with other class names."""
     copy = shutil.copytree(REPOSITORY, folder / "-".join(labels))
     (copy / MODEL / "labels.txt").write_text("\n".join(labels) + "\n")
     return copy
 
 
 def with_others(folder: Path) -> Path:
-    """The repository, copied into `folder`, with two more ensembles.
+    """Copy the repository into `folder`, and add two ensembles.
 
-    `other` has an input of half the size; `broken` fails on every frame.
+    The input of `other` has half the size; `broken` fails on every frame.
     """
     copy = shutil.copytree(REPOSITORY, folder / "with_others")
     for name in (OTHER, BROKEN):
@@ -60,6 +60,6 @@ def serve_instant(
         host=host,
         ports=ports,
         access=access,
-        # Of its own it waits two seconds for nothing.
+        # By default, a stop waits for two seconds, which no test needs.
         stop_timeout_s=0,
     )

@@ -104,7 +104,7 @@ def test_empty_folder(tmp_path: Path, here: Cli) -> None:
 def test_text_and_nothing_named_mp4(tmp_path: Path, here: Cli, content: bytes) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    check(here("detect", path), SourceError.exit_code, str(path), "is it a video file?")
+    check(here("detect", path), SourceError.exit_code, str(path), "check that it is a video file")
 
 
 @pytest.mark.parametrize("name", ["cam[red].mp4", "cam[/b].mp4", "cam:car:.mp4", "a [1, w].mp4"])

@@ -57,7 +57,7 @@ def watched(
         traces={"endpoint": endpoint, "every": every},
     )
     with site.running() as service:
-        service.wait_for("look at http")
+        service.wait_for("the page is at http")
         yield service
 
 

@@ -203,7 +203,9 @@ def filled(content: bytes) -> int:
 
 def test_empty_standard_input_is_refused_with_what_to_do(detect: Cli) -> None:
     finished = detect("-", stdin=subprocess.DEVNULL)
-    check(finished, SourceError.exit_code, "standard input is no pipe", "yolostream detect -")
+    check(
+        finished, SourceError.exit_code, "standard input is neither a pipe", "yolostream detect -"
+    )
 
 
 def test_pipe_that_comes_twice_is_refused(tmp_path: Path, detect: Cli) -> None:

@@ -1,4 +1,4 @@
-"""What `yolostream run` does: a configuration in, cameras that are watched until it is stopped."""
+"""The run of `yolostream run`: starts Triton and the service, and stops them in the end."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ from yolostream.service.web.context import Context
 from yolostream.service.web.server import serving
 
 _STOP_SERVER_S = 0.5
-"""The Triton of a service has nothing to finish: all that was sent is answered, or given up."""
+"""Short, because when Triton is stopped, every request has been answered or given up."""
 
-_LOOK_S = 1.0
-"""Between two looks whether the service is well."""
+_CHECK_S = 1.0
+"""Interval between two checks of the service's health."""
 
 _log = logging.getLogger(__name__)
 
 
 def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
-    """Watch the cameras until somebody wants to stop.
+    """Watch the cameras until the process is asked to stop.
 
     Args:
-        site: what is watched; its file is read again when it has changed, and on SIGHUP.
-        server_settings: of the Triton; they win over those of the site.
-        web: of the page; likewise.
+        site: the cameras; its file is read again when it has changed, and on SIGHUP.
+        server_settings: settings of Triton, which replace those of the site.
+        web: settings of the page, which replace those of the site.
     """
     configuration = site.configuration.model_copy(update={"server": server_settings, "web": web})
     for words in advice(configuration, site.path):
@@ -62,7 +62,7 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
     folder = configuration.outputs.folder
     with (
         contextlib.nullcontext() if folder is None else claimed(folder),
-        # Before a server is started: it says what is missing.
+        # Before Triton is started, so that a missing package is reported at once.
         _tracing(configuration.traces) as tracing,
         _served(configuration) as server,
         _watched(site, server, _tls(server_settings), tracing, web_access) as context,
@@ -70,7 +70,7 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
         _following_the_file(site, context.control),
     ):
         try:
-            _log.info("look at %s", address)
+            _log.info("the page is at %s", address)
             systemd.tell(systemd.READY)
             _watch_over(context.service)
         finally:
@@ -106,12 +106,12 @@ def _following_the_file(site: Site, control: Control) -> Iterator[None]:
 
 
 def _watch_over(service: Service) -> None:
-    """Tell systemd that all is well until somebody wants to stop.
+    """Tell systemd that the service is healthy, until the process is asked to stop.
 
     Raises:
-        ServiceError: it is not.
+        ServiceError: the service hangs or has ended.
     """
-    pause_s = min(_LOOK_S, (systemd.watchdog_s() or _LOOK_S) / 3)
+    pause_s = min(_CHECK_S, (systemd.watchdog_s() or _CHECK_S) / 3)
     never = threading.Event()
     with contextlib.suppress(KeyboardInterrupt):
         while service.is_well:
@@ -122,17 +122,17 @@ def _watch_over(service: Service) -> None:
 
 
 def _models_of(configuration: Configuration) -> list[str]:
-    """The ensembles that are loaded."""
+    """The names of the ensembles to load."""
     models = {configuration.resolved(one).model for one in configuration.cameras.values()}
     return sorted(models | {configuration.defaults.model})
 
 
 @contextlib.contextmanager
 def _tracing(settings: TraceSettings | None) -> Iterator[Tracing | None]:
-    """Who follows frames; None where nobody does.
+    """The tracing of frames, until the block ends; None if the configuration has none.
 
     Raises:
-        PackageMissing: one of theirs.
+        PackageMissing: a package of the extra `traces` is not installed.
     """
     if settings is None:
         yield None
@@ -155,7 +155,7 @@ def _served(configuration: Configuration) -> Iterator[ServerInUse]:
         environment=settings.environment or DEFAULT_SERVER_ENVIRONMENT,
         models=_models_of(configuration),
         profile=settings.profile,
-        # It is for this run alone.
+        # A new token, because only this run uses the server.
         access=Access(token := new_token()),
         options=[] if traces is None else exporting_traces(traces.url),
         stop_timeout_s=_STOP_SERVER_S,
@@ -176,7 +176,7 @@ def _connect(server: ServerInUse, tls: Tls | None) -> Connect:
         decoder="auto",
         token=server.token,
         tls=tls,
-        # More frames on their way to a CPU would only wait for each other, and become old.
+        # With more requests in flight, frames would only queue in the server and become old.
         max_in_flight=REQUESTS_IN_FLIGHT,
     )
 

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a frame. The schema is in docs/outputs.md."""
+"""JSON Lines: one JSON object per frame. The schema is in docs/outputs.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yolostream.outputs.lines import LineFile
 
 
 class JsonLines:
-    """Writes every frame, also those in which nothing was found."""
+    """Writes a line for every frame, also for those without detections."""
 
     kind = "jsonl"
     draws = False
@@ -34,7 +34,7 @@ class JsonLines:
 
 
 def record_of(frame: Frame, detections: Detections, *, source: str) -> bytes:
-    """What is written of one frame, as JSON on one line."""
+    """The record of one frame, as JSON without line breaks."""
     height, width = frame.size
     record = {
         "source": source,
@@ -54,18 +54,18 @@ def record_of(frame: Frame, detections: Detections, *, source: str) -> bytes:
 
 
 def _readable(name: str) -> str:
-    """`name` with `?` for what is no text: a file's name may be any bytes, JSON may not."""
+    """`name` with `?` for bytes that are not UTF-8: file names may contain them, JSON may not."""
     return name.encode(errors="replace").decode()
 
 
 def records(detections: Detections) -> list[dict[str, object]]:
-    """One dictionary an object; boxes as x1, y1, x2, y2 in pixels of the frame."""
+    """One dictionary per object; boxes are x1, y1, x2, y2 in pixels of the frame."""
     track_ids = [None] * len(detections)
     if detections.track_ids is not None:
         track_ids = [
             track_id if track_id > 0 else None for track_id in detections.track_ids.tolist()
         ]
-    # Rounded in 64 bits, as which they are written: in 32 bits 11.254 is near no short number.
+    # Rounded as float64: a rounded float32 would be written with many digits, as 11.25 + error.
     scores = np.round(detections.scores.astype(np.float64), 4)
     boxes = np.round(detections.boxes.astype(np.float64), 2)
     return [

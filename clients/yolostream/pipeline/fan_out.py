@@ -17,7 +17,7 @@ from yolostream.sources import Session
 
 
 class FanOut:
-    """Hands each result to a sink for every output. One that fails costs no other."""
+    """Passes each result to the sinks of all outputs. They fail independently of each other."""
 
     def __init__(self) -> None:
         self._sinks: list[Sink] = []
@@ -26,7 +26,7 @@ class FanOut:
         """Make the outputs for the frames of a session.
 
         Returns:
-            Why some could not be made.
+            The errors of the outputs that could not be made.
         """
         errors = []
         for make_output in plan.outputs_of(session):
@@ -41,36 +41,36 @@ class FanOut:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is an output, even if it was given up since."""
+        """Whether there is an output, even if it has failed since."""
         return bool(self._sinks)
 
     @property
     def draws(self) -> bool:
-        """Whether an output wants the annotated picture, now."""
+        """Whether an output needs the annotated picture at the moment."""
         return any(sink.draws for sink in self._sinks)
 
     @property
     def has_failed(self) -> bool:
-        """Whether all were given up."""
+        """Whether all outputs have failed."""
         return all(sink.failed for sink in self._sinks)
 
     def put(self, result: Result) -> None:
-        """Hand over a result; where nothing may be lost, wait for room."""
+        """Pass a result to all sinks. Unless the source is live, wait for room."""
         for sink in self._sinks:
             sink.put(result)
 
     def close(self) -> None:
-        """Let all outputs be closed, once what they were given is written."""
+        """Close all outputs when they have written what they were given; see `join`."""
         for sink in self._sinks:
             sink.close()
 
     def join(self, deadline: float = math.inf) -> None:
-        """Wait until they are, or `time.monotonic()` is `deadline`."""
+        """Wait until all outputs are closed, or `time.monotonic()` is `deadline`."""
         for sink in self._sinks:
             sink.join(deadline - time.monotonic())
 
     def figures(self, status: Status) -> Status:
-        """A source's figures as they are now, with those of its outputs."""
+        """A copy of a source's status that includes the figures of its outputs."""
         sinks = self._sinks
         counts: dict[str, SinkCounts] = {}
         for sink in sinks:

@@ -1,4 +1,4 @@
-"""Memory of processes that live for long."""
+"""Limits the memory of long-running processes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import ctypes
 import gc
 import os
 
-# Each call would leave a few objects that refer to themselves.
+# Loaded once: each call of `CDLL` would leave objects in reference cycles.
 _C_LIBRARY = ctypes.CDLL(None)
 _M_ARENA_MAX = -8
-"""In `malloc.h`."""
+"""Parameter of `mallopt`, from `malloc.h`."""
 
 
-def stay_small() -> None:
-    """Let this process need no more memory as it grows old; call it once all modules are loaded.
+def limit_memory_growth() -> None:
+    """Keep this process's memory from growing over time; call it when all modules are loaded.
 
-    glibc has up to eight arenas a core, and what a thread has freed stays in its arena: here there
-    is one a core. Objects that exist already are left out of garbage collections, which take 0.1 ms
-    then.
+    By default, glibc has up to eight arenas per core, and memory that a thread has freed stays in
+    its arena. This sets one arena per core. It also excludes existing objects from garbage
+    collections, which then take 0.1 ms.
     """
     with contextlib.suppress(AttributeError):
         _C_LIBRARY.mallopt(_M_ARENA_MAX, len(os.sched_getaffinity(0)))
@@ -27,10 +27,10 @@ def stay_small() -> None:
 
 
 def give_back_memory() -> None:
-    """Collect reference cycles, and give free memory back to the system.
+    """Collect reference cycles, and return free memory to the system.
 
-    An error and its traceback refer to each other, and the traceback to frames of video. Those are
-    few objects and large ones, so Python's own collection, which counts objects, comes after hours.
+    An error and its traceback refer to each other, and the traceback to video frames. These are few
+    but large objects. Python starts a collection by the number of objects, which may take hours.
     glibc keeps freed memory in the arenas of the threads that decode and send.
     """
     gc.collect()

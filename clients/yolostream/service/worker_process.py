@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 
 from yolostream.frame_traces import Sampling
 from yolostream.pipeline.capture import Openings
-from yolostream.pipeline.memory import give_back_memory, stay_small
+from yolostream.pipeline.memory import give_back_memory, limit_memory_growth
 from yolostream.pipeline.runner import stop
 from yolostream.pipeline.worker_process import ToParent, begin
 from yolostream.redaction import print_traceback
@@ -44,7 +44,7 @@ def work(connect: Connect, workers: int, sampling: Sampling | None, connection: 
     begin(parent, on_stop=asked.set)
     # The service says which of it counts.
     logging.getLogger("yolostream").setLevel(logging.DEBUG)
-    stay_small()
+    limit_memory_growth()
     lanes = Lanes(connect, workers, asked)
     new_camera = partial(
         CameraRunner, lanes=lanes, openings=Openings(), sampling=sampling, send=parent.put_nowait

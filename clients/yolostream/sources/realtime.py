@@ -1,4 +1,4 @@
-"""A file that plays like a camera: at its own pace, whoever keeps up."""
+"""A video file that plays like a camera: in real time."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ class Realtime:
 
     video: Video
     loops: bool = False
-    """Start again at the end; indices and times go on."""
+    """Start again at the end; indices and timestamps continue."""
     is_live = True
     is_video = True
 
     @property
     def reopens(self) -> bool:
-        """One without an end is a camera: where it breaks off, it comes back."""
+        """Whether it is endless: like a camera, it is opened again after an error."""
         return self.loops
 
     @property
     def name(self) -> str:
-        """The video's."""
+        """The video's name."""
         return self.video.name
 
     @property
     def is_pipe(self) -> bool:
-        """As the video."""
+        """Whether the video is a pipe."""
         return self.video.is_pipe
 
     @property
@@ -48,12 +48,12 @@ class Realtime:
         return self.video.presence()
 
     def open(self, reading: Reading = EVERYTHING) -> RealtimeSession:
-        """Open the file; it plays from the first frame that is taken."""
+        """Open the file; playing starts when the first frame is taken."""
         return RealtimeSession(self, reading)
 
 
 class RealtimeSession(Session):
-    """The frames of a file, each at its time."""
+    """The frames of a file, each at its presentation time."""
 
     def __init__(self, realtime: Realtime, reading: Reading) -> None:
         self._realtime = realtime
@@ -69,14 +69,14 @@ class RealtimeSession(Session):
         for frame in self._endless() if self._realtime.loops else self._session:
             first = frame.pts_seconds if first is None else first
             due = started + frame.pts_seconds - first
-            # A picture that is there and waits for its time is no reason to give the file up.
+            # Set ahead, so that the watchdog does not take the wait below for a stalled source.
             self.decoded_at = max(due, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
-            # What a camera would have sent now was decoded a little ahead.
+            # The frame was decoded ahead of its time, but counts as captured now.
             yield replace(frame, captured_at=time.time(), decoded_at=time.monotonic())
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._session.close()
 
     def cancel(self) -> None:

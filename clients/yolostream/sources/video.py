@@ -29,7 +29,7 @@ from yolostream.sources.stream_choice import chosen_video
 from yolostream.sources.timeline import Timeline
 
 ARRIVAL_TIME_BASE = Fraction(1, 90_000)
-"""Seconds of one unit where a live source has no clock, as RTP has it."""
+"""Seconds per unit of time for a live source without a clock; the same as RTP's."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,22 @@ class Video:
     """A video file, a camera or a network stream, read by FFmpeg."""
 
     uri: str = field(repr=False)
-    """A path or an address, which may have credentials in it."""
+    """A path or an address, which may contain credentials."""
     name: str
     is_live: bool = False
     format: str | None = None
-    """FFmpeg's name of the container or device; None lets it find out."""
+    """FFmpeg's name of the container or device; None lets FFmpeg detect it."""
     decoder: DecoderName = "cpu"
     stream_index: int | None = None
-    """Which of its streams, as FFmpeg counts them; None for the one that it takes for the best."""
+    """FFmpeg's index of the stream to read; None takes the one that FFmpeg considers the best."""
     is_pipe: bool = False
     login: Login | None = None
-    """Of an address that has none in it."""
+    """User and password for an address that contains none."""
     is_video = True
 
     @property
     def reopens(self) -> bool:
-        """Cameras and live streams do."""
+        """Whether it is a camera or a live stream."""
         return self.is_live
 
     @property
@@ -62,7 +62,7 @@ class Video:
 
     @property
     def shown(self) -> str:
-        """What people are told of where it is."""
+        """Its path or address for messages, without secrets."""
         return "standard input" if is_standard_input(self.uri) else printable(redact(self.uri))
 
     def presence(self) -> Presence:
@@ -72,12 +72,12 @@ class Video:
         return Presence.ANSWERS if Path(self.uri).exists() else Presence.ABSENT
 
     def open(self, reading: Reading = EVERYTHING) -> VideoSession:
-        """Open it; see `Source`. Decoding starts with the first frame that is taken."""
+        """Open it; see `Source`. Decoding starts when the first frame is taken."""
         return VideoSession(self, reading)
 
 
 class VideoSession(Session):
-    """The frames of a video, from where it was opened to its end."""
+    """The frames of an open video."""
 
     def __init__(self, video: Video, reading: Reading) -> None:
         self._video = video
@@ -102,7 +102,7 @@ class VideoSession(Session):
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame; see `Session`."""
-        # FFmpeg's decoders keep back a frame a thread: a live source must not wait for that.
+        # Each of FFmpeg's decoder threads adds a frame of delay: too much for a live source.
         threads = 1 if self._video.is_live else self._reading.threads
         decoder = start_decoder(self._video.decoder, self._stream, threads=threads)
         try:
@@ -111,7 +111,7 @@ class VideoSession(Session):
             decoder.close()
 
     def close(self) -> None:
-        """Let go of the file or device."""
+        """Close the file or device."""
         self._container.close()
 
     def cancel(self) -> None:
@@ -141,9 +141,9 @@ class VideoSession(Session):
             raise video_errors.holds_no_frame(self._video)
 
     def _place(self, said: int | None) -> int:
-        """The time of a picture that has just been decoded."""
+        """The presentation time of a picture that has just been decoded."""
         if not self._has_clock:
-            # FFmpeg makes times up.
+            # FFmpeg makes timestamps up if the source has no clock.
             said = None
         if not self._video.is_live:
             return self._timeline.place(said)
@@ -175,7 +175,7 @@ class VideoSession(Session):
                 try:
                     pictures = decoder.decode(packet)
                 except av.InvalidDataError:
-                    # The decoder goes on at the next keyframe, and so does a camera.
+                    # The decoder recovers at the next keyframe.
                     damaged += 1
                 else:
                     yield from pictures
@@ -183,7 +183,7 @@ class VideoSession(Session):
             raise self._broken(packets, str(error.strerror)) from error
         except DecoderError as error:
             raise self._broken(packets, str(error)) from error
-        # The index, not `frame_count`, which counts what an edit list hides and AVI's gaps too.
+        # Not `frame_count`, which includes pictures that an edit list hides, and gaps in AVI.
         if packets < len(self._stream.index_entries):
             raise self._broken(packets, "the file is cut off")
         if damaged:
@@ -199,7 +199,8 @@ class VideoSession(Session):
         except (av.FFmpegError, OSError) as error:
             reason = str(error.strerror)
         if reason:
-            # Out here it has no cause: FFmpeg's error has the whole address in it.
+            # Raised outside of `except`, so that it has no cause: FFmpeg's error contains the
+            # password.
             raise DecoderError(reason)
 
     def _broken(self, packets: int, reason: str) -> SourceError:

@@ -1,4 +1,4 @@
-"""Outputs that come back after a full disk and the like, for runs without an end."""
+"""Outputs that recover from errors such as a full disk, for runs without an end."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.output import Output
 
 PAUSE_S = (1.0, 30.0)
-"""Shortest and longest pause before an output is made again. It doubles with each error."""
+"""Shortest and longest pause before a new output is made. It doubles with each error."""
 
-MENDED_S = 30.0
-"""An output that has written for so long without an error counts as mended."""
+STEADY_S = 30.0
+"""An output that has written for this long without an error counts as recovered."""
 
 _log = logging.getLogger(__name__)
 
 
-class Enduring:
-    """Makes an output again after each of its errors, and says once what is wrong.
+class RecoveringOutput:
+    """Makes a new output after each error. Repeated errors are logged once.
 
     Args:
-        make: the output; also where the first one cannot be made, it is tried again.
-        name: of the camera, for the log.
-        kind: as the output's.
-        draws: the same.
-        clock: what tells the time.
+        make: makes an output. It is called again later if it raises `OutputError`.
+        name: the camera's name, for the log.
+        kind: the output's `kind`.
+        draws: the output's `draws`.
+        clock: gives the time.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class Enduring:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.kind = kind
-        """As the output's."""
+        """See `Output`."""
         self.draws = draws
-        """The same."""
+        """See `Output`."""
         self.trouble = ""
-        """What went wrong last; empty after half a minute without an error."""
+        """The last error as a message; empty after 30 s without an error."""
         self.lost = 0
         """Frames that were not written."""
         self._make = make
@@ -72,7 +72,7 @@ class Enduring:
             self._recover()
 
     def close(self) -> None:
-        """Finish what there is."""
+        """Close the output, if there is one."""
         if self._output is not None:
             self._output.close()
 
@@ -81,7 +81,9 @@ class Enduring:
         self._retry_at = self._clock.steady() + self._pause_s
         self._pause_s = min(PAUSE_S[1], 2 * self._pause_s)
         if not self.trouble:
-            _log.error("%s: %s; it is tried again after %g to %g s", self._name, error, *PAUSE_S)
+            _log.error(
+                "%s: %s; writing is tried again after %g to %g s", self._name, error, *PAUSE_S
+            )
         self.trouble = str(error)
         broken, self._output = self._output, None
         if broken is not None:
@@ -91,7 +93,7 @@ class Enduring:
                 _log.debug("%s: %s", self._name, another)
 
     def _recover(self) -> None:
-        # A disk that is full takes some frames all the same.
-        if self.trouble and self._clock.steady() - self._retry_at >= MENDED_S:
-            _log.warning("%s is written again, %d frames were lost", self._name, self.lost)
+        # Only after a while, because some frames are written even to a disk that is nearly full.
+        if self.trouble and self._clock.steady() - self._retry_at >= STEADY_S:
+            _log.warning("%s is written again; %d frames were lost", self._name, self.lost)
             self.trouble, self._pause_s = "", PAUSE_S[0]

@@ -1,4 +1,4 @@
-"""Whether a process keeps cores awake, as `yolostream.server.cores` does."""
+"""Observes whether a process keeps cores busy, as `yolostream.server.cores` does."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import time
 from pathlib import Path
 
 
-def wait_until_they_turn(cores, pid="self"):
-    """Wait until these cores, and no others, have turned in threads of the process."""
+def wait_until_busy(cores, pid="self"):
+    """Wait until idle-priority threads of the process have run on exactly these cores."""
     deadline = time.monotonic() + 120
-    while _turning(pid) != cores:
+    while _busy(pid) != cores:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def _turning(pid):
-    """Cores whose thread at the lowest priority has used some time."""
+def _busy(pid):
+    """The cores whose idle-priority thread has used CPU time."""
     cores = set()
     for task in Path(f"/proc/{pid}/task").iterdir():
-        # One may end while it is looked at.
+        # A thread may end meanwhile.
         with contextlib.suppress(OSError):
             if os.sched_getscheduler(int(task.name)) == os.SCHED_IDLE:
                 user_ticks = (task / "stat").read_text().rpartition(")")[2].split()[11]

@@ -1,4 +1,4 @@
-"""A clock that tests turn."""
+"""A clock that tests set."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from yolostream.outputs.clock import Clock
 
 
-class TurnedClock:
-    """Two hands: `wall` can be set back, `steady` cannot."""
+class FakeClock:
+    """`clock` returns the times `wall` and `steady`, which tests set."""
 
     def __init__(self, begin: str = "2026-11-28T02:45:00") -> None:
         self.wall = datetime.fromisoformat(begin).replace(tzinfo=UTC).timestamp()
@@ -16,6 +16,6 @@ class TurnedClock:
         self.clock = Clock(lambda: self.wall, lambda: self.steady)
 
     def wait(self, seconds: float) -> None:
-        # Of whole milliseconds, so that ten times a tenth of a second is one.
+        # Rounded to milliseconds, so that ten tenths of a second make exactly one second.
         self.wall = round(self.wall + seconds, 3)
         self.steady = round(self.steady + seconds, 3)
