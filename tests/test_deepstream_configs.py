@@ -15,7 +15,7 @@ from google.protobuf import text_format
 from repository import parameters
 from yolostream.doctor.deepstream import inference_config
 from yolostream.doctor.deepstream.folder import check_deepstream
-from yolostream.doctor.deepstream.letterbox import nearest_that_lands, place
+from yolostream.doctor.deepstream.letterbox import content_rect, nearest_unshifted
 from yolostream.doctor.deepstream.nvinferserver import read_inference_config
 from yolostream.doctor.deepstream.paths import DIRECT_PARSERS
 from yolostream.pipeline.tracking import TrackerLimits
@@ -479,15 +479,15 @@ def test_a_size_of_nobody_s_ends_no_check(folder, width):
 @pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (640, 480), (1080, 1920), (640, 640)])
 def test_the_usual_sizes_land_where_they_should(size):
     preprocess = read_inference_config(SHIPPED / INFER).infer_config.preprocess
-    assert not place(size, (640, 640), preprocess).lands_off
+    assert not content_rect(size, (640, 640), preprocess).is_shifted
 
 
 def test_a_better_size_is_next_to_the_given_one():
     preprocess = read_inference_config(SHIPPED / INFER).infer_config.preprocess
     for width in range(320, 2000, 94):
         for height in range(240, 1200, 62):
-            better = nearest_that_lands((width, height), (640, 640), preprocess)
-            assert not place(better, (640, 640), preprocess).lands_off
+            better = nearest_unshifted((width, height), (640, 640), preprocess)
+            assert not content_rect(better, (640, 640), preprocess).is_shifted
             assert abs(better[0] - width) + abs(better[1] - height) <= 10
 
 

@@ -8,14 +8,14 @@ import onnx
 import onnxruntime
 
 from tools.errors import OnnxError
-from tools.oddities import oddities
+from tools.sanity import sanity_warnings
 from tools.served_onnx import INPUT, OUTPUT, ROW, ServedOnnx
 from tools.yolo_layouts.layout import BOX, are_normalized
 
 Floats = npt.NDArray[np.float32]
 
 
-def try_out(model: bytes, served: ServedOnnx, *, class_count: int) -> list[str]:
+def run_once(model: bytes, served: ServedOnnx, *, class_count: int) -> list[str]:
     """Run a model on noise on the CPU: on one picture, and on a batch of two.
 
     Args:
@@ -42,7 +42,7 @@ def try_out(model: bytes, served: ServedOnnx, *, class_count: int) -> list[str]:
                 f"the boxes of {served.path} are in 0..1, not in pixels of the {served.height}x"
                 f"{served.width} input (height x width): tools.export_onnx scales them"
             )
-    return oddities(onnx.load_from_string(model), outputs[-1])
+    return sanity_warnings(onnx.load_from_string(model), outputs[-1])
 
 
 def _outputs(model: bytes, served: ServedOnnx) -> list[Floats]:
