@@ -268,15 +268,15 @@ BROKEN = {
     ),
     "a comment behind a value": (
         *("dual_video.txt", "batch-size=2", "batch-size=2  # both videos"),
-        *("[streammux] batch-size", "'2  # both videos' holds a comment", "line of its own"),
+        *("[streammux] batch-size", "'2  # both videos' contains a comment", "line of its own"),
     ),
     "a word for a number": (
         *("dual_video.txt", "sync=0", "sync=false"),
-        *("[sink0] sync", "'false' is no integer", "whole number"),
+        *("[sink0] sync", "'false' is not an integer", "whole number"),
     ),
     "a color of three": (
         *("dual_video.txt", "bbox-border-color=0;1;0;1", "bbox-border-color=0;1;0"),
-        *("[primary-gie] bbox-border-color", "'0;1;0' is no color", "alpha"),
+        *("[primary-gie] bbox-border-color", "'0;1;0' is not a color", "alpha"),
     ),
     "a misspelled key": (
         *("dual_video.txt", "display-tracking-id=1", "display-track-id=1"),
@@ -296,7 +296,7 @@ BROKEN = {
     ),
     "a tracker off its grid": (
         *("dual_video.txt", "tracker-height=544", "tracker-height=540"),
-        *("[tracker] tracker-height", "540 is no multiple of 32", "write 544"),
+        *("[tracker] tracker-height", "540 is not a multiple of 32", "write 544"),
     ),
     "a tracker library that is nowhere": (
         *("dual_video.txt", "libnvds_nvmultiobjecttracker.so", "libnvds_nvdcf.so"),
@@ -316,7 +316,7 @@ BROKEN = {
     ),
     "a path in place of a URI": (
         *("dual_video.txt", "file://../../videos/mb1_1", "../../videos/mb1_1"),
-        *("[source0] uri", "is no URI", "write file://"),
+        *("[source0] uri", "is not a URI", "write file://"),
     ),
     "a source without a muxer that knows it is live": (
         *("rtsp_cameras.txt", "live-source=1", "live-source=0"),
@@ -368,7 +368,11 @@ BROKEN = {
     ),
     "an address of Kafka with a colon": (
         *("kafka.txt", "kafka;9092;detections", "kafka:9092"),
-        *("[sink1] msg-broker-conn-str", "'kafka:9092' is no address", "host;port;topic"),
+        *(
+            "[sink1] msg-broker-conn-str",
+            "'kafka:9092' is not a broker's address",
+            "host;port;topic",
+        ),
     ),
     "a key written twice": (
         *("dual_video.txt", "live-source=0", "live-source=0\nlive-source=0"),
@@ -384,7 +388,7 @@ BROKEN = {
     ),
     "a tracker that is no YAML": (
         *(TRACKER, "  useUniqueID: 0", "\tuseUniqueID: 0"),
-        *("", "is no YAML", "spaces"),
+        *("", "is not YAML", "spaces"),
     ),
 }
 

@@ -33,9 +33,12 @@ def run_once(model: bytes, served: ServedOnnx, *, class_count: int) -> list[str]
     for batch, output in zip((1, 2), outputs, strict=True):
         expected = (batch, served.rows, ROW)
         if output.shape != expected:
-            raise OnnxError(f"{served.path} answers {output.shape} where it declares {expected}")
+            raise OnnxError(
+                f"the output of {served.path} has the shape {output.shape} instead of {expected}: "
+                "export it again"
+            )
         if not np.isfinite(output).all():
-            raise OnnxError(f"{served.path} answers numbers that are not finite: export it again")
+            raise OnnxError(f"the output of {served.path} is not finite: export it again")
         _check_classes(output[..., -1], served, class_count)
         if are_normalized(output[..., :BOX]):
             raise OnnxError(
@@ -74,6 +77,6 @@ def _check_classes(ids: Floats, served: ServedOnnx, class_count: int) -> None:
         )
     if ids.max() >= class_count:
         raise OnnxError(
-            f"{served.path} answers class {ids.max():g}, but there are only {class_count} names: "
+            f"{served.path} has a class {ids.max():g}, but there are only {class_count} names: "
             "give --labels with one for each class"
         )
