@@ -186,7 +186,7 @@ BROKEN = {
     ),
     "clipping to no region": (
         *(INFER, "unique_id: 1", "unique_id: 1 clip_object_outside_roi: true"),
-        *("clip_object_outside_roi", "no size", "remove"),
+        *("clip_object_outside_roi", "makes boxes empty", "remove"),
     ),
     "a threshold for a class that is not there": (
         INFER,

@@ -38,7 +38,7 @@ def test_a_log_stays_small_and_each_line_of_it_is_shown_once(tmp_path, monkeypat
 
 def test_on_a_full_disk_the_log_goes(tmp_path, monkeypatch):
     monkeypatch.setattr(log, "LIMIT_BYTES", 10)
-    monkeypatch.setattr(log, "older", lambda path: "/dev/full")
+    monkeypatch.setattr(log, "rotated_path", lambda path: "/dev/full")
     path = tmp_path / "server.log"
     path.write_bytes(bytes(11))
     log.rotate(path)

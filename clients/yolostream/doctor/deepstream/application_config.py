@@ -159,7 +159,7 @@ def _muxer(application: _Application) -> Iterator[Finding]:
         what = f"{_integer(muxer, 'live-source')} does not fit the sources"
         yield "[streammux] live-source", what, f"write {int(application.live)}"
     if application.live and _integer(muxer, "batched-push-timeout", -1) < 1:
-        what = "without it one camera that sends nothing stops all"
+        what = "without it one silent camera stops all"
         yield "[streammux] batched-push-timeout", what, "write microseconds, such as 40000"
 
 
