@@ -266,7 +266,7 @@ def test_a_container_is_healthy_when_its_model_answers(triton):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         assert not is_healthy(port=str(port))
-    with health.published("127.0.0.1", port) as answer_with:
+    with health.served("127.0.0.1", port) as answer_with:
         assert not is_healthy(port=str(port))
         answer_with(triton.health)
         poll(lambda: is_healthy(port=str(port)), what="the canary's answer")

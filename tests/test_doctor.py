@@ -250,7 +250,10 @@ UNREACHABLE = {
         json.dumps({"ServerErrors": ["Cannot connect to the daemon"], "ClientInfo": {}}),
         "Cannot connect to the daemon",
     ),
-    "podman": (json.dumps({"host": {}, "version": {"Version": "4.3.1"}}), "no Docker Engine"),
+    "podman": (
+        json.dumps({"host": {}, "version": {"Version": "4.3.1"}}),
+        "not report a Docker Engine",
+    ),
     "a template that is not known": ("{{json .}}", "no JSON object"),
     "a list": ("[]", "no JSON object"),
     "nothing": ("", "no JSON object"),

@@ -400,10 +400,10 @@ def test_other_files_are_told_apart(tmp_path):
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.save(torch.jit.script(nn.ReLU()), program)
     for path, message in (
-        (text, "is no checkpoint"),
+        (text, "is not a checkpoint"),
         (weights, "no network under 'ema' or 'model'"),
         (archive, "zip archive: unpack it"),
-        (damaged, "is no checkpoint"),
+        (damaged, "is not a checkpoint"),
         (foreign, "no network under 'ema' or 'model'"),
         (ours, "yolov9000"),
         (packed, "tar archive"),

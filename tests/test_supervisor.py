@@ -44,7 +44,7 @@ from yolostream.server import (
     embedded,
     gpus,
     health,
-    pulse,
+    liveness,
     repositories,
     tritonserver,
 )
@@ -181,8 +181,8 @@ class TritonPythonModel(Instant):
 def moody(tmp_path, monkeypatch) -> tuple[Path, Path]:
     """A repository whose model does what a file says, and that file; impatient questions."""
     for module, name, value in (
-        (pulse, "INTERVAL_S", 0.5),
-        (pulse, "SILENCE_S", 3.0),
+        (liveness, "INTERVAL_S", 0.5),
+        (liveness, "SILENCE_S", 3.0),
         (canary, "TIMEOUT_S", 1.0),
     ):
         monkeypatch.setattr(module, name, value)

@@ -157,7 +157,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="also evaluate model.onnx without a server, and print the difference",
     )
     add("--output", type=Path, default=Path("evaluation"), help="folder for the results")
-    add("--limit", type=_positive, help="take only so many pictures, the first ones")
+    add("--limit", type=_positive, help="use only the first so many pictures")
     add(
         "--repository",
         type=Path,

@@ -15,7 +15,7 @@ from tools.labels import choose_labels
 from tools.model_folders.changes import Change, apply, changes_to
 from tools.model_folders.files import REPOSITORY, detector_files, labels_of
 from tools.model_folders.tensor_maps import check_tensor_maps
-from tools.model_folders.trial import try_out
+from tools.model_folders.trial import run_once
 from tools.onnx_file import content_of
 from tools.served_onnx import ServedOnnx, read_served_onnx
 
@@ -60,7 +60,7 @@ def install(
     changes = changes_to(repository, files)
     odd = []
     if changes:
-        odd = try_out(model, served, class_count=len(names))
+        odd = run_once(model, served, class_count=len(names))
         if not dry_run:
             apply(changes, repository)
     return served, changes, odd

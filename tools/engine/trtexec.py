@@ -170,15 +170,15 @@ def _stop(process: subprocess.Popen[str]) -> None:
 def _explain(lines: list[str], code: int) -> str:
     text = "\n".join(lines)
     fixes = dict.fromkeys(fix for mark, fix in _FIXES.items() if mark in text)
-    said = [line for line in lines if line.startswith("[E]")] or lines[-_TAIL:]
-    return "\n".join([": ".join([f"trtexec ended with code {code}", *fixes]), *said])
+    errors = [line for line in lines if line.startswith("[E]")] or lines[-_TAIL:]
+    return "\n".join([": ".join([f"trtexec ended with code {code}", *fixes]), *errors])
 
 
 def _machine(lines: list[str], failure: str) -> Machine:
-    said = dict(_MACHINE.findall("\n".join(lines)))
+    values = dict(_MACHINE.findall("\n".join(lines)))
     try:
         return Machine(
-            said["Selected Device"], said["Compute Capability"], said["TensorRT version"]
+            values["Selected Device"], values["Compute Capability"], values["TensorRT version"]
         )
     except KeyError as error:
         raise EngineError(failure or f"trtexec did not print its {error}") from error

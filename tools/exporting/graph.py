@@ -21,7 +21,7 @@ from tools.exporting.check import (
     runner,
 )
 from tools.exporting.half import to_fp16
-from tools.oddities import oddities
+from tools.sanity import sanity_warnings
 from tools.served_onnx import read_served_onnx, sides_of
 
 
@@ -61,21 +61,21 @@ def write(graph: Graph, path: Path, *, half: bool = False, metadata: dict[str, s
     run = runner(graph.model)
     height, width = sides_of(graph.model)
     pictures = fixed_pictures(height, width)
-    said = []
+    findings = []
     if graph.reference:
         what = "ONNX Runtime and PyTorch"
-        said.append(compare(run(pictures), graph.reference(pictures), ROUNDING, what=what))
+        findings.append(compare(run(pictures), graph.reference(pictures), ROUNDING, what=what))
     model, tolerance = graph.model, ROUNDING
     if half:
         model, tolerance = to_fp16(graph.model), ROUNDING_FLOAT16
         what = "float16 and float32"
         wide, run = run, runner(model)
-        said.append(compare(run(pictures), wide(pictures), tolerance, what=what))
-    said.append(compare_alone(run, pictures, tolerance))
-    said += oddities(model, run(pictures))
+        findings.append(compare(run(pictures), wide(pictures), tolerance, what=what))
+    findings.append(compare_alone(run, pictures, tolerance))
+    findings += sanity_warnings(model, run(pictures))
     onnx.helper.set_model_props(model, metadata)
     _replace(path, model)
-    return said
+    return findings
 
 
 def check_target(path: Path) -> None:

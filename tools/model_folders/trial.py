@@ -8,14 +8,14 @@ import onnx
 import onnxruntime
 
 from tools.errors import OnnxError
-from tools.oddities import oddities
+from tools.sanity import sanity_warnings
 from tools.served_onnx import INPUT, OUTPUT, ROW, ServedOnnx
 from tools.yolo_layouts.layout import BOX, are_normalized
 
 Floats = npt.NDArray[np.float32]
 
 
-def try_out(model: bytes, served: ServedOnnx, *, class_count: int) -> list[str]:
+def run_once(model: bytes, served: ServedOnnx, *, class_count: int) -> list[str]:
     """Run a model on noise on the CPU: on one picture, and on a batch of two.
 
     Args:
@@ -33,16 +33,19 @@ def try_out(model: bytes, served: ServedOnnx, *, class_count: int) -> list[str]:
     for batch, output in zip((1, 2), outputs, strict=True):
         expected = (batch, served.rows, ROW)
         if output.shape != expected:
-            raise OnnxError(f"{served.path} answers {output.shape} where it declares {expected}")
+            raise OnnxError(
+                f"the output of {served.path} has the shape {output.shape} instead of {expected}: "
+                "export it again"
+            )
         if not np.isfinite(output).all():
-            raise OnnxError(f"{served.path} answers numbers that are not finite: export it again")
+            raise OnnxError(f"the output of {served.path} is not finite: export it again")
         _check_classes(output[..., -1], served, class_count)
         if are_normalized(output[..., :BOX]):
             raise OnnxError(
                 f"the boxes of {served.path} are in 0..1, not in pixels of the {served.height}x"
                 f"{served.width} input (height x width): tools.export_onnx scales them"
             )
-    return oddities(onnx.load_from_string(model), outputs[-1])
+    return sanity_warnings(onnx.load_from_string(model), outputs[-1])
 
 
 def _outputs(model: bytes, served: ServedOnnx) -> list[Floats]:
@@ -74,6 +77,6 @@ def _check_classes(ids: Floats, served: ServedOnnx, class_count: int) -> None:
         )
     if ids.max() >= class_count:
         raise OnnxError(
-            f"{served.path} answers class {ids.max():g}, but there are only {class_count} names: "
+            f"{served.path} has a class {ids.max():g}, but there are only {class_count} names: "
             "give --labels with one for each class"
         )

@@ -11,12 +11,12 @@ from tools.errors import OnnxError
 from tools.export_commands import EXPORTS
 from tools.served_onnx import NAMES
 from tools.yolo_layouts.declared import (
-    described,
+    description_of,
     metadata_of,
-    pinned,
-    refuse_levels,
+    names_in_metadata,
     refuse_other_tasks,
-    stated_names,
+    refuse_unnormalized,
+    with_fixed_size,
 )
 from tools.yolo_layouts.recognition import recognized
 from tools.yolo_layouts.rewiring import follow_contract
@@ -54,7 +54,7 @@ def served(
         return _served(model, size, names)
     except OnnxError as error:
         raise OnnxError(
-            f"{source} cannot be served: {error}. It has {described(model)}. {EXPORTS}"
+            f"{source} cannot be served: {error}. It has {description_of(model)}. {EXPORTS}"
         ) from error
 
 
@@ -62,9 +62,9 @@ def _served(
     source: onnx.ModelProto, size: tuple[int, int] | None, names: Sequence[str]
 ) -> onnx.ModelProto:
     refuse_other_tasks(source)
-    names = names or stated_names(source)
-    model = pinned(source, size)
-    refuse_levels(model)
+    names = names or names_in_metadata(source)
+    model = with_fixed_size(source, size)
+    refuse_unnormalized(model)
     follow_contract(model.graph, recognized(model, names=len(names)))
     metadata = metadata_of(source)
     if names:

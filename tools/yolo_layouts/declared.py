@@ -34,7 +34,7 @@ _MODELS = {
 }
 
 
-def described(model: onnx.ModelProto) -> str:
+def description_of(model: onnx.ModelProto) -> str:
     """The inputs, outputs and opset, for messages."""
     inputs = ", ".join(map(_tensor, inputs_of(model.graph)))
     outputs = ", ".join(map(_tensor, model.graph.output))
@@ -72,7 +72,7 @@ def refuse_other_tasks(model: onnx.ModelProto) -> None:
         raise OnnxError(SUPPRESSES_ITSELF)
 
 
-def refuse_levels(model: onnx.ModelProto) -> None:
+def refuse_unnormalized(model: onnx.ModelProto) -> None:
     """Raise an error if a graph needs pictures in 0..255, which it divides at its beginning.
 
     Raises:
@@ -100,7 +100,7 @@ def refuse_levels(model: onnx.ModelProto) -> None:
                 )
 
 
-def stated_names(model: onnx.ModelProto) -> tuple[str, ...]:
+def names_in_metadata(model: onnx.ModelProto) -> tuple[str, ...]:
     """Class names by class id in the metadata; empty without any.
 
     Raises:
@@ -122,7 +122,7 @@ def stated_names(model: onnx.ModelProto) -> tuple[str, ...]:
         ) from error
 
 
-def pinned(model: onnx.ModelProto, size: tuple[int, int] | None) -> onnx.ModelProto:
+def with_fixed_size(model: onnx.ModelProto, size: tuple[int, int] | None) -> onnx.ModelProto:
     """Copy a graph, with a fixed height and width of its input, and a dynamic batch.
 
     Args:

@@ -61,7 +61,7 @@ class Detect(nn.Module):
         center, size = box[:, :, :2], box[:, :, 2:]
         stride = float(self.strides[index])
         center = center * (2.0 * stride) + (self._cells(height, width, level) - 0.5) * stride
-        # Half of the box (2 s)^2 x anchor, because corners are what is wanted.
+        # Half of the box (2 s)^2 x anchor, for computing the corners.
         half = size * size * (self.anchors[index] * (2.0 * stride)).reshape(1, -1, 2, 1)
         scores = torch.cat(self._scores(raw), dim=2)
         rows = torch.cat([center - half, center + half, scores], dim=2)

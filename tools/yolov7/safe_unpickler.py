@@ -128,8 +128,8 @@ def safe_load(path: Path) -> Any:
     # Damaged files cause many kinds of errors.
     except Exception as error:
         raise CheckpointError(
-            f"{path} is no checkpoint, or not a whole one ({type(error).__name__}): fetch it "
-            "again, and let the name of an ONNX file end with .onnx"
+            f"{path} is not a checkpoint, or is damaged ({type(error).__name__}): fetch it again; "
+            "if it is an ONNX file, rename it to .onnx"
         ) from error
 
 

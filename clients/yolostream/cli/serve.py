@@ -92,12 +92,12 @@ def serve(
         )
         answer_with = None
         if health_port is not None:
-            answer_with = stack.enter_context(health.published(host, health_port))
+            answer_with = stack.enter_context(health.served(host, health_port))
         server = stack.enter_context(triton)
         if answer_with is not None:
             answer_with(server.health)
         if show_log:
-            stack.enter_context(log.shown(server.log))
+            stack.enter_context(log.copied_to_stderr(server.log))
         with contextlib.suppress(KeyboardInterrupt):
             stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
             server.wait()

@@ -53,10 +53,10 @@ class Access:
         """Metadata for each gRPC call."""
         return () if self.token is None else ((GRPC_HEADER, self.token),)
 
-    def introduce(self, client: InferenceServerClient) -> InferenceServerClient:
+    def authenticate(self, client: InferenceServerClient) -> InferenceServerClient:
         """Make a tritonclient send the token with each call, and return that client."""
         if self.token is not None:
-            client.register_plugin(_ShowToken(self.token))
+            client.register_plugin(_SendToken(self.token))
         return client
 
     def credentials_for(self, url: str) -> grpc.ChannelCredentials | None:
@@ -81,7 +81,7 @@ def target_of(url: str) -> str:
     return url if scheme is None else url[scheme.end() :].removesuffix("/")
 
 
-class _ShowToken(InferenceServerClientPlugin):  # type: ignore[misc]  # no py.typed
+class _SendToken(InferenceServerClientPlugin):  # type: ignore[misc]  # no py.typed
     def __init__(self, token: str) -> None:
         self._token = token
 

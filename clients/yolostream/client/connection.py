@@ -52,7 +52,7 @@ def connect(url: str, access: Access = OPEN) -> InferenceServerClient:
     """
     credentials = access.credentials_for(url)
     target = target_of(url)
-    return access.introduce(
+    return access.authenticate(
         InferenceServerClient(
             target,
             ssl=credentials is not None,

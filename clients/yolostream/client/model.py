@@ -8,7 +8,7 @@ import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.grpc.model_config_pb2 import TYPE_FP32, ModelConfig
 
-from yolostream.client.room import until_there_is_room
+from yolostream.client.retry import retry_while_full
 from yolostream.client.transport.message import INPUT_NAME
 from yolostream.client.triton_errors import translated
 from yolostream.errors import ModelUnavailable
@@ -101,7 +101,7 @@ def _labels(
     pixel = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
     pixel.set_data_from_numpy(np.full((1, 1, 1, 3), 114, np.uint8))
     labeled = InferRequestedOutput(_LABELED_OUTPUT, class_count=rows)
-    answer = until_there_is_room(
+    answer = retry_while_full(
         lambda: client.infer(ensemble.name, [pixel], outputs=[labeled], client_timeout=timeout_s),
         timeout_s=timeout_s,
     )

@@ -30,7 +30,7 @@ def containers() -> list[Check]:
 
 
 def _info(docker: str) -> tuple[dict[str, Any], str]:
-    """What `docker info` says of an engine that answers, or what went wrong."""
+    """The output of `docker info`, or the error."""
     text, failure = run_command([docker, "info", "--format", "{{json .}}"])
     if failure:
         return {}, failure
@@ -45,7 +45,7 @@ def _info(docker: str) -> tuple[dict[str, Any], str]:
         return {}, "; ".join(map(str, errors))
     if not info.get("ServerVersion"):
         # As podman does under the name of docker.
-        return {}, "'docker info' tells of no Docker Engine"
+        return {}, "'docker info' does not report a Docker Engine"
     return info, ""
 
 

@@ -16,7 +16,7 @@ from yolostream.client.model import DIGEST_OUTPUT
 from yolostream.client.transport.message import INPUT_NAME
 from yolostream.client.triton_errors import translated
 from yolostream.errors import ModelUnavailable, YolostreamError
-from yolostream.server.pulse import Counts, Pulse
+from yolostream.server.liveness import Counts, Liveness
 from yolostream.server.triton_http import TritonHttp
 
 TIMEOUT_S = 10.0
@@ -49,7 +49,7 @@ class Canary:
         self._server = server
         self._url = url
         self._proven = proven
-        self._pulses = {name: Pulse(time.monotonic()) for name in names}
+        self._liveness = {name: Liveness(time.monotonic()) for name in names}
         self._closed = threading.Event()
         threading.Thread(target=self._run, name="yolostream-canary", daemon=True).start()
 
@@ -59,32 +59,32 @@ class Canary:
 
     def _run(self) -> None:
         while not self._closed.is_set() and self.fault is None:
-            for name, pulse in self._pulses.items():
-                self._look(name, pulse)
+            for name, liveness in self._liveness.items():
+                self._probe(name, liveness)
             self._closed.wait(_LOOK_S)
 
-    def _look(self, name: str, pulse: Pulse) -> None:
+    def _probe(self, name: str, liveness: Liveness) -> None:
         before = self._counted(name)
-        if not pulse.is_due(time.monotonic(), before):
+        if not liveness.is_due(time.monotonic(), before):
             return
         asked_at = time.monotonic()
         try:
             with translated(self._url, name):
-                is_right = self._ask(name)
+                is_right = self._send_test_frame(name)
         except YolostreamError as error:
             if not self._closed.is_set():
                 after = self._counted(name)
                 busy = before is not None and after is not None and after.answered > before.answered
-                fault = pulse.fault_after(error, time.monotonic(), others_are_answered=busy)
+                fault = liveness.fault_after(error, time.monotonic(), others_are_answered=busy)
                 self._note(name, error, fault)
         else:
-            pulse.note_answer(time.monotonic(), asked_at=asked_at)
+            liveness.note_answer(time.monotonic(), asked_at=asked_at)
             self.answers[name] = is_right
             self._proven.add(name)
             if not is_right:
                 self.fault = f"'{name}' answers with the boxes of other frames"
 
-    def _ask(self, name: str) -> bool:
+    def _send_test_frame(self, name: str) -> bool:
         """Send a random frame; return whether the answer belongs to that frame."""
         pixel = np.array([[random.choices(range(_SHADES), k=3)]], np.uint8)
         tensor = {"name": INPUT_NAME, "shape": [1, 1, 1, 3], "datatype": "UINT8"}

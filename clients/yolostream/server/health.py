@@ -43,7 +43,7 @@ Ask = Callable[[], Health]
 
 
 @contextlib.contextmanager
-def published(host: str, port: int) -> Iterator[Callable[[Ask], None]]:
+def served(host: str, port: int) -> Iterator[Callable[[Ask], None]]:
     """Serve `GET /health` and `GET /health/MODEL` until the block ends.
 
     The status is 200 if all ensembles answer, or the named one; else 503. The body is the `Health`
@@ -62,7 +62,7 @@ def published(host: str, port: int) -> Iterator[Callable[[Ask], None]]:
     asks: list[Ask] = [lambda: Health({}, is_up=False, restarts=0)]
 
     try:
-        server = ThreadingHTTPServer((host, port), _answering(lambda: asks[-1]()))
+        server = ThreadingHTTPServer((host, port), _handler(lambda: asks[-1]()))
     except OSError as error:
         raise ServerStartError(
             f"cannot listen on {host}:{port} ({error.strerror}): choose another --health-port"
@@ -76,7 +76,7 @@ def published(host: str, port: int) -> Iterator[Callable[[Ask], None]]:
         server.server_close()
 
 
-def _answering(ask: Ask) -> type[BaseHTTPRequestHandler]:
+def _handler(ask: Ask) -> type[BaseHTTPRequestHandler]:
     """Make the request handler."""
 
     class Answer(BaseHTTPRequestHandler):

@@ -41,7 +41,7 @@ def running(folder: Path) -> Iterator[dict[str, str] | None]:
     for path in folders.values():
         path.mkdir(parents=True)
     try:
-        yield variables if _tell(variables, "-d") else None
+        yield variables if _send_command(variables, "-d") else None
     finally:
         _end(folders[PIPES])
 
@@ -59,7 +59,7 @@ def stop_leftover(folder: Path) -> None:
 
 def _end(pipe: Path) -> None:
     """Stop a service, which waits for its clients first; kill it if it does not stop."""
-    if not _tell({PIPES: str(pipe)}, words="quit\n") and (pid := _pid(pipe)) is not None:
+    if not _send_command({PIPES: str(pipe)}, words="quit\n") and (pid := _pid(pipe)) is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
@@ -74,7 +74,7 @@ def _pid(pipe: Path) -> int | None:
     return None
 
 
-def _tell(variables: dict[str, str], *options: str, words: str = "") -> bool:
+def _send_command(variables: dict[str, str], *options: str, words: str = "") -> bool:
     """Send a command to the service; return whether it succeeded."""
     # The service has to see all GPUs, so that its clients select GPUs by their usual numbers.
     inherited = {name: value for name, value in os.environ.items() if name != _VISIBLE}

@@ -47,7 +47,7 @@ def free_ports(ports: Ports, host: str, *, patience_s: float = PATIENCE_S) -> Po
             if time.monotonic() > deadline:
                 raise ServerStartError(
                     f"cannot listen on {host}:{taken.port} ({taken.reason}"
-                    f"{_by_whom(taken.port)}): choose another port, or stop what uses it"
+                    f"{_describe_owner(taken.port)}): choose another port, or stop what uses it"
                 ) from taken
         time.sleep(0.1)
 
@@ -78,7 +78,7 @@ def _bound(ports: Ports, host: str) -> Ports:
         return Ports(http=bind(ports.http), grpc=bind(ports.grpc), metrics=bind(ports.metrics))
 
 
-def _by_whom(port: int) -> str:
+def _describe_owner(port: int) -> str:
     """Describes the process that listens on a port; empty if it is unknown."""
     found = processes.listening(port)
     if found is None:

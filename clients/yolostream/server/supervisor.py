@@ -174,7 +174,7 @@ class Supervisor:
                         return f"it ended with code {process.returncode}"
                     if fault := steps.fault() or canary.fault:
                         return fault
-                    log.limit(self._launch.log)
+                    log.rotate(self._launch.log)
                 return None
             finally:
                 self._canary = None

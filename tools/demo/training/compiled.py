@@ -23,7 +23,7 @@ def compiled_maps(network: Network, batch: int) -> Callable[[Tensor], list[Tenso
         with torch.autocast(device.type, dtype=torch.bfloat16):
             levels = maps(images.contiguous(memory_format=torch.channels_last))
         torch.stack([level.float().mean() for level in levels]).sum().backward()  # type: ignore[no-untyped-call]
-    except Exception:  # whatever a compiler may raise, training can do without it
+    except Exception:  # compilers raise many kinds of errors, and training works without one
         _log.warning("torch.compile failed, so the network runs uncompiled", exc_info=True)
         return network.maps
     finally:

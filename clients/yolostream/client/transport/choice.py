@@ -10,7 +10,7 @@ from tritonclient.utils import InferenceServerException
 from yolostream import gpu_memory
 from yolostream.client.ensemble import Ensemble
 from yolostream.client.ensemble import Transport as Transport
-from yolostream.client.room import until_there_is_room
+from yolostream.client.retry import retry_while_full
 from yolostream.client.transport.buffers import GrpcBuffer, GrpcFallback, InputBuffer
 from yolostream.client.transport.ownership import remove_leftovers
 from yolostream.client.transport.shared_memory import SharedMemoryBuffer
@@ -85,7 +85,7 @@ def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exce
             # Registering has opened the file already. A request would prove no more, and would
             # have to wait in the queue.
             return None
-        until_there_is_room(lambda: ensemble.infer(request, timeout_s), timeout_s=timeout_s)
+        retry_while_full(lambda: ensemble.infer(request, timeout_s), timeout_s=timeout_s)
     except (InferenceServerException, OSError) as error:
         return error
     finally:

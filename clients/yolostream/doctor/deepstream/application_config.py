@@ -130,14 +130,14 @@ def _file_source(group: str, uri: str, path: Path) -> Iterator[Finding]:
     if "://" in name or "%d" in name:
         return
     if name == uri:
-        yield f"[{group}] uri", f"'{uri}' is no URI", f"write file://{uri}"
+        yield f"[{group}] uri", f"'{uri}' is not a URI", f"write file://{uri}"
     elif problem := paths.missing(name, path):
         yield f"[{group}] uri", *problem
 
 
 def _rtsp_source(group: str, keys: Keys, uri: str) -> Iterator[Finding]:
     if not uri.startswith("rtsp://"):
-        yield f"[{group}] uri", f"'{uri}' is no RTSP address", "write rtsp://host:port/path"
+        yield f"[{group}] uri", f"'{uri}' is not an RTSP address", "write rtsp://host:port/path"
     attempts = keys.get("rtsp-reconnect-attempts")
     if attempts != "-1":
         what = f"{attempts or 'no value'} makes DeepStream give up a camera that stalls"
@@ -159,7 +159,7 @@ def _muxer(application: _Application) -> Iterator[Finding]:
         what = f"{_integer(muxer, 'live-source')} does not fit the sources"
         yield "[streammux] live-source", what, f"write {int(application.live)}"
     if application.live and _integer(muxer, "batched-push-timeout", -1) < 1:
-        what = "without it one camera that sends nothing stops all"
+        what = "without it one silent camera stops all"
         yield "[streammux] batched-push-timeout", what, "write microseconds, such as 40000"
 
 
@@ -202,7 +202,7 @@ def _tracker(application: _Application) -> Iterator[Finding]:
     for side in ("tracker-width", "tracker-height") if application.tracker else ():
         size = _integer(application.tracker, side)
         if size < 1 or size % _TRACKER_GRID:
-            what = f"{size} is no multiple of {_TRACKER_GRID}"
+            what = f"{size} is not a multiple of {_TRACKER_GRID}"
             fix = f"write {max(1, round(size / _TRACKER_GRID)) * _TRACKER_GRID}"
             yield f"[tracker] {side}", what, fix
     for key in ("ll-lib-file", "ll-config-file") if application.tracker else ():
@@ -276,4 +276,4 @@ def _broker(group: str, keys: Keys, path: Path) -> Iterator[Finding]:
     address = keys.get("msg-broker-conn-str", "")
     if len(address.split(";")) not in (2, 3) or not address.split(";")[1].isdigit():
         fix = "write host;port;topic, such as kafka;9092;detections"
-        yield f"[{group}] msg-broker-conn-str", f"'{address}' is no address of a broker", fix
+        yield f"[{group}] msg-broker-conn-str", f"'{address}' is not a broker's address", fix

@@ -120,7 +120,7 @@ def check_keys(groups: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
             for key, value in keys.items():
                 yield from _check_key(f"[{group}] {key}", key, value, kinds)
         elif _NUMBER.sub("", group) not in _OTHER_GROUPS:
-            what = "deepstream-app 7.1 has no such group and says nothing"
+            what = "deepstream-app 7.1 has no such group, and ignores it"
             yield f"[{group}]", what, _meant(group, _KINDS)
 
 
@@ -130,10 +130,14 @@ def _check_key(where: str, key: str, value: str, kinds: Mapping[str, str]) -> It
     if kind is None:
         yield where, "deepstream-app 7.1 has no such key in this group", _meant(key, kinds)
     elif re.search(r"\s#", value):
-        what = f"'{value}' holds a comment, which is part of the value here"
+        what = f"'{value}' contains a comment, which becomes part of the value"
         yield where, what, "put the comment on a line of its own"
     elif not _VALID[kind](value):
-        yield where, f"'{value}' is no {kind}, and ends the start", f"write {_EXAMPLES[kind]}"
+        yield (
+            where,
+            f"'{value}' is not {_NOUNS[kind]}, so the start fails",
+            f"write {_EXAMPLES[kind]}",
+        )
 
 
 def _meant(name: str, known: Mapping[str, object]) -> str:
@@ -157,6 +161,7 @@ _VALID: dict[str, Callable[[str], bool]] = {
     "color": _is_color,
     "text": lambda value: value != "",
 }
+_NOUNS = {"integer": "an integer", "boolean": "a boolean", "color": "a color", "text": "a text"}
 _EXAMPLES = {
     "integer": "a whole number, such as 1",
     "boolean": "0 or 1",

@@ -67,9 +67,9 @@ def _server(infer: Any) -> Iterator[Finding]:
         yield "grpc", "is missing, so DeepStream would load models itself", "grpc { url: ... }"
     elif not _HOST_PORT.fullmatch(triton.grpc.url):
         fix = "write host:port without a scheme, such as triton:8001"
-        yield "grpc.url", f"'{triton.grpc.url}' is no address of a Triton", fix
+        yield "grpc.url", f"'{triton.grpc.url}' is not a Triton's address", fix
     if triton.grpc.enable_cuda_buffer_sharing and not gpu_numbers():
-        what = "true wants Triton on a GPU of this machine, which has none; on a CPU it refuses"
+        what = "true needs a Triton on a GPU of this machine, which has none; a CPU rejects it"
         yield "grpc.enable_cuda_buffer_sharing", what, "write false"
 
 
@@ -84,7 +84,7 @@ def _traps(config: Any) -> Iterator[Finding]:
         what = "drops boxes that touch the frame's lower edge, and mistakes width for height"
         yield "output_control.detect_control", what, "remove it"
     if config.infer_config.clip_object_outside_roi:
-        what = "true makes boxes of no size where there is no region of interest"
+        what = "true makes boxes empty if there is no region of interest"
         yield "clip_object_outside_roi", what, "remove it"
 
 
@@ -99,7 +99,7 @@ def _against_model(infer: Any, model: Any, model_repository: Path) -> Iterator[F
     if len(model.input) != 1:
         names = ", ".join(tensor.name for tensor in model.input)
         what = f"{model.name} has the inputs {names}, and nvinferserver feeds one"
-        yield "backend.inputs", what, "ask for a model with one input, such as yolov7"
+        yield "backend.inputs", what, "use a model with one input, such as yolov7"
         return
     yield from _dims(infer, model.input[0])
     yield from _pixels(infer.preprocess, model.input[0])

@@ -18,7 +18,7 @@ class Rectangle(NamedTuple):
     height: int
 
     @property
-    def lands_off(self) -> bool:
+    def is_shifted(self) -> bool:
         """Whether the picture is shifted against the position that boxes are mapped back from.
 
         The scaler writes to even rows and columns only, and rounds an odd position up. That was
@@ -27,7 +27,7 @@ class Rectangle(NamedTuple):
         return self.left % 2 == 1 or self.top % 2 == 1
 
 
-def place(source: Size, tensor: Size, preprocess: Any) -> Rectangle:
+def content_rect(source: Size, tensor: Size, preprocess: Any) -> Rectangle:
     """Fit the muxer's frame into the tensor.
 
     Args:
@@ -49,8 +49,8 @@ def place(source: Size, tensor: Size, preprocess: Any) -> Rectangle:
     return Rectangle((tensor[0] - width) // 2, (tensor[1] - height) // 2, width, height)
 
 
-def nearest_that_lands(source: Size, tensor: Size, preprocess: Any) -> Size:
-    """The size closest to `source` whose picture is not shifted; see `Rectangle.lands_off`."""
+def nearest_unshifted(source: Size, tensor: Size, preprocess: Any) -> Size:
+    """The size closest to `source` whose picture is not shifted; see `Rectangle.is_shifted`."""
     width, height = map(even, source)
     for change in count(2, 2):
         for size in (
@@ -59,7 +59,7 @@ def nearest_that_lands(source: Size, tensor: Size, preprocess: Any) -> Size:
             (width, height - change),
             (width, height + change),
         ):
-            if min(size) > 0 and not place(size, tensor, preprocess).lands_off:
+            if min(size) > 0 and not content_rect(size, tensor, preprocess).is_shifted:
                 return size
     raise AssertionError("the tensor's own size lands")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from yolostream.doctor.check import Finding
-from yolostream.doctor.deepstream.letterbox import Rectangle, Size, nearest_that_lands, place
+from yolostream.doctor.deepstream.letterbox import Rectangle, Size, content_rect, nearest_unshifted
 
 _BILINEAR, _SUPER, _NEAREST = 1, 3, (0, 5)
 """Values of `frame_scaling_filter`."""
@@ -30,7 +30,7 @@ def check_picture(size: Size, infer: Any, file: str) -> Iterator[Finding]:
             # Other checks report this, or the input is not a picture.
             continue
         tensor = sides[1], sides[0]
-        picture = place(size, tensor, infer.preprocess)
+        picture = content_rect(size, tensor, infer.preprocess)
         if picture.width and picture.height:
             yield from _shape(size, tensor, infer.preprocess, file)
             yield from _place(size, tensor, infer.preprocess)
@@ -45,8 +45,8 @@ def _shape(size: Size, tensor: Size, preprocess: Any, file: str) -> Iterator[Fin
 
 
 def _place(size: Size, tensor: Size, preprocess: Any) -> Iterator[Finding]:
-    (width, height), picture = size, place(size, tensor, preprocess)
-    if picture.lands_off:
+    (width, height), picture = size, content_rect(size, tensor, preprocess)
+    if picture.is_shifted:
         # Padding is only on one axis, so the other position is 0.
         corner, off = max(
             (picture.left, width / picture.width), (picture.top, height / picture.height)
@@ -55,7 +55,7 @@ def _place(size: Size, tensor: Size, preprocess: Any) -> Iterator[Finding]:
             f"{width}x{height} would begin at pixel {corner} of the tensor, an odd one: DeepStream "
             f"writes it to {corner + 1}, which moves every box by {off:.1f} pixels"
         )
-        better = nearest_that_lands(size, tensor, preprocess)
+        better = nearest_unshifted(size, tensor, preprocess)
         yield "[streammux] width", what, f"write width={better[0]} and height={better[1]}"
 
 

@@ -55,7 +55,7 @@ def check_tracker_config(path: Path) -> list[Problem]:
     try:
         sections = yaml.safe_load(path.read_text(encoding="utf-8").removeprefix(_HEADER))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return [Problem(path.name, f"is no YAML: {error}", "indent with spaces, one key a line")]
+        return [Problem(path.name, f"is not YAML: {error}", "indent with spaces, one key per line")]
     if not isinstance(sections, dict):
         return [Problem(path.name, "has no sections", f"begin with {next(iter(_KEYS))}:")]
     return list(_unknown(path.name, sections))

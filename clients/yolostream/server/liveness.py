@@ -33,7 +33,7 @@ class Counts(NamedTuple):
     failed: int
 
 
-class Pulse:
+class Liveness:
     """The results of the probes of one ensemble.
 
     Args:

@@ -10,7 +10,7 @@ _FEW = 3
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "QLinear")
 
 
-def oddities(model: onnx.ModelProto, rows: npt.NDArray[np.float32]) -> list[str]:
+def sanity_warnings(model: onnx.ModelProto, rows: npt.NDArray[np.float32]) -> list[str]:
     """Check whether nearly all scores of a model are equal.
 
     Args:

@@ -17,7 +17,7 @@ _LONGEST_PAUSE_S = 1.0
 Answer = TypeVar("Answer")
 
 
-def until_there_is_room(ask: Callable[[], Answer], *, timeout_s: float) -> Answer:
+def retry_while_full(ask: Callable[[], Answer], *, timeout_s: float) -> Answer:
     """Repeat a request while the server's queue is full, for at most `timeout_s` seconds.
 
     The pauses grow and are random, so that clients which failed together do not retry together.
