@@ -189,7 +189,7 @@ def test_without_room_it_is_said_once_and_gone_on_later(disk, new_camera, caplog
     output = camera.endure()
     (disk / "somebody's").write_bytes(bytes(4_000_000))
     camera.write_noise(1000)
-    assert "fewer than 0.003 GB of the disk are free" in output.trouble
+    assert "less than 0.003 GB of the disk is free" in output.trouble
     assert output.lost == 1000
     assert camera.paths == []
     (disk / "somebody's").unlink()

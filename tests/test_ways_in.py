@@ -212,7 +212,7 @@ def test_pipe_that_comes_twice_is_refused(tmp_path: Path, detect: Cli) -> None:
     path = write_clip(tmp_path / "clip.ts", steps(3))
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
         finished = detect("-", "/dev/stdin", "--output", "out", stdin=cat.stdout)
-    check(finished, SourceError.exit_code, "/dev/stdin comes twice")
+    check(finished, SourceError.exit_code, "/dev/stdin is given twice")
     assert frames_in(tmp_path / "out" / "stdin.jsonl") == [0, 1, 2]
 
 

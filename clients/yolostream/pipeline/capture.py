@@ -14,7 +14,7 @@ from yolostream.pipeline.stream import Stream
 from yolostream.pipeline.supervision import Retry, Supervision
 from yolostream.sources import Presence, Reading
 
-OPENING_AT_ONCE = 4
+MAX_OPENING = 4
 """Cameras that are opened at the same time: opening takes CPU time from those that run."""
 OPENING_S = 0.5
 """After this time, opening a camera only waits for the network, and the next one is started."""
@@ -38,7 +38,7 @@ class Openings:
     """Limits how many cameras are opened at the same time."""
 
     def __init__(self) -> None:
-        self._free = threading.Semaphore(OPENING_AT_ONCE)
+        self._free = threading.Semaphore(MAX_OPENING)
 
     def start(self, reader: Reader, name: str) -> None:
         """Wait for the reader's turn, and start it on a thread of its own."""
@@ -66,7 +66,7 @@ class Capture:
         self._limits = stream.plan.limits
         self._reading = replace(
             reading,
-            is_looked_at=lambda: stream.outputs.draws,
+            needs_full_size=lambda: stream.outputs.draws,
             most_per_second=lambda: stream.plan.most_per_second,
         )
         self._openings = openings

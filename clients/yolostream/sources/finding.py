@@ -69,7 +69,9 @@ def find_sources(
         try:
             found = _named(spec, new_video, waits_for_devices=waits_for_devices)
             if any(source.is_pipe and source in sources for source in found):
-                raise SourceError(f"{printable(spec)} comes twice: a pipe can be read once")
+                raise SourceError(
+                    f"{printable(spec)} is given twice, but a pipe can be read only once"
+                )
             sources += found
         except SourceError as error:
             errors.append(error)

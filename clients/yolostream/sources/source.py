@@ -33,7 +33,7 @@ class Reading:
     """Threads that decode a file on the CPU; 0 takes one per core. A live source has one thread."""
     silence_s: float = 10.0
     """Seconds without a packet after which reading a live source fails."""
-    is_looked_at: Callable[[], bool] = bool
+    needs_full_size: Callable[[], bool] = bool
     """Called for every picture: whether it is needed in full size, whatever `fit` says."""
     most_per_second: Callable[[], float] = _no_limit
     """Called for every picture of a video: the number per second that is converted at most."""
@@ -41,7 +41,7 @@ class Reading:
     def size_of(self, height: int, width: int) -> tuple[int, int]:
         """Height and width after downscaling of a picture of this height and width."""
         fit = self.fit() if callable(self.fit) else self.fit
-        if fit is None or self.is_looked_at():
+        if fit is None or self.needs_full_size():
             return height, width
         return downscaled(height, width, fit=fit)
 
