@@ -17,6 +17,24 @@ DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 KEYS = {"mkdocs.yml", "nav"}
 """What a place may name besides classes and functions."""
+OTHERS_TEXTS = {
+    "Connection refused",
+    "Server returned 404",
+    "libpython3.11.so",
+    "Failed to initialize Python stub",
+    "Stub process ... is not healthy",
+    "has kind KIND_GPU but no GPUs are available",
+    "CUDARuntimeError: cudaErrorInsufficientDriver",
+    "OutOfMemoryError",
+    "cudaErrorMemoryAllocation",
+    "Failed to find C compiler",
+    "Python.h: No such file",
+    "cpu",
+    "onnx-gpu",
+    "/dev/shm",
+    "Yolostream...",
+}
+"""Quoted in the page about errors, and not written by this project's Python."""
 ARCHITECTURE = (DOCS / "architecture.md").read_text()
 
 
@@ -73,6 +91,28 @@ def test_each_folder_of_the_architecture_exists():
 def test_the_generated_pages_are_those_of_the_code():
     for name, text in pages(DOCS).items():
         assert (DOCS / name).read_text() == text, "run 'make reference'"
+
+
+def own_texts():
+    """What the tables of the page about errors quote of our messages, without their values."""
+    tables = (DOCS / "troubleshooting.md").read_text().partition("## Cameras")[2]
+    tables = tables.partition("## DeepStream")[0]
+    first_cells = [line.split("|")[1] for line in tables.splitlines() if line.startswith("| ")]
+    quoted = set(re.findall(r"`([^`]+)`", " ".join(first_cells)))
+    return sorted(quoted - OTHERS_TEXTS)
+
+
+@pytest.mark.parametrize("text", own_texts())
+def test_an_error_is_quoted_as_the_code_says_it(text):
+    files = [
+        path
+        for folder in ("clients/yolostream", "model_repository")
+        for path in (REPOSITORY / folder).rglob("*.py")
+    ]
+    # A message that goes on in the next line is one literal.
+    code = re.sub(r"[\"']\s*\n\s*f?[\"']", "", "\n".join(path.read_text() for path in files))
+    parts = re.split(r"\.\.\.|\(.*?\)|\[.*?\]|\b\d+\b|^preprocess", text)
+    assert [part for part in parts if part.strip(" ?") not in code] == []
 
 
 def test_every_page_is_in_the_navigation():
