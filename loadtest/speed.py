@@ -53,7 +53,7 @@ def main(
     soak_frames: Annotated[int, typer.Option(help="Frames over which memory is watched.")] = 10_000,
     output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
 ) -> None:
-    """Measure the ratios that docs/performance.md quotes."""
+    """Measure the ratios that the README quotes."""
     frames = demo_frames(size=(360, 640))
     with (
         served(None, model=DEFAULT_MODEL) as server,

@@ -18,7 +18,7 @@ _KINDS = {
 
 
 def section(content: dict[str, Any], *, path: str) -> str:
-    """What docs/performance.md says of a run.
+    """What the README says of a run.
 
     Args:
         content: Of the file that `loadtest.endtoend` wrote.

@@ -12,7 +12,7 @@ from loadtest.gpu.watch import frames_of
 
 
 def section(content: dict[str, Any], *, path: str) -> str:
-    """What docs/performance.md says of a run.
+    """What the README says of a run.
 
     Args:
         content: Of the file that `loadtest.gpu` wrote.
