@@ -160,7 +160,7 @@ traces: install .venv/.traces ## install the packages for traces of 'yolostream 
 
 .PHONY: clean
 clean: ## remove environments and results
-	rm -rf .venv .venv-server .venv-tools .venv-perf .venv-docs dist $(OUTPUT)
+	rm -rf .venv .venv-server .venv-tools .venv-perf .venv-docs .cache dist $(OUTPUT)
 
 # --no-deps, because the lists are complete, and some packages have contradictory requirements.
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --no-deps
