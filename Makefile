@@ -46,9 +46,16 @@ check: .venv/.dev ## check formatting, lint and types
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
-.PHONY: schema
-schema: install ## write docs/cameras.schema.json, after a change of the configuration's settings
-	.venv/bin/python -c 'from yolostream.service.schema import schema; print(schema(), end="")' > docs/cameras.schema.json
+.PHONY: reference
+reference: install ## write the generated pages of docs/, after a change of the API, cameras.yaml or the errors
+	.venv/bin/python -m tools.reference
+
+SITE := $(OUTPUT)/site
+
+.PHONY: docs
+docs: .venv-docs/.docs ## build the documentation as a site: output/site/index.html
+	.venv-docs/bin/zensical build --strict --clean
+	.venv-docs/bin/python -m tools.site $(SITE)
 
 .PHONY: format
 format: .venv/.dev ## format the code
@@ -85,7 +92,7 @@ down: ## stop and remove the containers
 	$(COMPOSE) --profile deepstream down --remove-orphans
 
 .PHONY: speed
-speed: install .venv/.dev ## measure the ratios that the README quotes (10 minutes)
+speed: install .venv/.dev ## measure the ratios that docs/performance.md quotes (10 minutes)
 	.venv/bin/python -m loadtest.speed
 	.venv/bin/python -m loadtest.readme
 
@@ -153,7 +160,7 @@ traces: install .venv/.traces ## install the packages for traces of 'yolostream 
 
 .PHONY: clean
 clean: ## remove environments and results
-	rm -rf .venv .venv-server .venv-tools .venv-perf dist $(OUTPUT)
+	rm -rf .venv .venv-server .venv-tools .venv-perf .venv-docs .cache dist $(OUTPUT)
 
 # --no-deps, because the lists are complete, and some packages have contradictory requirements.
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --no-deps
@@ -182,6 +189,11 @@ TOOLS := $(patsubst %,requirements/%.txt,client build service traces dev)
 	.venv-tools/$(PIP_INSTALL) $(TOOLS:%=-r %)
 	.venv-tools/$(PIP_INSTALL) --no-build-isolation --editable .
 	.venv-tools/bin/python -m pip install --quiet -r requirements/tools.txt
+	@touch $@
+
+.venv-docs/.docs: requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/$(PIP_INSTALL) -r requirements/docs.txt
 	@touch $@
 
 .venv/.gpu: requirements/gpu-client.txt .venv/.client

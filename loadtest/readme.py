@@ -1,8 +1,9 @@
-"""Puts the measured figures into the README: `python -m loadtest.readme`."""
+"""Puts the measured figures into docs/performance.md: `python -m loadtest.readme`."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from loadtest.gpu import pages
@@ -12,7 +13,7 @@ from loadtest.result_file import read
 from loadtest.speed import RESULTS
 from loadtest.table import table
 
-README = REPOSITORY / "README.md"
+PAGE = REPOSITORY / "docs" / "performance.md"
 REPORT = RESULTS_FOLDER / "report.json"
 
 
@@ -70,7 +71,7 @@ def _speed_caption(figures: dict[str, Any]) -> str:
         f"{figures['transport']}. Of the bare loops, one session with {figures['threads']} threads "
         f"did {figures['median']['one_session_frames_per_s']:.0f} frames/s, and a session a core "
         f"{figures['median']['session_a_core_frames_per_s']:.0f}. "
-        "Raw figures: [speed.json](loadtest/results/speed.json)."
+        "Raw figures: [speed.json](../loadtest/results/speed.json)."
     )
 
 
@@ -88,7 +89,7 @@ def _growth(proportional_mb: list[float]) -> float:
 def loadtest_section(report: dict[str, Any]) -> str:
     """What `loadtest.report` joined, in Markdown, with its pictures."""
     figures = report["figures"]
-    folder = RESULTS_FOLDER.relative_to(REPOSITORY)
+    folder = Path("..", RESULTS_FOLDER.relative_to(REPOSITORY))
     pictures = [
         f"![{words.partition(';')[0]}]({folder / name})\n\n*{words}*\n"
         for name, words in captions(figures)
@@ -129,22 +130,22 @@ def _frame_time_caption(price: dict[str, Any]) -> str:
     return f"Where a frame's time goes, one frame at a time; {'; '.join(told)}"
 
 
-def with_speed(readme: str, table: str) -> str:
-    """The README with `table` between the marks of `loadtest.speed`."""
-    return pages.between(readme, "speed", table)
+def with_speed(page: str, table: str) -> str:
+    """A page with `table` between the marks of `loadtest.speed`."""
+    return pages.between(page, "speed", table)
 
 
-def with_loadtest(readme: str, section: str) -> str:
-    """The README with `section` between the marks of `loadtest.report`."""
-    return pages.between(readme, "loadtest", section)
+def with_loadtest(page: str, section: str) -> str:
+    """A page with `section` between the marks of `loadtest.report`."""
+    return pages.between(page, "loadtest", section)
 
 
 def main() -> None:
-    """Rewrite the README."""
-    readme = README.read_text(encoding="utf-8")
-    readme = with_speed(readme, speed_table(json.loads(RESULTS.read_text(encoding="utf-8"))))
-    readme = with_loadtest(readme, loadtest_section(read(REPORT)))
-    README.write_text(readme, encoding="utf-8")
+    """Rewrite the page, and the others that have a place for figures."""
+    page = PAGE.read_text(encoding="utf-8")
+    page = with_speed(page, speed_table(json.loads(RESULTS.read_text(encoding="utf-8"))))
+    page = with_loadtest(page, loadtest_section(read(REPORT)))
+    PAGE.write_text(page, encoding="utf-8")
     pages.rewrite()
 
 

@@ -167,7 +167,7 @@ def _source(part: tuple[str, dict[str, Any]]) -> str:
     name, source = part
     machine = source["machine"]
     return (
-        f"- [{name}.json](loadtest/results/{name}.json): `{source['command']}` on "
+        f"- [{name}.json](../loadtest/results/{name}.json): `{source['command']}` on "
         f"{machine['cores']} cores ({machine['processor']}), Triton {machine['triton']}, "
         f"commit {machine['commit']}{', interrupted' if source['partial'] else ''}"
     )

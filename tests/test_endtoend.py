@@ -166,7 +166,7 @@ def test_every_run_is_a_line(figures):
     assert failures(figures) == ["all_objects-8: no end: stopped"]
 
 
-def test_the_readme_is_filled_where_there_are_figures(figures, monkeypatch, tmp_path):
+def test_the_page_is_filled_where_there_are_figures(figures, monkeypatch, tmp_path):
     monkeypatch.setattr(pages, "_link", lambda path: path.name)
     missing = tmp_path / "missing.json"
     assert pages.texts(missing, missing, missing) == {}
@@ -177,8 +177,8 @@ def test_the_readme_is_filled_where_there_are_figures(figures, monkeypatch, tmp_
     write(tmp_path / "endtoend.json", {**content, "partial": False, "figures": figures})
     told = pages.texts(missing, missing, tmp_path / "endtoend.json")
     assert "about 20 of 65" in told["endtoend"]
-    readme = (REPOSITORY / "README.md").read_text()
-    assert told["endtoend"] in pages.filled(readme, told)
+    page = (REPOSITORY / "docs" / "performance.md").read_text()
+    assert told["endtoend"] in pages.filled(page, told)
 
 
 @pytest.mark.parametrize("limit", range(60))

@@ -286,7 +286,7 @@ def test_a_request_with_frames_of_several_cameras_is_one_of_triton(
         ours = {one.span.to_bytes(8) for one in (id_, *links[id_])}
         return sum(one.span.parent_span_id in ours for one in triton.otlp.named("InferRequest"))
 
-    # Triton overlooks some: docs/live.md says why.
+    # Triton overlooks some: docs/monitoring.md says more.
     poll(lambda: sum(map(told_of, links)) >= len(links) / 4, what="Triton's part of the requests")
     assert set(map(told_of, links)) <= {0, 1}
 

@@ -66,10 +66,10 @@ def _start(mark: str) -> str:
 
 
 def rewrite() -> None:
-    """Rewrite the README and the pages in `docs`."""
-    for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
+    """Rewrite the pages in `docs`."""
+    for path in sorted((REPOSITORY / "docs").glob("*.md")):
         page = path.read_text(encoding="utf-8")
-        told = texts(root="" if path.parent == REPOSITORY else "../")
+        told = texts(root="../")
         if (new := filled(page, told)) != page:
             path.write_text(new, encoding="utf-8")
 

@@ -42,7 +42,7 @@ class Event:
     camera: str = ""
     """Empty where it is about none."""
     details: dict[str, Any] = field(default_factory=dict)
-    """By type; `docs/live.md` has them."""
+    """By type; `docs/rest.md` has them."""
 
     @property
     def json(self) -> bytes:
