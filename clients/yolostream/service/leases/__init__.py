@@ -1,0 +1,1 @@
+"""Cameras that several instances share out: each is run by the holder of its lease."""

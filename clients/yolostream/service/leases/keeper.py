@@ -1,0 +1,313 @@
+"""Takes, keeps and gives up the leases of one instance."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from yolostream.service.leases.assignment import assigned
+from yolostream.service.leases.lease import GUARD, Lease, Owner, steady_s
+from yolostream.service.leases.members import Members
+from yolostream.service.leases.store import Conflict, Kind, Record, Store, StoreAway
+
+LOOKS = 4
+"""In the duration of a lease. Each renews the session, and looks who else is there."""
+
+_log = logging.getLogger(__name__)
+
+
+class Tenant(Protocol):
+    """Runs cameras for as long as it is allowed to."""
+
+    def wanted(self) -> Collection[str]:
+        """The cameras that are to be run, here or elsewhere."""
+
+    def extend(self, session: str, until_s: float) -> None:
+        """Leases of this session count until then, by `steady_s`; those of others do not."""
+
+    def take(self, camera: str, lease: Lease) -> None:
+        """Run a camera; nothing where it does so already, or the camera is not wanted any more."""
+
+    def let_go(self, camera: str) -> None:
+        """Begin to stop a camera that is another instance's now."""
+
+    def is_stopped(self, camera: str) -> bool:
+        """Whether nothing of it runs here, and its outputs are closed."""
+
+    def lose_all(self, reason: str) -> None:
+        """Stop all cameras: their leases have run out."""
+
+    def note_owners(self, owners: Mapping[str, Owner]) -> None:
+        """Know which others run what."""
+
+
+@dataclass
+class LeaseCounts:
+    """What happened since the start."""
+
+    failed_renewals: int = 0
+    """Times that the session could not be renewed."""
+    takeovers: int = 0
+    """Cameras that were taken after their holder had died."""
+
+
+class Keeper:
+    """Keeps a session alive in the store, and in it the leases of cameras.
+
+    An instance is a member as long as it renews the record of its session. The lease of a camera
+    names the session of its holder, and is written only when that changes: so a thousand cameras
+    cost no more renewals than one. A session that was not renewed in time has ended for good, for
+    its holder first and then for the others, and what comes after it is another session.
+
+    One thread may use it, but for `counts` and `problem`.
+
+    Args:
+        store: of all instances.
+        instance: our name.
+        duration_s: seconds without a sign after which we are taken for dead.
+        tenant: runs the cameras.
+        clock: tells seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        instance: str,
+        duration_s: int,
+        tenant: Tenant,
+        *,
+        clock: Callable[[], float] = steady_s,
+    ) -> None:
+        self.counts = LeaseCounts()
+        self.problem: str | None = None
+        """Why the store cannot be used; None where it can."""
+        self._store = store
+        self._instance = instance
+        self._duration_s = duration_s
+        self._look_s = duration_s / LOOKS
+        self._tenant = tenant
+        self._clock = clock
+        self._members = Members()
+        self._me: Record | None = None
+        self._until_s = 0.0
+        self._renewed_at = 0.0
+        self._is_behind = False
+
+    def tick(self) -> float:
+        """Do what is to be done now.
+
+        Returns:
+            Seconds until there is more to do, at most.
+        """
+        began = self._clock()
+        self._end_if_late()
+        try:
+            self._renew()
+            cameras = self._look()
+            self._share_out(cameras)
+        except StoreAway as error:
+            self._tell(str(error))
+            # Another one may be too late.
+            left = self._until_s - self._clock() if self._me is not None else self._look_s
+            return max(0.05, min(self._look_s - (self._clock() - began), left))
+        self._tell(None)
+        if self._is_behind or self._me is None:
+            return 0.05
+        wake_at = min(began + self._look_s, self._members.next_end_s() + 0.01)
+        return max(0.05, wake_at - self._clock())
+
+    def leave(self) -> None:
+        """Give all leases up. Nothing of the cameras runs any more."""
+        if self._me is not None:
+            with contextlib.suppress(StoreAway, Conflict):
+                self._store.delete(self._me, self._look_s / 2)
+            self._me = None
+
+    # The session.
+
+    def _end_if_late(self) -> None:
+        if self._me is not None and self._clock() >= self._until_s:
+            self._end("the lease was not renewed in time")
+
+    def _end(self, reason: str) -> None:
+        if self._me is not None:
+            self._members.note_end(self._me.name)
+        self._me = None
+        self._tenant.extend("", 0.0)
+        self._tenant.lose_all(reason)
+
+    def _renew(self) -> None:
+        """Begin a session, or go on with it.
+
+        Raises:
+            StoreAway: the store cannot be used; the session goes on until its time is over.
+        """
+        began = self._clock()
+        me = replace(self._me or self._new(), cameras=_digest(self._tenant.wanted()))
+        try:
+            written = self._written(me)
+        except StoreAway:
+            self.counts.failed_renewals += 1
+            raise
+        except Conflict:
+            self.counts.failed_renewals += 1
+            self._end("others have taken this instance for dead")
+            return
+        until_s = began + GUARD * self._duration_s
+        # Who was late may have been taken for dead before the store had this.
+        if self._clock() >= (until_s if self._me is None else self._until_s):
+            self._me = written
+            self._end("the lease was renewed too late")
+            return
+        self._me, self._until_s, self._renewed_at = written, until_s, began
+        self._tenant.extend(written.name, until_s)
+
+    def _written(self, me: Record) -> Record:
+        try:
+            return self._store.write(me, self._timeout_s)
+        except Conflict:
+            # It may have been written before, and the answer was lost.
+            found = self._store.records(self._timeout_s).get(("member", me.name))
+            if found is None:
+                raise
+            return self._store.write(replace(me, version=found.version), self._timeout_s)
+
+    @property
+    def _timeout_s(self) -> float:
+        """Of one request: nobody waits for an answer after which all is over."""
+        if self._me is None:
+            return self._look_s
+        return max(0.05, min(self._look_s, self._until_s - self._clock()))
+
+    def _new(self) -> Record:
+        session = f"{self._instance}_{secrets.token_hex(4)}"
+        return Record("member", session, holder=session, duration_s=self._duration_s)
+
+    # The cameras.
+
+    def _look(self) -> dict[str, Record]:
+        asked_at = self._clock()
+        records = self._store.records(self._timeout_s)
+        self._members.look(
+            _of_kind(records, "member").values(), asked_at=asked_at, answered_at=self._clock()
+        )
+        for member in self._members.dead():
+            with contextlib.suppress(Conflict):
+                self._store.delete(member, self._timeout_s)
+        return _of_kind(records, "camera")
+
+    def _share_out(self, cameras: dict[str, Record]) -> None:
+        if self._me is None:
+            return
+        wanted = set(self._tenant.wanted())
+        alive = {member.name: member for member in self._members.alive()}
+        # Instances that know other cameras, as while a file is being changed, keep what they have.
+        ours = {
+            name: _instance_of(name)
+            for name, member in alive.items()
+            if member.cameras == self._me.cameras
+        }
+        shares = assigned(wanted, ours | {self._me.name: self._instance})
+        self._is_behind = False
+        for name in sorted(wanted | cameras.keys()):
+            before = cameras.get(name, Record("camera", name, duration_s=self._duration_s))
+            with contextlib.suppress(Conflict):
+                cameras[name] = self._settle(before, shares.get(name, ""), alive)
+            is_written = cameras.get(name, before) is not before
+            if is_written and self._clock() - self._renewed_at >= self._look_s:
+                # Of many cameras the others wait: the session comes first.
+                self._is_behind = True
+                break
+        self._tenant.note_owners(
+            {
+                name: Owner(_instance_of(record.holder), record.number)
+                for name, record in cameras.items()
+                if record.holder in alive and record.holder != self._me.name
+            }
+        )
+
+    def _settle(self, record: Record, share: str, alive: Collection[str]) -> Record:
+        """Bring a camera in line with whose it is to be.
+
+        Raises:
+            Conflict: somebody else was faster.
+            StoreAway: the store cannot be used.
+        """
+        assert self._me is not None
+        session, name = self._me.name, record.name
+        if record.holder == session:
+            if share == session:
+                self._tenant.take(name, Lease(record.number, session))
+                return record
+            self._tenant.let_go(name)
+            if not self._tenant.is_stopped(name):
+                return record
+            _log.info("%s: lease %d is given up", name, record.number)
+            return self._store.write(replace(record, holder=""), self._timeout_s)
+        if share != session or record.holder in alive:
+            self._tenant.let_go(name)
+            return record
+        taken = replace(
+            record, holder=session, number=record.number + 1, duration_s=self._duration_s
+        )
+        written = self._store.write(taken, self._timeout_s)
+        if record.holder:
+            self.counts.takeovers += 1
+            _log.warning("%s is taken over from %s", name, _instance_of(record.holder))
+        self._tenant.take(name, Lease(written.number, session))
+        return written
+
+    def _tell(self, problem: str | None) -> None:
+        """Say once that the store is away, and once that it is back."""
+        if (problem is None) != (self.problem is None):
+            if problem is None:
+                _log.warning("the leases can be read and written again")
+            else:
+                _log.error(
+                    "%s; cameras stop %.3g s after the last renewal, and go on when it is back",
+                    problem,
+                    GUARD * self._duration_s,
+                )
+        self.problem = problem
+
+
+@contextlib.contextmanager
+def keeping(keeper: Keeper) -> Iterator[None]:
+    """Look after the leases, in a thread of its own, until the block ends."""
+    stopping = threading.Event()
+
+    def run() -> None:
+        wait_s = 0.0
+        while not stopping.wait(wait_s):
+            try:
+                wait_s = keeper.tick()
+            except Exception:
+                # Without it the cameras would stop for good.
+                _log.exception("the leases met a defect, and are looked after again")
+                wait_s = 1.0
+
+    thread = threading.Thread(target=run, name="leases", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def _of_kind(records: Mapping[tuple[Kind, str], Record], kind: Kind) -> dict[str, Record]:
+    return {name: record for (of, name), record in records.items() if of == kind}
+
+
+def _instance_of(session: str) -> str:
+    return session.rpartition("_")[0]
+
+
+def _digest(cameras: Collection[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(cameras)).encode()).hexdigest()[:16]
