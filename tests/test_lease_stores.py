@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from lease_api import LeaseApi, serve_leases
 from yolostream.errors import ServiceError
+from yolostream.service.leases.coordinator import Coordinator
 from yolostream.service.leases.folder import FolderStore
-from yolostream.service.leases.keeper import Keeper
 from yolostream.service.leases.kubernetes import KubernetesStore
 from yolostream.service.leases.lease import Lease, Owner
 from yolostream.service.leases.sharing import Sharing
@@ -128,28 +128,28 @@ def test_of_many_at_once_one_wins_each_time(new_store: Callable[[], Store]) -> N
     assert new_store().records(TIMEOUT_S)["camera", "gate"].number >= max(wins)
 
 
-class Tenant:
+class CameraHost:
     """Runs cameras that stop at once."""
 
     def __init__(self) -> None:
         self.running: dict[str, Lease] = {}
 
-    def wanted(self) -> set[str]:
+    def enabled_cameras(self) -> set[str]:
         return {"gate", "yard", "Gate_1", "street"}
 
     def extend(self, session: str, until_s: float) -> None:
         pass
 
-    def take(self, camera: str, lease: Lease) -> None:
+    def acquire(self, camera: str, lease: Lease) -> None:
         self.running[camera] = lease
 
-    def let_go(self, camera: str) -> None:
+    def release(self, camera: str) -> None:
         self.running.pop(camera, None)
 
     def is_stopped(self, camera: str) -> bool:
         return camera not in self.running
 
-    def lose_all(self, reason: str) -> None:
+    def lose_leases(self, reason: str) -> None:
         self.running.clear()
 
     def note_owners(self, owners: Mapping[str, Owner]) -> None:
@@ -160,32 +160,32 @@ def test_two_instances_share_cameras_out_and_one_takes_over(
     new_store: Callable[[], Store],
 ) -> None:
     now_s = 1000.0
-    one, other = Tenant(), Tenant()
-    keepers = [
-        Keeper(new_store(), name, 8, tenant, clock=lambda: now_s)
-        for name, tenant in (("one", one), ("other", other))
+    one, other = CameraHost(), CameraHost()
+    coordinators = [
+        Coordinator(new_store(), name, 8, host, clock=lambda: now_s)
+        for name, host in (("one", one), ("other", other))
     ]
-    for keeper in keepers * 3:
-        keeper.tick()
+    for coordinator in coordinators * 3:
+        coordinator.tick()
     assert (len(one.running), len(other.running)) == (2, 2)
-    assert one.running.keys() | other.running.keys() == one.wanted()
+    assert one.running.keys() | other.running.keys() == one.enabled_cameras()
     assert one.owners.keys() == other.running.keys()
     # The other one is silent.
     lost = dict(other.running)
     for _ in range(3):
         now_s += 4
-        keepers[0].tick()
-    assert one.running.keys() == one.wanted()
+        coordinators[0].tick()
+    assert one.running.keys() == one.enabled_cameras()
     assert all(one.running[name].number == lease.number + 1 for name, lease in lost.items())
-    assert keepers[0].counts.takeovers == 2
+    assert coordinators[0].counts.takeovers == 2
     # It goes on, and begins anew.
-    for keeper in reversed(keepers * 3):
-        keeper.tick()
+    for coordinator in reversed(coordinators * 3):
+        coordinator.tick()
     assert (len(one.running), len(other.running)) == (2, 2)
     one.running.clear()
-    keepers[0].leave()
-    keepers[1].tick()
-    assert other.running.keys() == other.wanted()
+    coordinators[0].leave()
+    coordinators[1].tick()
+    assert other.running.keys() == other.enabled_cameras()
 
 
 # Folders.

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from yolostream.service.leases.assignment import assigned
-from yolostream.service.leases.keeper import Keeper
+from yolostream.service.leases.coordinator import Coordinator
 from yolostream.service.leases.lease import GUARD, Fence, Lease, Owner
 from yolostream.service.leases.members import Members
 from yolostream.service.leases.store import Conflict, Record, StoreAway
@@ -162,7 +162,7 @@ class Instance:
         self.running: dict[str, Lease] = {}
         self.stopping: dict[str, tuple[Lease, float]] = {}
         self.owners: Mapping[str, Owner] = {}
-        self.keeper = Keeper(self, self.name, DURATION_S, self, clock=self.clock)
+        self.coordinator = Coordinator(self, self.name, DURATION_S, self, clock=self.clock)
         self.next_tick_s = self.world.now_s
 
     def clock(self) -> float:
@@ -182,13 +182,13 @@ class Instance:
         if not self.is_busy and now_s >= self.next_tick_s:
             self.is_busy = True
             with contextlib.suppress(Killed):
-                self.next_tick_s = now_s + self.keeper.tick()
+                self.next_tick_s = now_s + self.coordinator.tick()
             self.is_busy = False
 
     def end(self) -> None:
         """As a clean end: first all cameras, then the leases."""
         self.running, self.stopping = {}, {}
-        self.keeper.leave()
+        self.coordinator.leave()
         self.is_alive = False
 
     def begin_again(self) -> None:
@@ -237,18 +237,18 @@ class Instance:
         del records[key]
         self._travel(timeout_s)
 
-    # As a tenant.
+    # As a host.
 
-    def wanted(self) -> set[str]:
+    def enabled_cameras(self) -> set[str]:
         return self.world.cameras
 
     def extend(self, session: str, until_s: float) -> None:
         self.fence.extend(session, until_s)
 
-    def take(self, camera: str, lease: Lease) -> None:
+    def acquire(self, camera: str, lease: Lease) -> None:
         self.running[camera] = lease
 
-    def let_go(self, camera: str) -> None:
+    def release(self, camera: str) -> None:
         if camera in self.running:
             until_s = self.world.now_s + self.world.random.uniform(0, 3)
             self.stopping[camera] = (self.running.pop(camera), until_s)
@@ -256,9 +256,9 @@ class Instance:
     def is_stopped(self, camera: str) -> bool:
         return camera not in self.running and camera not in self.stopping
 
-    def lose_all(self, reason: str) -> None:
+    def lose_leases(self, reason: str) -> None:
         for camera in list(self.running):
-            self.let_go(camera)
+            self.release(camera)
 
     def note_owners(self, owners: Mapping[str, Owner]) -> None:
         self.owners = owners
@@ -346,12 +346,12 @@ def test_cameras_stop_in_time_where_the_store_is_away_and_go_on_when_it_is_back(
     world.run(4 * DURATION_S)
     assert gone_at < world.written[-1][0] < gone_at + DURATION_S
     assert not any(one.running for one in world.instances)
-    assert all(one.keeper.problem for one in world.instances)
-    assert all(one.keeper.counts.failed_renewals for one in world.instances)
+    assert all(one.coordinator.problem for one in world.instances)
+    assert all(one.coordinator.counts.failed_renewals for one in world.instances)
     world.is_away = False
     world.run(3 * DURATION_S)
     check_all_are_run(world)
-    assert not any(one.keeper.problem for one in world.instances)
+    assert not any(one.coordinator.problem for one in world.instances)
     check_one_owner_at_a_time(world)
 
 
@@ -360,13 +360,13 @@ def test_instances_with_another_file_keep_what_they_have_and_new_cameras_are_run
     calm(world)
     before = {one.name: set(one.running) for one in world.instances}
     changed = world.instances[0]
-    changed.wanted = lambda: world.cameras | {"new"}
+    changed.enabled_cameras = lambda: world.cameras | {"new"}
     calm(world, 2 * DURATION_S)
     assert changed.running.keys() == before[changed.name] | {"new"}
     for one in world.instances[1:]:
         assert one.running.keys() == before[one.name]
     # All have read it.
-    del changed.wanted
+    del changed.enabled_cameras
     world.cameras.add("new")
     calm(world)
     check_all_are_run(world)
@@ -392,7 +392,7 @@ def one_alone() -> tuple[World, Instance, Lease]:
     calm(world)
     (one,) = world.instances
     one.speed = 1.0
-    one.keeper.tick()
+    one.coordinator.tick()
     return world, one, one.running["camera-0"]
 
 
@@ -400,7 +400,7 @@ def test_a_lease_counts_from_the_moment_that_its_renewal_was_asked_for() -> None
     world, one, lease = one_alone()
     slow(one, 0.5)
     asked_at = world.now_s
-    one.keeper.tick()
+    one.coordinator.tick()
     world.now_s = asked_at + GUARD * DURATION_S - 0.1
     assert one.fence.lets(lease)
     world.now_s = asked_at + GUARD * DURATION_S + 0.1
@@ -412,10 +412,10 @@ def test_a_renewal_that_is_answered_too_late_ends_the_session() -> None:
     world.now_s += GUARD * DURATION_S - 0.1
     # Others may take it for dead before the store has that.
     slow(one, 1.0)
-    one.keeper.tick()
+    one.coordinator.tick()
     assert not one.fence.lets(lease)
     assert lease not in one.running.values()
-    one.keeper.tick()
+    one.coordinator.tick()
     assert one.running["camera-0"].number == lease.number + 1
 
 
@@ -428,10 +428,10 @@ def test_who_was_written_without_an_answer_goes_on() -> None:
         raise StoreAway("no answer: it is asked again")
 
     one.write = lost
-    one.keeper.tick()
-    assert one.keeper.problem
+    one.coordinator.tick()
+    assert one.coordinator.problem
     one.write = write
-    one.keeper.tick()
+    one.coordinator.tick()
     assert one.running["camera-0"] == lease
     assert one.fence.lets(lease)
-    assert one.keeper.problem is None
+    assert one.coordinator.problem is None

@@ -204,7 +204,7 @@ def check_one_owner_at_a_time(group: Group) -> None:
         (event["time"], event["camera"], event["details"]["lease"], one.name)
         for one in group.all
         for event in one.events
-        if event["type"] == "lease_taken"
+        if event["type"] == "lease_acquired"
     )
     latest: dict[str, int] = defaultdict(int)
     for _, camera, number, _ in taken:

@@ -31,7 +31,7 @@ from yolostream.service.advice import advice
 from yolostream.service.control import Control
 from yolostream.service.ensembles import Ensembles
 from yolostream.service.lanes import Connect
-from yolostream.service.leases.keeper import keeping
+from yolostream.service.leases.coordinator import running_coordinator
 from yolostream.service.leases.sharing import Sharing
 from yolostream.service.reloading import reloading
 from yolostream.service.runtime_store import RuntimeStore
@@ -110,14 +110,16 @@ def _watched(
         # Of what one of several instances was told over the API, the others have not heard.
         store = site.store if sharing is None else None
         control = Control(service, site.configuration, path=site.path, store=store)
-        keeper = None
+        coordinator = None
         if sharing is not None:
             _say_what_does_not_count(site.store)
-            keeper = sharing.keeper(service)
-            meanwhile.enter_context(keeping(keeper))
+            coordinator = sharing.coordinator(service)
+            meanwhile.enter_context(running_coordinator(coordinator))
             # Not before all cameras are stopped.
-            in_the_end.callback(keeper.leave)
-        yield Context(service, control, ensembles, web_access, triton=server.triton, keeper=keeper)
+            in_the_end.callback(coordinator.leave)
+        yield Context(
+            service, control, ensembles, web_access, triton=server.triton, coordinator=coordinator
+        )
 
 
 def _say_what_does_not_count(store: RuntimeStore | None) -> None:

@@ -24,7 +24,7 @@ EventType = Literal[
     "model_failed",
     "configuration_problem",
     "configuration_read",
-    "lease_taken",
+    "lease_acquired",
     "lease_released",
     "leases_lost",
     "worker_restarted",

@@ -63,7 +63,7 @@ class Service:
         most_workers: processes at most; by default one for two cores.
         tracing: of frames; None follows none.
         instance: our name among others that share the cameras out: only those run for which there
-            is a lease, see `leases.keeper.Tenant`. None where all cameras are ours.
+            is a lease, see `leases.coordinator.CameraHost`. None where all cameras are ours.
     """
 
     def __init__(
@@ -182,20 +182,20 @@ class Service:
         self.ask_to_stop()
         self._thread.join()
 
-    # As a `leases.keeper.Tenant`.
+    # As a `leases.coordinator.CameraHost`.
 
-    def wanted(self) -> set[str]:
-        """See `Tenant`."""
+    def enabled_cameras(self) -> set[str]:
+        """See `CameraHost`."""
         with self._lock:
             return {name for name, camera in self._cameras.items() if camera.is_enabled}
 
     def extend(self, session: str, until_s: float) -> None:
-        """See `Tenant`."""
+        """See `CameraHost`."""
         self._fence.extend(session, until_s)
         self._workers.extend(Extend(session, until_s))
 
-    def take(self, name: str, lease: Lease) -> None:
-        """See `Tenant`."""
+    def acquire(self, name: str, lease: Lease) -> None:
+        """See `CameraHost`."""
         with self._lock:
             camera = self._cameras.get(name)
             if camera is None or not camera.is_enabled or camera.lease == lease:
@@ -203,11 +203,11 @@ class Service:
             if self._stopping.is_set():
                 return
             camera.lease, camera.owner = lease, None
-            self._tell("lease_taken", name, instance=self.instance)
+            self._tell("lease_acquired", name, instance=self.instance)
             camera.run_on(camera.worker or self._workers.with_room())
 
-    def let_go(self, name: str) -> None:
-        """See `Tenant`."""
+    def release(self, name: str) -> None:
+        """See `CameraHost`."""
         with self._lock:
             camera = self._cameras.get(name)
             if camera is not None and camera.lease is not None:
@@ -215,14 +215,14 @@ class Service:
                 camera.rest()
 
     def is_stopped(self, name: str) -> bool:
-        """See `Tenant`."""
+        """See `CameraHost`."""
         with self._lock:
             camera = self._cameras.get(name)
             runs = camera is not None and camera.worker is not None
             return not runs and not self._workers.are_stopping(name)
 
-    def lose_all(self, reason: str) -> None:
-        """See `Tenant`."""
+    def lose_leases(self, reason: str) -> None:
+        """See `CameraHost`."""
         with self._lock:
             lost = {name: one for name, one in self._cameras.items() if one.lease is not None}
             for camera in lost.values():
@@ -234,7 +234,7 @@ class Service:
                 self.events.publish("leases_lost", cameras=list(lost), reason=reason)
 
     def note_owners(self, owners: Mapping[str, Owner]) -> None:
-        """See `Tenant`."""
+        """See `CameraHost`."""
         with self._lock:
             for name, camera in self._cameras.items():
                 camera.owner = owners.get(name)
@@ -255,7 +255,7 @@ class Service:
         """Stop cameras whose leases have run out, also while a store keeps us waiting."""
         leases = [camera.lease for camera in self._cameras.values() if camera.lease is not None]
         if not all(map(self._fence.lets, leases)):
-            self.lose_all("the leases were not renewed in time")
+            self.lose_leases("the leases were not renewed in time")
 
     def _may_tell(self, name: str) -> bool:
         """Whether what a camera's worker says may leave: the camera may be another's by now."""

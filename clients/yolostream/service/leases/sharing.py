@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolostream.errors import ServiceError
+from yolostream.service.leases.coordinator import CameraHost, Coordinator
 from yolostream.service.leases.folder import FolderStore
-from yolostream.service.leases.keeper import Keeper, Tenant
 from yolostream.service.leases.kubernetes import KubernetesStore
 from yolostream.service.leases.store import Store
 
@@ -53,9 +53,9 @@ class Sharing:
             )
         return cls(_store_of(leases), name, duration_s)
 
-    def keeper(self, tenant: Tenant) -> Keeper:
-        """Who looks after the leases of a tenant."""
-        return Keeper(self.store, self.instance, self.duration_s, tenant)
+    def coordinator(self, host: CameraHost) -> Coordinator:
+        """Who looks after the leases of a host."""
+        return Coordinator(self.store, self.instance, self.duration_s, host)
 
 
 def _store_of(leases: str) -> Store:

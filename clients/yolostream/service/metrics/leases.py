@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from yolostream.service.leases.keeper import Keeper
+from yolostream.service.leases.coordinator import Coordinator
 from yolostream.service.metrics.names import PREFIX
 from yolostream.service.service import Service
 
@@ -19,11 +19,11 @@ class LeaseMetrics(Collector):
 
     Args:
         service: that runs the cameras.
-        keeper: of their leases.
+        coordinator: of their leases.
     """
 
     service: Service
-    keeper: Keeper
+    coordinator: Coordinator
 
     def collect(self) -> Iterator[Metric]:
         """See `Collector`."""
@@ -43,10 +43,10 @@ class LeaseMetrics(Collector):
         yield CounterMetricFamily(
             f"{PREFIX}lease_renewals_failed",
             "How often the leases of this instance could not be renewed.",
-            value=self.keeper.counts.failed_renewals,
+            value=self.coordinator.counts.failed_renewals,
         )
         yield CounterMetricFamily(
             f"{PREFIX}lease_takeovers",
             "Cameras that this instance took after their holder had died.",
-            value=self.keeper.counts.takeovers,
+            value=self.coordinator.counts.takeovers,
         )

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from yolostream._version import __version__
 from yolostream.server.embedded import EmbeddedTriton
-from yolostream.service.leases.keeper import Keeper
+from yolostream.service.leases.coordinator import Coordinator
 from yolostream.service.metrics.cameras import CameraMetrics
 from yolostream.service.metrics.leases import LeaseMetrics
 from yolostream.service.metrics.names import PREFIX
@@ -30,14 +30,14 @@ class _BuildInfo(Collector):
 
 
 def registry_of(
-    service: Service, triton: EmbeddedTriton | None, keeper: Keeper | None = None
+    service: Service, triton: EmbeddedTriton | None, coordinator: Coordinator | None = None
 ) -> CollectorRegistry:
     """All metrics of a service.
 
     Args:
         service: it.
         triton: that was started for it; None where another one is asked.
-        keeper: of the leases; None where there are none.
+        coordinator: of the leases; None where there are none.
     """
     registry = CollectorRegistry()
     registry.register(_BuildInfo())
@@ -45,7 +45,7 @@ def registry_of(
     registry.register(WorkerMetrics(service))
     if triton is not None:
         registry.register(ServerMetrics(triton.health))
-    if keeper is not None:
-        registry.register(LeaseMetrics(service, keeper))
+    if coordinator is not None:
+        registry.register(LeaseMetrics(service, coordinator))
     ProcessCollector(registry=registry)
     return registry

@@ -52,7 +52,7 @@ def new_app(context: Context) -> FastAPI:
         responses=COMMON,
     )
     app.state.context = context
-    app.state.metrics = registry_of(context.service, context.triton, context.keeper)
+    app.state.metrics = registry_of(context.service, context.triton, context.coordinator)
     for topic in _TOPICS:
         app.include_router(topic.router)
     docs.add_docs(app)

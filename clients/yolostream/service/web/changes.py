@@ -33,7 +33,7 @@ def _ours_alone(context: InContext) -> None:
     Raises:
         Problem: there are others.
     """
-    if context.keeper is not None:
+    if context.coordinator is not None:
         raise Problem(
             HTTPStatus.CONFLICT,
             "several instances share these cameras, and would not hear of the change",

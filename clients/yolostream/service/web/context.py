@@ -11,7 +11,7 @@ from fastapi.requests import HTTPConnection
 from yolostream.server.embedded import EmbeddedTriton
 from yolostream.service.control import Control
 from yolostream.service.ensembles import Ensembles
-from yolostream.service.leases.keeper import Keeper
+from yolostream.service.leases.coordinator import Coordinator
 from yolostream.service.service import Service
 from yolostream.service.web.access import Access
 from yolostream.service.web.logins import Failures
@@ -31,7 +31,7 @@ class Context:
     streams: Streams = field(default_factory=Streams)
     triton: EmbeddedTriton | None = None
     """That was started for the service; None where another one is asked."""
-    keeper: Keeper | None = None
+    coordinator: Coordinator | None = None
     """Of the leases; None where all cameras are ours."""
 
 

@@ -47,8 +47,8 @@ def overview(context: InContext) -> Overview:
     capacity = capacity_of(context.service.load)
     with context.service.cameras() as cameras:
         problems = _of_server(list(cameras.values()))
-    if context.keeper is not None and context.keeper.problem is not None:
-        problems.append(Problem(kind="leases", words=context.keeper.problem))
+    if context.coordinator is not None and context.coordinator.problem is not None:
+        problems.append(Problem(kind="leases", words=context.coordinator.problem))
     if context.control.problem is not None:
         problems.append(Problem(kind="configuration", words=context.control.problem))
     return Overview(

@@ -22,25 +22,25 @@ LOOKS = 4
 _log = logging.getLogger(__name__)
 
 
-class Tenant(Protocol):
+class CameraHost(Protocol):
     """Runs cameras for as long as it is allowed to."""
 
-    def wanted(self) -> Collection[str]:
+    def enabled_cameras(self) -> Collection[str]:
         """The cameras that are to be run, here or elsewhere."""
 
     def extend(self, session: str, until_s: float) -> None:
         """Leases of this session count until then, by `steady_s`; those of others do not."""
 
-    def take(self, camera: str, lease: Lease) -> None:
+    def acquire(self, camera: str, lease: Lease) -> None:
         """Run a camera; nothing where it does so already, or the camera is not wanted any more."""
 
-    def let_go(self, camera: str) -> None:
+    def release(self, camera: str) -> None:
         """Begin to stop a camera that is another instance's now."""
 
     def is_stopped(self, camera: str) -> bool:
         """Whether nothing of it runs here, and its outputs are closed."""
 
-    def lose_all(self, reason: str) -> None:
+    def lose_leases(self, reason: str) -> None:
         """Stop all cameras: their leases have run out."""
 
     def note_owners(self, owners: Mapping[str, Owner]) -> None:
@@ -57,7 +57,7 @@ class LeaseCounts:
     """Cameras that were taken after their holder had died."""
 
 
-class Keeper:
+class Coordinator:
     """Keeps a session alive in the store, and in it the leases of cameras.
 
     An instance is a member as long as it renews the record of its session. The lease of a camera
@@ -71,7 +71,7 @@ class Keeper:
         store: of all instances.
         instance: our name.
         duration_s: seconds without a sign after which we are taken for dead.
-        tenant: runs the cameras.
+        host: runs the cameras.
         clock: tells seconds.
     """
 
@@ -80,7 +80,7 @@ class Keeper:
         store: Store,
         instance: str,
         duration_s: int,
-        tenant: Tenant,
+        host: CameraHost,
         *,
         clock: Callable[[], float] = steady_s,
     ) -> None:
@@ -91,7 +91,7 @@ class Keeper:
         self._instance = instance
         self._duration_s = duration_s
         self._look_s = duration_s / LOOKS
-        self._tenant = tenant
+        self._host = host
         self._clock = clock
         self._members = Members()
         self._me: Record | None = None
@@ -139,8 +139,8 @@ class Keeper:
         if self._me is not None:
             self._members.note_end(self._me.name)
         self._me = None
-        self._tenant.extend("", 0.0)
-        self._tenant.lose_all(reason)
+        self._host.extend("", 0.0)
+        self._host.lose_leases(reason)
 
     def _renew(self) -> None:
         """Begin a session, or go on with it.
@@ -149,7 +149,7 @@ class Keeper:
             StoreAway: the store cannot be used; the session goes on until its time is over.
         """
         began = self._clock()
-        me = replace(self._me or self._new(), cameras=_digest(self._tenant.wanted()))
+        me = replace(self._me or self._new(), cameras=_digest(self._host.enabled_cameras()))
         try:
             written = self._written(me)
         except StoreAway:
@@ -166,7 +166,7 @@ class Keeper:
             self._end("the lease was renewed too late")
             return
         self._me, self._until_s, self._renewed_at = written, until_s, began
-        self._tenant.extend(written.name, until_s)
+        self._host.extend(written.name, until_s)
 
     def _written(self, me: Record) -> Record:
         try:
@@ -205,7 +205,7 @@ class Keeper:
     def _share_out(self, cameras: dict[str, Record]) -> None:
         if self._me is None:
             return
-        wanted = set(self._tenant.wanted())
+        wanted = set(self._host.enabled_cameras())
         alive = {member.name: member for member in self._members.alive()}
         # Instances that know other cameras, as while a file is being changed, keep what they have.
         ours = {
@@ -224,7 +224,7 @@ class Keeper:
                 # Of many cameras the others wait: the session comes first.
                 self._is_behind = True
                 break
-        self._tenant.note_owners(
+        self._host.note_owners(
             {
                 name: Owner(_instance_of(record.holder), record.number)
                 for name, record in cameras.items()
@@ -243,15 +243,15 @@ class Keeper:
         session, name = self._me.name, record.name
         if record.holder == session:
             if share == session:
-                self._tenant.take(name, Lease(record.number, session))
+                self._host.acquire(name, Lease(record.number, session))
                 return record
-            self._tenant.let_go(name)
-            if not self._tenant.is_stopped(name):
+            self._host.release(name)
+            if not self._host.is_stopped(name):
                 return record
             _log.info("%s: lease %d is given up", name, record.number)
             return self._store.write(replace(record, holder=""), self._timeout_s)
         if share != session or record.holder in alive:
-            self._tenant.let_go(name)
+            self._host.release(name)
             return record
         taken = replace(
             record, holder=session, number=record.number + 1, duration_s=self._duration_s
@@ -260,7 +260,7 @@ class Keeper:
         if record.holder:
             self.counts.takeovers += 1
             _log.warning("%s is taken over from %s", name, _instance_of(record.holder))
-        self._tenant.take(name, Lease(written.number, session))
+        self._host.acquire(name, Lease(written.number, session))
         return written
 
     def _tell(self, problem: str | None) -> None:
@@ -278,7 +278,7 @@ class Keeper:
 
 
 @contextlib.contextmanager
-def keeping(keeper: Keeper) -> Iterator[None]:
+def running_coordinator(coordinator: Coordinator) -> Iterator[None]:
     """Look after the leases, in a thread of its own, until the block ends."""
     stopping = threading.Event()
 
@@ -286,7 +286,7 @@ def keeping(keeper: Keeper) -> Iterator[None]:
         wait_s = 0.0
         while not stopping.wait(wait_s):
             try:
-                wait_s = keeper.tick()
+                wait_s = coordinator.tick()
             except Exception:
                 # Without it the cameras would stop for good.
                 _log.exception("the leases met a defect, and are looked after again")
