@@ -236,7 +236,7 @@ def test_a_file_that_is_no_lease_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "camera" / "gate"
     folder.mkdir(parents=True)
     (folder / "1.json").write_text("{")
-    with pytest.raises(StoreAway, match=r"1\.json is no lease"):
+    with pytest.raises(StoreAway, match=r"1\.json is not a valid lease"):
         FolderStore(tmp_path).records(TIMEOUT_S)
 
 
@@ -317,7 +317,7 @@ def test_who_gets_no_answer_does_not_know_whether_it_was_written(served, api: Le
     store = kubernetes(served)
     record = store.write(MEMBER, TIMEOUT_S)
     api.silent.set()
-    with pytest.raises(StoreAway, match="does not answer"):
+    with pytest.raises(StoreAway, match="does not answer correctly"):
         store.write(record, SHORT_S)
     api.silent.clear()
     with pytest.raises(Conflict):

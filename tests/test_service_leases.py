@@ -250,7 +250,7 @@ def test_each_camera_has_one_owner_at_a_time_whatever_befalls_them(group: Group)
     before = {name: group.written.numbers[name][number] for name, number in lost.items()}
     frozen.signal(signal.SIGCONT)
     group.alive["b"] = frozen
-    frozen.service.wait_for("stopped, as ")
+    frozen.service.wait_for("stopped, because ")
     group.wait("after one went on")
     group.written.look()
     assert {name: group.written.numbers[name][number] for name, number in lost.items()} == before

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Section = TypeVar("Section", "ServerSettings", "WebSettings")
 
-SHARING = "Sharing cameras out"
+SHARING = "Several instances"
 
 _CONFIGURATIONS = (".yaml", ".yml")
 
@@ -76,8 +76,8 @@ def run(
         str | None,
         typer.Option(
             metavar="kubernetes:NAME | FOLDER",
-            help="Share the cameras out among all instances with the same leases: those of this "
-            "name in the pod's namespace, or those in a folder that all of them see.",
+            help="Distribute the cameras over all instances that use the same leases: Kubernetes "
+            "Leases of this name in the pod's namespace, or a local folder.",
             rich_help_panel=SHARING,
         ),
     ] = None,
@@ -85,7 +85,7 @@ def run(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Of this one among them; by default the host's, which in Kubernetes is the pod's.",
+            help="Name of this instance; by default the host name, in Kubernetes the pod's name.",
             rich_help_panel=SHARING,
         ),
     ] = None,
@@ -94,7 +94,7 @@ def run(
         typer.Option(
             min=2,
             max=600,
-            help="An instance that gives no sign for so long is taken for dead; by default 8.",
+            help="Seconds without renewal after which an instance counts as dead; by default 8.",
             rich_help_panel=SHARING,
         ),
     ] = None,
@@ -180,7 +180,7 @@ def _sharing(store: str | None, **options: Any) -> Sharing | None:
     if store is not None:
         return Sharing.of(store, **given)
     if given:
-        raise typer.BadParameter("--instance and --lease-seconds are for --leases: name them too")
+        raise typer.BadParameter("--instance and --lease-seconds need --leases")
     return None
 
 

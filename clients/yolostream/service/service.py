@@ -62,8 +62,8 @@ class Service:
         connect: makes the detectors of a worker.
         most_workers: processes at most; by default one for two cores.
         tracing: of frames; None follows none.
-        instance: our name among others that share the cameras out: only those run for which there
-            is a lease, see `leases.coordinator.CameraHost`. None where all cameras are ours.
+        instance: name of this instance if cameras are shared with others: only cameras with a
+            lease run, see `leases.coordinator.CameraHost`. None runs all cameras.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Service:
         instance: str | None = None,
     ) -> None:
         self.instance = instance
-        """Our name among others; None where there are none."""
+        """Name of this instance; None if cameras are not shared."""
         self.events = Events()
         """What happens."""
         self.stages_of_removed = StageTimer()
@@ -200,7 +200,8 @@ class Service:
             camera = self._cameras.get(name)
             if camera is None or not camera.is_enabled or camera.lease == lease:
                 return
-            if self._stopping.is_set():
+            # It may have expired since: this process may have been paused.
+            if self._stopping.is_set() or not self._fence.lets(lease):
                 return
             camera.lease, camera.owner = lease, None
             self._tell("lease_acquired", name, instance=self.instance)
@@ -211,7 +212,8 @@ class Service:
         with self._lock:
             camera = self._cameras.get(name)
             if camera is not None and camera.lease is not None:
-                self._tell("lease_released", name, instance=self.instance)
+                if self._fence.lets(camera.lease):
+                    self._tell("lease_released", name, instance=self.instance)
                 camera.rest()
 
     def is_stopped(self, name: str) -> bool:
@@ -230,7 +232,7 @@ class Service:
             for camera in self._cameras.values():
                 camera.owner = None
             if lost:
-                _log.error("%s: stopped, as %s", ", ".join(lost), reason)
+                _log.error("%s: stopped, because %s", ", ".join(lost), reason)
                 self.events.publish("leases_lost", cameras=list(lost), reason=reason)
 
     def note_owners(self, owners: Mapping[str, Owner]) -> None:
@@ -252,13 +254,13 @@ class Service:
         self._workers.stop()
 
     def _stop_late(self) -> None:
-        """Stop cameras whose leases have run out, also while a store keeps us waiting."""
+        """Stop cameras whose leases have expired, even while the store does not answer."""
         leases = [camera.lease for camera in self._cameras.values() if camera.lease is not None]
         if not all(map(self._fence.lets, leases)):
             self.lose_leases("the leases were not renewed in time")
 
     def _may_tell(self, name: str) -> bool:
-        """Whether what a camera's worker says may leave: the camera may be another's by now."""
+        """Whether messages of a camera's worker may be published: its lease is still valid."""
         camera = self._cameras.get(name)
         if self.instance is None:
             return True
@@ -267,8 +269,9 @@ class Service:
     def _tell(self, type: EventType, name: str, **details: Any) -> None:
         """Publish an event of a camera, with the number of its lease."""
         camera = self._cameras.get(name)
-        if camera is not None and camera.lease is not None:
-            details["lease"] = camera.lease.number
+        lease = None if camera is None else camera.lease
+        if lease is not None and self._fence.lets(lease):
+            details["lease"] = lease.number
         self.events.publish(type, name, **details)
 
     def _take(self, message: FromWorker) -> None:

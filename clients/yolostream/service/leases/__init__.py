@@ -1,1 +1,1 @@
-"""Cameras that several instances share out: each is run by the holder of its lease."""
+"""Distributes cameras over several instances: each camera runs where its lease is held."""

@@ -1,4 +1,4 @@
-"""Which member of a group runs which camera: all who ask get the same answer."""
+"""Assignment of cameras to instances. All instances compute the same one."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from collections.abc import Iterable, Mapping
 
 
 def assigned(cameras: Iterable[str], members: Mapping[str, str]) -> dict[str, str]:
-    """Share cameras out evenly, so that few move where members come and go.
+    """Distribute cameras evenly, so that few of them move when members come and go.
 
-    Rendezvous hashing (Thaler and Ravishankar, 1996) with room for the share of each: pairs of a
-    camera and a member are taken by their weights, the heaviest first, while both are free.
+    Rendezvous hashing (Thaler and Ravishankar, 1996) with bounded loads: pairs of a camera and a
+    member are considered in the order of their hashes, and assigned if the member has room.
 
     Args:
-        cameras: their names.
-        members: the name of the instance of each session. One that was started again weighs what it
-            weighed before.
+        cameras: names of the cameras.
+        members: name of the instance of each session. An instance that was restarted keeps its
+            hashes.
 
     Returns:
-        The session for each camera: each has as many as any other, or one more. Nothing without
-        members.
+        The session of each camera; loads differ by one camera at most. Empty without members.
     """
     names = sorted(set(cameras))
     if not members:

@@ -1,4 +1,4 @@
-"""Takes, keeps and gives up the leases of one instance."""
+"""Acquires, renews and releases the leases of one instance."""
 
 from __future__ import annotations
 
@@ -17,62 +17,62 @@ from yolostream.service.leases.members import Members
 from yolostream.service.leases.store import Conflict, Kind, Record, Store, StoreAway
 
 LOOKS = 4
-"""In the duration of a lease. Each renews the session, and looks who else is there."""
+"""Renewals of the session within its duration."""
 
 _log = logging.getLogger(__name__)
 
 
 class CameraHost(Protocol):
-    """Runs cameras for as long as it is allowed to."""
+    """Runs the cameras whose leases this instance holds."""
 
     def enabled_cameras(self) -> Collection[str]:
-        """The cameras that are to be run, here or elsewhere."""
+        """Names of all cameras that should run on some instance."""
 
     def extend(self, session: str, until_s: float) -> None:
-        """Leases of this session count until then, by `steady_s`; those of others do not."""
+        """Make leases of this session valid until `until_s`, and those of others invalid."""
 
     def acquire(self, camera: str, lease: Lease) -> None:
-        """Run a camera; nothing where it does so already, or the camera is not wanted any more."""
+        """Run a camera, unless it already runs with this lease or is not enabled any more."""
 
     def release(self, camera: str) -> None:
-        """Begin to stop a camera that is another instance's now."""
+        """Begin to stop a camera, if it runs here."""
 
     def is_stopped(self, camera: str) -> bool:
-        """Whether nothing of it runs here, and its outputs are closed."""
+        """Whether the camera does not run here and its outputs are closed."""
 
     def lose_leases(self, reason: str) -> None:
-        """Stop all cameras: their leases have run out."""
+        """Stop all cameras: their leases have expired."""
 
     def note_owners(self, owners: Mapping[str, Owner]) -> None:
-        """Know which others run what."""
+        """Update which cameras run on other instances."""
 
 
 @dataclass
 class LeaseCounts:
-    """What happened since the start."""
+    """Counters since the start."""
 
     failed_renewals: int = 0
-    """Times that the session could not be renewed."""
+    """Failed renewals of the session."""
     takeovers: int = 0
-    """Cameras that were taken after their holder had died."""
+    """Cameras that were acquired from a dead instance."""
 
 
 class Coordinator:
-    """Keeps a session alive in the store, and in it the leases of cameras.
+    """Renews the session of this instance, and acquires and releases leases of cameras.
 
-    An instance is a member as long as it renews the record of its session. The lease of a camera
-    names the session of its holder, and is written only when that changes: so a thousand cameras
-    cost no more renewals than one. A session that was not renewed in time has ended for good, for
-    its holder first and then for the others, and what comes after it is another session.
+    The lease of a camera names the session that holds it, and is valid as long as that session is
+    renewed. It is written only when the holder changes, so the number of renewals does not grow
+    with the number of cameras. A session that is not renewed in time never becomes valid again: its
+    holder stops first, then the others take its cameras, and the instance begins a new session.
 
-    One thread may use it, but for `counts` and `problem`.
+    Only `counts` and `problem` may be read from other threads.
 
     Args:
-        store: of all instances.
-        instance: our name.
-        duration_s: seconds without a sign after which we are taken for dead.
+        store: store that all instances share.
+        instance: name of this instance.
+        duration_s: seconds without renewal after which others consider this instance dead.
         host: runs the cameras.
-        clock: tells seconds.
+        clock: returns the current time in seconds.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Coordinator:
     ) -> None:
         self.counts = LeaseCounts()
         self.problem: str | None = None
-        """Why the store cannot be used; None where it can."""
+        """Why the store cannot be used; None if it can."""
         self._store = store
         self._instance = instance
         self._duration_s = duration_s
@@ -98,12 +98,14 @@ class Coordinator:
         self._until_s = 0.0
         self._renewed_at = 0.0
         self._is_behind = False
+        self._assigned: Mapping[str, str] = {}
+        self._assigned_for: tuple[frozenset[str], Mapping[str, str]] = (frozenset(), {})
 
     def tick(self) -> float:
-        """Do what is to be done now.
+        """Renew the session, and bring the leases of all cameras up to date.
 
         Returns:
-            Seconds until there is more to do, at most.
+            Seconds after which it should be called again.
         """
         began = self._clock()
         self._end_if_late()
@@ -113,7 +115,7 @@ class Coordinator:
             self._share_out(cameras)
         except StoreAway as error:
             self._tell(str(error))
-            # Another one may be too late.
+            # Called again at the deadline at the latest.
             left = self._until_s - self._clock() if self._me is not None else self._look_s
             return max(0.05, min(self._look_s - (self._clock() - began), left))
         self._tell(None)
@@ -123,7 +125,7 @@ class Coordinator:
         return max(0.05, wake_at - self._clock())
 
     def leave(self) -> None:
-        """Give all leases up. Nothing of the cameras runs any more."""
+        """End the session, which frees all its leases. All cameras must have been stopped."""
         if self._me is not None:
             with contextlib.suppress(StoreAway, Conflict):
                 self._store.delete(self._me, self._look_s / 2)
@@ -133,7 +135,7 @@ class Coordinator:
 
     def _end_if_late(self) -> None:
         if self._me is not None and self._clock() >= self._until_s:
-            self._end("the lease was not renewed in time")
+            self._end("the leases were not renewed in time")
 
     def _end(self, reason: str) -> None:
         if self._me is not None:
@@ -143,10 +145,10 @@ class Coordinator:
         self._host.lose_leases(reason)
 
     def _renew(self) -> None:
-        """Begin a session, or go on with it.
+        """Renew the session, or begin one.
 
         Raises:
-            StoreAway: the store cannot be used; the session goes on until its time is over.
+            StoreAway: the store cannot be used; the session stays valid until it expires.
         """
         began = self._clock()
         me = replace(self._me or self._new(), cameras=_digest(self._host.enabled_cameras()))
@@ -157,13 +159,13 @@ class Coordinator:
             raise
         except Conflict:
             self.counts.failed_renewals += 1
-            self._end("others have taken this instance for dead")
+            self._end("other instances consider this one dead")
             return
         until_s = began + GUARD * self._duration_s
-        # Who was late may have been taken for dead before the store had this.
+        # After the deadline, others may have taken cameras before this renewal was stored.
         if self._clock() >= (until_s if self._me is None else self._until_s):
             self._me = written
-            self._end("the lease was renewed too late")
+            self._end("the leases were renewed too late")
             return
         self._me, self._until_s, self._renewed_at = written, until_s, began
         self._host.extend(written.name, until_s)
@@ -172,7 +174,7 @@ class Coordinator:
         try:
             return self._store.write(me, self._timeout_s)
         except Conflict:
-            # It may have been written before, and the answer was lost.
+            # An earlier renewal may have been stored although its answer was lost.
             found = self._store.records(self._timeout_s).get(("member", me.name))
             if found is None:
                 raise
@@ -180,7 +182,7 @@ class Coordinator:
 
     @property
     def _timeout_s(self) -> float:
-        """Of one request: nobody waits for an answer after which all is over."""
+        """Timeout of a request: it ends before the session expires."""
         if self._me is None:
             return self._look_s
         return max(0.05, min(self._look_s, self._until_s - self._clock()))
@@ -203,17 +205,18 @@ class Coordinator:
         return _of_kind(records, "camera")
 
     def _share_out(self, cameras: dict[str, Record]) -> None:
+        self._end_if_late()
         if self._me is None:
             return
         wanted = set(self._host.enabled_cameras())
         alive = {member.name: member for member in self._members.alive()}
-        # Instances that know other cameras, as while a file is being changed, keep what they have.
+        # Instances with other cameras, such as during a change of the file, are not counted.
         ours = {
             name: _instance_of(name)
             for name, member in alive.items()
             if member.cameras == self._me.cameras
         }
-        shares = assigned(wanted, ours | {self._me.name: self._instance})
+        shares = self._shares(frozenset(wanted), ours | {self._me.name: self._instance})
         self._is_behind = False
         for name in sorted(wanted | cameras.keys()):
             before = cameras.get(name, Record("camera", name, duration_s=self._duration_s))
@@ -221,7 +224,7 @@ class Coordinator:
                 cameras[name] = self._settle(before, shares.get(name, ""), alive)
             is_written = cameras.get(name, before) is not before
             if is_written and self._clock() - self._renewed_at >= self._look_s:
-                # Of many cameras the others wait: the session comes first.
+                # With many cameras, the session has to be renewed in between.
                 self._is_behind = True
                 break
         self._host.note_owners(
@@ -232,11 +235,18 @@ class Coordinator:
             }
         )
 
+    def _shares(self, cameras: frozenset[str], members: Mapping[str, str]) -> Mapping[str, str]:
+        # It takes seconds for 10,000 cameras, and seldom changes.
+        if self._assigned_for != (cameras, members):
+            self._assigned_for = (cameras, members)
+            self._assigned = assigned(cameras, members)
+        return self._assigned
+
     def _settle(self, record: Record, share: str, alive: Collection[str]) -> Record:
-        """Bring a camera in line with whose it is to be.
+        """Acquire, keep or release one camera.
 
         Raises:
-            Conflict: somebody else was faster.
+            Conflict: another instance changed the record first.
             StoreAway: the store cannot be used.
         """
         assert self._me is not None
@@ -248,7 +258,7 @@ class Coordinator:
             self._host.release(name)
             if not self._host.is_stopped(name):
                 return record
-            _log.info("%s: lease %d is given up", name, record.number)
+            _log.info("%s: lease %d is released", name, record.number)
             return self._store.write(replace(record, holder=""), self._timeout_s)
         if share != session or record.holder in alive:
             self._host.release(name)
@@ -264,13 +274,13 @@ class Coordinator:
         return written
 
     def _tell(self, problem: str | None) -> None:
-        """Say once that the store is away, and once that it is back."""
+        """Log once that the store is not available, and once that it is available again."""
         if (problem is None) != (self.problem is None):
             if problem is None:
-                _log.warning("the leases can be read and written again")
+                _log.warning("the leases are available again")
             else:
                 _log.error(
-                    "%s; cameras stop %.3g s after the last renewal, and go on when it is back",
+                    "%s; cameras stop %.3g s after the last renewal until it is back",
                     problem,
                     GUARD * self._duration_s,
                 )
@@ -279,7 +289,7 @@ class Coordinator:
 
 @contextlib.contextmanager
 def running_coordinator(coordinator: Coordinator) -> Iterator[None]:
-    """Look after the leases, in a thread of its own, until the block ends."""
+    """Call `tick` in a thread of its own until the block ends."""
     stopping = threading.Event()
 
     def run() -> None:
@@ -288,8 +298,8 @@ def running_coordinator(coordinator: Coordinator) -> Iterator[None]:
             try:
                 wait_s = coordinator.tick()
             except Exception:
-                # Without it the cameras would stop for good.
-                _log.exception("the leases met a defect, and are looked after again")
+                # Without this thread the cameras would stop for good.
+                _log.exception("unexpected error while leases were updated; it is tried again")
                 wait_s = 1.0
 
     thread = threading.Thread(target=run, name="leases", daemon=True)

@@ -1,4 +1,4 @@
-"""Leases in a folder that all instances share."""
+"""Leases in a folder of a local file system."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _KINDS: tuple[Kind, ...] = ("camera", "member")
 
 
 class FolderStore:
-    """A folder for each record, with a file for its version: `camera/gate/7.json`.
+    """Stores each record in a folder of its own, as a file named by its version: `gate/7.json`.
 
-    A version is written beside, and linked to its name, which only one can do. No lock is held: an
-    instance that stops in the midst of it keeps nobody waiting.
+    A new version is written to a temporary file and hard-linked to its name, which only one writer
+    can do. There is no lock, so an instance that hangs does not block others.
 
     Args:
-        folder: made where it is missing. It has to show the same to all at once, as file systems of
-            one machine do.
+        folder: created if it is missing. All instances must see changes at once, as on a local
+            file system.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,7 +38,7 @@ class FolderStore:
         found: dict[tuple[Kind, str], Record] = {}
         with self._reached():
             self._folder.mkdir(parents=True, exist_ok=True)
-            # Cameras first: whoever took one was a member before.
+            # Cameras first: a holder is always created before the leases that name it.
             for kind in _KINDS:
                 for folder in _folders(self._folder / kind):
                     if (record := _newest(folder)) is not None:
@@ -53,7 +53,7 @@ class FolderStore:
             if not record.version:
                 folder.mkdir(parents=True, exist_ok=True)
             _link(folder, number, orjson.dumps(record))
-            # Versions below the newest are removed, so that their names are free again.
+            # Their names become free again, so a late writer may take one: see the check below.
             newest = max(_versions(folder), default=0)
             for version in _versions(folder):
                 if version < newest:
@@ -76,8 +76,8 @@ class FolderStore:
             yield
         except OSError as error:
             raise StoreAway(
-                f"the leases in {self._folder} cannot be read or written ({error.strerror}): see "
-                "that all instances may write there"
+                f"the leases in {self._folder} cannot be read or written ({error.strerror}): give "
+                "all instances write access to it"
             ) from error
 
 
@@ -87,14 +87,14 @@ def _link(folder: Path, version: int, data: bytes) -> None:
         with beside.open("xb") as file:
             file.write(data)
             file.flush()
-            # A number that was given out may not be given out again after a power cut.
+            # After a power failure, no fencing number may be assigned a second time.
             os.fsync(file.fileno())
         os.link(beside, folder / f"{version}{_SUFFIX}")
     except FileExistsError:
         raise Conflict from None
     except FileNotFoundError:
         if folder.parent.parent.is_dir():
-            # It was deleted.
+            # The member was deleted.
             raise Conflict from None
         raise
     finally:
@@ -129,17 +129,17 @@ def _versions(folder: Path) -> list[int]:
 
 
 def _newest(folder: Path) -> Record | None:
-    """None where it was deleted."""
+    """The newest version of a record; None if it was deleted."""
     while (version := max(_versions(folder), default=0)) > 0:
         path = folder / f"{version}{_SUFFIX}"
         try:
             return _with_version(_RECORD.validate_json(path.read_bytes()), version)
         except FileNotFoundError:
-            # There is a newer one.
+            # It was replaced since the folder was listed.
             continue
         except ValidationError:
             raise StoreAway(
-                f"{path} is no lease: move the folder away while no instance runs"
+                f"{path} is not a valid lease: stop all instances and delete the folder"
             ) from None
     return None
 

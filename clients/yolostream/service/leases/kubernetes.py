@@ -1,4 +1,4 @@
-"""Leases as Kubernetes has them: `coordination.k8s.io/v1`, over HTTPS."""
+"""Leases in Kubernetes (`coordination.k8s.io/v1`), over HTTPS."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from yolostream.errors import ServiceError
 from yolostream.service.leases.store import Conflict, Kind, Record, StoreAway
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""What a pod is given: `token`, which is replaced from time to time, `ca.crt` and `namespace`."""
+"""Files of a pod's service account: `token`, which is rotated, `ca.crt` and `namespace`."""
 
 _GROUP_LABEL, _KIND_LABEL = "yolostream-leases", "yolostream-kind"
 _NAME, _CAMERAS = "yolostream-name", "yolostream-cameras"
-"""Annotations: a camera's name may have letters that a lease's may not."""
+"""Annotations: camera names may contain characters that names of leases may not."""
 
 _PAGE = 500
-"""Leases in one answer."""
+"""Leases in one page of a list."""
 
 _LONGEST = 40
-"""Of what people recognize in the name of a lease."""
+"""Characters of the readable part of a lease's name."""
 
 _FIXES = {
-    HTTPStatus.UNAUTHORIZED: "its token is not accepted: see its service account",
-    HTTPStatus.FORBIDDEN: "its service account needs a role with get, list, create, update and "
+    HTTPStatus.UNAUTHORIZED: "its token is not accepted: check the service account of the pod",
+    HTTPStatus.FORBIDDEN: "the service account needs a role with get, list, create, update and "
     "delete on leases of coordination.k8s.io",
 }
 
 
 class KubernetesStore:
-    """One Lease a record, in the namespace of the pod.
+    """Stores each record as a Lease in the pod's namespace.
 
     Args:
-        group: of instances that share cameras out: a label of DNS.
-        account: folder with the files of the pod's service account.
-        server: address of the API server; by default what the pod's environment says.
+        group: name that instances which share cameras have in common; a DNS label.
+        account: folder with the files of the service account.
+        server: URL of the API server; by default from the pod's environment.
 
     Raises:
-        ServiceError: this is no pod, or it has no service account.
+        ServiceError: this is not a pod, or it has no service account.
     """
 
     def __init__(self, group: str, *, account: Path = ACCOUNT, server: str | None = None) -> None:
@@ -61,13 +61,13 @@ class KubernetesStore:
             server = server or _server_of(os.environ)
         except (OSError, KeyError):
             raise ServiceError(
-                f"kubernetes:{group} is for a pod with a service account: elsewhere, name a folder "
-                "for the leases, and in a pod see automountServiceAccountToken"
+                f"kubernetes:{group} needs a pod with a service account: check its "
+                "automountServiceAccountToken, or use a folder for --leases outside of Kubernetes"
             ) from None
         self._url = (
             f"{server}/apis/coordination.k8s.io/v1/namespaces/{quote(namespace, safe='')}/leases"
         )
-        # One connection stays open. Certificates are read again with each new one.
+        # ca.crt is read again for each new connection.
         self._http = urllib3.PoolManager(
             ca_certs=str(account / "ca.crt"), cert_reqs="CERT_REQUIRED", retries=False
         )
@@ -82,7 +82,7 @@ class KubernetesStore:
             for item in page["items"]:
                 record = _record_of(item)
                 found[record.kind, record.name] = record
-            # All pages are of one moment.
+            # All pages belong to one snapshot.
             query["continue"] = page["metadata"].get("continue", "")
             if not query["continue"]:
                 return found
@@ -129,12 +129,12 @@ class KubernetesStore:
             yield
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise StoreAway(
-                "the API server of Kubernetes does not answer as it should "
+                "the API server of Kubernetes does not answer correctly "
                 f"({type(error).__name__}): it is asked again"
             ) from error
 
     def _name(self, record: Record) -> str:
-        """Of the lease: what people recognize, and a digest that tells it from others."""
+        """Name of the Lease: a readable part, and a digest that makes it unique."""
         words = re.sub(r"[^a-z0-9]+", "-", record.name.lower())[:_LONGEST].strip("-")
         digest = hashlib.sha256(record.name.encode()).hexdigest()[:10]
         return f"{self._group}-{record.kind}-{words}-{digest}"
@@ -154,7 +154,7 @@ class KubernetesStore:
             "spec": {
                 "holderIdentity": record.holder,
                 "leaseDurationSeconds": record.duration_s,
-                # For people: nobody compares the clocks of two machines.
+                # For information only: clocks of two machines are not compared.
                 "renewTime": now,
                 "leaseTransitions": record.number,
             },
@@ -181,6 +181,6 @@ def _record_of(lease: dict[str, Any]) -> Record:
         )
     except KeyError:
         raise StoreAway(
-            f"the lease {metadata['name']} is none of ours: delete it, or take its label "
-            f"{_GROUP_LABEL} away"
+            f"the lease {metadata['name']} has the label {_GROUP_LABEL} but was not created by "
+            "yolostream: remove the label"
         ) from None

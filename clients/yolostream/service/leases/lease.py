@@ -1,4 +1,4 @@
-"""The right to run a camera, and until when it may be used."""
+"""Leases of cameras, and the check that a lease is still valid."""
 
 from __future__ import annotations
 
@@ -7,56 +7,56 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 GUARD = 0.75
-"""Of the duration of a lease: its holder stops so early, and others wait to the end. What lies
-between covers clocks that run at different speeds, and a result that leaves just in time."""
+"""Part of a lease's duration after which its holder stops. Other instances wait for the whole
+duration: the rest covers clocks that run at different speeds."""
 
 
 def steady_s() -> float:
-    """Seconds since the machine was started, the same in all its processes.
+    """Seconds since the machine booted, equal in all its processes.
 
-    It goes on while a machine sleeps, which `time.monotonic` does not.
+    Unlike `time.monotonic`, it also counts while the machine is suspended.
     """
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True)
 class Lease:
-    """The right of one instance to run a camera."""
+    """The exclusive right of an instance to run a camera."""
 
     number: int
-    """Of the camera's holders, counted from 1: the fencing number. No two have the same."""
+    """Fencing number: it starts at 1 and grows by one with each new holder of the camera."""
     session: str
-    """In which it was taken. All leases of a session end with it."""
+    """Session in which it was acquired. All leases of a session expire together."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Who runs a camera."""
+    """The instance that runs a camera."""
 
     instance: str
     number: int
-    """Of the lease."""
+    """Number of its lease."""
 
 
 class Fence:
-    """Whether results of a camera may leave this process, asked for each of them.
+    """Tells whether a lease is valid now. It is asked before each result is written.
 
-    Any thread may use it.
+    It may be used from any thread.
 
     Args:
-        clock: tells seconds.
+        clock: returns the current time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = steady_s) -> None:
         self._clock = clock
-        # Replaced as a whole, so that nobody sees half of it.
+        # One tuple, so that readers never see half of a change.
         self._session: tuple[str, float] = ("", 0.0)
 
     def extend(self, session: str, until_s: float) -> None:
-        """Let leases of a session count until then, by `steady_s`, and no others."""
+        """Make leases of this session valid until `until_s`, and those of all others invalid."""
         self._session = (session, until_s)
 
     def lets(self, lease: Lease) -> bool:
-        """Whether a lease counts now."""
+        """Whether a lease is valid now."""
         session, until_s = self._session
         return lease.session == session and self._clock() < until_s

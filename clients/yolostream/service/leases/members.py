@@ -1,4 +1,4 @@
-"""Which instances are alive, as far as we have seen."""
+"""Liveness of the instances, as seen from this one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from yolostream.service.leases.store import Record
 
 
 class Members:
-    """Notes when the record of each member was first seen as it is.
+    """Remembers when the record of each member was last seen to change.
 
-    Clocks of two machines are never compared: a member is alive for the duration that its record
-    tells, by our own clock, since we saw it change. So one that we have just met is alive, too.
+    A member is alive if its record has changed within its `duration_s`, measured by this machine's
+    clock: clocks of two machines are never compared. A member that is seen for the first time is
+    alive.
     """
 
     def __init__(self) -> None:
@@ -20,16 +21,16 @@ class Members:
         self._ended: set[str] = set()
 
     def note_end(self, session: str) -> None:
-        """Take a session for dead from now on: it was ours."""
+        """Treat a session as dead from now on: it was one of this instance."""
         self._ended.add(session)
 
     def look(self, records: Iterable[Record], *, asked_at: float, answered_at: float) -> None:
-        """Take the records as they are now.
+        """Update with the current records.
 
         Args:
-            records: of all members.
-            asked_at: when they were asked for, in seconds of one clock.
-            answered_at: when they came.
+            records: records of all members.
+            asked_at: time in seconds at which they were requested.
+            answered_at: time in seconds at which they arrived.
         """
         before, self._seen = self._seen, {}
         for record in records:
@@ -39,19 +40,19 @@ class Members:
         self._asked_at = asked_at
 
     def alive(self) -> list[Record]:
-        """Those that have given a sign in time, at the last look."""
+        """Members that were alive at the last update."""
         return [
             record for record, since_s in self._seen.values() if self._is_alive(record, since_s)
         ]
 
     def dead(self) -> list[Record]:
-        """The others."""
+        """Members that were not."""
         return [
             record for record, since_s in self._seen.values() if not self._is_alive(record, since_s)
         ]
 
     def next_end_s(self) -> float:
-        """Seconds of the same clock at which the first one is dead, unless it gives a sign."""
+        """Time in seconds at which the next member expires if its record does not change."""
         ends = [
             since_s + record.duration_s
             for record, since_s in self._seen.values()

@@ -1,4 +1,4 @@
-"""How an instance shares cameras out with others."""
+"""Options of an instance that shares cameras with others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yolostream.service.leases.kubernetes import KubernetesStore
 from yolostream.service.leases.store import Store
 
 DURATION_S = 8
-"""With looks every two seconds, cameras of an instance that died run elsewhere 8 to 12 s later."""
+"""Default of `--lease-seconds`: cameras of a dead instance run elsewhere after about 10 s."""
 
 _KUBERNETES = "kubernetes:"
 _GROUP = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -23,38 +23,38 @@ _INSTANCE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,99}")
 
 @dataclass(frozen=True)
 class Sharing:
-    """Where the leases are, and who we are."""
+    """Where the leases are stored, and the name of this instance."""
 
     store: Store
     instance: str
-    """Our name."""
+    """Name of this instance."""
     duration_s: int = DURATION_S
-    """Seconds without a sign after which we are taken for dead."""
+    """Seconds after which this instance is considered dead if it does not renew its session."""
 
     @classmethod
     def of(
         cls, leases: str, *, instance: str | None = None, duration_s: int = DURATION_S
     ) -> Sharing:
-        """What the command's options say. Nothing is asked of the store yet.
+        """Check the options of the command. The store is not contacted yet.
 
         Args:
             leases: `kubernetes:NAME`, or a folder.
-            instance: our name; by default the host's.
-            duration_s: seconds without a sign after which we are taken for dead.
+            instance: name of this instance; by default the host name.
+            duration_s: see the attribute.
 
         Raises:
-            ServiceError: a name cannot be used, or leases of Kubernetes are wanted elsewhere.
+            ServiceError: a name is not valid, or `kubernetes:` is used outside of a pod.
         """
         name = instance or socket.gethostname()
         if not _INSTANCE.fullmatch(name):
             raise ServiceError(
-                f"an instance cannot be called {name!r}: use at most 100 letters, digits, '-' and "
-                "'.', as in --instance north-1"
+                f"{name!r} is not a valid name of an instance: use at most 100 letters, digits, "
+                "'-' and '.', as in --instance north-1"
             )
         return cls(_store_of(leases), name, duration_s)
 
     def coordinator(self, host: CameraHost) -> Coordinator:
-        """Who looks after the leases of a host."""
+        """A coordinator of the cameras that `host` runs."""
         return Coordinator(self.store, self.instance, self.duration_s, host)
 
 
@@ -64,7 +64,7 @@ def _store_of(leases: str) -> Store:
     group = leases.removeprefix(_KUBERNETES)
     if not _GROUP.fullmatch(group):
         raise ServiceError(
-            f"leases cannot be called {group!r}: use at most 63 small letters, digits and '-', as "
-            "in --leases kubernetes:cameras"
+            f"{group!r} is not a valid name for leases: use at most 63 lower-case letters, digits "
+            "and '-', as in --leases kubernetes:cameras"
         )
     return KubernetesStore(group)

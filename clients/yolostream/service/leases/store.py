@@ -1,4 +1,4 @@
-"""Where leases are kept, for all instances to see."""
+"""The store of leases that all instances share."""
 
 from __future__ import annotations
 
@@ -12,58 +12,58 @@ Kind = Literal["camera", "member"]
 
 
 class StoreAway(ServiceError):
-    """The store does not answer, or does not do what was asked; it may later."""
+    """The store does not answer, or answers with an error. A later request may succeed."""
 
 
 class Conflict(Exception):
-    """Somebody else changed a record since it was read, or deleted it."""
+    """The record was changed or deleted by another instance since it was read."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What all instances know of a camera, or of one of them."""
+    """A lease of a camera, or the session of an instance (a member)."""
 
     kind: Kind
     name: str
-    """Of the camera; of a member, its session."""
+    """Name of the camera; for a member, its session."""
     holder: str = ""
-    """The session that runs the camera; empty where nobody does. Of a member, itself."""
+    """Session that holds the camera; empty if it is free. For a member, its session."""
     number: int = 0
-    """How many holders the camera has had. It never falls."""
+    """Number of holders that the camera has had: the fencing number. It never decreases."""
     duration_s: int = 1
-    """Of a member: one whose record stays as it is for so long is gone."""
+    """For a member: it is dead if its record does not change for so many seconds."""
     cameras: str = ""
-    """Of a member: digest of the cameras that it knows."""
+    """For a member: digest of the names of its enabled cameras."""
     version: str = field(default="", compare=False)
-    """Another one after each change; empty where it was not stored."""
+    """Changes with each write; empty if the record is not stored yet."""
 
 
 class Store(Protocol):
-    """Keeps records, and lets one of two win who change the same. Any thread may use it."""
+    """Stores records with compare-and-set. It may be used from any thread."""
 
     def records(self, timeout_s: float) -> Mapping[tuple[Kind, str], Record]:
-        """All of them. A member that wrote a camera is there, unless it was deleted since.
+        """All records. The member that holds a camera is included unless it was deleted.
 
         Raises:
-            StoreAway: they cannot be read in time.
+            StoreAway: they cannot be read within the timeout.
         """
 
     def write(self, record: Record, timeout_s: float) -> Record:
-        """Create a record whose version is empty, or replace the version that it has.
+        """Create the record if its version is empty, or replace that version.
 
         Returns:
-            It, with its new version.
+            The record with its new version.
 
         Raises:
-            Conflict: that is not its version any more; also where it was, and another one came at
-                once.
-            StoreAway: it is not known whether it was written.
+            Conflict: the stored version is another one. It may also be raised if the write
+                succeeded and another one followed at once.
+            StoreAway: the store failed; the record may have been written.
         """
 
     def delete(self, record: Record, timeout_s: float) -> None:
-        """Delete a member, if this is still its version.
+        """Delete a member if its version is still the same.
 
         Raises:
-            Conflict: it is not.
-            StoreAway: it is not known whether it was deleted.
+            Conflict: the stored version is another one.
+            StoreAway: the store failed; the member may have been deleted.
         """
