@@ -349,3 +349,9 @@ def test_a_server_with_another_certificate_is_told_nothing(served, tmp_path: Pat
 def test_names_that_cannot_be_are_told(leases: str, instance: str, words: str) -> None:
     with pytest.raises(ServiceError, match=words):
         Sharing.of(leases, instance=instance)
+
+
+def test_an_instance_is_named_among_others_only(yolostream_cli) -> None:
+    finished = yolostream_cli("run", "rtsp://somewhere/street", "--instance", "north")
+    assert finished.returncode == 2
+    assert "--leases" in finished.stderr
