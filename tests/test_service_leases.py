@@ -14,10 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from api import serve_api
 from running import DEADLINE_S, poll
 from watching import Service, Site, street
 from yolostream.server import processes
 from yolostream.server.embedded import EmbeddedTriton
+from yolostream.service.events import Event
+from yolostream.service.leases.lease import Lease, steady_s
 
 DURATION_S = 4
 CAMERAS = [f"camera-{number}" for number in range(5)]
@@ -288,3 +291,25 @@ def test_each_camera_has_one_owner_at_a_time_whatever_befalls_them(group: Group)
     check_one_owner_at_a_time(group)
     # Nothing is left of those that ended.
     assert not list((leases / "member").glob("[bc]_*"))
+
+
+def test_a_lease_that_expired_before_it_was_heard_of_leads_to_nothing() -> None:
+    """As when the process was paused after it had written it."""
+    with serve_api(cameras={"gate": {"source": "rtsp://somewhere/street"}}, instance="a") as api:
+        events: list[Event] = []
+        with api.service.events.following(events.append):
+            api.service.extend("a_0", steady_s() - 1)
+            api.service.acquire("gate", Lease(1, "a_0"))
+            assert api.camera("gate")["instance"] is None
+            api.service.extend("a_1", steady_s() + DEADLINE_S)
+            api.service.acquire("gate", Lease(2, "a_0"))
+            assert events == []
+            api.service.acquire("gate", Lease(3, "a_1"))
+            assert api.camera("gate")["lease"] == 3
+            # It expires, and what others are told since is not of this camera.
+            api.service.extend("a_1", 0)
+            poll(lambda: api.camera("gate")["instance"] is None, what="its end")
+    assert [(one.type, one.camera, one.details.get("lease")) for one in events] == [
+        ("lease_acquired", "gate", 3),
+        ("leases_lost", "", None),
+    ]

@@ -49,7 +49,7 @@ class CameraRunner:
         openings: Openings,
         fence: Fence,
         sampling: Sampling | None,
-        send: Callable[[FromWorker], None],
+        send: Callable[[FromWorker | Stopped], None],
     ) -> None:
         self.is_ended = False
         """Whether nothing of it runs, and nothing will."""

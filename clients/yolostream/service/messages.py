@@ -139,4 +139,4 @@ class WorkerDied:
     """Seconds until then."""
 
 
-FromWorker = Statuses | Made | Trace | Transition | Switched | Stopped | WorkerDied
+FromWorker = Statuses | Made | Trace | Transition | Switched | WorkerDied

@@ -29,7 +29,6 @@ from yolostream.service.messages import (
     FromWorker,
     Made,
     Statuses,
-    Stopped,
     Switched,
     Transition,
     WorkerDied,
@@ -284,9 +283,6 @@ class Service:
                 case Trace():
                     if self._tracing is not None:
                         self._tracing.on_trace(message)
-                case Stopped():
-                    # The worker itself has noted that.
-                    pass
                 case _ if self._may_tell(message.camera):
                     self._hand_on(message)
 
