@@ -108,14 +108,19 @@ def serve_api(
     model: str = "instant",
     token: str | None = None,
     access: Access = Access(port=0),  # noqa: B008  # frozen
+    instance: str | None = None,
 ) -> Iterator[Api]:
-    """Serve the API of a service whose Triton is at `server`; without `server`, it has none."""
+    """Serve the API of a service whose Triton is at `server`; without `server`, it has none.
+
+    With an `instance`, the service runs only cameras that it is given a lease of.
+    """
     configuration = Configuration.model_validate(
         {"defaults": {"model": model}, "cameras": cameras or {}}
     )
     connect = nobody if server is None else partial(Detector, server, token=token)
     listing = partial(served_ensembles, server or "127.0.0.1:1", TritonAccess(token))
-    service, ensembles = Service(connect), Ensembles(connect, listing)
+    service = Service(connect, instance=instance)
+    ensembles = Ensembles(connect, listing)
     try:
         context = Context(service, Control(service, configuration), ensembles, access)
         with serving(context) as url:

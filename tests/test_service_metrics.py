@@ -100,6 +100,7 @@ def test_whatever_a_label_holds_is_read_back():
     name = 'a "quoted"\\ name\nof two lines'
     task = CameraSettings(source="rtsp://somewhere/street").task("street", None)
     camera = Camera(name, task)
+    camera.is_enabled = True
     camera.run_on(mock.Mock(spec=Worker))
     camera.note(Status(name, state="live"))
     registry = CollectorRegistry()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from loopback import reserved_port
 from selenium.webdriver.common.keys import Keys
 from watching import Site, street
 from web_camera import WebCamera, web_camera
+from yolostream.service.leases.lease import Lease, Owner
 from yolostream.service.tokens import Tokens, new_token
 from yolostream.service.web.access import Access
 
@@ -454,3 +456,30 @@ def test_a_reader_of_mjpeg_gets_one_picture_after_the_other(api: Api) -> None:
     head, _, jpeg = first.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(jpeg) - 2}".encode() in head
     assert api.get("/api/v1/cameras/nobody/stream.mjpeg").status_code == 404
+
+
+def test_a_camera_of_another_instance_is_not_away_and_nothing_can_be_changed(
+    page: Browser, instant, clip: Path
+) -> None:
+    cameras = {name: {"source": str(clip)} for name in ("here", "there", "nowhere")}
+    with serve_api(instant.url, cameras=cameras, instance="north-1") as api:
+        api.service.extend("north-1_0", math.inf)
+        api.service.acquire("here", Lease(3, "north-1_0"))
+        api.service.note_owners({"there": Owner("south-2", 7)})
+        page.open(api.url)
+        wait_for_state(page, "here", "live")
+        wait_for_state(page, "there", "on south-2")
+        assert "On south-2" in page.text(card("there", ".away"))
+        # Nobody runs the third one.
+        assert "1 live · 1 away · 1 elsewhere" in page.text("#summary")
+        for part in ("#add", card("here", ".pause"), card("there", ".remove")):
+            assert not page.run("return document.querySelector(arguments[0]).offsetParent", part)
+        assert (api.camera("here")["instance"], api.camera("here")["lease"]) == ("north-1", 3)
+        assert (api.camera("there")["instance"], api.camera("there")["lease"]) == ("south-2", 7)
+        assert api.camera("there")["state"] == "elsewhere"
+        assert (api.camera("nowhere")["instance"], api.camera("nowhere")["lease"]) == (None, None)
+        # It is given up.
+        api.service.lose_leases("that is how it is")
+        wait_for_state(page, "here", "waiting")
+        # Before the service ends, which it would miss.
+        page.open("about:blank")

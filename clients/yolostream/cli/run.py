@@ -20,9 +20,12 @@ from yolostream.extras import needed
 
 if TYPE_CHECKING:
     from yolostream.cli.site import Site
+    from yolostream.service.leases.sharing import Sharing
     from yolostream.service.settings import ServerSettings, WebSettings
 
 Section = TypeVar("Section", "ServerSettings", "WebSettings")
+
+SHARING = "Several instances"
 
 _CONFIGURATIONS = (".yaml", ".yml")
 
@@ -68,6 +71,32 @@ def run(
     ] = False,
     log_format: Annotated[
         LogFormat | None, typer.Option(help="Format of the log: lines for people, or JSON.")
+    ] = None,
+    leases: Annotated[
+        str | None,
+        typer.Option(
+            metavar="kubernetes:NAME | FOLDER",
+            help="Distribute the cameras over all instances that use the same leases: Kubernetes "
+            "Leases of this name in the pod's namespace, or a local folder.",
+            rich_help_panel=SHARING,
+        ),
+    ] = None,
+    instance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of this instance; by default the host name, in Kubernetes the pod's name.",
+            rich_help_panel=SHARING,
+        ),
+    ] = None,
+    lease_seconds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=600,
+            help="Seconds without renewal after which an instance counts as dead; by default 8.",
+            rich_help_panel=SHARING,
+        ),
     ] = None,
     url: detect_options.Url = None,
     model: detect_options.ModelName = DEFAULT_MODEL,
@@ -123,7 +152,8 @@ def run(
         environment=server_environment,
     )
     web = _web(site, address=listen, token_file=web_token_file, insecure=insecure or None)
-    _watch(site, server, web, log_format)
+    sharing = _sharing(leases, instance=instance, duration_s=lease_seconds)
+    _watch(site, server, web, sharing, log_format)
 
 
 def _its_packages() -> AbstractContextManager[None]:
@@ -143,8 +173,23 @@ def _check(site: Site) -> None:
     stdout.print(f"cameras: {len(resolved)}, enabled: {enabled}{more}", highlight=False)
 
 
+def _sharing(store: str | None, **options: Any) -> Sharing | None:
+    from yolostream.service.leases.sharing import Sharing
+
+    given = _given(options)
+    if store is not None:
+        return Sharing.of(store, **given)
+    if given:
+        raise typer.BadParameter("--instance and --lease-seconds need --leases")
+    return None
+
+
 def _watch(
-    site: Site, server: ServerSettings, web: WebSettings, log_format: LogFormat | None
+    site: Site,
+    server: ServerSettings,
+    web: WebSettings,
+    sharing: Sharing | None,
+    log_format: LogFormat | None,
 ) -> None:
     """Run the service; an error is logged in the format of the log."""
     with _its_packages():
@@ -156,7 +201,7 @@ def _watch(
         log = log.model_copy(update={"format": log_format.value})
     logs.set_up(log)
     try:
-        running.run(site, server, web)
+        running.run(site, server, web, sharing)
     except YolostreamError as error:
         if log.format == "console":
             raise

@@ -31,7 +31,10 @@ from yolostream.service.advice import advice
 from yolostream.service.control import Control
 from yolostream.service.ensembles import Ensembles
 from yolostream.service.lanes import Connect
+from yolostream.service.leases.coordinator import running_coordinator
+from yolostream.service.leases.sharing import Sharing
 from yolostream.service.reloading import reloading
+from yolostream.service.runtime_store import RuntimeStore
 from yolostream.service.service import Service, Tracing
 from yolostream.service.settings import Configuration, ServerSettings, TraceSettings, WebSettings
 from yolostream.service.web.access import Access as WebAccess
@@ -47,13 +50,19 @@ _CHECK_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
+def run(
+    site: Site,
+    server_settings: ServerSettings,
+    web: WebSettings,
+    sharing: Sharing | None = None,
+) -> None:
     """Watch the cameras until the process is asked to stop.
 
     Args:
         site: the cameras; its file is read again when it has changed, and on SIGHUP.
         server_settings: settings of Triton, which replace those of the site.
         web: settings of the page, which replace those of the site.
+        sharing: how the cameras are shared with other instances; None if there are none.
     """
     configuration = site.configuration.model_copy(update={"server": server_settings, "web": web})
     for words in advice(configuration, site.path):
@@ -61,11 +70,11 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
     web_access = WebAccess.of(web)
     folder = configuration.outputs.folder
     with (
-        contextlib.nullcontext() if folder is None else claimed(folder),
+        contextlib.nullcontext() if folder is None else claimed(folder, shared=sharing is not None),
         # Before Triton is started, so that a missing package is reported at once.
         _tracing(configuration.traces) as tracing,
         _served(configuration) as server,
-        _watched(site, server, _tls(server_settings), tracing, web_access) as context,
+        _watched(site, server, _tls(server_settings), tracing, web_access, sharing) as context,
         serving(context) as address,
         _following_the_file(site, context.control),
     ):
@@ -81,17 +90,45 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
 
 @contextlib.contextmanager
 def _watched(
-    site: Site, server: ServerInUse, tls: Tls | None, tracing: Tracing | None, web_access: WebAccess
+    site: Site,
+    server: ServerInUse,
+    tls: Tls | None,
+    tracing: Tracing | None,
+    web_access: WebAccess,
+    sharing: Sharing | None,
 ) -> Iterator[Context]:
     """Watch the cameras until the block ends."""
     connect = _connect(server, tls)
     list_served = partial(served_ensembles, server.url, ClientAccess(server.token, tls))
+    instance = None if sharing is None else sharing.instance
     with (
         contextlib.closing(Ensembles(connect, list_served)) as ensembles,
-        contextlib.closing(Service(connect, tracing=tracing)) as service,
+        contextlib.ExitStack() as in_the_end,
+        contextlib.closing(Service(connect, tracing=tracing, instance=instance)) as service,
+        contextlib.ExitStack() as meanwhile,
     ):
-        control = Control(service, site.configuration, path=site.path, store=site.store)
-        yield Context(service, control, ensembles, web_access, triton=server.triton)
+        # Of what one of several instances was told over the API, the others have not heard.
+        store = site.store if sharing is None else None
+        control = Control(service, site.configuration, path=site.path, store=store)
+        coordinator = None
+        if sharing is not None:
+            _say_what_does_not_count(site.store)
+            coordinator = sharing.coordinator(service)
+            meanwhile.enter_context(running_coordinator(coordinator))
+            # Not before all cameras are stopped.
+            in_the_end.callback(coordinator.leave)
+        yield Context(
+            service, control, ensembles, web_access, triton=server.triton, coordinator=coordinator
+        )
+
+
+def _say_what_does_not_count(store: RuntimeStore | None) -> None:
+    if store is not None and (changes := store.load()):
+        _log.warning(
+            "%s: what was changed over the API does not count with --leases, only the "
+            "configuration does",
+            ", ".join(changes),
+        )
 
 
 @contextlib.contextmanager

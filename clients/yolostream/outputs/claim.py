@@ -16,10 +16,14 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def claimed(folder: Path, *, shared: bool = False) -> Iterator[None]:
     """Create a folder and hold a lock on it until the block ends.
 
     The lock also ends with the process. On a file system without locks, nothing is locked.
+
+    Args:
+        folder: created if it is missing.
+        shared: others that also pass True may hold the lock at the same time.
 
     Raises:
         OutputError: the folder cannot be created, or another process has locked it.
@@ -28,15 +32,15 @@ def claimed(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _lock(descriptor, folder)
+        _lock(descriptor, folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+def _lock(descriptor: int, folder: Path, kind: int) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         raise OutputError(
             f"another service writes into {folder}: choose a different folder for each service"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -47,7 +48,14 @@ class Hls:
         check_limits(MIN_BITRATE, MAX_BITRATE, bitrate=self.bitrate)
 
 
-def hls_folder(folder: Path, hls: Hls, *, name: str, frame_rate: Fraction) -> LiveOutput:
+def hls_folder(
+    folder: Path,
+    hls: Hls,
+    *,
+    name: str,
+    frame_rate: Fraction,
+    may_send: Callable[[], bool] = lambda: True,
+) -> LiveOutput:
     """An output that keeps the last seconds of a camera in a folder of its own.
 
     Connected players continue when the output restarts: the numbers of segments go on rising, and
@@ -58,12 +66,14 @@ def hls_folder(folder: Path, hls: Hls, *, name: str, frame_rate: Fraction) -> Li
         hls: the settings.
         name: the camera's name.
         frame_rate: nominal frames per second.
+        may_send: whether the folder is still ours.
     """
     return LiveOutput(
         partial(_Hls, folder, hls, frame_rate=frame_rate),
         name=name,
         kind="hls",
         frame_rate=frame_rate,
+        may_send=may_send,
     )
 
 

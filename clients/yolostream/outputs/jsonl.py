@@ -14,26 +14,36 @@ from yolostream.outputs.lines import LineFile
 
 
 class JsonLines:
-    """Writes a line for every frame, also for those without detections."""
+    """Writes a line for every frame, also for those without detections.
+
+    Args:
+        path: path of the file.
+        source: name of the source.
+        lease: number of the camera's lease; None if there is none.
+    """
 
     kind = "jsonl"
     draws = False
     lost = 0
 
-    def __init__(self, path: Path, *, source: str) -> None:
+    def __init__(self, path: Path, *, source: str, lease: int | None = None) -> None:
         self._lines = LineFile(path)
         self._source = _readable(source)
+        self._lease = lease
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame; see `Output`."""
-        self._lines.write(record_of(frame, detections, source=self._source).decode() + "\n")
+        record = record_of(frame, detections, source=self._source, lease=self._lease)
+        self._lines.write(record.decode() + "\n")
 
     def close(self) -> None:
         """Close the file."""
         self._lines.close()
 
 
-def record_of(frame: Frame, detections: Detections, *, source: str) -> bytes:
+def record_of(
+    frame: Frame, detections: Detections, *, source: str, lease: int | None = None
+) -> bytes:
     """The record of one frame, as JSON without line breaks."""
     height, width = frame.size
     record = {
@@ -50,6 +60,8 @@ def record_of(frame: Frame, detections: Detections, *, source: str) -> bytes:
             record["source_pts_seconds"] = said
     if frame.name:
         record["file"] = _readable(frame.name)
+    if lease is not None:
+        record["lease"] = lease
     return orjson.dumps(record)
 
 

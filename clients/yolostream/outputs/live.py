@@ -53,6 +53,8 @@ class LiveOutput:
         name: the camera's name.
         kind: the output's kind; see `Output`.
         frame_rate: nominal frames per second.
+        may_send: whether pictures may still be sent; called before each one, because pictures are
+            also sent while no frames arrive.
         clock: gives the time.
     """
 
@@ -66,6 +68,7 @@ class LiveOutput:
         name: str,
         kind: str,
         frame_rate: Fraction,
+        may_send: Callable[[], bool] = lambda: True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.kind = kind
@@ -75,6 +78,7 @@ class LiveOutput:
         self._channel = ReopeningChannel(open_channel, name=name, clock=clock)
         self._screen = _Screen(name, away_after_s=max(AWAY_AFTER_S, 3 / float(frame_rate)))
         self._pace = PlayoutClock()
+        self._may_send = may_send
         self._clock = clock
         self._newest: _Arrived | None = None
         self._is_closed = False
@@ -133,7 +137,7 @@ class LiveOutput:
             return False
         planes = self._screen.planes_at(now_s)
         time_s = now_s if arrived is None else self._pace.place(arrived.pts_s, now_s)
-        return planes is not None and self._channel.write(planes, time_s)
+        return planes is not None and self._may_send() and self._channel.write(planes, time_s)
 
 
 class _Screen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
 
@@ -24,7 +24,12 @@ _RTSP_TCP = {"rtsp_transport": "tcp", "timeout": str(round(ANSWER_TIMEOUT_S * 1_
 
 
 def rtsp_push(
-    url: str, *, name: str, frame_rate: Fraction, bitrate: int = DEFAULT_BITRATE
+    url: str,
+    *,
+    name: str,
+    frame_rate: Fraction,
+    bitrate: int = DEFAULT_BITRATE,
+    may_send: Callable[[], bool] = lambda: True,
 ) -> LiveOutput:
     """An output that pushes H.264 by RTSP (ANNOUNCE and RECORD, over TCP).
 
@@ -34,9 +39,10 @@ def rtsp_push(
         name: the camera's name.
         frame_rate: nominal frames per second.
         bitrate: bits per second.
+        may_send: whether the stream is still ours.
     """
     connect = partial(_Push, url, frame_rate=frame_rate, bitrate=bitrate)
-    return LiveOutput(connect, name=name, kind="push", frame_rate=frame_rate)
+    return LiveOutput(connect, name=name, kind="push", frame_rate=frame_rate, may_send=may_send)
 
 
 class _Push(LiveVideo):

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from yolostream.outputs.csv import Csv
+from yolostream.outputs.fenced import Permit
 from yolostream.outputs.hls import Hls, hls_folder
 from yolostream.outputs.jsonl import JsonLines
 from yolostream.outputs.output import Output
@@ -52,32 +53,46 @@ class Recording:
         """The folder of a camera's results."""
         return self.folder / source.name
 
-    def makers(self, source: Source, session: Session) -> list[Callable[[], Output]]:
+    def makers(
+        self,
+        source: Source,
+        session: Session,
+        permit: Permit = Permit(),  # noqa: B008  # frozen
+    ) -> list[Callable[[], Output]]:
         """Functions that make the outputs of an open camera. All outputs recover from errors."""
         made: list[Callable[[], Output]] = []
         if self.jsonl is not None:
-            made.append(partial(self._rotating, ".jsonl", JsonLines, self.jsonl, source))
+            json_lines = partial(JsonLines, lease=permit.lease)
+            made.append(
+                partial(self._rotating, ".jsonl", JsonLines.kind, json_lines, self.jsonl, source)
+            )
         if self.csv is not None:
-            made.append(partial(self._rotating, ".csv", Csv, self.csv, source))
+            made.append(partial(self._rotating, ".csv", Csv.kind, Csv, self.csv, source))
         if self.segments is not None:
             made.append(partial(self._segmented, self.segments, source, session))
         name, rate = source.name, session.frame_rate
         if self.push_url is not None:
             push = partial(rtsp_push, self.push_url, bitrate=self.push_bitrate)
-            made.append(partial(push, name=name, frame_rate=rate))
+            made.append(partial(push, name=name, frame_rate=rate, may_send=permit.is_valid))
         if self.hls is not None:
             folder = self.folder_of(source) / HLS_FOLDER
-            made.append(partial(hls_folder, folder, self.hls, name=name, frame_rate=rate))
+            hls = partial(hls_folder, folder, self.hls, may_send=permit.is_valid)
+            made.append(partial(hls, name=name, frame_rate=rate))
         return made
 
     def _rotating(
-        self, suffix: str, kind: type[JsonLines] | type[Csv], rotation: Rotation, source: Source
+        self,
+        suffix: str,
+        kind: str,
+        open_part: Callable[..., Output],
+        rotation: Rotation,
+        source: Source,
     ) -> RecoveringOutput:
         def make() -> Rotating:
             parts = Parts(self.folder_of(source), source.name, suffix)
-            return Rotating(parts, partial(kind, source=source.name), rotation, kind=kind.kind)
+            return Rotating(parts, partial(open_part, source=source.name), rotation, kind=kind)
 
-        return RecoveringOutput(make, name=source.name, kind=kind.kind, draws=Rotating.draws)
+        return RecoveringOutput(make, name=source.name, kind=kind, draws=Rotating.draws)
 
     def _segmented(self, segments: Segments, source: Source, session: Session) -> RecoveringOutput:
         def make() -> SegmentedMp4:

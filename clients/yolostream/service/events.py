@@ -24,6 +24,9 @@ EventType = Literal[
     "model_failed",
     "configuration_problem",
     "configuration_read",
+    "lease_acquired",
+    "lease_released",
+    "leases_lost",
     "worker_restarted",
     "missed",
 ]

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from yolostream.pipeline.child_process import ChildProcess
-from yolostream.service.messages import Command, FromWorker
+from yolostream.service.messages import Command, FromWorker, Stopped
 from yolostream.service.worker_process import work
 
 _LOOK_S = 1.0
@@ -66,14 +66,14 @@ class WatchedChild:
         """Have it do something."""
         self._commands.put(command)
 
-    def hear(self) -> FromWorker | logging.LogRecord | None:
+    def hear(self) -> FromWorker | Stopped | logging.LogRecord | None:
         """The next thing that it says; None where it has said all.
 
         Raises:
             EOFError: it has ended.
             OSError: the same.
         """
-        message: FromWorker | logging.LogRecord | None = self.connection.recv()
+        message: FromWorker | Stopped | logging.LogRecord | None = self.connection.recv()
         self._heard_at = time.monotonic()
         return message
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -14,8 +15,10 @@ from yolostream.service.lanes import Connect
 from yolostream.service.messages import (
     Command,
     Drop,
+    Extend,
     FromWorker,
     Run,
+    Stopped,
     Transition,
     Watch,
     WorkerDied,
@@ -56,6 +59,10 @@ class Worker:
         self._receive = receive
         self._sampling = sampling
         self._watched: dict[str, Watch] = {}
+        self._extended = Extend("", 0.0)
+        self._tickets = itertools.count(1)
+        self._stopping_cameras: dict[str, int] = {}
+        """Tickets of those of which something may still run."""
         self._wait_s = _WAIT_S[0]
         self._start_at = 0.0
         self._stopping = False
@@ -78,6 +85,7 @@ class Worker:
         """Run a camera, in place of what it was told of it before."""
         with self._lock:
             self.cameras[command.task.source.name] = command
+            self._stopping_cameras.pop(command.task.source.name, None)
             self._send(command)
 
     def drop(self, camera: str) -> None:
@@ -85,7 +93,20 @@ class Worker:
         with self._lock:
             self.cameras.pop(camera, None)
             self._watched.pop(camera, None)
-            self._send(Drop(camera))
+            if self._child is not None:
+                ticket = next(self._tickets)
+                self._stopping_cameras[camera] = ticket
+                self._child.tell(Drop(camera, ticket))
+
+    def is_stopping(self, camera: str) -> bool:
+        """Whether something may still run of a camera that it was to let go of."""
+        return camera in self._stopping_cameras
+
+    def extend(self, command: Extend) -> None:
+        """Let leases count for longer."""
+        with self._lock:
+            self._extended = command
+            self._send(command)
 
     def watch(self, command: Watch) -> None:
         """Somebody looks at a camera, or nobody does."""
@@ -105,6 +126,8 @@ class Worker:
         match message:
             case None:
                 self.is_done = self._stopping
+            case Stopped():
+                self._note_stopped(message)
             case logging.LogRecord():
                 logger = logging.getLogger(message.name)
                 if logger.isEnabledFor(message.levelno):
@@ -134,6 +157,12 @@ class Worker:
         if self._child is not None:
             self._child.end(kill=not self.is_done)
 
+    def _note_stopped(self, stopped: Stopped) -> None:
+        with self._lock:
+            # It may have been told to run, and to stop, again.
+            if self._stopping_cameras.get(stopped.camera) == stopped.ticket:
+                del self._stopping_cameras[stopped.camera]
+
     def _start(self) -> None:
         try:
             self._child = WatchedChild(self._connect, self._workers, self._sampling)
@@ -141,6 +170,7 @@ class Worker:
             # Too many files are open, or there is too little memory: that may pass.
             _log.error("a worker cannot be started (%s): %s", error.strerror, self._again())
             return
+        self._child.tell(self._extended)
         for run in self.cameras.values():
             self._child.tell(run)
         for watch in self._watched.values():
@@ -155,6 +185,7 @@ class Worker:
             assert self._child is not None
             age_s, code = self._child.age_s, self._child.end()
             self._child = None
+            self._stopping_cameras.clear()
             if self._stopping:
                 self.is_done = True
                 return None

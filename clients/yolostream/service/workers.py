@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
+from yolostream.service.messages import Extend
 from yolostream.service.worker import Worker
 
 CAMERAS_A_WORKER = 4
@@ -35,6 +36,7 @@ class Workers:
         self._new_worker = new_worker
         self._most = most
         self._workers: list[Worker] = []
+        self._extended = Extend("", 0.0)
         self._lock = threading.Lock()
         self._woken, self._wake = Pipe(duplex=False)
 
@@ -50,11 +52,23 @@ class Workers:
             is_full = least is None or len(least.cameras) >= CAMERAS_A_WORKER
             if is_full and len(self._workers) < self._most:
                 least = self._new_worker()
+                least.extend(self._extended)
                 self._workers.append(least)
                 # It is listened to from now on.
                 self.wake()
             assert least is not None
             return least
+
+    def extend(self, command: Extend) -> None:
+        """Let leases count for longer, in all of them."""
+        with self._lock:
+            self._extended = command
+            for worker in self._workers:
+                worker.extend(command)
+
+    def are_stopping(self, camera: str) -> bool:
+        """Whether something may still run of a camera that one of them was to let go of."""
+        return any(worker.is_stopping(camera) for worker in self.all())
 
     def wake(self) -> None:
         """Have `listen` return at once."""

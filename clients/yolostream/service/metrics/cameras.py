@@ -31,7 +31,7 @@ from yolostream.service.service import Service
 class CameraMetrics(Collector):
     """Reads what the workers have told last: a scrape waits for none of them.
 
-    Series of a camera end when it is removed.
+    Series of a camera end when it is removed, and pause while another instance runs it.
 
     Args:
         service: whose cameras.
@@ -43,17 +43,19 @@ class CameraMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """See `Collector`."""
         with self._service.cameras() as cameras:
-            seen = [Seen.of(name, camera) for name, camera in cameras.items()]
+            count = len(cameras)
+            everywhere = [Seen.of(name, camera) for name, camera in cameras.items()]
             stages = self._service.stages_of_removed
+        seen = [one for one in everywhere if one.state != "elsewhere"]
         yield GaugeMetricFamily(
-            f"{PREFIX}cameras", "Cameras that the service knows, paused ones too.", value=len(seen)
+            f"{PREFIX}cameras", "Cameras that the service knows, paused ones too.", value=count
         )
         yield from (_labeled(GaugeMetricFamily, one, seen) for one in LABELED_GAUGES)
         yield from (_plain(GaugeMetricFamily, one, seen) for one in GAUGES)
         yield from (_plain(CounterMetricFamily, one, seen) for one in COUNTERS)
         yield from (_labeled(CounterMetricFamily, one, seen) for one in LABELED_COUNTERS)
         yield _ages(seen)
-        yield _stages(seen, stages)
+        yield _stages(everywhere, stages)
 
 
 _Kind = type[GaugeMetricFamily] | type[CounterMetricFamily]

@@ -60,7 +60,7 @@ def new_app(context: Context) -> FastAPI:
     """The application that serves the page, the API, the video and the metrics of a service."""
     app = new_api()
     app.state.context = context
-    app.state.metrics = registry_of(context.service, context.triton)
+    app.state.metrics = registry_of(context.service, context.triton, context.coordinator)
     docs.add_docs(app)
     app.mount("/", PageFiles())
     add_exception_handlers(app)

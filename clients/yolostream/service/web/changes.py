@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import BaseModel, ValidationError
 
 from yolostream.errors import (
@@ -26,9 +26,26 @@ from yolostream.service.web.preconditions import IfMatch, IfNoneMatch, check_ver
 from yolostream.service.web.probe import not_allowed
 from yolostream.service.web.problems import Problem, faults_of, invalid, responses
 
+
+def _ours_alone(context: InContext) -> None:
+    """Refuse what other instances would not hear of.
+
+    Raises:
+        Problem: there are others.
+    """
+    if context.coordinator is not None:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            "several instances share these cameras, and would not hear of the change",
+            "change the configuration file that all of them read",
+            kind="shared-cameras",
+        )
+
+
 router = APIRouter(
     prefix="/api/v1/cameras",
     tags=["cameras"],
+    dependencies=[Depends(_ours_alone)],
     responses=responses(
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,

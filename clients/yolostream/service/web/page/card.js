@@ -115,7 +115,7 @@ export class Card {
 
   #watchOrRest() {
     const { name, state } = this.#camera;
-    const watched = this.#isWanted && state !== "disabled";
+    const watched = this.#isWanted && !["disabled", "elsewhere"].includes(state);
     if (this.#stills) {
       if (watched) this.#stills.start();
       else this.#stills.rest();
