@@ -38,8 +38,7 @@ class Hls:
     """Settings of the rolling window of live video, in fMP4 segments of 2 s."""
 
     segments: int = 6
-    """Segments in the playlist. A player starts three segments behind, and may stall for the
-    others."""
+    """Segments in the playlist. A player starts three of them behind; the others are a reserve."""
     bitrate: int = DEFAULT_BITRATE
     """Bits per second; with the default, the folder takes about 4 MB at most."""
 

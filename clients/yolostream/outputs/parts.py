@@ -31,11 +31,11 @@ class Retention:
     """How many finished parts are kept; the oldest are removed first."""
 
     parts: int = 2000
-    """Most files."""
+    """Largest number of parts."""
     age_s: float = 7 * DAY_S
-    """Most seconds since a part began."""
+    """Largest age of a part: seconds since it began."""
     total_bytes: int | None = None
-    """Most bytes of all parts together; None sets no limit."""
+    """Largest size of all parts together, in bytes; None sets no limit."""
 
     def __post_init__(self) -> None:
         check_limits(0, parts=self.parts, age_s=self.age_s, total_bytes=self.total_bytes or 0)

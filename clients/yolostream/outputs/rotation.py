@@ -25,9 +25,9 @@ class Rotation:
     """
 
     max_bytes: int = 64 << 20
-    """Size after which a part ends. The last row may exceed it."""
+    """Size in bytes after which a part ends. The last row may exceed it."""
     max_age_s: float = 3600.0
-    """Most seconds between the first and the last row of a part."""
+    """Longest time between the first and the last row of a part, in seconds."""
     keep: Retention = field(default_factory=partial(Retention, total_bytes=1 << 30))
 
     def __post_init__(self) -> None:

@@ -41,7 +41,7 @@ class Segments:
     """
 
     length_s: float = 600.0
-    """Most seconds from the first frame of a segment to the last."""
+    """Longest time from the first frame of a segment to the last, in seconds."""
     bitrate: int = DEFAULT_BITRATE
     """Bits per second."""
     keep: Retention = field(default_factory=Retention)
