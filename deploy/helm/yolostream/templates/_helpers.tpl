@@ -1,5 +1,6 @@
-{{/* Ports of 'yolostream serve' and 'yolostream run'; tests/test_helm.py holds them to the code. */}}
+{{/* Ports of 'yolostream serve' and 'yolostream run'; tests/test_helm_code.py holds them to the code. */}}
 {{- define "yolostream.ports" -}}
+http: 8000
 grpc: 8001
 metrics: 8002
 health: 8003
