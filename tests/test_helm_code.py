@@ -109,6 +109,7 @@ def test_the_command_line_knows_every_option_of_ingest(case, tmp_path):
     said = parsed(container["args"], tmp_path)
     assert said["cameras"] == [f"{tmp_path}/etc/yolostream/cameras.yaml"]
     assert said["leases"] == f"kubernetes:{NAME}"
+    assert said["lease_seconds"] == 8
     (port,) = container["ports"]
     assert port["containerPort"] == WebSettings().port
 
@@ -123,10 +124,11 @@ def test_the_leases_have_a_name_that_is_allowed_however_long_that_of_the_release
     pod = yaml.safe_load(files["yolostream/templates/ingest/statefulset.yaml"])
     (container,) = pod["spec"]["template"]["spec"]["containers"]
     # All that is wrong with them is that this is no pod.
+    leases = container["args"][container["args"].index("--leases") + 1]
     with pytest.raises(ServiceError, match="is for a pod"):
-        Sharing.of(container["args"][-1])
+        Sharing.of(leases)
     with pytest.raises(ServiceError, match="cannot be called"):
-        Sharing.of(f"kubernetes:{'a' * 53}")
+        Sharing.of(f"kubernetes:{'a' * 99}")
 
 
 @CASE
@@ -143,7 +145,7 @@ def test_the_service_takes_the_configuration(case, tmp_path, monkeypatch):
     assert triton["spec"]["clusterIP"] == "None"
     assert said.web.address == f"0.0.0.0:{WebSettings().port}"
     assert set(said.cameras) == set(values.get("cameras", ()))
-    for path in (said.web.token_file, said.server.token_file, said.state, said.outputs.folder):
+    for path in (said.web.token_file, said.server.token_file, said.outputs.folder):
         if path is not None:
             inside = f"/{path.relative_to(tmp_path)}"
             mounts = container_of(case, "ingest")["volumeMounts"]
@@ -348,11 +350,11 @@ def running(tmp_path_factory):
             [sys.executable, *make_token], check=True, capture_output=True, text=True
         )
         both.token = done.stdout.strip()
-        *arguments, option, leases = both.arguments("ingest")
+        *arguments, option, leases, _, seconds = both.arguments("ingest")
         assert (option, leases) == ("--leases", f"kubernetes:{NAME}")
         if LEASES:
             # Those of Kubernetes are for pods.
-            arguments += [option, folder / "leases"]
+            arguments += [option, folder / "leases", "--lease-seconds", seconds]
         logs = [stack.enter_context((folder / f"{name}.log").open("w")) for name in ("t", "i")]
         for log, words in zip(logs, (both.arguments("triton"), arguments), strict=True):
             process = subprocess.Popen(

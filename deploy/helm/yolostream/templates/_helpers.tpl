@@ -126,7 +126,6 @@ web:
 log:
   format: json
   level: {{ .Values.ingest.logLevel }}
-state: /var/lib/yolostream
 {{- if .Values.ingest.outputs }}
 outputs:
   folder: /var/lib/yolostream/output
