@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import json
 import re
 import shutil
@@ -36,7 +38,7 @@ from running import DEADLINE_S, poll
 from typer.main import get_command
 from yolostream import cli
 from yolostream._version import __version__
-from yolostream.doctor import machine
+from yolostream.doctor import machine, pod
 from yolostream.errors import ServiceError
 from yolostream.server import embedded, tritonserver
 from yolostream.service import configuration_file
@@ -129,6 +131,28 @@ def test_the_leases_have_a_name_that_is_allowed_however_long_that_of_the_release
         Sharing.of(leases)
     with pytest.raises(ServiceError, match="cannot be called"):
         Sharing.of(f"kubernetes:{'a' * 99}")
+
+
+@with_leases
+def test_the_role_allows_what_is_done_with_leases():
+    from yolostream.service.leases import kubernetes
+
+    verbs = {"GET": "list", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+    done = set(re.findall(r'"(GET|POST|PUT|PATCH|DELETE)"', inspect.getsource(kubernetes)))
+    assert kubernetes.ACCOUNT == pod.ACCOUNT
+    (rule,) = only(render(ON_GPU), "Role")["rules"]
+    # 'kubectl auth can-i' and people ask for single ones.
+    assert {verbs[method] for method in done} == set(rule["verbs"]) - {"get"}
+
+
+def test_the_page_installs_what_it_shows():
+    page = (REPOSITORY / "docs" / "kubernetes.md").read_text()
+    (said,) = re.findall(r"```yaml\n(.+?)```", page, re.DOTALL)
+    objects = render(yaml.safe_load(said))
+    assert "gate" in only(objects, "ConfigMap", "ingest")["data"]["cameras.yaml"]
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    for path in re.findall(r"^\| `([\w.]+)`.* \|$", page, re.MULTILINE):
+        functools.reduce(lambda section, key: section[key], path.split("."), values)
 
 
 @CASE
