@@ -12,7 +12,7 @@ import pytest
 from conftest import REPOSITORY
 from repository import config
 from yolostream.client.transport import ownership
-from yolostream.doctor import Verdict, examine, gpu, machine, pod
+from yolostream.doctor import Verdict, examine, gpu, machine
 from yolostream.doctor.containers import IMAGES_GB, containers
 from yolostream.server import mps
 from yolostream.server.environment import ServerEnvironment
@@ -296,20 +296,3 @@ def test_the_plan_is_told_by_what_the_builder_wrote_beside_it(tmp_path):
     check = machine.plan(tmp_path)
     assert check.verdict == Verdict.good
     assert check.found == "built for NVIDIA H200 and TensorRT 10.3.0"
-
-
-def test_a_pod_is_told_whether_it_can_keep_leases_in_kubernetes(monkeypatch, tmp_path):
-    monkeypatch.setattr(pod, "ACCOUNT", tmp_path)
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    assert pod.leases() == []
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
-    (without,) = pod.leases()
-    assert without.verdict == Verdict.note
-    assert "automountServiceAccountToken" in without.fix
-    (tmp_path / "namespace").write_text("cameras\n")
-    (tmp_path / "token").write_text("secret")
-    (there,) = pod.leases()
-    assert (there.verdict, there.found) == (
-        Verdict.good,
-        "a pod of cameras, with a service account",
-    )
