@@ -119,6 +119,8 @@ def test_what_to_buy(cameras):
 def test_a_host_has_cores_and_memory_to_spare():
     busy = A_GPU * FPS * (HELD["client_cpu_ms"] + SERVER_MS) / 1000
     assert f"{busy:.1f} of its {HOST_CORES} cores" in PAGE
+    own = END_TO_END["figures"]["own_rate"]["frames_per_s"]
+    assert f"reaches {own / HELD['frames_per_s']:.1f} times the rate" in PAGE
 
 
 def test_when_a_line_is_full():
