@@ -42,6 +42,8 @@ from yolostream.doctor import machine, pod
 from yolostream.errors import ServiceError
 from yolostream.server import embedded, tritonserver
 from yolostream.service import configuration_file
+from yolostream.service.leases import kubernetes
+from yolostream.service.leases.sharing import Sharing
 from yolostream.service.settings import WebSettings
 
 from tools import build_engine, chart_schema
@@ -56,8 +58,6 @@ ENVIRONMENT = dict(
     if line and not line.startswith("#")
 )
 GIB = 2**30
-LEASES = "leases" in {one.name for one in get_command(cli.app).commands["run"].params}
-with_leases = pytest.mark.xfail(not LEASES, reason="'yolostream run' has no --leases yet")
 
 
 def container_of(case, component):
@@ -103,7 +103,6 @@ def test_the_command_line_knows_every_option_of_triton(case, tmp_path):
     assert f'"127.0.0.1", {named["health"]}' in (REPOSITORY / "docker/services.yaml").read_text()
 
 
-@with_leases
 @CASE
 def test_the_command_line_knows_every_option_of_ingest(case, tmp_path):
     fill(tmp_path, "etc/yolostream/cameras.yaml")
@@ -116,10 +115,8 @@ def test_the_command_line_knows_every_option_of_ingest(case, tmp_path):
     assert port["containerPort"] == WebSettings().port
 
 
-@with_leases
 def test_the_leases_have_a_name_that_is_allowed_however_long_that_of_the_release_is():
     from helm_python import Chart
-    from yolostream.service.leases.sharing import Sharing
 
     with Chart.load(CHART) as chart:
         files = chart.render(ON_GPU, name="a" * 53, namespace=NAMESPACE)
@@ -133,10 +130,7 @@ def test_the_leases_have_a_name_that_is_allowed_however_long_that_of_the_release
         Sharing.of(f"kubernetes:{'a' * 99}")
 
 
-@with_leases
 def test_the_role_allows_what_is_done_with_leases():
-    from yolostream.service.leases import kubernetes
-
     verbs = {"GET": "list", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
     done = set(re.findall(r'"(GET|POST|PUT|PATCH|DELETE)"', inspect.getsource(kubernetes)))
     assert kubernetes.ACCOUNT == pod.ACCOUNT
@@ -377,9 +371,8 @@ def running(tmp_path_factory):
         both.token = done.stdout.strip()
         *arguments, option, leases, _, seconds = both.arguments("ingest")
         assert (option, leases) == ("--leases", f"kubernetes:{NAME}")
-        if LEASES:
-            # Those of Kubernetes are for pods.
-            arguments += [option, folder / "leases", "--lease-seconds", seconds]
+        # Those of Kubernetes are for pods.
+        arguments += [option, str(folder / "leases"), "--lease-seconds", seconds]
         logs = [stack.enter_context((folder / f"{name}.log").open("w")) for name in ("t", "i")]
         for log, words in zip(logs, (both.arguments("triton"), arguments), strict=True):
             process = subprocess.Popen(
