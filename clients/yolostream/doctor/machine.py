@@ -108,7 +108,10 @@ def shared_memory() -> Check:
     if usage.free >= needed:
         return Check("/dev/shm", Verdict.good, found)
     size = f"{-(-needed // 10**9)}g"
-    how = f"'mount -o remount,size={size} /dev/shm', 'docker run --shm-size={size}'"
+    how = (
+        f"'mount -o remount,size={size} /dev/shm', 'docker run --shm-size={size}', in Kubernetes "
+        "an emptyDir of medium Memory"
+    )
     fix = f"make {_gigabytes(needed)} free: {how}"
     return Check("/dev/shm", Verdict.bad, found, fix)
 
