@@ -130,6 +130,19 @@ def test_every_link_leads_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
+def anchors(page):
+    """Where a link may lead in a page: its headings, as GitHub and Zensical name them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", one).lower()) for one in headings}
+
+
+@pytest.mark.parametrize("page", [REPOSITORY / "README.md", *PAGES], ids=lambda page: page.name)
+def test_every_link_to_a_section_leads_to_one(page):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text()):
+        assert anchor in anchors(page.parent / target if target else page), (target, anchor)
+
+
 def test_a_link_out_of_the_documentation_leads_to_a_copy(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     folder = tmp_path / "reference"
