@@ -24,6 +24,10 @@ test: install .venv/.dev check ## run all checks and tests that need no GPU, wit
 	.venv/bin/pytest -m "not alone" --numprocesses 3 --dist loadfile
 	.venv/bin/pytest -m alone
 
+.PHONY: test-docker
+test-docker: install .venv/.dev ## containers on a real engine, which is started where none runs (root)
+	REQUIRE_DOCKER=1 REQUIRE_DOCKER_COMPOSE=1 .venv/bin/pytest tests/test_docker.py tests/test_compose.py
+
 FAULTS := pauses kills outages fuzz reconnects cameras soak live
 
 # All of them run, even if one fails. Each prints its result at the end.
@@ -82,6 +86,18 @@ up-cpu: ## like 'up', but without a GPU and without NVIDIA's images
 	$(COMPOSE) --file docker-compose.cpu.yaml build
 	$(COMPOSE) --file docker-compose.cpu.yaml run --rm client
 
+DOCKER_VARIABLE = $(shell sed -n 's/^$(1)=//p' .env)
+
+.PHONY: image
+image: ## an image with code, models and the CPU server inside; what is in it goes to output/sbom-*
+	mkdir -p output
+	docker build --file docker/python.Dockerfile --target yolostream --tag yolostream \
+		--build-arg PYTHON_IMAGE=$(call DOCKER_VARIABLE,PYTHON_IMAGE) \
+		--build-arg VERSION=$$(sed -n 's/__version__ = "\(.*\)"/\1/p' clients/yolostream/_version.py) \
+		--build-arg REVISION=$$(git rev-parse HEAD) .
+	for part in client server; do docker run --rm --entrypoint cat yolostream \
+		/usr/share/doc/yolostream/$$part.cdx.json > output/sbom-$$part.cdx.json || exit 1; done
+
 .PHONY: deepstream
 deepstream: ## run the demo videos through DeepStream, in containers on a GPU
 	mkdir -p output
@@ -89,7 +105,7 @@ deepstream: ## run the demo videos through DeepStream, in containers on a GPU
 
 .PHONY: down
 down: ## stop and remove the containers
-	$(COMPOSE) --profile deepstream down --remove-orphans
+	$(COMPOSE) --profile deepstream --profile live --profile monitoring down --remove-orphans
 
 .PHONY: speed
 speed: install .venv/.dev ## measure the ratios that docs/performance.md quotes (10 minutes)

@@ -38,6 +38,10 @@ class Model:
     """GPUs whose memory the server can read frames from, by the server's CUDA numbers; may be
     empty."""
 
+    def finds_as(self, other: Model) -> bool:
+        """Whether both look for the same classes, in pictures of the same size."""
+        return (self.labels, self.input_size) == (other.labels, other.input_size)
+
     def downscaled(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of a frame downscaled to fit the network's input; never enlarged."""
         return downscaled(height, width, fit=self.input_size)

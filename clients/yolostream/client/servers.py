@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from yolostream.client.addresses import may_change, resolve
 from yolostream.client.ensemble import Ensemble
+from yolostream.client.model import Model
 from yolostream.errors import ServerError, ServerUnavailable, YolostreamError
 
 PROBE_S = 1.0
@@ -31,6 +32,8 @@ class Endpoint:
     url: str
     ensemble: Ensemble | None = None
     """The connection to it; None before the first success."""
+    described: Model | None = None
+    """The description of its model that was compared with the others' last."""
     problem: YolostreamError | None = None
     """The error that opened the circuit breaker. A successful probe closes it again."""
 
@@ -202,6 +205,26 @@ class Servers:
             if endpoint.problem is not None:
                 _log.info("%s takes frames again", endpoint.url)
             endpoint.problem = None
+            self._compare(endpoint, endpoint.ensemble.model)
+
+    def _compare(self, endpoint: Endpoint, model: Model) -> None:
+        """Say it once if others serve something else under the name of this model.
+
+        Each answer has the classes of the server that it came from, so they go on.
+        """
+        if endpoint.described is model:
+            return
+        endpoint.described = model
+        for other in self._endpoints:
+            if other.described is not None and not other.described.finds_as(model):
+                _log.warning(
+                    "%s serves another '%s' than %s, with other classes or another size of input: "
+                    "install the same on both",
+                    endpoint.url,
+                    model.name,
+                    other.url,
+                )
+                return
 
     def _leave_out(self, endpoint: Endpoint, error: YolostreamError) -> None:
         if endpoint.problem is None and len(self._endpoints) > 1:
