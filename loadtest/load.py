@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +13,13 @@ import psutil
 from yolostream import Detector
 from yolostream.client.statistics import StepTotals
 
-from loadtest.camera import ANSWERED, LATE, Record
+from loadtest.camera_process import ANSWERED, LATE, MAX_LOST, Record
 from loadtest.cameras import Bound, Cameras
 from loadtest.server import Target
+from loadtest.usage import cpu_s
 
-MAX_LOST = 0.01
-"""Share of the frames that may be dropped or rejected; as many as a p99 leaves out."""
+FULL = 0.8
+"""Share of a resource from which on it holds the rest up: queues grow before all of it is taken."""
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _GPU_UTILIZATION = re.compile(r"^nv_gpu_utilization\{.*\} (\S+)", re.MULTILINE)
@@ -107,20 +106,10 @@ class _Usage:
         return cls(
             time_s=time.perf_counter(),
             own_cpu_s=time.process_time() + cameras.cpu_s(),
-            server_cpu_s=_cpu_s(target.pids) if target.pids else None,
+            server_cpu_s=cpu_s(target.pids) if target.pids else None,
             machine_idle_s=psutil.cpu_times().idle + psutil.cpu_times().iowait,
             models=models,
         )
-
-
-def _cpu_s(pids: Sequence[int]) -> float:
-    total = 0.0
-    for pid in pids:
-        # One that is gone is noticed by the frames that it leaves unanswered.
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = psutil.Process(pid).cpu_times()
-            total += times.user + times.system
-    return total
 
 
 def _step(
@@ -177,3 +166,26 @@ def _broken_by(p99_ms: float | None, lost: float, bound: Bound) -> str | None:
 
 def _mean_ms(seconds: float, frames: int) -> float:
     return round(1000 * seconds / max(1, frames), 2)
+
+
+def bound_by(step: Step, bound: Bound) -> str:
+    """Name the resource that kept a step from more, as the end of "bound by ...".
+
+    A generator that sends late measures itself. Else a processor without time is to blame, and
+    the model that takes most of it; else whatever a frame spends most of its time with.
+    """
+    slowest = max(step.compute_ms, key=lambda name: step.compute_ms[name])
+    if step.sent_late_p99_ms > 1000 * bound.latency_s / 4:
+        return "the load generator, which sends late"
+    if step.gpu_utilization is not None and step.gpu_utilization >= FULL:
+        return f"{slowest} on the GPU"
+    if step.server_cores is not None and step.machine_busy >= FULL:
+        if step.other_cores is not None and step.other_cores > step.server_cores:
+            return "other programs on the CPU"
+        return f"{slowest} on the CPU"
+    waits = {f"the queue of {name}": wait for name, wait in step.queue_ms.items()}
+    works = {f"the time that {name} takes": work for name, work in step.compute_ms.items()}
+    spent = waits | works
+    if step.p50_ms is not None:
+        spent["the wire"] = step.p50_ms - sum(spent.values())
+    return max(spent, key=lambda name: spent[name])

@@ -16,8 +16,6 @@ from conftest import REPOSITORY
 from instant import MODEL
 from yolostream import errors
 
-from loadtest.load import MAX_LOST
-
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -115,11 +113,6 @@ def test_the_web_page_asks_for_the_cameras_and_shows_their_frames(instant):
     assert frames > 0
     assert "frames_per_second" in start
     assert "bound_ms" in start
-
-
-def test_steps_lose_no_more_frames_than_capacity_does():
-    steps = (REPOSITORY / "loadtest" / "locust_steps.py").read_text()
-    assert re.findall(r"^MAX_LOST = (.+)$", steps, re.MULTILINE) == [str(MAX_LOST)]
 
 
 def test_steps_end_at_the_number_of_cameras_that_hold(triton):

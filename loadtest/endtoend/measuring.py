@@ -11,8 +11,7 @@ from tritonclient.grpc import InferenceServerClient
 from yolostream.client.connection import connect
 from yolostream.sources import nvdec
 
-from loadtest.endtoend import most_cameras, peer, plan
-from loadtest.endtoend.bars import Figures
+from loadtest.endtoend import peer, plan
 from loadtest.endtoend.client import Client
 from loadtest.endtoend.confidence import usual_confidence
 from loadtest.endtoend.material import Material, material
@@ -20,14 +19,14 @@ from loadtest.endtoend.peer import Peer
 from loadtest.endtoend.plan import Length, Scenario
 from loadtest.endtoend.server_rate import Asker, asker
 from loadtest.endtoend.setting import Setting
-from loadtest.gpu.bench import say
-from loadtest.gpu.facts import facts
-from loadtest.gpu.lengths import FULL, QUICK
+from loadtest.gpu.bench import FULL, QUICK, say
 from loadtest.gpu.model_folders import ENSEMBLE, NMS
-from loadtest.gpu.watch import frames_of
+from loadtest.gpu.nvidia_smi import facts
+from loadtest.gpu.watch import batches_of, frames_of
 from loadtest.machine import machine
-from loadtest.observation import batches_of
+from loadtest.search import most
 from loadtest.server import Target, served
+from loadtest.table import Figures
 
 
 def measure(setting: Setting, figures: Figures) -> None:
@@ -191,7 +190,7 @@ def _search_cameras(setting: Setting, client: Client, figures: Figures) -> None:
     def holds(number: int) -> bool:
         scenario = plan.cameras(number, figures["decoders"][0], setting.seconds)
         for again in (False,) if setting.quick else (False, True):
-            broken_by = most_cameras.breaks(_run(client, scenario, figures, again=again))
+            broken_by = plan.breaks(_run(client, scenario, figures, again=again))
             steps.append({"sources": number, "broken_by": broken_by})
             say(f"{number} at 30 fps: {broken_by or 'hold'}")
             if not broken_by:
@@ -199,7 +198,7 @@ def _search_cameras(setting: Setting, client: Client, figures: Figures) -> None:
         return False
 
     figures["cameras"] = {"steps": steps}
-    figures["cameras"]["most"] = most_cameras.most(holds, setting.sources)
+    figures["cameras"]["most"] = most(holds, setting.sources, edge=plan.EDGE)
 
 
 def _line(run: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from yolostream.pipeline.workers import workers_for
 
@@ -23,6 +23,15 @@ _DRAWN_FPS = 200.0
 """The same of one that is drawn and encoded."""
 
 _FEWEST_FRAMES = 30
+
+AGE_P99_MS = 100.0
+"""Of cameras' frames, from decoding one until its row is written."""
+
+_PACE = 0.97
+"""Share of the cameras' rate that has to be seen; the rest is lost at the edges of what is seen."""
+
+EDGE = 1 / 8
+"""The most cameras are known to this share of their number."""
 
 WARM_UP_S = 8.0
 """Of cameras, not counted: while 48 are opened, hardly a frame goes its usual way."""
@@ -122,3 +131,23 @@ def cameras(number: int, decoder: str, seconds: float) -> Scenario:
     """
     frames = max(_FEWEST_FRAMES, round((WARM_UP_S + seconds) * CAMERA_FPS))
     return Scenario("cameras", number, decoder, frames)
+
+
+def breaks(run: dict[str, Any]) -> str:
+    """Why the cameras of a run do not hold; nothing where they do.
+
+    Args:
+        run: As `Client.measure` returns it.
+    """
+    if "error" in run:
+        return str(run["error"])
+    if left_out := run["dropped"] + run["lost"]:
+        return f"{left_out} frames left out"
+    counted = run["frames_each"] - round(WARM_UP_S * CAMERA_FPS)
+    if (missing := run["sources"] * counted - run["frames"]) > 0:
+        return f"{missing} frames missing"
+    pace = run["frames_per_s"] / (run["sources"] * CAMERA_FPS)
+    if pace < _PACE:
+        return f"{pace * CAMERA_FPS:.1f} frames/s each"
+    age_ms = run["age_ms"]["p99"]
+    return f"p99 age {age_ms:.0f} ms" if age_ms > AGE_P99_MS else ""

@@ -13,14 +13,12 @@ from yolostream import Detector
 from yolostream.image import Image
 
 from loadtest.errors import LoadTestError, PerfAnalyzerError
-from loadtest.gpu import requests
 from loadtest.gpu.bench import say
 from loadtest.gpu.measuring import line
 from loadtest.gpu.model_folders import ENSEMBLE
-from loadtest.perf import binary
-from loadtest.perf.measurement import measure_once
+from loadtest.perf import binary, inputs
 from loadtest.perf.points import DOWNSCALED, Point, Size
-from loadtest.perf.process import Load
+from loadtest.perf.process import Load, measure
 
 ON_GPU = tuple(
     Point(ENSEMBLE, by, concurrency, batch)
@@ -73,7 +71,7 @@ class Asker:
         else:
             load = self.load_of(DOWNSCALED)
             measured = {
-                point.label: measure_once(load, point, raw / point.label, window_s=self.window_s)
+                point.label: measure(load, point, raw / point.label, window_s=self.window_s)
                 for point in points
             }
             told = {"asked_by": "perf_analyzer", "lack": ""}
@@ -86,7 +84,7 @@ class Asker:
 
     def _in_flight(self, point: Point) -> dict[str, Any]:
         """The same with the project's own client."""
-        frames = requests.frames(point.size)
+        frames = inputs.frames(point.size)
         with Detector(self.url, ENSEMBLE, max_in_flight=point.concurrency) as detector:
             rate = _rate(detector, frames, point.concurrency, _WINDOWS * self.window_s)
             return {"frames_per_s": round(rate, 2), "transport": detector.transport}
@@ -112,7 +110,7 @@ def asker(url: str, *, on_gpu: bool, window_s: float, environment: Path, work: P
     except PerfAnalyzerError as error:
         say(f"no perf_analyzer, so our own client asks: {error}")
         return Asker(url, on_gpu, window_s, None, str(error))
-    return Asker(url, on_gpu, window_s, requests.loads(perf, url, ENSEMBLE, work))
+    return Asker(url, on_gpu, window_s, inputs.loads(perf, url, ENSEMBLE, work))
 
 
 def _rate(detector: Detector, frames: list[Image], in_flight: int, seconds: float) -> float:

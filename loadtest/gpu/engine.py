@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.gpu import in_server
-from loadtest.gpu.lengths import Lengths
+from loadtest.gpu.bench import Lengths
 from loadtest.gpu.model_folders import NETWORK, thresholds
 from loadtest.gpu.profiles import Profile
 from loadtest.gpu.rows import STAGES_BATCH

@@ -10,17 +10,20 @@ from typing import Any, cast
 from yolostream.server import embedded
 from yolostream.server.cores import busy_poll_cores
 
-from loadtest.gpu import cameras, client, engine, memory, requests
+from loadtest.gpu import cameras, client, engine, nvidia_smi
 from loadtest.gpu.bench import Bench, say
 from loadtest.gpu.model_folders import ENSEMBLE, STEPS
 from loadtest.gpu.profiles import Profile
-from loadtest.gpu.rows import AWAKE_ROWS, CAMERA_FPS, FULL_HD, POINTS, Figures
+from loadtest.gpu.rows import AWAKE_ROWS, CAMERA_FPS, FULL_HD, POINTS
 from loadtest.gpu.watch import watched
 from loadtest.machine import machine
-from loadtest.perf.measurement import measure_once
+from loadtest.perf import inputs
 from loadtest.perf.points import DOWNSCALED, Point, Size
 from loadtest.perf.process import Load
+from loadtest.perf.process import measure as measure_point
+from loadtest.search import most
 from loadtest.server import Target, served
+from loadtest.table import Figures
 
 
 def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Figures) -> None:
@@ -36,46 +39,40 @@ def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Fig
         YolostreamError: The engine, the server or perf_analyzer fails.
     """
     figures["bare"] = engine.bare(bench.environment, bench.repository, profile, bench.lengths)
-    say(f"{profile.name}, bare: {_rates(figures['bare'])}")
+    rates = {size: one["frames_per_s"] for size, one in figures["bare"].items()}
+    say(f"{profile.name}, the bare engine's frames/s by batch size: {rates}")
     measured = figures.setdefault("rows", {})
+
+    def add(row: str, value: Any) -> None:
+        measured[row] = value
+        say(f"{profile.name}, {row}: {value}")
+
     if "stages" in rows:
-        measured["stages"] = engine.stages(
-            bench.environment,
-            bench.repository,
-            candidates=bench.network.usual_candidates,
-            repeats=bench.lengths.stage_repeats,
+        add(
+            "stages",
+            engine.stages(
+                bench.environment,
+                bench.repository,
+                candidates=bench.network.usual_candidates,
+                repeats=bench.lengths.stage_repeats,
+            ),
         )
-        say(f"{profile.name}, stages: {measured['stages']}")
-    empty_gb = memory.settled_gb() if "memory" in rows else 0.0
+    empty_gb = nvidia_smi.settled_gb() if "memory" in rows else 0.0
     with serving(bench, profile.name) as target:
         figures["triton"] = machine(target.url)["triton"]
-        loaded_gb = memory.used_gb() if "memory" in rows else 0.0
+        loaded_gb = nvidia_smi.used_gb() if "memory" in rows else 0.0
         _ask_all(bench, profile.name, target, rows, measured)
         if "memory" in rows:
-            after_gb = memory.used_gb()
-            measured["memory"] = {
-                "loaded_gb": round(loaded_gb - empty_gb, 3),
-                "after_work_gb": round(after_gb - empty_gb, 3),
-            }
-            say(f"{profile.name}, memory: {measured['memory']}")
+            used_gb = {"loaded_gb": loaded_gb, "after_work_gb": nvidia_smi.used_gb()}
+            add("memory", {name: round(gb - empty_gb, 3) for name, gb in used_gb.items()})
         if "client" in rows:
             # Last: it takes memory on the GPU itself, and keeps it.
-            measured["client"] = client.measure(
-                target.url, ENSEMBLE, requests.frames(FULL_HD), window_s=bench.lengths.window_s
-            )
-            say(f"{profile.name}, client: {measured['client']}")
+            frames, window_s = inputs.frames(FULL_HD), bench.lengths.window_s
+            add("client", client.measure(target.url, ENSEMBLE, frames, window_s=window_s))
 
 
-def serving(
-    bench: Bench, profile: str, *, share_gpu: bool = True, options: Sequence[str] = ()
-) -> contextlib.AbstractContextManager[Target]:
-    """Serve the repository of a bench until the block ends.
-
-    Args:
-        bench: With what.
-        profile: Name of the profile.
-        share_gpu: Whether the server's processes may compute at once on a GPU.
-        options: Further ones of tritonserver.
+def serving(bench: Bench, profile: str) -> contextlib.AbstractContextManager[Target]:
+    """Serve the repository of a bench with a profile until the block ends.
 
     Raises:
         ServerStartError: It does not start.
@@ -87,8 +84,6 @@ def serving(
         profile=cast(embedded.Profile, profile),
         repository=bench.repository,
         environment=bench.environment,
-        share_gpu=share_gpu,
-        options=options,
     )
 
 
@@ -99,7 +94,7 @@ def ask(
 
     Args:
         bench: With what.
-        name: Of the profile or variant, for people and files.
+        name: Of the profile, for people and files.
         target: The server.
         load_of: What to send, by size.
         row: Name of the row.
@@ -131,14 +126,14 @@ def measure_watched(
         raw: Folder for what perf_analyzer writes; is made.
 
     Returns:
-        What `measure_once` returns, and `watched`, what `watched` saw.
+        What `measure_point` returns, and `watched`, what `watched` saw.
 
     Raises:
         ResultError: `raw` cannot be written, or is there already.
         ServerError: The server is away.
     """
     with watched(target, STEPS) as seen:
-        measured = measure_once(load, point, raw, window_s=bench.lengths.window_s)
+        measured = measure_point(load, point, raw, window_s=bench.lengths.window_s)
     return {**measured, "watched": seen}
 
 
@@ -146,7 +141,7 @@ def _ask_all(
     bench: Bench, name: str, target: Target, rows: Sequence[str], measured: dict[str, Any]
 ) -> None:
     """Measure the rows that perf_analyzer asks for, and add each to `measured`."""
-    load_of = requests.loads(bench.perf, target.url, ENSEMBLE, bench.work)
+    load_of = inputs.loads(bench.perf, target.url, ENSEMBLE, bench.work)
     for row in [row for row in POINTS if row in rows]:
         measured[row] = ask(bench, name, target, load_of, row)
     if "cameras" in rows:
@@ -163,21 +158,22 @@ def _cameras(bench: Bench, name: str, load: Load, most_frames_per_s: float) -> d
 
     def holds(count: int) -> bool:
         path = bench.work / f"{count}-cameras.txt"
-        cameras.write_intervals(path, count)
+        path.write_text("".join(f"{interval}\n" for interval in cameras.intervals_us(count)))
         raw = bench.raw / name / f"cameras-{count}-try-{len(steps)}"
         window_s = bench.lengths.camera_window_s
-        measured = measure_once(load, point, raw, window_s=window_s, intervals=path)
+        measured = measure_point(load, point, raw, window_s=window_s, intervals=path)
         held = cameras.held(count, measured)
         steps.append({"cameras": count, "held": held, **measured})
         say(f"{name}, {count} cameras: {line(measured)}: {'hold' if held else 'break'}")
         return held
 
-    found = cameras.most(holds, at_most=int(most_frames_per_s / CAMERA_FPS) + 1)
-    return {"cameras": found, "steps": steps}
+    # More than the server answers without a bound cannot hold.
+    numbers = range(1, int(most_frames_per_s / CAMERA_FPS) + 2)
+    return {"cameras": most(holds, numbers, twice=True), "steps": steps}
 
 
 def line(measured: dict[str, Any]) -> str:
-    """What `measure_once` returned, for people."""
+    """What `measure_point` returned, for people."""
     if "frames_per_s" not in measured:
         return str(measured["words"])
     latency = measured["latency_ms"]
@@ -185,7 +181,3 @@ def line(measured: dict[str, Any]) -> str:
         f"{measured['frames_per_s']:.1f} frames/s, p50 {latency['p50']:.2f} ms, "
         f"p99 {latency['p99']:.2f} ms"
     )
-
-
-def _rates(bare: dict[str, Any]) -> str:
-    return ", ".join(f"{one['frames_per_s']:.0f} frames/s at {size}" for size, one in bare.items())

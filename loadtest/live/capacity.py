@@ -6,8 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from loadtest.endtoend.most_cameras import most
-from loadtest.endtoend.plan import WARM_UP_S
+from loadtest.endtoend.plan import EDGE, WARM_UP_S
 from loadtest.errors import LoadTestError
 from loadtest.gpu.bench import say
 from loadtest.gpu.rows import CAMERA_FPS
@@ -15,6 +14,7 @@ from loadtest.live import clips
 from loadtest.live.running import running
 from loadtest.live.scrape import Window
 from loadtest.live.setting import Setting
+from loadtest.search import most
 
 AGE_P99_S = 0.15
 BAR = 48
@@ -64,7 +64,7 @@ def measure(setting: Setting, *, numbers: Sequence[int]) -> dict[str, Any]:
             say(f"{cameras} cameras: {run}")
             return not run["breaks"]
 
-        found = most(holds, numbers)
+        found = most(holds, numbers, edge=EDGE)
     return {
         "runs": runs,
         "most": found,

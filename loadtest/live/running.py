@@ -14,10 +14,10 @@ from pathlib import Path
 from yolostream.interruption import defer_signals
 
 from loadtest.endtoend.client import stop
-from loadtest.endtoend.usage import family, processor_s
 from loadtest.errors import LoadTestError
 from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.live.scrape import Scrape, Window, scraped
+from loadtest.usage import cpu_s, family
 
 _START_S = 120.0
 _LOOK_S = 0.2
@@ -45,7 +45,7 @@ class Running:
 
     def cpu_s(self) -> float:
         """Processor time of parent and workers so far."""
-        return processor_s(family(self.pid))
+        return cpu_s(family(self.pid))
 
     def wait_for_frames(self, cameras: int, *, frames: int = 5) -> None:
         """Wait until so many cameras have given frames.

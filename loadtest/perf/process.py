@@ -8,18 +8,22 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tritonclient.utils import InferenceServerException
 from yolostream.client.access import target_of
 from yolostream.client.connection import connect
 from yolostream.interruption import defer_signals
 
+from loadtest.errors import ResultError
 from loadtest.perf.binary import PerfAnalyzer
 from loadtest.perf.points import Point
-from loadtest.perf.report import REPORT, reason
+from loadtest.perf.report import REPORT, read_report, reason
 
 TRIALS = 4
 """Windows that it may try until the last three agree."""
+
+_ANY_PERCENT = 1000
 
 UNSTABLE = 2
 """Exit code where they never did: it then writes no report."""
@@ -45,6 +49,50 @@ class Load:
     url: str
     requests: Path
     regions: tuple[str, ...]
+
+
+def measure(
+    load: Load,
+    point: Point,
+    raw: Path,
+    *,
+    window_s: float,
+    percent: float = _ANY_PERCENT,
+    intervals: Path | None = None,
+) -> dict[str, Any]:
+    """Measure a point in three windows; a fourth may follow where they differ too much.
+
+    Args:
+        load: Whom to ask, with what.
+        point: How.
+        raw: Folder for what perf_analyzer writes; is made.
+        window_s: Length of a window, in seconds.
+        percent: By how much three windows in a row may differ from each other, to be stable.
+        intervals: File of microseconds between requests, in place of `point.concurrency`.
+
+    Returns:
+        What `read_report` returns, unless there was no measurement at all; and where that is so or
+        the windows differed, perf_analyzer's own `words`.
+
+    Raises:
+        ResultError: `raw` cannot be written, or is there already.
+    """
+    try:
+        raw.mkdir(parents=True)
+    except OSError as error:
+        raise ResultError(
+            f"cannot make {raw} ({error.strerror}): name another folder with --raw"
+        ) from error
+    code, words = run(load, point, raw, window_s=window_s, percent=percent, intervals=intervals)
+    if code == 0:
+        return read_report(raw)
+    if code == UNSTABLE and percent != _ANY_PERCENT:
+        # It keeps unstable figures to itself, unless told to be content with anything.
+        code, failure = run(load, point, raw, window_s=window_s, percent=_ANY_PERCENT)
+        if code == 0:
+            return {"words": words, **read_report(raw)}
+        words = failure
+    return {"words": words}
 
 
 def run(
