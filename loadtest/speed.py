@@ -67,13 +67,15 @@ def main(
         writing(output, tool="loadtest.speed", url=server.url) as figures,
     ):
         loops = _bare_loops(frames)
-        turns: list[dict[str, float]] = []
+        measured: list[dict[str, float]] = []
         figures |= {"threads": len(os.sched_getaffinity(0)), "transport": detector.transport}
         for number in range(rounds):
-            turns.append(_round(loops, detector, frames, seconds))
-            medians = {name: statistics.median(one[name] for one in turns) for name in turns[0]}
-            figures |= {"turns": turns, "median": medians}
-            console.print(f"round {number + 1} of {rounds}: {turns[-1]}")
+            measured.append(_round(loops, detector, frames, seconds))
+            medians = {
+                name: statistics.median(one[name] for one in measured) for name in measured[0]
+            }
+            figures |= {"rounds": measured, "median": medians}
+            console.print(f"round {number + 1} of {rounds}: {measured[-1]}")
         figures["memory"] = _memory(detector, server.pids, frames, soak_frames)
     typer.echo(section({"figures": figures}))
 
@@ -226,8 +228,8 @@ def section(content: Content) -> str:
 def _loops(figures: Figures) -> str:
     median = figures["median"]
     return (
-        f"Medians of {len(figures['turns'])} rounds, profile `cpu`, {figures['transport']}. Of the "
-        f"bare loops, one session with {figures['threads']} threads did "
+        f"Medians of {len(figures['rounds'])} rounds, profile `cpu`, {figures['transport']}. Of "
+        f"the bare loops, one session with {figures['threads']} threads did "
         f"{median['one_session_frames_per_s']:.0f} frames/s, and a session a core "
         f"{median['session_a_core_frames_per_s']:.0f}."
     )

@@ -363,7 +363,7 @@ def test_cores_are_kept_awake_for_the_row_that_says_so(row, expected, tmp_path, 
     monkeypatch.setattr(measuring, "busy_poll_cores", busy_poll_cores)
     monkeypatch.setattr(measuring, "measure_watched", measure_watched)
     bench = SimpleNamespace(raw=tmp_path)
-    measuring.ask(bench, "cpu", target=None, load_of=lambda size: size, row=row)
+    measuring.measure_row(bench, "cpu", target=None, load_of=lambda size: size, row=row)
     assert events == expected
 
 

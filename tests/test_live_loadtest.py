@@ -10,10 +10,10 @@ from clips import gray, opened, write_clip
 
 from loadtest.live import clips
 from loadtest.live.capacity import figures_of as capacity_figures
-from loadtest.live.growth import Sample, growth, is_flat, lives, medians
 from loadtest.live.overload import figures_of as overload_figures
 from loadtest.live.scrape import Window, fairness, quantile, read
 from loadtest.live.table import section
+from tests.faults.growth import Sample, growth, is_flat, lives, medians
 from tests.faults.written import boxes_of, by_number, by_pictures, compared
 
 

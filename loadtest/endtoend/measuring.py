@@ -17,7 +17,7 @@ from loadtest.endtoend.confidence import usual_confidence
 from loadtest.endtoend.material import Material, material
 from loadtest.endtoend.peer import Peer
 from loadtest.endtoend.plan import Length, Scenario
-from loadtest.endtoend.server_rate import Asker, asker
+from loadtest.endtoend.server_rate import OwnRate, own_rate
 from loadtest.endtoend.setting import Setting
 from loadtest.gpu.bench import FULL, QUICK, say
 from loadtest.gpu.model_folders import ENSEMBLE, NMS
@@ -99,14 +99,14 @@ def _measure_at(
 ) -> Material:
     """Measure everything that needs the server; returns what was read."""
     raw = setting.raw / setting.run
-    server = asker(
+    own = own_rate(
         target.url,
         on_gpu=setting.on_gpu,
         window_s=(QUICK if setting.quick else FULL).window_s,
         environment=setting.environment,
         work=setting.work,
     )
-    _ask(server, "first", raw, figures)
+    _measure_own(own, "first", raw, figures)
     length = Length(setting.seconds, figures["own_rate"]["frames_per_s"])
     decoders = figures["decoders"]
     scenarios = list(_scenarios(setting.sources, decoders, length))
@@ -118,14 +118,14 @@ def _measure_at(
     live = plan.cameras(1, decoders[0], setting.seconds)
     if live.name not in figures["runs"]:
         _run(client, live, figures)
-    _ask(server, "last", raw, figures)
+    _measure_own(own, "last", raw, figures)
     return client.material
 
 
-def _ask(server: Asker, part: str, raw: Path, figures: Figures) -> None:
+def _measure_own(rate: OwnRate, part: str, raw: Path, figures: Figures) -> None:
     """Ask the server for its own rate; that of the whole is the mean of all that was asked."""
     own = figures.setdefault("own_rate", {})
-    asked = server.ask(raw / f"server-{part}")
+    asked = rate.measure(raw / f"server-{part}")
     own |= {"asked_by": asked.pop("asked_by"), "lack": asked.pop("lack"), part: asked}
     rates = [own[name]["frames_per_s"] for name in ("first", "last") if name in own]
     own["frames_per_s"] = round(sum(rates) / len(rates), 2)

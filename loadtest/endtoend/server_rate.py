@@ -33,8 +33,8 @@ _WINDOWS = 3
 
 
 @dataclass(frozen=True)
-class Asker:
-    """Asks the server for as much as it can do.
+class OwnRate:
+    """Finds how much a server can answer.
 
     Attributes:
         url: gRPC address of the server.
@@ -50,11 +50,8 @@ class Asker:
     load_of: Callable[[Size], Load] | None
     lack: str = ""
 
-    def ask(self, raw: Path) -> dict[str, Any]:
-        """Measure.
-
-        Args:
-            raw: Folder for what perf_analyzer writes; is made.
+    def measure(self, raw: Path) -> dict[str, Any]:
+        """Measure; `raw` is made for what perf_analyzer writes.
 
         Returns:
             `asked_by`, and why it was not perf_analyzer; `frames_per_s`, of the best point; and
@@ -90,8 +87,8 @@ class Asker:
             return {"frames_per_s": round(rate, 2), "transport": detector.transport}
 
 
-def asker(url: str, *, on_gpu: bool, window_s: float, environment: Path, work: Path) -> Asker:
-    """Make ready whoever asks: perf_analyzer, or where there is none our own client.
+def own_rate(url: str, *, on_gpu: bool, window_s: float, environment: Path, work: Path) -> OwnRate:
+    """Make ready what asks: perf_analyzer, or where there is none our own client.
 
     Args:
         url: gRPC address of the server.
@@ -109,8 +106,8 @@ def asker(url: str, *, on_gpu: bool, window_s: float, environment: Path, work: P
         perf = binary.ready(libraries, server_environment=environment)
     except PerfAnalyzerError as error:
         say(f"no perf_analyzer, so our own client asks: {error}")
-        return Asker(url, on_gpu, window_s, None, str(error))
-    return Asker(url, on_gpu, window_s, inputs.loads(perf, url, ENSEMBLE, work))
+        return OwnRate(url, on_gpu, window_s, None, str(error))
+    return OwnRate(url, on_gpu, window_s, inputs.loads(perf, url, ENSEMBLE, work))
 
 
 def _rate(detector: Detector, frames: list[Image], in_flight: int, seconds: float) -> float:

@@ -61,7 +61,7 @@ def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Fig
     with serving(bench, profile.name) as target:
         figures["triton"] = machine(target.url)["triton"]
         loaded_gb = nvidia_smi.used_gb() if "memory" in rows else 0.0
-        _ask_all(bench, profile.name, target, rows, measured)
+        _measure_points(bench, profile.name, target, rows, measured)
         if "memory" in rows:
             used_gb = {"loaded_gb": loaded_gb, "after_work_gb": nvidia_smi.used_gb()}
             add("memory", {name: round(gb - empty_gb, 3) for name, gb in used_gb.items()})
@@ -87,49 +87,16 @@ def serving(bench: Bench, profile: str) -> contextlib.AbstractContextManager[Tar
     )
 
 
-def ask(
-    bench: Bench, name: str, target: Target, load_of: Callable[[Size], Load], row: str
-) -> dict[str, Any]:
-    """Measure one row of `POINTS`.
-
-    Args:
-        bench: With what.
-        name: Of the profile, for people and files.
-        target: The server.
-        load_of: What to send, by size.
-        row: Name of the row.
-
-    Returns:
-        As `measure_watched`.
-
-    Raises:
-        ResultError: The folder for what perf_analyzer writes cannot be made.
-        ServerError: The server is away.
-    """
-    point, raw = POINTS[row], bench.raw / name / row
-    with busy_poll_cores() if row in AWAKE_ROWS else contextlib.nullcontext():
-        measured = measure_watched(bench, target, load_of(point.size), point, raw)
-    say(f"{name}, {row}: {line(measured)}")
-    return measured
-
-
 def measure_watched(
     bench: Bench, target: Target, load: Load, point: Point, raw: Path
 ) -> dict[str, Any]:
-    """Measure a point, and watch the server meanwhile.
-
-    Args:
-        bench: With what.
-        target: The server.
-        load: What to send.
-        point: How.
-        raw: Folder for what perf_analyzer writes; is made.
+    """Measure a point with perf_analyzer, and watch the server meanwhile.
 
     Returns:
-        What `measure_point` returns, and `watched`, what `watched` saw.
+        What `loadtest.perf.process.measure` returns, and `watched`, what `watched` saw.
 
     Raises:
-        ResultError: `raw` cannot be written, or is there already.
+        ResultError: `raw`, for what perf_analyzer writes, cannot be made.
         ServerError: The server is away.
     """
     with watched(target, STEPS) as seen:
@@ -137,13 +104,24 @@ def measure_watched(
     return {**measured, "watched": seen}
 
 
-def _ask_all(
+def measure_row(
+    bench: Bench, name: str, target: Target, load_of: Callable[[Size], Load], row: str
+) -> dict[str, Any]:
+    """Measure one row of `POINTS`, as `measure_watched` does; `name` is for people and files."""
+    point, raw = POINTS[row], bench.raw / name / row
+    with busy_poll_cores() if row in AWAKE_ROWS else contextlib.nullcontext():
+        measured = measure_watched(bench, target, load_of(point.size), point, raw)
+    say(f"{name}, {row}: {line(measured)}")
+    return measured
+
+
+def _measure_points(
     bench: Bench, name: str, target: Target, rows: Sequence[str], measured: dict[str, Any]
 ) -> None:
     """Measure the rows that perf_analyzer asks for, and add each to `measured`."""
     load_of = inputs.loads(bench.perf, target.url, ENSEMBLE, bench.work)
     for row in [row for row in POINTS if row in rows]:
-        measured[row] = ask(bench, name, target, load_of, row)
+        measured[row] = measure_row(bench, name, target, load_of, row)
     if "cameras" in rows:
         rates = [row["frames_per_s"] for row in measured.values() if "frames_per_s" in row]
         most_frames_per_s = max(rates, default=256.0 * CAMERA_FPS)

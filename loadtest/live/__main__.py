@@ -14,7 +14,7 @@ from loadtest.endtoend.plan import counts
 from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.gpu.profiles import PROFILES
 from loadtest.live import age, capacity, overload, page, viewers
-from loadtest.live.setting import Setting
+from loadtest.live.running import Setting
 from loadtest.live.table import section
 from loadtest.repository import MODELS, REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
 from loadtest.result_file import writing

@@ -11,9 +11,8 @@ from loadtest.errors import LoadTestError
 from loadtest.gpu.bench import say
 from loadtest.gpu.rows import CAMERA_FPS
 from loadtest.live import clips
-from loadtest.live.running import running
+from loadtest.live.running import Setting, running
 from loadtest.live.scrape import Window
-from loadtest.live.setting import Setting
 from loadtest.search import most
 
 AGE_P99_S = 0.15

@@ -13,17 +13,18 @@ from typing import Any
 from tritonclient.utils import InferenceServerException
 from yolostream.client.access import target_of
 from yolostream.client.connection import connect
-from yolostream.interruption import defer_signals
 
 from loadtest.errors import ResultError
 from loadtest.perf.binary import PerfAnalyzer
 from loadtest.perf.points import Point
 from loadtest.perf.report import REPORT, read_report, reason
+from loadtest.program import started
 
 TRIALS = 4
 """Windows that it may try until the last three agree."""
 
 _ANY_PERCENT = 1000
+_TOO_SHORT = "Please use a larger time window"
 
 UNSTABLE = 2
 """Exit code where they never did: it then writes no report."""
@@ -62,6 +63,8 @@ def measure(
 ) -> dict[str, Any]:
     """Measure a point in three windows; a fourth may follow where they differ too much.
 
+    Where no answer comes within them, as from a busy machine, they are made longer.
+
     Args:
         load: Whom to ask, with what.
         point: How.
@@ -84,6 +87,9 @@ def measure(
             f"cannot make {raw} ({error.strerror}): name another folder with --raw"
         ) from error
     code, words = run(load, point, raw, window_s=window_s, percent=percent, intervals=intervals)
+    if _TOO_SHORT in words:
+        window_s *= 4
+        code, words = run(load, point, raw, window_s=window_s, percent=percent, intervals=intervals)
     if code == 0:
         return read_report(raw)
     if code == UNSTABLE and percent != _ANY_PERCENT:
@@ -158,24 +164,12 @@ def command(
 
 def _exit_code(arguments: list[str], load: Load, log: Path, timeout_s: float) -> int:
     """Run it until it ends, or is ended here."""
-    process = None
-    try:
-        with log.open("w") as file, defer_signals():
-            process = subprocess.Popen(
-                arguments,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=load.perf.variables,
-                # Ctrl-C reaches us alone.
-                start_new_session=True,
-                # It writes the reports of an ensemble's steps to where it stands.
-                cwd=log.parent,
-            )
+    with (
+        log.open("w") as file,
+        # It writes the reports of an ensemble's steps to where it stands.
+        started(arguments, file, env=load.perf.variables, cwd=log.parent) as process,
+    ):
         return process.wait(timeout_s)
-    finally:
-        if process is not None:
-            process.kill()
-            process.wait()
 
 
 def _words(code: int, log: Path) -> str:

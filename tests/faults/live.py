@@ -28,10 +28,10 @@ from rtsp_camera import rtsp_camera
 from small_disk import small_disk
 
 from loadtest.live import clips
-from loadtest.live.growth import BAR, Sample, growth, is_flat, lives, medians
 from loadtest.live.table import section
 from loadtest.repository import RESULTS_FOLDER
 from loadtest.result_file import writing
+from tests.faults.growth import BAR, Sample, growth, is_flat, lives, medians
 from tests.faults.live_faults import GUEST, Faults, faults
 from tests.faults.service import new_detector, serving
 from tests.faults.site import Site, site, wait_until
