@@ -35,6 +35,7 @@ from yolostream.pipeline.workers import workers_for
 from yolostream.sources import find_sources
 
 from loadtest.frames import demo_frames
+from loadtest.rate import rate
 from loadtest.repository import MODELS, RESULTS_FOLDER, VIDEOS
 from loadtest.result_file import Content, writing
 from loadtest.server import served
@@ -44,6 +45,8 @@ from tools.command import one_line_errors
 
 NETWORK = MODELS / "yolov7_fp16" / "1" / "model.onnx"
 PAIR = [str(VIDEOS / name) for name in ("mb1_1.mp4", "mb2_2.mp4")]
+
+_WARM_UP = 5
 
 Tensor = npt.NDArray[np.float32]
 Frames = list[Image]
@@ -84,12 +87,13 @@ def _round(
     loops: dict[str, Iterator[None]], detector: Detector, frames: Frames, seconds: float
 ) -> dict[str, float]:
     """Every measurement once, close together in time; over the faster one of the bare loops."""
-    bare_rates = {name: _rate(loop, seconds) for name, loop in loops.items()}
+    bare_rates = {name: rate(loop, seconds, warm_up=_WARM_UP) for name, loop in loops.items()}
     bare_rate = max(bare_rates.values())
     used_before = time.process_time()
     started = time.perf_counter()
-    ensemble_rate = _rate(
-        (None for _ in detector.stream(cycle(frames), in_flight=IN_FLIGHT * len(PAIR))), seconds
+    in_flight = IN_FLIGHT * len(PAIR)
+    ensemble_rate = rate(
+        detector.stream(cycle(frames), in_flight=in_flight), seconds, warm_up=_WARM_UP
     )
     answered = ensemble_rate * (time.perf_counter() - started)
     client_ms = 1000 * (time.process_time() - used_before) / answered
@@ -103,17 +107,6 @@ def _round(
         "detect_over_bare": round(pair_rate / bare_rate, 3),
         "client_cpu_ms_per_frame": round(client_ms, 2),
     }
-
-
-def _rate(work: Iterator[None], seconds: float) -> float:
-    """Items per second of `work`, after a short warm-up."""
-    for _ in range(5):
-        next(work)
-    count, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < seconds:
-        next(work)
-        count += 1
-    return count / elapsed
 
 
 def _bare_loops(frames: Frames) -> dict[str, Iterator[None]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from yolostream import Detector
-from yolostream.image import Image
 
 from loadtest.errors import LoadTestError, PerfAnalyzerError
 from loadtest.gpu.bench import say
@@ -19,6 +17,7 @@ from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.perf import binary, inputs
 from loadtest.perf.points import DOWNSCALED, Point, Size
 from loadtest.perf.process import Load, measure
+from loadtest.rate import rate
 
 ON_GPU = tuple(
     Point(ENSEMBLE, by, concurrency, batch)
@@ -81,10 +80,14 @@ class OwnRate:
 
     def _in_flight(self, point: Point) -> dict[str, Any]:
         """The same with the project's own client."""
-        frames = inputs.frames(point.size)
+        frames = cycle(inputs.frames(point.size))
         with Detector(self.url, ENSEMBLE, max_in_flight=point.concurrency) as detector:
-            rate = _rate(detector, frames, point.concurrency, _WINDOWS * self.window_s)
-            return {"frames_per_s": round(rate, 2), "transport": detector.transport}
+            found = rate(
+                detector.stream(frames, in_flight=point.concurrency),
+                _WINDOWS * self.window_s,
+                warm_up=_WARM_UP,
+            )
+            return {"frames_per_s": round(found, 2), "transport": detector.transport}
 
 
 def own_rate(url: str, *, on_gpu: bool, window_s: float, environment: Path, work: Path) -> OwnRate:
@@ -108,15 +111,3 @@ def own_rate(url: str, *, on_gpu: bool, window_s: float, environment: Path, work
         say(f"no perf_analyzer, so our own client asks: {error}")
         return OwnRate(url, on_gpu, window_s, None, str(error))
     return OwnRate(url, on_gpu, window_s, inputs.loads(perf, url, ENSEMBLE, work))
-
-
-def _rate(detector: Detector, frames: list[Image], in_flight: int, seconds: float) -> float:
-    """Frames per second with so many in flight, after a short warm-up."""
-    answers = detector.stream(cycle(frames), in_flight=in_flight)
-    for _ in range(_WARM_UP):
-        next(answers)
-    count, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < seconds:
-        next(answers)
-        count += 1
-    return count / elapsed
