@@ -30,11 +30,7 @@ from loadtest.table import Figures
 
 
 def measure(setting: Setting, figures: Figures) -> None:
-    """Measure everything, and add each thing to `figures` when it is done.
-
-    Args:
-        setting: What.
-        figures: Gets all; a run that failed has its `error` there.
+    """Measure everything, and add each thing to `figures` when it is done, a failure as `error`.
 
     Raises:
         YolostreamError: The server does not start or answer, or a file is something else.

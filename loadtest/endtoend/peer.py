@@ -60,11 +60,9 @@ _FEWEST_BATCHES = 10
 
 
 def chosen(sources: Sequence[int], *, on_gpu: bool) -> tuple[int, ...]:
-    """The numbers of sources that the peer runs with.
+    """Of the numbers of sources that are measured, those that the peer runs with.
 
-    Args:
-        sources: All that are measured.
-        on_gpu: Whether on one; without, any number shows how the peer does, and none holds a bar.
+    Without a GPU any number shows how the peer does, and none has a bar.
 
     Raises:
         LoadTestError: There is none.

@@ -93,13 +93,6 @@ class OwnRate:
 def own_rate(url: str, *, on_gpu: bool, window_s: float, environment: Path, work: Path) -> OwnRate:
     """Make ready what asks: perf_analyzer, or where there is none our own client.
 
-    Args:
-        url: gRPC address of the server.
-        on_gpu: Whether it computes on one.
-        window_s: Length of a window, in seconds.
-        environment: Virtual environment of the server.
-        work: Folder for what is sent.
-
     Raises:
         ServerError: The server does not describe the ensemble.
     """

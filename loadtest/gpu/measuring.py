@@ -27,13 +27,9 @@ from loadtest.table import Figures
 
 
 def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Figures) -> None:
-    """Measure the rows of a profile, and add each to `figures` when it is done.
+    """Measure rows of `loadtest.gpu.rows.ROWS` for a profile.
 
-    Args:
-        bench: With what.
-        profile: The profile.
-        rows: Of `loadtest.gpu.rows.ROWS`.
-        figures: Gets `bare`, and `rows` by name.
+    Each is added to `figures` when it is done: `bare`, and `rows` by name.
 
     Raises:
         YolostreamError: The engine, the server or perf_analyzer fails.

@@ -112,12 +112,12 @@ class Running:
 def running(
     cameras: Sequence[str | Path], *, url: str, log: Path, model: str = ENSEMBLE
 ) -> Iterator[Running]:
-    """Run a service until the block ends.
+    """Run a service until the block ends; `log` gets what it says.
 
     Args:
         cameras: Addresses, or files, which play like cameras.
         url: gRPC address of its Triton.
-        log: Gets what it says.
+        log: A file.
         model: Name of the ensemble.
 
     Raises:

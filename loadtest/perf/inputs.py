@@ -32,13 +32,7 @@ def frames(size: Size) -> list[Image]:
 
 
 def loads(perf: PerfAnalyzer, url: str, model: str, folder: Path) -> Callable[[Size], Load]:
-    """Return a function that tells what to send for a size; files are written as needed.
-
-    Args:
-        perf: The binary.
-        url: gRPC address of the server.
-        model: The ensemble.
-        folder: For the files.
+    """Return a function that tells what to send for a size; `folder` gets the files.
 
     Raises:
         ServerError: The server does not describe the ensemble.

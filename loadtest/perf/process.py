@@ -110,15 +110,7 @@ def run(
     percent: float,
     intervals: Path | None = None,
 ) -> tuple[int, str]:
-    """Run perf_analyzer once; whatever happens, it does not run on.
-
-    Args:
-        load: Whom to ask, with what.
-        point: How.
-        raw: Existing folder for what it writes.
-        window_s: Length of a window, in seconds.
-        percent: By how much three windows in a row may differ from each other.
-        intervals: File of microseconds between requests, in place of `point.concurrency`.
+    """Run perf_analyzer once, as `measure` says; whatever happens, it does not run on.
 
     Returns:
         Its exit code, that of a signal negative, and its words where that is not 0.
