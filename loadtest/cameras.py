@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import ceil
 
+from loadtest.bound import Bound
 from loadtest.camera_process import CameraProcess, CameraSettings, Record
 from loadtest.errors import LoadTestError
 from loadtest.usage import cpu_s
@@ -15,15 +15,6 @@ from loadtest.usage import cpu_s
 FRAMES_PER_PROCESS = 250
 """Frames a second that one process sends, so that none of them is short of time: Python does one
 thing at a time, and a frame costs it one to two milliseconds."""
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What all cameras together have to hold."""
-
-    frames_per_second: float
-    latency_s: float
-    """At the 99th percentile."""
 
 
 class Cameras:

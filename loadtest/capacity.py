@@ -19,7 +19,9 @@ from yolostream.client.connection import connect
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.client.triton_errors import translated
 
-from loadtest.cameras import Bound, Cameras
+from loadtest.bound import Bound
+from loadtest.camera_process import MAX_LOST
+from loadtest.cameras import Cameras
 from loadtest.load import Step, bound_by, measure
 from loadtest.overload import overload, said
 from loadtest.repository import RESULTS_FOLDER
@@ -31,8 +33,8 @@ from tools.command import one_line_errors
 
 GENERATOR_BAR = Bar("at most", 1, " ms", 1)
 """Processor time of a frame's camera."""
-CPU_BOUND = Bound(frames_per_second=10, latency_s=0.200)
-GPU_BOUND = Bound(frames_per_second=30, latency_s=0.033)
+CPU_BOUND = Bound(frames_per_second=10, latency_s=0.200, left_out=MAX_LOST)
+GPU_BOUND = Bound(frames_per_second=30, latency_s=0.033, left_out=MAX_LOST)
 MAX_CAMERAS = 256
 _TIMEOUT_S = 10.0
 
@@ -75,6 +77,7 @@ def main(
         bound = Bound(
             frames_per_second=frames_per_second or usual.frames_per_second,
             latency_s=bound_ms / 1000 if bound_ms else usual.latency_s,
+            left_out=usual.left_out,
         )
         facts = {
             "model": model,
@@ -90,7 +93,7 @@ def main(
                 steps.append(step)
                 figures.update(facts, steps=[dataclasses.asdict(step) for step in steps])
                 console.print(_progress(step))
-                return step.broken_by is None
+                return not step.broken_by
 
             found = capacity(holds)
         figures.update(_answer(found, steps, bound))
@@ -135,14 +138,15 @@ def _answer(found: int, steps: list[Step], bound: Bound) -> dict[str, Any]:
         answer |= {
             "broken_by": reason,
             "bound_by": resource,
-            "sentence": f"{cameras} at {rate}; the next one breaks {reason}; bound by {resource}",
+            "sentence": f"{cameras} at {rate}; the next one breaks it: {reason}; "
+            f"bound by {resource}",
         }
     return answer
 
 
 def _progress(step: Step) -> str:
     p99 = "no answer" if step.p99_ms is None else f"p99 {step.p99_ms:.0f} ms"
-    verdict = "holds" if step.broken_by is None else f"breaks {step.broken_by}"
+    verdict = step.broken_by or "holds"
     return f"{_cameras(step.cameras)}: {p99}, {step.lost:.1%} lost: {verdict}"
 
 

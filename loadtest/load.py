@@ -13,8 +13,9 @@ import psutil
 from yolostream import Detector
 from yolostream.client.statistics import StepTotals
 
-from loadtest.camera_process import ANSWERED, LATE, MAX_LOST, Record
-from loadtest.cameras import Bound, Cameras
+from loadtest.bound import Bound
+from loadtest.camera_process import ANSWERED, LATE, Record
+from loadtest.cameras import Cameras
 from loadtest.server import Target
 from loadtest.usage import cpu_s
 
@@ -36,8 +37,8 @@ class Step:
     p99_ms: float | None
     lost: float
     """Share of the frames without an answer."""
-    broken_by: str | None
-    """`p99` or `the drop rate`; None where the cameras held the bound."""
+    broken_by: str
+    """As `Bound.broken_by` says; nothing where the cameras held."""
     sent_late_p99_ms: float
     """Between a frame's time and its sending: of the load generator alone."""
     generator_cores: float
@@ -127,7 +128,7 @@ def _step(
         np.percentile(latencies_ms, [50, 99]).round(2).tolist() if latencies_ms else (None, None)
     )
     sent_late_ms = [1000 * (r.sent_s - r.scheduled_s) for r in records if r.sent_s is not None]
-    lost = 1 - (outcomes[ANSWERED] + outcomes[LATE]) / max(1, len(records))
+    lost = len(records) - outcomes[ANSWERED] - outcomes[LATE]
     passed = {name: after.models[name].since(before.models[name]) for name in after.models}
     own_cpu_s = after.own_cpu_s - before.own_cpu_s
     cores = psutil.cpu_count()
@@ -142,8 +143,8 @@ def _step(
         outcomes=dict(outcomes),
         p50_ms=p50_ms,
         p99_ms=p99_ms,
-        lost=round(lost, 4),
-        broken_by=_broken_by(p99_ms, lost, bound),
+        lost=round(lost / max(1, len(records)), 4),
+        broken_by=bound.broken_by(p99_ms, left_out=lost, frames=len(records)),
         sent_late_p99_ms=round(float(np.percentile(sent_late_ms or [0.0], 99)), 2),
         generator_cores=round(own_cpu_s / seconds, 3),
         generator_cpu_ms_per_frame=round(1000 * own_cpu_s / max(1, len(sent_late_ms)), 2),
@@ -154,14 +155,6 @@ def _step(
         queue_ms={name: _mean_ms(t.queue_s, t.requests) for name, t in passed.items()},
         compute_ms={name: _mean_ms(t.compute_s, t.requests) for name, t in passed.items()},
     )
-
-
-def _broken_by(p99_ms: float | None, lost: float, bound: Bound) -> str | None:
-    if lost > MAX_LOST:
-        return "the drop rate"
-    if p99_ms is None or p99_ms > 1000 * bound.latency_s:
-        return "p99"
-    return None
 
 
 def _mean_ms(seconds: float, frames: int) -> float:

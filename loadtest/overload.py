@@ -9,8 +9,9 @@ from collections import Counter
 import numpy as np
 from yolostream import Detector
 
+from loadtest.bound import Bound
 from loadtest.camera_process import ANSWERED
-from loadtest.cameras import Bound, Cameras
+from loadtest.cameras import Cameras
 from loadtest.server import Target
 from loadtest.table import Figures
 from loadtest.usage import memory_mb

@@ -20,9 +20,10 @@ from running import poll
 from yolostream import Detector, errors
 from yolostream.server.step_processes import StepProcesses
 
+from loadtest.bound import Bound
 from loadtest.camera import MAX_IN_FLIGHT, Camera, clip_frames
 from loadtest.camera_process import ANSWERED, DROPPED, LATE
-from loadtest.cameras import FRAMES_PER_PROCESS, Bound, Cameras
+from loadtest.cameras import FRAMES_PER_PROCESS, Cameras
 from loadtest.capacity import MAX_CAMERAS, capacity, section
 from loadtest.errors import LoadTestError
 from loadtest.load import Step, bound_by, measure
@@ -37,7 +38,7 @@ STEP = Step(
     p50_ms=100.0,
     p99_ms=300.0,
     lost=0.0,
-    broken_by="p99",
+    broken_by="p99 age 300 ms",
     sent_late_p99_ms=1.0,
     generator_cores=0.1,
     generator_cpu_ms_per_frame=1.0,
@@ -232,9 +233,9 @@ def test_a_quick_run_says_how_many_and_why_not_more(triton, tmp_path):
     assert said == figures["sentence"] + "\n"
     assert f"**{figures['sentence']}.**" in section(result)
     assert said.startswith(f"{figures['cameras']} camera")
-    assert "; the next one breaks " in said
+    assert "; the next one breaks it: " in said
     beyond = [s for s in figures["steps"] if s["cameras"] == figures["cameras"] + 1]
-    assert beyond[-1]["broken_by"] == figures["broken_by"] is not None
+    assert beyond[-1]["broken_by"] == figures["broken_by"] != ""
     assert figures["bound_ms"] == 200
     held = figures["steps"][-1]
     assert held["cameras"] == figures["cameras"] or figures["cameras"] == 0

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from yolostream.pipeline.workers import workers_for
 
+from loadtest.bound import Bound
 from loadtest.errors import LoadTestError
 from loadtest.gpu.rows import CAMERA_FPS
 
@@ -24,11 +25,8 @@ _DRAWN_FPS = 200.0
 
 _FEWEST_FRAMES = 30
 
-AGE_P99_MS = 100.0
-"""Of cameras' frames, from decoding one until its row is written."""
-
-_PACE = 0.97
-"""Share of the cameras' rate that has to be seen; the rest is lost at the edges of what is seen."""
+BOUND = Bound(CAMERA_FPS, latency_s=0.1)
+"""Of cameras' frames, from decoding one until its row is written; none may be left out."""
 
 EDGE = 1 / 8
 """The most cameras are known to this share of their number."""
@@ -141,13 +139,13 @@ def breaks(run: dict[str, Any]) -> str:
     """
     if "error" in run:
         return str(run["error"])
-    if left_out := run["dropped"] + run["lost"]:
-        return f"{left_out} frames left out"
     counted = run["frames_each"] - round(WARM_UP_S * CAMERA_FPS)
-    if (missing := run["sources"] * counted - run["frames"]) > 0:
+    left_out = run["dropped"] + run["lost"]
+    if not left_out and (missing := run["sources"] * counted - run["frames"]) > 0:
         return f"{missing} frames missing"
-    pace = run["frames_per_s"] / (run["sources"] * CAMERA_FPS)
-    if pace < _PACE:
-        return f"{pace * CAMERA_FPS:.1f} frames/s each"
-    age_ms = run["age_ms"]["p99"]
-    return f"p99 age {age_ms:.0f} ms" if age_ms > AGE_P99_MS else ""
+    return BOUND.broken_by(
+        run["age_ms"]["p99"],
+        left_out=left_out,
+        frames=run["sources"] * counted,
+        frames_per_s_each=run["frames_per_s"] / run["sources"],
+    )

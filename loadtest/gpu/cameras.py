@@ -11,12 +11,10 @@ import random
 from itertools import pairwise
 from typing import Any
 
+from loadtest.bound import Bound
 from loadtest.gpu.rows import CAMERA_FPS
 
-P99_MS = 33.0
-_ANSWERED = 0.97
-"""Share of the rate that has to be seen; the rest is lost at the edges of short windows. A server
-that really falls so far behind is a second late after half a minute, and over the bound at once."""
+BOUND = Bound(CAMERA_FPS, latency_s=0.033)
 
 
 def intervals_us(cameras: int, *, frames_per_second: float = CAMERA_FPS) -> list[int]:
@@ -37,5 +35,5 @@ def held(cameras: int, measured: dict[str, Any]) -> bool:
     """Whether so many cameras were answered in time, by what perf_analyzer measured."""
     if "frames_per_s" not in measured:
         return False
-    answered = measured["frames_per_s"] / (cameras * CAMERA_FPS)
-    return bool(answered >= _ANSWERED and measured["latency_ms"]["p99"] <= P99_MS)
+    each = measured["frames_per_s"] / cameras
+    return not BOUND.broken_by(measured["latency_ms"]["p99"], frames_per_s_each=each)
