@@ -7,6 +7,7 @@ failed where there was no answer within the bound: late, dropped by the camera, 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from itertools import count
@@ -91,6 +92,9 @@ def open_cameras(environment: Environment, **_: Any) -> None:
         bound_s=options.bound_ms / 1000,
     )
     CameraUser.cameras = CameraProcess(settings, fire, quit_after)
+    # The time of a run counts from here. A process that has ended has told `quit_after`.
+    with contextlib.suppress(RuntimeError):
+        CameraUser.cameras.wait_until_ready()
 
 
 @events.test_stop.add_listener

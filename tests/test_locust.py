@@ -43,7 +43,7 @@ def free_port():
 
 def test_headless_every_frame_is_a_request_with_a_response_time(instant, tmp_path):
     done = locust(
-        *("--headless", "--users", 2, "--spawn-rate", 2, "--run-time", "6s"),
+        *("--headless", "--users", 2, "--spawn-rate", 2, "--run-time", "3s"),
         *at(instant),
         *("--frames-per-second", 5, "--bound-ms", 5000, "--json-file", tmp_path / "stats"),
     )
@@ -57,7 +57,7 @@ def test_headless_every_frame_is_a_request_with_a_response_time(instant, tmp_pat
 
 def test_what_comes_after_the_bound_is_a_failure_by_its_name(instant, tmp_path):
     done = locust(
-        *("--headless", "--users", 1, "--run-time", "6s"),
+        *("--headless", "--users", 1, "--run-time", "3s"),
         *at(instant),
         *("--bound-ms", 0.01, "--csv", tmp_path / "late"),
     )
@@ -77,7 +77,7 @@ def test_a_master_counts_what_its_worker_sends(instant, tmp_path):
     port = free_port()
     master = locust(
         *("--master", "--master-bind-port", port, "--expect-workers", 1, "--headless"),
-        *("--users", 2, "--spawn-rate", 2, "--run-time", "6s", "--json-file", tmp_path / "stats"),
+        *("--users", 2, "--spawn-rate", 2, "--run-time", "12s", "--json-file", tmp_path / "stats"),
         *at(instant),
         *("--frames-per-second", 5, "--bound-ms", 5000),
     )
