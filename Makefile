@@ -110,7 +110,7 @@ down: ## stop and remove the containers
 .PHONY: speed
 speed: install .venv/.dev ## measure the ratios that docs/performance.md quotes (10 minutes)
 	.venv/bin/python -m loadtest.speed
-	.venv/bin/python -m loadtest.readme
+	.venv/bin/python -m loadtest.pages
 
 GPU_OUTPUT := $(OUTPUT)/gpu
 GPU_LOG := $(GPU_OUTPUT)/check.log
@@ -132,7 +132,7 @@ gpu-check: gpu .venv/.dev .venv/.deepstream $(GPU_NETWORK) ## on a GPU: run its 
 		--raw $(GPU_OUTPUT) --output $(GPU_RESULTS)/gpu.json 2>&1 | tee --append $(GPU_LOG)
 	.venv/bin/python -m loadtest.endtoend $(if $(QUICK),--quick) --onnx $(GPU_NETWORK) \
 		--raw $(GPU_OUTPUT)/endtoend --output $(GPU_RESULTS)/endtoend.json 2>&1 | tee --append $(GPU_LOG)
-	$(if $(QUICK),,.venv/bin/python -m loadtest.readme)
+	$(if $(QUICK),,.venv/bin/python -m loadtest.pages)
 
 # A network of the real size with random weights, made once with PyTorch.
 $(GPU_OUTPUT)/yolov7.onnx: | .venv-tools/.tools
@@ -142,19 +142,16 @@ $(GPU_OUTPUT)/yolov7.onnx: | .venv-tools/.tools
 
 # Results of a quick run, or with another server, are not published.
 LOADTEST_RESULTS := $(if $(QUICK)$(URL),$(OUTPUT)/loadtest,loadtest/results)
-LOADTEST_PARTS := price perf_analyzer capacity queue_limit
+LOADTEST_PARTS := perf_analyzer capacity
 LOADTEST_OPTIONS := $(if $(QUICK),--quick) $(if $(URL),--url $(URL))
 
-# If perf_analyzer cannot be fetched, the others still run, and the report says that it is missing.
+# If perf_analyzer cannot be fetched, the other part still runs.
 .PHONY: loadtest
-loadtest: install .venv/.dev ## measure the costs and the number of cameras (10 minutes; QUICK=1, URL=host:8001)
+loadtest: install .venv/.dev ## measure throughput and the number of cameras (7 minutes; QUICK=1, URL=host:8001)
 	rm -f $(LOADTEST_PARTS:%=$(LOADTEST_RESULTS)/%.json)
-	.venv/bin/python -m loadtest.price $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/price.json
 	-.venv/bin/python -m loadtest.perf_analyzer $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/perf_analyzer.json
 	.venv/bin/python -m loadtest.capacity $(LOADTEST_OPTIONS) $(if $(QUICK),,--overload 60) --output $(LOADTEST_RESULTS)/capacity.json
-	$(if $(URL),,.venv/bin/python -m loadtest.queue_limit $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/queue_limit.json)
-	.venv/bin/python -m loadtest.report --folder $(LOADTEST_RESULTS)
-	$(if $(QUICK)$(URL),,.venv/bin/python -m loadtest.readme)
+	$(if $(QUICK)$(URL),,.venv/bin/python -m loadtest.pages)
 
 .PHONY: capacity
 capacity: install .venv/.dev ## measure how many cameras one server can process, and what limits them

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from tools.yolov7 import Network, folded
+from tools.yolov7 import Network, fuse_batch_norm
 
 _COMMON = (
     *("Conv", "Concat", "MP", "SP", "SPPCSPC", "RepConv", "ImplicitA", "ImplicitM"),
@@ -112,7 +112,7 @@ def _implicit(name: str, channels: int) -> nn.Module:
 
 def fold_officially(model: Any, network: Network) -> None:
     """Replace layers by our fused convolutions, as the official fusion of batch norms does."""
-    for theirs, ours in zip(model.model, folded(network).model, strict=True):
+    for theirs, ours in zip(model.model, fuse_batch_norm(network).model, strict=True):
         match type(theirs).__name__:
             case "Conv":
                 _fold_block(theirs, ours)

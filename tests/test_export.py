@@ -22,7 +22,7 @@ from tools.errors import ExportError, OnnxError  # noqa: E402
 from tools.exporting.graph import Graph, write  # noqa: E402
 from tools.exporting.trace import traced  # noqa: E402
 from tools.served_onnx import read_served_onnx  # noqa: E402
-from tools.yolov7 import Network, folded  # noqa: E402
+from tools.yolov7 import Network, fuse_batch_norm  # noqa: E402
 from tools.yolov7.checkpoint import Meta, save_checkpoint  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ def run(path: Path, pictures: np.ndarray) -> np.ndarray:
 
 
 def graph_of(network: Network, *, side: int = 96) -> Graph:
-    plain = folded(network)
+    plain = fuse_batch_norm(network)
 
     def reference(pictures: np.ndarray) -> np.ndarray:
         with torch.no_grad():

@@ -10,31 +10,19 @@ from pathlib import Path
 
 from conftest import REPOSITORY
 
-from loadtest import readme, speed
-from loadtest.gpu import pages
+from loadtest import pages
+from loadtest.repository import RESULTS_FOLDER
+from loadtest.result_file import read
 
 README = (REPOSITORY / "README.md").read_text()
 CARD = (REPOSITORY / "docs" / "model_card.md").read_text()
 ACCURACY = json.loads((REPOSITORY / "docs" / "model_accuracy.json").read_text())
 
 
-def test_the_page_s_figures_are_those_of_the_committed_run():
-    figures = json.loads(speed.RESULTS.read_text())
-    page = readme.PAGE.read_text()
-    assert readme.with_speed(page, readme.speed_table(figures)) == page
-
-
-def test_the_gpu_s_figures_are_those_of_the_committed_runs():
-    told = pages.texts(root="../")
-    texts = [path.read_text() for path in (REPOSITORY / "docs").glob("*.md")]
-    assert all(pages.filled(text, told) == text for text in texts)
-    assert all(any(f"<!-- {name} -->" in text for text in texts) for name in told)
-
-
 def test_the_readme_s_figures_are_those_of_the_committed_runs():
-    ratio = json.loads(speed.RESULTS.read_text())["median"]["detect_over_bare"]
+    ratio = read(RESULTS_FOLDER / "speed.json")["figures"]["median"]["detect_over_bare"]
     assert f"`detect` reaches {ratio:.2f} of a bare ONNX Runtime loop" in README
-    told = pages.texts()
+    told = pages.texts("")
     for name, found in (("gpu", r"(\d+) cameras at 30 frames/s"), ("endtoend", r"(\d+) tracked")):
         (cameras,) = re.findall(found, README)
         assert re.search(rf"^\|.* 48 \|.*\b{cameras}, (met|missed)", told[name], re.MULTILINE)

@@ -53,11 +53,11 @@ def from_checkpoint(path: Path, *, size: Size) -> Graph:
         ) from error
 
     from tools.exporting.trace import traced
-    from tools.yolov7 import folded
+    from tools.yolov7 import fuse_batch_norm
     from tools.yolov7.checkpoint import read_network
 
     network, names = read_network(path)
-    plain = folded(network)
+    plain = fuse_batch_norm(network)
 
     def reference(pictures: Floats) -> Floats:
         with torch.no_grad():

@@ -28,10 +28,10 @@ from rtsp_camera import rtsp_camera
 from small_disk import small_disk
 
 from loadtest.live import clips
-from loadtest.live.growth import BAR, Sample, growth, is_flat, lives, medians
-from loadtest.live.table import table
+from loadtest.live.table import section
 from loadtest.repository import RESULTS_FOLDER
 from loadtest.result_file import writing
+from tests.faults.growth import BAR, Sample, growth, is_flat, lives, medians
 from tests.faults.live_faults import GUEST, Faults, faults
 from tests.faults.service import new_detector, serving
 from tests.faults.site import Site, site, wait_until
@@ -213,7 +213,7 @@ def main() -> None:
             hurt = faults(service, hurt=sites[0], sites=sites, camera=camera, clip=yard, disk=disk)
             figures |= endured(sites, hurt, traffic, options)
         figures |= lines_of(disk, judges_of(truth), [one.name for one in sites])
-    print(table({"endurance": figures}))
+    print(section({"endurance": figures}))
     sys.exit(0 if is_well(figures) else 1)
 
 

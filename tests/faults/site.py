@@ -14,9 +14,9 @@ from typing import Any
 
 import psutil
 
-from loadtest.live.growth import Sample, sample
 from loadtest.live.running import Running, running
 from loadtest.live.scrape import Scrape
+from tests.faults.growth import Sample, sample
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _TIMEOUT_S = 30.0

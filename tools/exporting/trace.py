@@ -19,7 +19,7 @@ def traced(network: Network, *, size: tuple[int, int]) -> onnx.ModelProto:
     """Trace a network.
 
     Args:
-        network: The network, on the CPU and with batch normalization folded.
+        network: The network, on the CPU and with batch normalization fused.
         size: Height and width of the input, in pixels; multiples of 32.
 
     Returns:

@@ -13,12 +13,12 @@ from tools.yolov7.blocks import Conv, RepConv
 from tools.yolov7.network import Network
 
 
-def folded(network: Network) -> Network:
-    """A copy of the network in evaluation mode, with batch normalization and branches folded.
+def fuse_batch_norm(network: Network) -> Network:
+    """A copy of the network in evaluation mode, with batch normalization and branches fused.
 
-    Layers that are folded already are kept.
+    Layers that are fused already are kept.
 
-    Folding is computed in float64, so the results differ only by the rounding of float32. Batch
+    Fusing is computed in float64, so the results differ only by the rounding of float32. Batch
     normalization with s = gamma / sqrt(variance + eps) becomes weight x s and bias
     beta - mean x s. The weights of parallel branches are added (arXiv 2101.03697, section 3.3).
     """
@@ -29,11 +29,11 @@ def folded(network: Network) -> Network:
                 child.conv = _plain(child.conv, *_merged(child.conv, child.bn))
                 child.bn = nn.Identity()
             elif isinstance(child, RepConv):
-                setattr(parent, name, _folded_branches(child))
+                setattr(parent, name, _fused_branches(child))
     return copied
 
 
-def fold_implicit(
+def fuse_implicit(
     weight: Tensor, bias: Tensor, *, addend: Tensor, factor: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Fold learned constants before and after a 1x1 convolution into it (arXiv 2105.04206).
@@ -55,7 +55,7 @@ def fold_implicit(
     return new_weight.to(weight.dtype), new_bias.to(bias.dtype)
 
 
-def _folded_branches(block: RepConv) -> nn.Module:
+def _fused_branches(block: RepConv) -> nn.Module:
     dense, point = block.rbr_dense[0], block.rbr_1x1[0]
     assert isinstance(dense, nn.Conv2d)
     assert isinstance(point, nn.Conv2d)

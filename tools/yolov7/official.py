@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tools.errors import CheckpointError
 from tools.labels import names_by_id
-from tools.yolov7.fuse_bn import fold_implicit, folded
+from tools.yolov7.fuse_bn import fuse_batch_norm, fuse_implicit
 from tools.yolov7.network import Network
 from tools.yolov7.recognition import POOLS, table_of
 from tools.yolov7.safe_unpickler import Placeholder
@@ -62,7 +62,7 @@ def network_of(data: Any, path: Path) -> tuple[Network, tuple[str, ...]]:
     tensors = _with_anchors_of_grid(tensors, f"model.{len(layers) - 1}", table, path)
     network = Network(table).eval()
     if _FOLDED in tensors:
-        network = folded(network)
+        network = fuse_batch_norm(network)
     _check_constants(network, model, path)
     _load(network, tensors, path)
     return network, names
@@ -174,7 +174,7 @@ def _with_plain_head(tensors: dict[str, Tensor], head: Any, name: str) -> dict[s
         factor = plain.pop(f"{name}.im.{level}.implicit")
         if not is_folded:
             weight, bias = f"{name}.m.{level}.weight", f"{name}.m.{level}.bias"
-            plain[weight], plain[bias] = fold_implicit(
+            plain[weight], plain[bias] = fuse_implicit(
                 plain[weight], plain[bias], addend=addend, factor=factor
             )
     return plain

@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
 import cv2
 import triton_python_backend_utils as pb_utils
 
 from .gpu import Gpu
-from .nms import Thresholds, detect
+from .nms import Detections, Floats, Thresholds, detect
 from .pause import PauseWatch
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         thresholds = Thresholds(
@@ -33,7 +35,7 @@ class TritonPythonModel:
                 f"{rows} rows: set both to the same number"
             )
         on_gpu = args["model_instance_kind"] == "GPU"
-        self.stage = (
+        self.stage: _GpuStage | _CpuStage = (
             _GpuStage(config, int(args["model_instance_device_id"]), thresholds)
             if on_gpu
             else _CpuStage(thresholds)
@@ -43,7 +45,9 @@ class TritonPythonModel:
         # runs would delay frames.
         gc.freeze()
 
-    def execute(self, requests):
+    def execute(
+        self, requests: Sequence[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
         """Find the detections of all requests as one batch."""
         with self.stage.computing():
             predictions, letterboxes = (
@@ -71,7 +75,7 @@ class TritonPythonModel:
         return answers
 
 
-def _switch(parameters, name):
+def _switch(parameters: dict[str, str], name: str) -> bool:
     """Whether a parameter is "true". Configurations of older versions lack it: "false"."""
     value = parameters.get(name, "false")
     if value not in ("true", "false"):
@@ -82,19 +86,19 @@ def _switch(parameters, name):
 class _CpuStage:
     computing = contextlib.nullcontext
 
-    def __init__(self, thresholds):
+    def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds = thresholds
         cv2.setNumThreads(1)
 
-    def read(self, tensor):
+    def read(self, tensor: pb_utils.Tensor) -> Floats:
         return tensor.as_numpy()
 
-    def detect(self, predictions, letterboxes):
+    def detect(self, predictions: Sequence[Floats], letterboxes: Sequence[Floats]) -> Detections:
         return detect(predictions, letterboxes, self.thresholds)
 
 
 class _GpuStage:
-    def __init__(self, config, device, thresholds):
+    def __init__(self, config: dict[str, Any], device: int, thresholds: Thresholds) -> None:
         gpu = Gpu(config, device)
         self.computing, self.read = gpu.computing, gpu.array
         with gpu.opening():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
@@ -25,7 +27,7 @@ class Gpu:
         TritonModelException: CuPy is missing, or there is no such GPU; the message has the fix.
     """
 
-    def __init__(self, config, number):
+    def __init__(self, config: dict[str, Any], number: int) -> None:
         self._step, self._number = config["name"], number
         for name, value in config["parameters"].items():
             if name.startswith(_CUDA_VARIABLE_PREFIX):
@@ -46,7 +48,7 @@ class Gpu:
             self.stream = cupy.cuda.Stream(non_blocking=True)
 
     @contextlib.contextmanager
-    def opening(self, device=None):
+    def opening(self, device: int | None = None) -> Iterator[None]:
         """Turn a setup error of this GPU, or of `device`, into an error with the fix."""
         try:
             yield
@@ -63,7 +65,7 @@ class Gpu:
             ) from error
 
     @contextlib.contextmanager
-    def computing(self):
+    def computing(self) -> Iterator[None]:
         """Run the block on the stream, then wait until the stream has finished.
 
         Triton reads the outputs as soon as it has the response, so they have to be complete.
@@ -86,7 +88,7 @@ class Gpu:
                 "the server, or serve the profile 'cpu'"
             ) from error
 
-    def array(self, tensor):
+    def array(self, tensor: pb_utils.Tensor) -> Any:
         """A tensor in any memory as an array in this GPU's memory. Call it inside `computing`."""
         if tensor.is_cpu():
             # Triton's pool of GPU memory was full, so the tensor is in host memory.
@@ -100,6 +102,6 @@ class Gpu:
         here.data.copy_from_device_async(array.data, array.nbytes)
         return here
 
-    def tensor(self, name, array):
+    def tensor(self, name: str, array: Any) -> pb_utils.Tensor:
         """An array in this GPU's memory as a tensor. Call it after `computing`."""
         return pb_utils.Tensor.from_dlpack(name, array.__dlpack__(stream=-1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -13,7 +14,7 @@ from .frame_table import FrameTable
 from .host_pages import HostPages
 from .letterbox import FILL
 
-Frames = npt.NDArray[np.uint8] | cp.ndarray
+Frames: TypeAlias = npt.NDArray[np.uint8] | cp.ndarray
 _BLOCK = (32, 8)
 _ALIGNMENT = 256
 """CUDA's allocations begin at multiples of so many bytes."""

@@ -6,7 +6,7 @@ many small kernels of a network are one launch, and any number of images needs o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Protocol
@@ -104,7 +104,7 @@ def open_network(
     return Network(_runtime(runtime)(model, **memory), **memory)
 
 
-def _runtime(name: str) -> type[Runtime]:
+def _runtime(name: str) -> Callable[..., Runtime]:
     # PyTorch is not in every environment.
     if name == "torch":
         from .torch_runtime import TorchRuntime
