@@ -33,14 +33,14 @@ def with_others(folder: Path) -> Path:
     """
     copy = shutil.copytree(REPOSITORY, folder / "with_others")
     for name in (OTHER, BROKEN):
-        for folder in (MODEL, f"{MODEL}_answer"):
-            target = copy / folder.replace(MODEL, name)
-            shutil.copytree(copy / folder, target)
+        for model in (MODEL, f"{MODEL}_answer"):
+            target = copy / model.replace(MODEL, name)
+            shutil.copytree(copy / model, target)
             config = (target / "config.pbtxt").read_text().replace(MODEL, name)
             (target / "config.pbtxt").write_text(config.replace("3, 640, 640", "3, 320, 320"))
-    model = copy / f"{BROKEN}_answer" / "1" / "model.py"
-    model.write_text(
-        model.read_text().replace("frames = ", "raise ValueError('broken')\n        frames = ")
+    code = copy / f"{BROKEN}_answer" / "1" / "model.py"
+    code.write_text(
+        code.read_text().replace("frames = ", "raise ValueError('broken')\n        frames = ")
     )
     return copy
 
