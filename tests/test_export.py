@@ -156,7 +156,7 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path):
             "cannot read class names",
         ),
         (["missing.pt", "o.onnx"], 12, "no file missing.pt"),
-        ([LABELS, "o.onnx"], 12, "is no checkpoint"),
+        ([LABELS, "o.onnx"], 12, "is not a checkpoint"),
         (["missing.onnx", "o.onnx"], 13, "no file missing.onnx"),
         ([CHECKPOINT, "/proc/o.onnx", "--size", "64"], 14, "cannot write /proc/o.onnx"),
     ],
