@@ -58,7 +58,7 @@ class LeaseCounts:
     failed_renewals: int = 0
     """Failed renewals of the session."""
     takeovers: int = 0
-    """Cameras that were acquired from a dead instance."""
+    """Cameras that were acquired from an instance that had died or ended."""
 
 
 class Coordinator:
