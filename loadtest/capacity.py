@@ -132,14 +132,16 @@ def _answer(found: int, steps: list[Step], bound: Bound) -> dict[str, Any]:
         "bound_by": None,
         "sentence": f"{cameras} at {rate}; more were not tried",
     }
-    broken = [step for step in steps if step.broken_by and step.cameras == found + 1]
+    broken = [step for step in steps if step.broken_by and step.cameras > found]
     if broken:
-        reason, resource = broken[-1].broken_by, bound_by(broken[-1], bound)
+        # Not always one more: a number that did not hold a second time is lowered in larger steps.
+        nearest = min(reversed(broken), key=lambda step: step.cameras)
+        reason, resource = nearest.broken_by, bound_by(nearest, bound)
+        more = "the next one breaks" if nearest.cameras == found + 1 else f"{nearest.cameras} break"
         answer |= {
             "broken_by": reason,
             "bound_by": resource,
-            "sentence": f"{cameras} at {rate}; the next one breaks it: {reason}; "
-            f"bound by {resource}",
+            "sentence": f"{cameras} at {rate}; {more} it: {reason}; bound by {resource}",
         }
     return answer
 

@@ -24,7 +24,7 @@ from loadtest.bound import Bound
 from loadtest.camera import MAX_IN_FLIGHT, Camera, clip_frames
 from loadtest.camera_process import ANSWERED, DROPPED, LATE
 from loadtest.cameras import FRAMES_PER_PROCESS, Cameras
-from loadtest.capacity import MAX_CAMERAS, capacity, section
+from loadtest.capacity import MAX_CAMERAS, _answer, capacity, section
 from loadtest.errors import LoadTestError
 from loadtest.load import Step, bound_by, measure
 from loadtest.overload import _recovery_s, overload, said
@@ -218,6 +218,15 @@ def test_a_number_that_does_not_hold_again_is_not_the_answer():
 )
 def test_the_resource_that_ran_out_is_named(changes, resource):
     assert bound_by(dataclasses.replace(STEP, **changes), BOUND) == resource
+
+
+def test_the_nearest_number_that_was_tried_says_why_not_more():
+    # The search goes down in steps of more than one where a number does not hold again.
+    tried = [dataclasses.replace(STEP, cameras=cameras) for cameras in (64, 60)]
+    held = dataclasses.replace(STEP, cameras=58, broken_by="")
+    answer = _answer(58, [*tried, held], BOUND)
+    assert answer["broken_by"] == STEP.broken_by
+    assert answer["sentence"].startswith("58 cameras at 10 fps; 60 break it: p99 age 300 ms; bound")
 
 
 def test_a_quick_run_says_how_many_and_why_not_more(triton, tmp_path):

@@ -142,6 +142,10 @@ def test_keda_and_the_operator_of_prometheus_know_every_key(case):
             "cameras.gate.source: the password in it would lie open",
         ),
         (
+            within("cameras.gate", {"source": "rtsp://me:$secret@h/s"}),
+            "cameras.gate.source: the password in it would lie open",
+        ),
+        (
             within("defaults.outputs", {"push": "rtsp://me:secret@h/s"}),
             "defaults.outputs.push: the password in it would lie open",
         ),

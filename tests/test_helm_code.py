@@ -265,8 +265,11 @@ def test_the_images_for_a_gpu_have_code_and_models_of_ours():
     for name, stage in re.findall(r"^FROM (\S+) AS (\S+)$", dockerfile, re.MULTILINE):
         assert f"image: {name}\n" in compose
         assert f"--target {stage} " in dockerfile
+    ignored = (REPOSITORY / ".dockerignore").read_text()
     for source in re.findall(r"^COPY (\S+) ", dockerfile, re.MULTILINE):
         assert (REPOSITORY / source).is_dir()
+        # The build fails on a folder of which nothing is sent.
+        assert f"\n!/{source}/" in ignored
 
 
 def moved_values(folder, *, port):

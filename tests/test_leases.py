@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from yolostream.service.leases.assignment import assigned
-from yolostream.service.leases.coordinator import Coordinator
+from yolostream.service.leases.coordinator import REQUEST_TIMEOUT_S, Coordinator
 from yolostream.service.leases.lease import GUARD, Fence, Lease, Owner
 from yolostream.service.leases.members import Members
 from yolostream.service.leases.store import Conflict, Record, StoreAway
@@ -417,6 +417,17 @@ def test_a_renewal_that_is_answered_too_late_ends_the_session() -> None:
     assert lease not in one.running.values()
     one.coordinator.tick()
     assert one.running["camera-0"].number == lease.number + 1
+
+
+def test_long_leases_do_not_make_a_service_wait_long_for_a_store_that_hangs() -> None:
+    _, one, _ = one_alone()
+    timeouts: list[float] = []
+    one._travel = timeouts.append
+    one.coordinator = Coordinator(one, one.name, 600, one, clock=one.clock)
+    one.coordinator.tick()
+    one.coordinator.leave()
+    assert len(timeouts) >= 3
+    assert max(timeouts) <= REQUEST_TIMEOUT_S
 
 
 def test_who_was_written_without_an_answer_goes_on() -> None:

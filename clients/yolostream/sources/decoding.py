@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterable
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import av
 
@@ -15,7 +15,6 @@ from yolostream.sources import nvdec
 from yolostream.sources.decoder import CpuDecoder, Decoded, Decoder, DecoderError, StartDecoder
 
 DecoderName = Literal["cpu", "gpu", "auto"]
-DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
 
 # A camera's stream may start in the middle of a group of pictures, which usually lasts 2 s.
 _PATIENCE_PACKETS = 64

@@ -19,6 +19,10 @@ from yolostream.service.leases.store import Conflict, Kind, Record, Store, Store
 LOOKS = 4
 """Renewals of the session within its duration."""
 
+REQUEST_TIMEOUT_S = 4.0
+"""Longest timeout of a request to the store, however long the leases last: the service must be able
+to stop within seconds while the store hangs."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -54,7 +58,7 @@ class LeaseCounts:
     failed_renewals: int = 0
     """Failed renewals of the session."""
     takeovers: int = 0
-    """Cameras that were acquired from a dead instance."""
+    """Cameras that were acquired from an instance that had died or ended."""
 
 
 class Coordinator:
@@ -128,7 +132,7 @@ class Coordinator:
         """End the session, which frees all its leases. All cameras must have been stopped."""
         if self._me is not None:
             with contextlib.suppress(StoreAway, Conflict):
-                self._store.delete(self._me, self._look_s / 2)
+                self._store.delete(self._me, min(self._look_s, REQUEST_TIMEOUT_S) / 2)
             self._me = None
 
     # The session.
@@ -183,9 +187,10 @@ class Coordinator:
     @property
     def _timeout_s(self) -> float:
         """Timeout of a request: it ends before the session expires."""
+        longest_s = min(self._look_s, REQUEST_TIMEOUT_S)
         if self._me is None:
-            return self._look_s
-        return max(0.05, min(self._look_s, self._until_s - self._clock()))
+            return longest_s
+        return max(0.05, min(longest_s, self._until_s - self._clock()))
 
     def _new(self) -> Record:
         session = f"{self._instance}_{secrets.token_hex(4)}"

@@ -47,6 +47,6 @@ class LeaseMetrics(Collector):
         )
         yield CounterMetricFamily(
             f"{PREFIX}lease_takeovers",
-            "Cameras that this instance took after their holder had died.",
+            "Cameras that this instance acquired after their holder had died or ended.",
             value=self.coordinator.counts.takeovers,
         )

@@ -148,7 +148,8 @@ traces: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 {{- range $key, $address := dict "source" $settings.source "outputs.push" (dig "outputs" "push" "" $settings) }}
-{{- if regexMatch `://[^/@:]*:[^$@/][^@/]*@` (toString $address) }}
+{{- $password := regexFind `://[^/@:]*:[^@/]+@` (toString $address) }}
+{{- if and $password (not (regexMatch `:\$\{[^}]+\}@$` $password)) }}
 {{- fail (printf "%s.%s: the password in it would lie open in a ConfigMap: put it into a secret, name that in ingest.credentialsSecret, and write ${KEY} here" $where $key) }}
 {{- end }}
 {{- end }}
