@@ -1,4 +1,4 @@
-"""What cameras have to hold, whoever plays them and whatever answers them."""
+"""The bound that cameras have to hold, in every benchmark."""
 
 from __future__ import annotations
 

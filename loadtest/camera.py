@@ -98,7 +98,7 @@ class Camera:
                 late = time.perf_counter() - scheduled_s > self._bound_s
                 outcome = LATE if late else ANSWERED
             except Exception as error:
-                # Whatever it is: a frame that nobody tells of would look like none.
+                # Recorded, because a frame without a record would look as if it was never due.
                 outcome, message = type(error).__name__, str(error)
             answered_s = time.perf_counter()
             self._on_record(Record(scheduled_s, sent_s, answered_s, outcome, message))

@@ -1,4 +1,4 @@
-"""So many cameras for so many seconds, and what it cost whom."""
+"""A load of cameras for some seconds, and what it cost clients, server and machine."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Step:
     server_cores: float | None
     """None where the server runs elsewhere."""
     machine_busy: float
-    """Share of this machine's processors in use, by whomever."""
+    """Share of this machine's processors in use, by all programs."""
     other_cores: float | None
     """Taken by other programs; None where the server runs elsewhere."""
     gpu_utilization: float | None

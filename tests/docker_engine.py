@@ -26,7 +26,7 @@ HAPROXY_IMAGE = "haproxy:2.6.12"
 _PACKAGES = "python3,python3-venv,python3-pip,python-is-python3,libpython3.11,ca-certificates"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _BRIDGE = Path("/sys/class/net/docker0")
-# What is saved of a table that nobody used is nothing, which would leave it as it is.
+# An empty table is saved as nothing, and restoring nothing would not empty it again.
 _FLUSHED = b"*filter\nCOMMIT\n*nat\nCOMMIT\n"
 _START_TIMEOUT_S = 120
 _STOP_TIMEOUT_S = 120

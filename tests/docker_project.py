@@ -164,7 +164,7 @@ def clone() -> Iterator[Path]:
 
 
 def user_and_group() -> tuple[int, int]:
-    """Whom containers run as: nobody's root."""
+    """User and group of the containers; never root."""
     return (os.getuid(), os.getgid()) if os.getuid() else (1000, 1000)
 
 

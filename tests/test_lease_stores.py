@@ -252,6 +252,16 @@ def test_leases_are_as_people_expect_them(served, api: LeaseApi) -> None:
     assert lease["spec"]["leaseDurationSeconds"] == GATE.duration_s
 
 
+@pytest.mark.parametrize("lacks", ["spec", "annotations"])
+def test_a_lease_of_another_program_is_named(served, api: LeaseApi, lacks: str) -> None:
+    store = kubernetes(served)
+    store.write(GATE, TIMEOUT_S)
+    ((name, lease),) = api.leases.items()
+    (lease if lacks in lease else lease["metadata"]).pop(lacks)
+    with pytest.raises(StoreAway, match=f"{name} has the label .* was not created by yolostream"):
+        store.records(TIMEOUT_S)
+
+
 def test_names_that_differ_in_case_alone_have_two_leases(served, api: LeaseApi) -> None:
     store = kubernetes(served)
     for name in ("gate", "Gate", "g" * 64, "g" * 63 + "_"):

@@ -22,7 +22,15 @@ def figures(name):
 END_TO_END = figures("endtoend")
 RUNS = END_TO_END["figures"]["runs"]
 A_GPU = END_TO_END["figures"]["cameras"]["most"]
-HELD = RUNS[f"cameras-{A_GPU}-gpu-again"]
+RUN = f"cameras-{A_GPU}-gpu"
+HELD = RUNS.get(f"{RUN}-again", RUNS[RUN])
+# Cameras that broke once were tried again.
+PLANNED = max(
+    number
+    for number in range(A_GPU + 1)
+    if f"cameras-{number}-gpu" in RUNS and f"cameras-{number}-gpu-again" not in RUNS
+)
+SPARE = 20
 SERVER_MS = sum(HELD["server_cpu_ms"].values())
 HEIGHT, WIDTH = downscaled(1080, 1920, fit=(640, 640))
 FRAME_BYTES = HEIGHT * WIDTH * 3
@@ -48,8 +56,10 @@ def test_what_a_camera_takes():
         f"{A_GPU}",
         "[endtoend.json](../loadtest/results/endtoend.json)",
     )
-    rate = RUNS["cameras-42-gpu-again"]["frames_per_s"]
-    row("frames/s of those", f"{rate:,.0f}", "the same")
+    age = RUNS[f"cameras-{PLANNED}-gpu"]["age_ms"]["worst_p99"]
+    row("cameras to plan with", f"{PLANNED}", f"the same; p99 age {age:.0f} ms")
+    rate = HELD["frames_per_s"]
+    row(f"frames/s of {A_GPU} cameras", f"{rate:,.0f}", "the same")
     own = END_TO_END["figures"]["own_rate"]["frames_per_s"]
     row("frames/s of the server alone", f"{own:,.0f}", "the same")
     row(
@@ -100,7 +110,7 @@ def test_what_crosses_the_network():
 
 @pytest.mark.parametrize("cameras", [10, 100, 1_000, 10_000])
 def test_what_to_buy(cameras):
-    gpus = math.ceil(cameras / A_GPU)
+    gpus = math.ceil(cameras / PLANNED)
     cores = cameras * FPS * (HELD["client_cpu_ms"] + SERVER_MS) / 1000
     memory = cameras * HELD["memory_mb"] / A_GPU / 1000
     video = cameras * VIDEO_BITS / 1e9
@@ -108,7 +118,7 @@ def test_what_to_buy(cameras):
     row(
         f"{cameras:,}",
         f"{gpus:,}",
-        f"{gpus + 1:,}",
+        f"{gpus + math.ceil(gpus / SPARE):,}",
         f"{cores:,.0f}",
         f"{memory:,.0f} GB",
         f"{video:,.2g} Gbit/s" if video < 1 else f"{video:,.0f} Gbit/s",

@@ -1,4 +1,4 @@
-"""Write what may be said of cameras into the schema of the chart for Kubernetes.
+"""Write the schema of a camera's settings into the schema of the Helm chart's values.
 
 Helm looks at one file only, so the chart has a copy of docs/cameras.schema.json, without its words.
 """

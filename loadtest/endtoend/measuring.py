@@ -71,7 +71,7 @@ def failures(figures: Figures) -> list[str]:
 
 
 def _peer(setting: Setting) -> Peer | None:
-    """Make the peer ready, if there is to be one: what it lacks is told before all else."""
+    """Make the peer ready, if one is wanted; what it lacks is reported before all measuring."""
     if setting.peer is None:
         return None
     _peer_sources(setting)
@@ -204,5 +204,5 @@ def _line(run: dict[str, Any]) -> str:
     return (
         f"{run['frames_per_s']:.1f} frames/s ({run['whole_frames_per_s']:.1f} with start and end), "
         f"{run['client_cpu_ms']:.2f} ms of processor time a frame, {run['memory_mb']:.0f} MB, "
-        f"p99 age {run['age_ms']['p99']} ms"
+        f"p99 age of the worst source {run['age_ms']['worst_p99']} ms"
     )

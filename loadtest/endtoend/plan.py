@@ -144,7 +144,7 @@ def breaks(run: dict[str, Any]) -> str:
     if not left_out and (missing := run["sources"] * counted - run["frames"]) > 0:
         return f"{missing} frames missing"
     return BOUND.broken_by(
-        run["age_ms"]["p99"],
+        run["age_ms"]["worst_p99"],
         left_out=left_out,
         frames=run["sources"] * counted,
         frames_per_s_each=run["frames_per_s"] / run["sources"],

@@ -95,7 +95,7 @@ CHECKS: dict[str, Check] = {
     ),
     "cameras": Check(
         f"sources at {CAMERA_FPS} fps, once they are open: none of their frames left out, p99 age "
-        f"at most {1000 * BOUND.latency_s:g} ms",
+        f"of each at most {1000 * BOUND.latency_s:g} ms",
         Bar("at least", 48, digits=0),
         lambda figures: figures.get("cameras", {}).get("most"),
     ),

@@ -168,8 +168,9 @@ def _server_of(environment: Mapping[str, str]) -> str:
 
 
 def _record_of(lease: dict[str, Any]) -> Record:
-    metadata, spec = lease["metadata"], lease["spec"]
+    metadata = lease["metadata"]
     try:
+        spec = lease["spec"]
         return Record(
             metadata["labels"][_KIND_LABEL],
             metadata["annotations"][_NAME],
