@@ -60,6 +60,7 @@ SITE := $(OUTPUT)/site
 docs: .venv-docs/.docs ## build the documentation as a site: output/site/index.html
 	.venv-docs/bin/zensical build --strict --clean
 	.venv-docs/bin/python -m tools.site $(SITE)
+	@echo "To see it, with its search: python3 -m http.server --bind 127.0.0.1 --directory $(SITE)"
 
 .PHONY: format
 format: .venv/.dev ## format the code
