@@ -20,8 +20,11 @@ LOOKS = 4
 """Renewals of the session within its duration."""
 
 REQUEST_TIMEOUT_S = 4.0
-"""Longest timeout of a request to the store, however long the leases last: the service must be able
-to stop within seconds while the store hangs."""
+"""Longest timeout of a request to the store, however long the leases last."""
+
+_END_S = 0.5
+"""For an update that is in progress at the end, and for the end of the session. A store that hangs
+must not delay a stop, whatever the duration."""
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +100,7 @@ class Coordinator:
         self._look_s = duration_s / LOOKS
         self._host = host
         self._clock = clock
+        self._lock = threading.Lock()
         self._members = Members()
         self._me: Record | None = None
         self._until_s = 0.0
@@ -111,6 +115,20 @@ class Coordinator:
         Returns:
             Seconds after which it should be called again.
         """
+        with self._lock:
+            return self._tick()
+
+    def leave(self) -> None:
+        """End the session, which frees all its leases. All cameras must have been stopped.
+
+        If the store does not answer, others take the cameras when the session has expired.
+        """
+        # It is locked if the store hangs in `tick`.
+        if self._lock.acquire(blocking=False) and self._me is not None:
+            with contextlib.suppress(StoreAway, Conflict):
+                self._store.delete(self._me, _END_S)
+
+    def _tick(self) -> float:
         began = self._clock()
         self._end_if_late()
         try:
@@ -127,13 +145,6 @@ class Coordinator:
             return 0.05
         wake_at = min(began + self._look_s, self._members.next_end_s() + 0.01)
         return max(0.05, wake_at - self._clock())
-
-    def leave(self) -> None:
-        """End the session, which frees all its leases. All cameras must have been stopped."""
-        if self._me is not None:
-            with contextlib.suppress(StoreAway, Conflict):
-                self._store.delete(self._me, min(self._look_s, REQUEST_TIMEOUT_S) / 2)
-            self._me = None
 
     # The session.
 
@@ -313,7 +324,7 @@ def running_coordinator(coordinator: Coordinator) -> Iterator[None]:
         yield
     finally:
         stopping.set()
-        thread.join()
+        thread.join(_END_S)
 
 
 def _of_kind(records: Mapping[tuple[Kind, str], Record], kind: Kind) -> dict[str, Record]:
