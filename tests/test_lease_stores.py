@@ -348,6 +348,14 @@ def test_an_error_of_the_server_is_told_with_what_helps(
     assert store.write(record, TIMEOUT_S).version != record.version
 
 
+def test_an_answer_of_something_else_is_told(served, api: LeaseApi) -> None:
+    store = kubernetes(served)
+    api.wrong = 200
+    for action in (store.records, lambda timeout_s: store.write(GATE, timeout_s)):
+        with pytest.raises(StoreAway, match="does not answer correctly"):
+            action(TIMEOUT_S)
+
+
 def test_a_token_that_is_replaced_is_read_again(served, api: LeaseApi) -> None:
     store, token = kubernetes(served), served[2] / "token"
     store.records(TIMEOUT_S)
