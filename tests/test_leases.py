@@ -385,6 +385,20 @@ def test_instances_with_another_file_keep_what_they_have_and_new_cameras_are_run
     check_one_owner_at_a_time(world)
 
 
+def test_a_file_that_is_read_during_an_update_counts_from_the_next_one_on() -> None:
+    """Otherwise cameras are given to others that do not know of the change."""
+    world = World(6, instances=3, cameras=12)
+    calm(world)
+    one = world.instances[0]
+    before = dict(one.running)
+    answers = iter([world.cameras])
+    more = world.cameras | set(names("new", 30))
+    one.enabled_cameras = lambda: next(answers, more)
+    one.is_busy = True
+    one.coordinator.tick()
+    assert one.running == before
+
+
 def slow(one: Instance, seconds: float) -> None:
     """Each way to the store and back takes so long, while nobody else does anything."""
 

@@ -132,9 +132,11 @@ class Coordinator:
         began = self._clock()
         self._end_if_late()
         try:
-            self._renew()
+            # Asked once: they must be those that the others are told of.
+            wanted = frozenset(self._host.enabled_cameras())
+            self._renew(wanted)
             cameras = self._look()
-            self._share_out(cameras)
+            self._share_out(wanted, cameras)
         except StoreAway as error:
             self._tell(str(error))
             # Called again at the deadline at the latest.
@@ -159,14 +161,14 @@ class Coordinator:
         self._host.extend("", 0.0)
         self._host.lose_leases(reason)
 
-    def _renew(self) -> None:
+    def _renew(self, wanted: frozenset[str]) -> None:
         """Renew the session, or begin one.
 
         Raises:
             StoreAway: the store cannot be used; the session stays valid until it expires.
         """
         began = self._clock()
-        me = replace(self._me or self._new(), cameras=_digest(self._host.enabled_cameras()))
+        me = replace(self._me or self._new(), cameras=_digest(wanted))
         try:
             written = self._written(me)
         except StoreAway:
@@ -220,11 +222,10 @@ class Coordinator:
                 self._store.delete(member, self._timeout_s)
         return _of_kind(records, "camera")
 
-    def _share_out(self, cameras: dict[str, Record]) -> None:
+    def _share_out(self, wanted: frozenset[str], cameras: dict[str, Record]) -> None:
         self._end_if_late()
         if self._me is None:
             return
-        wanted = set(self._host.enabled_cameras())
         alive = {member.name: member for member in self._members.alive()}
         # Instances with other cameras, such as during a change of the file, are not counted.
         ours = {
@@ -232,7 +233,7 @@ class Coordinator:
             for name, member in alive.items()
             if member.cameras == self._me.cameras
         }
-        shares = self._shares(frozenset(wanted), ours | {self._me.name: self._instance})
+        shares = self._shares(wanted, ours | {self._me.name: self._instance})
         self._is_behind = False
         for name in sorted(wanted | cameras.keys()):
             before = cameras.get(name, Record("camera", name, duration_s=self._duration_s))
