@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -232,12 +233,50 @@ def test_a_full_disk_leaves_a_lease_as_it_was(
     assert len(list((tmp_path / "camera" / "Gate_1").iterdir())) == 1
 
 
+def test_a_new_record_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full tmpfs, folders can be made and files cannot be written."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreAway, match="No space left"):
+        FolderStore(tmp_path).write(MEMBER, TIMEOUT_S)
+    assert list((tmp_path / "member").iterdir()) == []
+
+
 def test_a_file_that_is_no_lease_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "camera" / "gate"
     folder.mkdir(parents=True)
     (folder / "1.json").write_text("{")
     with pytest.raises(StoreAway, match=r"1\.json is not a valid lease"):
         FolderStore(tmp_path).records(TIMEOUT_S)
+
+
+@pytest.mark.timeout(30)
+def test_a_link_to_nowhere_is_told(tmp_path: Path) -> None:
+    FolderStore(tmp_path).write(GATE, TIMEOUT_S)
+    (tmp_path / "camera" / GATE.name / "9.json").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StoreAway, match=r"9\.json is not a valid lease"):
+        FolderStore(tmp_path).records(TIMEOUT_S)
+
+
+def test_a_copy_of_another_lease_is_told(tmp_path: Path) -> None:
+    FolderStore(tmp_path).write(GATE, TIMEOUT_S)
+    shutil.copytree(tmp_path / "camera" / GATE.name, tmp_path / "camera" / "yard")
+    with pytest.raises(StoreAway, match=r"yard/1\.json is not a valid lease"):
+        FolderStore(tmp_path).records(TIMEOUT_S)
+
+
+@pytest.mark.timeout(30)
+def test_files_of_others_are_not_versions(tmp_path: Path) -> None:
+    FolderStore(tmp_path).write(GATE, TIMEOUT_S)
+    for name in ("07.json", "\u0667.json", "9.json.orig", "notes.txt"):
+        (tmp_path / "camera" / GATE.name / name).write_text("{")
+    (tmp_path / "camera" / "notes.txt").write_text("{")
+    assert FolderStore(tmp_path).records(TIMEOUT_S) == {("camera", GATE.name): GATE}
 
 
 # Kubernetes.
@@ -309,6 +348,14 @@ def test_an_error_of_the_server_is_told_with_what_helps(
     assert store.write(record, TIMEOUT_S).version != record.version
 
 
+def test_an_answer_of_something_else_is_told(served, api: LeaseApi) -> None:
+    store = kubernetes(served)
+    api.wrong = 200
+    for action in (store.records, lambda timeout_s: store.write(GATE, timeout_s)):
+        with pytest.raises(StoreAway, match="does not answer correctly"):
+            action(TIMEOUT_S)
+
+
 def test_a_token_that_is_replaced_is_read_again(served, api: LeaseApi) -> None:
     store, token = kubernetes(served), served[2] / "token"
     store.records(TIMEOUT_S)
@@ -352,6 +399,9 @@ def test_a_server_with_another_certificate_is_told_nothing(served, tmp_path: Pat
         ("kubernetes:", "a", "kubernetes:cameras"),
         ("kubernetes:Street", "a", "'Street'"),
         ("kubernetes:street", "a", "service account"),
+        ("kubernetes", "a", "kubernetes:cameras"),
+        ("", "a", "--leases is empty"),
+        ("folder", "", "''"),
         ("folder", "a/b", "'a/b'"),
         ("folder", "a_b", "'a_b'"),
     ],

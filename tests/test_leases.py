@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from running import DEADLINE_S
 from yolostream.service.leases.assignment import assigned
-from yolostream.service.leases.coordinator import REQUEST_TIMEOUT_S, Coordinator
+from yolostream.service.leases.coordinator import (
+    REQUEST_TIMEOUT_S,
+    Coordinator,
+    running_coordinator,
+)
 from yolostream.service.leases.lease import GUARD, Fence, Lease, Owner
 from yolostream.service.leases.members import Members
 from yolostream.service.leases.store import Conflict, Record, StoreAway
@@ -188,8 +194,9 @@ class Instance:
     def end(self) -> None:
         """As a clean end: first all cameras, then the leases."""
         self.running, self.stopping = {}, {}
+        self.is_busy = True
         self.coordinator.leave()
-        self.is_alive = False
+        self.is_busy = self.is_alive = False
 
     def begin_again(self) -> None:
         self.is_alive, self.is_paused = True, False
@@ -378,6 +385,20 @@ def test_instances_with_another_file_keep_what_they_have_and_new_cameras_are_run
     check_one_owner_at_a_time(world)
 
 
+def test_a_file_that_is_read_during_an_update_counts_from_the_next_one_on() -> None:
+    """Otherwise cameras are given to others that do not know of the change."""
+    world = World(6, instances=3, cameras=12)
+    calm(world)
+    one = world.instances[0]
+    before = dict(one.running)
+    answers = iter([world.cameras])
+    more = world.cameras | set(names("new", 30))
+    one.enabled_cameras = lambda: next(answers, more)
+    one.is_busy = True
+    one.coordinator.tick()
+    assert one.running == before
+
+
 def slow(one: Instance, seconds: float) -> None:
     """Each way to the store and back takes so long, while nobody else does anything."""
 
@@ -391,6 +412,8 @@ def one_alone() -> tuple[World, Instance, Lease]:
     world = World(4, instances=1, cameras=1)
     calm(world)
     (one,) = world.instances
+    # From now on, only the test ticks.
+    one.is_busy = True
     one.speed = 1.0
     one.coordinator.tick()
     return world, one, one.running["camera-0"]
@@ -446,3 +469,34 @@ def test_who_was_written_without_an_answer_goes_on() -> None:
     assert one.running["camera-0"] == lease
     assert one.fence.lets(lease)
     assert one.coordinator.problem is None
+
+
+def test_a_store_that_hangs_delays_no_end() -> None:
+    """However long its requests may take."""
+    _, one, _ = one_alone()
+    asked, over = threading.Event(), threading.Event()
+
+    def hang(record: Record, timeout_s: float) -> Record:
+        asked.set()
+        assert over.wait(DEADLINE_S)
+        raise StoreAway("no answer: it is asked again")
+
+    one.write = one.delete = hang
+    with running_coordinator(one.coordinator):
+        assert asked.wait(DEADLINE_S)
+    one.coordinator.leave()
+    assert not over.is_set()
+    over.set()
+
+
+def test_the_end_of_a_session_waits_for_a_moment_only() -> None:
+    world = World(5, instances=1, cameras=1)
+    (one,) = world.instances
+    one.is_busy = True
+    one.coordinator = Coordinator(one, "long", 600, one, clock=one.clock)
+    one.coordinator.tick()
+    timeouts: list[float] = []
+    one.delete = lambda record, timeout_s: timeouts.append(timeout_s)
+    one.coordinator.leave()
+    assert len(timeouts) == 1
+    assert timeouts[0] <= 1

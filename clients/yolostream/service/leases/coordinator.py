@@ -20,8 +20,11 @@ LOOKS = 4
 """Renewals of the session within its duration."""
 
 REQUEST_TIMEOUT_S = 4.0
-"""Longest timeout of a request to the store, however long the leases last: the service must be able
-to stop within seconds while the store hangs."""
+"""Longest timeout of a request to the store, however long the leases last."""
+
+_END_S = 0.5
+"""For an update that is in progress at the end, and for the end of the session. A store that hangs
+must not delay a stop, whatever the duration."""
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +100,7 @@ class Coordinator:
         self._look_s = duration_s / LOOKS
         self._host = host
         self._clock = clock
+        self._lock = threading.Lock()
         self._members = Members()
         self._me: Record | None = None
         self._until_s = 0.0
@@ -111,12 +115,28 @@ class Coordinator:
         Returns:
             Seconds after which it should be called again.
         """
+        with self._lock:
+            return self._tick()
+
+    def leave(self) -> None:
+        """End the session, which frees all its leases. All cameras must have been stopped.
+
+        If the store does not answer, others take the cameras when the session has expired.
+        """
+        # It is locked if the store hangs in `tick`.
+        if self._lock.acquire(blocking=False) and self._me is not None:
+            with contextlib.suppress(StoreAway, Conflict):
+                self._store.delete(self._me, _END_S)
+
+    def _tick(self) -> float:
         began = self._clock()
         self._end_if_late()
         try:
-            self._renew()
+            # Asked once: they must be those that the others are told of.
+            wanted = frozenset(self._host.enabled_cameras())
+            self._renew(wanted)
             cameras = self._look()
-            self._share_out(cameras)
+            self._share_out(wanted, cameras)
         except StoreAway as error:
             self._tell(str(error))
             # Called again at the deadline at the latest.
@@ -127,13 +147,6 @@ class Coordinator:
             return 0.05
         wake_at = min(began + self._look_s, self._members.next_end_s() + 0.01)
         return max(0.05, wake_at - self._clock())
-
-    def leave(self) -> None:
-        """End the session, which frees all its leases. All cameras must have been stopped."""
-        if self._me is not None:
-            with contextlib.suppress(StoreAway, Conflict):
-                self._store.delete(self._me, min(self._look_s, REQUEST_TIMEOUT_S) / 2)
-            self._me = None
 
     # The session.
 
@@ -148,14 +161,14 @@ class Coordinator:
         self._host.extend("", 0.0)
         self._host.lose_leases(reason)
 
-    def _renew(self) -> None:
+    def _renew(self, wanted: frozenset[str]) -> None:
         """Renew the session, or begin one.
 
         Raises:
             StoreAway: the store cannot be used; the session stays valid until it expires.
         """
         began = self._clock()
-        me = replace(self._me or self._new(), cameras=_digest(self._host.enabled_cameras()))
+        me = replace(self._me or self._new(), cameras=_digest(wanted))
         try:
             written = self._written(me)
         except StoreAway:
@@ -209,11 +222,10 @@ class Coordinator:
                 self._store.delete(member, self._timeout_s)
         return _of_kind(records, "camera")
 
-    def _share_out(self, cameras: dict[str, Record]) -> None:
+    def _share_out(self, wanted: frozenset[str], cameras: dict[str, Record]) -> None:
         self._end_if_late()
         if self._me is None:
             return
-        wanted = set(self._host.enabled_cameras())
         alive = {member.name: member for member in self._members.alive()}
         # Instances with other cameras, such as during a change of the file, are not counted.
         ours = {
@@ -221,7 +233,7 @@ class Coordinator:
             for name, member in alive.items()
             if member.cameras == self._me.cameras
         }
-        shares = self._shares(frozenset(wanted), ours | {self._me.name: self._instance})
+        shares = self._shares(wanted, ours | {self._me.name: self._instance})
         self._is_behind = False
         for name in sorted(wanted | cameras.keys()):
             before = cameras.get(name, Record("camera", name, duration_s=self._duration_s))
@@ -313,7 +325,7 @@ def running_coordinator(coordinator: Coordinator) -> Iterator[None]:
         yield
     finally:
         stopping.set()
-        thread.join()
+        thread.join(_END_S)
 
 
 def _of_kind(records: Mapping[tuple[Kind, str], Record], kind: Kind) -> dict[str, Record]:

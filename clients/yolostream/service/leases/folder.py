@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from yolostream.service.leases.store import Conflict, Kind, Record, StoreAway
 
 _RECORD = TypeAdapter(Record)
 _SUFFIX = ".json"
+_VERSION = re.compile(r"[1-9][0-9]*\.json")
 _KINDS: tuple[Kind, ...] = ("camera", "member")
 
 
@@ -100,6 +102,8 @@ def _link(folder: Path, version: int, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
+            # Only possible if it is empty: a new record could not be written.
+            folder.rmdir()
     _sync(folder)
 
 
@@ -124,24 +128,33 @@ def _versions(folder: Path) -> list[int]:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    stems = [name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)]
-    return [int(stem) for stem in stems if stem.isdecimal()]
+    return [int(name.removesuffix(_SUFFIX)) for name in names if _VERSION.fullmatch(name)]
 
 
 def _newest(folder: Path) -> Record | None:
     """The newest version of a record; None if it was deleted."""
+    missing = 0
     while (version := max(_versions(folder), default=0)) > 0:
         path = folder / f"{version}{_SUFFIX}"
         try:
-            return _with_version(_RECORD.validate_json(path.read_bytes()), version)
+            record = _with_version(_RECORD.validate_json(path.read_bytes()), version)
         except FileNotFoundError:
-            # It was replaced since the folder was listed.
-            continue
+            # It was replaced since the folder was listed. A link to nowhere is listed again.
+            if version == missing:
+                raise _not_valid(path) from None
+            missing = version
         except ValidationError:
-            raise StoreAway(
-                f"{path} is not a valid lease: stop all instances and delete the folder"
-            ) from None
+            raise _not_valid(path) from None
+        else:
+            # The folder may be a copy of another one.
+            if (record.kind, record.name) != (folder.parent.name, folder.name):
+                raise _not_valid(path)
+            return record
     return None
+
+
+def _not_valid(path: Path) -> StoreAway:
+    return StoreAway(f"{path} is not a valid lease: stop all instances and delete the folder")
 
 
 def _with_version(record: Record, version: int) -> Record:

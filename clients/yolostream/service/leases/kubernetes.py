@@ -79,11 +79,12 @@ class KubernetesStore:
         until = time.monotonic() + timeout_s
         while True:
             page = self._ask("GET", f"?{urlencode(query)}", until - time.monotonic())
-            for item in page["items"]:
-                record = _record_of(item)
-                found[record.kind, record.name] = record
-            # All pages belong to one snapshot.
-            query["continue"] = page["metadata"].get("continue", "")
+            with self._reached():
+                for item in page["items"]:
+                    record = _record_of(item)
+                    found[record.kind, record.name] = record
+                # All pages belong to one snapshot.
+                query["continue"] = page["metadata"].get("continue", "")
             if not query["continue"]:
                 return found
 
@@ -91,7 +92,8 @@ class KubernetesStore:
         """See `Store`."""
         method, path = ("PUT", f"/{self._name(record)}") if record.version else ("POST", "")
         answer = self._ask(method, path, timeout_s, self._lease_of(record))
-        return replace(record, version=answer["metadata"]["resourceVersion"])
+        with self._reached():
+            return replace(record, version=answer["metadata"]["resourceVersion"])
 
     def delete(self, record: Record, timeout_s: float) -> None:
         """See `Store`."""
@@ -127,7 +129,8 @@ class KubernetesStore:
     def _reached(self) -> Iterator[None]:
         try:
             yield
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        # The last two: something else answers, such as a proxy.
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
             raise StoreAway(
                 "the API server of Kubernetes does not answer correctly "
                 f"({type(error).__name__}): it is asked again"

@@ -16,7 +16,7 @@ from yolostream.service.leases.store import Store
 DURATION_S = 8
 """Default of `--lease-seconds`: cameras of a dead instance run elsewhere after about 10 s."""
 
-_KUBERNETES = "kubernetes:"
+_KUBERNETES = "kubernetes"
 _GROUP = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _INSTANCE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,99}")
 
@@ -45,7 +45,7 @@ class Sharing:
         Raises:
             ServiceError: a name is not valid, or `kubernetes:` is used outside of a pod.
         """
-        name = instance or socket.gethostname()
+        name = socket.gethostname() if instance is None else instance
         if not _INSTANCE.fullmatch(name):
             raise ServiceError(
                 f"{name!r} is not a valid name of an instance: use at most 100 letters, digits, "
@@ -59,9 +59,12 @@ class Sharing:
 
 
 def _store_of(leases: str) -> Store:
-    if not leases.startswith(_KUBERNETES):
+    if not leases:
+        raise ServiceError("--leases is empty: use a folder, or --leases kubernetes:cameras")
+    scheme, _, group = leases.partition(":")
+    # Without a name, a folder in each pod would be used, and all pods would run all cameras.
+    if scheme.lower() != _KUBERNETES:
         return FolderStore(Path(leases))
-    group = leases.removeprefix(_KUBERNETES)
     if not _GROUP.fullmatch(group):
         raise ServiceError(
             f"{group!r} is not a valid name for leases: use at most 63 lower-case letters, digits "
