@@ -375,6 +375,7 @@ def running(tmp_path_factory):
         *arguments, option, leases, _, seconds = both.arguments("ingest")
         assert (option, leases) == ("--leases", f"kubernetes:{NAME}")
         # Those of Kubernetes are for pods.
+        (folder / "leases").mkdir()
         arguments += [option, str(folder / "leases"), "--lease-seconds", seconds]
         logs = [stack.enter_context((folder / f"{name}.log").open("w")) for name in ("t", "i")]
         for log, words in zip(logs, (both.arguments("triton"), arguments), strict=True):

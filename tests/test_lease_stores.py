@@ -52,6 +52,7 @@ def kubernetes(served: tuple[LeaseApi, str, Path], group: str = "street") -> Kub
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
     """Makes stores that show the same."""
     if request.param == "folder":
+        (tmp_path / "leases").mkdir()
         return lambda: FolderStore(tmp_path / "leases")
     request.getfixturevalue("api")
     return lambda: kubernetes(request.getfixturevalue("served"))
@@ -204,14 +205,22 @@ def test_who_wins_a_version_that_was_cleared_away_has_not_won(tmp_path: Path) ->
 
 
 def test_a_folder_that_is_gone_is_no_store_without_leases(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "leases")
+    folder = tmp_path / "leases"
+    folder.mkdir()
+    store = FolderStore(folder)
     record = store.write(GATE, TIMEOUT_S)
-    away = (tmp_path / "leases").rename(tmp_path / "elsewhere")
-    (tmp_path / "leases").write_text("no folder")
-    for action in (store.records, lambda timeout_s: store.write(record, timeout_s)):
-        with pytest.raises(StoreAway, match="leases"):
-            action(TIMEOUT_S)
-    (tmp_path / "leases").unlink()
+    away = folder.rename(tmp_path / "elsewhere")
+
+    def check_away() -> None:
+        for action in (store.records, lambda timeout_s: store.write(record, timeout_s)):
+            with pytest.raises(StoreAway, match=r"leases, .*leases, is gone"):
+                action(TIMEOUT_S)
+
+    check_away()
+    assert not folder.exists()
+    folder.write_text("no folder")
+    check_away()
+    folder.unlink()
     away.rename(tmp_path / "leases")
     assert store.records(TIMEOUT_S) == {("camera", "Gate_1"): GATE}
 
@@ -401,6 +410,7 @@ def test_a_server_with_another_certificate_is_told_nothing(served, tmp_path: Pat
         ("kubernetes:street", "a", "service account"),
         ("kubernetes", "a", "kubernetes:cameras"),
         ("", "a", "--leases is empty"),
+        ("no/such/folder", "a", "no folder no/such/folder for --leases: create it"),
         ("folder", "", "''"),
         ("folder", "a/b", "'a/b'"),
         ("folder", "a_b", "'a_b'"),

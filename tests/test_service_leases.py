@@ -112,6 +112,7 @@ class Group:
     def __init__(self, site: Site, stack: contextlib.ExitStack) -> None:
         self.site, self._stack = site, stack
         self.leases = site.folder / "leases"
+        self.leases.mkdir()
         self.alive: dict[str, Instance] = {}
         self.all: list[Instance] = []
         self.written = Written(site.out)

@@ -28,8 +28,7 @@ class FolderStore:
     can do. There is no lock, so an instance that hangs does not block others.
 
     Args:
-        folder: created if it is missing. All instances must see changes at once, as on a local
-            file system.
+        folder: it must exist. All instances must see changes at once, as on a local file system.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,7 +38,6 @@ class FolderStore:
         """See `Store`."""
         found: dict[tuple[Kind, str], Record] = {}
         with self._reached():
-            self._folder.mkdir(parents=True, exist_ok=True)
             # Cameras first: a holder is always created before the leases that name it.
             for kind in _KINDS:
                 for folder in _folders(self._folder / kind):
@@ -74,6 +72,9 @@ class FolderStore:
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[None]:
+        # A folder that is created again would begin with fencing number 1 again.
+        if not self._folder.is_dir():
+            raise StoreAway(f"the folder of the leases, {self._folder}, is gone: restore it")
         try:
             yield
         except OSError as error:

@@ -43,7 +43,8 @@ class Sharing:
             duration_s: see the attribute.
 
         Raises:
-            ServiceError: a name is not valid, or `kubernetes:` is used outside of a pod.
+            ServiceError: a name is not valid, there is no such folder, or `kubernetes:` is used
+                outside of a pod.
         """
         name = socket.gethostname() if instance is None else instance
         if not _INSTANCE.fullmatch(name):
@@ -64,7 +65,14 @@ def _store_of(leases: str) -> Store:
     scheme, _, group = leases.partition(":")
     # Without a name, a folder in each pod would be used, and all pods would run all cameras.
     if scheme.lower() != _KUBERNETES:
-        return FolderStore(Path(leases))
+        folder = Path(leases)
+        # It is not created: an instance with a misspelt folder would run all cameras once more.
+        if not folder.is_dir():
+            raise ServiceError(
+                f"there is no folder {folder} for --leases: create it once for all instances, or "
+                "correct its name"
+            )
+        return FolderStore(folder)
     if not _GROUP.fullmatch(group):
         raise ServiceError(
             f"{group!r} is not a valid name for leases: use at most 63 lower-case letters, digits "
