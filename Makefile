@@ -21,7 +21,7 @@ live: install ## run the live service with the demo videos as cameras: http://12
 # Three processes on two cores, because tests often wait for a server or a camera.
 .PHONY: test
 test: install .venv/.dev check ## run all checks and tests that need no GPU, with a real Triton
-	.venv/bin/pytest -m "not alone" --numprocesses 3 --dist loadfile
+	.venv/bin/pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 	.venv/bin/pytest -m alone
 
 .PHONY: test-docker

@@ -9,7 +9,7 @@ from itertools import islice, zip_longest
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import Message
-from yolostream.doctor.deepstream.letterbox import Rectangle, Size, even, place
+from yolostream.doctor.deepstream.letterbox import Rectangle, Size, content_rect, even
 from yolostream.image import Image
 
 from .config import Mux, enum_name
@@ -50,7 +50,7 @@ class Place:
     @classmethod
     def fit(cls, source: Size, tensor: Size, preprocess: Message) -> Place:
         """Fit a frame of `source` into `tensor`."""
-        rectangle = place(source, tensor, preprocess)
+        rectangle = content_rect(source, tensor, preprocess)
         width, height = map(even, source)
         return cls(rectangle, rectangle.width / width, rectangle.height / height)
 
