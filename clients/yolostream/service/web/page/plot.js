@@ -87,7 +87,8 @@ export class Plots {
       plot.chart?.destroy();
       const options = {
         ...size(plot.element),
-        padding: [12, 8, 4, 0],
+        // On the right, half of a time has room beyond the newest second.
+        padding: [12, 20, 4, 0],
         legend: { show: false },
         cursor: { show: false },
         scales: {
