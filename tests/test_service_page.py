@@ -189,6 +189,46 @@ def test_one_camera_is_shown_large_with_what_is_in_it(page: Browser, api: Api) -
     assert page.run("return document.activeElement.matches('[data-camera=square] .picture')")
 
 
+def test_what_is_listed_is_in_the_frame_that_is_shown(windows, instant, tmp_path: Path) -> None:
+    page = windows()
+    images = [gray(50, width=640, height=360) for _ in range(FRAMES)]
+    for number, image in enumerate(images):
+        if number % 4 < 2:
+            image[140:220, 280:360] = 255, 0, 0
+    path = write_clip(tmp_path / "blinking.mp4", images)
+    with serve_api(instant.url, cameras={"blinking": {"source": str(path)}}) as api:
+        page.open(f"{api.url}/#blinking")
+        wait_for_video(page, "blinking")
+        page.wait(lambda: "person" in page.text(card("blinking", "tbody")), "objects in a list")
+        # Of each picture: how red its middle is, and what stands beside it.
+        seen = page.driver.execute_async_script(
+            """
+            const done = arguments[0], seen = [];
+            const [video, table, nothing] = ["video", "table", ".nothing"].map(
+              (part) => document.querySelector(`[data-camera=blinking] ${part}`));
+            const canvas = document.createElement("canvas");
+            [canvas.width, canvas.height] = [640, 360];
+            const context = canvas.getContext("2d", { willReadFrequently: true });
+            video.requestVideoFrameCallback(function look() {
+              context.drawImage(video, 0, 0);
+              const [red] = context.getImageData(320, 180, 1, 1).data;
+              // In the same turn, after all that is told of the new picture.
+              requestAnimationFrame(() => {
+                seen.push([red, !table.hidden, !nothing.hidden]);
+                if (seen.length < 30) video.requestVideoFrameCallback(look);
+                else done(seen);
+              });
+            });
+            """
+        )
+    page.driver.close()
+    assert {red > 150 for red, _, _ in seen} == {True, False}
+    assert all(is_listed != is_nothing for _, is_listed, is_nothing in seen), seen
+    # A busy browser may draw the next picture already; the newest record would be wrong for half.
+    right = [red for red, is_listed, _ in seen if is_listed == (red > 150)]
+    assert len(right) >= 0.9 * len(seen), seen
+
+
 def test_a_camera_that_dies_says_so_and_comes_back(page: Browser, api: Api, web) -> None:
     assert api.put("/api/v1/cameras/gate", {"source": web.url}).status_code == 201
     page.open(api.url)
@@ -344,6 +384,37 @@ def test_an_address_where_nothing_is_says_so_before_it_is_added(page: Browser, a
         assert page.find("[name=save]").text == "Add anyway"
         page.find("[name=cancel]").click()
     assert api.get("/api/v1/cameras/nobody").status_code == 404
+
+
+def test_a_refused_address_says_why_once_and_for_this_page(page: Browser, api: Api) -> None:
+    page.open(api.url)
+    page.find("#add").click()
+    page.find("[name=name]").send_keys("file")
+    page.find("[name=source]").send_keys("street.mp4")
+    for button in ("check", "save"):
+        page.find(f"[name={button}]").click()
+        page.wait(lambda: "only the configuration file" in page.text("#camera-error"), "the reason")
+        page.wait(lambda: page.find("[name=check]").is_enabled(), "the end of the check")
+        assert page.text("#camera-dialog").count("no address of a camera") == 1
+        assert "API" not in page.text("#camera-dialog")
+    page.find("[name=source]").send_keys("!")
+    page.wait(lambda: page.text("#camera-error") == "", "the words to go")
+    assert all("422" in message for message in page.messages())
+
+
+def test_the_plots_share_the_width(page: Browser, api: Api) -> None:
+    page.open(api.url)
+    wait_for_state(page, "square", "live")
+    for width, rows in [(1920, 1), (1280, 1), (390, 2)]:
+        page.look(width=width)
+        plots, first, second = page.run(
+            "return ['#plots', '#plot-objects', '#plot-age'].map("
+            "(one) => document.querySelector(one).getBoundingClientRect().toJSON())"
+        )
+        assert first["top"] == second["top"] if rows == 1 else first["bottom"] < second["top"]
+        assert first["left"] - plots["left"] < 40
+        assert plots["right"] - second["right"] < 40
+        assert second["left"] - first["right"] < 40
 
 
 def test_cameras_are_added_paused_and_removed_by_keyboard(page: Browser, api: Api, web) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yolostream.frame import Frame
+from yolostream.sources.pace import Pace
 from yolostream.sources.presence import Presence
 from yolostream.sources.source import EVERYTHING, Reading, Session
-from yolostream.sources.video import Video
+from yolostream.sources.video import Video, VideoSession
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ class RealtimeSession(Session):
     def __init__(self, realtime: Realtime, reading: Reading) -> None:
         self._realtime = realtime
         self._reading = reading
-        self._session: Session = realtime.video.open(reading)
+        # One for all rounds: the first picture of a round may follow too soon on the last one.
+        self._pace = Pace(reading.most_per_second)
+        self._shift_s = 0.0
+        self._session = self._open()
         self.frame_rate = self._session.frame_rate
         self.frame_count = None if realtime.loops else self._session.frame_count
 
@@ -87,11 +91,14 @@ class RealtimeSession(Session):
         index = shift = 0
         while True:
             for frame in self._session:
-                if frame.index == 0:
-                    begin = frame.pts
                 yield replace(frame, index=index + frame.index, pts=shift + frame.pts)
-                last = frame
-            step = round(1 / (self.frame_rate * last.time_base))
-            index, shift = index + last.index + 1, shift + last.pts - begin + step
+            index, shift = index + self._session.decoded, shift + self._session.length
+            self._shift_s = float(shift * self._session.time_base)
             self._session.close()
-            self._session = self._realtime.video.open(self._reading)
+            self._session = self._open()
+
+    def _open(self) -> VideoSession:
+        return VideoSession(self._realtime.video, self._reading, self._takes)
+
+    def _takes(self, seconds: float) -> bool:
+        return self._pace.takes(self._shift_s + seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -77,11 +77,25 @@ class Video:
 
 
 class VideoSession(Session):
-    """The frames of an open video."""
+    """The frames of an open video.
 
-    def __init__(self, video: Video, reading: Reading) -> None:
+    Args:
+        video: what is open.
+        reading: which of its frames are converted.
+        takes: says by a picture's time, in seconds, whether it is converted; None keeps to the
+            number per second of `reading`.
+    """
+
+    def __init__(
+        self, video: Video, reading: Reading, takes: Callable[[float], bool] | None = None
+    ) -> None:
+        self.decoded = 0
+        """Number of pictures so far; skipped ones count."""
+        self.length = 0
+        """Time from the first picture to the one that would follow the last, in `time_base`."""
         self._video = video
         self._reading = reading
+        self._takes = takes or Pace(reading.most_per_second).takes
         self._is_cancelled = False
         silence_s = reading.silence_s if video.is_live else CONNECT_TIMEOUT_S
         self._container = open_container(video, silence_s)
@@ -94,11 +108,11 @@ class VideoSession(Session):
         self.frame_rate = frame_rate_of(self._stream, has_clock=self._has_clock)
         self.frame_count = self._stream.frames or None
         self._opened_at = time.monotonic()
-        time_base = self._stream.time_base or 1 / self.frame_rate
         is_timed_by_arrival = video.is_live and not self._has_clock
-        self._timeline = Timeline(
-            ARRIVAL_TIME_BASE if is_timed_by_arrival else time_base, self.frame_rate
-        )
+        time_base = self._stream.time_base or 1 / self.frame_rate
+        self.time_base = ARRIVAL_TIME_BASE if is_timed_by_arrival else time_base
+        """Seconds per unit of all times."""
+        self._timeline = Timeline(self.time_base, self.frame_rate)
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame; see `Session`."""
@@ -119,13 +133,15 @@ class VideoSession(Session):
         self._is_cancelled = True
 
     def _frames(self, decoder: Decoder) -> Iterator[Frame]:
-        index = 0
-        pace = Pace(self._reading.most_per_second)
-        for decoded in self._decoded(decoder):
+        step = round(1 / (self.frame_rate * self.time_base))
+        begin: int | None = None
+        for index, decoded in enumerate(self._decoded(decoder)):
             self.decoded_at = time.monotonic()
             pts = self._place(decoded.pts)
+            begin = pts if begin is None else begin
+            self.decoded, self.length = index + 1, pts - begin + step
             is_strided = index % self._reading.stride == 0
-            if is_strided and pace.takes(float(pts * self._timeline.time_base)):
+            if is_strided and self._takes(float(pts * self.time_base)):
                 try:
                     frame = self._frame(decoded, index, pts)
                 except DecoderError as error:
@@ -136,8 +152,7 @@ class VideoSession(Session):
                         self._video, matrix, str(error.strerror)
                     ) from error
                 yield frame
-            index += 1
-        if index == 0 and not self._is_cancelled:
+        if self.decoded == 0 and not self._is_cancelled:
             raise video_errors.holds_no_frame(self._video)
 
     def _place(self, said: int | None) -> int:
@@ -156,7 +171,7 @@ class VideoSession(Session):
             decoded.to_rgb(*self._reading.size_of(*decoded.size)),
             index,
             pts,
-            self._timeline.time_base,
+            self.time_base,
             source=self._video.name,
             source_pts_seconds=self._said_seconds(decoded),
             original_size=decoded.size,
@@ -165,7 +180,7 @@ class VideoSession(Session):
     def _said_seconds(self, decoded: Decoded) -> float | None:
         if decoded.pts is None or not self._has_clock:
             return None
-        return float(decoded.pts * self._timeline.time_base)
+        return float(decoded.pts * self.time_base)
 
     def _decoded(self, decoder: Decoder) -> Iterator[Decoded]:
         packets = damaged = 0
