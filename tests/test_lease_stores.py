@@ -179,7 +179,7 @@ def test_two_instances_share_cameras_out_and_one_takes_over(
         coordinators[0].tick()
     assert one.running.keys() == one.enabled_cameras()
     assert all(one.running[name].number == lease.number + 1 for name, lease in lost.items())
-    assert coordinators[0].counts.takeovers == 2
+    assert coordinators[0].takeovers == 2
     # It goes on, and begins anew.
     for coordinator in reversed(coordinators * 3):
         coordinator.tick()

@@ -12,13 +12,10 @@ from dataclasses import replace
 import pytest
 from running import DEADLINE_S
 from yolostream.service.leases.assignment import assigned
-from yolostream.service.leases.coordinator import (
-    REQUEST_TIMEOUT_S,
-    Coordinator,
-    running_coordinator,
-)
+from yolostream.service.leases.coordinator import Coordinator, running_coordinator
 from yolostream.service.leases.lease import GUARD, Fence, Lease, Owner
 from yolostream.service.leases.members import Members
+from yolostream.service.leases.session import REQUEST_TIMEOUT_S
 from yolostream.service.leases.store import Conflict, Record, StoreAway
 
 # Shares.
@@ -354,7 +351,7 @@ def test_cameras_stop_in_time_where_the_store_is_away_and_go_on_when_it_is_back(
     assert gone_at < world.written[-1][0] < gone_at + DURATION_S
     assert not any(one.running for one in world.instances)
     assert all(one.coordinator.problem for one in world.instances)
-    assert all(one.coordinator.counts.failed_renewals for one in world.instances)
+    assert all(one.coordinator.failed_renewals for one in world.instances)
     world.is_away = False
     world.run(3 * DURATION_S)
     check_all_are_run(world)

@@ -62,7 +62,7 @@ class Service:
         most_workers: processes at most; by default one for two cores.
         tracing: of frames; None follows none.
         instance: name of this instance if cameras are shared with others: only cameras with a
-            lease run, see `leases.coordinator.CameraHost`. None runs all cameras.
+            lease run, see `leases.host.CameraHost`. None runs all cameras.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class Service:
         self.ask_to_stop()
         self._thread.join()
 
-    # As a `leases.coordinator.CameraHost`.
+    # As a `leases.host.CameraHost`.
 
     def enabled_cameras(self) -> set[str]:
         """See `CameraHost`."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolostream.errors import ServiceError
-from yolostream.service.leases.coordinator import CameraHost, Coordinator
+from yolostream.service.leases.coordinator import Coordinator
 from yolostream.service.leases.folder import FolderStore
+from yolostream.service.leases.host import CameraHost
 from yolostream.service.leases.kubernetes import KubernetesStore
 from yolostream.service.leases.store import Store
 

@@ -43,10 +43,10 @@ class LeaseMetrics(Collector):
         yield CounterMetricFamily(
             f"{PREFIX}lease_renewals_failed",
             "How often the leases of this instance could not be renewed.",
-            value=self.coordinator.counts.failed_renewals,
+            value=self.coordinator.failed_renewals,
         )
         yield CounterMetricFamily(
             f"{PREFIX}lease_takeovers",
             "Cameras that this instance acquired after their holder had died or ended.",
-            value=self.coordinator.counts.takeovers,
+            value=self.coordinator.takeovers,
         )
