@@ -278,9 +278,7 @@ def test_a_full_disk_is_said_once_and_written_to_again(new_camera, tmp_path, cap
     with small_disk(tmp_path / "disk", 64) as disk:
         rotation = Rotation(max_bytes=8000, keep=Retention())
         camera = new_camera(rotation, disk)
-        camera.output = RecoveringOutput(
-            camera._make, name="street", kind="jsonl", draws=False, clock=camera.turned.clock
-        )
+        recover(camera)
         camera.write(3000)
         assert re.search(r"No space left", camera.output.trouble)
         before = camera.output.lost
@@ -304,13 +302,24 @@ def test_a_full_disk_is_said_once_and_written_to_again(new_camera, tmp_path, cap
     assert said[1] == f"street is written again; {lost} frames were lost"
 
 
-def test_a_folder_that_is_read_only_is_tried_again(new_camera, tmp_path, caplog):
+@pytest.fixture
+def hindered(new_camera, tmp_path):
+    """A camera that recovers, and a file in the place of its folder."""
     camera = new_camera(Rotation(), tmp_path / "later")
     (tmp_path / "later").rmdir()
     (tmp_path / "later").write_text("in the way")
+    recover(camera)
+    return camera
+
+
+def recover(camera):
     camera.output = RecoveringOutput(
         camera._make, name="street", kind="jsonl", draws=False, clock=camera.turned.clock
     )
+
+
+def test_a_folder_that_is_read_only_is_tried_again(hindered, tmp_path, caplog):
+    camera = hindered
     camera.write(100)
     assert (camera.output.lost, len(caplog.records)) == (100, 1)
     (tmp_path / "later").unlink()
@@ -318,15 +327,9 @@ def test_a_folder_that_is_read_only_is_tried_again(new_camera, tmp_path, caplog)
     assert camera.numbers(camera.names[0])[-1] == 130
 
 
-def test_a_short_trouble_costs_little(new_camera, tmp_path):
-    camera = new_camera(Rotation(), tmp_path / "later")
-    (tmp_path / "later").rmdir()
-    (tmp_path / "later").write_text("in the way")
-    camera.output = RecoveringOutput(
-        camera._make, name="street", kind="jsonl", draws=False, clock=camera.turned.clock
-    )
-    camera.write(3)
+def test_a_short_trouble_costs_little(hindered, tmp_path):
+    hindered.write(3)
     (tmp_path / "later").unlink()
-    camera.write(97)
-    assert camera.output.lost < 10
-    assert camera.output.trouble == ""
+    hindered.write(97)
+    assert hindered.output.lost < 10
+    assert hindered.output.trouble == ""

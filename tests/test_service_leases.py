@@ -299,16 +299,16 @@ def test_a_lease_that_expired_before_it_was_heard_of_leads_to_nothing() -> None:
     with serve_api(cameras={"gate": {"source": "rtsp://somewhere/street"}}, instance="a") as api:
         events: list[Event] = []
         with api.service.events.following(events.append):
-            api.service.extend("a_0", steady_s() - 1)
-            api.service.acquire("gate", Lease(1, "a_0"))
+            api.service.leased.extend("a_0", steady_s() - 1)
+            api.service.leased.acquire("gate", Lease(1, "a_0"))
             assert api.camera("gate")["instance"] is None
-            api.service.extend("a_1", steady_s() + DEADLINE_S)
-            api.service.acquire("gate", Lease(2, "a_0"))
+            api.service.leased.extend("a_1", steady_s() + DEADLINE_S)
+            api.service.leased.acquire("gate", Lease(2, "a_0"))
             assert events == []
-            api.service.acquire("gate", Lease(3, "a_1"))
+            api.service.leased.acquire("gate", Lease(3, "a_1"))
             assert api.camera("gate")["lease"] == 3
             # It expires, and what others are told since is not of this camera.
-            api.service.extend("a_1", 0)
+            api.service.leased.extend("a_1", 0)
             poll(lambda: api.camera("gate")["instance"] is None, what="its end")
     assert [(one.type, one.camera, one.details.get("lease")) for one in events] == [
         ("lease_acquired", "gate", 3),

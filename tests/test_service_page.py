@@ -534,9 +534,9 @@ def test_a_camera_of_another_instance_is_not_away_and_nothing_can_be_changed(
 ) -> None:
     cameras = {name: {"source": str(clip)} for name in ("here", "there", "nowhere")}
     with serve_api(instant.url, cameras=cameras, instance="north-1") as api:
-        api.service.extend("north-1_0", math.inf)
-        api.service.acquire("here", Lease(3, "north-1_0"))
-        api.service.note_owners({"there": Owner("south-2", 7)})
+        api.service.leased.extend("north-1_0", math.inf)
+        api.service.leased.acquire("here", Lease(3, "north-1_0"))
+        api.service.leased.note_owners({"there": Owner("south-2", 7)})
         page.open(api.url)
         wait_for_state(page, "here", "live")
         wait_for_state(page, "there", "on south-2")
@@ -550,7 +550,7 @@ def test_a_camera_of_another_instance_is_not_away_and_nothing_can_be_changed(
         assert api.camera("there")["state"] == "elsewhere"
         assert (api.camera("nowhere")["instance"], api.camera("nowhere")["lease"]) == (None, None)
         # It is given up.
-        api.service.lose_leases("that is how it is")
+        api.service.leased.lose_leases("that is how it is")
         wait_for_state(page, "here", "waiting")
         # Before the service ends, which it would miss.
         page.open("about:blank")

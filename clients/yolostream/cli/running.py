@@ -113,7 +113,7 @@ def _watched(
         coordinator = None
         if sharing is not None:
             _say_what_does_not_count(site.store)
-            coordinator = sharing.coordinator(service)
+            coordinator = sharing.coordinator(service.leased)
             meanwhile.enter_context(running_coordinator(coordinator))
             # Not before all cameras are stopped.
             in_the_end.callback(coordinator.leave)

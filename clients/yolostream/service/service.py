@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from yolostream.frame_trace import Trace
 from yolostream.frame_traces import Sampling
@@ -20,12 +19,11 @@ from yolostream.service.audience import Kind
 from yolostream.service.camera import Camera
 from yolostream.service.camera_task import CameraTask
 from yolostream.service.capacity import Load
-from yolostream.service.events import Events, EventType
+from yolostream.service.events import Events
 from yolostream.service.lanes import Connect
-from yolostream.service.leases.lease import Fence, Lease, Owner
+from yolostream.service.leased_cameras import LeasedCameras
 from yolostream.service.load_meter import LoadMeter
 from yolostream.service.messages import (
-    Extend,
     FromWorker,
     Made,
     Statuses,
@@ -62,7 +60,7 @@ class Service:
         most_workers: processes at most; by default one for two cores.
         tracing: of frames; None follows none.
         instance: name of this instance if cameras are shared with others: only cameras with a
-            lease run, see `leases.host.CameraHost`. None runs all cameras.
+            lease run, see `LeasedCameras`. None runs all cameras.
     """
 
     def __init__(
@@ -73,21 +71,22 @@ class Service:
         tracing: Tracing | None = None,
         instance: str | None = None,
     ) -> None:
-        self.instance = instance
-        """Name of this instance; None if cameras are not shared."""
         self.events = Events()
         """What happens."""
         self.stages_of_removed = StageTimer()
         """What the frames of cameras took that are no longer there."""
         self._cameras: dict[str, Camera] = {}
         self._tracing = tracing
-        self._fence = Fence()
         most = most_workers or max(1, len(os.sched_getaffinity(0)) // 2)
         sampling = None if tracing is None else tracing.sampling
         self._workers = Workers(partial(Worker, connect, most, self._take, sampling), most)
         self._lock = threading.RLock()
         self._meter = LoadMeter()
         self._stopping = threading.Event()
+        self.leased = LeasedCameras(
+            instance, self._cameras, self._workers, self.events, self._lock, self._stopping
+        )
+        """The leases of the cameras, if they are shared."""
         self._looked_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="service", daemon=True)
         self._thread.start()
@@ -118,11 +117,11 @@ class Service:
             camera = self._cameras.get(name)
             if camera is not None and (camera.task, camera.is_enabled) == (task, enabled):
                 return False
-            self._tell("camera_added" if camera is None else "camera_changed", name)
+            self.leased.tell("camera_added" if camera is None else "camera_changed", name)
             if camera is None:
                 camera = self._cameras[name] = Camera(name, task)
             camera.task, camera.is_enabled = task, enabled
-            if enabled and (self.instance is None or camera.lease is not None):
+            if enabled and self.leased.may_run(camera):
                 camera.run_on(camera.worker or self._workers.with_room())
             else:
                 camera.rest()
@@ -138,7 +137,7 @@ class Service:
             camera = self._cameras.pop(name)
             camera.rest()
             self.stages_of_removed += camera.totals.figures().timer
-            self._tell("camera_removed", name)
+            self.leased.tell("camera_removed", name)
 
     @contextlib.contextmanager
     def following(
@@ -181,65 +180,6 @@ class Service:
         self.ask_to_stop()
         self._thread.join()
 
-    # As a `leases.host.CameraHost`.
-
-    def enabled_cameras(self) -> set[str]:
-        """See `CameraHost`."""
-        with self._lock:
-            return {name for name, camera in self._cameras.items() if camera.is_enabled}
-
-    def extend(self, session: str, until_s: float) -> None:
-        """See `CameraHost`."""
-        self._fence.extend(session, until_s)
-        self._workers.extend(Extend(session, until_s))
-
-    def acquire(self, name: str, lease: Lease) -> None:
-        """See `CameraHost`."""
-        with self._lock:
-            camera = self._cameras.get(name)
-            if camera is None or not camera.is_enabled or camera.lease == lease:
-                return
-            # It may have expired since: this process may have been paused.
-            if self._stopping.is_set() or not self._fence.lets(lease):
-                return
-            camera.lease, camera.owner = lease, None
-            self._tell("lease_acquired", name, instance=self.instance)
-            camera.run_on(camera.worker or self._workers.with_room())
-
-    def release(self, name: str) -> None:
-        """See `CameraHost`."""
-        with self._lock:
-            camera = self._cameras.get(name)
-            if camera is not None and camera.lease is not None:
-                if self._fence.lets(camera.lease):
-                    self._tell("lease_released", name, instance=self.instance)
-                camera.rest()
-
-    def is_stopped(self, name: str) -> bool:
-        """See `CameraHost`."""
-        with self._lock:
-            camera = self._cameras.get(name)
-            runs = camera is not None and camera.worker is not None
-            return not runs and not self._workers.are_stopping(name)
-
-    def lose_leases(self, reason: str) -> None:
-        """See `CameraHost`."""
-        with self._lock:
-            lost = {name: one for name, one in self._cameras.items() if one.lease is not None}
-            for camera in lost.values():
-                camera.rest()
-            for camera in self._cameras.values():
-                camera.owner = None
-            if lost:
-                _log.error("%s: stopped, because %s", ", ".join(lost), reason)
-                self.events.publish("leases_lost", cameras=list(lost), reason=reason)
-
-    def note_owners(self, owners: Mapping[str, Owner]) -> None:
-        """See `CameraHost`."""
-        with self._lock:
-            for name, camera in self._cameras.items():
-                camera.owner = owners.get(name)
-
     # The service's own thread.
 
     def _run(self) -> None:
@@ -247,31 +187,10 @@ class Service:
             self._looked_at = time.monotonic()
             self._workers.listen()
             with self._lock:
-                self._stop_late()
+                self.leased.stop_late()
                 statuses = {name: one.status for name, one in self._cameras.items()}
                 self._meter.sample(time.monotonic(), statuses)
         self._workers.stop()
-
-    def _stop_late(self) -> None:
-        """Stop cameras whose leases have expired, even while the store does not answer."""
-        leases = [camera.lease for camera in self._cameras.values() if camera.lease is not None]
-        if not all(map(self._fence.lets, leases)):
-            self.lose_leases("the leases were not renewed in time")
-
-    def _may_tell(self, name: str) -> bool:
-        """Whether messages of a camera's worker may be published: its lease is still valid."""
-        camera = self._cameras.get(name)
-        if self.instance is None:
-            return True
-        return camera is not None and camera.lease is not None and self._fence.lets(camera.lease)
-
-    def _tell(self, type: EventType, name: str, **details: Any) -> None:
-        """Publish an event of a camera, with the number of its lease."""
-        camera = self._cameras.get(name)
-        lease = None if camera is None else camera.lease
-        if lease is not None and self._fence.lets(lease):
-            details["lease"] = lease.number
-        self.events.publish(type, name, **details)
 
     def _take(self, message: FromWorker) -> None:
         with self._lock:
@@ -283,7 +202,7 @@ class Service:
                 case Trace():
                     if self._tracing is not None:
                         self._tracing.on_trace(message)
-                case _ if self._may_tell(message.camera):
+                case _ if self.leased.may_tell(message.camera):
                     self._hand_on(message)
 
     def _note(self, statuses: Mapping[str, Status]) -> None:
@@ -300,13 +219,13 @@ class Service:
     def _publish_death(self, died: WorkerDied) -> None:
         self.events.publish(
             "worker_restarted",
-            cameras=[name for name in died.cameras if self._may_tell(name)],
+            cameras=[name for name in died.cameras if self.leased.may_tell(name)],
             exit_code=died.exit_code,
             in_seconds=died.wait_s,
         )
 
     def _publish(self, message: Transition | Switched) -> None:
-        publish = self._tell
+        publish = self.leased.tell
         match message:
             case Transition(name, before, after, reason):
                 publish("camera_state", name, **{"from": before, "to": after, "reason": reason})

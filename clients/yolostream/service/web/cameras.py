@@ -179,7 +179,7 @@ def _state_of(service: Service, name: str, camera: Camera, settings: CameraSetti
 
 def _owner_of(service: Service, camera: Camera) -> tuple[str | None, int | None]:
     if camera.lease is not None:
-        return service.instance, camera.lease.number
+        return service.leased.instance, camera.lease.number
     return (None, None) if camera.owner is None else (camera.owner.instance, camera.owner.number)
 
 

@@ -53,7 +53,7 @@ def overview(context: InContext) -> Overview:
         problems.append(Problem(kind="configuration", words=context.control.problem))
     return Overview(
         version=__version__,
-        instance=context.service.instance,
+        instance=context.service.leased.instance,
         capacity=CapacityInWords(more=capacity.more, words=capacity.words),
         problems=problems,
     )
