@@ -253,6 +253,8 @@ def test_a_quick_run_says_how_many_and_why_not_more(triton, tmp_path):
         assert sum(step["outcomes"].values()) == step["frames"] > 0
 
 
+# Beside other tests, a step of the server may stand still for a second, which restarts it.
+@pytest.mark.alone
 def test_a_flood_is_rejected_in_words_and_survived(triton, demo_frames):
     with Detector(triton.url) as detector:
         result = overload(

@@ -539,6 +539,8 @@ assert not any(map(os.path.exists, mapped))
     subprocess.run([sys.executable, "-c", program], timeout=120, check=True)
 
 
+# Beside other tests, a step of the server may stand still for a second, which restarts it.
+@pytest.mark.alone
 def test_two_hundred_clients_that_come_at_once_all_get_in(triton):
     def connect(_):
         with Detector(triton.url, timeout_s=120) as detector:
