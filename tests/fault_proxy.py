@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import re
+import socket
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from urllib.parse import urlsplit
@@ -52,7 +53,8 @@ class FaultProxy:
         self._port = port
         self._mode = "refuse"
         self._random = random.Random(0)
-        self._listener: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._listening: asyncio.Future[None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._moving, self._camera_lost = asyncio.Event(), asyncio.Event()
         self._loop = asyncio.new_event_loop()
@@ -90,12 +92,23 @@ class FaultProxy:
             self._camera_lost.set()
             self._camera_lost = asyncio.Event()
         if mode == "refuse" and self._listener:
-            self._listener.close()
+            # This ends `_listen`. `asyncio.Server.close` may leak a connection that it accepts.
+            self._listener.shutdown(socket.SHUT_RDWR)
+            await self._listening
             self._listener = None
         if mode in ("refuse", "close"):
             await self._hang_up()
         if mode != "refuse" and not self._listener:
-            self._listener = await asyncio.start_server(self._accept, LOOPBACK, self._port)
+            self._listener = socket.create_server((LOOPBACK, self._port))
+            self._listener.setblocking(False)
+            self._listening = asyncio.ensure_future(self._listen(self._listener))
+
+    async def _listen(self, listener: socket.socket) -> None:
+        accepted = set()  # asyncio itself keeps weak references only
+        with listener, contextlib.suppress(OSError):
+            while True:
+                client, _ = await self._loop.sock_accept(listener)
+                accepted.add(asyncio.ensure_future(self._accept(client)))
 
     async def _finish(self) -> None:
         await self._switch("refuse")
@@ -109,7 +122,8 @@ class FaultProxy:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _accept(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+    async def _accept(self, accepted: socket.socket) -> None:
+        client, answer = await asyncio.open_connection(sock=accepted)
         connection = asyncio.current_task()
         self._connections.add(connection)
         self.accepted += 1

@@ -247,9 +247,10 @@ def slowed(port, *, seconds):
             writer.close()
 
     async def accept(asks, answers):
-        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
-        ways = forward(asks, to_server, 0), forward(from_server, answers, seconds)
-        await asyncio.gather(*ways)
+        with contextlib.closing(answers):
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+            ways = forward(asks, to_server, 0), forward(from_server, answers, seconds)
+            await asyncio.gather(*ways)
 
     async def listen():
         ended = asyncio.Event()
