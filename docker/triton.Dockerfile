@@ -4,9 +4,9 @@ ARG TRITON_IMAGE
 FROM ${TRITON_IMAGE} AS triton
 COPY container-gpu.txt /requirements/
 RUN python3 -m pip install --no-cache-dir --no-deps --requirement /requirements/container-gpu.txt
-# Where CuPy keeps the kernels that it has compiled; whoever runs this has no home here.
+# CuPy's cache of compiled kernels. The container's user has no home directory.
 ENV CUPY_CACHE_DIR=/tmp/cupy
-# What looks after tritonserver needs a newer Python; the steps go on with the image's.
+# 'yolostream serve' needs a newer Python than the image has; the model steps use the image's.
 COPY client.txt /requirements/
 ENV UV_PYTHON_INSTALL_DIR=/opt/python
 RUN python3 -m pip install --no-cache-dir uv==0.13.9 \

@@ -1,12 +1,24 @@
-"""A camera as the server sees it: frames at its own rate, whatever becomes of them."""
+"""A camera as the server sees it: frames at its own rate, whatever becomes of them.
+
+As a program, `python -m loadtest.camera`, it runs any number of them. It reads from stdin:
+`start NUMBER` and `stop NUMBER` of a camera, and the end of the file for all. It writes JSON to
+stdout, line by line: `"ready"`, then of each frame a list of the fields of
+`loadtest.camera_process.Record`, and `"stopped"` when a camera's last frame is told.
+"""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import json
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple
 from itertools import islice
+from typing import Any
 
 from yolostream import Detector
 from yolostream.client.model import Model
@@ -14,42 +26,14 @@ from yolostream.client.transport.buffers import resize
 from yolostream.image import Image
 from yolostream.pipeline.plan import IN_FLIGHT
 
-from loadtest.frames import demo_clip
+from loadtest.camera_process import ANSWERED, DROPPED, LATE, Record
+from loadtest.frames import demo_clip, on_host
+from tools.command import one_line_errors
 
 MAX_IN_FLIGHT = 1024
 """For the detector that all cameras of a process share: they wait for the server, never for it."""
 
-ANSWERED = "answered"
-LATE = "late"
-DROPPED = "dropped"
-"""Outcomes of a frame beside the names of the errors that it can end with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What became of one frame; times are seconds of `time.perf_counter`."""
-
-    scheduled_s: float
-    """When the camera took the frame."""
-    sent_s: float | None
-    """When it was sent; None for a dropped one."""
-    answered_s: float | None
-    """When its answer or error was there; None for one that was never sent."""
-    outcome: str
-    """`ANSWERED` within the bound, `LATE` after it, `DROPPED`, or the name of an error class."""
-    message: str | None = None
-    """Of that error."""
-
-    @property
-    def latency_s(self) -> float | None:
-        """Seconds from taking the frame to its objects; None without an answer.
-
-        Counted from when the frame was due and not from when it was sent: a load generator that
-        waits for a slow server must not hide how slow it is.
-        """
-        if self.answered_s is None or self.outcome not in (ANSWERED, LATE):
-            return None
-        return self.answered_s - self.scheduled_s
+_WRITE_EVERY_S = 0.2
 
 
 class Camera:
@@ -114,7 +98,7 @@ class Camera:
                 late = time.perf_counter() - scheduled_s > self._bound_s
                 outcome = LATE if late else ANSWERED
             except Exception as error:
-                # Whatever it is: a frame that nobody tells of would look like none.
+                # Recorded, because a frame without a record would look as if it was never due.
                 outcome, message = type(error).__name__, str(error)
             answered_s = time.perf_counter()
             self._on_record(Record(scheduled_s, sent_s, answered_s, outcome, message))
@@ -157,6 +141,90 @@ def clip_frames(clip: str, model: Model, *, first: int = 30) -> list[Image]:
         SourceError: there is no such clip.
     """
     with demo_clip(clip) as session:
-        frames = [frame.image for frame in islice(session, first)]
+        frames = [on_host(frame.image) for frame in islice(session, first)]
     height, width = model.downscaled(*frames[0].shape[:2])
     return [resize(frame, height=height, width=width) for frame in frames]
+
+
+def main() -> None:
+    """Run cameras until stdin ends."""
+    parser = argparse.ArgumentParser(prog="python -m loadtest.camera")
+    for option in ("--url", "--model", "--clip"):
+        parser.add_argument(option, required=True)
+    for option in ("--frames-per-second", "--bound-s"):
+        parser.add_argument(option, type=float, required=True)
+    parser.add_argument("--in-flight", type=int, default=IN_FLIGHT)
+    options = parser.parse_args()
+    with (
+        one_line_errors(),
+        Detector(options.url, options.model, max_in_flight=MAX_IN_FLIGHT) as detector,
+        _Lines() as lines,
+    ):
+        frames = clip_frames(options.clip, detector.model)
+
+        def run(number: int, stop: threading.Event) -> None:
+            Camera(
+                detector,
+                frames,
+                frames_per_second=options.frames_per_second,
+                bound_s=options.bound_s,
+                on_record=lambda record: lines.append(astuple(record)),
+                number=number,
+                in_flight=options.in_flight,
+            ).run(stop)
+            lines.append("stopped")
+
+        lines.append("ready")
+        _obey(run)
+
+
+def _obey(run: Callable[[int, threading.Event], None]) -> None:
+    """Do what stdin says, until it ends."""
+    running: dict[int, tuple[threading.Thread, threading.Event]] = {}
+    try:
+        for line in sys.stdin:
+            command, number = line.split()
+            if command == "start":
+                stop = threading.Event()
+                thread = threading.Thread(target=run, args=(int(number), stop))
+                running[int(number)] = thread, stop
+                thread.start()
+            else:
+                running[int(number)][1].set()
+    finally:
+        for _, stop in running.values():
+            stop.set()
+        for thread, _ in running.values():
+            thread.join()
+
+
+class _Lines:
+    """Written a few times a second: a line at a time would wake the reader for each frame."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Any] = deque()
+        self.append = self._waiting.append
+        self._ended = threading.Event()
+        self._writer = threading.Thread(target=self._write)
+
+    def __enter__(self) -> _Lines:
+        self._writer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._writer.join()
+
+    def _write(self) -> None:
+        ended = False
+        while not ended:
+            ended = self._ended.wait(_WRITE_EVERY_S)
+            lines = [json.dumps(self._waiting.popleft()) for _ in range(len(self._waiting))]
+            # A reader that is gone has closed stdin too.
+            with contextlib.suppress(BrokenPipeError):
+                sys.stdout.writelines(f"{line}\n" for line in lines)
+                sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

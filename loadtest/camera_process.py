@@ -4,111 +4,174 @@ Threads beside another program's work, or locust's greenlets, make a camera wait
 ten cameras at 10 frames/s as greenlets dropped 9 to 22 of 600 frames that a server without work to
 do answered; those in a process of their own dropped none.
 
-Reads from stdin: `start NUMBER` and `stop NUMBER` of a camera, and the end of the file for all.
-Writes JSON to stdout, line by line: `"ready"`, then of each frame a list of the fields of
-`loadtest.camera.Record`, and `{"stopped": NUMBER}` when a camera's last frame is told.
+Nothing but the standard library is imported: locust's clock stands still meanwhile.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
+import queue
+import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import astuple
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
-from yolostream import Detector
-from yolostream.pipeline.plan import IN_FLIGHT
+ANSWERED = "answered"
+LATE = "late"
+DROPPED = "dropped"
+"""Outcomes of a frame beside the names of the errors that it can end with."""
 
-from loadtest.camera import MAX_IN_FLIGHT, Camera, clip_frames
-from tools.command import one_line_errors
+MAX_LOST = 0.01
+"""Share of the frames that may be lost where cameras hold; as many as a p99 leaves out."""
 
-_WRITE_EVERY_S = 0.2
-
-
-def main() -> None:
-    """Run cameras until stdin ends."""
-    parser = argparse.ArgumentParser(prog="python -m loadtest.camera_process")
-    for option in ("--url", "--model", "--clip"):
-        parser.add_argument(option, required=True)
-    for option in ("--frames-per-second", "--bound-ms"):
-        parser.add_argument(option, type=float, required=True)
-    parser.add_argument("--in-flight", type=int, default=IN_FLIGHT)
-    options = parser.parse_args()
-    with (
-        one_line_errors(),
-        Detector(options.url, options.model, max_in_flight=MAX_IN_FLIGHT) as detector,
-        _Lines() as lines,
-    ):
-        frames = clip_frames(options.clip, detector.model)
-
-        def run(number: int, stop: threading.Event) -> None:
-            Camera(
-                detector,
-                frames,
-                frames_per_second=options.frames_per_second,
-                bound_s=options.bound_ms / 1000,
-                on_record=lambda record: lines.append(astuple(record)),
-                number=number,
-                in_flight=options.in_flight,
-            ).run(stop)
-            lines.append({"stopped": number})
-
-        lines.append("ready")
-        _obey(run)
+_REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-def _obey(run: Callable[[int, threading.Event], None]) -> None:
-    """Do what stdin says, until it ends."""
-    running: dict[int, tuple[threading.Thread, threading.Event]] = {}
-    try:
-        for line in sys.stdin:
-            command, number = line.split()
-            if command == "start":
-                stop = threading.Event()
-                thread = threading.Thread(target=run, args=(int(number), stop))
-                running[int(number)] = thread, stop
-                thread.start()
-            else:
-                running[int(number)][1].set()
-    finally:
-        for _, stop in running.values():
-            stop.set()
-        for thread, _ in running.values():
-            thread.join()
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What became of one frame; times are seconds of `time.perf_counter`."""
+
+    scheduled_s: float
+    """When the camera took the frame."""
+    sent_s: float | None
+    """When it was sent; None for a dropped one."""
+    answered_s: float | None
+    """When its answer or error was there; None for one that was never sent."""
+    outcome: str
+    """`ANSWERED` within the bound, `LATE` after it, `DROPPED`, or the name of an error class."""
+    message: str | None = None
+    """Of that error."""
+
+    @property
+    def latency_s(self) -> float | None:
+        """Seconds from taking the frame to its objects; None without an answer.
+
+        Counted from when the frame was due and not from when it was sent: a load generator that
+        waits for a slow server must not hide how slow it is.
+        """
+        if self.answered_s is None or self.outcome not in (ANSWERED, LATE):
+            return None
+        return self.answered_s - self.scheduled_s
 
 
-class _Lines:
-    """Written a few times a second: a line at a time would wake the reader for each frame."""
+@dataclass(frozen=True)
+class CameraSettings:
+    """What each camera of a process is.
 
-    def __init__(self) -> None:
-        self._waiting: deque[Any] = deque()
-        self.append = self._waiting.append
-        self._ended = threading.Event()
-        self._writer = threading.Thread(target=self._write)
+    Attributes:
+        url: gRPC address of the server.
+        model: Name of the ensemble.
+        clip: Name of the clip in `videos/`, without its ending.
+        frames_per_second: Of each camera.
+        bound_s: Seconds after which an answer is late.
+        in_flight: Frames of each camera on their way at once, what is due meanwhile is dropped; by
+            default as many as `yolostream detect` has.
+    """
 
-    def __enter__(self) -> _Lines:
-        self._writer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._writer.join()
-
-    def _write(self) -> None:
-        ended = False
-        while not ended:
-            ended = self._ended.wait(_WRITE_EVERY_S)
-            lines = [json.dumps(self._waiting.popleft()) for _ in range(len(self._waiting))]
-            # A reader that is gone has closed stdin too.
-            with contextlib.suppress(BrokenPipeError):
-                sys.stdout.writelines(f"{line}\n" for line in lines)
-                sys.stdout.flush()
+    url: str
+    model: str
+    clip: str
+    frames_per_second: float
+    bound_s: float
+    in_flight: int | None = None
 
 
-if __name__ == "__main__":
-    main()
+class CameraProcess:
+    """One process of cameras, `loadtest.camera`, and what it says.
+
+    Args:
+        settings: Of its cameras.
+        on_record: Is given what became of each frame, in a thread of its own.
+        on_end: Is given the exit code once it has ended, in the same thread.
+    """
+
+    def __init__(
+        self,
+        settings: CameraSettings,
+        on_record: Callable[[Record], None],
+        on_end: Callable[[int], None] = lambda code: None,
+    ) -> None:
+        self.on_record = on_record
+        self._on_end = on_end
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "loadtest.camera"),
+                *("--url", settings.url, "--model", settings.model, "--clip", settings.clip),
+                *("--frames-per-second", str(settings.frames_per_second)),
+                *("--bound-s", str(settings.bound_s)),
+                *(["--in-flight", str(settings.in_flight)] if settings.in_flight else []),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=_REPOSITORY,
+            # Ctrl-C is for the one who started the cameras, and who then stops them.
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        self._ready = False
+        self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def start(self, number: int) -> None:
+        """Start a camera."""
+        self._tell(f"start {number}")
+
+    def stop(self, number: int) -> None:
+        """Stop a camera, which then waits for its frames."""
+        self._tell(f"stop {number}")
+
+    def wait_until_ready(self) -> None:
+        """Wait until it can start cameras.
+
+        Raises:
+            RuntimeError: It ended; it has said why on stderr.
+        """
+        if not self._ready:
+            self._expect("ready")
+            self._ready = True
+
+    def wait_until_stopped(self) -> None:
+        """Wait for one camera of those that were told to stop.
+
+        Raises:
+            RuntimeError: The process ended.
+        """
+        self._expect("stopped")
+
+    def close(self) -> None:
+        """Stop all cameras, and wait until every frame is told of."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._reader.join()
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        # A process that is gone is noticed where its answer is missing.
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.flush()
+
+    def _expect(self, word: str) -> None:
+        if (told := self._told.get()) != word:
+            self._told.put(told)
+            raise RuntimeError(told)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        # A process that is killed may leave half a line.
+        with self._process.stdout as lines, contextlib.suppress(json.JSONDecodeError):
+            for line in lines:
+                match json.loads(line):
+                    case [*fields]:
+                        self.on_record(Record(*fields))
+                    case word:
+                        self._told.put(word)
+        code = self._process.wait()
+        self._told.put(f"ended with exit code {code}")
+        self._on_end(code)

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import queue
-import subprocess
-import sys
-import threading
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import ceil
 
-import psutil
-from yolostream.pipeline.plan import IN_FLIGHT
-
-from loadtest.camera import Record
+from loadtest.bound import Bound
+from loadtest.camera_process import CameraProcess, CameraSettings, Record
 from loadtest.errors import LoadTestError
-from loadtest.repository import REPOSITORY
+from loadtest.usage import cpu_s
 
 FRAMES_PER_PROCESS = 250
 """Frames a second that one process sends, so that none of them is short of time: Python does one
 thing at a time, and a frame costs it one to two milliseconds."""
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What all cameras together have to hold."""
-
-    frames_per_second: float
-    latency_s: float
-    """At the 99th percentile."""
 
 
 class Cameras:
@@ -42,22 +25,18 @@ class Cameras:
         model: name of the ensemble.
         clip: name of the clip in `videos/`, without its ending.
         bound: the rate of each camera, and how late an answer may be.
-        in_flight: frames of each camera on their way at once; what is due meanwhile is dropped.
+        in_flight: frames of each camera on their way at once, what is due meanwhile is dropped; by
+            default as many as `yolostream detect` has.
     """
 
     def __init__(
-        self, url: str, model: str, *, clip: str, bound: Bound, in_flight: int = IN_FLIGHT
+        self, url: str, model: str, *, clip: str, bound: Bound, in_flight: int | None = None
     ) -> None:
         self.bound = bound
-        self._command = [
-            *(sys.executable, "-m", "loadtest.camera_process"),
-            *("--url", url, "--model", model, "--clip", clip),
-            *("--frames-per-second", str(bound.frames_per_second)),
-            *("--bound-ms", str(1000 * bound.latency_s)),
-            *("--in-flight", str(in_flight)),
-        ]
-        self._per_process = max(1, int(FRAMES_PER_PROCESS / bound.frames_per_second))
-        self._processes: list[_CameraProcess] = []
+        rate = bound.frames_per_second
+        self._settings = CameraSettings(url, model, clip, rate, bound.latency_s, in_flight)
+        self._per_process = max(1, int(FRAMES_PER_PROCESS / rate))
+        self._processes: list[CameraProcess] = []
 
     def make_ready(self, count: int) -> None:
         """Start the processes that so many cameras need, which takes a second.
@@ -65,10 +44,11 @@ class Cameras:
         Raises:
             LoadTestError: one does not start; it has said why on stderr.
         """
-        for _ in range(ceil(count / self._per_process) - len(self._processes)):
-            self._processes.append(_CameraProcess(self._command))
-        for process in self._processes:
-            process.wait_until_ready()
+        with _told():
+            for _ in range(ceil(count / self._per_process) - len(self._processes)):
+                self._processes.append(CameraProcess(self._settings, lambda record: None))
+            for process in self._processes:
+                process.wait_until_ready()
 
     @contextlib.contextmanager
     def showing(self, count: int) -> Iterator[deque[Record]]:
@@ -84,18 +64,20 @@ class Cameras:
         records: deque[Record] = deque()
         processes = [self._processes[n % len(self._processes)] for n in range(count)]
         for number, process in enumerate(processes):
-            process.start(number, records)
+            process.on_record = records.append
+            process.start(number)
         try:
             yield records
         finally:
             for number, process in enumerate(processes):
                 process.stop(number)
-            for process in processes:
-                process.wait_until_stopped()
+            with _told():
+                for process in processes:
+                    process.wait_until_stopped()
 
     def cpu_s(self) -> float:
         """Processor time of all cameras so far, in seconds."""
-        return sum(process.cpu_s() for process in self._processes)
+        return cpu_s([process.pid for process in self._processes])
 
     def __enter__(self) -> Cameras:
         return self
@@ -105,76 +87,10 @@ class Cameras:
             process.close()
 
 
-class _CameraProcess:
-    """One process of `loadtest.camera_process`, and what it says."""
-
-    def __init__(self, command: list[str]) -> None:
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=REPOSITORY,
-            # Ctrl-C is for the one who started the cameras, and who then stops them.
-            start_new_session=True,
-        )
-        self._records: deque[Record] = deque()
-        self._ready = False
-        self._told: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def wait_until_ready(self) -> None:
-        if not self._ready:
-            self._expect("ready")
-            self._ready = True
-
-    def start(self, number: int, records: deque[Record]) -> None:
-        self._records = records
-        self._tell(f"start {number}")
-
-    def stop(self, number: int) -> None:
-        self._tell(f"stop {number}")
-
-    def wait_until_stopped(self) -> None:
-        """Wait for one camera of those that were told to stop."""
-        self._expect("stopped")
-
-    def cpu_s(self) -> float:
-        try:
-            times = psutil.Process(self._process.pid).cpu_times()
-        except psutil.NoSuchProcess:
-            return 0.0
-        return float(times.user + times.system)
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._reader.join()
-
-    def _tell(self, line: str) -> None:
-        assert self._process.stdin is not None
-        # A process that is gone is noticed where its answer is missing.
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(f"{line}\n")
-            self._process.stdin.flush()
-
-    def _expect(self, word: str) -> None:
-        if (told := self._told.get()) != word:
-            self._told.put(told)
-            raise LoadTestError(f"a process of cameras {told}: its own words stand above")
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        # A process that is killed may leave half a line.
-        with self._process.stdout as lines, contextlib.suppress(json.JSONDecodeError):
-            for line in lines:
-                match json.loads(line):
-                    case [*fields]:
-                        self._records.append(Record(*fields))
-                    case {"stopped": _}:
-                        self._told.put("stopped")
-                    case word:
-                        self._told.put(word)
-        self._told.put(f"ended with exit code {self._process.wait()}")
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Say of a process that ended what it was."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise LoadTestError(f"a process of cameras {error}: its own words stand above") from error

@@ -1,8 +1,7 @@
 """How many cameras a server can take, and what keeps it from more.
 
-Run it as `python -m loadtest.capacity`: cameras that send at their own rate are doubled until the
-p99 of all frames is late or one frame in a hundred is lost, the edge is then narrowed down, and the
-number found has to hold once more.
+Run it as `python -m loadtest.capacity`: it searches for the most cameras, each sending at its own
+rate, of which the p99 of all frames is not late and less than one frame in a hundred is lost.
 """
 
 from __future__ import annotations
@@ -20,18 +19,22 @@ from yolostream.client.connection import connect
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.client.triton_errors import translated
 
-from loadtest.bottleneck import bound_by
-from loadtest.cameras import Bound, Cameras
-from loadtest.load import Step, measure
-from loadtest.overload import overload
+from loadtest.bound import Bound
+from loadtest.camera_process import MAX_LOST
+from loadtest.cameras import Cameras
+from loadtest.load import Step, bound_by, measure
+from loadtest.overload import overload, said
 from loadtest.repository import RESULTS_FOLDER
-from loadtest.result_file import writing
+from loadtest.result_file import Content, writing
+from loadtest.search import most
 from loadtest.server import served
+from loadtest.table import Bar, table
 from tools.command import one_line_errors
 
-RESULTS = RESULTS_FOLDER / "capacity.json"
-CPU_BOUND = Bound(frames_per_second=10, latency_s=0.200)
-GPU_BOUND = Bound(frames_per_second=30, latency_s=0.033)
+GENERATOR_BAR = Bar("at most", 1, " ms", 1)
+"""Processor time of a frame's camera."""
+CPU_BOUND = Bound(frames_per_second=10, latency_s=0.200, left_out=MAX_LOST)
+GPU_BOUND = Bound(frames_per_second=30, latency_s=0.033, left_out=MAX_LOST)
 MAX_CAMERAS = 256
 _TIMEOUT_S = 10.0
 
@@ -59,7 +62,9 @@ def main(
     quick: Annotated[
         bool, typer.Option(help="Short steps: rough figures in half a minute.")
     ] = False,
-    output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
+    output: Annotated[Path, typer.Option(help="Where the figures go.")] = (
+        RESULTS_FOLDER / "capacity.json"
+    ),
 ) -> None:
     """Find how many cameras a server can take."""
     with (
@@ -72,6 +77,7 @@ def main(
         bound = Bound(
             frames_per_second=frames_per_second or usual.frames_per_second,
             latency_s=bound_ms / 1000 if bound_ms else usual.latency_s,
+            left_out=usual.left_out,
         )
         facts = {
             "model": model,
@@ -87,7 +93,7 @@ def main(
                 steps.append(step)
                 figures.update(facts, steps=[dataclasses.asdict(step) for step in steps])
                 console.print(_progress(step))
-                return step.broken_by is None
+                return not step.broken_by
 
             found = capacity(holds)
         figures.update(_answer(found, steps, bound))
@@ -110,22 +116,8 @@ def capacity(holds: Callable[[int], bool]) -> int:
         holds: measures so many cameras. A number that does not hold is tried once more, for a
             machine has hiccups, and the number found has to hold twice.
     """
-
-    def holds_at_last(cameras: int) -> bool:
-        return holds(cameras) or holds(cameras)
-
-    most, least_broken = 0, 1
-    while least_broken <= MAX_CAMERAS and holds_at_last(least_broken):
-        most, least_broken = least_broken, 2 * least_broken
-    while least_broken <= MAX_CAMERAS and least_broken - most > 1:
-        middle = (most + least_broken) // 2
-        if holds_at_last(middle):
-            most = middle
-        else:
-            least_broken = middle
-    while most and not holds_at_last(most):
-        most -= 1
-    return most
+    doubled = [2**power for power in range(MAX_CAMERAS.bit_length())]
+    return most(lambda cameras: holds(cameras) or holds(cameras), doubled, climb=True, twice=True)
 
 
 def _answer(found: int, steps: list[Step], bound: Bound) -> dict[str, Any]:
@@ -140,20 +132,23 @@ def _answer(found: int, steps: list[Step], bound: Bound) -> dict[str, Any]:
         "bound_by": None,
         "sentence": f"{cameras} at {rate}; more were not tried",
     }
-    broken = [step for step in steps if step.broken_by and step.cameras == found + 1]
+    broken = [step for step in steps if step.broken_by and step.cameras > found]
     if broken:
-        reason, resource = broken[-1].broken_by, bound_by(broken[-1], bound)
+        # Not always one more: a number that did not hold a second time is lowered in larger steps.
+        nearest = min(reversed(broken), key=lambda step: step.cameras)
+        reason, resource = nearest.broken_by, bound_by(nearest, bound)
+        more = "the next one breaks" if nearest.cameras == found + 1 else f"{nearest.cameras} break"
         answer |= {
             "broken_by": reason,
             "bound_by": resource,
-            "sentence": f"{cameras} at {rate}; the next one breaks {reason}; bound by {resource}",
+            "sentence": f"{cameras} at {rate}; {more} it: {reason}; bound by {resource}",
         }
     return answer
 
 
 def _progress(step: Step) -> str:
     p99 = "no answer" if step.p99_ms is None else f"p99 {step.p99_ms:.0f} ms"
-    verdict = "holds" if step.broken_by is None else f"breaks {step.broken_by}"
+    verdict = step.broken_by or "holds"
     return f"{_cameras(step.cameras)}: {p99}, {step.lost:.1%} lost: {verdict}"
 
 
@@ -171,6 +166,34 @@ def _on_gpu(url: str, models: tuple[str, ...]) -> bool:
                 model, client_timeout=_TIMEOUT_S
             ).config.instance_group
         )
+
+
+def section(content: Content) -> str:
+    """How many cameras fit, and what became of too many."""
+    figures = content["figures"]
+    if "sentence" not in figures:
+        return "The search for the number of cameras was interrupted."
+    flood = f"{said(figures['overload'])}\n" if "overload" in figures else ""
+    own_ms = figures["generator_cpu_ms_per_frame"]
+    return (
+        f"**{figures['sentence']}.**\n{flood}The cameras themselves took processor time, a frame: "
+        f"{GENERATOR_BAR.judged(own_ms)} ({GENERATOR_BAR}).\n\n{_steps(figures['steps'])}"
+    )
+
+
+def _steps(steps: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            str(step["cameras"]),
+            *(
+                "" if step[name] is None else f"{step[name]:.0f} ms"
+                for name in ("p50_ms", "p99_ms")
+            ),
+            f"{step['lost']:.1%}",
+        ]
+        for step in sorted(steps, key=lambda step: int(step["cameras"]))
+    ]
+    return table(["cameras", "p50", "p99", "frames lost"], rows)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ YolostreamError
  +-- LoadTestError
       +-- PerfAnalyzerError   perf_analyzer cannot be had, does not start, or fails
       +-- ResultError         a file of figures is missing, or is not what it should be
-      +-- RegressionError     something became worse by more than the measurements scatter
       +-- GpuError            there is no GPU, or a part that measuring one needs
 
 Each message names the value that was wrong and the fix. Each class carries the exit code of the
@@ -30,12 +29,6 @@ class ResultError(LoadTestError):
     """A file of figures is missing, or is not what it should be."""
 
     exit_code = 21
-
-
-class RegressionError(LoadTestError):
-    """Something became worse by more than the measurements scatter."""
-
-    exit_code = 22
 
 
 class GpuError(LoadTestError):

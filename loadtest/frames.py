@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import cv2
-from yolostream.image import Image
+import numpy as np
+from yolostream.client.transport.buffers import resize
+from yolostream.image import AnyImage, Image
 from yolostream.sources import EVERYTHING, Reading, Session, find_sources
 
 from loadtest.repository import VIDEOS
@@ -48,8 +49,14 @@ def demo_frames(
         SourceError: There is no such clip.
     """
     with demo_clip(name, Reading(stride=every)) as session:
-        frames = [frame.image for frame in session]
+        frames = [on_host(frame.image) for frame in session]
     if size is not None:
         height, width = size
-        frames = [cv2.resize(frame, (width, height)) for frame in frames]  # type: ignore[misc]  # OpenCV's stub widens the dtype
+        frames = [resize(frame, height=height, width=width) for frame in frames]
     return frames
+
+
+def on_host(image: AnyImage) -> Image:
+    """A picture of the CPU's decoder, which is never on a GPU."""
+    assert isinstance(image, np.ndarray)
+    return image

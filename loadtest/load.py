@@ -1,13 +1,11 @@
-"""So many cameras for so many seconds, and what it cost whom."""
+"""A load of cameras for some seconds, and what it cost clients, server and machine."""
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +13,14 @@ import psutil
 from yolostream import Detector
 from yolostream.client.statistics import StepTotals
 
-from loadtest.camera import ANSWERED, LATE, Record
-from loadtest.cameras import Bound, Cameras
+from loadtest.bound import Bound
+from loadtest.camera_process import ANSWERED, LATE, Record
+from loadtest.cameras import Cameras
 from loadtest.server import Target
+from loadtest.usage import cpu_s
 
-MAX_LOST = 0.01
-"""Share of the frames that may be dropped or rejected; as many as a p99 leaves out."""
+FULL = 0.8
+"""Share of a resource from which on it holds the rest up: queues grow before all of it is taken."""
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _GPU_UTILIZATION = re.compile(r"^nv_gpu_utilization\{.*\} (\S+)", re.MULTILINE)
@@ -37,8 +37,8 @@ class Step:
     p99_ms: float | None
     lost: float
     """Share of the frames without an answer."""
-    broken_by: str | None
-    """`p99` or `the drop rate`; None where the cameras held the bound."""
+    broken_by: str
+    """As `Bound.broken_by` says; nothing where the cameras held."""
     sent_late_p99_ms: float
     """Between a frame's time and its sending: of the load generator alone."""
     generator_cores: float
@@ -46,7 +46,7 @@ class Step:
     server_cores: float | None
     """None where the server runs elsewhere."""
     machine_busy: float
-    """Share of this machine's processors in use, by whomever."""
+    """Share of this machine's processors in use, by all programs."""
     other_cores: float | None
     """Taken by other programs; None where the server runs elsewhere."""
     gpu_utilization: float | None
@@ -107,20 +107,10 @@ class _Usage:
         return cls(
             time_s=time.perf_counter(),
             own_cpu_s=time.process_time() + cameras.cpu_s(),
-            server_cpu_s=_cpu_s(target.pids) if target.pids else None,
+            server_cpu_s=cpu_s(target.pids) if target.pids else None,
             machine_idle_s=psutil.cpu_times().idle + psutil.cpu_times().iowait,
             models=models,
         )
-
-
-def _cpu_s(pids: Sequence[int]) -> float:
-    total = 0.0
-    for pid in pids:
-        # One that is gone is noticed by the frames that it leaves unanswered.
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = psutil.Process(pid).cpu_times()
-            total += times.user + times.system
-    return total
 
 
 def _step(
@@ -138,7 +128,7 @@ def _step(
         np.percentile(latencies_ms, [50, 99]).round(2).tolist() if latencies_ms else (None, None)
     )
     sent_late_ms = [1000 * (r.sent_s - r.scheduled_s) for r in records if r.sent_s is not None]
-    lost = 1 - (outcomes[ANSWERED] + outcomes[LATE]) / max(1, len(records))
+    lost = len(records) - outcomes[ANSWERED] - outcomes[LATE]
     passed = {name: after.models[name].since(before.models[name]) for name in after.models}
     own_cpu_s = after.own_cpu_s - before.own_cpu_s
     cores = psutil.cpu_count()
@@ -153,8 +143,8 @@ def _step(
         outcomes=dict(outcomes),
         p50_ms=p50_ms,
         p99_ms=p99_ms,
-        lost=round(lost, 4),
-        broken_by=_broken_by(p99_ms, lost, bound),
+        lost=round(lost / max(1, len(records)), 4),
+        broken_by=bound.broken_by(p99_ms, left_out=lost, frames=len(records)),
         sent_late_p99_ms=round(float(np.percentile(sent_late_ms or [0.0], 99)), 2),
         generator_cores=round(own_cpu_s / seconds, 3),
         generator_cpu_ms_per_frame=round(1000 * own_cpu_s / max(1, len(sent_late_ms)), 2),
@@ -167,13 +157,28 @@ def _step(
     )
 
 
-def _broken_by(p99_ms: float | None, lost: float, bound: Bound) -> str | None:
-    if lost > MAX_LOST:
-        return "the drop rate"
-    if p99_ms is None or p99_ms > 1000 * bound.latency_s:
-        return "p99"
-    return None
-
-
 def _mean_ms(seconds: float, frames: int) -> float:
     return round(1000 * seconds / max(1, frames), 2)
+
+
+def bound_by(step: Step, bound: Bound) -> str:
+    """Name the resource that kept a step from more, as the end of "bound by ...".
+
+    A generator that sends late measures itself. Else a processor without time is to blame, and
+    the model that takes most of it; else whatever a frame spends most of its time with.
+    """
+    slowest = max(step.compute_ms, key=lambda name: step.compute_ms[name])
+    if step.sent_late_p99_ms > 1000 * bound.latency_s / 4:
+        return "the load generator, which sends late"
+    if step.gpu_utilization is not None and step.gpu_utilization >= FULL:
+        return f"{slowest} on the GPU"
+    if step.server_cores is not None and step.machine_busy >= FULL:
+        if step.other_cores is not None and step.other_cores > step.server_cores:
+            return "other programs on the CPU"
+        return f"{slowest} on the CPU"
+    waits = {f"the queue of {name}": wait for name, wait in step.queue_ms.items()}
+    works = {f"the time that {name} takes": work for name, work in step.compute_ms.items()}
+    spent = waits | works
+    if step.p50_ms is not None:
+        spent["the wire"] = step.p50_ms - sum(spent.values())
+    return max(spent, key=lambda name: spent[name])

@@ -8,13 +8,18 @@ takes it away again, sees whether the others hold, and ends.
 from __future__ import annotations
 
 import logging
+import sys
+from pathlib import Path
+from typing import Any
 
 from locust import LoadTestShape, events
 from locust.argument_parser import LocustArgumentParser
-from locust.stats import StatsEntry
 
-MAX_LOST = 0.01
-"""As in `loadtest.load`, whose import would stop locust's clock."""
+# Locust loads this file by its path.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from loadtest.camera_process import MAX_LOST
+
 SETTLE = 0.25
 """Share of a step that does not count: the queues of the step before are still there."""
 
@@ -41,28 +46,33 @@ class CameraSteps(LoadTestShape):
         super().reset_time()
         self._cameras = 1
         self._confirming = False
+        self._began_s = 0.0
+        self._counted: tuple[int, int] | None = None
         self._begin()
 
     def tick(self) -> tuple[int, float] | None:
         """Look at the present number of cameras, which is what locust asks for each second."""
-        seconds = self.runner.environment.parsed_options.step_seconds
-        if not self._total.num_requests:
+        assert self.runner is not None  # once it ticks
+        options: Any = self.runner.environment.parsed_options
+        seconds, total = self.get_run_time() - self._began_s, self.runner.stats.total
+        if not total.num_requests:
             self._begin()  # The first camera is still on its way.
-        elif self._counted is None and self.get_run_time() - self._began_s >= SETTLE * seconds:
-            self._counted = self._total.num_requests, self._total.num_failures
-        elif self._counted is not None and self.get_run_time() - self._began_s >= seconds:
-            if self._is_found():
+        elif self._counted is None:
+            if seconds >= SETTLE * options.step_seconds:
+                self._counted = total.num_requests, total.num_failures
+        elif seconds >= options.step_seconds:
+            frames_before, lost_before = self._counted
+            frames, lost = total.num_requests - frames_before, total.num_failures - lost_before
+            if self._is_found(holds=frames > 0 and lost <= MAX_LOST * frames):
                 return None
             self._begin()
         return self._cameras, float(self._cameras)
 
     def _begin(self) -> None:
-        self._began_s = self.get_run_time()
-        self._counted: tuple[int, int] | None = None
+        self._began_s, self._counted = self.get_run_time(), None
 
-    def _is_found(self) -> bool:
+    def _is_found(self, *, holds: bool) -> bool:
         """Judge the step that ends, and choose the next one's number of cameras."""
-        holds = self._holds()
         logger.info("%d cameras %s", self._cameras, "hold" if holds else "do not hold")
         if holds and not self._confirming:
             self._cameras += 1
@@ -74,13 +84,3 @@ class CameraSteps(LoadTestShape):
             logger.info("capacity: %d cameras", self._cameras)
             return True
         return False
-
-    def _holds(self) -> bool:
-        frames_before, lost_before = self._counted
-        frames = self._total.num_requests - frames_before
-        lost = self._total.num_failures - lost_before
-        return frames > 0 and lost <= MAX_LOST * frames
-
-    @property
-    def _total(self) -> StatsEntry:
-        return self.runner.stats.total

@@ -17,6 +17,9 @@ from yolostream.replacing import refuse_special_file
 from loadtest.errors import ResultError
 from loadtest.machine import machine
 
+Content = dict[str, Any]
+"""Of a file: `machine`, `command`, `partial` and `figures`."""
+
 console = Console(stderr=True)
 
 
@@ -35,7 +38,7 @@ def writing(path: Path, *, tool: str, url: str | None = None) -> Iterator[dict[s
     Raises:
         ResultError: `path` cannot be written.
     """
-    facts = {"machine": machine(url), "command": command(tool)}
+    facts = {"machine": machine(url), "command": shlex.join(["python", "-m", tool, *sys.argv[1:]])}
     figures: dict[str, Any] = {}
     try:
         yield figures
@@ -47,12 +50,7 @@ def writing(path: Path, *, tool: str, url: str | None = None) -> Iterator[dict[s
     write(path, {**facts, "partial": False, "figures": figures})
 
 
-def command(tool: str) -> str:
-    """What was typed to start this script; `tool` is its dotted name."""
-    return shlex.join(["python", "-m", tool, *sys.argv[1:]])
-
-
-def write(path: Path, content: dict[str, Any]) -> None:
+def write(path: Path, content: Content) -> None:
     """Write JSON in one step: a reader sees the old file or the new one.
 
     Raises:
@@ -69,7 +67,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
         raise ResultError(f"cannot write {path} ({error.strerror}): name another file") from error
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Content:
     """Read a file that `writing` wrote.
 
     Raises:
@@ -84,3 +82,28 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not {"machine", "command", "figures"} <= content.keys():
         raise ResultError(f"{path} holds no figures of a load test: measure it anew")
     return content
+
+
+def source(content: Content, link: str) -> str:
+    """On what, with what, by which command figures were measured.
+
+    Args:
+        content: Of their file.
+        link: To that file.
+    """
+    machine, figures = content["machine"], content["figures"]
+    gpu = figures.get("gpu", {"gpus": [], "cuda": None, "server_packages": {}})
+    facts = [
+        *(f"{name} (driver {driver})" for name, driver in gpu["gpus"]),
+        f"CUDA {gpu['cuda']}" if gpu["cuda"] else "",
+        f"{machine['cores']} cores ({machine['processor']})",
+        *(f"{name} {version}" for name, version in gpu["server_packages"].items()),
+        f"Triton {machine['triton']}" if "triton" in machine else "",
+        f"commit {machine['commit']}",
+    ]
+    network = f"; {figures['network']['words']}" if "network" in figures else ""
+    interrupted = "; interrupted" if content["partial"] else ""
+    return (
+        f"One run of `{content['command']}` on {', '.join(filter(None, facts))}{network}"
+        f"{interrupted}. Raw figures: [{link.rpartition('/')[2]}]({link})."
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from yolostream.errors import ModelUnavailable, ServerUnavailable
 from yolostream.server import embedded
 
 from loadtest.repository import MODELS, SERVER_ENVIRONMENT
+from loadtest.usage import family
 
 _TIMEOUT_S = 10.0
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -44,13 +45,9 @@ def served(
     url: str | None,
     *,
     model: str,
-    more_models: Sequence[str] = (),
-    more_repositories: Sequence[Path] = (),
     profile: embedded.Profile = "cpu",
     repository: Path = MODELS,
     environment: Path = SERVER_ENVIRONMENT,
-    share_gpu: bool = True,
-    options: Sequence[str] = (),
     start_timeout_s: float | None = None,
 ) -> Iterator[Target]:
     """Find the Triton at `url`, or without one start it here until the block ends.
@@ -58,13 +55,9 @@ def served(
     Args:
         url: gRPC address of a Triton, `host:port`.
         model: Has to be ready.
-        more_models: Started beside it; only without `url`.
-        more_repositories: Where they lie; only without `url`.
         profile: Which `configs/PROFILE.pbtxt` the models load; only without `url`.
         repository: Model repository; only without `url`.
         environment: Virtual environment of the server; only without `url`.
-        share_gpu: Whether its processes may compute at once on a GPU; only without `url`.
-        options: Further ones of tritonserver, as it takes them; only without `url`.
         start_timeout_s: Seconds until the models have to be ready; only without `url`.
 
     Raises:
@@ -78,12 +71,9 @@ def served(
     with embedded.serve(
         repository,
         environment=environment,
-        more_repositories=more_repositories,
-        models=[model, *more_models],
+        models=[model],
         profile=profile,
         start_timeout_s=start_timeout_s,
-        share_gpu=share_gpu,
-        options=options,
     ) as server:
         yield _own(server)
 
@@ -93,7 +83,7 @@ def _own(server: embedded.EmbeddedTriton) -> Target:
         url=server.url,
         http_url=server.http_url,
         metrics_url=server.metrics_url,
-        pids=_family(server.process.pid),
+        pids=family(server.process.pid),
     )
 
 
@@ -133,9 +123,5 @@ def _listening(target: str, port: int) -> tuple[int, ...]:
         listens = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
         # Those of another user are hidden.
         if listens and connection.pid is not None:
-            return _family(connection.pid)
+            return family(connection.pid)
     return ()
-
-
-def _family(pid: int) -> tuple[int, ...]:
-    return (pid, *(child.pid for child in psutil.Process(pid).children(recursive=True)))

@@ -6,44 +6,50 @@ of them from minute to minute. Run it as `python -m loadtest.speed`.
 
 from __future__ import annotations
 
-import json
 import os
+import queue
 import statistics
 import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import cycle
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
+import onnxruntime
 import typer
 from rich.console import Console
 from yolostream import Detector
 from yolostream.cli import detecting
 from yolostream.client.detector import DEFAULT_MODEL
+from yolostream.image import Image
 from yolostream.outputs.results import Results
 from yolostream.pipeline.job import Job
 from yolostream.pipeline.plan import IN_FLIGHT
 from yolostream.pipeline.workers import workers_for
 from yolostream.sources import find_sources
 
-from loadtest.bare import Tensor, bare_network
 from loadtest.frames import demo_frames
-from loadtest.machine import machine
+from loadtest.rate import rate
 from loadtest.repository import MODELS, RESULTS_FOLDER, VIDEOS
+from loadtest.result_file import Content, writing
 from loadtest.server import served
+from loadtest.table import Bar, Figures, table
+from loadtest.usage import memory_mb
 from tools.command import one_line_errors
 
-DETECTOR_FOLDER = MODELS / "yolov7_fp16"
+NETWORK = MODELS / "yolov7_fp16" / "1" / "model.onnx"
 PAIR = [str(VIDEOS / name) for name in ("mb1_1.mp4", "mb2_2.mp4")]
-RESULTS = RESULTS_FOLDER / "speed.json"
 
-Frames = list[npt.NDArray[np.uint8]]
+_WARM_UP = 5
+
+Tensor = npt.NDArray[np.float32]
+Frames = list[Image]
 console = Console(stderr=True)
 
 
@@ -51,45 +57,43 @@ def main(
     seconds: Annotated[float, typer.Option(help="Length of each measurement.")] = 10.0,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are reported.")] = 3,
     soak_frames: Annotated[int, typer.Option(help="Frames over which memory is watched.")] = 10_000,
-    output: Annotated[Path, typer.Option(help="Where the figures go.")] = RESULTS,
+    output: Annotated[Path, typer.Option(help="Where the figures go.")] = (
+        RESULTS_FOLDER / "speed.json"
+    ),
 ) -> None:
-    """Measure the ratios that the README quotes."""
+    """Measure the ratios that the pages quote."""
     frames = demo_frames(size=(360, 640))
     with (
+        one_line_errors(),
         served(None, model=DEFAULT_MODEL) as server,
         Detector(server.url) as detector,
+        writing(output, tool="loadtest.speed", url=server.url) as figures,
     ):
         loops = _bare_loops(frames)
-        results = []
+        measured: list[dict[str, float]] = []
+        figures |= {"threads": len(os.sched_getaffinity(0)), "transport": detector.transport}
         for number in range(rounds):
-            results.append(_round(loops, detector, frames, seconds))
-            console.print(f"round {number + 1} of {rounds}: {results[-1]}")
-        memory = _memory(detector, server.pids, frames, soak_frames)
-    figures = {
-        "machine": machine(),
-        "command": f"python -m loadtest.speed --seconds {seconds:g} --rounds {rounds} "
-        f"--soak-frames {soak_frames}",
-        "threads": len(os.sched_getaffinity(0)),
-        "transport": detector.transport,
-        "turns": results,
-        "median": {key: statistics.median(result[key] for result in results) for key in results[0]},
-        "memory": memory,
-    }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(figures, indent=1) + "\n")
-    console.print(figures["median"])
+            measured.append(_round(loops, detector, frames, seconds))
+            medians = {
+                name: statistics.median(one[name] for one in measured) for name in measured[0]
+            }
+            figures |= {"rounds": measured, "median": medians}
+            console.print(f"round {number + 1} of {rounds}: {measured[-1]}")
+        figures["memory"] = _memory(detector, server.pids, frames, soak_frames)
+    typer.echo(section({"figures": figures}))
 
 
 def _round(
     loops: dict[str, Iterator[None]], detector: Detector, frames: Frames, seconds: float
 ) -> dict[str, float]:
     """Every measurement once, close together in time; over the faster one of the bare loops."""
-    bare_rates = {name: _rate(loop, seconds) for name, loop in loops.items()}
+    bare_rates = {name: rate(loop, seconds, warm_up=_WARM_UP) for name, loop in loops.items()}
     bare_rate = max(bare_rates.values())
     used_before = time.process_time()
     started = time.perf_counter()
-    ensemble_rate = _rate(
-        (None for _ in detector.stream(cycle(frames), in_flight=IN_FLIGHT * len(PAIR))), seconds
+    in_flight = IN_FLIGHT * len(PAIR)
+    ensemble_rate = rate(
+        detector.stream(cycle(frames), in_flight=in_flight), seconds, warm_up=_WARM_UP
     )
     answered = ensemble_rate * (time.perf_counter() - started)
     client_ms = 1000 * (time.process_time() - used_before) / answered
@@ -103,17 +107,6 @@ def _round(
         "detect_over_bare": round(pair_rate / bare_rate, 3),
         "client_cpu_ms_per_frame": round(client_ms, 2),
     }
-
-
-def _rate(work: Iterator[None], seconds: float) -> float:
-    """Items per second of `work`, after a short warm-up."""
-    for _ in range(5):
-        next(work)
-    count, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < seconds:
-        next(work)
-        count += 1
-    return count / elapsed
 
 
 def _bare_loops(frames: Frames) -> dict[str, Iterator[None]]:
@@ -130,20 +123,31 @@ def _bare_loops(frames: Frames) -> dict[str, Iterator[None]]:
 
 
 def _bare_loop(tensors: list[Tensor], *, sessions: int, threads: int) -> Iterator[None]:
-    model = DETECTOR_FOLDER / "1" / "model.onnx"
-    run = bare_network(model, sessions=sessions, threads=threads)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for _ in range(sessions):
+        free.put(onnxruntime.InferenceSession(NETWORK, options))
+
+    def run(tensor: Tensor) -> None:
+        session = free.get()
+        session.run(["output"], {"input": tensor})
+        free.put(session)
+
+    pool = ThreadPoolExecutor(sessions)
     # One more than there are sessions, so that none of them waits.
-    waiting = deque(run(tensors[0]) for _ in range(sessions + 1))
+    waiting = deque(pool.submit(run, tensors[0]) for _ in range(sessions + 1))
     for tensor in cycle(tensors):
-        waiting.append(run(tensor))
+        waiting.append(pool.submit(run, tensor))
         waiting.popleft().result()
         yield
 
 
-def _tensor(frame: npt.NDArray[np.uint8]) -> Tensor:
+def _tensor(frame: Image) -> Tensor:
     canvas = np.full((640, 640, 3), 114, np.uint8)
     canvas[140:500] = frame
-    return np.ascontiguousarray(canvas.transpose(2, 0, 1)[np.newaxis]).astype(np.float32) / 255
+    planes = np.ascontiguousarray(canvas.transpose(2, 0, 1)[np.newaxis])
+    return planes.astype(np.float32) / np.float32(255)
 
 
 def _pair_rate(detector: Detector) -> float:
@@ -171,15 +175,65 @@ def _memory(
     for number in range(count):
         next(stream)
         if number % every == 0:
-            samples.append(round(_proportional_mb(server_pids), 1))
+            samples.append(round(memory_mb((os.getpid(), *server_pids)), 1))
     return {"frames": count, "proportional_mb": samples}
 
 
-def _proportional_mb(server_pids: tuple[int, ...]) -> float:
-    processes = [psutil.Process(pid) for pid in (os.getpid(), *server_pids)]
-    return float(sum(process.memory_full_info().pss for process in processes) / 1e6)
+def section(content: Content) -> str:
+    """What was measured, held against its bars."""
+    figures = content["figures"]
+    median, memory = figures["median"], figures["memory"]
+    resident_mb = memory["proportional_mb"]
+    rows: list[tuple[str, Bar | str, float]] = [
+        (
+            "the ensemble over the faster bare ONNX Runtime loop, frames/s",
+            "",
+            median["ensemble_over_bare"],
+        ),
+        (
+            "`detect` on the demo pair, everything written, over the same loop",
+            Bar("at least", 0.85),
+            median["detect_over_bare"],
+        ),
+        (
+            "the client's own processor time a frame, 640x360",
+            Bar("at most", 4, " ms", 1),
+            median["client_cpu_ms_per_frame"],
+        ),
+        (
+            f"memory of client and server together, most over {memory['frames']:,} frames",
+            Bar("at most", 1500, " MB", 0),
+            max(resident_mb),
+        ),
+        (
+            "the same, last tenth over second tenth of those frames",
+            "flat",
+            _growth(resident_mb),
+        ),
+    ]
+    lines = [
+        (title, str(bar), bar.judged(value) if isinstance(bar, Bar) else f"{value:.2f}")
+        for title, bar, value in rows
+    ]
+    return f"{table(['', 'bar', 'measured'], lines)}\n\n{_loops(figures)}"
+
+
+def _loops(figures: Figures) -> str:
+    median = figures["median"]
+    return (
+        f"Medians of {len(figures['rounds'])} rounds, profile `cpu`, {figures['transport']}. Of "
+        f"the bare loops, one session with {figures['threads']} threads did "
+        f"{median['one_session_frames_per_s']:.0f} frames/s, and a session a core "
+        f"{median['session_a_core_frames_per_s']:.0f}."
+    )
+
+
+def _growth(proportional_mb: list[float]) -> float:
+    """How much more memory at the end than after the start, as a ratio."""
+    tenth = max(1, len(proportional_mb) // 10)
+    early, late = proportional_mb[tenth : 2 * tenth], proportional_mb[-tenth:]
+    return (sum(late) / len(late)) / (sum(early) / len(early))
 
 
 if __name__ == "__main__":
-    with one_line_errors():
-        typer.run(main)
+    typer.run(main)

@@ -1,173 +1,123 @@
-"""The report's figures in Markdown."""
+"""Figures as tables in Markdown, held against their bars."""
 
 from __future__ import annotations
 
-from statistics import median
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from loadtest.plots import TRANSPORTS, sweep
-from loadtest.queue_limit import LIMITED, STEP
-
-_RATIOS = {
-    "ensemble_over_bare": (
-        "the ensemble over a bare ONNX Runtime loop, shared memory",
-        "at least 0.92",
-    ),
-    "ensemble_grpc_over_bare": ("the same over gRPC", "at least 0.88"),
-    "network_over_bare": ("the network alone through Triton over that loop, shared memory", ""),
-    "network_grpc_over_bare": ("the same over gRPC", ""),
-    "sessions_over_bare": ("a bare session a core, side by side, over that loop", ""),
-    "ensemble_over_sessions": ("the ensemble over a bare session a core, shared memory", ""),
-    "one_camera_over_usual": (
-        "one camera over the usual client, which sends one FP32 tensor at a time",
-        "at least 1.5",
-    ),
-    "one_at_a_time_over_usual": ("the same with one frame at a time, shared memory", ""),
-    "ensemble_grpc_over_client_side": (
-        "the ensemble over letterbox and NMS in the client, gRPC, many in flight",
-        "",
-    ),
-    "unbatched_over_ensemble": ("without dynamic batching over with it as shipped", ""),
-    "joined_over_ensemble": ("with batches as the GPU profile forms them, over as shipped", ""),
-}
-"""What a ratio of frames per second is of, and where it should be."""
-
-_SETTINGS = {
-    "ensemble": "as shipped",
-    "unbatched": "without dynamic batching",
-    "joined": "batched as in the GPU profile",
-}
-
-_CAMERA_BAR_MS = 1
+Figures = dict[str, Any]
+"""What a benchmark has measured, as JSON has it."""
 
 
-def table(figures: dict[str, Any]) -> str:
-    """Say in Markdown what the figures of a `report.json` say; parts may be missing."""
-    sections = {
-        "capacity": capacity,
-        "price": price,
-        "perf_analyzer": perf_analyzer,
-        "queue_limit": queue_limit,
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table; all columns but the first are aligned to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(
+        "|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in lines
+    )
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A number, and on which side of it a value has to be.
+
+    Attributes:
+        side: `at least` or `at most`.
+        value: The number.
+        unit: Behind it, as people read it; `%` for a share.
+        digits: Of a value, behind the point.
+    """
+
+    side: Literal["at least", "at most"]
+    value: float
+    unit: str = ""
+    digits: int = 2
+
+    def met(self, value: float) -> bool:
+        """Whether a value is on the right side."""
+        return value >= self.value if self.side == "at least" else value <= self.value
+
+    def said(self, value: float) -> str:
+        """A value as people read it."""
+        if self.unit == "%":
+            return f"{value:.{self.digits}%}"
+        return f"{value:,.{self.digits}f}{self.unit}"
+
+    def judged(self, value: float, *, note: str = "", binds: bool = True) -> str:
+        """A value with its verdict; what is missed is bold.
+
+        Args:
+            value: What was measured.
+            note: Said behind it.
+            binds: Whether the bar is for this one.
+        """
+        said = f"{self.said(value)}{note}"
+        if not binds:
+            return said
+        return f"{said}, met" if self.met(value) else f"**{said}, missed**"
+
+    def __str__(self) -> str:
+        """The bar as people read it."""
+        return f"{self.side} {self.said(self.value)}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A figure that has a bar.
+
+    Attributes:
+        title: What is measured.
+        bar: Where it has to be.
+        value: Computes it from the figures; None where they lack it.
+        asked: Whether it was to be measured; what was not has not failed.
+        whose: Who the bar is for, where it is not for all; the others tell what they come to.
+    """
+
+    title: str
+    bar: Bar
+    value: Callable[[Figures], float | None]
+    asked: Callable[[Figures], bool] = lambda figures: True
+    whose: str = ""
+
+    @property
+    def heading(self) -> str:
+        """What is measured, and whose bar it is."""
+        return f"{self.title} (the bar is for {self.whose})" if self.whose else self.title
+
+
+def verdicts(
+    checks: Iterable[Check],
+    columns: Mapping[str, Figures],
+    *,
+    binds: Callable[[Check, str], bool],
+) -> list[list[str]]:
+    """A line for each check that was asked for: its title, its bar, and each column's verdict.
+
+    Args:
+        checks: What is told.
+        columns: Figures by name.
+        binds: Whether a check's bar is for the column of this name.
+    """
+    rows = []
+    for check in checks:
+        if any(check.asked(figures) for figures in columns.values()):
+            cells = [_cell(check, figures, binds(check, name)) for name, figures in columns.items()]
+            rows.append([check.heading, str(check.bar), *cells])
+    return rows
+
+
+def _cell(check: Check, figures: Figures, binds: bool) -> str:
+    value = check.value(figures) if check.asked(figures) else None
+    if value is not None:
+        return check.bar.judged(value, binds=binds)
+    # What was tried and failed is not left out.
+    return "**failed**" if check.asked(figures) else ""
+
+
+def values(checks: Mapping[str, Check], figures: Figures) -> dict[str, float]:
+    """What each check comes to, by its name; what was not measured is absent."""
+    computed = {
+        name: check.value(figures) for name, check in checks.items() if check.asked(figures)
     }
-    texts = [write(figures[part]) for part, write in sections.items() if part in figures]
-    return "\n".join([*texts, *map(_source, figures["sources"].items())])
-
-
-def price(figures: dict[str, Any]) -> str:
-    """What the ensemble costs and saves, and in which batches the network ran."""
-    lines = [
-        "| frames per second | ratio | quartiles | bar |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for key, (what, bar) in _RATIOS.items():
-        if key in figures["ratios"]:
-            ratio = figures["ratios"][key]
-            apart = f"{ratio['low']:.2f} to {ratio['high']:.2f}"
-            lines.append(f"| {what} | {ratio['median']:.2f} | {apart} | {bar} |")
-    lines += ["", *_batches(figures["batch_sizes"])]
-    return "\n".join([*lines, ""])
-
-
-def perf_analyzer(figures: dict[str, Any]) -> str:
-    """Throughput and latency against requests in flight."""
-    lines = [
-        "| perf_analyzer, requests in flight | frames/s | p50 | p99 |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for transport, points in sweep(figures["points"]).items():
-        for point in points:
-            latency, mark = point["latency_ms"], "" if point["stable"] else " (unstable)"
-            lines.append(
-                f"| {point['concurrency']}, {TRANSPORTS[transport]}{mark} "
-                f"| {point['frames_per_s']:.1f} "
-                f"| {latency['p50']:.0f} ms | {latency['p99']:.0f} ms |"
-            )
-    return "\n".join([*lines, ""])
-
-
-def queue_limit(figures: dict[str, Any]) -> str:
-    """What a queue limit does to a quick step."""
-    rounds, in_flight = figures["turns"], figures["in_flight"]
-    late = f"over {1000 * figures['stall_s']:.0f} ms"
-    lines = [
-        f"| `{STEP}` alone, {in_flight} requests in flight | requests/s | p99 | {late} |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for model, what in (
-        (LIMITED, f"with `max_queue_size: {figures['limit']}`"),
-        (STEP, "without, as shipped"),
-    ):
-        per_s, p99_ms = (
-            median(one[model][key] for one in rounds) for key in ("requests_per_s", "p99_ms")
-        )
-        stalls, requests = (
-            sum(one[model][key] for one in rounds) for key in ("stalls", "requests")
-        )
-        lines.append(f"| {what} | {per_s:.0f} | {p99_ms:.0f} ms | {stalls} of {requests:,} |")
-    return "\n".join([*lines, ""])
-
-
-def capacity(figures: dict[str, Any]) -> str:
-    """How many cameras fit, and what became of too many."""
-    if "sentence" not in figures:
-        return "The search for the number of cameras was interrupted.\n"
-    said = [f"**{figures['sentence']}.**"]
-    if "overload" in figures:
-        said.append(_overload(figures["overload"]))
-    own_ms = figures["generator_cpu_ms_per_frame"]
-    verdict = "met" if own_ms <= _CAMERA_BAR_MS else "missed"
-    said.append(
-        f"The cameras themselves took {own_ms:.1f} ms of processor time a frame "
-        f"(bar: {_CAMERA_BAR_MS} ms, {verdict})."
-    )
-    return "\n".join([*said, ""])
-
-
-def _overload(figures: dict[str, Any]) -> str:
-    memory_mb = figures["server_memory_mb"]
-    later_mb = memory_mb[len(memory_mb) // 2 :]
-    frames = sum(figures["outcomes"].values())
-    outcomes = ", ".join(f"{count / frames:.0%} {what}" for what, count in _most_first(figures))
-    said = [
-        f"Flooded by {figures['cameras']} cameras that do not wait for answers, for "
-        f"{figures['seconds']:g} s: {outcomes}"
-    ]
-    if max(later_mb) > 0:
-        said.append(
-            f"the server's memory was {min(later_mb):.0f} to {max(later_mb):.0f} MB in the "
-            "second half"
-        )
-    if figures["recovery_s"] is None:
-        said.append("afterwards it did not recover while it was watched")
-    else:
-        said.append(
-            f"{figures['recovery_s']:.1f} s afterwards every frame was answered within the bound "
-            "again (bar: 2 s)"
-        )
-    return "; ".join(said) + "."
-
-
-def _most_first(figures: dict[str, Any]) -> list[tuple[str, int]]:
-    return sorted(figures["outcomes"].items(), key=lambda one: -one[1])
-
-
-def _batches(sizes: dict[str, dict[str, dict[str, int]]]) -> list[str]:
-    """How many frames the network, the middle step of an ensemble, took at once."""
-    told = []
-    for scenario, setting in _SETTINGS.items():
-        if scenario in sizes:
-            _, network, _ = sizes[scenario].values()
-            runs = sum(network.values())
-            shares = ", ".join(f"{size} ({count / runs:.0%})" for size, count in network.items())
-            told.append(f"{setting}: {shares}")
-    return [f"Frames that the network took at once, {'; '.join(told)}."] if told else []
-
-
-def _source(part: tuple[str, dict[str, Any]]) -> str:
-    name, source = part
-    machine = source["machine"]
-    return (
-        f"- [{name}.json](loadtest/results/{name}.json): `{source['command']}` on "
-        f"{machine['cores']} cores ({machine['processor']}), Triton {machine['triton']}, "
-        f"commit {machine['commit']}{', interrupted' if source['partial'] else ''}"
-    )
+    return {name: value for name, value in computed.items() if value is not None}

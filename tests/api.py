@@ -1,4 +1,4 @@
-"""The service's API, served in this process and asked over HTTP."""
+"""The service's REST API, served in this process, and a client for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TIMEOUT_S = 60.0
 
 
 class Api:
-    """What is asked, and what answers."""
+    """A client of the API, and the objects behind it."""
 
     def __init__(self, url: str, context: Context) -> None:
         self.url = url
@@ -59,18 +59,18 @@ class Api:
 
     @contextlib.contextmanager
     def raw(self) -> Iterator[socket.socket]:
-        """A connection on which anything may be said."""
+        """A TCP connection, for requests that are not valid HTTP."""
         with socket.create_connection(self.address, timeout=TIMEOUT_S) as connection:
             yield connection
 
     @contextlib.contextmanager
     def events(self, path: str, **options: object) -> Iterator[Callable[[], dict]]:
-        """Server-sent events, one by one."""
+        """Server-sent events: yields a function that waits for the next one."""
         with self.session.get(self.url + path, stream=True, timeout=TIMEOUT_S, **options) as answer:
             assert answer.status_code == 200, answer.text
             assert answer.headers["content-type"].startswith("text/event-stream")
             lines = answer.iter_lines(chunk_size=1)
-            # It follows from this line on.
+            # The server sends this comment when the subscription has begun.
             assert next(lines) == b": follows"
 
             def following() -> dict:
@@ -83,7 +83,7 @@ class Api:
 
 
 def check_problem(answer: requests.Response, status: int, kind: str = "") -> dict:
-    """An error as RFC 9457 has it, with a fix."""
+    """Check that an answer is a problem document (RFC 9457) with a fix; return it."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == PROBLEM
     problem = answer.json()
@@ -96,7 +96,7 @@ def check_problem(answer: requests.Response, status: int, kind: str = "") -> dic
 
 
 def nobody(model: str) -> Detector:
-    """Connects to no server."""
+    """A `connect` that fails as if no server ran."""
     raise ServerUnavailable(f"no Triton answers for {model}: is it running?")
 
 
@@ -108,14 +108,19 @@ def serve_api(
     model: str = "instant",
     token: str | None = None,
     access: Access = Access(port=0),  # noqa: B008  # frozen
+    instance: str | None = None,
 ) -> Iterator[Api]:
-    """The API of a service whose Triton is at `server`, with its `token`; of none without."""
+    """Serve the API of a service whose Triton is at `server`; without `server`, it has none.
+
+    With an `instance`, the service runs only cameras that it is given a lease of.
+    """
     configuration = Configuration.model_validate(
         {"defaults": {"model": model}, "cameras": cameras or {}}
     )
     connect = nobody if server is None else partial(Detector, server, token=token)
     listing = partial(served_ensembles, server or "127.0.0.1:1", TritonAccess(token))
-    service, ensembles = Service(connect), Ensembles(connect, listing)
+    service = Service(connect, instance=instance)
+    ensembles = Ensembles(connect, listing)
     try:
         context = Context(service, Control(service, configuration), ensembles, access)
         with serving(context) as url:
@@ -128,7 +133,7 @@ def serve_api(
 
 
 def at_once(action: Callable[[int], object], count: int) -> None:
-    """Run an action in so many threads, and wait for all."""
+    """Run an action in `count` threads at the same time, and wait for all of them."""
     threads = [threading.Thread(target=action, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()

@@ -1,7 +1,7 @@
-"""A real Chromium without a window, driven as a user would.
+"""A real headless Chromium, which tests drive as a user would.
 
-Tests that need it are skipped by name, and fail where REQUIRE_CHROMIUM=1 promises Debian's
-chromium and chromium-driver, which .ci/run installs.
+Tests that need it are skipped if Debian's packages chromium and chromium-driver are not installed.
+With REQUIRE_CHROMIUM=1 they fail instead; .ci/run installs the packages and sets the variable.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ needs_chromium = skip_where(
 
 _SWITCHES = (
     "--headless=new",
-    # Not over a port of localhost: not every machine knows that name.
+    # Not through a port of localhost, because some machines cannot resolve that name.
     "--remote-debugging-pipe",
     *("--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
-    # Chromium's sandbox refuses root, as which containers run.
+    # Chromium's sandbox does not run as root, as containers do.
     "--no-sandbox",
 )
 
 
 class Browser:
-    """One window, and what it said and asked for."""
+    """One browser window."""
 
     def __init__(self, driver: webdriver.Remote) -> None:
         self.driver = driver
@@ -50,7 +50,7 @@ class Browser:
         self.driver.get(url)
 
     def run(self, script: str, *arguments: object) -> Any:
-        """What a script returns; it may wait."""
+        """Run a script and return its result; a promise is awaited."""
         return self.driver.execute_script(script, *arguments)
 
     def cdp(self, command: str, **parameters: object) -> Any:
@@ -58,7 +58,7 @@ class Browser:
         return self.driver.execute("executeCdpCommand", words)["value"]
 
     def look(self, *, width: int = 1280, height: int = 860, dark: bool = False) -> None:
-        """A screen of this size, in a light or dark room."""
+        """Emulate a screen of this size, with a preference for light or dark."""
         self.cdp(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -78,11 +78,11 @@ class Browser:
         return ""
 
     def type(self, *keys: str) -> None:
-        """On the keyboard, to whatever has the focus."""
+        """Press keys; they go to the element with the focus."""
         self.driver.switch_to.active_element.send_keys(*keys)
 
     def tab_to(self, selector: str, most: int = 60) -> None:
-        """Press Tab until something has the focus."""
+        """Press Tab until an element that matches `selector` has the focus."""
         for _ in range(most):
             if self.run("return document.activeElement.matches(arguments[0])", selector):
                 return
@@ -97,14 +97,14 @@ class Browser:
         return found
 
     def messages(self) -> list[str]:
-        """What the console has said since it was asked last, but for notes."""
+        """The errors and warnings of the console since the last call."""
         said = self.driver.execute("getLog", {"type": "browser"})["value"]
         return [one["message"] for one in said if one["level"] in ("SEVERE", "WARNING")]
 
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Callable[..., Browser]]:
-    """What opens windows; all of them are closed in the end."""
+    """Yield a function that opens windows; all of them are closed in the end."""
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(reserved_port())
         driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Small real clips, and readers that share no code with what they check."""
+"""Writes small real videos, and reads videos independently of the code under test."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MATRICES = [
     *[(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)],
     *[(-1, 0, 0, 1), (0, 1, 1, 0), (1, 0, 0, -1), (0, -1, -1, 0)],
 ]
-"""a, b, c, d of all display matrices: turned by quarters, and the same mirrored."""
+"""a, b, c, d of all eight display matrices: four quarter turns, and the same mirrored."""
 
 
 def opened(spec: object) -> list[Source]:
-    """The sources that `spec` names; raises what is wrong with it."""
+    """The sources that `spec` names; raises the error if it names none."""
     named, unknown = find_sources([str(spec)], decoder="cpu")
     sources, unreadable = check_files(named)
     for error in [*unknown, *unreadable]:
@@ -46,16 +46,17 @@ def gray(level: int, *, width: int = 64, height: int = 48) -> Image:
 
 
 def noise(seed: int, *, width: int = 320, height: int = 240) -> Image:
-    """What no encoder makes small."""
+    """A random picture, which no encoder can compress well."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def steps(count: int, *, width: int = 64, height: int = 48) -> list[Image]:
-    """Frames that tell their number: `number_of` reads it back after lossy encoding."""
+    """Gray frames whose level encodes their number; see `number_of`."""
     return [gray(20 + 10 * number, width=width, height=height) for number in range(count)]
 
 
 def number_of(image: Image) -> int:
+    """The number of a frame from `steps`, also after lossy encoding."""
     return round((float(image.mean()) - 20) / 10)
 
 
@@ -77,7 +78,7 @@ def write_clip(
     with av.open(str(path), "w", format=format, options=options) as container:
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height = width, height
-        # Only whole-resolution chroma allows odd sides.
+        # Odd sides need chroma planes in full resolution.
         stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
         stream.bit_rate = 2_000_000
         stream.gop_size = gop
@@ -100,16 +101,16 @@ def write_clip(
 
 
 def retimed(path: Path, pts: Sequence[int]) -> Path:
-    """Give the pictures of an MPEG-TS other times, of 33 bits, which no writer would."""
+    """Replace the timestamps (33 bits) in an MPEG-TS by ones that no muxer would write."""
     data, times = bytearray(path.read_bytes()), iter(pts)
     for start in range(0, len(data), 188):
         begins, has_adaptation = data[start + 1] & 0x40, data[start + 3] & 0x20
         payload = start + 4 + (1 + data[start + 4] if has_adaptation else 0)
-        # A picture's packet starts with 0, 0, 1 and its stream's number; the times follow.
+        # A PES packet of a picture starts with 0, 0, 1 and the stream id; the timestamps follow.
         if not begins or data[payload : payload + 4] != b"\0\0\1\xe0":
             continue
         time = next(times) % 2**33
-        # One that is shown when it is decoded says so by having no second time.
+        # Without B-frames, there is a PTS and no DTS.
         assert data[payload + 7] & 0xC0 == 0x80
         parts = (
             0x20 | (time >> 30) << 1 | 1,
@@ -128,13 +129,13 @@ def packets(path: Path) -> list[tuple[int, int]]:
 
 
 def play(path: Path) -> list[tuple[float, Image]]:
-    """Every frame's time in seconds and picture, RGB."""
+    """The time in seconds and the picture, RGB, of every frame."""
     with av.open(str(path)) as container:
         return [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
 
 
 def play_torn(path: Path) -> list[Image]:
-    """Every picture up to where the file breaks off in the middle of one."""
+    """The pictures of a file that was cut off in the middle of one."""
     images = []
     with av.open(str(path)) as container, contextlib.suppress(av.InvalidDataError):
         for frame in container.decode(video=0):
@@ -153,9 +154,9 @@ def boxes(path: Path) -> list[str]:
 
 
 def turned(path: Path, matrix: tuple[int, int, int, int]) -> Path:
-    """Give an MP4 the display matrix that a phone writes: a, b, c, d of its track header."""
+    """Set the display matrix (a, b, c, d) in the track header of an MP4, as phones do."""
     data = bytearray(path.read_bytes())
-    # Behind the name: version and flags, times and number, layers; then the matrix.
+    # After the box's name: version and flags, times and track id, layers; then the matrix.
     start = data.index(b"tkhd") + 4 + 4 + 20 + 16
     a, b, c, d = (value << 16 for value in matrix)
     struct.pack_into(">9i", data, start, a, b, 0, c, d, 0, 0, 0, 1 << 30)
@@ -164,7 +165,7 @@ def turned(path: Path, matrix: tuple[int, int, int, int]) -> Path:
 
 
 def trimmed(path: Path) -> Path:
-    """Halve an MP4 as phones do: the edit list hides frames that stay in the file."""
+    """Trim an MP4 to half its length by an edit list, as phones do: all frames stay in the file."""
     data = bytearray(path.read_bytes())
     start = data.index(b"elst") + 12
     (duration,) = struct.unpack_from(">I", data, start)
@@ -175,7 +176,7 @@ def trimmed(path: Path) -> Path:
 
 @contextlib.contextmanager
 def full_disk(after_bytes: int) -> Iterator[None]:
-    """No file of this process grows beyond `after_bytes`: EFBIG where ENOSPC would come."""
+    """Simulate a full disk: writing beyond `after_bytes` of a file fails, with EFBIG for ENOSPC."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (after_bytes, hard))
     try:
@@ -186,9 +187,10 @@ def full_disk(after_bytes: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def usual_scheduling() -> Iterator[None]:
-    """For SVT-AV1, which makes the thread that calls it a real-time one, where root may.
+    """Reset the scheduling policy after the block.
 
-    Everything else on the machine would starve as soon as that thread works.
+    SVT-AV1 gives the calling thread a real-time policy if it runs as root. Then that thread would
+    starve everything else on the machine.
     """
     try:
         yield

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import pytest
 from instant import serve_instant
 from yolostream import Detector
+from yolostream.errors import ServerUnavailable
 from yolostream.interruption import STOP_SIGNALS
 from yolostream.server import embedded
 
@@ -24,15 +26,15 @@ _LIMITED = (
 
 
 def pytest_configure() -> None:
-    # A job in the background is started with Ctrl-C ignored, under nohup with hang-up ignored too,
-    # and every process that a test starts would inherit that.
+    # Shells start background jobs with SIGINT ignored, and nohup ignores SIGHUP too. The processes
+    # that tests start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
 def _stop_signals_as_before() -> Iterator[None]:
-    # Commands that are called in this process handle them, and ignore them in the end.
+    # A command that runs in this process changes the handlers, and ignores the signals in the end.
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     yield
     for number, handler in before.items():
@@ -44,7 +46,7 @@ def triton() -> Iterator[embedded.EmbeddedTriton]:
     with embedded.serve(
         REPOSITORY / "model_repository",
         environment=REPOSITORY / ".venv-server",
-        # Others, which a user has installed, may be broken.
+        # Not all models: those that a developer has installed may be broken.
         models=["yolov7"],
         profile="cpu",
         stop_timeout_s=0,
@@ -54,21 +56,43 @@ def triton() -> Iterator[embedded.EmbeddedTriton]:
 
 @pytest.fixture(scope="module")
 def instant() -> Iterator[embedded.EmbeddedTriton]:
-    """One whose model costs nothing."""
+    """A Triton with the model of `instant`, which takes no time."""
     with serve_instant() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def detector(triton: embedded.EmbeddedTriton) -> Iterator[Detector]:
+def _detector(triton: embedded.EmbeddedTriton) -> Iterator[Detector]:
     with Detector(triton.url) as detector:
         yield detector
 
 
+@pytest.fixture
+def detector(
+    triton: embedded.EmbeddedTriton, _detector: Detector, _restarts_seen: set[int]
+) -> Detector:
+    """One detector for all tests.
+
+    If the machine was suspended for a second, Triton is restarted, and the detector's next frame
+    fails. That frame is sent here, so that no test fails by it.
+    """
+    restarts = triton.health().restarts
+    if restarts not in _restarts_seen:
+        _restarts_seen.add(restarts)
+        with contextlib.suppress(ServerUnavailable):
+            _detector.detect(np.zeros((8, 8, 3), np.uint8))
+    return _detector
+
+
+@pytest.fixture(scope="session")
+def _restarts_seen() -> set[int]:
+    return {0}
+
+
 @pytest.fixture(scope="module")
 def only_perf_analyzer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """perf_analyzer gives its shared memory the same names, whoever runs it: one after another."""
-    # Of the run, not of its part.
+    """Run perf_analyzer in one process at a time: its shared memory always has the same names."""
+    # In the folder of the whole run, which all processes of pytest-xdist share.
     with (tmp_path_factory.getbasetemp().parent / "perf_analyzer.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -76,14 +100,14 @@ def only_perf_analyzer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 @pytest.fixture(scope="session")
 def yolostream_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The command line in a process of its own; `largest_file` is in bytes."""
+    """Run the command line in a process; no file may exceed `largest_file` bytes."""
 
     def run(
         *arguments: object, timeout: float = 120, largest_file: int | None = None, **options: object
     ) -> subprocess.CompletedProcess[str]:
         program = ["-m", "yolostream"]
         if largest_file is not None:
-            # Not preexec_fn: a fork of this process takes gRPC's threads apart.
+            # Not by preexec_fn, which would fork this process: gRPC's threads do not survive that.
             program = ["-c", _LIMITED.format(limit=largest_file)]
         return subprocess.run(
             [sys.executable, *program, *map(str, arguments)],
@@ -98,7 +122,7 @@ def yolostream_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def demo_frames() -> Callable[[str, Iterable[int]], list[npt.NDArray[np.uint8]]]:
-    """Frames of a demo clip by number, uint8 [720, 1280, 3], RGB."""
+    """Read frames of a demo clip by their numbers: uint8 [720, 1280, 3], RGB."""
 
     def read(name: str, numbers: Iterable[int]) -> list[npt.NDArray[np.uint8]]:
         wanted = set(numbers)

@@ -1,4 +1,4 @@
-"""`yolostream detect` on cameras, watched while it runs: what it says, when, and what it writes."""
+"""Runs `yolostream detect` on cameras, and observes its log and its results while it runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from running import DEADLINE_S, Finished, poll, started
 
 
 class Watched:
-    """A run in the folder `out`, with JSON Lines for results."""
+    """A running command that writes JSON Lines into the folder `out`."""
 
     def __init__(self, process: subprocess.Popen[str], out: Path) -> None:
         self.process = process
@@ -70,21 +70,21 @@ class Watched:
         )
 
     def interrupt(self) -> tuple[Finished, float]:
-        """Stop it as Ctrl-C does; also the seconds that took."""
+        """Stop it as Ctrl-C does; return also the seconds that it took to end."""
         asked_at = time.monotonic()
         self.process.send_signal(signal.SIGINT)
         finished = self.ended()
         return finished, time.monotonic() - asked_at
 
     def summary(self) -> dict[str, dict]:
-        """Of the run that ended, each source by its name."""
+        """The summary of the ended run: the figures of each source by its name."""
         told = json.loads((self.out / "summary.json").read_text())
         return {source["name"]: source for source in told["sources"]}
 
 
 @contextlib.contextmanager
 def detecting(tmp_path: Path, server_url: str, *arguments: object) -> Iterator[Watched]:
-    """A run with these sources and options."""
+    """Run the command with these sources and options."""
     out = tmp_path / "out"
     asked = ("--url", server_url, "--model", MODEL, "--output", out, "--save", "jsonl")
     summary = ("--summary", out / "summary.json")

@@ -1,4 +1,4 @@
-"""A network between client and RTSP camera that fails on command. RTSP over TCP only."""
+"""A proxy in front of an RTSP camera that simulates network faults; RTSP over TCP only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import re
+import socket
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from urllib.parse import urlsplit
@@ -17,25 +18,25 @@ MODES = (
     "clock-set",
 )
 _HOUR = 3600 * 90_000  # in units of RTP's clock for video
-# "$", channel, two bytes of length (RFC 2326, 10.12); then RTP's header and two bytes that say what
-# part of what the rest is.
+# Bytes: "$", channel and two bytes of length (RFC 2326, 10.12); then the RTP header and two bytes
+# of the H.264 payload's header.
 _INTERLEAVED, _RTP = 4, 14
 _TIMESTAMP = slice(_INTERLEAVED + 4, _INTERLEAVED + 8)
 
 
 class FaultProxy:
-    """Assign to `mode` at any time; when the assignment returns, it holds.
+    """Assign to `mode` to change the fault; it is in effect when the assignment returns.
 
-    forward     What comes goes on unchanged.
-    refuse      Nothing listens, and open connections are closed.
-    silent      New connections are accepted and never answered; open ones go on.
-    freeze      Connections stay open and nothing moves; another mode lets them go on.
-    close       Connections are closed, and new ones as soon as they are accepted.
-    half-open   The camera has gone without a goodbye: connections stay open and mute for ever.
-    garbage     A share of the media's packets is random behind intact headers.
-    loss        A share of the media's packets does not arrive.
-    clock-set   The camera's clock is an hour behind, as long as this mode lasts.
-    slow        The camera's bytes come at `bytes_per_second`.
+    forward     All data is forwarded unchanged.
+    refuse      New connections are refused, and open ones are closed.
+    silent      New connections are accepted, but never answered; open ones are forwarded.
+    freeze      Connections stay open, but no data is forwarded until the mode changes.
+    close       Open connections are closed, and new ones right after they are accepted.
+    half-open   Open connections stay open, but never get data again, as after a loss of power.
+    garbage     Some media packets get random data after intact headers.
+    loss        Some media packets are lost.
+    clock-set   The camera's clock is an hour behind while this mode lasts.
+    slow        The camera's data is limited to `bytes_per_second`.
     """
 
     def __init__(self, camera: str, port: int, bytes_per_second: float, garbage: float) -> None:
@@ -43,16 +44,17 @@ class FaultProxy:
         self._camera = (address.hostname, address.port)
         login, at, _ = address.netloc.rpartition("@")
         self.url = address._replace(netloc=f"{login}{at}{LOOPBACK}:{port}").geturl()
-        """The camera's, by way of this proxy."""
+        """The camera's URL through this proxy."""
         self.bytes_per_second = bytes_per_second
         self.garbage = garbage
-        """Share of packets, 0 to 1, that are spoilt or lost."""
+        """Fraction of media packets, 0 to 1, that are corrupted or lost."""
         self.accepted = 0
-        """Connections so far."""
+        """Number of connections that were accepted."""
         self._port = port
         self._mode = "refuse"
         self._random = random.Random(0)
-        self._listener: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._listening: asyncio.Future[None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._moving, self._camera_lost = asyncio.Event(), asyncio.Event()
         self._loop = asyncio.new_event_loop()
@@ -86,20 +88,31 @@ class FaultProxy:
         else:
             self._moving.set()
         if mode == "half-open":
-            # For those that are open now; later ones get an event of their own.
+            # Only for the connections that are open now; later ones use a new event.
             self._camera_lost.set()
             self._camera_lost = asyncio.Event()
         if mode == "refuse" and self._listener:
-            self._listener.close()
+            # This ends `_listen`. `asyncio.Server.close` may leak a connection that it accepts.
+            self._listener.shutdown(socket.SHUT_RDWR)
+            await self._listening
             self._listener = None
         if mode in ("refuse", "close"):
             await self._hang_up()
         if mode != "refuse" and not self._listener:
-            self._listener = await asyncio.start_server(self._accept, LOOPBACK, self._port)
+            self._listener = socket.create_server((LOOPBACK, self._port))
+            self._listener.setblocking(False)
+            self._listening = asyncio.ensure_future(self._listen(self._listener))
+
+    async def _listen(self, listener: socket.socket) -> None:
+        accepted = set()  # asyncio itself keeps weak references only
+        with listener, contextlib.suppress(OSError):
+            while True:
+                client, _ = await self._loop.sock_accept(listener)
+                accepted.add(asyncio.ensure_future(self._accept(client)))
 
     async def _finish(self) -> None:
         await self._switch("refuse")
-        # One that was accepted just before has a task, and was not known yet.
+        # A connection that was accepted just before has a task, but is not yet in the set.
         await asyncio.sleep(0)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         await asyncio.gather(*others, return_exceptions=True)
@@ -109,12 +122,13 @@ class FaultProxy:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _accept(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+    async def _accept(self, accepted: socket.socket) -> None:
+        client, answer = await asyncio.open_connection(sock=accepted)
         connection = asyncio.current_task()
         self._connections.add(connection)
         self.accepted += 1
         try:
-            # Whichever side ends it, the other is to see no more than that.
+            # If one side closes the connection, the other side just sees a closed connection.
             with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
                 if self._mode in ("close", "refuse"):
                     return
@@ -127,7 +141,11 @@ class FaultProxy:
             self._connections.discard(connection)
 
     async def _forward(self, client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
-        """Both ways until one side ends it, which is a `ConnectionError`, or the camera is lost."""
+        """Forward in both directions.
+
+        Raises:
+            ConnectionError: one side has closed the connection.
+        """
         lost = self._camera_lost
         await self._moving.wait()
         camera, question = await asyncio.open_connection(*self._camera)
@@ -140,10 +158,11 @@ class FaultProxy:
             if not lost.is_set():
                 raise ConnectionError
         finally:
+            # Before the wait: it ends early where `_hang_up` cancels a connection that is ending.
+            question.transport.abort()
             for part in work:
                 part.cancel()
             await asyncio.gather(*work, return_exceptions=True)
-            question.transport.abort()
 
     async def _ask(self, client: asyncio.StreamReader, question: asyncio.StreamWriter) -> None:
         while some := await client.read(1 << 16):
@@ -160,7 +179,7 @@ class FaultProxy:
             await answer.drain()
 
     def _spoilt(self, message: bytes) -> bytes:
-        # RTP has the even channels, its statistics the odd ones.
+        # Even channels carry RTP, odd ones RTCP.
         media = message[:1] == b"$" and message[1] % 2 == 0
         if not media:
             return message
@@ -177,7 +196,7 @@ class FaultProxy:
 
 
 async def _messages(camera: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """What the camera sends, byte for byte, cut into packets and RTSP's answers."""
+    """The data from the camera, split into interleaved packets and RTSP responses."""
     while True:
         start = await camera.readexactly(_INTERLEAVED)
         if start[:1] == b"$":
@@ -192,7 +211,7 @@ async def _messages(camera: asyncio.StreamReader) -> AsyncIterator[bytes]:
 def fault_proxy(
     camera: str, *, bytes_per_second: float = 20_000, garbage: float = 0.2
 ) -> Iterator[FaultProxy]:
-    """A proxy in mode "forward" before the camera with this URL."""
+    """Run a proxy in front of the camera with this URL, with the mode "forward" at first."""
     with reserved_port() as port:
         proxy = FaultProxy(camera, port, bytes_per_second, garbage)
         try:

@@ -1,5 +1,5 @@
-"""Tests that need one GPU or two: skipped by name, and a failure where REQUIRE_GPU=1 or 2 promises
-them."""
+"""Marks for tests that need one or two GPUs. They are skipped if the machine has fewer; with
+REQUIRE_GPU=1 or 2, that is an error instead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GPUS = len(gpu_numbers())
 
 
 def _missing() -> str:
-    """What a GPU test lacks on this machine; empty where it lacks nothing."""
+    """What a GPU test needs and this machine lacks; empty if it lacks nothing."""
     if not _GPUS:
         return "an NVIDIA GPU (/dev/nvidia0, and CUDA_VISIBLE_DEVICES may not hide it)"
     if importlib.util.find_spec("cupy") is None:

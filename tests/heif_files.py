@@ -1,4 +1,4 @@
-"""HEIC and AVIF as phones write them: a picture of tiles, which its container turns upright.
+"""Writes HEIC and AVIF files like those of phones: tiled pictures with an orientation.
 
 ISO/IEC 23008-12 (HEIF) and 14496-12 (the boxes).
 """
@@ -17,11 +17,11 @@ from av.video.reformatter import ColorRange
 from clips import usual_scheduling
 
 BT2020 = 9
-"""AVColorSpace's number of it."""
+"""A value of AVColorSpace."""
 TILE = 128
 """Height and width of each tile in pixels."""
 
-# Codec -> brand, type of a tile's item, box of the decoder's settings, encoder, its options.
+# Codec -> brand, item type of a tile, box of the decoder configuration, encoder, encoder's options.
 _CODECS = {
     "heic": (
         "heic",
@@ -43,11 +43,16 @@ def write_tiled(
     transfer: int | None = None,
     are_hidden: bool = True,
 ) -> Path:
-    """Write `image` (uint8 [H, W, 3], RGB) as tiles, of the format that the suffix names.
+    """Write a picture as tiles, in the format that the suffix of `path` names.
 
-    `turns` are quarter turns counterclockwise, by which it has to be shown; after them `mirrored`
-    swaps left and right. With a `transfer`, which the file names, `image` is uint16, of BT.2020,
-    and written with 10 bits. Tiles that are not hidden are pictures of their own, too.
+    Args:
+        path: the file to write.
+        image: uint8 [H, W, 3], RGB; with a `transfer` uint16, in BT.2020, which is written with 10
+            bits.
+        turns: quarter turns counterclockwise that make the picture upright.
+        mirrored: whether left and right are swapped after that.
+        transfer: AVColorTransferCharacteristic of an HDR picture; None for SDR.
+        are_hidden: whether the tiles are hidden. Otherwise, each is a picture of the file, too.
     """
     brand, tile_type, config_name, encoder, options = _CODECS[
         "avif" if path.suffix == ".avif" else "heic"
@@ -113,7 +118,7 @@ def write_tiled(
 
 
 def _encoded(tile: npt.NDArray[Any], encoder: str, options: dict[str, str]) -> tuple[bytes, bytes]:
-    """The decoder's settings and the data of one tile."""
+    """The decoder configuration and the data of one tile."""
     file = io.BytesIO()
     with usual_scheduling(), av.open(file, "w", format="mp4") as container:
         stream = container.add_stream(encoder, rate=1, options=dict(options))

@@ -1,4 +1,4 @@
-"""A real Triton whose model costs nothing, so that only the client's side is looked at."""
+"""A real Triton with a model that takes no time, for tests of the client only."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ REPOSITORY = Path(__file__).with_name("instant_repository")
 
 
 def relabeled(folder: Path, *labels: str) -> Path:
-    """The repository, copied into `folder`, with other names for its classes."""
+    """Copy the repository into `folder`, with other class names."""
     copy = shutil.copytree(REPOSITORY, folder / "-".join(labels))
     (copy / MODEL / "labels.txt").write_text("\n".join(labels) + "\n")
     return copy
 
 
 def with_others(folder: Path) -> Path:
-    """The repository, copied into `folder`, with two more ensembles.
+    """Copy the repository into `folder`, and add two ensembles.
 
-    `other` has an input of half the size; `broken` fails on every frame.
+    The input of `other` has half the size; `broken` fails on every frame.
     """
     copy = shutil.copytree(REPOSITORY, folder / "with_others")
     for name in (OTHER, BROKEN):
-        for folder in (MODEL, f"{MODEL}_answer"):
-            target = copy / folder.replace(MODEL, name)
-            shutil.copytree(copy / folder, target)
+        for model in (MODEL, f"{MODEL}_answer"):
+            target = copy / model.replace(MODEL, name)
+            shutil.copytree(copy / model, target)
             config = (target / "config.pbtxt").read_text().replace(MODEL, name)
             (target / "config.pbtxt").write_text(config.replace("3, 640, 640", "3, 320, 320"))
-    model = copy / f"{BROKEN}_answer" / "1" / "model.py"
-    model.write_text(
-        model.read_text().replace("frames = ", "raise ValueError('broken')\n        frames = ")
+    code = copy / f"{BROKEN}_answer" / "1" / "model.py"
+    code.write_text(
+        code.read_text().replace("frames = ", "raise ValueError('broken')\n        frames = ")
     )
     return copy
 
@@ -60,6 +60,6 @@ def serve_instant(
         host=host,
         ports=ports,
         access=access,
-        # Of its own it waits two seconds for nothing.
+        # By default, a stop waits for two seconds, which no test needs.
         stop_timeout_s=0,
     )

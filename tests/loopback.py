@@ -1,4 +1,4 @@
-"""Ports on 127.0.0.1 that stay one's own while nothing listens there."""
+"""Reserves ports on 127.0.0.1, so that no other process gets them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ LOOPBACK = "127.0.0.1"
 
 @contextlib.contextmanager
 def reserved_port() -> Iterator[int]:
-    """A port that refuses connections until somebody with SO_REUSEADDR listens there."""
+    """A port that refuses connections until a socket with SO_REUSEADDR listens on it."""
     with socket.socket() as holder:
-        # Bound and never listening: Linux gives the port to nobody who asks for any free one.
+        # A bound socket that does not listen: Linux does not give its port away as a free one.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((LOOPBACK, 0))
         yield holder.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What a machine may lack: skipped by name, and a failure where a variable says that it is here."""
+"""Skips tests whose requirements a machine lacks; if a variable is set, they fail instead."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 
 def needs(module: str, *, variable: str) -> None:
-    """Leave out the test file that calls this if `module` is not installed."""
+    """Skip the test file that calls this if `module` is not installed."""
     if importlib.util.find_spec(module) is None:
         lacking(module, variable=variable)
 
 
 def lacking(what: str, *, variable: str) -> NoReturn:
-    """Leave out the test, or the test file, that calls this."""
+    """Skip the test, or the test file, that calls this, because `what` is missing."""
     pytest.skip(_reason(what, variable), allow_module_level=True)
 
 
@@ -25,15 +25,15 @@ def skip_where(missing: str, *, variable: str) -> pytest.MarkDecorator:
     """A mark for tests, or for a whole file as its `pytestmark`.
 
     Args:
-        missing: what they need and this machine lacks, and why or from where it comes; empty where
-            it lacks nothing.
-        variable: of the environment, which is 1 where a machine has it.
+        missing: what the tests need and this machine lacks, with the reason or the fix; empty if it
+            lacks nothing.
+        variable: the environment variable that makes this an error if it is 1.
     """
     return pytest.mark.skipif(bool(missing), reason=missing and _reason(missing, variable))
 
 
 def missing_programs(*names: str) -> str:
-    """Those of some programs that are not on PATH."""
+    """The names of the programs that are not on PATH."""
     return " and ".join(name for name in names if shutil.which(name) is None)
 
 

@@ -14,7 +14,10 @@ torch.set_num_threads(1)
 
 
 def random_network(name: str, *, classes: int | None = None) -> Network:
-    """Random statistics too, so that a fold that forgets one of them shows."""
+    """A YOLOv7 network with random weights.
+
+    The statistics of batch normalization are random too, so that tests notice if one is ignored.
+    """
     torch.manual_seed(0)
     table = load_table(name)
     if classes is not None:

@@ -1,4 +1,4 @@
-"""Checkpoints in the official format, written with classes of the official names."""
+"""Writes checkpoints in the format of the official YOLOv7 code, with its class names."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pytest
 import torch
 from torch import nn
 
-from tools.yolov7 import Network, folded
+from tools.yolov7 import Network, fuse_batch_norm
 
 _COMMON = (
     *("Conv", "Concat", "MP", "SP", "SPPCSPC", "RepConv", "ImplicitA", "ImplicitM"),
-    # Of networks that are not read.
+    # Layers of networks that are not supported.
     *("ReOrg", "SPPF", "ADown"),
 )
 _YOLO = ("Model", "Detect", "IDetect")
 
 
 def install_official_names(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Let pickle find the classes, and their source, as where the official code is installed."""
+    """Make modules with the official classes importable, as if the official code were installed."""
     package = folder / "models"
     package.mkdir()
     for module, names in (("__init__", ()), ("common", _COMMON), ("yolo", _YOLO)):
@@ -44,7 +44,7 @@ def forget_official_names(patch: pytest.MonkeyPatch) -> None:
 def official_model(
     network: Network, names: list[str], *, implicit: bool = False, dtype: torch.dtype = torch.half
 ) -> nn.Module:
-    """The network as an object of the official classes."""
+    """Convert the network to an object of the official classes."""
     layers = [_layer(i, network) for i in range(len(network.model))]
     layers[-1] = _head(network, implicit=implicit)
     for i, (layer, row) in enumerate(zip(layers, network.table.rows, strict=True)):
@@ -81,7 +81,7 @@ def _layer(index: int, network: Network) -> Any:
 
 
 def _renamed(module: nn.Module) -> nn.Module:
-    """Inner convolution blocks, too, are of the official class."""
+    """Convert an inner convolution block to the official class."""
     if type(module).__name__ != "Conv":
         return module
     block = _new("models.common", "Conv")
@@ -111,8 +111,8 @@ def _implicit(name: str, channels: int) -> nn.Module:
 
 
 def fold_officially(model: Any, network: Network) -> None:
-    """Put our folded convolutions where the official folding leaves its own."""
-    for theirs, ours in zip(model.model, folded(network).model, strict=True):
+    """Replace layers by our fused convolutions, as the official fusion of batch norms does."""
+    for theirs, ours in zip(model.model, fuse_batch_norm(network).model, strict=True):
         match type(theirs).__name__:
             case "Conv":
                 _fold_block(theirs, ours)
@@ -135,7 +135,7 @@ def save(path: Path, checkpoint: Any, *, zipped: bool = True) -> Path:
 
 
 def train_py_checkpoint(model: nn.Module, ema: nn.Module | None) -> dict[str, Any]:
-    """What `train.py` writes after each epoch; with `ema` None what it leaves at the end."""
+    """The checkpoint that `train.py` writes after an epoch; with `ema` None, the final one."""
     import numpy as np
 
     return {

@@ -1,7 +1,7 @@
-"""Another host on one cable, which can be unplugged: a network namespace of this machine.
+"""A second host with a cable that can be unplugged: a network namespace of this machine.
 
-Tests that need one are skipped by name where one may not make it (it takes root), and fail where
-REQUIRE_OTHER_HOST=1 promises it.
+Tests that need it are skipped if it cannot be created, which takes root. With REQUIRE_OTHER_HOST=1
+they fail instead.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ class OtherHost:
 
     @property
     def url(self) -> str:
-        """Of the server that `serving` runs there."""
+        """gRPC address of the server that `serving` runs there."""
         return f"{self.address}:8001"
 
     def plug(self) -> None:
         self._ip("addr", "add", f"{self.address}/24", "dev", "cable")
 
     def unplug(self) -> None:
-        """Let whatever is sent there vanish, as a host does that has lost its power."""
+        """Lose all packets to the host, as if it had lost its power."""
         self._ip("addr", "del", f"{self.address}/24", "dev", "cable")
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
-        """The instant model, in that host."""
+        """Run a Triton with the instant model on that host."""
         command = (sys.executable, "-m", "yolostream", "serve", "--profile", "cpu")
         models = Path(__file__).with_name("instant_repository")
         with subprocess.Popen(
@@ -67,7 +67,7 @@ class OtherHost:
 
 @contextlib.contextmanager
 def other_host() -> Iterator[OtherHost]:
-    # One that is gone keeps its cable for some moments more.
+    # A random number, because the interfaces of an earlier namespace disappear with a delay.
     number = random.randint(1, 250)
     host, near = OtherHost(f"yolostream-{number}", number), f"yolostr-{number}"
     subprocess.run(["ip", "netns", "add", host.name], check=True)
@@ -81,12 +81,12 @@ def other_host() -> Iterator[OtherHost]:
         host.plug()
         yield host
     finally:
-        # Its end of the cable goes with it, and ours with that.
+        # This also deletes its end of the cable, and with it our end.
         subprocess.run(["ip", "netns", "del", host.name], check=True)
 
 
 def _missing() -> str:
-    """Why there can be no other host on this machine; empty where there can."""
+    """Why this machine cannot have another host; empty if it can."""
     if shutil.which("ip") is None:
         return "no 'ip' command"
     try:

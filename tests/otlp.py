@@ -1,4 +1,4 @@
-"""A collector of traces for tests: takes OTLP over HTTP, and keeps it."""
+"""A trace collector for tests: receives OTLP over HTTP and stores the spans."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 @dataclass
 class Received:
-    """A span, and the name of the service that it came from."""
+    """A span and the name of the service that sent it."""
 
     service: str
     span: Span
@@ -33,14 +33,14 @@ class Received:
 
 @dataclass
 class Otlp:
-    """What a collector has been told."""
+    """The data that a collector has received."""
 
     url: str
     spans: list[Received] = field(default_factory=list)
     words: list[bytes] = field(default_factory=list)
-    """All that came, as it came."""
+    """The bodies of all requests."""
     answer: threading.Event = field(default_factory=threading.Event)
-    """Until it is set, nobody gets an answer."""
+    """Requests are not answered until it is set."""
 
     def named(self, name: str) -> list[Received]:
         return [one for one in list(self.spans) if one.name == name]
@@ -59,7 +59,7 @@ class Otlp:
 
 @contextlib.contextmanager
 def collector(port: int = 0, *, answers: bool = True) -> Iterator[Otlp]:
-    """One that runs until the block ends; if it does not answer, it only listens."""
+    """Run a collector until the block ends; without `answers`, requests wait for `Otlp.answer`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:  # the standard library's name
@@ -67,7 +67,7 @@ def collector(port: int = 0, *, answers: bool = True) -> Iterator[Otlp]:
             otlp.answer.wait()
             otlp.take(body, self.headers["Content-Type"])
             answer = ExportTraceServiceResponse().SerializeToString()
-            # Whoever asked may have left meanwhile.
+            # The client may have closed the connection meanwhile.
             with contextlib.suppress(OSError):
                 self.send_response(200)
                 self.send_header("Content-Type", "application/x-protobuf")
@@ -95,7 +95,7 @@ def collector(port: int = 0, *, answers: bool = True) -> Iterator[Otlp]:
 
 
 def _parsed(body: bytes, kind: str) -> ExportTraceServiceRequest:
-    """Triton writes JSON, in which OTLP has ids in hexadecimal digits, unlike protobuf's JSON."""
+    """Parse a request. Triton sends JSON, with ids in hexadecimal; protobuf's JSON has base64."""
     if not kind.startswith("application/json"):
         return ExportTraceServiceRequest.FromString(body)
     words = json.loads(body, object_hook=_with_ids_in_base64)

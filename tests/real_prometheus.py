@@ -1,7 +1,7 @@
-"""Debian's Prometheus and promtool.
+"""A real Prometheus and promtool, from Debian's package.
 
-Tests that need them are skipped by name, and fail where REQUIRE_PROMETHEUS=1 promises them:
-.ci/run installs their package.
+Tests that need them are skipped if they are not installed. With REQUIRE_PROMETHEUS=1 they fail
+instead; .ci/run installs the package and sets the variable.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ needs_prometheus = skip_where(
 
 
 def promtool(*arguments: object, given: str | None = None) -> str:
-    """What promtool says of something that it finds no fault with; `given` is its stdin."""
+    """Run promtool, which must succeed, with `given` on stdin; return its output."""
     done = subprocess.run(
         ["promtool", *map(str, arguments)], input=given, capture_output=True, text=True, timeout=60
     )
@@ -37,13 +37,13 @@ def promtool(*arguments: object, given: str | None = None) -> str:
 
 
 class Prometheus:
-    """A running one."""
+    """A client of a running Prometheus."""
 
     def __init__(self, port: int) -> None:
         self._url = f"http://{LOOPBACK}:{port}/api/v1"
 
     def query(self, expression: str) -> list[dict]:
-        """The series that an expression has now."""
+        """The current series of an expression."""
         words = urllib.parse.urlencode({"query": expression})
         with urllib.request.urlopen(f"{self._url}/query?{words}", timeout=60) as answer:
             told = json.load(answer)
@@ -52,7 +52,7 @@ class Prometheus:
         return told["data"]["result"]
 
     def wait_for(self, expression: str, *, deadline_s: float = DEADLINE_S) -> list[dict]:
-        """The series, once one has a number: shares and quantiles of nothing are NaN."""
+        """Wait until a series of an expression has a value other than NaN; return the series."""
         deadline = time.monotonic() + deadline_s
         while True:
             series = self.query(expression)
@@ -63,7 +63,7 @@ class Prometheus:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it answers."""
+        """Whether it answers queries."""
         try:
             self.query("vector(1)")
         except OSError:
@@ -73,7 +73,7 @@ class Prometheus:
 
 @contextlib.contextmanager
 def prometheus(configuration: Path, folder: Path) -> Iterator[Prometheus]:
-    """A real one, on loopback; its data and what it says go into `folder`."""
+    """Run Prometheus on loopback; its data and its log are written into `folder`."""
     with reserved_port() as port, (folder / "prometheus.log").open("w") as log:
         command = ["prometheus", f"--config.file={configuration}"]
         command += [f"--web.listen-address={LOOPBACK}:{port}"]

@@ -1,4 +1,4 @@
-"""A gRPC server that answers as Triton with this repository would, and keeps what it is asked."""
+"""A gRPC server that answers like Triton with this model repository, and records the requests."""
 
 from __future__ import annotations
 
@@ -33,16 +33,17 @@ SHAPES = {
 @dataclass
 class RecordingTriton(GRPCInferenceServiceServicer):
     model: ModelConfig = field(default_factory=lambda: config("yolov7"))
-    """What it says of its one model."""
+    """The configuration of its only model."""
     answers: dict[str, Any] = field(default_factory=lambda: dict.fromkeys(SHAPES, np.float32(0)))
-    """Value that fills each output, with its type; an output that is not there is not answered."""
+    """For each output, the value (with its dtype) that fills it. Other outputs are missing in
+    responses."""
     hold_s: float = 0.0
-    """How long an inference takes."""
+    """Seconds that an inference takes."""
     url: str = ""
     requests: list[Message] = field(default_factory=list)
     metadata: list[dict[str, str]] = field(default_factory=list)
     deadlines: list[float] = field(default_factory=list)
-    """Seconds that were left of each call."""
+    """Seconds until the deadline of each call, when it arrived."""
     most_at_once: int = 0
     _now: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -95,10 +96,10 @@ class RecordingTriton(GRPCInferenceServiceServicer):
 
 
 class EnsembleTriton(RecordingTriton):
-    """Answers also what a `Detector` asks first: what the steps are, and the labels."""
+    """Also answers the first requests of a `Detector`: for the ensemble's steps and the labels."""
 
     def frames_of(self, request: pb.ModelInferRequest) -> np.ndarray[Any, Any]:
-        """What was sent, uint8 [n, H, W, 3]."""
+        """The frames in a request, uint8 [n, H, W, 3]."""
         content = np.frombuffer(request.raw_input_contents[0], np.uint8)
         return content.reshape(request.inputs[0].shape)
 

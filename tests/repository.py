@@ -1,4 +1,4 @@
-"""The model repository, parsed."""
+"""Parses the configurations in the model repository."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROFILES = (None, "onnx-gpu", "torch-gpu", "cpu")
 
 
 def config(model: str, profile: str | None = None) -> ModelConfig:
-    """What Triton loads for `model` under `--model-config-name=profile`."""
+    """The configuration that Triton loads for `model` with `--model-config-name=profile`."""
     path = ROOT / model / "configs" / f"{profile}.pbtxt"
     if profile is None or not path.exists():
         path = ROOT / model / "config.pbtxt"
@@ -21,7 +21,7 @@ def config(model: str, profile: str | None = None) -> ModelConfig:
 
 
 def tensors(declared) -> dict[str, tuple[int, list[int]]]:
-    """Name -> (type, dims) of a config's `input` or `output`."""
+    """The `input` or `output` of a configuration, as name -> (data type, dims)."""
     return {tensor.name: (tensor.data_type, list(tensor.dims)) for tensor in declared}
 
 

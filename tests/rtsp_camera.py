@@ -1,8 +1,7 @@
-"""Real RTSP cameras: GStreamer's server with clips that play in real time, for ever.
+"""Real RTSP servers (GStreamer), as cameras that play clips in a loop, or as recorders.
 
-Or the other way round: it records what is pushed to it.
-
-Tests that need one are skipped by name, and fail where REQUIRE_RTSP=1 promises the server.
+Tests that need one are skipped if GStreamer's RTSP server is not installed. With REQUIRE_RTSP=1
+they fail instead.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from pathlib import Path
 from loopback import LOOPBACK, reserved_port
 from needs import skip_where
 
-# GStreamer's bindings come from the system's packages, which no virtual environment sees.
+# The system's Python: GStreamer's bindings are system packages, which a virtual environment lacks.
 _PYTHON = Path("/usr/bin/python3")
 _SERVER = (_PYTHON, "-I", Path(__file__).with_name("rtsp_server.py"))
 
 
 def _missing() -> str:
-    """Why there can be no camera on this machine; empty where there can."""
+    """Why this machine cannot run the server; empty if it can."""
     if not _PYTHON.exists():
         return f"no {_PYTHON}"
     check = subprocess.run([*_SERVER, "--check"], capture_output=True, text=True, timeout=60)
@@ -42,14 +41,14 @@ Clips = Path | Sequence[Path]
 
 
 class RtspServer:
-    """A process that can be stopped and started again; it keeps its port.
+    """A server process that can be stopped and started again on the same port.
 
     Args:
-        port: where it answers.
-        arguments: for `rtsp_server.py`.
-        names: of what it has.
-        user: what it asks for, and `password`; empty lets everybody in.
-        password: the same.
+        port: the port to listen on.
+        arguments: arguments of `rtsp_server.py`.
+        names: the names of its streams.
+        user: the user that clients must give; empty for no authentication.
+        password: the user's password.
     """
 
     def __init__(
@@ -58,15 +57,15 @@ class RtspServer:
         login = f"{user}:{password}@" if user else ""
         self.port = port
         self.urls = {name: f"rtsp://{login}{LOOPBACK}:{port}/{name}" for name in names}
-        """By name."""
+        """The URLs of the streams by their names."""
         self.url = next(iter(self.urls.values()))
-        """The first one's."""
+        """The URL of the first stream."""
         self._command = [*_SERVER, "--port", str(port), "--user", user, "--password", password]
         self._command += arguments
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Switch it on; returns when it answers. Its clips begin anew."""
+        """Start the server and wait until it answers. Its clips play from their starts."""
         assert self._process is None
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -76,23 +75,23 @@ class RtspServer:
             raise RuntimeError("the RTSP server did not start: see what it wrote to stderr")
 
     def stop(self) -> None:
-        """Pull the plug: connections are closed, and new ones refused."""
+        """Kill the server: connections are closed, and new ones are refused."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
             self._process = None
 
     def freeze(self) -> None:
-        """Let all of it hang: connections stay open, new ones open, and nothing is answered."""
+        """Suspend the server: the kernel still accepts connections, but nothing is answered."""
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """End `freeze`: what was not sent in the meantime comes at once."""
+        """End `freeze`: the delayed frames are sent at once."""
         self._process.send_signal(signal.SIGCONT)
 
 
 class Camera(RtspServer):
-    """One server with a camera for each of `clips`, over TCP and UDP."""
+    """A server with a camera for each of `clips`, over TCP and UDP."""
 
     def __init__(
         self, port: int, clips: Mapping[str, Clips], user: str, password: str, only: str
@@ -108,11 +107,16 @@ class Camera(RtspServer):
 def rtsp_camera(
     clip: Path | Mapping[str, Clips], *, user: str = "", password: str = "", only: str = ""
 ) -> Iterator[Camera]:
-    """A running camera that shows the H.264 of an MP4 file, or several by name, as encoded.
+    """Run a camera that sends the H.264 of an MP4 file, or one camera for each name in a mapping.
 
-    Everybody who connects sees the clip from its start; several of one name, which may differ in
-    size, are shown in turns. With a `user` Digest is asked for, and the URLs contain both. `only`
-    is "tcp" or "udp", where the other one is refused.
+    Every client gets the clip from its start. Several clips of one camera, which may differ in
+    size, are played in turn.
+
+    Args:
+        clip: an MP4 file; or names of cameras with one or more files each.
+        user: a user for Digest authentication, which the URLs contain; empty for none.
+        password: the user's password.
+        only: "tcp" or "udp", to refuse the other transport; empty accepts both.
     """
     clips = clip if isinstance(clip, Mapping) else {"street": clip}
     with reserved_port() as port:
@@ -126,9 +130,9 @@ def rtsp_camera(
 
 @contextlib.contextmanager
 def rtsp_recorder(path: Path, *, user: str = "", password: str = "") -> Iterator[RtspServer]:
-    """A running server that takes H.264 pushed to its URL into a Matroska file.
+    """Run a server that records the H.264 that is pushed to its URL as a Matroska file.
 
-    The file grows with each picture, and begins anew with each push.
+    Each picture is written at once. Each push overwrites the file.
     """
     with reserved_port() as port:
         arguments = ["--record", f"street={path}"]

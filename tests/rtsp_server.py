@@ -1,8 +1,7 @@
-"""GStreamer's RTSP server with cameras that play clips for ever, or that takes what others push.
+"""GStreamer's RTSP server, with cameras that play clips in a loop, or with recorders.
 
-For the system's Python.
-
-Ends when its input does, which is when whoever started it is gone.
+It runs in the system's Python, and ends when its standard input is closed, which happens when the
+process that started it ends.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ ROLE = "viewer"
 
 
 class Clip:
-    """The H.264 of an MP4 file as it was encoded, picture by picture."""
+    """The encoded H.264 pictures of an MP4 file."""
 
     def __init__(self, path):
         reader = Gst.parse_launch(
@@ -47,11 +46,11 @@ class Clip:
 
 
 def for_ever(clips):
-    """The pictures of all clips, one clip after the other, each with the clip that it is of."""
+    """The pictures of all clips in an endless loop, each with its clip."""
     shift = 0
     for clip in itertools.cycle(clips):
         for picture in clip.pictures:
-            # copy() would be the same buffer under another name.
+            # A deep copy, because copy() would share the buffer.
             again = picture.copy_deep()
             again.pts, again.dts = picture.pts + shift, picture.dts + shift
             yield clip, again
@@ -83,13 +82,13 @@ def factory(clips, *, locked, transports):
 
 
 def allow(made):
-    """Let those in who have the user and the password."""
+    """Give access to clients that are authenticated."""
     access = "media.factory.access=true, media.factory.construct=true"
     made.add_role_from_structure(Gst.Structure.new_from_string(f"{ROLE}, {access}"))
 
 
 def recorder(path, *, locked, transports):
-    """Takes H.264 into a file that grows with each picture, and begins anew with each push."""
+    """A factory of recorders that write H.264 into a file; each push overwrites the file."""
     made = GstRtspServer.RTSPMediaFactory()
     made.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
     made.set_launch(
@@ -126,12 +125,12 @@ def main():
         missing = [name for name in ELEMENTS if not Gst.ElementFactory.find(name)]
         sys.exit(f"GStreamer lacks {', '.join(missing)}" if missing else 0)
 
-    # Ctrl-C is for whoever started this.
+    # Ctrl-C in a terminal must end only the process that started this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(options.port)
-    # With the usual 5, many of two hundred clients that come at once have no picture 20 s later.
+    # With the default of 5, many of 200 clients that connect at once wait for more than 20 s.
     server.set_backlog(1024)
     if options.user:
         server.set_auth(digest(options.user, options.password))

@@ -1,4 +1,4 @@
-"""The command line, run and looked at as a user would."""
+"""Runs the command line, and checks its output, files and processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def errors_of(finished: Finished) -> list[str]:
 
 
 def check(finished: Finished, code: int, *words: str) -> None:
-    """Exactly one error line, with these words in it, and this exit code."""
+    """Check that there is exactly one error line, with these words, and this exit code."""
     errors = errors_of(finished)
     assert len(errors) == 1, finished.stderr
     for word in words:
@@ -38,7 +38,7 @@ def check(finished: Finished, code: int, *words: str) -> None:
 
 
 def lines(path: Path) -> list[dict]:
-    """Every line, the last one included, is an object."""
+    """The records of a JSON Lines file, whose last line must be complete."""
     text = path.read_text()
     assert text.endswith("\n")
     return [json.loads(line) for line in text.splitlines()]
@@ -50,7 +50,7 @@ def has_lines(path: Path, count: int) -> bool:
 
 @contextlib.contextmanager
 def started(tmp_path: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A command with a temporary folder of its own, so that what it leaves can be told apart."""
+    """Run a command with its own temporary folder, so that its leftovers can be found."""
     (tmp_path / "tmp").mkdir(exist_ok=True)
     with subprocess.Popen(
         [sys.executable, "-m", "yolostream", *map(str, arguments)],
@@ -71,7 +71,7 @@ def ended(process: subprocess.Popen[str]) -> Finished:
 
 
 def processes_of(folder: Path) -> list[int]:
-    """Processes that were started with `folder` in their environment."""
+    """The processes that have `folder` in their environment."""
     found = []
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Real disks that are as small as it takes to fill them."""
+"""A small real file system, which a test can fill."""
 
 from __future__ import annotations
 

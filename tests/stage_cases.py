@@ -1,4 +1,4 @@
-"""What both the CPU and the CUDA side of a stage are asked, and how their answers are compared."""
+"""Test cases for the CPU and CUDA versions of a stage, and the comparison of their results."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ suppressing = part("nms", "nms")
 
 
 def batches_of_mixed_frames():
-    """Lists of noise, uint8 [H, W, 3], as large as a batch may be and of different sizes."""
+    """Batches of random frames, uint8 [H, W, 3], of different sizes."""
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, (*size, 3), np.uint8) for size in _SIZES]
     return [frames[start : start + MAX_BATCH] for start in range(0, len(frames), MAX_BATCH)]
 
 
 def assert_letterboxed(frames, images, letterboxes):
-    """Pixels are those of the CPU stage, within a gray level if enlarged; the rest is equal."""
+    """Check that results equal those of the CPU; enlarged pixels may differ by one gray level."""
     expected_images, expected_rects = letterboxing.letterbox_all(frames, (3, SIDE, SIDE))
     np.testing.assert_array_equal(letterboxes[:, :4], expected_rects)
     np.testing.assert_array_equal(letterboxes[:, 4:], digesting.digests(frames))
     for frame, image, expected in zip(frames, images, expected_images, strict=True):
         apart = np.abs(image - expected).max() * 255
-        # Rounding to 0..1 and back takes its share.
+        # A little more than 1 and 0, because values are scaled to 0..1 and back.
         limit = 1.01 if max(frame.shape[:2]) < SIDE else 0.01
         assert apart < limit, f"{frame.shape}: {apart} gray levels"
 
@@ -47,7 +47,10 @@ def thresholds(*, class_agnostic=False):
 
 
 def street(seed, *, candidates, frames=3, rows=6300):
-    """Heaps of boxes around a few objects, the rest below the threshold; and where they lie."""
+    """Predictions with clusters of boxes around a few objects, and their letterboxes.
+
+    All other rows are below the threshold.
+    """
     rng = np.random.default_rng(seed)
     predictions = np.zeros((frames, rows, 6), np.float32)
     predictions[..., 4] = rng.uniform(0, 0.2, (frames, rows))
@@ -70,7 +73,7 @@ def equal_scores():
 
 
 def noise():
-    """What DeepStream warms up with: arbitrary numbers, and some that are none."""
+    """Arbitrary numbers, including NaN and infinity, as DeepStream sends them to warm up."""
     rng = np.random.default_rng(2)
     predictions = rng.uniform(-50, 700, (2, 6300, 6)).astype(np.float32)
     predictions[..., 4] = rng.uniform(0, 1, (2, 6300))
@@ -83,7 +86,7 @@ def noise():
 
 
 def reference(image):
-    """Rows that the official suppression was tried on."""
+    """Predictions for which the results of the official suppression are known."""
     predictions = np.load(_DATA / "nms_parity.npz")[f"predictions_{image}"]
     return predictions[np.newaxis], np.array([[0, 0, 640, 640, 7, 8]], np.float32)
 
@@ -99,7 +102,7 @@ SUPPRESSION_CASES = {
 
 
 def assert_suppressed(found, predictions, letterboxes, *, class_agnostic=False):
-    """Row for row what the CPU stage finds."""
+    """Check that the results equal those of the CPU stage, row by row."""
     limits = thresholds(class_agnostic=class_agnostic)
     expected = suppressing.detect([predictions], [letterboxes], limits)
     assert expected.num_detections.max() <= MAX_DETECTIONS

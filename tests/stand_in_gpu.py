@@ -1,7 +1,7 @@
-"""Stand-ins for CuPy and PyNvVideoCodec, as much as the client uses: a GPU in the host's memory.
+"""Fakes of CuPy and PyNvVideoCodec, with a GPU in host memory, for what the client uses of them.
 
-What runs on a GPU is tested on one (`test_gpu_transport.py`). These are for what the client
-decides and asks for, which has to be right also on machines where nobody can see it.
+Code that runs on a GPU is tested on one (`test_gpu_transport.py`). With these fakes, the client's
+own decisions and calls are tested on any machine.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import numpy as np
 
 
 class CUDARuntimeError(RuntimeError):
-    """CuPy's."""
+    """CuPy's class of that name."""
 
 
 class Gpu:
-    """One process's view of `devices` GPUs with `free_bytes` each."""
+    """The GPUs of one process: `devices` GPUs with `free_bytes` of memory each."""
 
     def __init__(self, *, devices: int = 1, free_bytes: int = 1 << 30) -> None:
         self.devices = devices
@@ -31,7 +31,7 @@ class Gpu:
         self.current = 0
         self.allocated: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self.copies: list[int] = []
-        """Direction of each copy; CUDA's numbers."""
+        """The direction of each copy, as CUDA's number."""
 
     def malloc(self, size: int) -> int:
         if size > self.free_bytes:
@@ -54,10 +54,10 @@ class Gpu:
 
 
 class DeviceArray:
-    """What CuPy calls an ndarray; made from NumPy's."""
+    """A fake of CuPy's ndarray, which wraps one of NumPy."""
 
     owners: ClassVar[dict[int, int]] = {}
-    """The GPU of each address."""
+    """Address -> number of its GPU."""
 
     def __init__(self, array: np.ndarray[Any, Any], device: int = 0) -> None:
         self.array = array
@@ -84,7 +84,7 @@ class DeviceArray:
 
 
 def stand_in_cupy(gpu: Gpu) -> types.ModuleType:
-    """CuPy on this GPU."""
+    """A fake of the module `cupy` for these GPUs."""
     content = {
         "cuda": types.SimpleNamespace(
             Device=_device(gpu),
@@ -155,14 +155,14 @@ def _runtime(gpu: Gpu) -> types.SimpleNamespace:
 
 
 def _without_gaps(array: DeviceArray) -> DeviceArray:
-    """As CuPy: itself, where it has none."""
+    """Like `cupy.ascontiguousarray`: the array itself if it is contiguous."""
     if array.array.flags.c_contiguous:
         return array
     return DeviceArray(np.ascontiguousarray(array.array), array.device.id)
 
 
 def _on_current(gpu: Gpu, array: DeviceArray) -> DeviceArray:
-    """As CuPy: an array of another GPU is moved to the current one."""
+    """Like `cupy.asarray`: an array of another GPU is copied to the current one."""
     if array.device.id == gpu.current:
         return array
     if not array.array.flags.c_contiguous:
@@ -205,7 +205,7 @@ class _Surface:
 
 
 class _Decoder:
-    """FFmpeg's decoders, fed as NVDEC is: plain streams without a container's headers."""
+    """A fake of NVDEC by FFmpeg's decoders; it takes bitstreams without a container's headers."""
 
     def __init__(self, *, codec: str, usedevicememory: bool, **_: object) -> None:
         self._context = av.CodecContext.create(codec, "r")
@@ -214,12 +214,12 @@ class _Decoder:
 
     def Decode(self, piece: Any) -> list[_Surface]:  # noqa: N802
         for surface in self._surfaces:
-            # They are reused: what was not copied until now is lost.
+            # NVDEC reuses surfaces: pictures that were not copied until now are lost.
             surface.array[:] = 0
         packet = av.Packet(ctypes.string_at(piece.bsl_data, piece.bsl)) if piece.bsl else None
         if packet is not None:
             heapq.heappush(self._times, piece.pts)
-        # Whatever a packet was given: the earliest time goes to the next picture to show.
+        # As in NVDEC, the next picture to show gets the earliest timestamp of any packet.
         self._surfaces = [
             _Surface(frame, heapq.heappop(self._times)) for frame in self._context.decode(packet)
         ]

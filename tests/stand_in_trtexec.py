@@ -1,8 +1,8 @@
-"""Stands in for TensorRT's trtexec where there is none: its options, its words, its exit codes.
+"""A fake of TensorRT's trtexec, with its options, messages and exit codes.
 
-The words are those of its published source and of logs of TensorRT 10. A "plan" is a line of text
-that names the machine and the largest batch; it loads on that machine alone. The environment says
-which machine this is and what goes wrong.
+The messages are from its published source and from logs of TensorRT 10. A "plan" is a line of text
+with the GPU, the version and the largest batch; it loads only with the same GPU and version.
+Environment variables set the GPU, the version and the errors.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""An RTSP camera that refuses TCP for its media, in ways that no standard knows."""
+"""An RTSP camera that refuses TCP for its media, in ways that are not in the standard."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from loopback import LOOPBACK
 
 
 class StubbornCamera:
-    """Stands before a camera, over whose own transport everything else goes on.
+    """A proxy in front of a camera that answers SETUP requests for TCP itself.
 
     Args:
-        camera: its URL.
-        answer: the status line's end to a SETUP for TCP; empty to hang up instead.
+        camera: the camera's URL.
+        answer: status code and reason for a SETUP for TCP; empty to close the connection instead.
     """
 
     def __init__(self, camera: str, answer: str) -> None:
@@ -27,7 +27,7 @@ class StubbornCamera:
         self._listener = socket.create_server((LOOPBACK, 0))
         self.url = address._replace(netloc=f"{LOOPBACK}:{self._listener.getsockname()[1]}").geturl()
         self.refused = 0
-        """SETUPs so far."""
+        """Number of SETUP requests that were refused."""
         threading.Thread(target=self._listen, daemon=True).start()
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 @contextlib.contextmanager
 def stubborn_camera(camera: str, answer: str) -> Iterator[StubbornCamera]:
-    """The camera, as long as the block lasts."""
+    """Run the proxy until the block ends."""
     stubborn = StubbornCamera(camera, answer)
     try:
         yield stubborn

@@ -104,7 +104,7 @@ def test_empty_folder(tmp_path: Path, here: Cli) -> None:
 def test_text_and_nothing_named_mp4(tmp_path: Path, here: Cli, content: bytes) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    check(here("detect", path), SourceError.exit_code, str(path), "is it a video file?")
+    check(here("detect", path), SourceError.exit_code, str(path), "check that it is a video file")
 
 
 @pytest.mark.parametrize("name", ["cam[red].mp4", "cam[/b].mp4", "cam:car:.mp4", "a [1, w].mp4"])
@@ -291,7 +291,7 @@ def closed_port() -> str:
 def test_no_server(tmp_path: Path, here: Cli, closed_port: str) -> None:
     out = tmp_path / "out"
     finished = here("detect", clip(tmp_path), "--url", closed_port, "--output", out)
-    check(finished, ServerUnavailable.exit_code, closed_port, "is it running")
+    check(finished, ServerUnavailable.exit_code, closed_port, "start it")
     assert not out.exists()
 
 
@@ -345,7 +345,7 @@ def test_server_killed_midway_keeps_what_came_before(tmp_path: Path, here: Cli) 
             *("detect", *sources, "--url", server.url, "--output", out, "--server-patience", 1)
         )
         killer.join()
-    check(finished, ServerUnavailable.exit_code, server.url, "is it running")
+    check(finished, ServerUnavailable.exit_code, server.url, "start it")
     for name in ("a", "b"):
         written = lines(out / f"{name}.jsonl")
         assert [record["frame"] for record in written] == list(range(len(written)))

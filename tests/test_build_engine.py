@@ -312,7 +312,7 @@ def another_batch(model, monkeypatch):
 
 def a_crash_between_plan_and_sidecar(model, monkeypatch):
     plan_of(model).write_text("a newer plan")
-    return "not the plan that model.plan.json tells of"
+    return "its SHA-256 is not the one in model.plan.json"
 
 
 def a_damaged_sidecar(model, monkeypatch):

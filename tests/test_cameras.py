@@ -128,7 +128,7 @@ def test_a_password_that_is_missing_is_asked_for(tmp_path, instant, clip) -> Non
         without = camera.url.replace("guard:right@", "")
         with detecting(tmp_path, instant.url, without) as run:
             finished = run.ended()
-    check(finished, SourceError.exit_code, "wants a user and a password", "401")
+    check(finished, SourceError.exit_code, "requires a user and a password", "401")
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -187,7 +187,7 @@ def test_pictures_of_another_size_are_said_and_go_on(tmp_path, instant, clip) ->
     records = run.records()
     sizes = [size for size, _ in itertools.groupby((r["width"], r["height"]) for r in records)]
     assert sizes[:3] == [(64, 48), (96, 64), (64, 48)]
-    assert "cam: its pictures are 64x96 (height x width) from now on" in finished.stderr
+    assert "cam: the size of its pictures changed to 64x96 (height x width)" in finished.stderr
     assert run.summary()["cam"]["reconnects"] == 0
     check_order(records)
 
@@ -272,7 +272,7 @@ def test_a_path_that_is_not_there_is_called_that_whatever_the_transport(
     wrong = camera.url.replace("/cam", "/gone")
     with detecting(tmp_path, instant.url, wrong, "--camera-patience", 1) as run:
         finished = run.ended()
-    check(finished, SourceError.exit_code, "404", "is that its address?")
+    check(finished, SourceError.exit_code, "404", "check the address")
 
 
 def test_mjpeg_has_the_times_of_its_arrival_and_is_opened_again(tmp_path, instant) -> None:

@@ -28,5 +28,5 @@ def test_a_name_with_commas_is_one_name(asked, ids):
 
 @pytest.mark.parametrize("asked", ["a,b", "", "car,", "light, green"])
 def test_a_part_of_a_name_is_none(asked):
-    with pytest.raises(ValueError, match="the model knows no class"):
+    with pytest.raises(ValueError, match="the model has no class"):
         class_ids(asked, LABELS)

@@ -6,17 +6,17 @@ import ast
 import importlib.metadata
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
 from pathlib import PurePosixPath
 from string import Template
 
+import docker_engine
 import pytest
 import yaml
 from conftest import REPOSITORY
-from needs import lacking
+from docker_project import COMPOSES, compose
 from repository import config
 from running import poll
 from typer.main import get_command
@@ -30,8 +30,12 @@ from yolostream.server.environment import ServerEnvironment
 from tools.engine import trtexec
 from tools.errors import EngineError
 
-FILES = ("docker-compose.yaml", "docker-compose.cpu.yaml")
-PROFILES = ("--profile", "deepstream", "--profile", "monitoring")
+FILES = ("docker-compose.yaml", "docker-compose.cpu.yaml", "docker-compose.scale.yaml")
+PROFILES = [
+    word
+    for name in ("deepstream", "monitoring", "live", "balancer")
+    for word in ("--profile", name)
+]
 DOCKERFILES = sorted((REPOSITORY / "docker").glob("*.Dockerfile"))
 VARIABLES = dict(
     line.split("=", 1)
@@ -40,8 +44,9 @@ VARIABLES = dict(
 )
 
 
-def parsed(path):
-    return yaml.safe_load(Template(path.read_text()).substitute(VARIABLES))["services"]
+def parsed(path, **variables):
+    text = Template(path.read_text()).substitute({**VARIABLES, **variables})
+    return yaml.safe_load(text)["services"]
 
 
 def read(path):
@@ -76,6 +81,7 @@ SERVICES = [
 ]
 GPU = read(REPOSITORY / FILES[0])
 CPU = read(REPOSITORY / FILES[1])
+SCALED = read(REPOSITORY / FILES[2])
 MONITORING = ("prometheus", "grafana")
 
 
@@ -93,17 +99,9 @@ def option(words, name):
     return words[words.index(name) + 1]
 
 
-@pytest.fixture
-def docker_compose():
-    if program := shutil.which("docker-compose"):
-        return [program]
-    docker = shutil.which("docker")
-    if (
-        docker
-        and not subprocess.run([docker, "compose", "version"], capture_output=True).returncode
-    ):
-        return [docker, "compose"]
-    lacking("Compose", variable="REQUIRE_DOCKER_COMPOSE")
+@pytest.fixture(params=COMPOSES)
+def docker_compose(request):
+    return compose(request.param)
 
 
 def resolved(docker_compose, *files):
@@ -175,6 +173,8 @@ def test_a_container_may_write_results_and_plans_only(service):
     assert not service["user"].startswith("0:")
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"]
+    assert service["tmpfs"] == ["/tmp"]
     writable = {host.name for host, _, read_only in service["volumes"] if not read_only}
     building = service.get("command", "").startswith("python -m tools.build_engine")
     assert writable <= ({"model_repository"} if building else {"output"})
@@ -183,6 +183,35 @@ def test_a_container_may_write_results_and_plans_only(service):
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_host_listens_on_loopback_only(service):
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+
+
+@pytest.mark.parametrize("services", [GPU, CPU, SCALED], ids=FILES)
+def test_the_page_stays_on_this_machine_whatever_the_others_listen_on(services):
+    opened = parsed(REPOSITORY / "docker" / "services.yaml", YOLOSTREAM_HOST="0.0.0.0")
+    (port,) = opened["live"]["ports"]
+    assert [port] == services["live"]["ports"]
+    words = services["live"]["command"].split()
+    assert option(words, "--listen").rpartition(":")[2] == port.rpartition(":")[2]
+
+
+def test_servers_that_are_scaled_want_no_port_of_the_host():
+    # The second one would not get it.
+    assert "ports" not in SCALED["triton"]
+    without_ports = {key: value for key, value in CPU["triton"].items() if key != "ports"}
+    assert SCALED["triton"] == without_ports
+
+
+def test_the_balancer_asks_servers_where_they_answer():
+    words = SCALED["triton"]["command"].split()
+    text = (REPOSITORY / "docker" / "haproxy.cfg").read_text()
+    assert f"http-check connect port {option(words, '--health-port')} " in text
+    assert " triton:8001 resolvers " in text
+    assert "bind :8001 " in text
+
+
+def test_stand_ins_are_named_after_the_images_whose_place_they_take():
+    assert VARIABLES["PYTHON_IMAGE"] == docker_engine.PYTHON_IMAGE
+    assert VARIABLES["HAPROXY_IMAGE"] == docker_engine.HAPROXY_IMAGE
 
 
 def test_ports_are_the_same_everywhere():
@@ -207,7 +236,8 @@ def test_dockerfiles_take_their_versions_from_the_requirements():
         # uv is nobody's requirement: it fetches a Python and is done.
         assert set(re.findall(r"(\S+)==", text)) <= {"uv"}
         for copied in re.findall(r"^COPY (.+) /requirements/$", text, re.MULTILINE):
-            assert all((REPOSITORY / "requirements" / name).exists() for name in copied.split())
+            for name in copied.split():
+                assert (REPOSITORY / "requirements" / PurePosixPath(name).name).exists()
 
 
 @pytest.mark.parametrize("model", ["preprocess", "nms"])
@@ -266,7 +296,7 @@ def test_a_container_is_healthy_when_its_model_answers(triton):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         assert not is_healthy(port=str(port))
-    with health.published("127.0.0.1", port) as answer_with:
+    with health.served("127.0.0.1", port) as answer_with:
         assert not is_healthy(port=str(port))
         answer_with(triton.health)
         poll(lambda: is_healthy(port=str(port)), what="the canary's answer")

@@ -3,28 +3,28 @@ from __future__ import annotations
 import os
 
 import pytest
-from turning_cores import wait_until_they_turn
+from busy_cores import wait_until_busy
 from yolostream.server.cores import busy_poll_cores
 
 ALL = os.sched_getaffinity(0)
 
 
 def test_every_core_turns_at_the_lowest_priority_until_the_block_ends():
-    wait_until_they_turn(set())
+    wait_until_busy(set())
     with busy_poll_cores():
-        wait_until_they_turn(ALL)
+        wait_until_busy(ALL)
         assert os.sched_getscheduler(0) == os.SCHED_OTHER
-    wait_until_they_turn(set())
+    wait_until_busy(set())
 
 
 def test_an_error_in_the_block_lets_them_sleep_too():
     def fail():
-        wait_until_they_turn(ALL)
+        wait_until_busy(ALL)
         raise RuntimeError
 
     with pytest.raises(RuntimeError), busy_poll_cores():
         fail()
-    wait_until_they_turn(set())
+    wait_until_busy(set())
 
 
 def test_only_cores_that_the_process_may_use_turn():
@@ -32,6 +32,6 @@ def test_only_cores_that_the_process_may_use_turn():
     os.sched_setaffinity(0, {first})
     try:
         with busy_poll_cores():
-            wait_until_they_turn({first})
+            wait_until_busy({first})
     finally:
         os.sched_setaffinity(0, ALL)

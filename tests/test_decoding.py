@@ -139,7 +139,7 @@ def test_a_high_dynamic_range_is_toned_down_by_the_cpu(tmp_path, with_nvdec, cap
     expected, _ = read(path, "cpu")
     np.testing.assert_array_equal(frames[0].image, expected[0].image)
     (note,) = caplog.messages
-    assert "is decoded on the CPU: its high dynamic range" in note
+    assert "is decoded on the CPU: tone mapping of high dynamic range" in note
 
 
 def test_a_truncated_video_breaks_off_the_same(tmp_path, with_nvdec):
@@ -195,7 +195,7 @@ def test_a_library_that_does_not_load_is_said_in_one_line(
 @pytest.mark.parametrize(
     ("clip", "named"),
     [
-        (("clip.avi", {"codec": "mpeg4"}), "no codec mpeg4, only h264"),
+        (("clip.avi", {"codec": "mpeg4"}), "not used for codec mpeg4, only for h264"),
         (("clip.mp4", {"width": 33, "height": 47}), "yuv444p 47x33 (height x width)"),
     ],
 )

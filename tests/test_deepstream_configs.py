@@ -15,7 +15,7 @@ from google.protobuf import text_format
 from repository import parameters
 from yolostream.doctor.deepstream import inference_config
 from yolostream.doctor.deepstream.folder import check_deepstream
-from yolostream.doctor.deepstream.letterbox import nearest_that_lands, place
+from yolostream.doctor.deepstream.letterbox import content_rect, nearest_unshifted
 from yolostream.doctor.deepstream.nvinferserver import read_inference_config
 from yolostream.doctor.deepstream.paths import DIRECT_PARSERS
 from yolostream.pipeline.tracking import TrackerLimits
@@ -186,7 +186,7 @@ BROKEN = {
     ),
     "clipping to no region": (
         *(INFER, "unique_id: 1", "unique_id: 1 clip_object_outside_roi: true"),
-        *("clip_object_outside_roi", "no size", "remove"),
+        *("clip_object_outside_roi", "makes boxes empty", "remove"),
     ),
     "a threshold for a class that is not there": (
         INFER,
@@ -268,15 +268,15 @@ BROKEN = {
     ),
     "a comment behind a value": (
         *("dual_video.txt", "batch-size=2", "batch-size=2  # both videos"),
-        *("[streammux] batch-size", "'2  # both videos' holds a comment", "line of its own"),
+        *("[streammux] batch-size", "'2  # both videos' contains a comment", "line of its own"),
     ),
     "a word for a number": (
         *("dual_video.txt", "sync=0", "sync=false"),
-        *("[sink0] sync", "'false' is no integer", "whole number"),
+        *("[sink0] sync", "'false' is not an integer", "whole number"),
     ),
     "a color of three": (
         *("dual_video.txt", "bbox-border-color=0;1;0;1", "bbox-border-color=0;1;0"),
-        *("[primary-gie] bbox-border-color", "'0;1;0' is no color", "alpha"),
+        *("[primary-gie] bbox-border-color", "'0;1;0' is not a color", "alpha"),
     ),
     "a misspelled key": (
         *("dual_video.txt", "display-tracking-id=1", "display-track-id=1"),
@@ -296,7 +296,7 @@ BROKEN = {
     ),
     "a tracker off its grid": (
         *("dual_video.txt", "tracker-height=544", "tracker-height=540"),
-        *("[tracker] tracker-height", "540 is no multiple of 32", "write 544"),
+        *("[tracker] tracker-height", "540 is not a multiple of 32", "write 544"),
     ),
     "a tracker library that is nowhere": (
         *("dual_video.txt", "libnvds_nvmultiobjecttracker.so", "libnvds_nvdcf.so"),
@@ -316,7 +316,7 @@ BROKEN = {
     ),
     "a path in place of a URI": (
         *("dual_video.txt", "file://../../videos/mb1_1", "../../videos/mb1_1"),
-        *("[source0] uri", "is no URI", "write file://"),
+        *("[source0] uri", "is not a URI", "write file://"),
     ),
     "a source without a muxer that knows it is live": (
         *("rtsp_cameras.txt", "live-source=1", "live-source=0"),
@@ -328,11 +328,11 @@ BROKEN = {
     ),
     "a camera given up at its first stall": (
         *("rtsp_cameras.txt", "rtsp-reconnect-attempts=-1", "rtsp-reconnect-attempts=0"),
-        *("[source0] rtsp-reconnect-attempts", "0 gives the camera up", "write -1"),
+        *("[source0] rtsp-reconnect-attempts", "0 makes DeepStream give up", "write -1"),
     ),
     "a camera left to the default": (
         *("rtsp_cameras.txt", "rtsp-reconnect-attempts=-1\n", ""),
-        *("[source0] rtsp-reconnect-attempts", "nothing gives the camera up", "write -1"),
+        *("[source0] rtsp-reconnect-attempts", "no value makes DeepStream give up", "write -1"),
     ),
     "a camera that is never asked again": (
         *("rtsp_cameras.txt", "rtsp-reconnect-interval-sec=10\n", ""),
@@ -368,7 +368,11 @@ BROKEN = {
     ),
     "an address of Kafka with a colon": (
         *("kafka.txt", "kafka;9092;detections", "kafka:9092"),
-        *("[sink1] msg-broker-conn-str", "'kafka:9092' is no address", "host;port;topic"),
+        *(
+            "[sink1] msg-broker-conn-str",
+            "'kafka:9092' is not a broker's address",
+            "host;port;topic",
+        ),
     ),
     "a key written twice": (
         *("dual_video.txt", "live-source=0", "live-source=0\nlive-source=0"),
@@ -384,7 +388,7 @@ BROKEN = {
     ),
     "a tracker that is no YAML": (
         *(TRACKER, "  useUniqueID: 0", "\tuseUniqueID: 0"),
-        *("", "is no YAML", "spaces"),
+        *("", "is not YAML", "spaces"),
     ),
 }
 
@@ -479,15 +483,15 @@ def test_a_size_of_nobody_s_ends_no_check(folder, width):
 @pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (640, 480), (1080, 1920), (640, 640)])
 def test_the_usual_sizes_land_where_they_should(size):
     preprocess = read_inference_config(SHIPPED / INFER).infer_config.preprocess
-    assert not place(size, (640, 640), preprocess).lands_off
+    assert not content_rect(size, (640, 640), preprocess).is_shifted
 
 
 def test_a_better_size_is_next_to_the_given_one():
     preprocess = read_inference_config(SHIPPED / INFER).infer_config.preprocess
     for width in range(320, 2000, 94):
         for height in range(240, 1200, 62):
-            better = nearest_that_lands((width, height), (640, 640), preprocess)
-            assert not place(better, (640, 640), preprocess).lands_off
+            better = nearest_unshifted((width, height), (640, 640), preprocess)
+            assert not content_rect(better, (640, 640), preprocess).is_shifted
             assert abs(better[0] - width) + abs(better[1] - height) <= 10
 
 

@@ -237,12 +237,12 @@ def test_nobody_at_the_address():
 
 
 def test_no_such_model(triton):
-    with pytest.raises(yolostream.ModelUnavailable, match=r"'nope'.* start it again if the model"):
+    with pytest.raises(yolostream.ModelUnavailable, match=r"'nope'.* restart the server"):
         Detector(triton.url, "nope")
 
 
 def test_a_model_that_is_no_ensemble(triton):
-    with pytest.raises(yolostream.ModelUnavailable, match="no ensemble"):
+    with pytest.raises(yolostream.ModelUnavailable, match="not an ensemble"):
         Detector(triton.url, "yolov7_fp16")
 
 
@@ -523,7 +523,7 @@ with Detector("{triton.url}", transport="{transport}") as detector:
             try:
                 ask()
             except ForkError as error:
-                assert "one in each process" in str(error)
+                assert "in each process" in str(error)
             else:
                 os._exit(1)
         detector.close()
@@ -539,6 +539,8 @@ assert not any(map(os.path.exists, mapped))
     subprocess.run([sys.executable, "-c", program], timeout=120, check=True)
 
 
+# Beside other tests, a step of the server may stand still for a second, which restarts it.
+@pytest.mark.alone
 def test_two_hundred_clients_that_come_at_once_all_get_in(triton):
     def connect(_):
         with Detector(triton.url, timeout_s=120) as detector:

@@ -13,7 +13,7 @@ from conftest import REPOSITORY
 from repository import config
 from yolostream.client.transport import ownership
 from yolostream.doctor import Verdict, examine, gpu, machine
-from yolostream.doctor.containers import IMAGES_GB, containers
+from yolostream.doctor.containers import GPU_IMAGES_GB, containers
 from yolostream.server import mps
 from yolostream.server.environment import ServerEnvironment
 
@@ -147,7 +147,7 @@ def test_on_a_gpu_every_process_has_room_in_shared_memory(monkeypatch):
     ("driver", "verdict", "fix"),
     [
         ("580.65.06", Verdict.good, ""),
-        ("560.35.03", Verdict.note, "onnx-gpu and torch-gpu want driver 580"),
+        ("560.35.03", Verdict.note, "onnx-gpu and torch-gpu need driver 580"),
         ("535.86.10", Verdict.note, "driver 580, the containers 560"),
     ],
 )
@@ -233,7 +233,7 @@ def test_containers_are_noted_part_by_part(program, monkeypatch):
     checks = by_part(containers())
     room = checks.pop("room for images")
     assert {check.verdict for check in checks.values()} == {Verdict.good}
-    assert (room.verdict == Verdict.good) == (free_gb >= IMAGES_GB)
+    assert (room.verdict == Verdict.good) == (free_gb >= GPU_IMAGES_GB)
 
     program(
         "docker", says=docker_info(Runtimes={}, ClientInfo={"Plugins": None}, DockerRootDir="/none")
@@ -245,12 +245,26 @@ def test_containers_are_noted_part_by_part(program, monkeypatch):
     assert "COMPOSE=docker-compose" in by_part(containers())["Compose"].fix
 
 
+def test_without_a_gpu_the_images_need_less_room(program, monkeypatch):
+    monkeypatch.setitem(containers.__globals__, "IMAGES_GB", 0)
+    monkeypatch.setitem(containers.__globals__, "GPU_IMAGES_GB", 10**6)
+    program("docker", says=docker_info(Runtimes={}))
+    assert by_part(containers())["room for images"].verdict == Verdict.good
+    program("docker", says=docker_info())
+    room = by_part(containers())["room for images"]
+    assert room.verdict == Verdict.note
+    assert "without DeepStream" in room.fix
+
+
 UNREACHABLE = {
     "Docker 20.10": (
         json.dumps({"ServerErrors": ["Cannot connect to the daemon"], "ClientInfo": {}}),
         "Cannot connect to the daemon",
     ),
-    "podman": (json.dumps({"host": {}, "version": {"Version": "4.3.1"}}), "no Docker Engine"),
+    "podman": (
+        json.dumps({"host": {}, "version": {"Version": "4.3.1"}}),
+        "not report a Docker Engine",
+    ),
     "a template that is not known": ("{{json .}}", "no JSON object"),
     "a list": ("[]", "no JSON object"),
     "nothing": ("", "no JSON object"),

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from busy_cores import wait_until_busy
 from conftest import REPOSITORY
 from running import poll
-from turning_cores import wait_until_they_turn
 from yolostream import ServerStartError
 from yolostream.server import embedded
 from yolostream.server.environment import ServerEnvironment, check_glibc
@@ -294,6 +294,6 @@ def test_serve_runs_until_it_is_told_to_stop(light_models, number):
 
 def test_serve_keeps_cores_awake_and_stops_all_the_same(light_models):
     with serve_command(light_models, "--keep-awake") as process:
-        wait_until_they_turn(os.sched_getaffinity(0), process.pid)
+        wait_until_busy(os.sched_getaffinity(0), process.pid)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

@@ -22,7 +22,7 @@ from tools.errors import ExportError, OnnxError  # noqa: E402
 from tools.exporting.graph import Graph, write  # noqa: E402
 from tools.exporting.trace import traced  # noqa: E402
 from tools.served_onnx import read_served_onnx  # noqa: E402
-from tools.yolov7 import Network, folded  # noqa: E402
+from tools.yolov7 import Network, fuse_batch_norm  # noqa: E402
 from tools.yolov7.checkpoint import Meta, save_checkpoint  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ def run(path: Path, pictures: np.ndarray) -> np.ndarray:
 
 
 def graph_of(network: Network, *, side: int = 96) -> Graph:
-    plain = folded(network)
+    plain = fuse_batch_norm(network)
 
     def reference(pictures: np.ndarray) -> np.ndarray:
         with torch.no_grad():
@@ -156,7 +156,7 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path):
             "cannot read class names",
         ),
         (["missing.pt", "o.onnx"], 12, "no file missing.pt"),
-        ([LABELS, "o.onnx"], 12, "is no checkpoint"),
+        ([LABELS, "o.onnx"], 12, "is not a checkpoint"),
         (["missing.onnx", "o.onnx"], 13, "no file missing.onnx"),
         ([CHECKPOINT, "/proc/o.onnx", "--size", "64"], 14, "cannot write /proc/o.onnx"),
     ],
@@ -173,7 +173,7 @@ def test_names_of_a_checkpoint_without_any_have_to_be_given(tmp_path):
     save_checkpoint(tmp_path / "demo.pt", random_network(SMALL), Meta(SMALL, 0, 0.0))
     done = export(tmp_path / "demo.pt", tmp_path / "demo.onnx", "--size", 64)
     assert done.returncode == 18
-    assert "give --labels a file" in done.stderr
+    assert "give --labels, a file" in done.stderr
     few = tmp_path / "few.txt"
     few.write_text("person\nbicycle\n")
     done = export(tmp_path / "demo.pt", tmp_path / "demo.onnx", "--size", 64, "--labels", few)
@@ -184,5 +184,5 @@ def test_names_of_a_checkpoint_without_any_have_to_be_given(tmp_path):
 
 def test_a_broken_onnx_file_is_told_apart(tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"not protobuf at all")
-    with pytest.raises(OnnxError, match="is no ONNX model"):
+    with pytest.raises(OnnxError, match="is not an ONNX model"):
         read_served_onnx(tmp_path / "broken.onnx")

@@ -302,7 +302,7 @@ def test_a_broken_record_is_named(mirror, folder):
     fetch(NAME, folder, release=mirror.url)
     for broken in ("no json", "{}", "[]"):
         (folder / f"{NAME}.pt.json").write_text(broken)
-        with pytest.raises(DownloadError, match=rf"{NAME}\.pt\.json is no record"):
+        with pytest.raises(DownloadError, match=rf"{NAME}\.pt\.json is not a record"):
             fetch(NAME, folder, release=mirror.url)
 
 
@@ -321,7 +321,7 @@ def test_the_command_says_file_checksum_and_license(mirror, folder, capsys):
     said = capsys.readouterr()
     assert said.out.splitlines()[0] == str(folder / f"{NAME}.pt")
     assert DIGEST in said.out
-    assert "no published" in said.out
+    assert "publishes none" in said.out
     assert "GPL-3.0" in said.out
     assert NAME in said.err, "the progress bar"
 

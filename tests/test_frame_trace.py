@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from yolostream import frame_trace
+from yolostream import frame_trace, frame_traces
 from yolostream.errors import ServerUnavailable
-from yolostream.frame_trace import FrameTraces, Sampling, Trace, span
+from yolostream.frame_trace import Trace, span
+from yolostream.frame_traces import FrameTraces, Sampling
 from yolostream.pipeline.request_trace import begin_request
 
 SECRET = "rtsp://guard:canary@192.0.2.1/stream1"
@@ -36,7 +37,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(frame_trace, "time", clock)
+    for module in (frame_trace, frame_traces):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 

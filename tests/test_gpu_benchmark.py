@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -12,34 +12,26 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import REPOSITORY
-from google.protobuf import text_format
-from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from loadtest.errors import GpuError, LoadTestError
 from loadtest.gpu import (
     bench,
     cameras,
     engine,
-    facts,
     in_server,
-    lengths,
     measuring,
-    memory,
-    pages,
+    nvidia_smi,
     profiles,
     rows,
     table,
-    thresholds,
-    utilization,
-    variants_table,
     watch,
 )
-from loadtest.gpu.inherited import inherited
-from loadtest.gpu.model_folders import ENSEMBLE, NETWORK, STEPS, edit_configs, write_repository
-from loadtest.gpu.variants import VARIANTS
+from loadtest.gpu.model_folders import ENSEMBLE, NETWORK, STEPS, write_repository
 from loadtest.perf.binary import PerfAnalyzer
 from loadtest.perf.process import Load, command
 from loadtest.repository import MODELS, SERVER_ENVIRONMENT
+from loadtest.result_file import source
+from loadtest.table import values
 
 ONNX = MODELS / NETWORK / "1" / "model.onnx"
 
@@ -82,7 +74,7 @@ def figures():
 @pytest.fixture
 def content(figures):
     return {
-        "machine": {"cores": 16, "processor": "AMD EPYC"},
+        "machine": {"cores": 16, "processor": "AMD EPYC", "commit": "fa5c0d9"},
         "command": "python -m loadtest.gpu",
         "partial": False,
         "figures": {
@@ -97,8 +89,12 @@ def content(figures):
     }
 
 
+def of(profiles):
+    return {"figures": {"profiles": profiles}}
+
+
 def test_every_ratio_is_taken_within_the_run(figures):
-    assert thresholds.values(figures) == pytest.approx(
+    assert values(table.CHECKS, figures) == pytest.approx(
         {
             "one_stream": 2.0,
             "one_stream_awake": 1.25,
@@ -115,9 +111,9 @@ def test_every_ratio_is_taken_within_the_run(figures):
 
 
 def test_the_table_says_of_every_bar_whether_it_is_met(content):
-    lines = table.section(content, path="loadtest/results/gpu.json").splitlines()
+    lines = table.section(content).splitlines()
     cells = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in lines}
-    checks = thresholds.CHECKS
+    checks = table.CHECKS
     expected = {
         "one_stream": ["at most 2.50 ms", "2.00 ms, met |"],
         "four_in_flight": ["at least 0.80", "**0.75, missed** |"],
@@ -125,79 +121,45 @@ def test_the_table_says_of_every_bar_whether_it_is_met(content):
         "stages": ["at most 60 µs", "46 µs, met |"],
         "memory": ["at most 4.00 GB", "3.25 GB, met |"],
     }
-    assert {key: cells[checks[key].title] for key in expected} == expected
+    assert {key: cells[checks[key].heading] for key in expected} == expected
     assert checks["full_hd_system"].title not in cells
-    assert "NVIDIA H200 (driver 580.1), CUDA 13.0, 16 cores" in lines[-1]
-    assert "cupy-cuda13x 14.2.0" in lines[-1]
-
-
-def test_a_bar_binds_only_where_there_is_a_gpu(figures):
-    text = table.verdicts({"cpu": figures})
-    assert "met" not in text
-    assert "missed" not in text
+    told = source(content, "../loadtest/results/gpu.json")
+    assert "NVIDIA H200 (driver 580.1), CUDA 13.0, 16 cores (AMD EPYC), cupy-cuda13x 14.2.0" in told
+    assert told.endswith("; YOLOv7 at 640. Raw figures: [gpu.json](../loadtest/results/gpu.json).")
 
 
 def test_some_bars_are_for_some_profiles(figures):
     slow = {**figures, "bare": {"1": BARE["1"]}}
     slow["rows"] = {**figures["rows"], "memory": {"after_work_gb": 5.0}}
-    text = table.verdicts({"onnx-gpu": slow, "torch-gpu": {**slow, "bare": BARE}})
+    text = table.section(of({"onnx-gpu": slow, "torch-gpu": {**slow, "bare": BARE}}))
     lines = dict(line.strip("| ").split(" | ", 1) for line in text.splitlines()[2:])
-    assert lines[thresholds.CHECKS["cameras"].title] == "at least 48 | 50 | 50, met"
+    assert lines[table.CHECKS["cameras"].heading] == "at least 48 | 50 | 50, met"
     assert (
-        lines[thresholds.CHECKS["memory"].title]
-        == "at most 4.00 GB | **5.00 GB, missed** | 5.00 GB"
+        lines[table.CHECKS["memory"].heading] == "at most 4.00 GB | **5.00 GB, missed** | 5.00 GB"
     )
 
 
 def test_a_profile_that_does_not_run_has_no_column(figures):
-    assert table.verdicts({"onnx-gpu": figures, "torch-gpu": {}}) == table.verdicts(
-        {"onnx-gpu": figures}
-    )
+    alone = table.section(of({"cpu": figures}))
+    assert "met" not in alone, "a bar binds only where there is a GPU"
+    assert "missed" not in alone
+    assert table.section(of({"cpu": figures, "torch-gpu": {}})) == alone
 
 
 def test_the_times_tell_waiting_from_working(figures):
-    (line,) = [line for line in table.times({"cpu": figures}).splitlines() if ", batches |" in line]
+    (line,) = [
+        line for line in table.times(of({"cpu": figures})).splitlines() if ", batches |" in line
+    ]
     assert line == "| `cpu`, batches | 10.0 | 0.5 + 2.3 | 0.5 + 2.3 | 0.5 + 2.3 | 10.0 |"
 
 
 def test_every_row_has_a_bar_and_every_bar_a_row():
     # How frames travel from the Python client has none.
-    assert {check.row for check in thresholds.CHECKS.values()} == set(rows.ROWS) - {"client"}
+    shown = {row: {"bare": BARE, "rows": {row: {}}} for row in rows.ROWS}
+    with_bar = {row for row in shown if any(c.asked(shown[row]) for c in table.CHECKS.values())}
+    assert with_bar == set(rows.ROWS) - {"client"}
+    assert all(any(c.asked(one) for one in shown.values()) for c in table.CHECKS.values())
     assert set(rows.of_profile(on_gpu=False)) < set(rows.of_profile(on_gpu=True)) == set(rows.ROWS)
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("profile", [name for name in profiles.PROFILES if name != "cpu"])
-def test_a_variant_is_a_valid_configuration_that_says_what_it_changes(name, profile, tmp_path):
-    write_repository(tmp_path / "models", ONNX)
-    edit_configs(tmp_path / "models", profile, VARIANTS[name].edits)
-    changed = {model for model, _ in VARIANTS[name].edits}
-    for model in STEPS:
-        own = MODELS / model / "configs" / f"{profile}.pbtxt"
-        path = own.relative_to(MODELS) if own.exists() else f"{model}/config.pbtxt"
-        before, after = (parse(root / path) for root in (MODELS, tmp_path / "models"))
-        assert after.name == model
-        assert after.max_batch_size == before.max_batch_size
-        if model not in changed:
-            assert after == before
-
-
-def parse(path):
-    return text_format.Parse(path.read_text(), ModelConfig())
-
-
-def test_variants_set_processes_delays_and_exclusion(tmp_path):
-    write_repository(tmp_path / "models", ONNX)
-    for name in ("3-2-2", "delay-500", "one-at-a-time"):
-        edit_configs(tmp_path / "models", "onnx-gpu", VARIANTS[name].edits)
-    network = parse(tmp_path / "models" / NETWORK / "configs" / "onnx-gpu.pbtxt")
-    nms = parse(tmp_path / "models" / "nms" / "config.pbtxt")
-    assert (network.instance_group[0].count, nms.instance_group[0].count) == (2, 2)
-    assert network.dynamic_batching.max_queue_delay_microseconds == 500
-    assert list(network.dynamic_batching.preferred_batch_size) == [4, 8]
-    for config in (network, nms):
-        (resource,) = config.instance_group[0].rate_limiter.resources
-        assert (resource.name, resource.count) == ("gpu", 1)
 
 
 def test_the_repository_that_is_served_is_a_copy_with_another_network(tmp_path):
@@ -236,32 +198,6 @@ def test_each_camera_sends_once_in_its_period(count):
     assert intervals == cameras.intervals_us(count)
 
 
-@pytest.mark.parametrize("capacity", [0, 1, 17, 64])
-def test_the_search_finds_the_most_cameras_and_tries_them_twice(capacity):
-    tried = []
-
-    def holds(count):
-        tried.append(count)
-        return count <= capacity
-
-    assert cameras.most(holds, at_most=64) == capacity
-    assert tried.count(capacity) == (2 if capacity else 0)
-    assert len(tried) < 12
-
-
-def test_cameras_that_held_by_chance_are_not_counted():
-    # 8 holds and then does not, 6 likewise; 5 has held before, and does again.
-    answers = iter([True, True, False, False, False, True, False, True])
-    tried = []
-
-    def holds(count):
-        tried.append(count)
-        return next(answers)
-
-    assert cameras.most(holds, at_most=10) == 5
-    assert tried == [5, 8, 9, 8, 7, 6, 6, 5]
-
-
 @pytest.mark.parametrize(
     ("measured", "held"),
     [
@@ -276,15 +212,19 @@ def test_cameras_hold_when_all_is_answered_in_time(measured, held):
 
 
 def test_memory_is_that_of_all_gpus():
-    assert memory.parsed_gb("1000\n24\n") == pytest.approx(1024 * 2**20 / 1e9)
-    with pytest.raises(GpuError, match="N/A"):
-        memory.parsed_gb("[N/A]\n")
+    assert nvidia_smi.parsed_gb("1000\n24\n") == pytest.approx(1024 * 2**20 / 1e9)
+    for output in ("[N/A]\n", ""):
+        with pytest.raises(GpuError, match=re.escape(repr(output.strip()))):
+            nvidia_smi.parsed_gb(output)
 
 
 def test_the_versions_that_a_figure_depends_on():
-    assert facts.cuda_version("| Driver Version: 580.159.04     CUDA Version: 13.0     |") == "13.0"
-    assert facts.cuda_version("") is None
-    packages = facts.packages(SERVER_ENVIRONMENT).keys()
+    assert (
+        nvidia_smi.cuda_version("| Driver Version: 580.159.04     CUDA Version: 13.0     |")
+        == "13.0"
+    )
+    assert nvidia_smi.cuda_version("") is None
+    packages = nvidia_smi.packages(SERVER_ENVIRONMENT).keys()
     # 'make install' has the one, 'make gpu' the other.
     assert {"nvidia-pytriton"} < packages
     assert packages & {"onnxruntime", "onnxruntime-gpu"}
@@ -300,8 +240,8 @@ def test_a_process_is_named_after_what_it_serves():
 def test_how_busy_the_gpu_is_counts_only_while_there_is_a_load():
     output = "0, 345, 70.1\n98, 1980, 600.5\n100, 1900, 640.0\n0, 345, 71.0\n97, 19"
     expected = {"busy_percent": 99.0, "clock_mhz": 1940.0, "power_w": 620.25}
-    assert utilization.summary(output) == expected
-    assert utilization.summary("") == {}
+    assert nvidia_smi.usage(output) == expected
+    assert nvidia_smi.usage("") == {}
 
 
 def test_a_program_in_the_servers_python_answers_in_its_last_line(tmp_path):
@@ -344,10 +284,10 @@ def test_the_bare_loop_waits_for_each_batch(tmp_path, monkeypatch):
     (tmp_path / "cupy.py").write_text(_STAND_IN_CUPY)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     profile = profiles.Profile("torch-gpu", "torch", batch_sizes=(1, 8))
-    figures = engine.bare(SERVER_ENVIRONMENT, tmp_path, profile, lengths.QUICK)
+    figures = engine.bare(SERVER_ENVIRONMENT, tmp_path, profile, bench.QUICK)
     assert figures["1"]["p50_ms"] == pytest.approx(10, rel=0.5)
     assert figures["8"]["frames_per_s"] == pytest.approx(800, rel=0.5)
-    assert len(figures["1"]["windows"]) == lengths.QUICK.bare_windows
+    assert len(figures["1"]["windows"]) == bench.QUICK.bare_windows
 
 
 def test_profiles_are_those_that_the_repository_has_on_a_machine_that_can(tmp_path):
@@ -363,24 +303,10 @@ def test_profiles_are_those_that_the_repository_has_on_a_machine_that_can(tmp_pa
     assert not profiles.chosen(["cpu"], devices=tmp_path / "nms")[0].on_gpu
 
 
-def test_a_variant_that_fails_stays_in_the_table(content, figures):
-    variants = {
-        "shipped": figures["rows"] | {"setting": "as shipped", "memory_gb": 2.0},
-        "no-mps": {"setting": "without MPS", "words": "no"},
-    }
-    text = variants_table.table({"profile": "onnx-gpu", "bare": BARE, "variants": variants})
-    assert "| as shipped | 3.25 ms | 0.90 | 0.50 | 0.70 | 2.0 GB |" in text
-    assert "| without MPS | failed |" in text
-
-
-def test_pages_get_what_they_have_a_place_for():
-    page = "before\n<!-- gpu -->\nold\n<!-- /gpu -->\nafter\n"
-    assert pages.filled(page, {"gpu": "new\n", "gpu-times": "x"}) == page.replace("old", "new")
-
-
-def test_an_unknown_row_is_told_with_those_that_there_are():
-    with pytest.raises(GpuError, match="no row 'nope': choose among one_stream, "):
-        bench.chosen(["nope"], rows.ROWS, what="row")
+def test_an_unknown_row_is_told_with_those_that_there_are(tmp_path):
+    done = run(tmp_path, "--only", "nope")
+    assert done.returncode == GpuError.exit_code
+    assert "no row 'nope': choose among one_stream, " in done.stderr
 
 
 def run(tmp_path, *arguments):
@@ -437,22 +363,8 @@ def test_cores_are_kept_awake_for_the_row_that_says_so(row, expected, tmp_path, 
     monkeypatch.setattr(measuring, "busy_poll_cores", busy_poll_cores)
     monkeypatch.setattr(measuring, "measure_watched", measure_watched)
     bench = SimpleNamespace(raw=tmp_path)
-    measuring.ask(bench, "cpu", target=None, load_of=lambda size: size, row=row)
+    measuring.measure_row(bench, "cpu", target=None, load_of=lambda size: size, row=row)
     assert events == expected
-
-
-def test_environment_variables_are_as_before_also_after_an_error(monkeypatch):
-    monkeypatch.setenv("GIVEN", "before")
-    monkeypatch.delenv("NOT_GIVEN", raising=False)
-
-    def fail():
-        assert (os.environ["GIVEN"], os.environ["NOT_GIVEN"]) == ("now", "")
-        raise GpuError("away")
-
-    with pytest.raises(GpuError), inherited({"GIVEN": "now", "NOT_GIVEN": ""}):
-        fail()
-    assert os.environ["GIVEN"] == "before"
-    assert "NOT_GIVEN" not in os.environ
 
 
 @pytest.mark.usefixtures("only_perf_analyzer")
@@ -468,4 +380,4 @@ def test_a_row_is_measured_on_the_cpu(tmp_path):
     assert measured["latency_ms"]["p50"] > 0
     assert set(measured["watched"]["batch_sizes"][NETWORK]) == {"1"}
     assert any(name.startswith(NETWORK) for name in measured["watched"]["cpu_ms_per_frame"])
-    assert thresholds.CHECKS["one_stream"].title in done.stdout
+    assert table.CHECKS["one_stream"].title in done.stdout

@@ -208,4 +208,4 @@ def test_a_detour_through_the_host_is_said(triton, tmp_path, yolostream_cli):
     done = yolostream_cli("detect", VIDEOS / "mb1_1.mp4", "--url", triton.url, *arguments)
     assert done.returncode == 0
     assert done.stderr.count("note:") == 1
-    assert "through the host" in done.stderr
+    assert "through host memory" in done.stderr

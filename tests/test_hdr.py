@@ -11,7 +11,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 from clips import Image, frames_of, opened
 from heif_files import BT2020, write_tiled
 from yolostream.sources import Reading
-from yolostream.sources.hdr import ToneMapper, toned_down
+from yolostream.sources.hdr import ToneMapper, tone_mapped
 
 PQ, HLG = int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)
 HDR = pytest.mark.parametrize("transfer", [PQ, HLG], ids=["PQ", "HLG"])
@@ -112,15 +112,15 @@ def test_highlights_are_told_apart_and_are_no_darker_than_paper(
 
 def test_a_hue_stays_whatever_its_light() -> None:
     light = np.linspace(0.05, 4, 40)[:, None] * np.array([1.0, 0.5, 0.2])
-    shown = toned_down(signal_of(light, PQ), PQ) ** 2.4
+    shown = tone_mapped(signal_of(light, PQ), PQ) ** 2.4
     np.testing.assert_allclose(shown[:, 1] / shown[:, 0], 0.5, atol=0.02)
     assert (np.diff(shown[:, 0]) > 0).all()
 
 
 @HDR
 def test_beyond_what_is_told_apart_it_is_white(transfer: int) -> None:
-    assert toned_down(np.ones((1, 3)), transfer).min() > 0.99
-    assert toned_down(np.zeros((1, 3)), transfer).max() < 0.01
+    assert tone_mapped(np.ones((1, 3)), transfer).min() > 0.99
+    assert tone_mapped(np.zeros((1, 3)), transfer).max() < 0.01
 
 
 @HDR

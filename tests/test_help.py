@@ -20,9 +20,7 @@ def test_every_command_says_how_it_is_used(command, yolostream_cli):
 
 def test_serve_says_when_it_serves_a_new_model(yolostream_cli):
     shown = yolostream_cli("serve", "--help", env={"COLUMNS": "300", "NO_COLOR": "1"})
-    assert (
-        "A model that is installed while it runs is served once you start it again" in shown.stdout
-    )
+    assert "To serve a model that was installed meanwhile, run this command again" in shown.stdout
 
 
 @pytest.mark.parametrize(

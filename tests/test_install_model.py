@@ -386,11 +386,11 @@ def test_a_repository_without_the_shipped_folders_is_named(refused, repository, 
     ("wrong", "match"),
     [
         ({"divisor": 0.0}, "not finite"),
-        ({"batch": 1}, "alone and as a batch of two"),
+        ({"batch": 1}, "on one picture and on a batch of two"),
         ({"rows": 101}, "101"),
         ({"class_offset": 1.0}, "class 2, but there are only 2 names"),
-        ({"class_offset": 0.5}, "no class ids"),
-        ({"class_offset": -1.0}, "no class ids"),
+        ({"class_offset": 0.5}, "instead of class ids"),
+        ({"class_offset": -1.0}, "instead of class ids"),
     ],
 )
 def test_a_model_that_does_not_do_what_it_declares_is_refused(refused, tmp_path, wrong, match):
@@ -419,7 +419,7 @@ def test_a_model_without_its_second_file_is_refused(refused, tmp_path, cells):
         (b"\nright\n", "name 1 of .* is empty"),
         (b"left\nleft\n", "names 1 and 2 .* 'left'"),
         (b"left\nr\xe9\n", "UTF-8"),
-        (b"left\nri\x07ght\n", "without line breaks"),
+        (b"left\nri\x07ght\n", "remove control characters"),
     ],
 )
 def test_labels_that_do_not_do_are_refused(refused, tmp_path, cells, text, match):

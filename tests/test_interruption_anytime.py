@@ -69,4 +69,4 @@ def test_while_workers_are_started(triton, tmp_path):
         assert last.startswith("error: interrupted"), finished.stderr
         assert finished.returncode == EXIT_INTERRUPTED
         # A worker that a busy machine lets start too late is given up, and its cell of the grid.
-        assert all("the tiled picture broke off" in error for error in others), finished.stderr
+        assert all("the tiled picture breaks off" in error for error in others), finished.stderr

@@ -465,29 +465,29 @@ def with_masks(model):
 
 def test_masks_beside_the_boxes_are_refused_without_metadata_too():
     model = with_masks(exported("v8", 37))
-    assert "its output 'masks' is none of a detector but masks" in refusal(model)
+    assert "its output 'masks' has masks" in refusal(model)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_segmentation_model_is_called_that_whatever_its_names(kind):
     # 32 values more a box, as many names as classes, no metadata 'task': YOLOv5's export.
     message = refusal(with_masks(exported(kind, 35)), names=["a", "b", "c"])
-    assert "'masks' is none of a detector but masks, so it is a segmentation model" in message
+    assert "'masks' has masks, so it is a segmentation model" in message
     message = refusal(exported(kind, 35), names=["a", "b", "c"])
-    assert "Where it has just 3, the 32 values more are those of a segmentation model" in message
+    assert "If 3 is right, the 32 further values are those of a segmentation model" in message
 
 
 @pytest.mark.parametrize(
     ("more", "what"),
     [
-        (1, "the 1 value more is the angle of an oriented-box (OBB) model"),
-        (51, "the 51 values more may be the keypoints of a pose model"),
-        (34, "the 34 values more may be the keypoints of a pose model"),
+        (1, "the 1 further value is the angle of an oriented-box (OBB) model"),
+        (51, "the 51 further values may be the keypoints of a pose model"),
+        (34, "the 34 further values may be the keypoints of a pose model"),
     ],
 )
 def test_values_beyond_the_classes_are_named(more, what):
-    assert f"Where it has just 1, {what}" in refusal(exported("v8", 1 + more), names=["person"])
-    assert "Where it has just" not in refusal(exported("v8", 1), names=["a", "b"])
+    assert f"If 1 is right, {what}" in refusal(exported("v8", 1 + more), names=["person"])
+    assert "is right" not in refusal(exported("v8", 1), names=["a", "b"])
 
 
 def test_a_classifier_is_called_that():
@@ -495,7 +495,7 @@ def test_a_classifier_is_called_that():
     model.graph.node[-1].CopyFrom(
         helper.make_node("ReduceMean", ["output0"], ["last"], axes=[2], keepdims=0)
     )
-    assert "'last' has 9 values a picture, so it is a classification model" in refusal(model)
+    assert "'last' has 9 values per picture, so it is a classification model" in refusal(model)
 
 
 def test_a_value_for_each_pixel_is_no_detector():
@@ -570,7 +570,7 @@ def test_what_non_maximum_suppression_left_is_refused(kept):
     model = followed_by(model, "Slice", start=[0], end=[kept], axis=[1])
     # ultralytics/ultralytics#20944
     message = refusal(model)
-    assert f"'last' has {kept} boxes a picture: it suppresses overlapping boxes itself" in message
+    assert f"'last' has {kept} boxes per picture: it suppresses overlapping boxes itself" in message
     assert "nms=False, and for YOLOv10 and YOLO26 end2end=False" in message
 
 

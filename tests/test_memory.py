@@ -37,11 +37,11 @@ print((before - psutil.Process().memory_info().rss) / 1e6)
 # The number of places that glibc takes memory from, of which each thread wants one of its own.
 _COUNT_ARENAS = """
 import ctypes, os, sys, tempfile, threading
-from yolostream.pipeline.memory import expect_long_life
+from yolostream.pipeline.memory import limit_memory_growth
 library = ctypes.CDLL(None)
 library.malloc.restype = library.fdopen.restype = ctypes.c_void_p
 if sys.argv[1] == "limited":
-    expect_long_life()
+    limit_memory_growth()
 together = threading.Barrier(8 * os.cpu_count())
 
 def take():

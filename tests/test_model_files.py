@@ -91,7 +91,7 @@ def test_nodes_that_wait_for_each_other_are_no_model(tmp_path, capsys):
     broken.graph.node[0].input[0] = "boxes"
     onnx.save(broken, tmp_path / "best.onnx")
     message, code = refusal(export_onnx, capsys, tmp_path / "best.onnx", tmp_path / "o.onnx")
-    assert "is no ONNX model, or not a whole one" in message
+    assert "is not an ONNX model, or is damaged" in message
     assert code == OnnxError.exit_code
 
 
@@ -156,9 +156,9 @@ class Pictures(CalibrationDataReader):
 @pytest.mark.parametrize(
     ("side", "what"),
     [
-        (128, "have one of 2 scores: it is quantized to its end"),
-        (320, "quantized to its end"),
-        (640, "have the score 0: it is quantized to its end"),
+        (128, "have one of 2 scores: its last nodes are quantized"),
+        (320, "last nodes are quantized"),
+        (640, "have the score 0: its last nodes are quantized"),
     ],
 )
 def test_scores_that_quantization_has_rounded_away_are_told(side, what, format_, tmp_path, capsys):
@@ -257,7 +257,7 @@ def test_a_checkpoint_without_pytorch_says_where_that_is(tmp_path, capsys, monke
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "best.pt").write_bytes(archive("best/data.pkl"))
     message, code = refusal(export_onnx, capsys, tmp_path / "best.pt", tmp_path / "o.onnx")
-    assert "needs PyTorch: 'make tools', and start this with .venv-tools/bin/python" in message
+    assert "needs PyTorch: run 'make tools', and start this with .venv-tools/bin/python" in message
     assert code == CheckpointError.exit_code
 
 
@@ -274,10 +274,10 @@ def test_half_a_file_is_told_in_one_line(tool, share, model, tmp_path, capsys):
         path = tmp_path / "half.onnx"
         path.write_bytes(whole[: int(len(whole) * share)])
         message, _ = refusal(tool, capsys, path, "served")
-        assert "half.onnx is no ONNX model, or not a whole one" in message
+        assert "half.onnx is not an ONNX model, or is damaged" in message
     path.write_bytes(archive("readme").replace(b"PK\x01\x02", b"PK\x09\x09"))
     message, _ = refusal(tool, capsys, path, "served")
-    assert "half.onnx is no ONNX model" in message
+    assert "half.onnx is not an ONNX model" in message
 
 
 def test_a_pipe_is_not_waited_for(tmp_path, capsys):
@@ -304,7 +304,7 @@ def test_a_checkpoint_is_no_onnx_model_and_not_unpickled(
     else:
         Path("best.onnx").write_bytes(content)
     message, _ = refusal(tool, capsys, "best.onnx", "served")
-    assert "is a checkpoint of PyTorch: 'python -m tools.export_onnx best.pt best.onnx'" in message
+    assert "'python -m tools.export_onnx best.pt best.onnx'" in message
     assert [entry.name for entry in tmp_path.iterdir()] == ["best.onnx"]
 
 
@@ -397,7 +397,7 @@ def test_scores_of_one_value_are_warned_of_when_a_model_is_installed(
     capsys.readouterr()
     installed(repository, tmp_path / "blind.onnx")
     said = capsys.readouterr()
-    assert "have the score 0: was it trained" in said.err
+    assert "have the score 0: check that it is trained" in said.err
     assert "installed mine (128x128 pixels (height x width)" in said.out
 
 

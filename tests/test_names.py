@@ -28,11 +28,11 @@ from yolostream.sources.naming import (
     FILE_NAME_BYTES,
     NAME_BYTES,
     OUTPUT_SUFFIXES,
-    fitted,
-    named_apart,
+    shortened,
+    with_unique_names,
 )
 from yolostream.sources.presence import Presence, presence_at
-from yolostream.sources.sequence import in_sequence
+from yolostream.sources.sequence import numbered_files
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def test_file_url_of_a_folder_or_of_bytes_is_that(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["file://clip.mp4", "file://host/clip.mp4", "file://"])
 def test_file_url_without_a_whole_path_is_refused(url: str) -> None:
     clip("clip.mp4")
-    assert "file:///whole/path" in refusal_of(url)
+    assert "file:///absolute/path" in refusal_of(url)
 
 
 def test_file_url_of_nothing_is_refused_by_its_path() -> None:
@@ -158,7 +158,7 @@ def test_link_to_nothing_or_in_a_circle_is_named() -> None:
     Path("gone.mp4").symlink_to("nowhere")
     Path("circle.mp4").symlink_to("circle.mp4")
     for name in ("gone.mp4", "circle.mp4"):
-        assert refusal_of(name) == f"{name} is a link to nothing: name a file that is there"
+        assert refusal_of(name) == f"{name} is a broken link: name a file that exists"
     for spec in (".", "*.mp4"):
         named, errors = find_sources([spec])
         assert not errors
@@ -225,7 +225,7 @@ def test_numbered_pictures_are_one_source_in_the_order_of_their_numbers() -> Non
 def test_a_pattern_names_what_ffmpeg_would_write(pattern: str, names: list[str]) -> None:
     for name in ("0", "9", "09", "10", "a", "100%_1", "[a]_1", "a_1", "2/1", "1/2"):
         picture(f"{name}.png")
-    assert [str(path) for path in in_sequence(pattern)] == names
+    assert [str(path) for path in numbered_files(pattern)] == names
 
 
 def test_numbered_videos_are_a_source_each() -> None:
@@ -300,7 +300,7 @@ def test_folder_names_what_it_leaves_out(caplog: pytest.LogCaptureFixture) -> No
 def test_folder_of_nothing_but_unknown_files_names_them() -> None:
     Path("street").mkdir()
     Path("street/a.xyz").write_bytes(b"")
-    assert "only a.xyz: give one itself" in refusal_of("street")
+    assert "only a.xyz: name a file itself" in refusal_of("street")
 
 
 def test_folder_that_nobody_may_look_into_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +311,7 @@ def test_folder_that_nobody_may_look_into_is_refused(monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", denied)
-    assert "cannot look into street (Permission denied)" in refusal_of("street")
+    assert "cannot list the folder street (Permission denied)" in refusal_of("street")
 
 
 def test_folder_of_many_files_is_found_in_a_moment() -> None:
@@ -363,7 +363,7 @@ def test_scheme_may_be_in_capitals(scheme: str) -> None:
 
 @pytest.mark.parametrize(("spec", "scheme"), [("ftp://h/a.mp4", "ftp"), ("MMS://h/a", "mms")])
 def test_scheme_that_is_not_read_is_named(spec: str, scheme: str) -> None:
-    assert refusal_of(spec).startswith(f"{scheme}:// is not read, only rtsp")
+    assert refusal_of(spec).startswith(f"{scheme}:// is not supported, only rtsp")
 
 
 def test_srt_is_said_to_be_missing_in_this_ffmpeg() -> None:
@@ -506,15 +506,15 @@ def test_the_longest_name_leaves_room_for_what_is_added() -> None:
 
 
 def test_a_name_of_accents_alone_ends() -> None:
-    assert fitted("\u0301" * 300, 20, "_2") == "_2"
+    assert shortened("\u0301" * 300, 20, "_2") == "_2"
 
 
 def test_short_name_is_left_alone() -> None:
-    assert fitted("caf\u00e9", NAME_BYTES) == "caf\u00e9"
+    assert shortened("caf\u00e9", NAME_BYTES) == "caf\u00e9"
 
 
 def test_names_are_of_printable_text() -> None:
-    found = named_apart([Video("x", "a\x1b[2J\n\udce9")], set())
+    found = with_unique_names([Video("x", "a\x1b[2J\n\udce9")], set())
     assert [source.name for source in found] == ["a\\x1b[2J\\n?"]
     # One of these makes `gpj.exe` of what follows it: CVE-2021-42574.
     assert printable("a\u202eexe.jpg\u2028b\u2066c\x85") == r"a\u202eexe.jpg\u2028b\u2066c\x85"

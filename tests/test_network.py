@@ -13,7 +13,7 @@ import torch  # noqa: E402
 from networks import random_network  # noqa: E402
 
 from tools.errors import CheckpointError  # noqa: E402
-from tools.yolov7 import Network, folded, load_table, table_names  # noqa: E402
+from tools.yolov7 import Network, fuse_batch_norm, load_table, table_names  # noqa: E402
 from tools.yolov7.checkpoint import Meta, load_checkpoint, save_checkpoint  # noqa: E402
 
 DEMO = "yolov7-tiny-half"
@@ -30,7 +30,7 @@ def parameters(network: Network) -> int:
 def test_parameter_counts_are_the_published_ones(name: str, before: int, after: int) -> None:
     network = Network(load_table(name))
     assert parameters(network) == before
-    assert parameters(folded(network)) == after
+    assert parameters(fuse_batch_norm(network)) == after
 
 
 def test_names_are_those_of_official_checkpoints() -> None:
@@ -55,7 +55,7 @@ def test_unknown_table_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize("name", table_names())
 def test_folding_changes_nothing_but_rounding(name: str) -> None:
     network = random_network(name)
-    plain = folded(network)
+    plain = fuse_batch_norm(network)
     images = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         expected, actual = network.maps(images), plain.maps(images)

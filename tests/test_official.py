@@ -31,7 +31,7 @@ from official_checkpoints import (  # noqa: E402
 from torch import nn  # noqa: E402
 
 from tools.errors import CheckpointError  # noqa: E402
-from tools.yolov7 import Network, folded  # noqa: E402
+from tools.yolov7 import Network, fuse_batch_norm  # noqa: E402
 from tools.yolov7.checkpoint import Meta, read_network, save_checkpoint  # noqa: E402
 
 DATA = Path(__file__).parent / "data" / "official"
@@ -65,7 +65,7 @@ def names(count: int) -> list[str]:
 def detections(network: Network, *, side: int = 64) -> torch.Tensor:
     torch.manual_seed(1)
     with torch.no_grad():
-        return folded(network)(torch.rand(1, 3, side, side))
+        return fuse_batch_norm(network)(torch.rand(1, 3, side, side))
 
 
 def halved(network: Network) -> Network:
@@ -79,7 +79,7 @@ def test_official_numbers_come_out() -> None:
     pictures = np.load(DATA / "input.npz")["images_u8"].astype(np.float32) / 255
     expected = np.load(DATA / "yolov7-tiny-random.out6.npz")["out6"]
     with torch.no_grad():
-        actual = folded(network)(torch.from_numpy(pictures)).numpy()
+        actual = fuse_batch_norm(network)(torch.from_numpy(pictures)).numpy()
     difference = np.abs(actual - expected)
     assert difference[..., :4].max() < 0.05
     assert difference[..., :4].mean() < 0.002
@@ -400,10 +400,10 @@ def test_other_files_are_told_apart(tmp_path):
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.save(torch.jit.script(nn.ReLU()), program)
     for path, message in (
-        (text, "is no checkpoint"),
+        (text, "is not a checkpoint"),
         (weights, "no network under 'ema' or 'model'"),
         (archive, "zip archive: unpack it"),
-        (damaged, "is no checkpoint"),
+        (damaged, "is not a checkpoint"),
         (foreign, "no network under 'ema' or 'model'"),
         (ours, "yolov9000"),
         (packed, "tar archive"),

@@ -237,7 +237,7 @@ def test_a_filter_goes_by_the_names_of_the_model_that_found_the_objects(caplog) 
     assert kept("bus", "cat") == []
     assert kept("bus", "cat") == []
     (record,) = caplog.records
-    assert "the model knows no class 'car'" in record.getMessage()
+    assert "the model has no class 'car'" in record.getMessage()
 
 
 @pytest.mark.parametrize(

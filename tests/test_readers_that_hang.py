@@ -154,7 +154,7 @@ def test_a_camera_that_answers_again_is_opened_though_a_question_from_before_is_
 
 
 def test_cameras_that_hang_while_they_are_opened_hold_no_other_back(monkeypatch) -> None:
-    before = [Hanging(opens=False, name=f"dead{n}") for n in range(3 * capture.OPENING_AT_ONCE)]
+    before = [Hanging(opens=False, name=f"dead{n}") for n in range(3 * capture.MAX_OPENING)]
     with running(Hanging(), monkeypatch, *before) as (output, statuses):
         poll(lambda: len(output.indices) >= 2, what="frames of the one that does not")
     assert sum(status.frames_done for status in statuses[:-1]) == 0

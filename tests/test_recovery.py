@@ -178,7 +178,7 @@ def test_a_source_without_a_first_frame_holds_nobody_back(
     with rtsp_camera(path) as camera, fault_proxy(camera.url) as proxy:
         proxy.mode = "silent"
         finished = run(yolostream_cli, instant, tmp_path / "out", path, proxy.url)
-    check(finished, SourceError.exit_code, f"cannot read {proxy.url}", "is that its address?")
+    check(finished, SourceError.exit_code, f"cannot read {proxy.url}", "check the address")
     assert frames_in(tmp_path / "out" / "clip.jsonl") == list(range(9))
     assert len(play(tmp_path / "out" / "tiled.mp4")) == 9
 

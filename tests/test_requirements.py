@@ -38,8 +38,10 @@ def test_every_package_is_pinned_to_one_version(name):
 
 
 def test_a_package_is_in_one_of_the_lists_of_an_environment():
-    # Those of make install, make gpu, make gpu-check, make gpu TORCH=1.
-    assert not shared("client", "build", "service", "traces", "dev", "gpu-client", "deepstream")
+    # Those of make install, make helm, make gpu, make gpu-check, make gpu TORCH=1.
+    assert not shared(
+        "client", "build", "service", "traces", "dev", "helm", "gpu-client", "deepstream"
+    )
     assert not shared("server-gpu", "server-torch")
 
 

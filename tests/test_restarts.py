@@ -207,7 +207,7 @@ def test_a_server_that_comes_back_with_another_shared_memory_gets_messages(serve
         with served_with_other_shared_memory(port):
             poll(lambda: answers(detector, FRAME), what="an answer")
             assert len(detector.detect(FRAME)) == 0
-    assert "frames travel inside of messages from now on" in caplog.text
+    assert "frames are sent in gRPC messages" in caplog.text
 
 
 @contextlib.contextmanager
@@ -247,9 +247,10 @@ def slowed(port, *, seconds):
             writer.close()
 
     async def accept(asks, answers):
-        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
-        ways = forward(asks, to_server, 0), forward(from_server, answers, seconds)
-        await asyncio.gather(*ways)
+        with contextlib.closing(answers):
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+            ways = forward(asks, to_server, 0), forward(from_server, answers, seconds)
+            await asyncio.gather(*ways)
 
     async def listen():
         ended = asyncio.Event()

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import MILLISECOND, boxes, gray, noise, number_of, play
+from fake_clock import FakeClock
 from small_disk import small_disk
-from turned_clock import TurnedClock
 from yolostream.detections import Detections
 from yolostream.errors import OutputError
 from yolostream.frame import Frame
-from yolostream.outputs.enduring import Enduring
 from yolostream.outputs.parts import DAY_S, Parts, Retention
+from yolostream.outputs.recovering import RecoveringOutput
 from yolostream.outputs.segments import SegmentedMp4, Segments
 from yolostream.sources.naming import NAME_BYTES
 
@@ -38,7 +38,7 @@ class Camera:
     """Writes pictures at 10 frames/s that tell their number, as far as 20."""
 
     def __init__(self, folder: Path, segments: Segments, *, name: str = "street") -> None:
-        self.folder, self.turned = folder, TurnedClock()
+        self.folder, self.turned = folder, FakeClock()
         self.number = 0
         self.make = partial(self._output, segments, name)
         self.output = self.make()
@@ -66,9 +66,9 @@ class Camera:
         self.output.close()
         self.output = self.make()
 
-    def endure(self) -> Enduring:
+    def endure(self) -> RecoveringOutput:
         self.output.close()
-        self.output = Enduring(
+        self.output = RecoveringOutput(
             self.make, name="street", kind="segments", draws=True, clock=self.turned.clock
         )
         return self.output
@@ -189,7 +189,7 @@ def test_without_room_it_is_said_once_and_gone_on_later(disk, new_camera, caplog
     output = camera.endure()
     (disk / "somebody's").write_bytes(bytes(4_000_000))
     camera.write_noise(1000)
-    assert "fewer than 0.003 GB of the disk are free" in output.trouble
+    assert "less than 0.003 GB of the disk is free" in output.trouble
     assert output.lost == 1000
     assert camera.paths == []
     (disk / "somebody's").unlink()

@@ -20,7 +20,7 @@ def test_a_log_stays_small_and_each_line_of_it_is_shown_once(tmp_path, monkeypat
         return shown.getvalue() == written
 
     # As a server does it, which opens its log once.
-    with path.open("ab", buffering=0) as server, log.shown(path):
+    with path.open("ab", buffering=0) as server, log.copied_to_stderr(path):
         for number in range(5):
             for part in ("shown before it is moved", "moved before it is shown"):
                 line = f"{number}: {part} {'.' * 50}\n".encode()
@@ -28,26 +28,26 @@ def test_a_log_stays_small_and_each_line_of_it_is_shown_once(tmp_path, monkeypat
                 written.extend(line)
                 if part.startswith("shown"):
                     poll(is_shown, what="the line on stderr")
-            log.limit(path)
+            log.rotate(path)
             assert path.stat().st_size == 0
             poll(is_shown, what="the moved line on stderr")
         server.write(b"the last one\n")
     assert shown.getvalue() == written + b"the last one\n"
-    assert {file.name for file in tmp_path.iterdir()} == {path.name, log.older(path).name}
+    assert {file.name for file in tmp_path.iterdir()} == {path.name, log.rotated_path(path).name}
 
 
 def test_on_a_full_disk_the_log_goes(tmp_path, monkeypatch):
     monkeypatch.setattr(log, "LIMIT_BYTES", 10)
-    monkeypatch.setattr(log, "older", lambda path: "/dev/full")
+    monkeypatch.setattr(log, "rotated_path", lambda path: "/dev/full")
     path = tmp_path / "server.log"
     path.write_bytes(bytes(11))
-    log.limit(path)
+    log.rotate(path)
     assert path.stat().st_size == 0
 
 
 def test_a_short_log_is_left_as_it_is(tmp_path):
     path = tmp_path / "server.log"
     path.write_text("a line\n")
-    log.limit(path)
+    log.rotate(path)
     assert path.read_text() == "a line\n"
     assert list(tmp_path.iterdir()) == [path]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import socket
 import time
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import yolostream
 from clips import gray, write_clip
-from instant import MODEL, relabeled, serve_instant
+from instant import MODEL, relabeled, serve_instant, with_others
 from running import has_lines, poll
 from yolostream import Detector
 from yolostream.access_token import new_token
@@ -36,14 +37,14 @@ class Fleet:
     """Servers that answer with their own name for the only class."""
 
     def __init__(self, folder) -> None:
-        self._folder = folder
+        self.folder = folder
         self._running: dict[str, contextlib.ExitStack] = {}
         self.servers: dict[str, EmbeddedTriton] = {}
 
     def start(self, name: str, **options) -> str:
-        models = self._folder / name
+        models = self.folder / name
         if not models.exists():
-            relabeled(self._folder, name)
+            relabeled(self.folder, name)
         self._running[name] = running = contextlib.ExitStack()
         self.servers[name] = running.enter_context(serve_instant(repository=models, **options))
         return self.servers[name].url
@@ -221,6 +222,29 @@ def test_a_name_is_looked_up_again(fleet, monkeypatch) -> None:
 
 def _no_name_server(*arguments, **options):
     raise socket.gaierror("the name server does not answer")
+
+
+def test_a_server_with_another_model_is_named_once(fleet, caplog) -> None:
+    first, other = (fleet.start(name) for name in ("one", "other"))
+    with Detector([first, other], MODEL) as detector:
+        answering(detector)
+        time.sleep(2 * servers.PROBE_S)
+    (told,) = (record.getMessage() for record in caplog.records if "another" in record.message)
+    assert told.startswith(f"{other} serves another 'instant' than {first}")
+
+
+def test_one_of_three_without_the_model_is_named_and_the_others_go_on(fleet, caplog) -> None:
+    urls = [fleet.start(name) for name in ("one", "two")]
+    nobodys = with_others(fleet.folder)
+    shutil.rmtree(nobodys / MODEL)
+    with serve_instant(repository=nobodys, models=("other",)) as lacking:
+        with Detector([*urls, lacking.url], MODEL) as detector:
+            assert set(answering(detector)) == {"one", "two"}
+        assert any(
+            record.message.startswith(f"{lacking.url} gets no frames")
+            and f"no model '{MODEL}'" in record.message
+            for record in caplog.records
+        )
 
 
 def test_the_command_line_takes_several(fleet, tmp_path, yolostream_cli) -> None:

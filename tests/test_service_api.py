@@ -20,7 +20,7 @@ from yolostream.errors import AccessDenied
 from yolostream.server import embedded
 from yolostream.server.access import Access
 from yolostream.service.ensembles import Ensembles
-from yolostream.service.web import cameras, changes
+from yolostream.service.web import cameras, model_check
 
 CAMERAS = "/api/v1/cameras"
 TOKEN = new_token()
@@ -200,6 +200,32 @@ def test_outputs_that_make_no_sense_are_refused(api: Api, outputs: dict[str, obj
     check_problem(answer, 422, "invalid-request")
 
 
+@pytest.mark.parametrize(
+    ("typo", "where", "nearest"),
+    [
+        ({"confidance": 0.5}, "confidance", "confidence"),
+        ({"outputs": {"jsonl": {"max_byte": 1}}}, "outputs.jsonl.Rotation.max_byte", "max_bytes"),
+    ],
+)
+def test_of_an_unknown_key_the_nearest_is_said(
+    api: Api, typo: dict[str, object], where: str, nearest: str
+) -> None:
+    settings = {"source": AWAY, "enabled": False}
+    check_nearest(api.put(f"{CAMERAS}/gate", settings | typo), f"body.{where}", nearest)
+    assert api.put(f"{CAMERAS}/gate", settings).ok
+    check_nearest(api.patch(f"{CAMERAS}/gate", typo), where, nearest)
+
+
+def test_a_probe_knows_its_own_keys(api: Api) -> None:
+    asked = api.ask("POST", "/api/v1/probe", json={"source": AWAY, "user": "me"})
+    check_nearest(asked, "body.user", "username")
+
+
+def check_nearest(answer: requests.Response, where: str, nearest: str) -> None:
+    errors = {error["where"]: error["message"] for error in answer.json()["errors"]}
+    assert errors[where] == f"there is no such key: is it {nearest}?"
+
+
 def test_half_a_character_is_no_defect(api: Api) -> None:
     half = {"source": AWAY, "username": "me", "password": "\ud800"}
     check_problem(api.put(f"{CAMERAS}/gate", half), 422, "invalid-request")
@@ -326,10 +352,10 @@ def test_nobody_waits_for_a_model_that_somebody_else_wants(
         url, model = api.url + path, {"model": OTHER}
         answers.append(requests.patch(url, json=model, timeout=TIMEOUT_S))
 
-    switching = threading.Thread(target=at_once, args=(switch, changes.MOST_CHECKS))
+    switching = threading.Thread(target=at_once, args=(switch, model_check.MOST_CHECKS))
     switching.start()
     try:
-        poll(lambda: len(asked) == changes.MOST_CHECKS, what="all of them to be checked")
+        poll(lambda: len(asked) == model_check.MOST_CHECKS, what="all of them to be checked")
         assert api.patch(away, {"confidence": 0.7}).status_code == 200
         assert api.patch(path, {"confidence": 0.3}).status_code == 200
         assert len(api.get(CAMERAS).json()) == 2

@@ -21,7 +21,7 @@ UNIT = REPOSITORY / "packaging" / "yolostream.service"
 
 
 def test_the_schema_is_that_of_the_code() -> None:
-    assert SCHEMA.read_text() == schema(), "run 'make schema'"
+    assert SCHEMA.read_text() == schema(), "run 'make reference'"
 
 
 def test_the_example_names_the_schema() -> None:

@@ -100,6 +100,7 @@ def test_whatever_a_label_holds_is_read_back():
     name = 'a "quoted"\\ name\nof two lines'
     task = CameraSettings(source="rtsp://somewhere/street").task("street", None)
     camera = Camera(name, task)
+    camera.is_enabled = True
     camera.run_on(mock.Mock(spec=Worker))
     camera.note(Status(name, state="live"))
     registry = CollectorRegistry()
@@ -295,7 +296,7 @@ def test_openmetrics_is_spoken_to_who_asks_for_it(scraped):
 
 
 def test_the_documentation_has_each_name(scraped):
-    whole = (REPOSITORY / "docs" / "live.md").read_text()
+    whole = (REPOSITORY / "docs" / "monitoring.md").read_text()
     page = whole.partition("## Metrics")[2].partition("\n## ")[0]
     told = set(re.findall(r"^# TYPE yolostream_(\w+)", scraped.text(), re.MULTILINE))
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]

@@ -21,7 +21,7 @@ from loopback import LOOPBACK, reserved_port
 from real_prometheus import needs_prometheus, prometheus, promtool
 from running import started
 from yolostream.server.gpus import gpu_numbers
-from yolostream.service.metrics.cameras import STATES
+from yolostream.service.metrics.camera_tables import STATES
 
 MONITORING = REPOSITORY / "monitoring"
 DASHBOARD = json.loads((MONITORING / "grafana/dashboards/yolostream.json").read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from loopback import reserved_port
 from selenium.webdriver.common.keys import Keys
 from watching import Site, street
 from web_camera import WebCamera, web_camera
+from yolostream.service.leases.lease import Lease, Owner
 from yolostream.service.tokens import Tokens, new_token
 from yolostream.service.web.access import Access
 
@@ -187,6 +189,46 @@ def test_one_camera_is_shown_large_with_what_is_in_it(page: Browser, api: Api) -
     assert page.run("return document.activeElement.matches('[data-camera=square] .picture')")
 
 
+def test_what_is_listed_is_in_the_frame_that_is_shown(windows, instant, tmp_path: Path) -> None:
+    page = windows()
+    images = [gray(50, width=640, height=360) for _ in range(FRAMES)]
+    for number, image in enumerate(images):
+        if number % 4 < 2:
+            image[140:220, 280:360] = 255, 0, 0
+    path = write_clip(tmp_path / "blinking.mp4", images)
+    with serve_api(instant.url, cameras={"blinking": {"source": str(path)}}) as api:
+        page.open(f"{api.url}/#blinking")
+        wait_for_video(page, "blinking")
+        page.wait(lambda: "person" in page.text(card("blinking", "tbody")), "objects in a list")
+        # Of each picture: how red its middle is, and what stands beside it.
+        seen = page.driver.execute_async_script(
+            """
+            const done = arguments[0], seen = [];
+            const [video, table, nothing] = ["video", "table", ".nothing"].map(
+              (part) => document.querySelector(`[data-camera=blinking] ${part}`));
+            const canvas = document.createElement("canvas");
+            [canvas.width, canvas.height] = [640, 360];
+            const context = canvas.getContext("2d", { willReadFrequently: true });
+            video.requestVideoFrameCallback(function look() {
+              context.drawImage(video, 0, 0);
+              const [red] = context.getImageData(320, 180, 1, 1).data;
+              // In the same turn, after all that is told of the new picture.
+              requestAnimationFrame(() => {
+                seen.push([red, !table.hidden, !nothing.hidden]);
+                if (seen.length < 30) video.requestVideoFrameCallback(look);
+                else done(seen);
+              });
+            });
+            """
+        )
+    page.driver.close()
+    assert {red > 150 for red, _, _ in seen} == {True, False}
+    assert all(is_listed != is_nothing for _, is_listed, is_nothing in seen), seen
+    # A busy browser may draw the next picture already; the newest record would be wrong for half.
+    right = [red for red, is_listed, _ in seen if is_listed == (red > 150)]
+    assert len(right) >= 0.9 * len(seen), seen
+
+
 def test_a_camera_that_dies_says_so_and_comes_back(page: Browser, api: Api, web) -> None:
     assert api.put("/api/v1/cameras/gate", {"source": web.url}).status_code == 201
     page.open(api.url)
@@ -201,6 +243,34 @@ def test_a_camera_that_dies_says_so_and_comes_back(page: Browser, api: Api, web)
     wait_for_state(page, "gate", "live")
     assert not page.find(card("gate", ".away")).is_displayed()
     wait_for_video(page, "gate")
+
+
+@pytest.mark.parametrize("is_on_meanwhile", [False, True])
+def test_a_camera_may_change_its_size_while_it_is_watched(
+    page: Browser, api: Api, web, is_on_meanwhile: bool
+) -> None:
+    assert api.put("/api/v1/cameras/gate", {"source": web.url}).status_code == 201
+    page.open(api.url)
+    wait_for_video(page, "gate")
+    for height, width in [(480, 640), (360, 640), (96, 128)]:
+        web.is_on = is_on_meanwhile
+        web.size = height, width
+        if not is_on_meanwhile:
+            wait_for_state(page, "gate", "away")
+            web.is_on = True
+        page.wait(
+            lambda size=[width, height]: sides(page, "gate") == size, f"{width}x{height} pixels"
+        )
+        wait_for_video(page, "gate")
+
+
+def sides(page: Browser, name: str) -> list[int]:
+    """Width and height of a camera's video, in pixels."""
+    return page.run(
+        "const video = document.querySelector(arguments[0]);"
+        "return [video.videoWidth, video.videoHeight]",
+        card(name, "video"),
+    )
 
 
 def test_a_service_that_is_started_again_is_found_again(windows, instant, clip) -> None:
@@ -316,6 +386,37 @@ def test_an_address_where_nothing_is_says_so_before_it_is_added(page: Browser, a
     assert api.get("/api/v1/cameras/nobody").status_code == 404
 
 
+def test_a_refused_address_says_why_once_and_for_this_page(page: Browser, api: Api) -> None:
+    page.open(api.url)
+    page.find("#add").click()
+    page.find("[name=name]").send_keys("file")
+    page.find("[name=source]").send_keys("street.mp4")
+    for button in ("check", "save"):
+        page.find(f"[name={button}]").click()
+        page.wait(lambda: "only the configuration file" in page.text("#camera-error"), "the reason")
+        page.wait(lambda: page.find("[name=check]").is_enabled(), "the end of the check")
+        assert page.text("#camera-dialog").count("no address of a camera") == 1
+        assert "API" not in page.text("#camera-dialog")
+    page.find("[name=source]").send_keys("!")
+    page.wait(lambda: page.text("#camera-error") == "", "the words to go")
+    assert all("422" in message for message in page.messages())
+
+
+def test_the_plots_share_the_width(page: Browser, api: Api) -> None:
+    page.open(api.url)
+    wait_for_state(page, "square", "live")
+    for width, rows in [(1920, 1), (1280, 1), (390, 2)]:
+        page.look(width=width)
+        plots, first, second = page.run(
+            "return ['#plots', '#plot-objects', '#plot-age'].map("
+            "(one) => document.querySelector(one).getBoundingClientRect().toJSON())"
+        )
+        assert first["top"] == second["top"] if rows == 1 else first["bottom"] < second["top"]
+        assert first["left"] - plots["left"] < 40
+        assert plots["right"] - second["right"] < 40
+        assert second["left"] - first["right"] < 40
+
+
 def test_cameras_are_added_paused_and_removed_by_keyboard(page: Browser, api: Api, web) -> None:
     page.open(api.url)
     page.tab_to("#add")
@@ -426,3 +527,30 @@ def test_a_reader_of_mjpeg_gets_one_picture_after_the_other(api: Api) -> None:
     head, _, jpeg = first.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(jpeg) - 2}".encode() in head
     assert api.get("/api/v1/cameras/nobody/stream.mjpeg").status_code == 404
+
+
+def test_a_camera_of_another_instance_is_not_away_and_nothing_can_be_changed(
+    page: Browser, instant, clip: Path
+) -> None:
+    cameras = {name: {"source": str(clip)} for name in ("here", "there", "nowhere")}
+    with serve_api(instant.url, cameras=cameras, instance="north-1") as api:
+        api.service.leased.extend("north-1_0", math.inf)
+        api.service.leased.acquire("here", Lease(3, "north-1_0"))
+        api.service.leased.note_owners({"there": Owner("south-2", 7)})
+        page.open(api.url)
+        wait_for_state(page, "here", "live")
+        wait_for_state(page, "there", "on south-2")
+        assert "On south-2" in page.text(card("there", ".away"))
+        # Nobody runs the third one.
+        assert "1 live · 1 away · 1 elsewhere" in page.text("#summary")
+        for part in ("#add", card("here", ".pause"), card("there", ".remove")):
+            assert not page.run("return document.querySelector(arguments[0]).offsetParent", part)
+        assert (api.camera("here")["instance"], api.camera("here")["lease"]) == ("north-1", 3)
+        assert (api.camera("there")["instance"], api.camera("there")["lease"]) == ("south-2", 7)
+        assert api.camera("there")["state"] == "elsewhere"
+        assert (api.camera("nowhere")["instance"], api.camera("nowhere")["lease"]) == (None, None)
+        # It is given up.
+        api.service.leased.lose_leases("that is how it is")
+        wait_for_state(page, "here", "waiting")
+        # Before the service ends, which it would miss.
+        page.open("about:blank")

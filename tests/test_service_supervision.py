@@ -21,7 +21,7 @@ from watching import Service, Site, running, street
 from yolostream.errors import OutputError, ServiceError
 from yolostream.server import embedded, processes
 from yolostream.server.embedded import EmbeddedTriton
-from yolostream.service import worker
+from yolostream.service import watched_child
 
 SOON_S = 15.0
 """5 s are wanted, and a busy machine may need more. Who waits for something that is frozen would
@@ -62,7 +62,7 @@ def test_cameras_of_a_worker_that_is_killed_come_back(site: Site) -> None:
 def test_a_worker_that_hangs_is_ended_and_nobody_waits_for_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "SILENCE_S", 4.0)
+    monkeypatch.setattr(watched_child, "SILENCE_S", 4.0)
     gate = {"source": str(street(site.folder)), "decoder": "cpu"}
     with serve_api(site.url, cameras={"gate": gate}) as api:
         poll(lambda: api.camera("gate")["frames_done"] > 0, what="frames")
@@ -83,14 +83,14 @@ def test_a_worker_that_hangs_is_ended_and_nobody_waits_for_it(
 def test_a_worker_that_cannot_be_started_is_tried_again(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, failures = worker.ChildProcess, [errno.EMFILE, errno.EAGAIN]
+    start, failures = watched_child.ChildProcess, [errno.EMFILE, errno.EAGAIN]
 
-    def fail(*arguments: object) -> worker.ChildProcess:
+    def fail(*arguments: object) -> watched_child.ChildProcess:
         if failures:
             raise OSError(failures[0], os.strerror(failures.pop(0)))
         return start(*arguments)
 
-    monkeypatch.setattr(worker, "ChildProcess", fail)
+    monkeypatch.setattr(watched_child, "ChildProcess", fail)
     gate = {"source": str(street(site.folder)), "decoder": "cpu"}
     with serve_api(site.url, cameras={"gate": gate}) as api:
         poll(lambda: api.camera("gate")["frames_done"] > 0, what="frames")

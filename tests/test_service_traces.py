@@ -23,7 +23,8 @@ from running import poll
 from watching import RATE, Service, Site
 from yolostream import Detector
 from yolostream.errors import ConfigurationError, PackageMissing
-from yolostream.frame_trace import FrameTraces, Sampling, Trace
+from yolostream.frame_trace import Trace
+from yolostream.frame_traces import FrameTraces, Sampling
 from yolostream.pipeline import runner
 from yolostream.pipeline.dispatcher import Batching
 from yolostream.pipeline.plan import Plan
@@ -56,7 +57,7 @@ def watched(
         traces={"endpoint": endpoint, "every": every},
     )
     with site.running() as service:
-        service.wait_for("look at http")
+        service.wait_for("the page is at http")
         yield service
 
 
@@ -285,7 +286,7 @@ def test_a_request_with_frames_of_several_cameras_is_one_of_triton(
         ours = {one.span.to_bytes(8) for one in (id_, *links[id_])}
         return sum(one.span.parent_span_id in ours for one in triton.otlp.named("InferRequest"))
 
-    # Triton overlooks some: docs/live.md says why.
+    # Triton overlooks some: docs/monitoring.md says more.
     poll(lambda: sum(map(told_of, links)) >= len(links) / 4, what="Triton's part of the requests")
     assert set(map(told_of, links)) <= {0, 1}
 

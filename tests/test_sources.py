@@ -591,6 +591,21 @@ def test_a_file_that_starts_late_loops_without_a_gap(tmp_path: Path) -> None:
     assert times_ms(frames) == [3500 + 50 * n for n in range(7)]
 
 
+@pytest.mark.parametrize("most", [5, 3, 0.8])
+def test_a_loop_goes_on_at_the_wanted_rate(tmp_path: Path, most: float) -> None:
+    # 0.75 s, which is no multiple of any wanted step; of some rounds, no picture is wanted.
+    video = Video(str(write_clip(tmp_path / "clip.mp4", steps(15), rate=20)), "clip")
+    reading = Reading(most_per_second=lambda: most)
+    with contextlib.closing(Realtime(video, loops=True).open(reading)) as session:
+        frames = list(itertools.islice(session, 6))
+    times = times_ms(frames)
+    assert times[-1] == pytest.approx(5000 / most, abs=50)
+    for earlier, later in itertools.pairwise(times):
+        assert later - earlier == pytest.approx(1000 / most, abs=50)
+    assert [frame.index for frame in frames] == [time // 50 for time in times]
+    assert [number_of(frame.image) for frame in frames] == [time // 50 % 15 for time in times]
+
+
 @pytest.mark.parametrize(
     "address",
     [

@@ -121,7 +121,7 @@ def test_what_is_wrong_with_the_model_is_said_as_it_is(cupy, step_gpu):
 
 def test_a_full_gpu_is_no_broken_one(cupy, step_gpu):
     gpu = step_gpu[0].Gpu(CONFIG, 0)
-    with pytest.raises(MemoryError, match="nms finds no memory on GPU 0"), gpu.computing():
+    with pytest.raises(MemoryError, match="nms has no memory left on GPU 0"), gpu.computing():
         raise MemoryError("Out of memory allocating 201,326,592 bytes")
 
 

@@ -152,8 +152,8 @@ def test_what_is_wrong_with_a_picture_is_told(
     assert why_not(tmp_path / "half.bmp").startswith("image file is truncated")
     assert why_not(tmp_path / "half.webp") == "could not create decoder object"
     assert why_not(tmp_path / "empty.png") == "it is empty"
-    assert why_not(tmp_path / "page.jpg") == "it is no picture of a kind that is read here"
-    assert why_not(tmp_path / "heights.tif") == "TIFF of mode F is not read: convert it to PNG"
+    assert why_not(tmp_path / "page.jpg") == "it is not a picture in a supported format"
+    assert why_not(tmp_path / "heights.tif") == "TIFF of mode F is not supported: convert it to PNG"
     assert why_not(tmp_path / "gone.png") == "No such file or directory"
     assert why_not(tmp_path / "folder.png") == "it is a folder"
     # Not by OpenCV, too, in words of its own.

@@ -44,7 +44,7 @@ from yolostream.server import (
     embedded,
     gpus,
     health,
-    pulse,
+    liveness,
     repositories,
     tritonserver,
 )
@@ -107,7 +107,7 @@ def test_a_process_that_is_killed_or_paused_costs_the_time_of_a_restart(
     assert health.restarts == restarts + 1
     assert step in health.fault or "ended with code -9" in health.fault
     fault, back = (record.getMessage() for record in caplog.records)
-    assert fault.startswith(f"the Triton at {server.url} is no use any more: ")
+    assert fault.startswith(f"the Triton at {server.url} has failed: ")
     assert "is back after" in back
     assert f"(restart {health.restarts})" in back
 
@@ -126,7 +126,7 @@ def test_a_server_that_cannot_be_started_is_tried_again(moody, monkeypatch, capl
         poll(lambda: len(tries) == 2, what="another attempt")
         monkeypatch.setattr(tritonserver, "start", start)
         poll(lambda: server.health().of(MODEL), what="it to answer again")
-    assert "no Triton can be started here: [Errno 28]" in caplog.text
+    assert "cannot start Triton: [Errno 28]" in caplog.text
 
 
 def test_a_server_that_answers_with_other_frames_boxes_is_started_again(moody) -> None:
@@ -181,8 +181,8 @@ class TritonPythonModel(Instant):
 def moody(tmp_path, monkeypatch) -> tuple[Path, Path]:
     """A repository whose model does what a file says, and that file; impatient questions."""
     for module, name, value in (
-        (pulse, "INTERVAL_S", 0.5),
-        (pulse, "SILENCE_S", 3.0),
+        (liveness, "INTERVAL_S", 0.5),
+        (liveness, "SILENCE_S", 3.0),
         (canary, "TIMEOUT_S", 1.0),
     ):
         monkeypatch.setattr(module, name, value)
@@ -340,7 +340,7 @@ def test_it_stops_in_the_middle_of_a_restart_and_of_a_pause(tmp_path, number, mo
         if moment != "now":
             (repository / "instant_answer" / "1" / "model.py").write_text("raise OSError('broken')")
         process_of(tritonserver_of(process), "instant_answer").kill()
-        read_until(process, f"it is started again {moment}")
+        read_until(process, f"it is restarted {moment}")
         if moment == "now":
             # Its successor loads its models.
             poll(lambda: bool(psutil.Process(process.pid).children()), what="the next server")

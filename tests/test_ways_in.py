@@ -203,14 +203,16 @@ def filled(content: bytes) -> int:
 
 def test_empty_standard_input_is_refused_with_what_to_do(detect: Cli) -> None:
     finished = detect("-", stdin=subprocess.DEVNULL)
-    check(finished, SourceError.exit_code, "standard input is no pipe", "yolostream detect -")
+    check(
+        finished, SourceError.exit_code, "standard input is neither a pipe", "yolostream detect -"
+    )
 
 
 def test_pipe_that_comes_twice_is_refused(tmp_path: Path, detect: Cli) -> None:
     path = write_clip(tmp_path / "clip.ts", steps(3))
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
         finished = detect("-", "/dev/stdin", "--output", "out", stdin=cat.stdout)
-    check(finished, SourceError.exit_code, "/dev/stdin comes twice")
+    check(finished, SourceError.exit_code, "/dev/stdin is given twice")
     assert frames_in(tmp_path / "out" / "stdin.jsonl") == [0, 1, 2]
 
 
@@ -389,7 +391,9 @@ def test_a_repository_that_triton_cannot_start_is_named_at_once(tmp_path: Path, 
     (tmp_path / "link").symlink_to(name)
     for folder in (tmp_path / name, tmp_path / "link"):
         with (
-            pytest.raises(ServerStartError, match=r"do not start in .*: move the repository"),
+            pytest.raises(
+                ServerStartError, match=r"cannot start Python models from .*: move the repository"
+            ),
             serve_instant(repository=folder),
         ):
             pass

@@ -202,8 +202,8 @@ def test_a_video_is_detected_by_a_server_of_its_own(whole: Place) -> None:
 
 def test_the_demo_runs_live(whole: Place) -> None:
     run = ("run", "--demo", "--listen", "127.0.0.1:0")
-    with whole.started(*run, until="look at") as log:
-        address = log.read_text().split("look at ")[1].split()[0]
+    with whole.started(*run, until="the page is at") as log:
+        address = log.read_text().split("the page is at ")[1].split()[0]
 
         def cameras() -> list[dict]:
             with urllib.request.urlopen(f"{address}/api/v1/cameras", timeout=60) as answer:

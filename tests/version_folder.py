@@ -1,4 +1,4 @@
-"""What lies beside a `model.py`, imported as Triton does: as parts of one package."""
+"""Imports the modules beside a `model.py` as Triton does: as parts of one package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from repository import ROOT
 
 
 def part(model: str, name: str) -> ModuleType:
-    """The module `name` of `model`'s version folder; it may import its neighbors relatively."""
+    """Import the module `name` of `model`'s version folder; it may use relative imports."""
     package = f"{model}_version_1"
     if package not in sys.modules:
         sys.modules[package] = ModuleType(package)

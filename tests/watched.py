@@ -1,4 +1,4 @@
-"""A camera whose pictures go to who watches, in real time."""
+"""Feeds a live output with pictures in real time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOTHING = Detections(
 
 @contextlib.contextmanager
 def watched(output: Output, images: Sequence[Image]) -> Iterator[threading.Event]:
-    """Give `output` ten of `images` a second while the event is set, then close it."""
+    """Write ten of `images` per second to `output` while the event is set; close it in the end."""
     is_there, is_over = threading.Event(), threading.Event()
     is_there.set()
 

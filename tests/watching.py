@@ -1,4 +1,4 @@
-"""`yolostream run` in a process of its own, looked at from outside while it runs."""
+"""Runs `yolostream run` in a process, and observes its log, API and files while it runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RATE = 10
 
 
 def street(folder: Path) -> Path:
-    """A clip of two seconds."""
+    """The path of a clip of two seconds, which is written if it is missing."""
     path = folder / "street.mp4"
     if not path.exists():
         write_clip(path, steps(2 * RATE), rate=Fraction(RATE))
@@ -32,7 +32,7 @@ def street(folder: Path) -> Path:
 
 
 class Service:
-    """One that runs: what it says, what its API tells, and what it writes."""
+    """A running service: its log and its API."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -45,7 +45,7 @@ class Service:
             self.said.append(line.rstrip("\n"))
 
     def wait_for(self, words: str, *, times: int = 1) -> str:
-        """The line on stderr with these words that comes as the last of so many."""
+        """Wait for a line with these words on stderr, the first or the `times`-th; return it."""
         poll(
             lambda: self._count(words) >= times or self.process.poll() is not None,
             what=f"'{words}' in {self.said}",
@@ -58,19 +58,21 @@ class Service:
 
     @property
     def address(self) -> str:
-        """Of the page, once it is there."""
-        return "http://" + self.wait_for("look at http").partition("http://")[2].split('"')[0]
+        """The URL of the page; waits until the service has logged it."""
+        return (
+            "http://" + self.wait_for("the page is at http").partition("http://")[2].split('"')[0]
+        )
 
     def ask(self, path: str) -> object:
         with urllib.request.urlopen(f"{self.address}/api/v1/{path}", timeout=DEADLINE_S) as answer:
             return json.load(answer)
 
     def cameras(self) -> dict[str, dict]:
-        """By name."""
+        """The cameras of the API by their names."""
         return {camera["name"]: camera for camera in self.ask("cameras")}
 
     def wait_for_frames(self, name: str, more: int = 3) -> None:
-        """Until so many more are done, or it counts anew and they are."""
+        """Wait until a camera has done `more` frames; its counter may restart meanwhile."""
         before = self.cameras()[name]["frames_done"]
 
         def are_done() -> bool:
@@ -80,7 +82,7 @@ class Service:
         poll(are_done, what=f"frames of {name}: {self.cameras()} {self.said}")
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
-        """Its exit code, and the seconds that its end took."""
+        """Stop the service by a signal; return its exit code and the seconds that it took."""
         asked_at = time.monotonic()
         self.process.send_signal(number)
         code = self.process.wait(DEADLINE_S)
@@ -91,7 +93,7 @@ class Service:
 
 
 class Site:
-    """A folder with a cameras.yaml for a server that answers at once."""
+    """A folder with a cameras.yaml that uses the server at `url`."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
@@ -100,7 +102,7 @@ class Site:
         self.url = url
 
     def write(self, cameras: Mapping[str, object], **more: object) -> None:
-        """Take the place of the file at once, as editors do."""
+        """Replace the file atomically, as editors do."""
         everything = {
             "server": {"url": self.url},
             "web": {"address": "127.0.0.1:0"},
@@ -114,12 +116,12 @@ class Site:
         beside.replace(self.path)
 
     def frames(self, name: str) -> list[int]:
-        """Indices that were written."""
+        """The indices of the frames in a camera's JSON Lines."""
         lines = [
             line
             for path in sorted((self.out / name).glob("*.jsonl"))
             for line in path.read_text().splitlines(keepends=True)
-            # Of the last one, only a part may be there yet.
+            # The last line may be incomplete.
             if line.endswith("\n")
         ]
         return [json.loads(line)["frame"] for line in lines]

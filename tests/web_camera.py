@@ -1,4 +1,4 @@
-"""A camera that sends MJPEG over HTTP, as many do, or any file without an end to its name."""
+"""A camera that sends MJPEG over HTTP, and a web server of files."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from loopback import LOOPBACK
 
 
 class WebCamera:
-    """What it shows may be changed at any time."""
+    """The settings of a running camera, which may be changed at any time."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        """Of the MJPEG, whose pictures are of all grays in turns."""
+        """URL of the MJPEG stream, whose pictures have different gray levels in turn."""
         self.interval_s = 0.1
-        """Between two pictures."""
+        """Seconds between two pictures."""
+        self.size = 48, 64
+        """Height and width of the pictures, in pixels."""
         self.is_on = True
-        """Else it hangs up, and answers nobody."""
+        """If false, it closes all connections without an answer."""
 
 
 @contextlib.contextmanager
 def web_camera(
     files: dict[str, Path] | None = None, *, denies: int | None = None
 ) -> Iterator[WebCamera]:
-    """A running camera; `files` are sent under their names, too.
+    """Run a camera that also serves `files` under their names.
 
-    Or one that answers whatever it is asked for by the status `denies`.
+    With `denies`, it answers every request with this status.
     """
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -57,7 +59,9 @@ def web_camera(
                 for number in itertools.count():
                     if not camera.is_on:
                         return
-                    _, jpeg = cv2.imencode(".jpg", gray(20 + 10 * (number % 20)))
+                    height, width = camera.size
+                    picture = gray(20 + 10 * (number % 20), width=width, height=height)
+                    _, jpeg = cv2.imencode(".jpg", picture)
                     head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}"
                     self.wfile.write(head.encode() + b"\r\n\r\n" + jpeg.tobytes() + b"\r\n")
                     time.sleep(camera.interval_s)

@@ -1,1 +1,1 @@
-"""Scripts that make what the server serves."""
+"""Command-line tools that export, install, evaluate and train models."""

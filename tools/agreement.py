@@ -1,4 +1,4 @@
-"""How far two front ends agree on what they see in the same frames."""
+"""Measures how far the detections of two programs in the same frames agree."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import supervision as sv
 from yolostream.detections import Detections
 
 PAIR_IOU = 0.5
-"""Overlap from which two boxes of the same class are one object."""
+"""Smallest IoU at which two boxes of one class are a pair, that is, the same object."""
 SAME_IOU = 0.95
+"""Smallest IoU of a pair that agrees."""
 SAME_SCORE = 0.03
-"""A pair agrees from this overlap, and up to this difference of its scores."""
+"""Largest difference between the scores of a pair that agrees."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Over any number of frames.
+    """The differences between two programs, over any number of frames.
 
     Attributes:
-        boxes: How many the one has, and the other.
-        ious: float64 [pairs], of each pair.
-        score_differences: float64 [pairs], without sign.
-        shifts: float64 [pairs, 2], from the middle of the other's box to that of the one, to the
-            right and down, in pixels.
+        boxes: Number of boxes of the first and of the second program.
+        ious: float64 [pairs]: IoU of each pair.
+        score_differences: float64 [pairs]: absolute difference of the scores of each pair.
+        shifts: float64 [pairs, 2]: x and y in pixels from the center of the second program's box to
+            that of the first.
     """
 
     boxes: tuple[int, int]
@@ -36,16 +37,16 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """Boxes of both in pairs that agree, over boxes of both; 1 where there is no box."""
+        """The part of all boxes that are in agreeing pairs, 0..1; 1 if there are no boxes."""
         agreeing = (self.ious >= SAME_IOU) & (self.score_differences <= SAME_SCORE)
         return 2 * int(agreeing.sum()) / sum(self.boxes) if any(self.boxes) else 1.0
 
 
 def agreement(frames: Iterable[tuple[Detections, Detections]]) -> Agreement:
-    """Pair the boxes of each frame, the largest overlap first, and collect the differences.
+    """Pair the boxes of each frame, largest IoU first, and collect the differences.
 
     Args:
-        frames: what the one found in a frame and what the other did, in the same pixels.
+        frames: the detections of both programs in each frame, in the same pixels.
     """
     ones, others = 0, 0
     ious: list[float] = []
@@ -67,7 +68,7 @@ def agreement(frames: Iterable[tuple[Detections, Detections]]) -> Agreement:
 
 
 def _pairs(one: Detections, other: Detections) -> Iterable[tuple[int, int, float]]:
-    """Row of the one, row of the other, and IoU."""
+    """Yields the row of the first, the row of the second, and the IoU of each pair."""
     ious = sv.box_iou_batch(one.boxes, other.boxes)
     ious[np.not_equal.outer(np.array(one.names, str), np.array(other.names, str))] = 0
     while ious.max(initial=0) >= PAIR_IOU:

@@ -1,4 +1,4 @@
-"""What is served, without a server: ONNX Runtime between the server's own pure modules."""
+"""Detects without a server: ONNX Runtime with the pure modules of the server's steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import onnxruntime
 from tools.model_folders.files import REPOSITORY
 
 Rows = npt.NDArray[np.float32]
-"""float32 [n, 6]: x1, y1, x2, y2 in the picture's pixels, confidence 0..1, class id; best first."""
+"""float32 [n, 6]: x1, y1, x2, y2 in pixels of the picture, score 0..1 (descending), class id."""
 
 BareDetector = Callable[[npt.NDArray[np.uint8]], Rows]
 
@@ -31,16 +31,16 @@ def load_detector(
     threads: int | None = None,
     repository: Path = REPOSITORY,
 ) -> BareDetector:
-    """A function from a picture to its detections: letterbox, network, suppression.
+    """Make a function that detects objects in a picture: letterbox, network, suppression.
 
     Args:
         model: ONNX file from `tools.export_onnx`.
-        confidence: Least confidence of a detection.
-        iou: Overlap above which the weaker of two boxes of a class falls.
-        max_detections: Most detections of one picture.
-        class_agnostic: Let boxes of different classes suppress each other, too.
-        threads: Of ONNX Runtime; by default one a core.
-        repository: Holds `preprocess` and `nms`, whose pure modules do the work around it.
+        confidence: Confidences of detections are above this, 0..1.
+        iou: IoU above which the box with the lower score is suppressed, 0..1.
+        max_detections: Largest number of detections per picture.
+        class_agnostic: Whether boxes of different classes also suppress each other.
+        threads: Threads of ONNX Runtime; by default one per core.
+        repository: Model repository with the steps `preprocess` and `nms`.
 
     Returns:
         A function from uint8 [H, W, 3], RGB, to `Rows`.
@@ -68,12 +68,12 @@ def load_detector(
 
 
 def pure_module(model: Path, name: str) -> ModuleType:
-    """A module beside `model.py`; version folders are no packages, so it is loaded by its path."""
+    """Load a module beside `model.py` by its path, because version folders are not packages."""
     spec = importlib.util.spec_from_file_location(f"served_{name}", model / "1" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Where dataclasses look for the module of a class.
+    # dataclasses look up the module of a class there.
     sys.modules[module.__name__] = module
     spec.loader.exec_module(module)
     return module

@@ -1,9 +1,10 @@
 """Build the TensorRT plan of a model for the GPU of this machine.
 
-Reads NAME_fp16/1/model.onnx and the shapes in NAME_fp16/config.pbtxt, writes NAME_fp16/1/model.plan
-and beside it model.plan.json, which says what the plan fits. A plan that still fits is left alone.
-TensorRT is not needed here: without a trtexec on PATH, that of NVIDIA's Triton image builds the
-plan, through Docker. INT8 is left out: it would need pictures to calibrate with.
+It reads NAME_fp16/1/model.onnx and the shapes in NAME_fp16/config.pbtxt. It writes
+NAME_fp16/1/model.plan, and model.plan.json with the network, GPU and TensorRT that the plan is for.
+A plan that still fits is not built again. TensorRT need not be installed: without trtexec on PATH,
+Docker runs the one in NVIDIA's Triton image. INT8 is not supported, because it needs pictures for
+calibration.
 """
 
 from __future__ import annotations
@@ -32,20 +33,20 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--repository", type=Path, default=REPOSITORY, help="model repository with the model")
     add(
         "--image",
-        help=f"Docker image with the TensorRT that will serve, used even where there is a local "
-        f"trtexec ({IMAGE} where there is none)",
+        help=f"Docker image whose TensorRT builds the plan, even if there is a local trtexec "
+        f"(default without a local trtexec: {IMAGE})",
     )
     add(
         "--workspace-gib",
         type=float,
-        help="GPU memory that a kernel may use to work in, in GiB (all there is)",
+        help="largest workspace of a kernel in GPU memory, in GiB (default: all memory)",
     )
     either = parser.add_mutually_exclusive_group().add_argument
     either("--force", action="store_true", help="build even if the plan fits")
     either(
         "--check",
         action="store_true",
-        help="only say whether the plan fits; the exit code is not 0 if it does not",
+        help="only check whether the plan fits; the exit code is not 0 if it does not",
     )
     return parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""How a tool ends: a known error is one line on stderr and an exit code of its own."""
+"""Error handling of the tools: known errors are printed as one line, with an exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yolostream.interruption import EXIT_INTERRUPTED, interrupt_on_stop_signals
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn a known error, Ctrl-C or SIGTERM into a line on stderr and an exit code of its own.
+    """Turn a known error, Ctrl-C or SIGTERM into one line on stderr and an exit code.
 
     Raises:
         SystemExit: with the exit code of the error.

@@ -1,7 +1,7 @@
 """Compare two folders of KITTI text, as deepstream-app's `gie-kitti-output-dir` writes them.
 
-The one may come from a machine with DeepStream, the other from the replay of its configuration
-that needs none: `python -m tests.nvinferserver`.
+For example, one folder comes from a machine with DeepStream, and the other from
+`python -m tests.nvinferserver`, which replays DeepStream's configuration without DeepStream.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from tools.command import one_line_errors
 from tools.errors import DatasetError
 
 _NUMBERS = 15
-"""Behind the label of a line; a label may hold blanks."""
+"""Number of columns after the label. A label may contain spaces."""
 
 
 def compare(one: Path, other: Path) -> tuple[Agreement, int]:
     """Compare the frames that both folders have.
 
     Returns:
-        How far they agree, and the number of these frames.
+        The agreement, and the number of these frames.
 
     Raises:
-        DatasetError: a folder is missing, they have no frame in common, or a line is no KITTI.
+        DatasetError: a folder is missing, the folders have no frame in common, or a line is not
+            KITTI.
     """
     names = sorted(_frames(one) & _frames(other))
     if not names:
@@ -43,7 +44,7 @@ def read_kitti(path: Path) -> Detections:
     """Read the objects of one frame.
 
     Raises:
-        DatasetError: a line has not a label, 14 columns and a confidence.
+        DatasetError: a line does not have a label, 14 columns and a confidence.
     """
     names, boxes, scores = [], [], []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):

@@ -1,18 +1,18 @@
-"""Everything that can go wrong with the tools, as one tree.
+"""The errors of the tools, as one tree.
 
 YolostreamError
  +-- ToolError
-      +-- CheckpointError   a file is no YOLOv7 checkpoint that can be read safely and exactly
-      +-- OnnxError         an ONNX file cannot be served, or cannot be made to
-      +-- ExportError       what was exported does not compute what it should
+      +-- CheckpointError   a file is not a YOLOv7 checkpoint that can be read safely and exactly
+      +-- OnnxError         an ONNX file cannot be served, nor converted so that it can
+      +-- ExportError       the exported network computes other results than the source
       +-- RepositoryError   a model cannot be put into the model repository
-      +-- DownloadError     a file cannot be fetched, or is not what it should be
+      +-- DownloadError     a file cannot be fetched, or has the wrong content
       +-- EngineError       a TensorRT plan cannot be built or does not fit
       +-- LabelsError       class names are missing, or do not fit the model
       +-- DatasetError      pictures or labels for an evaluation are missing or do not match
 
-Each message names the value that was wrong and the fix. Each class carries the exit code of the
-tool that ends with it; the codes go on where those of `yolostream.errors` end.
+Each message names the wrong value and the fix. Each class has the exit code of a tool that ends
+with this error. The codes do not overlap with those of `yolostream.errors`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from yolostream.errors import YolostreamError
 
 
 class ToolError(YolostreamError):
-    """Base of every error that a tool raises on purpose."""
+    """Base class of all errors of the tools."""
 
 
 class CheckpointError(ToolError):
-    """A file is no YOLOv7 checkpoint that can be read safely and exactly."""
+    """A file is not a YOLOv7 checkpoint that can be read safely and exactly."""
 
     exit_code = 12
 
 
 class OnnxError(ToolError):
-    """An ONNX file cannot be served, or cannot be made to."""
+    """An ONNX file cannot be served, nor converted so that it can."""
 
     exit_code = 13
 
 
 class ExportError(ToolError):
-    """What was exported does not compute what it should."""
+    """The exported network computes other results than the source."""
 
     exit_code = 14
 
@@ -49,7 +49,7 @@ class RepositoryError(ToolError):
 
 
 class DownloadError(ToolError):
-    """A file cannot be fetched, or is not what it should be."""
+    """A file cannot be fetched, or has the wrong content."""
 
     exit_code = 16
 

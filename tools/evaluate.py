@@ -1,9 +1,9 @@
-"""Measure the accuracy of what is served, by COCO's rules.
+"""Measure the accuracy of a served model by COCO's rules.
 
-Pictures go through a real Triton, as a caller's do, into an ensemble that differs from the one that
-callers use only in two thresholds (`NAME_evaluation`, see `tools.evaluation.variant`). With
-`--bare` the same pictures also go through ONNX Runtime without any server, so that the difference
-is what serving costs.
+The pictures are sent to a real Triton, to an ensemble `NAME_evaluation`. It differs from the
+ensemble of ordinary clients only in two thresholds (see `tools.evaluation.variant`). With `--bare`,
+ONNX Runtime also detects in the same pictures without a server. The difference is the loss of
+accuracy by serving.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ from tools.served_onnx import read_served_onnx
 _SERVER_ENVIRONMENT = REPOSITORY.with_name(".venv-server")
 
 IN_FLIGHT = 16
-"""Pictures on their way at once: a full batch of the ensemble."""
+"""Pictures in flight: a full batch of the ensemble."""
 TIMEOUT_S = 120.0
-"""A large network on few cores takes a while for so many."""
+"""Timeout of one picture. A large network on few cores takes long for a full batch."""
 
 stdout = Console()
 stderr = Console(stderr=True)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Evaluate, print the figures and write the files; nothing is written unless all went well."""
+    """Evaluate, print the figures, and write the result files if there was no error."""
     dataset = read_dataset(arguments.dataset, pictures=arguments.images, limit=arguments.limit)
     with _detector(arguments) as detector:
         matching = match(dataset, detector.labels)
         *_, network, suppression = detector.model.steps
         onnx = None
-        # What another server serves is not known here, unless it is to be compared with this file.
+        # A server at --url may serve another file, so this one is only read for the comparison.
         if arguments.bare or arguments.url is None:
             onnx = read_served_onnx(arguments.repository / network / "1" / "model.onnx")
         thresholds = served_thresholds(detector.url, suppression, timeout_s=TIMEOUT_S)
@@ -89,7 +89,7 @@ def _stream(detector: Detector, pictures: Iterable[Image]) -> Iterator[Rows]:
 
 
 def _loop(detect: BareDetector, network: Model, pictures: Iterable[Image]) -> Iterator[Rows]:
-    """One picture after the other, downscaled as the client downscales it."""
+    """Detect in one picture after the other, downscaled as by the client."""
     for picture in pictures:
         height, width = picture.shape[:2]
         sent_height, sent_width = network.downscaled(height, width)
@@ -100,7 +100,7 @@ def _loop(detect: BareDetector, network: Model, pictures: Iterable[Image]) -> It
 
 @contextlib.contextmanager
 def _detector(arguments: argparse.Namespace) -> Iterator[Detector]:
-    """The variant of the model, on the server that was named or on one started for it."""
+    """Connect to the variant of the model, on the server at --url or on a new one."""
     with contextlib.ExitStack() as stack:
         url = arguments.url
         if url is None:
@@ -157,7 +157,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help="also evaluate model.onnx without a server, and print the difference",
     )
     add("--output", type=Path, default=Path("evaluation"), help="folder for the results")
-    add("--limit", type=_positive, help="take only so many pictures, the first ones")
+    add("--limit", type=_positive, help="use only the first so many pictures")
     add(
         "--repository",
         type=Path,

@@ -1,4 +1,4 @@
-"""Measure the demo model's accuracy through ONNX Runtime and the server's own pure modules."""
+"""Measure the demo model's accuracy with ONNX Runtime and the pure modules of the steps."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from tools.demo.training.pictures import (
 from tools.demo.training.scoring import MAX_DETECTIONS, Score, score_class
 from tools.digest import sha256_of
 
-# Beyond every seed that training draws or watches.
+# Larger than all seeds of the training and validation scenes.
 FIRST_SCENE_SEED = 9_500_000
 
 
 def scores(pictures: list[Picture], detections: list[Floats]) -> dict[str, Any]:
-    """Scores of each class by source, and `all` sources together.
+    """Scores of each class, by source and over all sources.
 
     Returns:
-        Source -> `with_ignored` or `without_ignored` -> class name -> `ap50`, `ap`, `labels`; and
-        `mean_ap50` beside the classes' names.
+        Source (or `all`) -> `with_ignored` or `without_ignored` -> class name -> `ap50`, `ap`,
+        `labels`. Next to the class names there is `mean_ap50`.
     """
     result: dict[str, Any] = {}
     sources = sorted({picture.source for picture in pictures})

@@ -1,4 +1,4 @@
-"""How the programs that trained a detector export it so that it can be served."""
+"""Commands with which other YOLO projects export models that can be served."""
 
 from __future__ import annotations
 

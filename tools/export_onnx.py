@@ -1,7 +1,8 @@
 """Export a YOLO detector as the ONNX model that the server's `yolov7_fp16` serves.
 
-Takes a checkpoint in the official YOLOv7 format (a release file, or one that `train.py` wrote), one
-of `tools.train_demo_model`, or an ONNX file that another YOLO was exported to.
+The source is a checkpoint in the official YOLOv7 format (a release file, or one written by the
+official `train.py`), a checkpoint of `tools.train_demo_model`, or an ONNX file that another YOLO
+project exported.
 """
 
 from __future__ import annotations
@@ -33,30 +34,30 @@ Size = tuple[int, int]
 
 
 def from_checkpoint(path: Path, *, size: Size) -> Graph:
-    """Trace the network of a checkpoint; needs PyTorch.
+    """Trace the network of a checkpoint, which needs PyTorch.
 
     Args:
-        path: Checkpoint, official or our own.
+        path: Checkpoint in the official format, or of `tools.train_demo_model`.
         size: Height and width of the input, in pixels.
 
     Raises:
-        CheckpointError: It cannot be read safely and exactly.
+        CheckpointError: The checkpoint cannot be read safely and exactly, or PyTorch is missing.
     """
     refuse_other_formats(path, CheckpointError)
     try:
         import torch
     except ModuleNotFoundError as error:
         raise CheckpointError(
-            f"reading the checkpoint {path} needs PyTorch: 'make tools', and start this with "
-            ".venv-tools/bin/python; an ONNX file needs none"
+            f"reading the checkpoint {path} needs PyTorch: run 'make tools', and start this with "
+            ".venv-tools/bin/python; ONNX files do not need it"
         ) from error
 
     from tools.exporting.trace import traced
-    from tools.yolov7 import folded
+    from tools.yolov7 import fuse_batch_norm
     from tools.yolov7.checkpoint import read_network
 
     network, names = read_network(path)
-    plain = folded(network)
+    plain = fuse_batch_norm(network)
 
     def reference(pictures: Floats) -> Floats:
         with torch.no_grad():
@@ -68,32 +69,33 @@ def from_checkpoint(path: Path, *, size: Size) -> Graph:
 
 
 def from_onnx(path: Path, *, size: Size | None, names: tuple[str, ...]) -> Graph:
-    """Append to an exported YOLO what turns its output into ours.
+    """Convert the output of another project's ONNX file to the one that is served.
 
     Args:
         path: ONNX file.
-        size: Height and width in pixels, where the file leaves them open.
-        names: Class names by class id; none to take those in the file.
+        size: Height and width in pixels, if they are dynamic in the file; else None.
+        names: Class names by class id; if empty, those in the file.
 
     Raises:
-        OnnxError: It is none that is known; says what was seen.
+        OnnxError: The file's layout is not supported; the message describes it.
     """
     model = served(load_onnx(path), source=str(path), size=size, names=names)
     return Graph(model, names_of(model))
 
 
 def _names(graph: Graph, given: tuple[str, ...], source: Path) -> tuple[str, ...]:
-    """Class names: those given may rename classes, but not add or drop any."""
+    """Class names by class id. Given names may rename the classes, but not change their number."""
     names = given or graph.names
     if not names:
         raise LabelsError(
-            f"{source} has no class names: give --labels a file, a name a line, or the data.yaml "
-            "it was trained with"
+            f"{source} has no class names: give --labels, a file with one name per line, or the "
+            "data.yaml that the model was trained with"
         )
     check_labels(names, source)
     if len(names) < graph.classes or len(names) != len(graph.names or names):
         raise LabelsError(
-            f"--labels names {len(names)} classes, but {source} has {graph.classes}: one line each"
+            f"--labels names {len(names)} classes, but {source} has {graph.classes}: write one "
+            "line per class"
         )
     return names
 
@@ -103,7 +105,7 @@ def _is_side(text: str) -> bool:
 
 
 def _size(text: str) -> Size:
-    """HEIGHTxWIDTH, or one number for both."""
+    """Parse HEIGHTxWIDTH, or one number for both."""
     sides = text.lower().split("x")
     if len(sides) == 1:
         sides *= 2
@@ -122,14 +124,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--labels",
         type=Path,
-        help="class names, one a line, or a data.yaml; by default those in the source",
+        help="file of class names, one per line, or a data.yaml (default: names in the source)",
     )
     add(
         "--size",
         type=_size,
         metavar="HEIGHTxWIDTH",
-        help=f"of the input, in pixels, each a multiple of {_STRIDE}, such as 384x640 for wide "
-        f"pictures; one number stands for both; by default {SIDE}, and for an ONNX file its own",
+        help=f"size of the input in pixels, multiples of {_STRIDE}, such as 384x640 for wide "
+        f"pictures; one number stands for both (default: {SIDE}; for an ONNX file, its own size)",
     )
     add("--half", action="store_true", help="float16 weights and arithmetic, for GPUs")
     return parser.parse_args(argv)

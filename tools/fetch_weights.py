@@ -1,4 +1,4 @@
-"""Fetch the official YOLOv7 weights from their release page; a broken download goes on later."""
+"""Fetch the official YOLOv7 weights from their release page. Broken downloads can be resumed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tools.errors import DownloadError
 
 RELEASE = "https://github.com/WongKinYiu/yolov7/releases/download/v0.1"
 SIZES = {"yolov7": 75_587_165, "yolov7-tiny": 12_639_769}
-"""Bytes of the files NAME.pt of the release."""
+"""Sizes in bytes of the files NAME.pt of the release."""
 
 _LICENSE = "license GPL-3.0, that of https://github.com/WongKinYiu/yolov7"
 _TIMEOUT_S = 30.0
@@ -32,13 +32,13 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class Record:
-    """What the JSON file beside the weights says of them.
+    """The content of the JSON file beside the weights.
 
     Attributes:
-        url: Where they came from; None if somebody put them there by hand.
-        bytes: Their size.
-        sha256: Theirs when this was written, hexadecimal.
-        time: When this was written, ISO 8601, UTC.
+        url: Address that the weights were fetched from; None if they were put there by hand.
+        bytes: Size of the weights.
+        sha256: SHA-256 of the weights when the record was written, in hexadecimal.
+        time: When the record was written, ISO 8601, UTC.
     """
 
     url: str | None
@@ -48,20 +48,22 @@ class Record:
 
 
 def fetch(name: str, folder: Path, *, release: str = RELEASE) -> tuple[Path, Record]:
-    """Have an official checkpoint in a folder, and its record beside it.
+    """Fetch an official checkpoint unless it is there, and write its record.
 
-    The release publishes no checksum: the SHA-256 is recorded once, and held to from then on.
+    The release publishes no checksum. So the SHA-256 is recorded at the first download, and checked
+    afterwards.
 
     Args:
         name: A key of `SIZES`.
-        folder: Made if it is missing. What has come so far waits there as `NAME.pt.partial`.
-        release: HTTP address that the file names are appended to.
+        folder: Target folder, which is made if it is missing. A partial download is kept there as
+            `NAME.pt.partial`.
+        release: HTTP address that the file name is appended to.
 
     Returns:
         The checkpoint `NAME.pt` and its record.
 
     Raises:
-        DownloadError: It cannot be fetched or written, or is not what it should be.
+        DownloadError: The file cannot be fetched or written, or has the wrong size or SHA-256.
     """
     target = folder / f"{name}.pt"
     url = f"{release.rstrip('/')}/{target.name}"
@@ -90,7 +92,7 @@ def _check_size(target: Path, size: int) -> None:
 
 
 def _recorded(file: Path, *, sidecar: Path, url: str | None) -> Record:
-    """Hold a file to its record, or make that where there is none."""
+    """Check a file against its record, or write the record if there is none."""
     digest = sha256_of(file)
     if not sidecar.exists():
         time = datetime.now(UTC).isoformat(timespec="seconds")
@@ -100,7 +102,7 @@ def _recorded(file: Path, *, sidecar: Path, url: str | None) -> Record:
     try:
         record = Record(**json.loads(sidecar.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise DownloadError(f"{sidecar} is no record of a download: remove it") from error
+        raise DownloadError(f"{sidecar} is not a record of a download: remove it") from error
     if digest != record.sha256:
         raise DownloadError(
             f"{file} has SHA-256 {digest}, but {sidecar} of {record.time} says {record.sha256}: "
@@ -110,7 +112,7 @@ def _recorded(file: Path, *, sidecar: Path, url: str | None) -> Record:
 
 
 def _download(url: str, target: Path, size: int) -> Path:
-    """Bring `NAME.pt.partial` to its full size, from wherever it is."""
+    """Download the rest of `NAME.pt.partial`, or all of it."""
     partial = target.with_name(f"{target.name}.partial")
     have = partial.stat().st_size if partial.exists() else 0
     if have == size:
@@ -119,7 +121,7 @@ def _download(url: str, target: Path, size: int) -> Path:
         have = 0
     with _open(url, target, have=have, size=size) as response:
         if response.status != http.HTTPStatus.PARTIAL_CONTENT:
-            have = 0  # It sends everything, whatever was asked for.
+            have = 0  # The server ignores ranges, and sends the whole file.
         with partial.open("ab" if have else "wb") as file, _progress() as progress:
             bar = progress.add_task(target.name, total=size, completed=have)
             for chunk in _chunks(response, url, have=have, size=size):
@@ -129,7 +131,7 @@ def _download(url: str, target: Path, size: int) -> Path:
 
 
 def _open(url: str, target: Path, *, have: int, size: int) -> http.client.HTTPResponse:
-    """Ask for the bytes from `have` on, and make sure that the answer is about the right file."""
+    """Request the bytes from `have` on, and check the file's size in the response."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
@@ -155,7 +157,7 @@ def _open(url: str, target: Path, *, have: int, size: int) -> http.client.HTTPRe
 def _chunks(
     response: http.client.HTTPResponse, url: str, *, have: int, size: int
 ) -> Iterator[bytes]:
-    """What is sent, until `size` bytes are there."""
+    """Yield the parts of the response until there are `size` bytes in all."""
     reason: object = "the connection ended"
     try:
         while have < size and (chunk := response.read(min(_CHUNK, size - have))):
@@ -165,8 +167,8 @@ def _chunks(
         reason = error
     if have < size:
         raise DownloadError(
-            f"{url} broke off at {have:,} of {size:,} bytes ({reason}): what came is kept, "
-            "run this again to go on"
+            f"the download of {url} stopped at {have:,} of {size:,} bytes ({reason}): run this "
+            "again to resume it"
         )
 
 
@@ -185,7 +187,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("name", choices=SIZES, help="which network")
     add("--output", type=Path, default=Path("weights"), help="folder to write to")
-    add("--mirror", default=RELEASE, metavar="URL", help="another place that has the same files")
+    add("--mirror", default=RELEASE, metavar="URL", help="address of a mirror of the release")
     options = parser.parse_args(argv)
     if not options.mirror.startswith(("http://", "https://")):
         parser.error(f"--mirror must begin with http:// or https://, is {options.mirror}")
@@ -199,10 +201,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         try:
             target, record = fetch(options.name, options.output, release=options.mirror)
         except KeyboardInterrupt:
-            print("what came is kept, run this again to go on", file=sys.stderr)
+            print("the partial download is kept: run this again to resume it", file=sys.stderr)
             raise
     print(target)
-    print(f"SHA-256 {record.sha256}, {_origin(record)}; there is no published one to compare with")
+    print(f"SHA-256 {record.sha256}, {_origin(record)}; the release publishes none to compare with")
     print(_LICENSE)
 
 

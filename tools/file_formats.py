@@ -1,6 +1,6 @@
-"""What a file is that was given in place of an ONNX model or a checkpoint, told by its bytes.
+"""Recognizes files that are not an ONNX model or a checkpoint, by their first bytes.
 
-Nothing of it is run or unpickled, and no archive is unpacked.
+It never runs, unpickles or unpacks anything in the files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HEAD = 512
 _TO_ONNX = "export the model to ONNX with the program that made it, and give that"
 _UNPACK = "unpack it, and give the model that is in it"
 
-# What the first bytes are, after those to skip.
+# Offset and value of the first bytes, and the rest of a sentence that begins with "it is".
 _SIGNS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"version https://git-lfs", "a Git LFS pointer: 'git lfs pull' fetches the model itself"),
     (4, b"TFL3", f"a TensorFlow Lite model: {_TO_ONNX}"),
@@ -35,7 +35,7 @@ _SIGNS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xfd7zXZ", f"an xz archive: {_UNPACK}"),
     (0, b"\x28\xb5\x2f\xfd", f"a Zstandard archive: {_UNPACK}"),
 )
-# What a file in a zip archive ends with.
+# The end of a file name in a zip archive, and the rest of the sentence.
 _MEMBERS = (
     ("/constants.pkl", "a traced TorchScript program: take the checkpoint that it was made from"),
     ("exported_program.json", f"a program of torch.export: {_TO_ONNX}"),
@@ -48,20 +48,20 @@ _PAGES = (b"<!doctype html", b"<html")
 
 
 def refuse_other_formats(path: Path, error: type[ToolError]) -> None:
-    """Let only pass what may be an ONNX model or a checkpoint.
+    """Raise an error unless a file may be an ONNX model or a checkpoint.
 
     Args:
         path: A file, or a folder.
         error: Class of the error.
 
     Raises:
-        ToolError: It is something else, which the message names with what helps; there is none, or
-            it cannot be read.
+        ToolError: The file has another format, which the message names with the fix; or it does not
+            exist, or cannot be read.
     """
     try:
         what = _foreign_format(path)
     except FileNotFoundError:
-        raise error(f"no file {path}") from None
+        raise error(f"there is no file {path}: check the path") from None
     except OSError as reason:
         raise error(f"cannot read {path}: {reason.strerror}") from reason
     if what is not None:
@@ -69,7 +69,7 @@ def refuse_other_formats(path: Path, error: type[ToolError]) -> None:
 
 
 def _foreign_format(path: Path) -> str | None:
-    """The rest of a sentence after "it is", such as "a TensorRT engine: give the ..."."""
+    """The rest of a sentence after "it is", such as "a tar archive: unpack it"; None if allowed."""
     if path.is_dir():
         return "a folder: give the .onnx or .pt file in it"
     if stat.S_IFMT(path.stat().st_mode) != stat.S_IFREG:
@@ -101,7 +101,7 @@ def _by_structure(path: Path, head: bytes) -> str | None:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether PyTorch's `save` wrote a file, in its present or its older format."""
+    """Whether `torch.save` wrote a file, in its current or old format."""
     if any(name.endswith("data.pkl") for name in _members(path)):
         return True
     with path.open("rb") as file:
@@ -112,7 +112,7 @@ def is_checkpoint(path: Path) -> bool:
 def _is_engine(path: Path, head: bytes) -> bool:
     if head.startswith(_ENGINES):
         return True
-    # Ultralytics writes the length of its metadata and these, in JSON, in front of the engine.
+    # Ultralytics writes JSON metadata, preceded by its length, in front of the engine.
     length = int.from_bytes(head[:4], "little")
     if head[4:5] != b"{" or length > path.stat().st_size:
         return False
@@ -126,7 +126,7 @@ def _is_safetensors(head: bytes, size: int) -> bool:
 
 
 def _archive(path: Path) -> str | None:
-    """What a zip archive is, which many formats are; None if it is a checkpoint, or damaged."""
+    """The format of a zip archive, as in `_foreign_format`; None for a checkpoint or no archive."""
     members = _members(path)
     for end, what in _MEMBERS:
         if any(member.endswith(end) for member in members):
@@ -135,7 +135,7 @@ def _archive(path: Path) -> str | None:
 
 
 def _members(path: Path) -> list[str]:
-    """Names of the files in a zip archive; none where it is none, or a damaged one."""
+    """Names of the files in a zip archive; empty if it is not one, or damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()

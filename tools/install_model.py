@@ -1,4 +1,4 @@
-"""Put a detector into the model repository, to be served beside the others."""
+"""Install a detector into the model repository, next to the others."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tools.labels import choose_labels
 from tools.model_folders.changes import Change, apply, changes_to
 from tools.model_folders.files import REPOSITORY, detector_files, labels_of
 from tools.model_folders.tensor_maps import check_tensor_maps
-from tools.model_folders.trial import try_out
+from tools.model_folders.trial import run_once
 from tools.onnx_file import content_of
 from tools.served_onnx import ServedOnnx, read_served_onnx
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-# Folders of the steps that detectors share or own, and what an evaluation adds.
+# Names of the detectors' steps and of the evaluation's ensembles, which are reserved.
 _STEP = re.compile(rf"nms|preprocess(_.*)?|.*_fp16|.*{SUFFIX}")
 
 
@@ -32,23 +32,23 @@ def install(
     repository: Path = REPOSITORY,
     dry_run: bool = False,
 ) -> tuple[ServedOnnx, list[Change], list[str]]:
-    """Make `repository` serve an ONNX file as the ensemble `name`, or leave it as it is.
+    """Install an ONNX file as the ensemble `name`. After an error the repository is unchanged.
 
     Args:
-        path: ONNX file from tools.export_onnx. Weights beside it are put into the same file.
-        name: Of the ensemble; one that is there is replaced.
-        labels: UTF-8 text, one class name a line; by default the names in the ONNX file.
+        path: ONNX file from tools.export_onnx. External weights are merged into the installed file.
+        name: Name of the ensemble; an existing one is replaced.
+        labels: UTF-8 text with one class name per line; by default the names in the ONNX file.
         repository: Model repository with the shipped folders.
         dry_run: Do everything except writing.
 
     Returns:
-        What the file declares; what had to change, which is nothing where all was there already;
-        and what its first run showed to be odd, a sentence each.
+        The file's description; the changed files, which are none if the model is up to date; and
+        warnings from its first run, one sentence each.
 
     Raises:
         OnnxError: The file cannot be served.
         LabelsError: There are no class names, or they do not fit.
-        RepositoryError: The name does not do, or the repository does not take the model.
+        RepositoryError: The name is not allowed, or the repository cannot take the model.
     """
     _check_name(name)
     served = read_served_onnx(path)
@@ -60,7 +60,7 @@ def install(
     changes = changes_to(repository, files)
     odd = []
     if changes:
-        odd = try_out(model, served, class_count=len(names))
+        odd = run_once(model, served, class_count=len(names))
         if not dry_run:
             apply(changes, repository)
     return served, changes, odd
@@ -69,17 +69,18 @@ def install(
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise RepositoryError(
-            f"'{name}' is no name for a model: take letters, digits, '_' and '-', a letter first"
+            f"'{name}' is not a valid name: use letters, digits, '_' and '-', beginning with a "
+            "letter"
         )
     if _STEP.fullmatch(name):
-        raise RepositoryError(f"'{name}' is kept for a step of the ensembles: take another name")
+        raise RepositoryError(f"'{name}' is reserved for a step of the ensembles: use another name")
 
 
 def _report(options: argparse.Namespace, served: ServedOnnx, changes: Sequence[Change]) -> None:
     if changes:
         done = "would install" if options.dry_run else "installed"
         sizes = (
-            f"{served.height}x{served.width} pixels (height x width), {served.rows} rows a frame"
+            f"{served.height}x{served.width} pixels (height x width), {served.rows} rows per frame"
         )
         print(f"{done} {options.name} ({sizes})", *changes, sep="\n  ")
     else:
@@ -90,8 +91,8 @@ def _report(options: argparse.Namespace, served: ServedOnnx, changes: Sequence[C
         print(f"next: yolostream detect VIDEO --model {options.name}{where}")
         if changes:
             print(
-                "a 'yolostream serve' that runs already, or another Triton, serves it once it is "
-                "started again"
+                "a 'yolostream serve' that runs already, or another Triton, serves it after a "
+                "restart"
             )
 
 
@@ -99,14 +100,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.install_model", description=__doc__)
     add = parser.add_argument
     add("model", type=Path, metavar="MODEL.onnx", help="ONNX file from tools.export_onnx")
-    add("name", metavar="NAME", help="name that callers use; a model of that name is replaced")
+    add("name", metavar="NAME", help="name of the ensemble; an existing one is replaced")
     add(
         "--labels",
         type=Path,
-        help="class names, one a line, or a data.yaml; by default those in the ONNX file",
+        help="file of class names, one per line, or a data.yaml (default: names in the ONNX file)",
     )
-    add("--repository", type=Path, default=REPOSITORY, help="model repository to put it into")
-    add("--dry-run", action="store_true", help="say what would change, and change nothing")
+    add("--repository", type=Path, default=REPOSITORY, help="model repository to install into")
+    add("--dry-run", action="store_true", help="print what would change, and change nothing")
     return parser.parse_args(argv)
 
 

@@ -1,4 +1,4 @@
-"""Class names by class id: from a text file, a model, or whatever a checkpoint keeps them in."""
+"""Reads and checks class names, from a text file, a data.yaml or a model."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def read_labels(file: Path) -> tuple[str, ...]:
     """Read class names by class id.
 
     Args:
-        file: UTF-8 text, one name a line; line ends of Windows and blank lines at the end do no
-            harm. Or the `data.yaml` that a YOLO was trained with, of which `names` is taken.
+        file: UTF-8 text with one name per line; Windows line ends and empty lines at the end are
+            accepted. Or the `data.yaml` that a YOLO was trained with, whose `names` are used.
 
     Raises:
-        LabelsError: It cannot be read, or its names do not do.
+        LabelsError: The file cannot be read, or a name is not valid.
     """
     try:
-        # Editors on Windows put a mark in front.
+        # Editors on Windows write a byte-order mark.
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise LabelsError(f"cannot read class names from {file} as UTF-8: {error}") from error
@@ -46,32 +46,32 @@ def _names_in_yaml(text: str, file: Path) -> tuple[str, ...]:
 def choose_labels(
     own: tuple[str, ...], file: Path | None, *, model: Path, most: int
 ) -> tuple[str, ...]:
-    """Class names by class id: those of `file`, else those that the model states.
+    """Class names by class id: those in `file`, or else those in the model.
 
     Args:
-        own: Those that the model states; empty where it states none.
+        own: Class names in the model; may be empty.
         file: See `read_labels`.
         model: The model's file, for messages.
-        most: How many the ensemble can tell its callers.
+        most: Largest number of names that the ensemble can return to clients.
 
     Raises:
-        LabelsError: There are none, `file` and model disagree in number, they are too many, or a
-            name is empty or there twice.
+        LabelsError: There are no names, too many, or another number than the model has; or a name
+            is empty or occurs twice.
     """
     if file is None and not own:
         raise LabelsError(
-            f"{model} does not name its classes: give --labels, a file with one name a line"
+            f"{model} has no class names: give --labels, a file with one name per line"
         )
     names = own if file is None else read_labels(file)
     source = file or model
     if own and len(names) != len(own):
         raise LabelsError(
-            f"{source} has {len(names)} names, but {model} has {len(own)} classes: "
-            "one line each, in the order of the class ids"
+            f"{source} has {len(names)} names, but {model} has {len(own)} classes: write one line "
+            "per class, in the order of the class ids"
         )
     if len(names) > most:
         raise LabelsError(
-            f"{source} has {len(names)} names, the ensemble carries {most}: train with at most "
+            f"{source} has {len(names)} names, the ensemble allows {most}: train with at most "
             f"{most} classes, or raise max_detections and the outputs' dims of 'nms' and of the "
             "ensemble together"
         )
@@ -80,40 +80,41 @@ def choose_labels(
 
 
 def check_labels(names: Sequence[str], source: Path) -> None:
-    """Make sure that each class has a name, and one of its own.
+    """Check that each class has a name of its own.
 
     Raises:
-        LabelsError: There are no names, one is empty, or two are the same.
+        LabelsError: There are no names, one is empty or not printable, or two are equal.
     """
     if not names:
-        raise LabelsError(f"{source} has no class names: write one a line")
+        raise LabelsError(f"{source} has no class names: write one per line")
     first: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         if not name:
             raise LabelsError(
-                f"name {number} of {source} is empty: a line's place is its class id, so name it"
+                f"name {number} of {source} is empty: the line's number is the class id, so write "
+                "a name there"
             )
         if name != name.strip() or not name.isprintable():
             raise LabelsError(
-                f"name {number} of {source} is {name!r}: without line breaks and blanks around it, "
-                "please"
+                f"name {number} of {source} is {name!r}: remove control characters, and spaces at "
+                "both ends"
             )
         if name in first:
             raise LabelsError(
                 f"names {first[name]} and {number} of {source} are both '{name}': "
-                "make them different, or nobody can ask for one of them"
+                "make them different, so that each can be selected"
             )
         first[name] = number
 
 
 def names_by_id(names: object) -> tuple[str, ...]:
-    """Class names in order, however they were kept.
+    """Class names in the order of the class ids.
 
     Args:
-        names: A list, or a dictionary by class id from 0, whose keys may be text.
+        names: A list, or a dictionary by class id from 0, whose keys may be strings.
 
     Raises:
-        ValueError: They are something else, or an id is left out.
+        ValueError: `names` is something else, or an id is missing.
     """
     if isinstance(names, dict):
         by_id = {str(class_id): name for class_id, name in names.items()}

@@ -1,7 +1,7 @@
-"""Render synthetic street clips with their truth: `python -m tools.make_videos`.
+"""Render synthetic street clips with their ground truth.
 
-Without options it writes the two demo clips. With `--street SEED` it writes a clip of that random
-street instead, for load tests and for whoever wants more material.
+Without options it writes the two demo clips. With `--street SEED` it writes a clip of a random
+street instead, for example for load tests.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ENCODER_OPTIONS = {
     "threads": "1",
     "movflags": "+faststart",
 }
-"""One thread and fixed settings: the same encoder build writes the same file again."""
+"""Fixed settings and one thread, so that the same build of the encoder writes the same file."""
 
 COLOR_BT709 = 1
 COLOR_RANGE_LIMITED = 1
@@ -57,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.make_videos", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(DEMO_NAMES)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"clips to write (default: {' '.join(DEMO_NAMES)})"
+    )
     parser.add_argument("--output", type=Path, default=Path("videos"), help="folder to write to")
     parser.add_argument("--street", type=int, metavar="SEED", help="a random street instead")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the clip")
@@ -71,12 +73,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def make_clip(name: str, street: Street, *, output: Path, seconds: float, fps: int) -> None:
-    """Render and encode one clip and write its truth beside it.
+    """Render and encode one clip, and write its ground truth.
 
     Args:
         name: stem of the files `NAME.mp4`, `NAME.coco.json` and `NAME.mot.txt`.
         street: the scene.
-        output: an existing folder.
+        output: folder of the files, which must exist.
         seconds: length of the clip.
         fps: frames per second.
     """
@@ -109,7 +111,7 @@ def _open_stream(
 
 
 def _to_yuv(image: NDArray[np.uint8]) -> av.VideoFrame:
-    """Convert with the matrix that the stream declares; the default one would shift colors."""
+    """Convert to YUV with the matrix that the stream declares; the default would shift colors."""
     frame = av.VideoFrame.from_ndarray(image, format="rgb24")
     return frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
 

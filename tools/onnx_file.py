@@ -1,4 +1,4 @@
-"""ONNX files as people have them, read as one piece and in order."""
+"""Reads ONNX files, with external weights and with nodes in any order."""
 
 from __future__ import annotations
 
@@ -16,42 +16,45 @@ from tools.file_formats import is_checkpoint, refuse_other_formats
 from tools.onnx_graph import sort_nodes
 
 _NEWEST_IR = 9
-"""Version of the file format that came with opset 20, the newest that is served."""
+"""Version of the file format of opset 20, the newest opset that is supported."""
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:
     """Parse an ONNX file.
 
     Returns:
-        The model as one piece, with weights that lie in files of their own, and with its nodes in
-        the order that ONNX wants. It computes what the file does.
+        The model, with external weights included, and with its nodes in topological order as ONNX
+        requires it.
 
     Raises:
-        OnnxError: There is no such file, it is none, or a file of its weights is missing.
+        OnnxError: The file does not exist or is not an ONNX model, or a file with external weights
+            is missing.
     """
     refuse_other_formats(path, OnnxError)
     if is_checkpoint(path):
         raise OnnxError(
-            f"{path} is a checkpoint of PyTorch: 'python -m tools.export_onnx best.pt best.onnx' "
-            "makes an ONNX file of one whose name ends with .pt"
+            f"{path} is a checkpoint of PyTorch: rename it to .pt, and export it with "
+            "'python -m tools.export_onnx best.pt best.onnx'"
         )
     try:
         model = onnx.load(path, load_external_data=False)
-        # Newer exporters write a newer version of the format, and nothing of it that these need.
+        # Newer exporters write a newer version of the format, but use no new features of it.
         model.ir_version = min(model.ir_version, _NEWEST_IR)
         _bring_in_weights(model, path)
         sort_nodes(model.graph)
         onnx.checker.check_model(model)
     except OnnxError:
         raise
-    # protobuf, the sorting and the checker each raise their own.
+    # protobuf, the sorting and the checker each raise errors of their own classes.
     except Exception as error:
-        raise OnnxError(f"{path} is no ONNX model, or not a whole one: {_line(error)}") from error
+        raise OnnxError(
+            f"{path} is not an ONNX model, or is damaged: {_line(error)}; export it again"
+        ) from error
     return model
 
 
 def content_of(path: Path) -> bytes:
-    """What is to be served of an ONNX file, which `load_onnx` reads: the file itself, if it can be.
+    """The bytes to install for an ONNX file: the file as it is, or as `load_onnx` changes it.
 
     Raises:
         OnnxError: See `load_onnx`.
@@ -61,7 +64,7 @@ def content_of(path: Path) -> bytes:
 
 
 def _bring_in_weights(model: onnx.ModelProto, path: Path) -> None:
-    """Read weights that lie in files beside the model's, wherever we were started."""
+    """Read the external weights, from files in the model's folder."""
     outside = [tensor for tensor in model.graph.initializer if uses_external_data(tensor)]
     files = {ExternalDataInfo(tensor).location for tensor in outside}
     for name in sorted(files):

@@ -1,4 +1,4 @@
-"""ONNX graphs: what lies in them, what reads what, and the order of their nodes."""
+"""Traverses ONNX graphs and sorts their nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnx
 
 
 def scopes(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """A graph, and all that lie in its nodes."""
+    """Yield a graph and all graphs nested in its nodes (branches and loop bodies)."""
     yield graph
     for node in graph.node:
         for branch in _branches(node):
@@ -17,7 +17,7 @@ def scopes(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def read_by(node: onnx.NodeProto) -> Iterator[str]:
-    """Names of the tensors that a node reads; a branch or loop body reads those around it too."""
+    """Names of the tensors that a node reads, including those that its nested graphs read."""
     yield from node.input
     for branch in _branches(node):
         for scope in scopes(branch):
@@ -27,13 +27,13 @@ def read_by(node: onnx.NodeProto) -> Iterator[str]:
 
 
 def sort_nodes(graph: onnx.GraphProto) -> None:
-    """Put every node behind those whose tensors it reads, as ONNX wants it, in place.
+    """Sort the nodes topologically in place, as ONNX requires it.
 
-    Converters append nodes at the end, and ONNX Runtime does not mind. Nodes that are in order
-    already stay where they are.
+    Some converters append nodes at the end, which ONNX Runtime accepts. Graphs that are sorted
+    already are not changed.
 
     Raises:
-        graphlib.CycleError: There is no such order.
+        graphlib.CycleError: The graph has a cycle.
     """
     for scope in list(scopes(graph)):
         makers = {name: index for index, node in enumerate(scope.node) for name in node.output}

@@ -1,4 +1,4 @@
-"""What an ONNX file has to be so that the ensemble can serve it, and what it says about itself.
+"""The contract that an ONNX file has to follow to be served, and the reader of such files.
 
 The graph maps `input`, float32 [b, 3, H, W] RGB 0..1, to `output`, float32 [b, N, 6]: x1, y1, x2,
 y2 in pixels of the input, confidence, class id. b is dynamic.
@@ -18,22 +18,22 @@ from tools.onnx_file import load_onnx
 
 INPUT, OUTPUT = "input", "output"
 ROW = 6
-"""Values of a row of `output`."""
+"""Number of values in a row of `output`."""
 NAMES = "names"
 """Metadata key: JSON list of class names by class id."""
 
 
 @dataclass(frozen=True)
 class ServedOnnx:
-    """A file that fits.
+    """The description of a file that follows the contract.
 
     Attributes:
         path: The file.
-        height: Of the input, in pixels.
-        width: Of the input, in pixels.
-        rows: N, the rows of `output` for one picture.
-        names: Class names by class id, as the file states them; empty where it does not.
-        sha256: Of the file, hexadecimal.
+        height: Height of the input, in pixels.
+        width: Width of the input, in pixels.
+        rows: N, the number of rows of `output` for one picture.
+        names: Class names by class id in the file's metadata; may be empty.
+        sha256: SHA-256 of the file, in hexadecimal.
     """
 
     path: Path
@@ -48,7 +48,8 @@ def read_served_onnx(path: Path) -> ServedOnnx:
     """Read and check a file without running it.
 
     Raises:
-        OnnxError: It cannot be read, or the ensemble could not serve it; says what was seen.
+        OnnxError: The file cannot be read, or does not follow the contract; the message has the
+            value that is wrong.
     """
     model = load_onnx(path)
     height, width = _sides(path, _only(path, inputs_of(model.graph), INPUT))
@@ -57,10 +58,10 @@ def read_served_onnx(path: Path) -> ServedOnnx:
 
 
 def names_of(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Class names by class id that a graph of ours states; empty where it does not.
+    """Class names by class id in a graph's metadata; may be empty.
 
     Raises:
-        ValueError: They are no JSON list of strings.
+        ValueError: The metadata is not a JSON list of strings.
     """
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     names = json.loads(metadata.get(NAMES, "[]"))
@@ -70,20 +71,20 @@ def names_of(model: onnx.ModelProto) -> tuple[str, ...]:
 
 
 def sides_of(model: onnx.ModelProto) -> tuple[int, int]:
-    """Height and width of the input of a graph that fits, in pixels."""
+    """Height and width in pixels of the input of a graph that follows the contract."""
     _, _, height, width = inputs_of(model.graph)[0].type.tensor_type.shape.dim
     return height.dim_value, width.dim_value
 
 
 def shape_of(tensor: onnx.ValueInfoProto) -> list[int | str]:
-    """Sizes of a tensor of a graph; a name, or "?", where a size is dynamic."""
+    """The shape of a tensor of a graph. A dynamic size is its name, or "?"."""
     dims = tensor.type.tensor_type.shape.dim
     # Some exporters write -1 for a dynamic size.
     return [dim.dim_value if dim.dim_value > 0 else dim.dim_param or "?" for dim in dims]
 
 
 def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """Inputs that a caller feeds; old exporters list the weights among them."""
+    """The inputs of a graph without its weights, which old exporters also list as inputs."""
     weights = {tensor.name for tensor in graph.initializer}
     return [tensor for tensor in graph.input if tensor.name not in weights]
 
@@ -92,11 +93,11 @@ def _names(path: Path, model: onnx.ModelProto) -> tuple[str, ...]:
     try:
         return names_of(model)
     except ValueError as error:
-        raise OnnxError(f"the class names in {path} are no JSON list: {_FIX}") from error
+        raise OnnxError(f"the class names in {path} are not a JSON list: {_FIX}") from error
 
 
 def _only(path: Path, tensors: list[onnx.ValueInfoProto], name: str) -> list[int | str]:
-    """The shape of the one tensor there must be."""
+    """The shape of the only input or output, after checking its name and type."""
     seen = ", ".join(f"'{t.name}' {shape_of(t)}" for t in tensors)
     if [t.name for t in tensors] != [name]:
         raise OnnxError(f"{path} must have one tensor '{name}', has {seen}: {_FIX}")

@@ -35,7 +35,7 @@ from tools.demo.training.trainer import SCENE_SHARE, train
 from tools.yolov7 import load_table
 from tools.yolov7.checkpoint import load_checkpoint
 
-# Scenes are told apart by their seeds; those for evaluation lie beyond any that training reaches.
+# Seeds of the generated scenes. Those for validation are larger than all training seeds.
 TRAINING_SEED = 1_000_000
 VALIDATION_SEED = 9_000_000
 _WATCHED_SCENES = 96
@@ -45,7 +45,7 @@ _log = logging.getLogger("train_demo_model")
 
 
 def load_data(arguments: argparse.Namespace, pool: Executor, *, class_ids: tuple[int, ...]) -> Data:
-    """Read the photographs and begin to draw the scenes, with all processes of the pool."""
+    """Read the photographs, and start rendering the scenes in the processes of the pool."""
     annotated = annotated_classes(arguments.photographs)
     read = partial(photograph, annotated=annotated)
     study = partial(_photograph_without_riders, annotated=annotated)
@@ -72,7 +72,7 @@ def load_data(arguments: argparse.Namespace, pool: Executor, *, class_ids: tuple
 
 
 def _prepare_worker() -> None:
-    # The training process launches kernels all the time and must never wait for a core.
+    # Lower priority, because the training process must not wait for a core to launch kernels.
     os.nice(10)
     cv2.setNumThreads(1)
 
@@ -88,13 +88,13 @@ def _scene(seed: int, *, annotated: tuple[int, ...]) -> Picture:
 
 
 class Arrivals:
-    """Pictures that other processes draw while this one trains."""
+    """Pictures that other processes render while this one trains."""
 
     def __init__(self, pool: Executor, draw: Callable[[int], Picture], seeds: range) -> None:
         self._waiting = deque(pool.submit(draw, seed) for seed in seeds)
 
     def __call__(self) -> list[Picture]:
-        """The pictures that have become ready, in the order of their seeds."""
+        """The pictures that are ready since the last call, in the order of their seeds."""
         ready = []
         while self._waiting and self._waiting[0].done():
             done = self._waiting.popleft()
@@ -106,7 +106,7 @@ class Arrivals:
 
 
 def _file(text: str) -> Path:
-    """A file that may be written, told before the training."""
+    """Parse the path of an output file, and check before the training that it can be written."""
     try:
         refuse_special_file(Path(text))
     except OSError as error:
@@ -128,7 +128,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--output",
         type=_file,
         default=Path("runs/demo.pt"),
-        help="checkpoint to write at the end; those on the way have their second in the name",
+        help="final checkpoint; earlier ones have the second of the training in their names",
     )
     add(
         "--minutes",
@@ -164,10 +164,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = (
-            "1"  # for the workers, which share the cores; this process has read it already
-        )
-    # Forking a process that has started CUDA or threads is unsafe, so workers start afresh.
+        # For the workers only: this process has read the variable already.
+        os.environ[variable] = "1"
+    # Forking is unsafe in a process that uses CUDA or threads, so workers are spawned.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(arguments.workers, context, initializer=_prepare_worker)
     try:

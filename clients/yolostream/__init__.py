@@ -62,9 +62,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what somebody asks for, and only then: gRPC and NumPy take a third of a second.
+    """Import a public name when it is first used, because gRPC and NumPy take 0.3 s to import.
 
-    A command has to react to Ctrl-C before that.
+    A command has to handle Ctrl-C before these imports.
     """
     if name not in __all__:
         raise AttributeError(f"module 'yolostream' has no attribute '{name}'")

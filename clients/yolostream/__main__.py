@@ -10,9 +10,9 @@ from yolostream.interruption import exit_on_stop_signals
 
 
 def main() -> NoReturn:
-    """Run the command line, which can be interrupted from now on, and end the process."""
+    """Run the command line, with stop signals handled from the start, and end the process."""
     exit_on_stop_signals()
-    # It takes a third of a second.
+    # Imported here, because the import takes 0.3 s and has to be interruptible.
     from yolostream.cli import main as run
 
     try:
@@ -23,14 +23,14 @@ def main() -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    """End the process, but leave the interpreter whole.
+    """End the process without finalizing the Python interpreter.
 
-    A reader that was left behind may be inside FFmpeg still. It would crash where the interpreter
-    is taken apart meanwhile, and the process would end with -11 instead of the command's own code.
+    A thread that reads a source may still be inside FFmpeg. Finalization would make it crash, and
+    the exit code would be -11 instead of the command's own.
     """
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        # Nobody may read it any more.
+        # The reader of a pipe may have closed it.
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(code)

@@ -1,4 +1,4 @@
-"""The word that a server asks for, and by which its clients are told from strangers."""
+"""The token that a server requires from its clients."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 import secrets
 
 HTTP_HEADER = "yolostream-token"
-"""The header of an HTTP request that has the token."""
+"""Name of the HTTP header with the token."""
 
 GRPC_HEADER = f"triton-grpc-protocol-{HTTP_HEADER}"
-"""The same in gRPC's metadata; Triton puts the first part before the name."""
+"""Name of the gRPC metadata with the token. Triton prescribes the prefix."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{16,}")
 
 
 def is_token(word: str) -> bool:
-    """Whether it can be one: at least 16 letters, digits and the like, and nothing else."""
+    """Whether `word` is a valid token: at least 16 letters, digits and characters of `._~-`."""
     return _TOKEN.fullmatch(word) is not None
 
 
 def new_token() -> str:
-    """One that nobody can guess."""
+    """A random token of 256 bits."""
     return secrets.token_hex(32)

@@ -1,29 +1,29 @@
-"""Everything that can go wrong, as one tree.
+"""The errors of this package, as one tree.
 
 YolostreamError
  +-- SourceError             a video, picture, folder, camera or stream cannot be read
- |    +-- SourceDenied       a camera wants another user or password
- |    +-- SourceUnsupported  what it sends is no video, or none that can be decoded
- |    +-- SourceAbsent       something answers at its address, and has no such stream
- |    +-- SourceRefused      nothing takes connections at its address
- |    +-- SourceSilent       nothing answers in time
+ |    +-- SourceDenied       the user or password of a camera is missing or wrong
+ |    +-- SourceUnsupported  a source sends no video, or one that cannot be decoded
+ |    +-- SourceAbsent       the address answers, but has no such stream
+ |    +-- SourceRefused      the address refuses connections
+ |    +-- SourceSilent       the address does not answer in time
  +-- OutputError             a result cannot be written
- +-- FrameError              a frame is not uint8 RGB of an accepted size: the caller's fault
+ +-- FrameError              a frame is not uint8 RGB of an accepted size: the caller's mistake
  +-- ServerStartError        the embedded Triton does not start
- +-- WorkerError             a process that feeds some of the sources dies again and again
- +-- PackageMissing          a package is not installed that only some commands need
+ +-- WorkerError             a worker process dies again and again
+ +-- PackageMissing          an optional package is not installed
  +-- ForkError               a detector is used in a fork of the process that made it
- +-- ServiceError           the live service cannot do what was asked
+ +-- ServiceError            the live service cannot do what was requested
  |    +-- ConfigurationError its configuration is wrong
- +-- ServerError             a Triton does not do what was asked
-      +-- ServerUnavailable  nobody answers at the address, or the connection broke
-      +-- ModelUnavailable   the server has no such model, or it is not ready
-      +-- DeadlineExceeded   no answer within the time allowed
-      +-- AccessDenied       the server wants a token, or another one
+ +-- ServerError             a Triton server reports an error
+      +-- ServerUnavailable  no server answers at the address, or the connection was lost
+      +-- ModelUnavailable   the server does not have the model, or the model is not ready
+      +-- DeadlineExceeded   no answer came within the timeout
+      +-- AccessDenied       the server's token is missing or wrong
       +-- Overloaded         the server rejected the frame because its queue is full
 
-Each message names the value that was wrong and the fix. Each class carries the exit code of the
-command line that ends with it.
+Each message names the wrong value and the fix. Each class has the exit code of a command that ends
+with this error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import ClassVar
 
 
 class YolostreamError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of all errors of this package."""
 
     exit_code: ClassVar[int] = 1
 
@@ -44,23 +44,23 @@ class SourceError(YolostreamError):
 
 
 class SourceDenied(SourceError):
-    """A camera wants another user or password. Asked too often, some lock the account."""
+    """The user or password of a camera is missing or wrong. Some cameras lock after many tries."""
 
 
 class SourceUnsupported(SourceError):
-    """What a source sends is no video, or none that can be decoded."""
+    """A source sends no video, or one that cannot be decoded."""
 
 
 class SourceAbsent(SourceError):
-    """What answers at the address of a camera has no such stream, or there is no such file."""
+    """The address of a camera answers, but has no such stream; or there is no such file."""
 
 
 class SourceRefused(SourceError):
-    """Nothing takes connections at the address of a camera."""
+    """The address of a camera refuses connections."""
 
 
 class SourceSilent(SourceError):
-    """A camera gives no answer in time."""
+    """A camera does not answer in time."""
 
 
 class OutputError(YolostreamError):
@@ -82,25 +82,25 @@ class ServerStartError(YolostreamError):
 
 
 class WorkerError(YolostreamError):
-    """A process that feeds some of the sources dies again and again."""
+    """A worker process, which runs some of the sources, dies again and again."""
 
     exit_code = 20
 
 
 class ServiceError(YolostreamError):
-    """The live service cannot do what was asked: a port is taken, say, or a camera unknown."""
+    """The live service cannot do what was requested: a port is taken, for example."""
 
     exit_code = 23
 
 
 class ConfigurationError(ServiceError):
-    """The configuration of the live service cannot be read, or says something that is wrong."""
+    """The configuration of the live service cannot be read, or has a wrong value."""
 
     exit_code = 24
 
 
 class PackageMissing(YolostreamError):
-    """A package is not installed that only some commands need; an extra brings it."""
+    """An optional package is not installed. An extra of this package installs it."""
 
     exit_code = 25
 
@@ -112,25 +112,25 @@ class ForkError(YolostreamError):
 
 
 class ServerError(YolostreamError):
-    """A Triton does not do what was asked."""
+    """A Triton server reports an error."""
 
     exit_code = 7
 
 
 class ServerUnavailable(ServerError):
-    """Nobody answers at the address, or the connection broke."""
+    """No server answers at the address, or the connection was lost."""
 
     exit_code = 8
 
 
 class ModelUnavailable(ServerError):
-    """The server has no such model, or it is not ready."""
+    """The server does not have the model, or the model is not ready."""
 
     exit_code = 9
 
 
 class DeadlineExceeded(ServerError):
-    """No answer within the time allowed."""
+    """No answer came within the timeout."""
 
     exit_code = 10
 
@@ -142,6 +142,6 @@ class Overloaded(ServerError):
 
 
 class AccessDenied(ServerError):
-    """The server wants a token, or another one; or a file for TLS cannot be read."""
+    """The server's token is missing or wrong, or a file for TLS cannot be read."""
 
     exit_code = 21

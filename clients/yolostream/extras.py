@@ -1,4 +1,4 @@
-"""Packages that only a part of this program needs, and `pip install 'yolostream[EXTRA]'` brings."""
+"""Optional packages, which `pip install 'yolostream[EXTRA]'` installs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from yolostream.errors import PackageMissing
 
 @contextlib.contextmanager
 def needed(extra: str, whose: str) -> Iterator[None]:
-    """Say how to install what the block imports, where it is not there.
+    """Turn a failed import in the block into an error that tells how to install the package.
 
     Args:
-        extra: that brings it.
-        whose: what cannot do without.
+        extra: name of the extra that installs the package.
+        whose: the feature that needs the package, for the message.
 
     Raises:
-        PackageMissing: it is not there.
+        PackageMissing: a package is not installed.
     """
     try:
         yield

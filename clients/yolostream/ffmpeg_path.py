@@ -1,4 +1,4 @@
-"""Paths for FFmpeg, which reads more into them than an operating system."""
+"""Paths for FFmpeg, which treats the part before a colon as a protocol."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pathlib import Path
 
 
 def ffmpeg_path(path: str | Path) -> str:
-    """The same file, as FFmpeg has to be told: it takes what is before a colon for a protocol."""
+    """The path of the same file, without a part that FFmpeg would treat as a protocol."""
     name = str(path)
     return name if name.startswith("/") or ":" not in name else f"./{name}"

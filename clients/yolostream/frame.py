@@ -1,4 +1,4 @@
-"""One picture of a source, on its way through the pipeline."""
+"""One decoded frame of a source, with its time stamps."""
 
 from __future__ import annotations
 
@@ -12,35 +12,34 @@ from yolostream.image import AnyImage, size_of
 
 @dataclass(frozen=True, repr=False)
 class Frame:
-    """One decoded frame and its place in time."""
+    """One decoded frame with its time stamps."""
 
     image: AnyImage
-    """uint8 [H, W, 3], RGB, as it is shown: upright, with square pixels, of no high dynamic range;
-    in GPU memory where the GPU has decoded it. Downscaled to what is sent where the source was
-    asked for no more."""
+    """uint8 [H, W, 3], RGB, ready for display: upright, with square pixels and standard dynamic
+    range. It is in GPU memory if the GPU decoded it. It may be downscaled; see `original_size`."""
     index: int
-    """0-based number of the frame in its source, counting skipped ones."""
+    """0-based number of the frame in its source; skipped frames count."""
     pts: int
-    """Presentation time in units of the source's `time_base`: later than that of the frame before,
-    whatever the source says."""
+    """Presentation time in units of `time_base`. It always increases, even if the source's own
+    times do not."""
     time_base: Fraction
     """Seconds of one unit of `pts`."""
     name: str = ""
-    """File name of a picture; empty for a video's frame."""
+    """File name of a picture; empty for a frame of a video."""
     source: str = ""
     """Name of the source."""
     captured_at: float = field(default_factory=time.time)
-    """Unix time in seconds at which the frame was decoded, by a clock that may be set."""
+    """Unix time in seconds when the frame was decoded. The system's clock may be set meanwhile."""
     decoded_at: float = field(default_factory=time.monotonic, compare=False)
-    """The same by `time.monotonic()`, which tells ages and gaps."""
+    """The same by `time.monotonic()`, for ages and intervals."""
     source_pts_seconds: float | None = None
-    """Presentation time in seconds as the source says it; None where it says nothing."""
+    """Presentation time in seconds from the source itself; None if it has none."""
     session: int = 0
-    """Counts how often the source was opened again before it."""
+    """How often the source had been reopened before this frame."""
     original_size: tuple[int, int] | None = None
-    """Height and width of the frame before it was downscaled; None where it was not."""
+    """Height and width of the frame before it was downscaled; None if it was not."""
     trace: FrameTrace | None = field(default=None, compare=False)
-    """Follows it on its way; None where nobody wants that."""
+    """Records the frame's trace; None if the frame is not traced."""
 
     @property
     def pts_seconds(self) -> float:
@@ -49,10 +48,10 @@ class Frame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels of the whole frame as it is shown; boxes are in these."""
+        """Height and width of the frame in pixels before downscaling; boxes are in these pixels."""
         return self.original_size or size_of(self.image)
 
     @property
     def age_s(self) -> float:
-        """Seconds since it was decoded."""
+        """Seconds since the frame was decoded."""
         return time.monotonic() - self.decoded_at

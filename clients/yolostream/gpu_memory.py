@@ -1,4 +1,4 @@
-"""Pictures in a GPU's memory, through CuPy, which is imported only where there are any."""
+"""Reads images in GPU memory with CuPy, which is imported when the first one appears."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INSTALL = "pip install 'yolostream[gpu]'"
 
 
 def missing() -> str:
-    """What keeps this machine from GPU memory, and the fix; empty where nothing does."""
+    """Why this machine cannot use GPU memory, with the fix; empty if it can."""
     if importlib.util.find_spec("cupy") is None:
         return f"cupy is not installed ({INSTALL})"
     try:
@@ -27,17 +27,15 @@ def missing() -> str:
 
         cupy.cuda.runtime.getDeviceCount()
     except (ImportError, RuntimeError) as error:
-        return (
-            f"CUDA finds no GPU ({first_line(error)}): is NVIDIA's driver installed (nvidia-smi)?"
-        )
+        return f"CUDA finds no GPU ({first_line(error)}): check NVIDIA's driver (nvidia-smi)"
     return ""
 
 
 def on_host(image: AnyImage) -> Image:
-    """The picture in the host's memory: copied there, or as it is.
+    """The image in host memory; an image that is there already is not copied.
 
     Raises:
-        FrameError: it lies in a GPU's memory, which cannot be read here.
+        FrameError: it is in GPU memory, which this machine cannot read.
     """
     if isinstance(image, np.ndarray):
         return image
@@ -52,19 +50,19 @@ def on_host(image: AnyImage) -> Image:
 
 
 def on_device(image: DeviceImage) -> cupy.ndarray:
-    """The picture as a CuPy array on its own GPU, not copied; waits for the work that fills it."""
+    """The image as a CuPy array on its own GPU, without a copy; waits until it is computed."""
     import cupy
 
     interface = image.__cuda_array_interface__
     address, _ = interface["data"]
-    # The picture's GPU becomes the current one: the default stream and `asarray` depend on that.
+    # The image's GPU is made current, because the default stream and `asarray` depend on it.
     with cupy.cuda.Device(cupy.cuda.runtime.pointerGetAttributes(address).device):
-        # PyTorch names no stream: its work is on the default one. `asarray` waits for the streams
-        # of other libraries, but not for those of CuPy's own arrays.
+        # An image of PyTorch names no stream, and was computed on the default one. `asarray` does
+        # not wait for the streams of CuPy's own arrays, so this does.
         cupy.cuda.runtime.streamSynchronize(interface.get("stream") or _DEFAULT_STREAM)
         return cupy.asarray(image)
 
 
 def first_line(error: BaseException) -> str:
-    """What is wrong, without the advice that CUDA's libraries write below."""
+    """The first line of an error's message. In errors of CUDA, further lines are general advice."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Pictures in I420, planes one after the other in memory, as FFmpeg takes them."""
+"""Images in I420 (YUV 4:2:0, with the three planes one after the other in memory)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 
 def frame_of(planes: npt.NDArray[np.uint8]) -> av.VideoFrame:
-    """A frame of `planes`, which have to stay as they are for as long as it is used.
+    """Make a PyAV frame of `planes`, which must not change while the frame is used.
 
     Args:
-        planes: uint8 [3/2 H, W], luma above chroma, both sides even.
+        planes: uint8 [3/2 H, W], luma above chroma; H and W are even.
     """
-    # Where the memory is lent, PyAV takes the height for a multiple of four, and the chroma's rows
-    # of one pixel for a single row. A copy has neither fault.
+    # `from_numpy_buffer` is wrong if the height is no multiple of 4 or the width is 2. Then the
+    # planes are copied.
     rows, width = planes.shape
     if rows % 6 or width == 2:
         return av.VideoFrame.from_ndarray(planes, format="yuv420p")

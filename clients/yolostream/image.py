@@ -1,4 +1,4 @@
-"""What a picture is, everywhere in this package."""
+"""The image types of this package, in host memory and GPU memory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ Image = npt.NDArray[np.uint8]
 
 
 class DeviceImage(Protocol):
-    """The same in a GPU's memory: an array of CuPy, PyTorch, Numba or whoever else shares so."""
+    """The same in GPU memory: an array of any library with the CUDA Array Interface.
+
+    CuPy, PyTorch and Numba have it, for example.
+    """
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
-        """Address, shape and type, as CUDA's array libraries tell each other."""
+        """Address, shape and type, by the CUDA Array Interface."""
 
 
 AnyImage = Image | DeviceImage
@@ -33,13 +36,13 @@ def size_of(image: AnyImage) -> tuple[int, int]:
 
 
 def downscaled(height: int, width: int, *, fit: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a picture that was made to fit into `fit`; never enlarged."""
+    """Height and width after downscaling to fit into `fit` (height, width); never enlarged."""
     ratio = min(fit[0] / height, fit[1] / width, 1.0)
     return max(1, round(height * ratio)), max(1, round(width * ratio))
 
 
 def check(image: object) -> None:
-    """Make sure that a caller's frame is a picture.
+    """Check that a frame is an `AnyImage`.
 
     Raises:
         FrameError: it is not uint8 [height, width, 3].

@@ -1,6 +1,6 @@
-"""How a command is asked to stop, and the exit code that says so.
+"""Handles the signals that stop a command.
 
-It imports next to nothing: a command may be asked before it has imported the rest.
+It imports only the standard library, because a signal may arrive before the other imports.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def exit_on_stop_signals() -> None:
-    """Let the first stop signal end the process at once, in one line and with `EXIT_INTERRUPTED`.
+    """Make the first stop signal end the process at once, with one line and `EXIT_INTERRUPTED`.
 
-    This is for the time in which modules are imported: there is nothing to finish yet, and an
-    exception that leaves a half imported module may become any other.
+    This is for the time in which modules are imported. There is no work to finish yet, and an
+    exception inside an import may be turned into another exception.
     """
     _handle_stop_signals(_exit)
 
 
 def ignore_stop_signals() -> None:
-    """Let nothing interrupt what is left: the command is done, and its exit code is decided."""
+    """Ignore stop signals, because the command is finished and its exit code is known."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 def interrupt_on_stop_signals() -> None:
-    """Turn the first of Ctrl-C, SIGTERM and SIGHUP into `KeyboardInterrupt`.
+    """Turn the first of SIGINT (Ctrl-C), SIGTERM and SIGHUP into `KeyboardInterrupt`.
 
     A signal that is ignored already, as under `nohup`, stays ignored.
     """
@@ -44,11 +44,11 @@ def interrupt_on_stop_signals() -> None:
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[None]:
-    """Hold back stop signals until the block has ended; then they take effect.
+    """Defer stop signals until the block has ended.
 
     The block is a short step that must not be interrupted halfway. For example, if a signal came
-    right after a process was started, nobody would keep its id, and it would run on. Python
-    interrupts only the main thread, so in other threads this does nothing.
+    right after a process was started, its id would be lost, and it would run on. Python interrupts
+    only the main thread, so in other threads this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -74,10 +74,10 @@ def defer_signals() -> Iterator[None]:
 
 
 def wait_for(event: threading.Event) -> None:
-    """Wait, so that a signal interrupts it.
+    """Wait for an event; a signal can interrupt the wait.
 
-    The system may give a signal to any thread of the process. Python's handler runs in the main
-    thread, which would sleep on if it was another that got it.
+    The system may deliver a signal to any thread, but Python runs the handler in the main thread.
+    So the main thread wakes up regularly.
     """
     while not event.wait(_LOOK_S):
         pass
@@ -85,9 +85,9 @@ def wait_for(event: threading.Event) -> None:
 
 @contextlib.contextmanager
 def block_signals_in_children() -> Iterator[None]:
-    """Let processes that the block starts hold stop signals back until `unblock_signals`.
+    """Block stop signals in processes that are started in the block, until `unblock_signals`.
 
-    Ctrl-C reaches all processes of a terminal, also those that still import their modules.
+    Ctrl-C reaches all processes of a terminal, including those that still import their modules.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
@@ -97,12 +97,12 @@ def block_signals_in_children() -> Iterator[None]:
 
 
 def unblock_signals() -> None:
-    """Take the stop signals that came since the process was started, and those that will come."""
+    """Receive the stop signals that were blocked since the process was started, and later ones."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> NoReturn:
-    """Raise `KeyboardInterrupt`, and ignore stop signals from now on.
+    """Raise `KeyboardInterrupt`, and ignore all further stop signals.
 
     The program still has to finish its files, and a second signal would leave them incomplete.
     """

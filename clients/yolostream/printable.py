@@ -1,25 +1,23 @@
-"""Names of files, for people to read: they may have any character in them."""
+"""Makes text from outside, such as file names, safe to print on a terminal."""
 
 from __future__ import annotations
 
 import unicodedata
 
 _MOVE = ("Cc", "Zl", "Zp")
-"""Categories of control characters, and of those that begin a new line or paragraph."""
+"""Unicode categories of control characters, line separators and paragraph separators."""
 _TURN = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-"""Kinds of characters that turn the direction of all that follow (Unicode Standard Annex 9)."""
+"""Bidirectional types of the characters that change the writing direction (Unicode Annex 9)."""
 
 
 def printable(text: str) -> str:
-    r"""A text on one line, in which no character moves the cursor or changes a terminal's colors.
-
-    Nor does one turn the direction of writing, so that what comes after it reads backwards.
+    r"""Escape the characters that control a terminal or change the writing direction.
 
     Args:
-        text: also one with the stand-ins that Python has for bytes that are no UTF-8.
+        text: any text. It may have surrogates, which Python uses for bytes that are not UTF-8.
 
     Returns:
-        The text with `\n`, `\u202e` and the like for such characters, and `?` for such bytes.
+        The text on one line, with such characters as `\n`, `\u202e` etc., and `?` for surrogates.
     """
     return "".join(map(_shown, text)).encode(errors="replace").decode()
 

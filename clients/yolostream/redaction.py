@@ -1,7 +1,7 @@
-"""Takes credentials out of addresses, and out of words that addresses are in.
+"""Removes credentials from addresses and from texts with addresses.
 
-Everything that this package says, names or writes about an address goes through here. What is not
-known to be harmless is hidden: a camera's maker calls a password as he likes.
+Every address that this package prints, logs or writes is redacted here. Only parts that are known
+to be harmless are shown, because each maker of cameras has other names for passwords.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _URL = re.compile(_SCHEME.pattern + r"\S*")
 _MAYBE_URL = re.compile(r"://|@|&|[?;][^=/]*=")
 _END_OF_CLAUSE = re.compile(r"[:.,;)'\"]*$")
-# A name, or an address of IPv6 in brackets; or a variable that stands for it.
+# A host name, an IPv6 address in brackets, or a variable (`${HOST}`); then a port.
 _HOST = re.compile(r"(?P<name>\[[^\]]*\]?|[\w.*${}-]*)(:(\d*|\*\*\*))?")
 _HARMLESS = re.compile(
     r"(channel|chn|ch|subtype|stream|streamtype|real_stream|profile|resolution|fps|transport"
@@ -30,16 +30,16 @@ _HARMLESS = re.compile(
 
 
 def redact_url(url: str) -> str:
-    """An address without what may be a user, a password or a token.
+    """An address without anything that may be a user, a password or a token.
 
-    User and password are left out. Where an `@` comes after a slash, a question mark or the like,
-    nobody knows whether it ends a password that was not encoded, or is part of another: nothing is
-    shown. Of a query, and of a path like `/user=me&password=secret`, only parameters that tell
-    which picture is wanted are shown. Ordinary parts of a path are shown, so a secret that is one
-    of them has to be a variable (`${KEY}`).
+    User and password are removed. If an `@` comes after the host's end (`/`, `?`, `#`, `&` or `;`),
+    it may belong to a password that was not percent-encoded, so only the scheme is shown. In a
+    query, and in a path like `/user=me&password=secret`, only known parameters that select a stream
+    are shown. Ordinary parts of a path are shown. So a secret in the path has to be a variable
+    (`${KEY}`).
 
     Args:
-        url: an address, also one whose scheme was forgotten.
+        url: an address, with or without a scheme.
     """
     scheme = found[0] if (found := _SCHEME.match(url)) else ""
     authority, *parts = re.split(r"([/?#&;])", url[len(scheme) :])
@@ -48,19 +48,19 @@ def redact_url(url: str) -> str:
     host = authority.rpartition("@")[2]
     matched = _HOST.fullmatch(host)
     if matched is None:
-        # No port: it may be a password, which may have a slash in it.
+        # What follows the colon is not a port. It may be the begin of a password with a slash.
         name = _HOST.match(host)
         return f"{scheme}{name['name'] if name else ''}:{HIDDEN}"
     return scheme + host + _redact_parts(list(zip(parts[::2], parts[1::2], strict=True)))
 
 
 def redact_argument(word: str) -> str:
-    """What somebody typed, which may be a path, or an address whose scheme was forgotten."""
+    """Redact a command-line argument, which may be a path, or an address without a scheme."""
     return redact_url(word) if _MAYBE_URL.search(word) else word
 
 
 def redact(text: str) -> str:
-    """A text without the credentials of the addresses in it."""
+    """A text without the credentials in its addresses."""
 
     def redacted(found: re.Match[str]) -> str:
         url = found[0]
@@ -73,9 +73,9 @@ def redact(text: str) -> str:
 
 @contextlib.contextmanager
 def print_traceback() -> Iterator[None]:
-    """End the process with a traceback, as Python does, for an error that leaves the block.
+    """Print a redacted traceback if the block raises an error, and end the process with code 1.
 
-    An error that ends another thread is printed in the same way from now on.
+    Errors that end other threads are printed in the same way, also after the block.
     """
     threading.excepthook = lambda thread: _print(thread.exc_value)
     try:
@@ -90,12 +90,12 @@ def _print(error: BaseException | None) -> None:
 
 
 def _redact_parts(parts: list[tuple[str, str]]) -> str:
-    """The path and query of an address, each part with the separator before it."""
+    """Redact the path and query of an address, given as pairs of separator and part."""
     shown = ""
     is_query = was_hidden = False
     for separator, part in parts:
         is_query = is_query or separator in "?#"
-        # What follows a value without a name of its own may be the rest of that value.
+        # After a hidden value, a part without a name may be the rest of that value.
         is_parameter = is_query or was_hidden or re.search("[=:@]", unquote(part)) is not None
         hide = bool(part) and is_parameter and _HARMLESS.fullmatch(part) is None
         if hide and was_hidden:

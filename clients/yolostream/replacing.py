@@ -1,4 +1,4 @@
-"""Files that can be read whole, and that a new one of the same name may replace."""
+"""Checks that a path is a regular file, before it is read or replaced."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _KINDS = {
 
 
 def refuse_special_file(path: Path) -> None:
-    """Let only a regular file, or nothing, be where a file is read, or is to be moved to.
+    """Raise an error if a path exists and is not a regular file.
 
-    Moving a file to `/dev/null` puts it in the device's place, for all programs of the machine.
-    Reading a pipe waits for who writes into it, and a device may have no end.
+    Moving a file to `/dev/null` would replace the device for all programs of the machine. Reading a
+    pipe may block, and reading a device may never end.
 
     Args:
-        path: Where the file is, or is to be. A link stands for what it leads to.
+        path: path of the file, which need not exist. Symbolic links are followed.
 
     Raises:
-        OSError: Something else is there, or it cannot be told.
+        OSError: the path is not a regular file, or cannot be examined.
     """
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return
     if kind != stat.S_IFREG:
-        raise OSError(errno.EINVAL, f"it is {_KINDS.get(kind, 'no regular file')}", str(path))
+        raise OSError(errno.EINVAL, f"it is {_KINDS.get(kind, 'not a regular file')}", str(path))

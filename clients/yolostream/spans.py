@@ -1,38 +1,45 @@
-"""What took a while, with times and numbers as OpenTelemetry has them."""
+"""Spans with the times and ids of OpenTelemetry."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 
 Value = str | int | float
 
 
+def new_number(bits: int) -> int:
+    """A random id of so many bits, which is never 0."""
+    return random.getrandbits(bits) or 1
+
+
 @dataclass(frozen=True)
 class SpanId:
-    """What a span is known by, everywhere."""
+    """The global id of a span."""
 
     trace: int
-    """128 bits, not 0."""
+    """Id of the trace: 128 bits, not 0."""
     span: int
-    """64 bits, not 0."""
+    """Id of the span in the trace: 64 bits, not 0."""
 
     @property
     def traceparent(self) -> str:
-        """As a header of W3C's Trace Context; who gets it is to follow, too."""
+        """The header of W3C Trace Context, with the flag "sampled"."""
         return f"00-{self.trace:032x}-{self.span:016x}-01"
 
 
 @dataclass(frozen=True)
 class Span:
-    """Something that took a while."""
+    """One operation with its start and end."""
 
     name: str
     id: SpanId
     start_ns: int
     """Unix time in nanoseconds."""
     end_ns: int
+    """Unix time in nanoseconds."""
     attributes: dict[str, Value] = field(default_factory=dict)
     error: str = ""
-    """The name of what was raised; empty where all went well."""
+    """Class name of the exception; empty without one."""
     links: tuple[SpanId, ...] = ()
-    """Spans of other frames that were the same work."""
+    """Spans of the other frames in the same batch."""

@@ -16,13 +16,12 @@ from loadtest.endtoend.measuring import failures, measure
 from loadtest.endtoend.plan import counts
 from loadtest.endtoend.setting import Setting
 from loadtest.errors import LoadTestError
-from loadtest.gpu import options
+from loadtest.gpu import bench
 from loadtest.gpu.profiles import PROFILES
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
 from loadtest.result_file import writing
 from tools.command import one_line_errors
 
-RESULTS = RESULTS_FOLDER / "endtoend.json"
 _GPU_SOURCES, _QUICK_GPU_SOURCES, _CPU_SOURCES = "1,2,8,24,48", "2,24", "1,2"
 
 
@@ -33,7 +32,7 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="Runs of two seconds, and few of them: rough figures.")
     ] = False,
-    server_environment: options.ServerEnvironment = SERVER_ENVIRONMENT,
+    server_environment: bench.Environment = SERVER_ENVIRONMENT,
     onnx: Annotated[
         Path | None,
         typer.Option(
@@ -61,7 +60,7 @@ def main(
     raw: Annotated[
         Path, typer.Option(help="Clips, and what perf_analyzer and detect wrote, go into here.")
     ] = REPOSITORY / "output" / "endtoend",
-    output: options.Output = RESULTS,
+    output: bench.Output = RESULTS_FOLDER / "endtoend.json",
 ) -> None:
     """Measure `yolostream detect` against its own server: ten minutes, or one with --quick.
 
@@ -87,7 +86,7 @@ def main(
         )
         with writing(output, tool="loadtest.endtoend") as figures:
             measure(setting, figures)
-        typer.echo(f"{table.verdicts(figures)}\n\n{table.runs(figures)}")
+        typer.echo(f"{table.judged(figures)}\n\n{table.runs(figures)}")
         if failed := failures(figures):
             raise LoadTestError("; ".join(failed))
 

@@ -12,18 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from yolostream.interruption import defer_signals
-
 from loadtest.endtoend.material import Material
 from loadtest.endtoend.plan import WARM_UP_S, Scenario
 from loadtest.endtoend.usage import Watched, children_cpu_s, server_cpu_s, watched
 from loadtest.errors import LoadTestError
 from loadtest.gpu.model_folders import ENSEMBLE
+from loadtest.program import started
 
 _START_S = 90.0
 """That a run may take besides ten times its length."""
-
-_STOP_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -79,23 +76,13 @@ class Client:
 
     def _run(self, scenario: Scenario, folder: Path) -> Watched:
         log = folder / "detect.log"
-        process = None
-        try:
-            with log.open("w") as file, defer_signals():
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "yolostream", *self._arguments(scenario, folder)],
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    # Ctrl-C reaches us alone.
-                    start_new_session=True,
-                )
-            with watched(process.pid, self.answered) as seen:
-                code = process.wait(_START_S + 10 * self.seconds)
-        except subprocess.TimeoutExpired:
-            raise LoadTestError("no end: stopped") from None
-        finally:
-            if process is not None:
-                stop(process)
+        command = [sys.executable, "-m", "yolostream", *self._arguments(scenario, folder)]
+        with log.open("w") as file, started(command, file) as process:
+            try:
+                with watched(process.pid, self.answered) as seen:
+                    code = process.wait(_START_S + 10 * self.seconds)
+            except subprocess.TimeoutExpired:
+                raise LoadTestError("no end: stopped") from None
         if code != 0:
             raise LoadTestError(f"detect ended with {code}: {_reason(log)}")
         return seen
@@ -168,16 +155,6 @@ def _percentiles(sources: Sequence[dict[str, float | None]]) -> dict[str, float 
     if not medians or not worst:
         return {"p50": None, "p99": None}
     return {"p50": round(statistics.median(medians), 2), "p99": round(max(worst), 2)}
-
-
-def stop(process: subprocess.Popen[Any]) -> None:
-    """End a process that has not ended; the workers of a client end with it."""
-    process.terminate()
-    try:
-        process.wait(_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _reason(log: Path) -> str:

@@ -11,31 +11,26 @@ from tritonclient.grpc import InferenceServerClient
 from yolostream.client.connection import connect
 from yolostream.sources import nvdec
 
-from loadtest.endtoend import most_cameras, peer, plan
-from loadtest.endtoend.bars import Figures
+from loadtest.endtoend import peer, plan
 from loadtest.endtoend.client import Client
 from loadtest.endtoend.confidence import usual_confidence
 from loadtest.endtoend.material import Material, material
 from loadtest.endtoend.peer import Peer
 from loadtest.endtoend.plan import Length, Scenario
-from loadtest.endtoend.server_rate import Asker, asker
+from loadtest.endtoend.server_rate import OwnRate, own_rate
 from loadtest.endtoend.setting import Setting
-from loadtest.gpu.bench import say
-from loadtest.gpu.facts import facts
-from loadtest.gpu.lengths import FULL, QUICK
+from loadtest.gpu.bench import FULL, QUICK, say
 from loadtest.gpu.model_folders import ENSEMBLE, NMS
-from loadtest.gpu.watch import frames_of
+from loadtest.gpu.nvidia_smi import facts
+from loadtest.gpu.watch import batches_of, frames_of
 from loadtest.machine import machine
-from loadtest.observation import batches_of
+from loadtest.search import most
 from loadtest.server import Target, served
+from loadtest.table import Figures
 
 
 def measure(setting: Setting, figures: Figures) -> None:
-    """Measure everything, and add each thing to `figures` when it is done.
-
-    Args:
-        setting: What.
-        figures: Gets all; a run that failed has its `error` there.
+    """Measure everything, and add each thing to `figures` when it is done, a failure as `error`.
 
     Raises:
         YolostreamError: The server does not start or answer, or a file is something else.
@@ -76,7 +71,7 @@ def failures(figures: Figures) -> list[str]:
 
 
 def _peer(setting: Setting) -> Peer | None:
-    """Make the peer ready, if there is to be one: what it lacks is told before all else."""
+    """Make the peer ready, if one is wanted; what it lacks is reported before all measuring."""
     if setting.peer is None:
         return None
     _peer_sources(setting)
@@ -100,14 +95,14 @@ def _measure_at(
 ) -> Material:
     """Measure everything that needs the server; returns what was read."""
     raw = setting.raw / setting.run
-    server = asker(
+    own = own_rate(
         target.url,
         on_gpu=setting.on_gpu,
         window_s=(QUICK if setting.quick else FULL).window_s,
         environment=setting.environment,
         work=setting.work,
     )
-    _ask(server, "first", raw, figures)
+    _measure_own(own, "first", raw, figures)
     length = Length(setting.seconds, figures["own_rate"]["frames_per_s"])
     decoders = figures["decoders"]
     scenarios = list(_scenarios(setting.sources, decoders, length))
@@ -119,14 +114,14 @@ def _measure_at(
     live = plan.cameras(1, decoders[0], setting.seconds)
     if live.name not in figures["runs"]:
         _run(client, live, figures)
-    _ask(server, "last", raw, figures)
+    _measure_own(own, "last", raw, figures)
     return client.material
 
 
-def _ask(server: Asker, part: str, raw: Path, figures: Figures) -> None:
+def _measure_own(rate: OwnRate, part: str, raw: Path, figures: Figures) -> None:
     """Ask the server for its own rate; that of the whole is the mean of all that was asked."""
     own = figures.setdefault("own_rate", {})
-    asked = server.ask(raw / f"server-{part}")
+    asked = rate.measure(raw / f"server-{part}")
     own |= {"asked_by": asked.pop("asked_by"), "lack": asked.pop("lack"), part: asked}
     rates = [own[name]["frames_per_s"] for name in ("first", "last") if name in own]
     own["frames_per_s"] = round(sum(rates) / len(rates), 2)
@@ -191,7 +186,7 @@ def _search_cameras(setting: Setting, client: Client, figures: Figures) -> None:
     def holds(number: int) -> bool:
         scenario = plan.cameras(number, figures["decoders"][0], setting.seconds)
         for again in (False,) if setting.quick else (False, True):
-            broken_by = most_cameras.breaks(_run(client, scenario, figures, again=again))
+            broken_by = plan.breaks(_run(client, scenario, figures, again=again))
             steps.append({"sources": number, "broken_by": broken_by})
             say(f"{number} at 30 fps: {broken_by or 'hold'}")
             if not broken_by:
@@ -199,7 +194,7 @@ def _search_cameras(setting: Setting, client: Client, figures: Figures) -> None:
         return False
 
     figures["cameras"] = {"steps": steps}
-    figures["cameras"]["most"] = most_cameras.most(holds, setting.sources)
+    figures["cameras"]["most"] = most(holds, setting.sources, edge=plan.EDGE)
 
 
 def _line(run: dict[str, Any]) -> str:
@@ -209,5 +204,5 @@ def _line(run: dict[str, Any]) -> str:
     return (
         f"{run['frames_per_s']:.1f} frames/s ({run['whole_frames_per_s']:.1f} with start and end), "
         f"{run['client_cpu_ms']:.2f} ms of processor time a frame, {run['memory_mb']:.0f} MB, "
-        f"p99 age {run['age_ms']['p99']} ms"
+        f"p99 age of the worst source {run['age_ms']['worst_p99']} ms"
     )

@@ -25,14 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yolostream.interruption import defer_signals
-
-from loadtest.endtoend.client import stop
 from loadtest.endtoend.confidence import WANTED
 from loadtest.endtoend.material import Material
 from loadtest.endtoend.peer_log import Log, objects_per_frame
 from loadtest.errors import LoadTestError
 from loadtest.gpu.bench import say
+from loadtest.program import started
 
 SOURCES = (8, 24)
 """Numbers of sources that it is held against on a GPU."""
@@ -62,11 +60,9 @@ _FEWEST_BATCHES = 10
 
 
 def chosen(sources: Sequence[int], *, on_gpu: bool) -> tuple[int, ...]:
-    """The numbers of sources that the peer runs with.
+    """Of the numbers of sources that are measured, those that the peer runs with.
 
-    Args:
-        sources: All that are measured.
-        on_gpu: Whether on one; without, any number shows how the peer does, and none holds a bar.
+    Without a GPU any number shows how the peer does, and none has a bar.
 
     Raises:
         LoadTestError: There is none.
@@ -184,20 +180,14 @@ class Peer:
     @contextlib.contextmanager
     def _started(self, folder: Path) -> Iterator[subprocess.Popen[str]]:
         """Start it, and stop it afterwards, or after far too long a time."""
-        process = None
-        try:
-            with defer_signals():
-                process = subprocess.Popen(
-                    [*self._program, *self._arguments],
-                    cwd=folder,
-                    env=self._variables,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    encoding="utf-8",
-                    errors="replace",
-                    # Ctrl-C reaches us alone.
-                    start_new_session=True,
-                )
+        with started(
+            [*self._program, *self._arguments],
+            subprocess.PIPE,
+            cwd=folder,
+            env=self._variables,
+            encoding="utf-8",
+            errors="replace",
+        ) as process:
             # Its lines are waited for, and one that hangs prints none.
             late = threading.Timer(_START_S + 10 * self.seconds, process.kill)
             late.start()
@@ -205,11 +195,6 @@ class Peer:
                 yield process
             finally:
                 late.cancel()
-        finally:
-            if process is not None:
-                # The block closes its pipe.
-                with process:
-                    stop(process)
 
     def _do(self, *command: str) -> None:
         """Run a command of its environment."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from yolostream.pipeline.workers import workers_for
 
+from loadtest.bound import Bound
 from loadtest.errors import LoadTestError
 from loadtest.gpu.rows import CAMERA_FPS
 
@@ -23,6 +24,12 @@ _DRAWN_FPS = 200.0
 """The same of one that is drawn and encoded."""
 
 _FEWEST_FRAMES = 30
+
+BOUND = Bound(CAMERA_FPS, latency_s=0.1)
+"""Of cameras' frames, from decoding one until its row is written; none may be left out."""
+
+EDGE = 1 / 8
+"""The most cameras are known to this share of their number."""
 
 WARM_UP_S = 8.0
 """Of cameras, not counted: while 48 are opened, hardly a frame goes its usual way."""
@@ -122,3 +129,23 @@ def cameras(number: int, decoder: str, seconds: float) -> Scenario:
     """
     frames = max(_FEWEST_FRAMES, round((WARM_UP_S + seconds) * CAMERA_FPS))
     return Scenario("cameras", number, decoder, frames)
+
+
+def breaks(run: dict[str, Any]) -> str:
+    """Why the cameras of a run do not hold; nothing where they do.
+
+    Args:
+        run: As `Client.measure` returns it.
+    """
+    if "error" in run:
+        return str(run["error"])
+    counted = run["frames_each"] - round(WARM_UP_S * CAMERA_FPS)
+    left_out = run["dropped"] + run["lost"]
+    if not left_out and (missing := run["sources"] * counted - run["frames"]) > 0:
+        return f"{missing} frames missing"
+    return BOUND.broken_by(
+        run["age_ms"]["worst_p99"],
+        left_out=left_out,
+        frames=run["sources"] * counted,
+        frames_per_s_each=run["frames_per_s"] / run["sources"],
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
@@ -10,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from yolostream import Detector
-from yolostream.image import Image
 
 from loadtest.errors import LoadTestError, PerfAnalyzerError
-from loadtest.gpu import requests
 from loadtest.gpu.bench import say
 from loadtest.gpu.measuring import line
 from loadtest.gpu.model_folders import ENSEMBLE
-from loadtest.perf import binary
-from loadtest.perf.measurement import measure_once
+from loadtest.perf import binary, inputs
 from loadtest.perf.points import DOWNSCALED, Point, Size
-from loadtest.perf.process import Load
+from loadtest.perf.process import Load, measure
+from loadtest.rate import rate
 
 ON_GPU = tuple(
     Point(ENSEMBLE, by, concurrency, batch)
@@ -35,8 +32,8 @@ _WINDOWS = 3
 
 
 @dataclass(frozen=True)
-class Asker:
-    """Asks the server for as much as it can do.
+class OwnRate:
+    """Finds how much a server can answer.
 
     Attributes:
         url: gRPC address of the server.
@@ -52,11 +49,8 @@ class Asker:
     load_of: Callable[[Size], Load] | None
     lack: str = ""
 
-    def ask(self, raw: Path) -> dict[str, Any]:
-        """Measure.
-
-        Args:
-            raw: Folder for what perf_analyzer writes; is made.
+    def measure(self, raw: Path) -> dict[str, Any]:
+        """Measure; `raw` is made for what perf_analyzer writes.
 
         Returns:
             `asked_by`, and why it was not perf_analyzer; `frames_per_s`, of the best point; and
@@ -73,7 +67,7 @@ class Asker:
         else:
             load = self.load_of(DOWNSCALED)
             measured = {
-                point.label: measure_once(load, point, raw / point.label, window_s=self.window_s)
+                point.label: measure(load, point, raw / point.label, window_s=self.window_s)
                 for point in points
             }
             told = {"asked_by": "perf_analyzer", "lack": ""}
@@ -86,21 +80,18 @@ class Asker:
 
     def _in_flight(self, point: Point) -> dict[str, Any]:
         """The same with the project's own client."""
-        frames = requests.frames(point.size)
+        frames = cycle(inputs.frames(point.size))
         with Detector(self.url, ENSEMBLE, max_in_flight=point.concurrency) as detector:
-            rate = _rate(detector, frames, point.concurrency, _WINDOWS * self.window_s)
-            return {"frames_per_s": round(rate, 2), "transport": detector.transport}
+            found = rate(
+                detector.stream(frames, in_flight=point.concurrency),
+                _WINDOWS * self.window_s,
+                warm_up=_WARM_UP,
+            )
+            return {"frames_per_s": round(found, 2), "transport": detector.transport}
 
 
-def asker(url: str, *, on_gpu: bool, window_s: float, environment: Path, work: Path) -> Asker:
-    """Make ready whoever asks: perf_analyzer, or where there is none our own client.
-
-    Args:
-        url: gRPC address of the server.
-        on_gpu: Whether it computes on one.
-        window_s: Length of a window, in seconds.
-        environment: Virtual environment of the server.
-        work: Folder for what is sent.
+def own_rate(url: str, *, on_gpu: bool, window_s: float, environment: Path, work: Path) -> OwnRate:
+    """Make ready what asks: perf_analyzer, or where there is none our own client.
 
     Raises:
         ServerError: The server does not describe the ensemble.
@@ -111,17 +102,5 @@ def asker(url: str, *, on_gpu: bool, window_s: float, environment: Path, work: P
         perf = binary.ready(libraries, server_environment=environment)
     except PerfAnalyzerError as error:
         say(f"no perf_analyzer, so our own client asks: {error}")
-        return Asker(url, on_gpu, window_s, None, str(error))
-    return Asker(url, on_gpu, window_s, requests.loads(perf, url, ENSEMBLE, work))
-
-
-def _rate(detector: Detector, frames: list[Image], in_flight: int, seconds: float) -> float:
-    """Frames per second with so many in flight, after a short warm-up."""
-    answers = detector.stream(cycle(frames), in_flight=in_flight)
-    for _ in range(_WARM_UP):
-        next(answers)
-    count, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < seconds:
-        next(answers)
-        count += 1
-    return count / elapsed
+        return OwnRate(url, on_gpu, window_s, None, str(error))
+    return OwnRate(url, on_gpu, window_s, inputs.loads(perf, url, ENSEMBLE, work))

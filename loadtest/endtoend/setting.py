@@ -8,11 +8,11 @@ from pathlib import Path
 
 from yolostream.server import embedded
 
-from loadtest.endtoend.bars import Figures
 from loadtest.gpu import bench, network_file
 from loadtest.gpu.model_folders import NETWORK, write_repository
 from loadtest.gpu.profiles import PROFILES
 from loadtest.repository import MODELS
+from loadtest.table import Figures
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,19 @@
-"""The figures in Markdown."""
+"""What the figures come to, held against the bars, and a line for every run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from loadtest.endtoend.bars import Figures, asked, over_own_rate, values
-from loadtest.gpu import table
+from loadtest.endtoend import peer
+from loadtest.endtoend.plan import BOUND
 from loadtest.gpu.profiles import PROFILES
-from loadtest.gpu.rows import Bar
+from loadtest.gpu.rows import CAMERA_FPS
+from loadtest.result_file import Content
+from loadtest.table import Bar, Check, Figures, table, verdicts
+
+_BASE_MB = 250.0
+"""Memory of the client that is not counted by source."""
 
 _KINDS = {
     "all_out": "as fast as they go",
@@ -17,44 +23,126 @@ _KINDS = {
 }
 
 
-def section(content: dict[str, Any], *, path: str) -> str:
-    """What the README says of a run.
-
-    Args:
-        content: Of the file that `loadtest.endtoend` wrote.
-        path: Of that file, for a link.
-    """
-    figures = content["figures"]
-    parts = [verdicts(figures), runs(figures), _facts(figures), table.caption(content, path=path)]
-    return "\n\n".join(parts) + "\n"
+def over_own_rate(figures: Figures, run: dict[str, Any]) -> float | None:
+    """Frames per second of a run over what the server answers by itself."""
+    own = figures.get("own_rate", {}).get("frames_per_s")
+    return float(run["frames_per_s"] / own) if own and "frames_per_s" in run else None
 
 
-def verdicts(figures: Figures) -> str:
-    """A line a bar, of what was to be measured; a bar binds only where there is a GPU.
-
-    Args:
-        figures: As `loadtest.endtoend` collects them.
-    """
-    binds = PROFILES[figures["profile"]].on_gpu
-    found = values(figures)
-    lines = [f"| | bar | `{figures['profile']}` |", "| --- | ---: | ---: |"]
-    lines += [
-        f"| {check.title} | {check.bar} | {_cell(check.bar, found.get(name), binds=binds)} |"
-        for name, check in asked(figures).items()
+def _runs(figures: Figures, kind: str) -> list[dict[str, Any]]:
+    """The runs of a kind that did not fail, by the faster decoder."""
+    return [
+        run
+        for run in figures.get("runs", {}).values()
+        if run["kind"] == kind and run["decoder"] == figures["decoders"][0] and "error" not in run
     ]
+
+
+def _of_fastest(value: Callable[[Figures, dict[str, Any]], float | None]) -> Any:
+    """A figure of the fastest of the runs that go as fast as they can."""
+
+    def of_fastest(figures: Figures) -> float | None:
+        runs = _runs(figures, "all_out")
+        fastest = max(runs, key=lambda run: float(run["frames_per_s"]), default=None)
+        return None if fastest is None else value(figures, fastest)
+
+    return of_fastest
+
+
+def _annotated(sources: int) -> Callable[[Figures], float | None]:
+    def each(figures: Figures) -> float | None:
+        rates = [
+            float(run["frames_per_s"]) / sources
+            for run in _runs(figures, "annotated")
+            if run["sources"] == sources
+        ]
+        return max(rates, default=None)
+
+    return each
+
+
+def _over_peer(sources: int) -> Check:
+    def theirs(figures: Figures) -> dict[str, Any] | None:
+        run: dict[str, Any] | None = figures.get("peer", {}).get("runs", {}).get(str(sources))
+        return run
+
+    def ratio(figures: Figures) -> float | None:
+        peers_rate = (theirs(figures) or {}).get("frames_per_s")
+        ours = [
+            float(run["frames_per_s"])
+            for run in _runs(figures, "all_out")
+            if run["sources"] == sources
+        ]
+        return max(ours) / float(peers_rate) if ours and peers_rate else None
+
+    title = f"files as fast as they go over a one-process peer, {sources} sources"
+    return Check(title, Bar("at least", 3), ratio, lambda figures: theirs(figures) is not None)
+
+
+def _memory_mb(figures: Figures) -> float | None:
+    usual = [run for run in _runs(figures, "all_out") if run["workers"] is None]
+    largest = max(usual, key=lambda run: int(run["sources"]), default=None)
+    if largest is None or not largest["memory_mb"]:
+        return None
+    return max(0.0, float(largest["memory_mb"]) - _BASE_MB) / int(largest["sources"])
+
+
+CHECKS: dict[str, Check] = {
+    "all_out": Check(
+        "files as fast as they go, tracked, into JSON Lines: frames/s over the server's own",
+        Bar("at least", 0.85),
+        _of_fastest(over_own_rate),
+    ),
+    "cameras": Check(
+        f"sources at {CAMERA_FPS} fps, once they are open: none of their frames left out, p99 age "
+        f"of each at most {1000 * BOUND.latency_s:g} ms",
+        Bar("at least", 48, digits=0),
+        lambda figures: figures.get("cameras", {}).get("most"),
+    ),
+    "client_cpu": Check(
+        "processor time of the client a frame, in the fastest of these runs",
+        Bar("at most", 3, " ms"),
+        _of_fastest(lambda figures, run: float(run["client_cpu_ms"])),
+    ),
+    "annotated_1": Check(
+        "one file into an annotated MP4", Bar("at least", 163, " frames/s", digits=0), _annotated(1)
+    ),
+    "annotated_2": Check(
+        "two files into annotated MP4s, each",
+        Bar("at least", 55, " frames/s", digits=0),
+        _annotated(2),
+    ),
+    "memory": Check(
+        f"memory of the client beyond {_BASE_MB:g} MB, a source, with the most sources",
+        Bar("at most", 60, " MB", digits=0),
+        _memory_mb,
+    ),
+    **{f"peer_{sources}": _over_peer(sources) for sources in peer.SOURCES},
+}
+
+
+def section(content: Content) -> str:
+    """What the README says of a run."""
+    figures = content["figures"]
+    return "\n\n".join([judged(figures), runs(figures), _facts(figures)])
+
+
+def judged(figures: Figures) -> str:
+    """A line a bar, of what was to be measured; a bar binds only where there is a GPU."""
+    profile = figures["profile"]
+    on_gpu = PROFILES[profile].on_gpu
+    rows = verdicts(CHECKS.values(), {profile: figures}, binds=lambda *_: on_gpu)
     if "own_rate" in figures:
         own = figures["own_rate"]
         rates = " and ".join(f"{own[part]['frames_per_s']:,.0f}" for part in ("first", "last"))
-        lines.append(
-            f"| what the server answers by itself, first and last, asked by {own['asked_by']} | "
-            f"| {rates} frames/s |"
-        )
+        title = f"what the server answers by itself, first and last, asked by {own['asked_by']}"
+        rows.append([title, "", f"{rates} frames/s"])
     if "peer" in figures:
-        lines.append(_peer(figures["peer"]))
-    return "\n".join(lines)
+        rows.append(_peer(figures["peer"]))
+    return table(["", "bar", f"`{profile}`"], rows)
 
 
-def _peer(peer: dict[str, Any]) -> str:
+def _peer(peer: dict[str, Any]) -> list[str]:
     """What the peer was, and its rates."""
     runs = peer["runs"]
     rates = " and ".join(
@@ -62,69 +150,50 @@ def _peer(peer: dict[str, Any]) -> str:
         for run in runs.values()
     )
     if peer["objects_per_frame"] is None:
-        return f"| the peer, Ultralytics YOLOv8m | | {rates} |"
+        return ["the peer, Ultralytics YOLOv8m", "", rates]
     precision = "half" if peer["half"] else "single"
-    return (
-        f"| the peer, Ultralytics {peer['version']}: YOLOv8m of random weights at {peer['input']}, "
+    return [
+        f"the peer, Ultralytics {peer['version']}: YOLOv8m of random weights at {peer['input']}, "
         f"{precision} precision, ByteTrack, OpenCV, {peer['objects_per_frame']:.0f} objects a "
-        f"frame; {' and '.join(runs)} sources | | {rates} frames/s |"
-    )
+        f"frame; {' and '.join(runs)} sources",
+        "",
+        f"{rates} frames/s",
+    ]
 
 
-def _cell(bar: Bar, value: float | None, *, binds: bool) -> str:
-    # What was tried and failed is not left out.
-    if value is None:
-        return "**failed**"
-    if not binds:
-        return bar.said(value)
-    return f"{bar.said(value)}, met" if bar.met(value) else f"**{bar.said(value)}, missed**"
+_COLUMNS = (
+    *("sources", "decoder", "processes", "objects a frame", "frames/s", "over the server's own"),
+    *("CPU ms a frame: client, tritonserver, its steps", "memory"),
+    *("age p50", "p99", "p99 of the worst source"),
+)
 
 
 def runs(figures: Figures) -> str:
-    """A line a run.
-
-    Args:
-        figures: As `loadtest.endtoend` collects them.
-    """
-    lines = [
-        "| sources | decoder | processes | objects a frame | frames/s | over the server's own | "
-        "CPU ms a frame: client, tritonserver, its steps | memory | age p50 | p99 | "
-        "p99 of the worst source |",
-        f"| --- |{' ---: |' * 10}",
-    ]
-    lines += [_run(figures, run) for run in figures.get("runs", {}).values()]
-    return "\n".join(lines)
+    """A line a run."""
+    return table(_COLUMNS, [_run(figures, run) for run in figures.get("runs", {}).values()])
 
 
-def _run(figures: Figures, run: dict[str, Any]) -> str:
-    told = f"| {run['sources']} {_KINDS[run['kind']]} | {run['decoder'].upper()} |"
+def _run(figures: Figures, run: dict[str, Any]) -> list[str]:
+    told = [f"{run['sources']} {_KINDS[run['kind']]}", run["decoder"].upper()]
     if "error" in run:
-        return f"{told}{' |' * 2} **failed** |{' |' * 6}"
+        return [*told, "", "", "**failed**", *[""] * (len(_COLUMNS) - 5)]
     ratio = over_own_rate(figures, run)
     frames = f"{run['frames_per_s']:,.1f}"
     if left_out := run["dropped"] + run["lost"]:
         frames += f", {left_out:,} left out"
-    triton, steps = _server_cpu_ms(run["server_cpu_ms"])
-    cells = [
+    spent = run["server_cpu_ms"]
+    triton = spent.get("tritonserver", 0.0)
+    ages = [run["age_ms"].get(name) for name in ("p50", "p99", "worst_p99")]
+    return [
+        *told,
         str(run["worker_count"]),
         f"{run['objects_per_frame']:.0f}",
         frames,
         "" if ratio is None else f"{ratio:.2f}",
-        f"{run['client_cpu_ms']:.1f}, {triton:.1f}, {steps:.1f}",
+        f"{run['client_cpu_ms']:.1f}, {triton:.1f}, {sum(spent.values()) - triton:.1f}",
         f"{run['memory_mb']:,.0f} MB",
-        *(_milliseconds(run["age_ms"].get(name)) for name in ("p50", "p99", "worst_p99")),
+        *("" if age is None else f"{age:.0f} ms" for age in ages),
     ]
-    return f"{told} {' | '.join(cells)} |"
-
-
-def _server_cpu_ms(spent: dict[str, float]) -> tuple[float, float]:
-    """Of tritonserver itself, and of its steps' processes together."""
-    triton = spent.get("tritonserver", 0.0)
-    return triton, sum(spent.values()) - triton
-
-
-def _milliseconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f} ms"
 
 
 def _facts(figures: Figures) -> str:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import psutil
 from yolostream.errors import ServerError
 
-from loadtest.gpu.watch import cpu_s
+from loadtest.gpu.watch import cpu_s_by_name
+from loadtest.usage import cpu_s, family, memory_mb
 
 FRAMES_EVERY_S = 0.25
 """How often the server is asked how many frames it has answered."""
@@ -39,36 +39,9 @@ def children_cpu_s() -> float:
 def server_cpu_s(pids: Sequence[int]) -> dict[str, float]:
     """Processor time of a server so far in seconds: `tritonserver`, and each model's stubs."""
     spent: dict[str, float] = defaultdict(float)
-    for name, seconds in cpu_s(pids).items():
+    for name, seconds in cpu_s_by_name(pids).items():
         spent[name.rpartition(" (")[0]] += seconds
     return dict(spent)
-
-
-def family(pid: int) -> list[psutil.Process]:
-    """A process and its descendants; none where it has ended."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    return []
-
-
-def memory_mb(processes: Sequence[psutil.Process]) -> float:
-    """Memory of processes together in MB, shared pages shared out."""
-    total = 0
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            total += process.memory_full_info().pss
-    return total / 1e6
-
-
-def processor_s(processes: Sequence[psutil.Process]) -> float:
-    """Processor time of processes so far, together in seconds."""
-    total = 0.0
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
 
 
 class Moment(NamedTuple):
@@ -141,7 +114,7 @@ def watched(pid: int, answered: Callable[[], int]) -> Iterator[Watched]:
             beats += 1
             # A server that is away shows in the client's own errors.
             with contextlib.suppress(ServerError):
-                now = Moment(time.monotonic(), answered(), processor_s(processes))
+                now = Moment(time.monotonic(), answered(), cpu_s(processes))
                 seen.moments.append(now)
             if beats % _FAMILY_EVERY == 0:
                 processes = family(pid)

@@ -8,34 +8,33 @@ from typing import Annotated
 import typer
 from yolostream.errors import ServerError, ServerStartError
 
-from loadtest.errors import LoadTestError
-from loadtest.gpu import bench, options, profiles, rows, table
+from loadtest.errors import GpuError, LoadTestError
+from loadtest.gpu import bench, profiles, rows, table
 from loadtest.gpu.bench import Bench
 from loadtest.gpu.measuring import measure
 from loadtest.gpu.profiles import Profile
-from loadtest.gpu.rows import Figures
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
+from loadtest.table import Figures
 from tools.command import one_line_errors
-
-RESULTS = RESULTS_FOLDER / "gpu.json"
 
 
 def main(
     profile: Annotated[
         list[str] | None, typer.Option(help="To measure; by default all that need a GPU.")
     ] = None,
-    quick: options.Quick = False,
-    server_environment: options.ServerEnvironment = SERVER_ENVIRONMENT,
-    onnx: options.Onnx = None,
+    quick: bench.Quick = False,
+    server_environment: bench.Environment = SERVER_ENVIRONMENT,
+    onnx: bench.Onnx = None,
     only: Annotated[
         list[str] | None, typer.Option(help=f"Rows: {', '.join(rows.ROWS)}. All by default.")
     ] = None,
-    raw: options.Raw = REPOSITORY / "output" / "gpu",
-    output: options.Output = RESULTS,
+    raw: bench.Raw = REPOSITORY / "output" / "gpu",
+    output: bench.Output = RESULTS_FOLDER / "gpu.json",
 ) -> None:
     """Measure profiles on this machine's GPU: three minutes each, or one with --quick."""
     with one_line_errors():
-        wanted = bench.chosen(only or [], rows.ROWS, what="row")
+        if unknown := set(only or []) - set(rows.ROWS):
+            raise GpuError(f"no row '{min(unknown)}': choose among {', '.join(rows.ROWS)}")
         chosen = profiles.chosen(profile or [])
         with bench.opened(
             output,
@@ -46,8 +45,11 @@ def main(
             quick=quick,
         ) as (ready, figures):
             figures["profiles"] = {one.name: {} for one in chosen}
-            failed = [_failure(ready, one, wanted, figures["profiles"][one.name]) for one in chosen]
-            typer.echo(table.verdicts(figures["profiles"]))
+            failed = [
+                _failure(ready, one, only or rows.ROWS, figures["profiles"][one.name])
+                for one in chosen
+            ]
+            typer.echo(table.section({"figures": figures}))
             if any(failed):
                 raise LoadTestError("; ".join(filter(None, failed)))
 

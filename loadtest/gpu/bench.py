@@ -5,25 +5,57 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 
 from loadtest.errors import GpuError
-from loadtest.gpu import network_file, requests
-from loadtest.gpu.facts import facts
-from loadtest.gpu.lengths import FULL, QUICK, Lengths
+from loadtest.gpu import network_file
 from loadtest.gpu.model_folders import write_repository
 from loadtest.gpu.network_file import Network
-from loadtest.perf import binary
+from loadtest.gpu.nvidia_smi import facts
+from loadtest.perf import binary, inputs
 from loadtest.perf.points import DOWNSCALED
 from loadtest.result_file import writing
 
 console = Console(stderr=True)
+
+Quick = Annotated[bool, typer.Option("--quick", help="Short windows: rough figures.")]
+Environment = Annotated[Path, typer.Option(help="Virtual environment of the server.")]
+Onnx = Annotated[
+    Path | None,
+    typer.Option(help="The network; made there if it is missing, which needs PyTorch."),
+]
+Raw = Annotated[Path, typer.Option(help="What perf_analyzer wrote goes into here.")]
+Output = Annotated[Path, typer.Option(help="Where the figures go.")]
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long each part is measured: a machine with a GPU is lent for minutes.
+
+    Attributes:
+        window_s: Seconds of a window of perf_analyzer, which takes three for each row.
+        camera_window_s: The same, for each number of cameras that is tried.
+        bare_window_s: The same, of the bare engine.
+        bare_windows: Such windows for each batch size.
+        stage_repeats: Calls of `preprocess` and `nms`.
+    """
+
+    window_s: float
+    camera_window_s: float
+    bare_window_s: float
+    bare_windows: int
+    stage_repeats: int
+
+
+FULL = Lengths(1.5, 1.0, bare_window_s=0.4, bare_windows=5, stage_repeats=200)
+QUICK = Lengths(0.5, 0.5, bare_window_s=0.2, bare_windows=3, stage_repeats=50)
 
 
 @dataclass(frozen=True)
@@ -70,7 +102,7 @@ def _make(path: Path) -> None:
     from loadtest.gpu import random_network
 
     with console.status("making a YOLOv7 with random weights"):
-        random_network.export(path, requests.frames(DOWNSCALED))
+        random_network.export(path, inputs.frames(DOWNSCALED))
 
 
 @contextlib.contextmanager
@@ -122,17 +154,6 @@ def opened(
             lengths=QUICK if quick else FULL,
         )
         yield ready, figures
-
-
-def chosen(only: Sequence[str], names: Sequence[str], *, what: str) -> Sequence[str]:
-    """Those of `names` that are asked for, or all.
-
-    Raises:
-        GpuError: There is no such one.
-    """
-    if unknown := set(only) - set(names):
-        raise GpuError(f"no {what} '{min(unknown)}': choose among {', '.join(names)}")
-    return only or names
 
 
 def say(words: str) -> None:

@@ -11,6 +11,8 @@ from yolostream import Detector
 from yolostream.client.transport.choice import Transport
 from yolostream.image import Image
 
+from loadtest.rate import rate
+
 TRANSPORTS: tuple[Transport, ...] = ("grpc", "shared-memory", "cuda-shared-memory")
 BUSY = 8
 """Frames in flight that keep the network busy."""
@@ -39,9 +41,10 @@ def measure(url: str, model: str, frames: list[Image], *, window_s: float) -> di
             for frame in islice(cycle(frames), _WARM_UP):
                 detector.detect(frame)
             times_s = _one_at_a_time(detector, frames, window_s)
+            busy = rate(detector.stream(cycle(frames), in_flight=BUSY), window_s, warm_up=_WARM_UP)
             measured[transport] = {
                 "p50_ms": round(1000 * statistics.median(times_s), 3),
-                "frames_per_s": round(_busy(detector, frames, window_s), 1),
+                "frames_per_s": round(busy, 1),
             }
     return measured
 
@@ -55,12 +58,3 @@ def _one_at_a_time(detector: Detector, frames: list[Image], window_s: float) -> 
         detector.detect(frame)
         times_s.append(time.perf_counter() - started)
     return times_s
-
-
-def _busy(detector: Detector, frames: list[Image], window_s: float) -> float:
-    count, started = 0, time.perf_counter()
-    for _ in detector.stream(cycle(frames), in_flight=BUSY):
-        count += 1
-        if time.perf_counter() > started + window_s:
-            break
-    return count / (time.perf_counter() - started)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.gpu import in_server
-from loadtest.gpu.lengths import Lengths
+from loadtest.gpu.bench import Lengths
 from loadtest.gpu.model_folders import NETWORK, thresholds
 from loadtest.gpu.profiles import Profile
 from loadtest.gpu.rows import STAGES_BATCH
@@ -17,13 +17,7 @@ _DEVICE = 0
 
 
 def bare(environment: Path, repository: Path, profile: Profile, lengths: Lengths) -> dict[str, Any]:
-    """Run the engine in a loop, in one process.
-
-    Args:
-        environment: Virtual environment of the server.
-        repository: Model repository with the network.
-        profile: Whose engine.
-        lengths: How long.
+    """Run the engine of a profile in a loop, in one process.
 
     Returns:
         By batch size: `frames_per_s`, the median of the windows; `windows`, each of them; and

@@ -15,12 +15,7 @@ _TIMEOUT_S = 900.0
 
 
 def run(environment: Path, program: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Run a program until it ends.
-
-    Args:
-        environment: Virtual environment of the server.
-        program: Name in `server_side`, without its ending.
-        arguments: What it takes, as JSON can hold it.
+    """Run a program of `server_side`, and give it arguments as JSON.
 
     Returns:
         What it says in its last line of output.

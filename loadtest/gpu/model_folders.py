@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
-
-from google.protobuf import text_format
 
 from loadtest.repository import MODELS
 from tools.model_folders.files import CONFIG, read_config
@@ -48,24 +44,3 @@ def thresholds(models: Path = MODELS) -> dict[str, float]:
         "iou": float(told["iou_threshold"].string_value),
         "max_detections": int(told["max_detections"].string_value),
     }
-
-
-def edit_configs(
-    folder: Path, profile: str, edits: Iterable[tuple[str, Callable[[Any], None]]]
-) -> None:
-    """Change the configurations that a profile loads.
-
-    Args:
-        folder: Model repository that may be changed.
-        profile: Name of the profile.
-        edits: Name of a model, and what to do with its `ModelConfig`.
-
-    Raises:
-        RepositoryError: A configuration is not to be read.
-    """
-    for model, edit in edits:
-        own = folder / model / "configs" / f"{profile}.pbtxt"
-        path = own if own.exists() else folder / model / CONFIG
-        config = read_config(path)
-        edit(config)
-        path.write_text(text_format.MessageToString(config), encoding="utf-8")

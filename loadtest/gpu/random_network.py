@@ -26,7 +26,7 @@ from tools.exporting.check import runner
 from tools.exporting.half import to_fp16
 from tools.exporting.trace import traced
 from tools.served_onnx import NAMES, read_served_onnx
-from tools.yolov7 import Network, folded, load_table
+from tools.yolov7 import Network, fuse_batch_norm, load_table
 from tools.yolov7.head import BOX_FIELDS, Detect
 
 TABLE = "yolov7"
@@ -52,7 +52,7 @@ def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> None:
         OnnxError: The ensemble could not serve the graph.
     """
     pictures = torch.stack([_picture(frame) for frame in frames])
-    model = to_fp16(traced(folded(_network(table, pictures)), size=(SIDE, SIDE)))
+    model = to_fp16(traced(fuse_batch_norm(_network(table, pictures)), size=(SIDE, SIDE)))
     names = (MODELS / ENSEMBLE / "labels.txt").read_text(encoding="utf-8").splitlines()
     source = f"{table}, random weights, seed 0"
     run = runner(model, threads=len(os.sched_getaffinity(0)))

@@ -6,24 +6,25 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import typer
 from yolostream.server.gpus import gpu_numbers
 
 from loadtest.errors import GpuError
-from loadtest.gpu import bench, options, profiles, requests
+from loadtest.gpu import bench, profiles
 from loadtest.gpu.bench import Bench, say
-from loadtest.gpu.inherited import inherited
 from loadtest.gpu.measuring import line, measure_watched, serving
 from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.gpu.profiles import Profile
 from loadtest.gpu.rows import POINTS
+from loadtest.perf import inputs
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
+from loadtest.table import Bar
 from tools.command import one_line_errors
 
-RESULTS = RESULTS_FOLDER / "gpu_two.json"
-BAR = 1.8
-"""Times the frames per second of one GPU, at least."""
+BAR = Bar("at least", 1.8)
+"""Times the frames per second of one GPU."""
 ROWS = ("streams", "batches")
 FIRST = "streams_at_first"
 """Asked before the others: what the first frames after a start meet, apart from what follows."""
@@ -33,11 +34,11 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 def main(
     profile: Annotated[str, typer.Option(help="To measure.")] = "onnx-gpu",
-    quick: options.Quick = False,
-    server_environment: options.ServerEnvironment = SERVER_ENVIRONMENT,
-    onnx: options.Onnx = None,
-    raw: options.Raw = REPOSITORY / "output" / "gpu_two",
-    output: options.Output = RESULTS,
+    quick: bench.Quick = False,
+    server_environment: bench.Environment = SERVER_ENVIRONMENT,
+    onnx: bench.Onnx = None,
+    raw: bench.Raw = REPOSITORY / "output" / "gpu_two",
+    output: bench.Output = RESULTS_FOLDER / "gpu_two.json",
 ) -> None:
     """Ask a server on one GPU, then one on two, the same."""
     with one_line_errors():
@@ -57,7 +58,7 @@ def main(
             _measure(ready, chosen, gpus[:1], figures["one"])
             _measure(ready, chosen, gpus[:2], figures["two"])
         for row in ROWS:
-            typer.echo(f"{row}: {_ratio(figures['two'][row], figures['one'][row])} (bar: {BAR})")
+            typer.echo(f"{row}: {_ratio(figures['two'][row], figures['one'][row])} ({BAR})")
 
 
 def _ratio(two: dict[str, Any], one: dict[str, Any]) -> str:
@@ -74,8 +75,9 @@ def _gpus() -> list[str]:
 
 def _measure(ready: Bench, profile: Profile, gpus: Sequence[str], figures: dict[str, Any]) -> None:
     """Add each row of a server that sees these GPUs, with as much in flight for each of them."""
-    with inherited({_VISIBLE: ",".join(gpus)}), serving(ready, profile.name) as target:
-        load_of = requests.loads(ready.perf, target.url, ENSEMBLE, ready.work)
+    seen = patch.dict(os.environ, {_VISIBLE: ",".join(gpus)})
+    with seen, serving(ready, profile.name) as target:
+        load_of = inputs.loads(ready.perf, target.url, ENSEMBLE, ready.work)
         points = {FIRST: POINTS["streams"], **{row: POINTS[row] for row in ROWS}}
         for name, one_gpu in points.items():
             point = replace(one_gpu, concurrency=one_gpu.concurrency * len(gpus))

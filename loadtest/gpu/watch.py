@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psutil
+from tritonclient.grpc import InferenceServerClient
 from yolostream.client.connection import connect
+from yolostream.client.triton_errors import translated
 
-from loadtest.gpu.utilization import sampled
-from loadtest.observation import batches_of, since
+from loadtest.gpu.nvidia_smi import sampled
 from loadtest.server import Target
+
+_TIMEOUT_S = 10.0
 
 
 @contextlib.contextmanager
@@ -25,16 +28,16 @@ def watched(target: Target, models: Sequence[str]) -> Iterator[dict[str, Any]]:
     Yields:
         Empty; after the block `batch_sizes`, how often each model has run on a batch of which
         size; `cpu_ms_per_frame`, processor time of each of the server's processes in milliseconds;
-        and `gpu`, what `loadtest.gpu.utilization` saw.
+        and `gpu`, what `loadtest.gpu.nvidia_smi` saw.
 
     Raises:
         ServerError: The server does not tell, or is away.
     """
     seen: dict[str, Any] = {}
-    before, cpu_before_s = _batches(target, models), cpu_s(target.pids)
+    before, cpu_before_s = _batches(target, models), cpu_s_by_name(target.pids)
     with sampled() as gpu:
         yield seen
-    cpu_after_s, after = cpu_s(target.pids), _batches(target, models)
+    cpu_after_s, after = cpu_s_by_name(target.pids), _batches(target, models)
     seen["batch_sizes"] = {model: since(after[model], before[model]) for model in models}
     # Not by the second: before and after it sends, perf_analyzer reads and writes.
     frames = max(1, frames_of(seen["batch_sizes"][models[-1]]))
@@ -51,12 +54,29 @@ def frames_of(batch_sizes: Mapping[str, int]) -> int:
     return sum(int(size) * count for size, count in batch_sizes.items())
 
 
+def batches_of(client: InferenceServerClient, model: str, url: str) -> dict[int, int]:
+    """How often a model has run on a batch of which size since it was loaded.
+
+    Raises:
+        ServerError: The server does not tell, or is away.
+    """
+    with translated(url, model):
+        (stats,) = client.get_inference_statistics(model, client_timeout=_TIMEOUT_S).model_stats
+    return {batch.batch_size: batch.compute_infer.count for batch in stats.batch_stats}
+
+
+def since(now: Mapping[int, int], before: Mapping[int, int]) -> dict[str, int]:
+    """What came after `before`, smallest size first; JSON has no keys but text."""
+    between = {size: count - before.get(size, 0) for size, count in sorted(now.items())}
+    return {str(size): count for size, count in between.items() if count}
+
+
 def _batches(target: Target, models: Sequence[str]) -> dict[str, dict[int, int]]:
     with connect(target.url) as client:
         return {model: batches_of(client, model, target.url) for model in models}
 
 
-def cpu_s(pids: Sequence[int]) -> dict[str, float]:
+def cpu_s_by_name(pids: Sequence[int]) -> dict[str, float]:
     """Processor time of each process so far, in seconds, by what it serves."""
     times: dict[str, float] = {}
     for pid in pids:

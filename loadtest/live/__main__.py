@@ -14,8 +14,8 @@ from loadtest.endtoend.plan import counts
 from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.gpu.profiles import PROFILES
 from loadtest.live import age, capacity, overload, page, viewers
-from loadtest.live.setting import Setting
-from loadtest.live.table import table
+from loadtest.live.running import Setting
+from loadtest.live.table import section
 from loadtest.repository import MODELS, REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
 from loadtest.result_file import writing
 from tools.command import one_line_errors
@@ -116,7 +116,7 @@ def main(
         place = output or RESULTS_FOLDER / f"live_{figure}.json"
         with writing(place, tool="loadtest.live") as figures:
             figures |= {"profile": setting.profile} | _measured(figure, setting, cameras, fits)
-        typer.echo(table({figure: json.loads(json.dumps(figures))}))
+        typer.echo(section({figure: json.loads(json.dumps(figures))}))
 
 
 if __name__ == "__main__":

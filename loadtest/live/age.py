@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadtest.live import clips
-from loadtest.live.running import running
-from loadtest.live.setting import Setting
+from loadtest.live.running import Setting, running
 
 RATE = 5
 """Frames per second."""

@@ -6,24 +6,21 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from loadtest.endtoend.most_cameras import most
-from loadtest.endtoend.plan import WARM_UP_S
+from loadtest.bound import Bound
+from loadtest.endtoend.plan import EDGE, WARM_UP_S
 from loadtest.errors import LoadTestError
 from loadtest.gpu.bench import say
 from loadtest.gpu.rows import CAMERA_FPS
 from loadtest.live import clips
-from loadtest.live.running import running
+from loadtest.live.running import Setting, running
 from loadtest.live.scrape import Window
-from loadtest.live.setting import Setting
+from loadtest.search import most
 
-AGE_P99_S = 0.15
+BOUND = Bound(CAMERA_FPS, latency_s=0.15, left_out=0.001)
+"""That a thousandth may be left out: a hiccup of the machine is no lack of room."""
 BAR = 48
 WITHIN_S = 200.0
 """No other number is tried after so many seconds."""
-_LEFT_OUT = 0.001
-"""Share of the frames that may be left out: a hiccup of the machine is no lack of room."""
-_PACE = 0.97
-"""Share of the cameras' rate that has to be seen."""
 _WARM_UP_FRAMES = round(WARM_UP_S * CAMERA_FPS)
 
 
@@ -64,12 +61,12 @@ def measure(setting: Setting, *, numbers: Sequence[int]) -> dict[str, Any]:
             say(f"{cameras} cameras: {run}")
             return not run["breaks"]
 
-        found = most(holds, numbers)
+        found = most(holds, numbers, edge=EDGE)
     return {
         "runs": runs,
         "most": found,
         "bar": BAR,
-        "age_p99_bar_ms": 1000 * AGE_P99_S,
+        "age_p99_bar_ms": 1000 * BOUND.latency_s,
         "out_of_time": time.monotonic() - began > WITHIN_S,
     }
 
@@ -86,17 +83,15 @@ def figures_of(seen: Window, cameras: int, seconds: float, spent_s: float) -> di
         seen.after.total(f"frames_{what}_total") - seen.before.total(f"frames_{what}_total")
         for what in ("dropped", "lost")
     )
-    p99_s = seen.age_s(0.99)
     rate = completed / seconds
-    breaks = ""
+    breaks = BOUND.broken_by(
+        1000 * seen.age_s(0.99),
+        left_out=dropped,
+        frames=decoded,
+        frames_per_s_each=rate / cameras,
+    )
     if lost:
         breaks = f"{lost:g} frames lost"
-    elif dropped > _LEFT_OUT * decoded:
-        breaks = f"{dropped:g} of {decoded:g} frames left out"
-    elif rate < _PACE * cameras * CAMERA_FPS:
-        breaks = f"{rate / cameras:.1f} frames/s each"
-    elif p99_s > AGE_P99_S:
-        breaks = f"p99 age {1000 * p99_s:.0f} ms"
     return {
         "frames_per_s": round(rate, 1),
         "dropped": dropped,

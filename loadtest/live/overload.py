@@ -9,9 +9,8 @@ from yolostream.pipeline.plan import MAX_AGE_S
 
 from loadtest.gpu.rows import CAMERA_FPS
 from loadtest.live import clips
-from loadtest.live.running import running
+from loadtest.live.running import Setting, running
 from loadtest.live.scrape import Window, fairness
-from loadtest.live.setting import Setting
 
 FACTOR = 3
 FAIRNESS = 0.8

@@ -7,8 +7,7 @@ from typing import Any
 
 from loadtest.errors import LoadTestError
 from loadtest.live import clips
-from loadtest.live.running import running
-from loadtest.live.setting import Setting
+from loadtest.live.running import Setting, running
 
 OPENINGS = 10
 BAR_S = 2.0

@@ -11,18 +11,54 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolostream.interruption import defer_signals
+from yolostream.server import embedded
 
-from loadtest.endtoend.client import stop
-from loadtest.endtoend.usage import family, processor_s
 from loadtest.errors import LoadTestError
 from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.live.scrape import Scrape, Window, scraped
+from loadtest.program import started
+from loadtest.server import Target, served
+from loadtest.usage import cpu_s, family
 
 _START_S = 120.0
 _LOOK_S = 0.2
 _SCRAPE_EVERY_S = 5.0
 """As Prometheus does."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A server, and how long is looked.
+
+    Attributes:
+        url: Of a Triton that runs; None starts one.
+        profile: Of the one that is started.
+        model: Name of the ensemble.
+        repository: Where it lies.
+        environment: Of the server that is started.
+        seconds: Length of each window.
+        raw: Folder for logs and clips.
+    """
+
+    url: str | None
+    profile: embedded.Profile
+    model: str
+    repository: Path
+    environment: Path
+    seconds: float
+    raw: Path
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[Target]:
+        """The server, until the block ends."""
+        with served(
+            self.url,
+            model=self.model,
+            profile=self.profile,
+            repository=self.repository,
+            environment=self.environment,
+        ) as target:
+            yield target
 
 
 @dataclass(frozen=True)
@@ -45,7 +81,7 @@ class Running:
 
     def cpu_s(self) -> float:
         """Processor time of parent and workers so far."""
-        return processor_s(family(self.pid))
+        return cpu_s(family(self.pid))
 
     def wait_for_frames(self, cameras: int, *, frames: int = 5) -> None:
         """Wait until so many cameras have given frames.
@@ -76,12 +112,12 @@ class Running:
 def running(
     cameras: Sequence[str | Path], *, url: str, log: Path, model: str = ENSEMBLE
 ) -> Iterator[Running]:
-    """Run a service until the block ends.
+    """Run a service until the block ends; `log` gets what it says.
 
     Args:
         cameras: Addresses, or files, which play like cameras.
         url: gRPC address of its Triton.
-        log: Gets what it says.
+        log: A file.
         model: Name of the ensemble.
 
     Raises:
@@ -89,23 +125,12 @@ def running(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     options = ["--url", url, "--model", model, "--listen", "127.0.0.1:0"]
-    process = None
-    try:
-        with log.open("w") as file, defer_signals():
-            process = subprocess.Popen(
-                [sys.executable, "-m", "yolostream", "run", *map(str, cameras), *options],
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C reaches us alone.
-                start_new_session=True,
-            )
+    command = [sys.executable, "-m", "yolostream", "run", *map(str, cameras), *options]
+    with log.open("w") as file, started(command, file) as process:
         yield Running(_address(process, log), process.pid, log)
-    finally:
-        if process is not None:
-            stop(process)
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+def _address(process: subprocess.Popen[str], log: Path) -> str:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline and process.poll() is None:
         if found := re.search(r"http://(\S+:\d+)", log.read_text()):

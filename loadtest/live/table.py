@@ -2,134 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from loadtest.live.overload import FAIRNESS
+from loadtest.table import Bar, Figures, table
 
-Figures = dict[str, Any]
+Row = tuple[str, str, str]
+"""What was measured, its bar, and what it came to."""
 
 
-def table(measured: dict[str, Figures]) -> str:
+def section(measured: Mapping[str, Figures]) -> str:
     """A line a figure.
 
     Args:
         measured: Figures by the name of their command; some may be missing.
     """
-    lines = ["| | bar | measured |", "| --- | ---: | ---: |"]
-    for name, rows in _ROWS.items():
-        if name in measured:
-            lines += [f"| {' | '.join(row)} |" for row in rows(measured[name])]
-    return "\n".join(lines)
-
-
-def _verdict(words: str, *, met: bool) -> str:
-    return f"{words}, met" if met else f"**{words}, missed**"
-
-
-def _age(figures: Figures) -> list[tuple[str, str, str]]:
-    ages, bar = figures["age_ms"], figures["bar_ms"]
-    said = f"{ages['p99']:.0f} ms (p50 {ages['p50']:.0f})"
-    return [
-        (
-            f"one camera at {figures['frames_per_s']} frames/s: p99 age of a frame when its "
-            "objects are known",
-            f"<= {bar:.0f} ms",
-            _verdict(said, met=ages["p99"] <= bar),
-        )
+    rows = [
+        row for name, said in FIGURES.items() if name in measured for row in said(measured[name])
     ]
+    return table(["", "bar", "measured"], rows)
 
 
-def _capacity(figures: Figures) -> list[tuple[str, str, str]]:
-    bar, found = figures["bar"], figures["most"]
-    # The bar is one for a GPU.
-    said = f"{found}" if figures["profile"] == "cpu" else _verdict(f"{found}", met=found >= bar)
-    return [
-        (
-            "cameras of 1280x720 at 30 frames/s with tracking, p99 age "
-            f"<= {figures['age_p99_bar_ms']:.0f} ms, metrics scraped, nobody watching",
-            f">= {bar} on a GPU",
-            said,
-        )
-    ]
+def _row(title: str, bar: Bar, value: float, note: str = "", *, binds: bool = True) -> Row:
+    return title, str(bar), bar.judged(value, note=note, binds=binds)
 
 
-def _overload(figures: Figures) -> list[tuple[str, str, str]]:
-    ages, bar = figures["age_ms"], figures["age_bar_ms"]
+def _age(figures: Figures) -> list[Row]:
+    ages = figures["age_ms"]
+    rate = figures["frames_per_s"]
+    title = f"one camera at {rate} frames/s: p99 age of a frame when its objects are known"
+    bar = Bar("at most", figures["bar_ms"], " ms", 0)
+    return [_row(title, bar, ages["p99"], f" (p50 {ages['p50']:.0f})")]
+
+
+def _capacity(figures: Figures) -> list[Row]:
+    title = (
+        "cameras of 1280x720 at 30 frames/s with tracking, p99 age at most "
+        f"{figures['age_p99_bar_ms']:.0f} ms, metrics scraped, nobody watching (the bar is for a "
+        "GPU)"
+    )
+    bar = Bar("at least", figures["bar"], digits=0)
+    return [_row(title, bar, figures["most"], binds=figures["profile"] != "cpu")]
+
+
+def _overload(figures: Figures) -> list[Row]:
     what = f"{figures['cameras']} cameras, 3 times what fits"
     return [
-        (
-            f"{what}: least over most",
-            f">= {FAIRNESS}",
-            _verdict(f"{figures['fairness']:.2f}", met=figures["fairness"] >= FAIRNESS),
-        ),
-        (
+        _row(f"{what}: least over most", Bar("at least", FAIRNESS), figures["fairness"]),
+        _row(
             f"{what}: p99 age, against the staleness budget and one answer",
-            f"<= {bar:.0f} ms",
-            _verdict(f"{ages['p99']:.0f} ms", met=ages["p99"] <= bar),
+            Bar("at most", figures["age_bar_ms"], " ms", 0),
+            figures["age_ms"]["p99"],
         ),
     ]
 
 
-def _viewers(figures: Figures) -> list[tuple[str, str, str]]:
-    one, many, bar = figures["one_viewer"], figures["many_viewers"], figures["bar"]
+def _viewers(figures: Figures) -> list[Row]:
     most = max(int(number) for number in figures["runs"])
     return [
-        (
-            "somebody watches a camera of 1280x720 at 30 frames/s",
-            f"<= {bar:.0%} of a core",
-            _verdict(f"{one:.1%}", met=one <= bar),
+        _row(
+            "somebody watches a camera of 1280x720 at 30 frames/s, of a core",
+            Bar("at most", figures["bar"], "%", 1),
+            figures["one_viewer"],
         ),
         (
             f"{most} viewers, whose video costs the worker {figures['encoding_ratio']:.2f} times "
-            "that of one",
+            "that of one, of a core",
             "one encode",
-            f"{many:.1%}",
+            f"{figures['many_viewers']:.1%}",
         ),
     ]
 
 
-def _page(figures: Figures) -> list[tuple[str, str, str]]:
-    slowest, bar = figures["slowest"], figures["bar"]
-    said = f"{slowest:.1f} s (median {figures['median']:.1f})"
-    return [
-        (
-            f"first moving picture after the page was opened, the slowest of "
-            f"{len(figures['seconds'])}",
-            f"<= {bar:g} s",
-            _verdict(said, met=slowest <= bar),
-        )
-    ]
+def _page(figures: Figures) -> list[Row]:
+    openings = len(figures["seconds"])
+    title = f"first moving picture after the page was opened, the slowest of {openings}"
+    bar = Bar("at most", figures["bar"], " s", 1)
+    return [_row(title, bar, figures["slowest"], f" (median {figures['median']:.1f})")]
 
 
-def _endurance(figures: Figures) -> list[tuple[str, str, str]]:
-    grown, bar = figures["growth"], figures["growth_bar"]
+def _endurance(figures: Figures) -> list[Row]:
     what = f"{figures['minutes']:g} minutes, {figures['faults']} faults"
-    lost = len(figures["lost_for_good"])
     wrong = figures["wrong_answers"] + figures["wrong_lines"]
     compared = figures["right_answers"] + figures["right_lines"] + wrong
+    growth, none = Bar("at most", figures["growth_bar"], digits=3), Bar("at most", 0, digits=0)
     return [
         *(
-            (
-                f"{what}: {process}, memory and open files, last tenth over second tenth",
-                f"<= {bar}",
-                _verdict(
-                    f"{values['memory']:.3f} and {values['files']:.3f}",
-                    met=all(value <= bar for value in values.values()),
-                ),
-            )
-            for process, values in grown.items()
+            _row(f"{what}: {process}, {words}, last tenth over second tenth", growth, values[name])
+            for process, values in figures["growth"].items()
+            for name, words in (("memory", "memory"), ("files", "open files"))
         ),
-        (f"{what}: cameras that did not come back", "0", _verdict(f"{lost}", met=not lost)),
-        (
-            f"{what}: wrong boxes among those of {compared} frames",
-            "0",
-            _verdict(f"{wrong}", met=not wrong),
-        ),
+        _row(f"{what}: cameras that did not come back", none, len(figures["lost_for_good"])),
+        _row(f"{what}: wrong boxes among those of {compared} frames", none, wrong),
     ]
 
 
-_ROWS: dict[str, Callable[[Figures], list[tuple[str, str, str]]]] = {
+FIGURES: Mapping[str, Callable[[Figures], list[Row]]] = {
     "age": _age,
     "capacity": _capacity,
     "overload": _overload,
@@ -137,3 +105,4 @@ _ROWS: dict[str, Callable[[Figures], list[tuple[str, str, str]]]] = {
     "page": _page,
     "endurance": _endurance,
 }
+"""How each is told, by the name of its command."""

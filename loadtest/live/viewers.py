@@ -11,9 +11,8 @@ from typing import Any
 
 from loadtest.errors import LoadTestError
 from loadtest.live import clips
-from loadtest.live.running import Running, running
+from loadtest.live.running import Running, Setting, running
 from loadtest.live.scrape import Window
-from loadtest.live.setting import Setting
 
 MANY = 20
 BAR = 0.15

@@ -8,18 +8,23 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tritonclient.utils import InferenceServerException
 from yolostream.client.access import target_of
 from yolostream.client.connection import connect
-from yolostream.interruption import defer_signals
 
+from loadtest.errors import ResultError
 from loadtest.perf.binary import PerfAnalyzer
 from loadtest.perf.points import Point
-from loadtest.perf.report import REPORT, reason
+from loadtest.perf.report import REPORT, read_report, reason
+from loadtest.program import started
 
 TRIALS = 4
 """Windows that it may try until the last three agree."""
+
+_ANY_PERCENT = 1000
+_TOO_SHORT = "Please use a larger time window"
 
 UNSTABLE = 2
 """Exit code where they never did: it then writes no report."""
@@ -47,6 +52,55 @@ class Load:
     regions: tuple[str, ...]
 
 
+def measure(
+    load: Load,
+    point: Point,
+    raw: Path,
+    *,
+    window_s: float,
+    percent: float = _ANY_PERCENT,
+    intervals: Path | None = None,
+) -> dict[str, Any]:
+    """Measure a point in three windows; a fourth may follow where they differ too much.
+
+    Where no answer comes within them, as from a busy machine, they are made longer.
+
+    Args:
+        load: Whom to ask, with what.
+        point: How.
+        raw: Folder for what perf_analyzer writes; is made.
+        window_s: Length of a window, in seconds.
+        percent: By how much three windows in a row may differ from each other, to be stable.
+        intervals: File of microseconds between requests, in place of `point.concurrency`.
+
+    Returns:
+        What `read_report` returns, unless there was no measurement at all; and where that is so or
+        the windows differed, perf_analyzer's own `words`.
+
+    Raises:
+        ResultError: `raw` cannot be written, or is there already.
+    """
+    try:
+        raw.mkdir(parents=True)
+    except OSError as error:
+        raise ResultError(
+            f"cannot make {raw} ({error.strerror}): name another folder with --raw"
+        ) from error
+    code, words = run(load, point, raw, window_s=window_s, percent=percent, intervals=intervals)
+    if _TOO_SHORT in words:
+        window_s *= 4
+        code, words = run(load, point, raw, window_s=window_s, percent=percent, intervals=intervals)
+    if code == 0:
+        return read_report(raw)
+    if code == UNSTABLE and percent != _ANY_PERCENT:
+        # It keeps unstable figures to itself, unless told to be content with anything.
+        code, failure = run(load, point, raw, window_s=window_s, percent=_ANY_PERCENT)
+        if code == 0:
+            return {"words": words, **read_report(raw)}
+        words = failure
+    return {"words": words}
+
+
 def run(
     load: Load,
     point: Point,
@@ -56,15 +110,7 @@ def run(
     percent: float,
     intervals: Path | None = None,
 ) -> tuple[int, str]:
-    """Run perf_analyzer once; whatever happens, it does not run on.
-
-    Args:
-        load: Whom to ask, with what.
-        point: How.
-        raw: Existing folder for what it writes.
-        window_s: Length of a window, in seconds.
-        percent: By how much three windows in a row may differ from each other.
-        intervals: File of microseconds between requests, in place of `point.concurrency`.
+    """Run perf_analyzer once, as `measure` says; whatever happens, it does not run on.
 
     Returns:
         Its exit code, that of a signal negative, and its words where that is not 0.
@@ -110,24 +156,12 @@ def command(
 
 def _exit_code(arguments: list[str], load: Load, log: Path, timeout_s: float) -> int:
     """Run it until it ends, or is ended here."""
-    process = None
-    try:
-        with log.open("w") as file, defer_signals():
-            process = subprocess.Popen(
-                arguments,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=load.perf.variables,
-                # Ctrl-C reaches us alone.
-                start_new_session=True,
-                # It writes the reports of an ensemble's steps to where it stands.
-                cwd=log.parent,
-            )
+    with (
+        log.open("w") as file,
+        # It writes the reports of an ensemble's steps to where it stands.
+        started(arguments, file, env=load.perf.variables, cwd=log.parent) as process,
+    ):
         return process.wait(timeout_s)
-    finally:
-        if process is not None:
-            process.kill()
-            process.wait()
 
 
 def _words(code: int, log: Path) -> str:

@@ -1,1 +1,1 @@
-"""How far DeepStream and the Python client agree, through the same Triton on the same frames."""
+"""Measures the agreement of DeepStream and the Python client, with the same Triton and frames."""

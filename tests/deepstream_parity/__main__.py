@@ -1,6 +1,9 @@
-"""Measure again: `python -m tests.deepstream_parity`, half an hour on two cores.
+"""Measure the agreement of DeepStream and the Python client.
 
-Writes docs/deepstream_parity.json, and the tables in docs/deepstream.md.
+    python -m tests.deepstream_parity
+
+It takes half an hour on two cores. It writes docs/deepstream_parity.json, and the tables in
+docs/deepstream.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Each filter in each mode, replayed, beside what DeepStream itself gave."""
+"""Emulates each filter in each mode, for a comparison with the results of DeepStream itself."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tools.agreement import SAME_IOU, agreement
 CLIP = "mb1_1"
 
 Cells = Mapping[str, Iterable[int]]
-"""Modes, and filters of each."""
+"""The modes and their filters."""
 
 
 def emulate(url: str, material: Material, cells: Cells = SHARES) -> dict[str, Any]:
-    """What the replay gives for each of `cells`, as a dictionary for JSON."""
+    """The results of the emulation for each of `cells`, as a dictionary for JSON."""
     client = by_client(url, material, downscale=True)
     return {
         "frames": len(material.frames),

@@ -20,17 +20,17 @@ from tests.nvinferserver.surfaces import Surface
 CONFIGURATIONS = Path(__file__).parents[2] / "clients" / "deepstream"
 APP = CONFIGURATIONS / "dual_video.txt"
 GRAY = 114
-"""Around the picture in the letterbox of the ensemble."""
+"""Gray level around the picture in the ensemble's letterbox."""
 
 
 @dataclass(frozen=True)
 class Mode:
     title: str
     configuration: str
-    """Of nvinferserver."""
+    """The configuration file of nvinferserver."""
     padding: int = BLACK
     filter: int | None = None
-    """`frame_scaling_filter` instead of that of the configuration."""
+    """Replaces `frame_scaling_filter` of the configuration; None keeps it."""
 
 
 MODES = {
@@ -52,13 +52,13 @@ def app_of(mode: Mode) -> App:
 
 
 def by_client(url: str, material: Material, *, downscale: bool) -> list[Detections]:
-    """What the Python client finds in each frame, source by source."""
+    """The detections of the Python client in each frame, source by source."""
     with Detector(url, downscale=downscale) as detector:
         return [found for _, found in detector.stream(material.images())]
 
 
 def by_deepstream(url: str, material: Material, mode: Mode) -> list[Detections]:
-    """What DeepStream finds in each frame, source by source, in pixels of the frame."""
+    """The detections of DeepStream in each frame, source by source, in pixels of the frame."""
     app = app_of(mode)
     surfaces = [map(Surface.of, source) for source in material.sources]
     with connect(url) as channel:
@@ -75,7 +75,7 @@ def by_deepstream(url: str, material: Material, mode: Mode) -> list[Detections]:
 
 
 def reach(size: Size, mode: Mode) -> npt.NDArray[np.float32]:
-    """Largest x and y, twice, that a box may have in both front ends; float32 [4].
+    """Largest x and y, twice, that a box can have in both front ends; float32 [4].
 
     DeepStream's parser clips to the last pixel of the tensor, width - 1 and height - 1, the client
     to the edge of the frame. Which is the lesser depends on the padding.
@@ -89,6 +89,6 @@ def reach(size: Size, mode: Mode) -> npt.NDArray[np.float32]:
 
 
 def _scale(app: App, size: Size) -> npt.NDArray[np.float32]:
-    """From the muxer's pixels to those of a frame of `size`, float32 [4]."""
+    """Factors from the muxer's pixels to those of a frame of `size`, float32 [4]."""
     width, height = size
     return np.array([width / app.mux.width, height / app.mux.height] * 2, np.float32)

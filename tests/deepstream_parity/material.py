@@ -1,4 +1,4 @@
-"""Frames, and what is to be found in them."""
+"""Frames for the comparison, and their objects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tools.evaluation.picture import Picture
 VIDEOS = Path(__file__).parents[2] / "videos"
 CLIPS = ("mb1_1", "mb2_2")
 
-# Beyond every seed that training draws or that the demo model is evaluated with.
+# Larger than all seeds that are used in training or in the evaluation of the demo model.
 FIRST_SCENE_SEED = 9_700_000
 SCENE_SIZE = (1280, 720)
 
@@ -33,20 +33,20 @@ Labels = list[dict[str, Any]]
 class Material:
     sources: list[list[av.VideoFrame]]
     truth: Dataset
-    """Its pictures are the frames, source by source."""
+    """Annotations whose pictures are the frames, source by source."""
 
     @property
     def frames(self) -> list[av.VideoFrame]:
-        """Source by source."""
+        """All frames, source by source."""
         return [frame for source in self.sources for frame in source]
 
     def images(self) -> Iterator[Image]:
-        """What the Python client sees of them, source by source."""
+        """The frames that the Python client sends, source by source."""
         return (frame.to_ndarray(format="rgb24") for frame in self.frames)
 
 
 def clips(*, every: int, names: Sequence[str] = CLIPS) -> Material:
-    """Every so many frames of the demo clips."""
+    """Every Nth frame of the demo clips."""
     sources, labels = [], []
     for name in names:
         with av.open(str(VIDEOS / f"{name}.mp4")) as video:
@@ -57,7 +57,7 @@ def clips(*, every: int, names: Sequence[str] = CLIPS) -> Material:
 
 
 def scenes(count: int) -> Material:
-    """Generated streets, one after the other as one source."""
+    """Generated pictures of streets as one source."""
     width, height = SCENE_SIZE
     drawn = [sample(FIRST_SCENE_SEED + n, width=width, height=height) for n in range(count)]
     sources = [[as_video(image) for image, _ in drawn]]

@@ -1,4 +1,4 @@
-"""Every mode of DeepStream against the client, as a dictionary for JSON."""
+"""Compares every mode of DeepStream with the client; the result is a dictionary for JSON."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ REPOSITORY = Path(__file__).parents[2]
 MODEL = REPOSITORY / "model_repository" / "yolov7_fp16" / "1" / "model.onnx"
 
 METRICS = ("AP", "AP50")
-"""As COCO has them: the mean over IoU 0.50, 0.55, ... 0.95, and at IoU 0.50."""
+"""COCO's metrics: the mean over IoU 0.50, 0.55, ... 0.95, and the value at IoU 0.50."""
 
 CLIENTS = {"shrunk": True, "full size": False}
 """How the Python client sends a frame: downscaled to the network's input (the default), or not."""
 
 
 def measure(url: str, material: Material) -> dict[str, Any]:
-    """What both front ends find in `material`, and how far they agree."""
+    """The accuracy of both front ends on `material`, and their agreement."""
     clients = {
         name: by_client(url, material, downscale=downscale) for name, downscale in CLIENTS.items()
     }
@@ -47,7 +47,7 @@ def measure(url: str, material: Material) -> dict[str, Any]:
 def compare(
     material: Material, deepstream: Sequence[Detections], client: Sequence[Detections], mode: Mode
 ) -> dict[str, Any]:
-    """How far they agree, as they are and with the boxes of both cut to what both can give."""
+    """The agreement of the boxes, as they are and clipped to the range of both front ends."""
     found = list(zip(deepstream, client, strict=True))
     limits = [reach((frame.width, frame.height), mode) for frame in material.frames]
     compared = agreement(found)
@@ -71,7 +71,7 @@ def _cut(found: Detections, limit: npt.NDArray[np.float32]) -> Detections:
 
 
 def accuracy(material: Material, found: Sequence[Detections]) -> dict[str, float]:
-    """Mean average precision of what the ensemble keeps by default, by the name of the metric."""
+    """Mean average precision with the ensemble's default thresholds, by the name of the metric."""
     matching = match(material.truth, found[0].labels)
     rows = [np.column_stack([f.boxes, f.scores, f.class_ids]).astype(np.float32) for f in found]
     overall = score(material.truth, matching, coco_results(material.truth, matching, rows)).overall

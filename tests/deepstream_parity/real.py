@@ -1,4 +1,4 @@
-"""What DeepStream 9.1 itself gave: on an H100, 300 frames of mb1_1, with these configurations."""
+"""Results of DeepStream 9.1 itself: 300 frames of mb1_1 on an H100, with these configurations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARES_1080P = {
     "A": {1: 0.310, 2: 0.847, 3: 0.790},
     "B shrunk": {1: 0.341, 2: 0.920, 3: 0.863},
 }
-"""The same of a 1920x1080 source."""
+"""The same for a 1920x1080 source."""
 
 BILINEAR_SHIFTS = {"A": 1.0, "B shrunk": 1.0, "B": 0.5}
-"""Pixels by which filter 1 moved boxes to the right and down, at 1280x720."""
+"""Pixels by which filter 1 shifts boxes to the right and down, at 1280x720."""

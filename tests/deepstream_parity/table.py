@@ -1,4 +1,4 @@
-"""The measured figures in Markdown, between two marks of a page."""
+"""Writes the measured figures as Markdown tables between two marks of a page."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FILTERS = {
 }
 AGREEING_BAR = 0.95
 AP_BAR = 0.01
-"""Most that AP and AP50 may differ."""
+"""Largest allowed difference of AP and AP50."""
 
 
 def meets_bars(figures: dict[str, Any], mode: str) -> bool:
-    """Whether `mode` sees what the client sees, on all material and however the client sends."""
+    """Whether `mode` agrees with the client, on all material and with both ways to send frames."""
     return all(
         pair["agreeing"] >= AGREEING_BAR
         and accuracy_difference(part, mode, pair["client"]) <= AP_BAR
@@ -80,7 +80,7 @@ def parity_table(figures: dict[str, Any]) -> str:
 
 
 def filter_table(figures: dict[str, Any]) -> str:
-    """Equal boxes by filter: measured, and the replay's in brackets."""
+    """Equal boxes by filter: measured, with the emulation's in brackets."""
     filters = figures["filters"]
     lines = [
         "| equal boxes, % | " + " | ".join(FILTERS.values()) + " |",
@@ -106,7 +106,7 @@ def filter_table(figures: dict[str, Any]) -> str:
 
 
 def with_section(page: str, name: str, text: str) -> str:
-    """The page with `text` between the two marks of this name."""
+    """Replace the text between the two marks of this name in a page."""
     start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     before, rest = page.split(start)
     _, after = rest.split(end)
@@ -114,7 +114,7 @@ def with_section(page: str, name: str, text: str) -> str:
 
 
 def with_figures(page: str, figures: dict[str, Any]) -> str:
-    """The page with both tables."""
+    """Replace both tables in a page."""
     page = with_section(page, "filters", filter_table(figures))
     return with_section(page, "parity", parity_table(figures))
 
@@ -134,6 +134,6 @@ def _accuracy(part: dict[str, Any], name: str) -> str:
 
 
 def _agreeing(pairs: list[dict[str, Any]], mode: str) -> str:
-    """The least of both ways in which the client sends."""
+    """The smaller value of the two ways in which the client sends frames."""
     pair = min((p for p in pairs if p["mode"] == mode), key=lambda p: p["agreeing"])
     return f"{pair['agreeing']:.1%} ({pair['agreeing_edges_aside']:.1%})"

@@ -1,9 +1,10 @@
-"""Let cameras fail in every way, and measure what that costs.
+"""Measure how `yolostream detect` handles camera failures.
 
     PYTHONPATH=tests python -m tests.faults.cameras
 
-Says how long a frozen camera is not noticed, how long one that is back gives no rows, and what one
-that is dead costs the others. Ends with 1 if a bar was missed.
+Prints three figures: how long it takes to notice a frozen camera, how long after a fault the next
+row is written, and how much throughput other cameras lose while one has failed. The exit code is 1
+if a figure exceeds its limit.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from instant import serve_instant
 from rtsp_camera import Camera, rtsp_camera
 
 LIMIT_S = 5.0
-"""Of the watchdog, by default."""
+"""Default timeout of the watchdog."""
 BACK_BAR_S, NOTICED_BAR_S, COST_BAR = 3.0, 1.0, 0.02
 RATE = 15
 OTHERS = 3
@@ -34,7 +35,7 @@ NETWORK_FAULTS = ("refuse", "close", "freeze", "half-open", "silent")
 def running(
     folder: Path, server_url: str, clip: Path
 ) -> Iterator[tuple[Watched, Camera, FaultProxy]]:
-    """A camera behind a network that fails, one with a plug, and others that nothing happens to."""
+    """Run a camera behind a fault proxy, one that can be switched off, and some without faults."""
     folder.mkdir()
     others = {f"other{n}": clip for n in range(OTHERS)}
     with (
@@ -66,7 +67,7 @@ def comes_back(
 
 
 def faults(plug: Camera, proxy: FaultProxy) -> Iterator[tuple[str, str, Callable, Callable]]:
-    """What can happen to which camera, how it is done and how it is undone."""
+    """The faults: a description, the name of the camera, and functions that begin and end it."""
     yield "its plug is pulled", "plug", plug.stop, plug.start
     for mode in NETWORK_FAULTS:
         yield (
@@ -78,15 +79,15 @@ def faults(plug: Camera, proxy: FaultProxy) -> Iterator[tuple[str, str, Callable
 
 
 def fail(proxy: FaultProxy, mode: str) -> None:
-    """Switch the network over to a fault of connections, old and new."""
+    """Begin a network fault that affects open and new connections."""
     if mode == "silent":
-        # By itself it leaves those that are open alone.
+        # This mode alone does not affect open connections.
         proxy.mode = "close"
     proxy.mode = mode
 
 
 def is_noticed(run: Watched, proxy: FaultProxy) -> float:
-    """Seconds from the last row before a freeze to the word that the camera is stale."""
+    """Seconds from a freeze until the camera is logged as stale."""
     proxy.mode = "freeze"
     frozen_at = time.monotonic()
     stale_at = run.wait_for("cam: live -> stale", since=frozen_at)
@@ -96,7 +97,7 @@ def is_noticed(run: Watched, proxy: FaultProxy) -> float:
 
 
 def rates(run: Watched, seconds: float) -> list[float]:
-    """Rows a second of the other cameras."""
+    """Rows per second of each of the other cameras."""
     names = [f"other{n}" for n in range(OTHERS)]
     before, started = [run.count(name) for name in names], time.monotonic()
     time.sleep(seconds)
@@ -105,7 +106,7 @@ def rates(run: Watched, seconds: float) -> list[float]:
 
 
 def costs(run: Watched, proxy: FaultProxy, seconds: float) -> dict[str, float]:
-    """What part of their rate the others lose while one camera is dead, by how it died."""
+    """The fraction of throughput that the other cameras lose while one has failed, by its fault."""
     well = sum(rates(run, seconds))
     lost = {}
     for mode in NETWORK_FAULTS:
@@ -121,7 +122,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--outages", type=float, nargs="+", default=[5.0, 30.0])
     parser.add_argument(
-        "--seconds", type=float, default=30.0, help="of each rate; 0 leaves them out"
+        "--seconds", type=float, default=30.0, help="length of each measurement; 0 skips them"
     )
     options = parser.parse_args()
     missed: list[str] = []

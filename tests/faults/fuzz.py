@@ -1,10 +1,10 @@
-"""Send malformed requests beside a good client, whose every answer is compared.
+"""Send malformed requests to a server, while every answer to a valid client is checked.
 
     python -m tests.faults.fuzz --requests 10000
 
-One request in a hundred is of a kind that is known to kill Triton 2.51 or one of its steps. Ctrl-C
-ends the run early, with its figures. Ends with 1 if the good client got one wrong answer, or the
-server was not brought back.
+By default, one request in a hundred is of a kind that is known to kill Triton 2.51 or one of its
+steps. Ctrl-C ends the run early, with its figures. The exit code is 1 if the valid client got a
+wrong answer, or the server did not recover.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _DEATH_SHOWS_S = 0.5
 
 
 class Fuzz:
-    """Sends requests, and waits where the server dies of one.
+    """Sends requests, and waits for recovery if one kills the server.
 
     Attributes:
-        sent: requests by kind.
-        deaths: those that ended a process, by kind.
-        longest_outage_s: until the good client was answered again.
+        sent: number of requests, by kind.
+        deaths: number of requests that ended a process, by kind.
+        longest_outage_s: longest time in seconds until the valid client was answered again.
     """
 
     def __init__(self, service: Service, traffic: Traffic) -> None:
@@ -57,8 +57,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.fuzz", description=__doc__)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kind", choices=KINDS, help="only this one; by default all")
-    parser.add_argument("--killers", type=float, default=0.01, help="share of the known killers")
+    parser.add_argument("--kind", choices=KINDS, help="only this kind; by default all")
+    parser.add_argument("--killers", type=float, default=0.01, help="fraction of the known killers")
     options = parser.parse_args()
 
     chance = random.Random(options.seed)

@@ -1,10 +1,10 @@
-"""Kills steps of a server that is looked after, and measures until frames are answered again.
+"""Kill steps of a supervised server, and measure the time until frames are answered again.
 
     python -m tests.faults.kills --rounds 10
 
-Threads detect all the time, profile `cpu`; each round has a server of its own, and one fault. The
-time runs from the signal until the server was started again and all threads have been answered.
-Every answer is compared with that for the same frame before.
+Threads send frames continuously to a server with the profile `cpu`. Each round has its own server
+and one fault. The time is measured from the signal until the server has restarted and all threads
+have been answered. Every answer is compared with an earlier answer for the same frame.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.faults.traffic import Traffic, different_frames
 
 THREADS = 4
 BACK_WITHIN_S = 10.0
-"""What is promised for the profile `cpu`."""
+"""The documented limit for the profile `cpu`."""
 
 _GIVE_UP_S = 120.0
 _WELL_S = 4.0
@@ -65,7 +65,7 @@ def run_round(part: str, number: int) -> Round:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Kill steps of a server that is looked after.")
+    parser = argparse.ArgumentParser(description="Kill steps of a supervised server.")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--signal", choices=("SIGKILL", "SIGSTOP"), default="SIGKILL")
     parser.add_argument("victims", nargs="*", default=[*STEPS, "tritonserver"])

@@ -1,13 +1,13 @@
-"""Let `yolostream run` live with faults, one every half a minute.
+"""Run `yolostream run` for a long time with a fault every 30 s.
 
     PYTHONPATH=tests python -m tests.faults.live --minutes 60
 
-As root: it fills a disk of its own. Hurt are, in a random order, the camera, tritonserver and each
-of its steps, a worker, the disk with the results, and the configuration. Two services share all of
-that; the worker of only one is killed, so that the other's shows what a process takes that grows
-old. Every answer of the server to a client beside them is compared, and so is every line that the
-services write. Ends with 1 if a camera did not come back, a box was wrong, or memory or open files
-grew.
+It needs root to mount a small disk, which it fills. The faults, in a random order, affect the
+camera, tritonserver and each of its steps, a worker, the disk with the results, and the
+configuration. Two services share all of these. Only the worker of one service is killed; the other
+worker shows the growth of a process over time. Another client's answers and all lines that the
+services write are checked. The exit code is 1 if a camera did not recover, a box was wrong, or the
+memory or the number of open files grew.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from rtsp_camera import rtsp_camera
 from small_disk import small_disk
 
 from loadtest.live import clips
-from loadtest.live.growth import BAR, Sample, growth, is_flat, lives, medians
-from loadtest.live.table import table
+from loadtest.live.table import section
 from loadtest.repository import RESULTS_FOLDER
 from loadtest.result_file import writing
+from tests.faults.growth import BAR, Sample, growth, is_flat, lives, medians
 from tests.faults.live_faults import GUEST, Faults, faults
 from tests.faults.service import new_detector, serving
 from tests.faults.site import Site, site, wait_until
@@ -39,33 +39,33 @@ from tests.faults.traffic import Traffic, different_frames
 from tests.faults.written import by_number, by_pictures, compared, truth_of
 
 RATE = 2
-"""Frames per second of each camera: half the work of two cores."""
+"""Frames per second of each camera, which take half of two cores."""
 SAMPLE_S = 5.0
 PATIENCE_S = 300.0
 FRAMES = 4
-"""Of each camera, from the frame to the disk: then it is well."""
+"""After this many written frames, a camera counts as recovered."""
 DISK_KB = 128 << 10
 KILLED = "hurt worker"
-"""Whose worker is killed: it never gets old."""
+"""The worker that is killed. Its growth is not judged, because it never runs for long."""
 
 
 @dataclass
 class Seen:
-    """What was seen of a run."""
+    """The observations of a run."""
 
     samples: dict[str, list[Sample]] = field(default_factory=dict)
-    """By process."""
+    """Samples of memory and open files, by process."""
     recovered_s: dict[str, list[float]] = field(default_factory=dict)
-    """From the beginning of a fault until every camera's frames came to the disk, by fault."""
+    """Seconds from the beginning of a fault until frames of every camera were written, by fault."""
     lost_for_good: list[str] = field(default_factory=list)
-    """Cameras that did not come back, with the fault."""
+    """Cameras that did not recover, with the fault."""
     amiss: list[str] = field(default_factory=list)
-    """Faults that had no effect or another one than they should."""
+    """Faults that did not have the intended effect."""
 
 
 @contextlib.contextmanager
 def sampling(sites: Sequence[Site], seen: Seen) -> Iterator[None]:
-    """Look at all processes now and then, whatever happens meanwhile, until the block ends."""
+    """Take samples of all processes at intervals until the block ends."""
     ended, began = threading.Event(), time.monotonic()
 
     def look() -> None:
@@ -84,7 +84,7 @@ def sampling(sites: Sequence[Site], seen: Seen) -> Iterator[None]:
 
 
 def wait_for_all(sites: Sequence[Site]) -> list[str]:
-    """Wait until frames of every camera come to the disk again; those whose frames do not."""
+    """Wait until frames of every camera are written again; return the cameras that failed."""
     before = {one.name: one.progress() for one in sites}
 
     def missing() -> list[str]:
@@ -104,7 +104,7 @@ def wait_for_all(sites: Sequence[Site]) -> list[str]:
 def endure(
     sites: Sequence[Site], hurt: Faults, seen: Seen, *, minutes: float, every_s: float, seed: int
 ) -> None:
-    """Hurt somebody again and again; who takes longer to get well has the next fault at once."""
+    """Cause faults at intervals; if a recovery takes longer than that, the next fault follows."""
     plan, began = _plan(sorted(hurt), seed), time.monotonic()
     end = began + 60 * minutes
     due = began + every_s
@@ -159,7 +159,7 @@ def figures_of(
 
 
 def lines_of(disk: Path, truth: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """What became of the lines that the services have written."""
+    """The numbers of right and wrong lines that the services have written."""
     by_camera = {
         f"{name} {camera}": compared(disk / name / camera, judge())
         for name in names
@@ -174,21 +174,24 @@ def lines_of(disk: Path, truth: dict[str, Any], names: Sequence[str]) -> dict[st
 
 
 def is_well(figures: dict[str, Any]) -> bool:
-    """Whether all bars are met, and the faults were those that they should have been."""
+    """Whether all limits are met, and all faults had their intended effects."""
     wrong = ("lost_for_good", "amiss", "wrong_answers", "wrong_lines", "torn_lines")
     unharmed = not figures["worker_restarts"]["spared"]
     return is_flat(figures["growth"]) and unharmed and not any(figures[name] for name in wrong)
 
 
-def main() -> None:
+def options_of() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.live", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--every", type=float, default=30, help="seconds between two faults")
-    parser.add_argument("--only", action="append", help="faults whose name begins like this")
+    parser.add_argument("--only", action="append", help="only faults whose name begins with this")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=RESULTS_FOLDER / "live_endurance.json")
-    options = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    options = options_of()
     with (
         writing(options.output, tool="tests.faults.live") as figures,
         tempfile.TemporaryDirectory(prefix="live-") as name,
@@ -200,42 +203,59 @@ def main() -> None:
         street, yard = (
             clips.slower(path, folder / f"{path.stem}.mp4", rate=RATE) for path in clips.CLIPS
         )
+        truth = {"street": truth_of(street, detector), "yard": truth_of(yard, detector)}
         frames = different_frames(detector)
-        of_street, of_yard = truth_of(street, detector), truth_of(yard, detector)
-        seen = Seen()
-        with contextlib.ExitStack() as stack:
-            camera = stack.enter_context(rtsp_camera(yard))
-            cameras = {"street": {"source": str(street)}, "yard": {"source": camera.url}}
-            sites = [
-                stack.enter_context(site(name, cameras, url=service.url, folder=folder, disk=disk))
-                for name in ("hurt", "spared")
-            ]
-            traffic = stack.enter_context(Traffic(detector, frames, threads=1, frames_per_s=1))
-            all_faults = faults(
-                service, hurt=sites[0], sites=sites, camera=camera, clip=yard, disk=disk
-            )
-            with sampling(sites, seen):
-                endure(
-                    sites,
-                    {
-                        name: fault
-                        for name, fault in all_faults.items()
-                        if name.startswith(tuple(options.only or [""]))
-                    },
-                    seen,
-                    minutes=options.minutes,
-                    every_s=options.every,
-                    seed=options.seed,
-                )
-            figures |= figures_of(seen, traffic, sites, options.minutes)
-        judges = {
-            "street": lambda: by_number(of_street),
-            "yard": lambda: by_pictures(of_yard),
-            GUEST: lambda: by_number(of_yard),
-        }
-        figures |= lines_of(disk, judges, [one.name for one in sites])
-    print(table({"endurance": figures}))
+        with (
+            rtsp_camera(yard) as camera,
+            two_sites(street, camera.url, url=service.url, folder=folder, disk=disk) as sites,
+            Traffic(detector, frames, threads=1, frames_per_s=1) as traffic,
+        ):
+            hurt = faults(service, hurt=sites[0], sites=sites, camera=camera, clip=yard, disk=disk)
+            figures |= endured(sites, hurt, traffic, options)
+        figures |= lines_of(disk, judges_of(truth), [one.name for one in sites])
+    print(section({"endurance": figures}))
     sys.exit(0 if is_well(figures) else 1)
+
+
+@contextlib.contextmanager
+def two_sites(
+    street: Path, yard: str, *, url: str, folder: Path, disk: Path
+) -> Iterator[list[Site]]:
+    cameras = {"street": {"source": str(street)}, "yard": {"source": yard}}
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(site(name, cameras, url=url, folder=folder, disk=disk))
+            for name in ("hurt", "spared")
+        ]
+
+
+def endured(
+    sites: Sequence[Site], hurt: Faults, traffic: Traffic, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Cause the selected faults; return the figures."""
+    seen = Seen()
+    wanted = {
+        name: fault for name, fault in hurt.items() if name.startswith(tuple(options.only or [""]))
+    }
+    with sampling(sites, seen):
+        endure(
+            sites,
+            wanted,
+            seen,
+            minutes=options.minutes,
+            every_s=options.every,
+            seed=options.seed,
+        )
+    return figures_of(seen, traffic, sites, options.minutes)
+
+
+def judges_of(truth: dict[str, Any]) -> dict[str, Any]:
+    """Functions that make the judge of a camera's lines, by camera."""
+    return {
+        "street": lambda: by_number(truth["street"]),
+        "yard": lambda: by_pictures(truth["yard"]),
+        GUEST: lambda: by_number(truth["yard"]),
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What may happen to a service: to its cameras, server, workers, disk and configuration."""
+"""Faults of a service's cameras, server, workers, disk and configuration."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from tests.faults.site import Site, wait_until
 
 AWAY_S = 3.0
 HANGS_S = 7.0
-"""Longer than a camera may be silent."""
+"""Longer than the service waits for a frame of a camera."""
 HURTS_S = 20.0
-"""A fault of the disk that no line has met by then is none. Outputs try again after 30 s: until
-then, nobody makes the folder anew that is away."""
+"""Seconds within which a fault of the disk must make a line fail. It is less than the 30 s after
+which outputs try again, and would create the missing folder."""
 FOLLOWS_S = 120.0
-"""For a service to do what its configuration says."""
+"""Seconds that a service may take to apply its configuration."""
 GUEST = "guest"
-"""A camera that comes and goes."""
+"""A camera that is added and removed."""
 
 Faults = dict[str, Callable[[], None]]
-"""What is done, by name; raises `TimeoutError` where it has no effect, or another one."""
+"""Functions that cause a fault, by its name; they raise `TimeoutError` if it has no effect."""
 
 
 def faults(
     service: Service, *, hurt: Site, sites: Sequence[Site], camera: Camera, clip: Path, disk: Path
 ) -> Faults:
-    """All of them.
+    """All faults.
 
     Args:
-        service: Triton, of all sites.
+        service: The Triton that all sites use.
         hurt: The site whose worker is killed.
-        sites: Those whose disk and configuration are hurt.
-        camera: That all of them watch.
-        clip: What a camera shows that comes and goes.
-        disk: Where all of them write.
+        sites: All sites.
+        camera: The camera that all sites watch.
+        clip: The video of the camera `GUEST`.
+        disk: The disk that all sites write to.
     """
     return {
         "camera: unplugged": lambda: _unplug(camera),
@@ -92,7 +92,7 @@ def _write_until_full(file: Any) -> None:
             while file.write(bytes(size)):
                 pass
         except OSError:
-            # Smaller pieces may fit still.
+            # Smaller pieces may still fit.
             continue
 
 
@@ -122,7 +122,7 @@ def _all_more(now: dict[str, float], before: dict[str, float], names: Sequence[s
 
 
 def _reconfigure(sites: Sequence[Site], clip: Path) -> None:
-    """Break the file, and mend it by one with a camera more, which is changed and taken away."""
+    """Write an invalid configuration, then add a camera, change it, and remove it."""
     guest = {"source": str(clip)}
 
     def follow(what: str, happened: Callable[[Site], bool]) -> None:
@@ -136,7 +136,7 @@ def _reconfigure(sites: Sequence[Site], clip: Path) -> None:
         one.configure({GUEST: guest})
     follow("watches one more", lambda one: one.done().get(GUEST, 0.0) > 1)
     for one in sites:
-        # It is opened again for that.
+        # This change makes the service open the camera again.
         one.configure({GUEST: {**guest, "track": False}})
     follow("has changed it", lambda one: one.ask(f"cameras/{GUEST}")["settings"]["track"] is False)
     done = {one.name: one.done()[GUEST] for one in sites}

@@ -1,4 +1,4 @@
-"""Requests that no client of ours would send, by kind; each function sends one."""
+"""Malformed requests; each function sends one kind."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _INPUTS = {
 _SERVICE = "/inference.GRPCInferenceService/"
 _METHODS = ("ModelInfer", "ModelConfig", "ModelStatistics", "RepositoryIndex", "TraceSetting")
 _TIMEOUT_S = 5.0
-# Three factors of 2**62 * 4 * 3 are 3 * 2**64: no bytes at all, to those who multiply 64 bits.
+# 2**62 * 4 * 3 is 3 * 2**64, which overflows to 0 in 64 bits.
 _OVERFLOW = 1 << 62
 
 
 class Target:
-    """Where requests are sent.
+    """Sends requests to a server.
 
     Args:
         grpc_url: `host:port`.
@@ -43,12 +43,12 @@ class Target:
         self._http = http_url.rpartition(":")
 
     def call(self, request: bytes, method: str = "ModelInfer") -> None:
-        """Send bytes to a method of gRPC; whatever comes back is fine."""
+        """Send bytes to a gRPC method; any response, also an error, is accepted."""
         with contextlib.suppress(grpc.RpcError):
             self._channel.unary_unary(_SERVICE + method)(request, timeout=_TIMEOUT_S)
 
     def post(self, path: str, body: bytes, headers: str = "") -> None:
-        """Send an HTTP request whose length is right unless `headers` says otherwise."""
+        """Send an HTTP request, with the right Content-Length unless `headers` contains one."""
         length = "" if "Content-Length" in headers else f"Content-Length: {len(body)}\r\n"
         head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{length}{headers}\r\n"
         host, _, port = self._http
@@ -63,7 +63,7 @@ class Target:
 
 
 def shapes(target: Target, chance: Random) -> None:
-    """Any shape with any number of bytes."""
+    """A random shape with a random number of bytes."""
     model = chance.choice(list(_INPUTS))
     request = ModelInferRequest(model_name=model)
     for name in _INPUTS[model]:
@@ -73,14 +73,14 @@ def shapes(target: Target, chance: Random) -> None:
 
 
 def types(target: Target, chance: Random) -> None:
-    """Any type in a good shape."""
+    """A random type with a valid shape."""
     request = ModelInferRequest(model_name="yolov7")
     _add(request, "frames", [1, 4, 4, 3], bytes(48), chance.choice(_TYPES))
     target.call(request.SerializeToString())
 
 
 def names(target: Target, chance: Random) -> None:
-    """Models, versions, inputs and outputs that there are not, or twice."""
+    """Names of models, versions, inputs and outputs that do not exist, or occur twice."""
     request = ModelInferRequest(
         model_name=chance.choice((*_INPUTS, "", "no", "../yolov7", "x" * 9999))
     )
@@ -96,7 +96,7 @@ def names(target: Target, chance: Random) -> None:
 
 
 def broken_messages(target: Target, chance: Random) -> None:
-    """Noise, and good messages that are cut or changed."""
+    """Random bytes, and valid messages that are truncated or changed."""
     request = ModelInferRequest(model_name="yolov7")
     _add(request, "frames", [1, 4, 4, 3], bytes(48))
     good = bytearray(request.SerializeToString())
@@ -118,7 +118,7 @@ def unknown_regions(target: Target, chance: Random) -> None:
 
 
 def http_bodies(target: Target, chance: Random) -> None:
-    """JSON that is none, or says something else than it holds."""
+    """Invalid JSON, or JSON whose declared shape or length is wrong."""
     shape = [chance.choice(_SIZES[:9]) for _ in range(4)]
     tensor = {"name": "frames", "datatype": chance.choice(_TYPES), "shape": shape}
     tensor["data"] = chance.choice(([0] * 12, [], "x", None, [[1, [2]]], {"a": 1}))
@@ -131,7 +131,7 @@ def http_bodies(target: Target, chance: Random) -> None:
 
 
 def overflowing_frames(target: Target, chance: Random) -> None:
-    """A product of sizes that is no bytes modulo 2**64."""
+    """A shape whose size in bytes overflows to 0."""
     request = ModelInferRequest(model_name=chance.choice(("yolov7", "preprocess")))
     _add(request, "frames", [1, _OVERFLOW, 4, 3], b"")
     target.call(request.SerializeToString())
@@ -146,14 +146,14 @@ def overflowing_rows(target: Target, chance: Random) -> None:
 
 
 def huge_json_shape(target: Target, chance: Random) -> None:
-    """Three terabytes, it says."""
+    """A shape of three terabytes with a few bytes of data."""
     tensor = {"name": "frames", "datatype": "UINT8", "shape": [1, 1 << 20, 1 << 20, 3]}
     body = json.dumps({"inputs": [{**tensor, "data": [0] * 12}]}).encode()
     target.post("/v2/models/yolov7/infer", body)
 
 
 def nested_json(target: Target, chance: Random) -> None:
-    """A megabyte of brackets."""
+    """A megabyte of opening brackets."""
     target.post("/v2/models/yolov7/infer", b"[" * (1 << 20))
 
 
@@ -170,7 +170,7 @@ def output_beyond_its_region(target: Target, chance: Random) -> None:
 
 
 def truncated_region(target: Target, chance: Random) -> None:
-    """A registered region whose file becomes shorter."""
+    """A registered region whose file is truncated afterwards."""
     with _region(target, 1 << 20) as name:
         with Path("/dev/shm", name).open("r+b") as file:
             file.truncate(0)
@@ -201,7 +201,7 @@ def _add(
 
 @contextlib.contextmanager
 def _region(target: Target, size: int) -> Iterator[str]:
-    """A registered file in /dev/shm."""
+    """Create a file in /dev/shm and register it as shared memory."""
     name = f"malformed-{uuid4().hex}"
     path = Path("/dev/shm", name)
     with path.open("xb+") as file:

@@ -1,9 +1,11 @@
-"""How long a client stays blind after an outage: `python -m tests.faults.outages 5 30 80`.
+"""Measure how long a client gets no answers after an outage.
 
-A server is stopped for so many seconds and started again, or its host is unplugged; a camera goes
-on asking. Printed are the seconds from the server's readiness to the first answer, for a detector
-that asked all the time, one that did not, and one that was made anew. Ends with 1 if one of them
-took longer than two seconds.
+    python -m tests.faults.outages 5 30 80
+
+A server is stopped for the given seconds and started again, or its host is unplugged. Prints the
+seconds from the server's readiness to the first answer for three detectors: one that sent frames
+all the time, one that did not, and a new one. The exit code is 1 if one of them took longer than
+2 s.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Pause the server and its steps under load, and count the answers that are another frame's.
+"""Pause the server and its steps under load, and count answers with another frame's boxes.
 
     python -m tests.faults.pauses --pauses 50
 
-Ends with 1 if one answer was wrong.
+The exit code is 1 if an answer was wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONGEST_S = 10.0
 
 
 def lengths(seed: int) -> list[float]:
-    """Pauses in seconds, many near Triton's own limit of one second, some long."""
+    """Lengths of pauses in seconds: many near Triton's timeout of one second, some long ones."""
     chance = random.Random(seed)
     return [chance.choice((0.5, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0)) for _ in range(9)] + [
         _LONGEST_S
@@ -30,7 +30,7 @@ def lengths(seed: int) -> list[float]:
 
 
 def one_pause(service: Service, traffic: Traffic, part: str, seconds: float) -> tuple[int, bool]:
-    """Pause, and wait until all is well: wrong answers, and whether the server was restarted."""
+    """Pause a part and wait for recovery; return the wrong answers, and whether it restarted."""
     before = len(traffic.wrong)
     service.pause(part, seconds)
     time.sleep(_SETTLED_S)

@@ -1,9 +1,9 @@
-"""Break off cameras a thousand times, and look whether the process grows.
+"""Disconnect cameras a thousand times, and measure whether the process grows.
 
     PYTHONPATH=tests python -m tests.faults.reconnects --times 1000
 
-Cameras, faulty networks and the pipeline are one process, which is what is measured. Ends with 1
-if it grew by more than 20 MB after the first tenth.
+The process that is measured runs the cameras, the fault proxies and the pipeline. The exit code is
+1 if it grew by more than 20 MB after the first tenth of the reconnects.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from yolostream.sources import find_sources
 
 MOST_MB = 20
 RATE = 15
-# What is looked at is not how long anybody waits.
+# Short waits, because the times of reconnects are not measured here.
 HASTY = Limits(stale_after_s=30, wait_s=(0.01, 0.01))
 
 
@@ -51,9 +51,9 @@ def size(reconnects: int) -> Size:
 
 
 class Breaker:
-    """Breaks off every camera as soon as it has given frames, until it was often enough.
+    """Disconnects every camera as soon as it has given frames, a number of times.
 
-    That it could not be opened for a moment, and was tried again, counts for nothing here.
+    Attempts to open a camera that failed are not counted.
     """
 
     def __init__(self, proxies: list[FaultProxy], times: int) -> None:
@@ -80,7 +80,7 @@ class Breaker:
 
 
 def reconnect(times: int, folder: Path, *, cameras: int = 8) -> list[Size]:
-    """Let cameras reconnect so often, all together; how large the process was on the way."""
+    """Make cameras reconnect `times` times in all; return the sizes of the process meanwhile."""
     clip = write_clip(folder / "cam.mp4", steps(15), rate=RATE)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(serve_instant())
@@ -100,7 +100,7 @@ def reconnect(times: int, folder: Path, *, cameras: int = 8) -> list[Size]:
 
 
 def growth_mb(sizes: list[Size]) -> float:
-    """Megabytes that it grew by after the first tenth."""
+    """Megabytes by which the process grew after the first tenth."""
     warm = sizes[1:]
     return max(one.megabytes for one in warm) - warm[0].megabytes
 

@@ -1,4 +1,4 @@
-"""A real server that is looked after: how it is paused, and how one sees that it is well again."""
+"""A real supervised server, with functions that pause it and wait for its recovery."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOOK_S = 0.1
 
 
 class Service:
-    """One server, which its supervisor starts again."""
+    """A server that its supervisor restarts."""
 
     def __init__(self, server: embedded.EmbeddedTriton) -> None:
         self._server = server
@@ -46,7 +46,7 @@ class Service:
         return self._server.health()
 
     def processes(self, part: str) -> list[int]:
-        """`tritonserver`, the stubs of a step by its name, or `group`: all of them."""
+        """The processes of a part: `tritonserver`, the name of a step, or `group` for all."""
         server = psutil.Process(self._server.process.pid)
         if part == "tritonserver":
             return [server.pid]
@@ -56,7 +56,7 @@ class Service:
         return [pid for pid, command in stubs.items() if f"/{part}/" in command]
 
     def pause(self, part: str, seconds: float) -> None:
-        """Stop one process of a part, or all of the group, and let it go on."""
+        """Suspend one process of a part, or all of the group, and resume it."""
         found = self.processes(part)
         stopped = found if part == "group" else found[:1]
         for pid in stopped:
@@ -67,7 +67,7 @@ class Service:
                 os.kill(pid, signal.SIGCONT)
 
     def missing(self) -> list[str]:
-        """Parts that have died: `tritonserver`, or the steps of stubs."""
+        """The parts that have died: `tritonserver`, or steps."""
         if self._server.process.poll() is not None:
             return ["tritonserver"]
         alive = [part for part in STEPS for _ in self.processes(part)]
@@ -77,11 +77,11 @@ class Service:
         return not self.missing()
 
     def was_lost(self) -> bool:
-        """Whether it has died, or was started again, since it was well last."""
+        """Whether it has died or restarted since the last recovery."""
         return not self.is_whole() or self.health.restarts > self._restarts
 
     def said(self) -> list[str]:
-        """What the steps have said of pauses since the last time."""
+        """The log lines of steps about pauses since the last call."""
         lines = [
             line for line in self._server.log.read_text().splitlines() if " was paused" in line
         ]
@@ -89,19 +89,19 @@ class Service:
         return lines[heard:]
 
     def wait_until_well(self, answers: Callable[[], bool]) -> bool:
-        """Wait until it is whole and answers; return whether it was started again."""
+        """Wait until all processes run and frames are answered; return whether it restarted."""
         deadline = time.monotonic() + _PATIENCE_S
         while not (self.is_whole() and answers()):
             if time.monotonic() > deadline:
                 raise SystemExit(f"the server was not brought back: {self.health}")
-            # Looking is work, and would take a core from the server that starts.
+            # Checking more often would take CPU time from the server that starts.
             time.sleep(_LOOK_S)
         before, self._restarts = self._restarts, self.health.restarts
         return self._restarts > before
 
 
 def _command(process: psutil.Process) -> str:
-    """Of a stub that lives; a dead one stays as a zombie."""
+    """The command of a process; empty for a zombie, which a dead stub becomes."""
     try:
         command = " ".join(process.cmdline())
     except (psutil.ZombieProcess, psutil.NoSuchProcess):
@@ -121,7 +121,7 @@ def serving() -> Iterator[Service]:
 
 
 def new_detector(url: str, **options: object) -> Detector:
-    """A detector; a server that has just been started may need another attempt."""
+    """Make a detector; try again while the server is starting."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:

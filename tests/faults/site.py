@@ -1,4 +1,4 @@
-"""A running service whose configuration is a file, and what it tells of itself."""
+"""A running service with a configuration file, and its figures."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 
 import psutil
 
-from loadtest.live.growth import Sample, sample
 from loadtest.live.running import Running, running
 from loadtest.live.scrape import Scrape
+from tests.faults.growth import Sample, sample
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _TIMEOUT_S = 30.0
@@ -44,36 +44,36 @@ class Site:
     cameras: Cameras
 
     def configure(self, more: Cameras) -> None:
-        """Have it watch these cameras besides its own."""
+        """Write a configuration with these cameras in addition to its own."""
         self.write(_configuration(self.results, {**self.cameras, **more}))
 
     def write(self, text: str) -> None:
-        """Put another file in the place of its configuration, as editors do."""
+        """Replace the configuration file atomically, as editors do."""
         written = self.file.with_suffix(".new")
         written.write_text(text)
         os.replace(written, self.file)
 
     def ask(self, path: str) -> Any:
-        """What the API answers."""
+        """The API's answer for a path below /api/v1/."""
         url = f"http://{self.live.address}/api/v1/{path}"
         with _DIRECT.open(url, timeout=_TIMEOUT_S) as answer:
             return json.load(answer)
 
     @property
     def is_misconfigured(self) -> bool:
-        """Whether it says that its file is broken."""
+        """Whether the service reports an invalid configuration."""
         return any(one["kind"] == "configuration" for one in self.ask("service")["problems"])
 
     def done(self) -> dict[str, float]:
-        """Frames whose objects are known, by camera."""
+        """Frames that were completed, by camera."""
         return self.live.scrape().by_camera("frames_completed_total")
 
     def lines(self, what: str) -> dict[str, float]:
-        """Lines that were `written`, or have `failed`, by camera."""
+        """Lines that were `written` or `failed`, as `what` says, by camera."""
         return _lines(self.live.scrape(), what)
 
     def progress(self) -> dict[str, float]:
-        """Frames that have come all the way, to the disk, by camera."""
+        """Frames that were completed and written, by camera."""
         scrape = self.live.scrape()
         written = _lines(scrape, "written")
         done = scrape.by_camera("frames_completed_total")
@@ -83,15 +83,15 @@ class Site:
 
     @property
     def worker(self) -> int | None:
-        """The process that runs its cameras; None while it is being started."""
+        """The process id of its worker; None while it is being started."""
         children = psutil.Process(self.live.pid).children()
         return next((one.pid for one in children if _works(one)), None)
 
     def samples(self, at_s: float) -> Iterator[tuple[str, Sample]]:
-        """What its processes have now, by their names."""
+        """Samples of its processes, with their names."""
         for kind, pid in (("parent", self.live.pid), ("worker", self.worker)):
             if pid is not None:
-                # It may be killed at any moment.
+                # The process may be killed at any moment.
                 with contextlib.suppress(psutil.NoSuchProcess):
                     yield f"{self.name} {kind}", sample(pid, at_s)
 
@@ -109,7 +109,7 @@ def _works(process: psutil.Process) -> bool:
 
 
 def _configuration(results: Path, cameras: Cameras) -> str:
-    """JSON is YAML."""
+    """The configuration as JSON, which is valid YAML."""
     content = {
         "outputs": {"folder": str(results)},
         "defaults": {"confidence": 0.25},
@@ -120,7 +120,7 @@ def _configuration(results: Path, cameras: Cameras) -> str:
 
 @contextlib.contextmanager
 def site(name: str, cameras: Cameras, *, url: str, folder: Path, disk: Path) -> Iterator[Site]:
-    """A service that asks the Triton at `url` and writes to a disk, until the block ends."""
+    """Run a service that uses the Triton at `url` and writes to `disk`, until the block ends."""
     file, results = folder / f"{name}.yaml", disk / name
     file.write_text(_configuration(results, cameras))
     with running([file], url=url, log=folder / f"{name}.log") as live:
@@ -129,10 +129,10 @@ def site(name: str, cameras: Cameras, *, url: str, folder: Path, disk: Path) -> 
 
 
 def wait_until(happened: Callable[[], bool], what: str, *, patience_s: float) -> None:
-    """Look again and again.
+    """Wait until a condition holds.
 
     Raises:
-        TimeoutError: It does not happen.
+        TimeoutError: It does not hold within `patience_s` seconds.
     """
     deadline = time.monotonic() + patience_s
     while not happened():

@@ -1,9 +1,9 @@
-"""Let a server and its clients live with faults: half the load, and now and then one is killed.
+"""Run a server at half its load for a long time, with faults at intervals.
 
     python -m tests.faults.soak --minutes 60
 
-Killed are, in a random order, a process of each step, tritonserver, and a client beside the one
-that is watched; the whole group is paused, too. Every answer is compared. Ends with 1 if one was
+The faults, in a random order: a process of each step, tritonserver or another client is killed, or
+all processes of the server are paused. Every answer is checked. The exit code is 1 if one was
 wrong, or if memory, open files or regions of shared memory grew.
 """
 
@@ -32,7 +32,7 @@ PAUSE_S = 1.5
 SAMPLE_S = 10.0
 MOST_GROWTH_MB = 20.0
 MOST_GROWTH = 8
-"""Of open files, and of files in /dev/shm."""
+"""Allowed growth of the number of open files, and of files in /dev/shm."""
 
 _VICTIMS = (*STEPS, "tritonserver", "client", "group")
 _CLIENT = """
@@ -47,7 +47,7 @@ with Detector(sys.argv[1]) as detector:
 
 @dataclass(frozen=True)
 class Sample:
-    """What is open at one moment, in this process: the client and who looks after the server."""
+    """Memory, open files and shared memory of this process: the client and the supervisor."""
 
     megabytes: float
     descriptors: int
@@ -61,7 +61,7 @@ def sample() -> Sample:
 
 
 def victims(seed: int) -> Iterator[str]:
-    """Each in turn, in an order that changes from round to round."""
+    """All victims in turn, in an order that differs from round to round."""
     chance = random.Random(seed)
     for _ in itertools.count():
         yield from chance.sample(_VICTIMS, len(_VICTIMS))
@@ -77,7 +77,7 @@ def hurt(service: Service, victim: str) -> None:
 
 
 def kill_a_client(url: str) -> None:
-    """Kill a client that has frames on their way."""
+    """Kill a client that has frames in flight."""
     command = [sys.executable, "-c", _CLIENT, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as client:
         assert client.stdout is not None
@@ -89,7 +89,7 @@ def kill_a_client(url: str) -> None:
 def soak(
     service: Service, traffic: Traffic, plan: Iterator[str], *, minutes: float, every_s: float
 ):
-    """Hurt somebody again and again; what was open meanwhile, and how long answers stayed away."""
+    """Cause faults at intervals; return the samples, and the seconds without answers."""
     samples, outages_s = [], []
     end = time.monotonic() + 60 * minutes
     while time.monotonic() < end:
@@ -106,7 +106,7 @@ def soak(
 
 
 def growth(values: Sequence[float]) -> float:
-    """From the second quarter to the last: at first everything grows."""
+    """Growth from the second quarter to the last one; the first includes the warm-up."""
     quarter = max(1, len(values) // 4)
     return statistics.median(values[-quarter:]) - statistics.median(values[quarter : 2 * quarter])
 

@@ -1,4 +1,4 @@
-"""Threads that detect, and compare every answer with the right one."""
+"""Threads that send frames continuously, and compare every answer with the right one."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Image = npt.NDArray[np.uint8]
 
 THREADS = 6
 _VIDEOS = Path(__file__).parents[2] / "videos"
-# Boxes in pixels of a 1280x720 frame; frames in one batch differ by less from those alone.
+# Pixels of a 1280x720 frame: boxes of a frame in a batch and of the frame alone differ by less.
 _TOLERANCE_PX = 0.5
 
 
 def different_frames(detector: Detector, count: int = 24) -> list[tuple[Image, Detections]]:
-    """Frames of the demo clips, each with boxes that no other has, found one by one."""
+    """Frames of the demo clips whose boxes all differ, with the boxes of each sent alone."""
     chosen: list[tuple[Image, Detections]] = []
     for name in ("mb1_1", "mb2_2"):
         with av.open(str(_VIDEOS / f"{name}.mp4")) as container:
@@ -47,11 +47,11 @@ def same(one: Detections, other: Detections) -> bool:
 
 
 class Traffic:
-    """Detects in threads of its own until the block ends.
+    """Sends frames in threads until the block ends.
 
     Args:
-        detector: that all of them ask.
-        frames: with their right boxes.
+        detector: the detector that all threads use.
+        frames: the frames with their right boxes.
         threads: so many.
         frames_per_s: of all threads together at most; by default as many as are answered.
 
@@ -80,7 +80,7 @@ class Traffic:
         self._running: list[Future[None]] = []
 
     def answers(self, patience_s: float = 15.0) -> bool:
-        """Whether twenty right answers come in time, and no error among them."""
+        """Wait for twenty right answers without an error in between; return whether they came."""
         with self._lock:
             goal, errors = self.right + 20, self.errors.total()
         deadline = time.monotonic() + patience_s
@@ -89,13 +89,13 @@ class Traffic:
                 if self.right >= goal:
                     return True
                 if self.errors.total() > errors:
-                    # Errors of a server that gets well end; those of one that does not go on.
+                    # A server that recovers may still return some errors: count anew.
                     goal, errors = self.right + 20, self.errors.total()
             time.sleep(0.05)
         return False
 
     def all_answered_since(self, moment: float) -> bool:
-        """Whether each thread has had an answer to a question that it asked after that."""
+        """Whether each thread got an answer to a frame that it sent after this moment."""
         return all(at > moment for at in self._answered_at)
 
     def __enter__(self) -> Traffic:
@@ -106,7 +106,7 @@ class Traffic:
     def __exit__(self, *error: object) -> None:
         self._ending.set()
         self._threads.shutdown()
-        # An error that is none of ours is a defect of the client.
+        # Raises errors that are not `YolostreamError`: they are defects of the client.
         for thread in self._running:
             thread.result()
 
@@ -125,7 +125,7 @@ class Traffic:
                 self._ending.wait(0.05)
             else:
                 self._compare(index, found, expected)
-                # An answer to a question from before a fault proves nothing.
+                # The time of sending: an answer to a frame from before a fault proves nothing.
                 self._answered_at[number] = asked_at
 
     def _compare(self, index: int, found: Detections, expected: Detections) -> None:

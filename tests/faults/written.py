@@ -1,4 +1,4 @@
-"""Whether the boxes that a service has written are those of its cameras' pictures."""
+"""Checks whether the boxes that a service has written are those of its cameras' pictures."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from yolostream import Detections, Detector
 from yolostream.sources import Reading
 
 SURE, VERY_SURE = 0.5, 0.6
-"""Frames in one batch differ a little from those alone: what is sure has to be there at all, and
-what is very sure has to be found."""
+"""Scores. Results of a frame in a batch and of the frame alone differ a little. So a written box
+with the score `SURE` has to exist, and an existing one with `VERY_SURE` has to be written."""
 TOLERANCE_PX = 1.0
-"""Of a frame of 1280x720."""
+"""Pixels of a frame of 1280x720."""
 
 Record = dict[str, Any]
 
@@ -35,12 +35,12 @@ class Boxes:
     """[N]."""
 
     def sure_of(self, score: float) -> Boxes:
-        """Those with this score or a higher one."""
+        """The boxes with at least this score."""
         kept = self.scores >= score
         return Boxes(self.boxes[kept], self.classes[kept], self.scores[kept])
 
     def has(self, other: Boxes) -> bool:
-        """Whether all of the others are among these."""
+        """Whether these boxes include all boxes of `other`."""
         apart = np.abs(self.boxes[None] - other.boxes[:, None]).max(axis=2)
         alike = (apart <= TOLERANCE_PX) & (self.classes[None] == other.classes[:, None])
         return bool(alike.any(axis=1).all())
@@ -48,12 +48,12 @@ class Boxes:
 
 @dataclass
 class Compared:
-    """Lines of a service."""
+    """Counts of a service's lines, and the wrong records."""
 
     right: int = 0
     wrong: list[Record] = field(default_factory=list)
     torn: int = 0
-    """Lines that are no records."""
+    """Number of lines that are not valid records."""
 
 
 def boxes_in(detections: Detections) -> Boxes:
@@ -74,12 +74,12 @@ def boxes_of(record: Record) -> Boxes:
 
 
 def is_right(written: Boxes, truth: Boxes) -> bool:
-    """Whether these are the boxes of this frame."""
+    """Whether the written boxes are those of the frame."""
     return truth.has(written.sure_of(SURE)) and written.has(truth.sure_of(VERY_SURE))
 
 
 def truth_of(clip: Path, detector: Detector) -> list[Boxes]:
-    """The boxes of each frame of a clip, made as small as a service makes them, one by one."""
+    """The boxes of each frame of a clip, downscaled as in the service and sent alone."""
     (source,) = opened(clip)
     session = source.open(Reading(fit=detector.model.input_size))
     try:
@@ -89,18 +89,18 @@ def truth_of(clip: Path, detector: Detector) -> list[Boxes]:
 
 
 def by_number(truth: Sequence[Boxes]) -> Callable[[Record], bool]:
-    """Judges records of a file that is played again and again."""
+    """A judge of the records of a file that is played in a loop."""
     return lambda record: is_right(boxes_of(record), truth[record["frame"] % len(truth)])
 
 
 def by_pictures(truth: Sequence[Boxes]) -> Callable[[Record], bool]:
-    """Judges records of a camera that shows a clip from its start to whoever connects."""
+    """A judge of the records of a camera that plays a clip from its start to each client."""
     latest = 0
 
     def judge(record: Record) -> bool:
         nonlocal latest
         written = boxes_of(record)
-        # Most often it is the next one.
+        # It is usually the next frame, so the search starts there.
         for step in range(len(truth)):
             number = (latest + 1 + step) % len(truth)
             if is_right(written, truth[number]):
@@ -112,7 +112,7 @@ def by_pictures(truth: Sequence[Boxes]) -> Callable[[Record], bool]:
 
 
 def compared(folder: Path, judge: Callable[[Record], bool]) -> Compared:
-    """All lines that a camera has written into its folder."""
+    """Judge all lines in a camera's folder."""
     seen = Compared()
     for line in _lines(folder):
         try:

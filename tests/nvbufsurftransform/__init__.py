@@ -1,5 +1,5 @@
-"""NVIDIA's own NvBufSurfTransform, called as nvinferserver calls it: what the replay is held to.
+"""Calls NVIDIA's NvBufSurfTransform as nvinferserver does, as the reference for its emulation.
 
-It needs an NVIDIA GPU and the packages of `requirements/deepstream.txt`. The replay of it is in
-`tests/nvinferserver`. `python -m tests.nvbufsurftransform` measures how far apart they are.
+It needs an NVIDIA GPU and the packages of `requirements/deepstream.txt`. The emulation is in
+`tests/nvinferserver`. `python -m tests.nvbufsurftransform` measures how much they differ.
 """

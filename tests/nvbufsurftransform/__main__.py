@@ -1,10 +1,10 @@
-"""Measure how far the replay's pixels are from those of NvBufSurfTransform, on a GPU.
+"""Measure how much the emulation's pixels differ from those of NvBufSurfTransform, on a GPU.
 
     python -m tests.nvbufsurftransform --output FOLDER
 
-prints a line for each case, and writes measured.json, frames.npz with the frames, and for each
-filter a filterN.zip with what the library made of frames and patterns, as PNG. It takes a minute.
-The part of it that tests without a GPU need is recorded.npz, kept in tests/data/nvbufsurftransform.
+It takes a minute. It prints a line for each case, and writes measured.json, frames.npz with the
+frames, and for each filter a filterN.zip with the library's output for frames and patterns, as PNG.
+It also writes recorded.npz, which tests without a GPU read from tests/data/nvbufsurftransform.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from .patterns import RATIOS, requests
 from .recorded import FILE, parts
 
 Patterns = dict[str, Image] | Crash
-"""By name, as the library made them."""
+"""Output pictures of the library, by name."""
 
 _console = Console(width=160, markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Hold the replay to NvBufSurfTransform.")
+    parser = argparse.ArgumentParser(description="Compare the emulation with NvBufSurfTransform.")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     folder: Path = parser.parse_args().output
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def _transformed_cases() -> dict[Case, Outcome]:
 
 
 def _transformed_patterns() -> dict[tuple[str, int], Patterns]:
-    """By ratio and filter."""
+    """The outcomes of all patterns, by ratio and filter."""
     asked = {(ratio, number): requests(ratio, number) for ratio in RATIOS for number in FILTERS}
     made = outcomes([*by_name.values()] for by_name in asked.values())
     return {
@@ -82,7 +82,7 @@ def _transformed_patterns() -> dict[tuple[str, int], Patterns]:
 def _images_of(
     number: int, cases: dict[Case, Outcome], patterns: dict[tuple[str, int], Patterns]
 ) -> Iterator[tuple[str, Image]]:
-    """What a filter made, by a name for a file; of full frames a quarter, to save space."""
+    """A filter's output pictures by file name; only a quarter of full frames, to save space."""
     for case, outcome in cases.items():
         if case.number == number and not isinstance(outcome, Crash):
             (image,) = outcome
@@ -113,7 +113,7 @@ def _ended(outcome: Outcome | Patterns) -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    """Of a crash, how, and the end of the last line that was said."""
+    """Describe a crash by its kind and the end of the last line of output."""
     if isinstance(value, dict):
         last = (value["said"].splitlines() or [""])[-1]
         return f"{value['how']} ({last[-60:]})"

@@ -1,4 +1,4 @@
-"""A frame of a demo clip in four sizes, into what the shipped configurations ask for."""
+"""Test cases: a frame of a demo clip in four sizes, with the shipped configurations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Case:
     """frame_scaling_filter."""
     mode: str
     size: Size
-    """Of the frame; the demo clip's own is 1280x720."""
+    """Width and height of the frame; the demo clip has 1280x720."""
 
     def __str__(self) -> str:
         return f"{self.mode}, {self.size_name}, filter {self.number}"
@@ -53,17 +53,17 @@ class Case:
 
     @property
     def scales(self) -> tuple[float, float]:
-        """Pixels of the frame for one of the tensor, across and down."""
+        """Pixels of the frame per pixel of the tensor, horizontally and vertically."""
         return 1 / self.place.scale_x, 1 / self.place.scale_y
 
     def request(self) -> Request:
         return Request(surface_of(self.size), self._tensor, self.place.rectangle, self.number)
 
     def replayed(self) -> Image:
-        """What the replay makes of it.
+        """The output of the emulation.
 
         Raises:
-            PipelineFailed: the filter ends DeepStream here.
+            PipelineFailed: the filter would end DeepStream for these sizes.
         """
         width, height = self._tensor
         tensor = np.empty((height, width, 3), np.uint8)
@@ -72,7 +72,7 @@ class Case:
 
     @property
     def _tensor(self) -> Size:
-        """Of a full frame, that of the frame."""
+        """Size of the tensor; for a full frame, the size of the frame."""
         height, width, _ = _infer(self.mode).backend.inputs[0].dims
         return self.size if self.mode == FULL_FRAME else (width, height)
 

@@ -1,4 +1,4 @@
-"""How far two pictures are from each other."""
+"""Differences between two pictures."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from yolostream.image import Image
 from tests.nvinferserver.scaling import BILINEAR, CUBIC, LANCZOS, NEAREST, NPP_NEAREST, SUPER
 
 _MOST_LEVELS = 4
-"""What a level of luma and one of chroma come to in RGB, 1.16 + 2.11, between whole levels."""
+"""Largest difference in RGB if luma and chroma differ by one level: 1.16 + 2.11, rounded up."""
 _MOST_PIXELS = {BILINEAR: 0.001, CUBIC: 0.002, SUPER: 0.04, LANCZOS: 0.002}
-"""Share whose sum of filters 2 to 4, or whose weight of 1, is so near to a half that it is rounded
-to the other side. On an H100 0.00002, 0.0005, 0.023 and 0.0006 of a frame, at most.
+"""Allowed fraction of pixels that differ, because a sum (filters 2 to 4) or a weight (filter 1) is
+so close to one half that it is rounded differently. On an H100, it was at most 0.00002, 0.0005,
+0.023 and 0.0006.
 """
 
 
 @dataclass(frozen=True)
 class Difference:
-    """In levels, of each channel."""
+    """Differences in levels, for each channel."""
 
     largest: list[int]
     mean: list[float]
     percentile_99: list[float]
     share: float
-    """Of pixels that differ at all."""
+    """Fraction of pixels that differ at all."""
 
     @classmethod
     def of(cls, real: Image, replayed: Image) -> Difference:
@@ -39,7 +40,7 @@ class Difference:
         )
 
     def is_rounding(self, number: int) -> bool:
-        """Whether it is no more than rounding may do; 0 for the filters that weigh nothing."""
+        """Whether rounding explains the difference; nearest-neighbor filters must be equal."""
         if number in (NEAREST, NPP_NEAREST):
             return self.share == 0
         most = _MOST_PIXELS[number]
@@ -47,7 +48,7 @@ class Difference:
 
 
 def shift(real: Image, replayed: Image) -> list[float]:
-    """Of the real picture to the right and down, in pixels, by phase correlation."""
+    """Shift of the real picture to the right and down, in pixels, by phase correlation."""
     gray = [cv2.cvtColor(one, cv2.COLOR_RGB2GRAY).astype(np.float32) for one in (replayed, real)]
     window = cv2.createHanningWindow(gray[0].shape[::-1], cv2.CV_32F)
     replayed_gray, real_gray = gray

@@ -1,4 +1,4 @@
-"""Frames through the library in processes of their own, because it may crash.
+"""Runs the library in child processes, because it may crash.
 
 `python -m tests.nvbufsurftransform.isolated REQUESTS IMAGES` is such a process.
 """
@@ -23,15 +23,15 @@ from .library import Request, transformed
 _AT_ONCE = 8
 _PATIENCE_S = 240
 _SAID = 2000
-"""Last characters of what a process said that are kept."""
+"""Number of characters that are kept from the end of a process's output."""
 
 
 @dataclass(frozen=True)
 class Crash:
-    """How a process ended instead of answering."""
+    """The end of a process that returned no result."""
 
     how: str
-    """Name of a signal, or the exit status."""
+    """Name of the signal, or the exit status."""
     said: str
 
 
@@ -40,7 +40,7 @@ Outcome = list[Image] | Crash
 
 
 def outcomes(batches: Iterable[Sequence[Request]]) -> list[Outcome]:
-    """Of each batch in a process of its own, several at once."""
+    """Run each batch in its own process, several at a time; return the outcomes in order."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(_outcome, batches))
 

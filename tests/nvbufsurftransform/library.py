@@ -1,4 +1,4 @@
-"""One frame through NvBufSurfTransform, in this process: a crash of the library ends it."""
+"""Transforms a frame by NvBufSurfTransform in this process, which a crash of the library ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ INSTALL = ".venv/bin/pip install --no-deps -r requirements/deepstream.txt"
 _GPU = 0
 _CUDA = "cu13/lib"
 _DEEPSTREAM = "deepstream_videodecode/_libs"
-# In this order each finds those that it needs: the folder that DeepStream's name for them is wrong.
+# Loaded in the order of their dependencies: the folder in DeepStream's own references is wrong.
 _LIBRARIES = (
     (_CUDA, "libcudart.so.13"),
     (_CUDA, "libnppc.so.13"),
@@ -53,24 +53,24 @@ class LibraryError(Exception):
 
 
 def missing() -> str:
-    """The first file that is not installed; empty where all are."""
+    """The first file that is not installed; empty if all are."""
     return next((name for folder, name in _LIBRARIES if _find(folder, name) is None), "")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What nvinferserver asks for."""
+    """A transformation, as nvinferserver requests it."""
 
     surface: Surface
     tensor: Size
     rectangle: Rectangle
-    """Where the picture is to lie in the tensor."""
+    """The position of the picture in the tensor."""
     number: int
     """frame_scaling_filter."""
 
 
 def transformed(request: Request) -> Image:
-    """The tensor, uint8 [height, width, 3], RGB, black around the picture.
+    """Run the transformation: uint8 [height, width, 3], RGB, with black around the picture.
 
     Raises:
         LibraryError: a call failed.
@@ -106,7 +106,7 @@ class _Libraries:
 
     @contextmanager
     def batch(self, size: Size, color_format: ColorFormat) -> Iterator[Batch]:
-        """Memory of the GPU for one picture, as nvinferserver asks for it."""
+        """Allocate GPU memory for one picture, as nvinferserver does."""
         width, height = size
         params = CreateParams(
             gpu=_GPU,
@@ -159,7 +159,7 @@ class _Libraries:
         self._copy(address, pitch, rows.ctypes.data, width, width, height, _TO_DEVICE)
 
     def download(self, batch: Batch, shape: tuple[int, int]) -> Plane:
-        """The first plane, uint8 [rows, bytes]."""
+        """Read the first plane, uint8 [rows, bytes]."""
         rows = np.empty(shape, np.uint8)
         height, width = shape
         address, pitch = _place(batch.pictures[0], 0)
@@ -194,7 +194,7 @@ _load = cache(_Libraries)
 
 
 def _find(folder: str, name: str) -> Path | None:
-    """A file of any package whose modules are in `nvidia`."""
+    """Find a file in the packages of the namespace `nvidia`."""
     namespace = importlib.util.find_spec("nvidia")
     for path in (namespace and namespace.submodule_search_locations) or ():
         if (file := Path(path) / folder / name).is_file():

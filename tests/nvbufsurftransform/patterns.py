@@ -1,4 +1,4 @@
-"""Pictures from whose shrunk versions the weights of a filter can be read."""
+"""Test patterns, whose downscaled versions show the weights of a filter."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ RATIOS: dict[str, tuple[Size, Size]] = {
     "1": ((640, 160), (640, 160)),
     "0.75": ((480, 120), (640, 160)),
 }
-"""Sizes before and after, of pictures that shrink by as much across as down."""
+"""Input and output sizes, with the same ratio horizontally and vertically."""
 
 _DARKEST, _MIDDLE, _BRIGHTEST, _NEUTRAL = 16, 126, 235, 128
 _SEEDS = range(3)
-# Prime, so that every distance from a sample's middle occurs.
+# Prime numbers, so that every distance from the centre of a sample occurs.
 _BETWEEN_LINES, _BETWEEN_STEPS = 41, 97
 _BLOCK = 8
-"""Pixels of one color, across and down."""
+"""Width and height of a square of one color, in pixels."""
 
 
 def patterns(size: Size) -> Iterator[tuple[str, Surface]]:
-    """By name; `_x` varies across and is the same in every row, `_y` the other way."""
+    """All patterns by name; `_x` varies only horizontally, `_y` only vertically."""
     width, height = size
     for axis, length in (("x", width), ("y", height)):
         for name, line in _lines(length):
@@ -50,14 +50,14 @@ def patterns(size: Size) -> Iterator[tuple[str, Surface]]:
 
 
 def requests(ratio: str, number: int) -> dict[str, Request]:
-    """Every pattern through a filter."""
+    """The requests for every pattern with a filter."""
     before, after = RATIOS[ratio]
     whole = Rectangle(0, 0, *after)
     return {name: Request(one, after, whole, number) for name, one in patterns(before)}
 
 
 def _lines(length: int) -> Iterator[tuple[str, Plane]]:
-    """uint8 [length], luma."""
+    """Lines of luma, uint8 [length], by name."""
     at = np.arange(length)
     on_line = at % _BETWEEN_LINES == _BETWEEN_LINES // 2
     yield "bright_lines", np.where(on_line, _BRIGHTEST, 100).astype(np.uint8)
@@ -80,7 +80,7 @@ def _gray(luma: Plane) -> Surface:
 
 
 def _blocks(size: Size, *, bt709: bool) -> Surface:
-    """Plain squares, whose middle no filter mixes."""
+    """Squares of one color, whose centres no filter mixes with neighbors."""
     width, height = size
     rng = np.random.default_rng(11)
     colors = rng.integers(0, 256, (height // _BLOCK, width // _BLOCK, 3), np.uint8)

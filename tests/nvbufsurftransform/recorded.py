@@ -1,4 +1,4 @@
-"""A small part of what the library made on an H100, to which the replay is held without a GPU."""
+"""A small part of the library's output on an H100: the emulation's reference without a GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .patterns import RATIOS, requests
 FILE = Path(__file__).parents[1] / "data" / "nvbufsurftransform" / "recorded.npz"
 """uint8 arrays, by the names of `parts`."""
 _ODD_SIZES = ((1366, 768), (704, 576))
-"""Of frames whose scale is no whole number."""
+"""Sizes of frames whose scale is not an integer."""
 _LINES = ("noise_0", "chroma_noise")
 _COLORS = ("colors_709", "colors_601")
 _CORNER = 16
@@ -28,11 +28,11 @@ class Part:
     number: int
     """frame_scaling_filter."""
     of: str
-    """What image, as `python -m tests.nvbufsurftransform` names it in the filter's archive."""
+    """The image's name in the filter's archive from `python -m tests.nvbufsurftransform`."""
     kept: tuple[slice, slice]
-    """Rows and columns of the image."""
+    """The rows and columns of the image that are recorded."""
     replayed: Callable[[], Image]
-    """The whole image, by the replay."""
+    """Returns the whole image from the emulation."""
 
     def __str__(self) -> str:
         rows, columns = self.kept
@@ -51,7 +51,7 @@ def parts() -> Iterator[Part]:
 
 
 def _corners(case: Case) -> Iterator[tuple[slice, slice]]:
-    """Of the picture, the first and the last: the last of a full frame, which shows the edges."""
+    """The first and the last corner of the picture; for a full frame only the last one."""
     left, top, width, height = case.place.landed
     if case.mode == FULL_FRAME:
         yield slice(-_CORNER, None), slice(-_CORNER, None)
@@ -61,7 +61,7 @@ def _corners(case: Case) -> Iterator[tuple[slice, slice]]:
 
 
 def _parts_of_patterns(number: int, ratio: str) -> Iterator[Part]:
-    """A line of what is the same in the other direction; a corner of the colors."""
+    """A line of each pattern that varies along one axis, and a corner of the colors."""
     whole = slice(0, None)
     for name, request in requests(ratio, number).items():
         width, height = request.tensor

@@ -1,7 +1,7 @@
-"""The C interface of libnvbufsurface.so and libnvbufsurftransform.so, as far as it is called here.
+"""The parts of the C interface of libnvbufsurface.so and libnvbufsurftransform.so that are used.
 
-Declared after the published headers of DeepStream 9.1, nvbufsurface.h and nvbufsurftransform.h.
-`tests/test_nvbufsurftransform.py` holds sizes to those by which the libraries of 9.0.2 step.
+They follow the published headers of DeepStream 9.1, nvbufsurface.h and nvbufsurftransform.h.
+`tests/test_nvbufsurftransform.py` compares the sizes with those in the libraries of 9.0.2.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Flag(IntFlag):
 
 
 class CreateParams(Structure):
-    """NvBufSurfaceCreateParams; layout 0 is rows of a pitch."""
+    """NvBufSurfaceCreateParams; layout 0 is pitch-linear."""
 
     _fields_ = (
         ("gpu", c_uint32),

@@ -1,12 +1,14 @@
-"""What DeepStream's nvinferserver does with frames and a Triton, replayed without DeepStream.
+"""An emulation of DeepStream's nvinferserver, which sends frames to a Triton without DeepStream.
 
-It reads the shipped configuration files, speaks the same raw protocol in the same order, parses
-the answers by the same rules, and refuses to start where the real one refuses. Facts are from the
-element's published source, and from a run of the real one: start, requests, parser and the way back
-to the muxer's pixels are its own. Stand-ins, because the real ones are closed or need a GPU:
+It reads the shipped configuration files, sends the same raw requests in the same order, parses the
+answers by the same rules, and refuses to start in the same cases. Its start-up, requests, parser
+and conversion to the muxer's pixels follow the element's published source and a recorded run. The
+other parts are replaced, because they are closed source or need a GPU:
 
-- FFmpeg for NVDEC, which decodes to the same bytes.
-- `scaling` for NvBufSurfTransform; it says what of it is known, and what is fitted.
-- OpenCV for the legacy nvstreammux's scaling, which was never measured; the new one does not scale.
-- a frame of each source in turn for nvstreammux's choice of frames; results do not depend on it.
+- FFmpeg replaces NVDEC; it decodes to the same bytes.
+- `scaling` replaces NvBufSurfTransform; it documents what is known and what is fitted.
+- OpenCV replaces the scaling of the legacy nvstreammux, which was never measured; the new one does
+  not scale.
+- One frame of each source in turn replaces nvstreammux's choice of frames; the results do not
+  depend on it.
 """

@@ -1,8 +1,8 @@
-"""Replay a deepstream-app configuration without DeepStream, and write what it would find as KITTI.
+"""Run a deepstream-app configuration without DeepStream, and write the objects as KITTI text.
 
-`python -m tests.nvinferserver clients/deepstream/dual_video.txt --output FOLDER` streams the files
-that the configuration names into a running Triton, and writes one text file a frame, as
-deepstream-app does with `gie-kitti-output-dir`. `python -m tools.compare_kitti` compares the two.
+`python -m tests.nvinferserver clients/deepstream/dual_video.txt --output FOLDER` sends the files
+in the configuration to a running Triton, and writes one text file per frame, as deepstream-app does
+with `gie-kitti-output-dir`. `python -m tools.compare_kitti` compares the two.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _surfaces(uri: str, stack: ExitStack) -> Iterator[Surface]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.nvinferserver", description=__doc__)
-    parser.add_argument("configuration", type=Path, help="of deepstream-app, INI")
+    parser.add_argument("configuration", type=Path, help="configuration of deepstream-app (INI)")
     parser.add_argument("--output", type=Path, required=True, help="folder for the KITTI text")
     parser.add_argument("--url", default=DEFAULT_URL, help="gRPC address of Triton, host:port")
     arguments = parser.parse_args(argv)

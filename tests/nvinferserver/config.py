@@ -1,4 +1,4 @@
-"""What deepstream-app reads: the application's INI, and the element's protobuf text."""
+"""Reads the configuration of deepstream-app (INI) and that of nvinferserver (protobuf text)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .errors import StartFailed
 
 FILE = "file://"
 NVINFERSERVER = 1
-"""Its number as plugin-type."""
+"""The value of `plugin-type` for nvinferserver."""
 
 
 @dataclass(frozen=True)
 class Mux:
-    """[streammux]: pixels of all boxes, and frames a batch."""
+    """The section [streammux]: the size in pixels that boxes refer to, and frames per batch."""
 
     width: int
     height: int
@@ -29,10 +29,10 @@ class Mux:
 
 @dataclass(frozen=True)
 class App:
-    """What of a deepstream-app configuration shows on the wire."""
+    """The parts of a deepstream-app configuration that affect the requests."""
 
     uris: tuple[str, ...]
-    """One a source; that of a file is absolute, though it is relative to the INI in there."""
+    """One per source; file paths, which are relative to the INI there, are made absolute."""
     mux: Mux
     infer: Message
     """InferenceConfig of nvinferserver, with the batch size of [primary-gie]."""
@@ -55,13 +55,13 @@ def read_app(path: Path) -> App:
 
 
 def read_element(path: Path) -> tuple[Message, tuple[str, ...]]:
-    """InferenceConfig of nvinferserver, and the names of its classes."""
+    """Read the InferenceConfig of nvinferserver, and the names of its classes."""
     infer = read_inference_config(path).infer_config
     return infer, read_labels(path.parent / infer.postprocess.labelfile_path)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """As nvinferserver does: blank lines do not count, and `;` ends a name."""
+    """Read class names as nvinferserver does: blank lines are skipped, and `;` ends a name."""
     if not path.is_file():
         raise StartFailed(f"no label file {path}: correct labelfile_path")
     lines = path.read_bytes().decode().split("\n")

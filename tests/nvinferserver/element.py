@@ -1,4 +1,4 @@
-"""The element at work: batches in, objects in the muxer's pixels out."""
+"""The element: takes batches of frames, and returns objects in the muxer's pixels."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .requests import infer_request, layers_by_frame
 from .start import start
 
 IN_FLIGHT = 2
-"""Requests of one element on their way at once: the size of its buffer pool."""
+"""Requests of one element in flight: the size of its buffer pool."""
 
 
 class Element:
-    """One nvinferserver, started.
+    """A started nvinferserver.
 
     Args:
-        channel: to the server.
-        infer: InferenceConfig.
-        labels: names of the classes.
-        padding: gray level around a letterboxed frame; the real one knows only black.
+        channel: a channel to the server.
+        infer: the InferenceConfig.
+        labels: the names of the classes.
+        padding: gray level around a letterboxed frame; the real element always uses black.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Element:
             yield from self._answers(*sent.popleft())
 
     def _cut(self, batches: Iterable[Sequence[MuxedFrame]]) -> Iterator[Sequence[MuxedFrame]]:
-        """A batch larger than the element's goes out in parts, a short rest short."""
+        """Split batches that are larger than the element's batch size."""
         most = self._infer.max_batch_size
         for batch in batches:
             for first in range(0, len(batch), most):

@@ -1,4 +1,4 @@
-"""How DeepStream ends where it should not."""
+"""Errors that end DeepStream."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ class StartFailed(ServerError):
 
 
 class PipelineFailed(ServerError):
-    """The pipeline would end: one failed inference is an element error."""
+    """The pipeline would end, because one failed inference is an error of the element."""

@@ -1,4 +1,4 @@
-"""From a decoded frame to the network's tensor, and from its boxes back to the muxer's frame."""
+"""Converts decoded frames to the network's tensor, and its boxes to the muxer's pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import islice, zip_longest
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import Message
-from yolostream.doctor.deepstream.letterbox import Rectangle, Size, even, place
+from yolostream.doctor.deepstream.letterbox import Rectangle, Size, content_rect, even
 from yolostream.image import Image
 
 from .config import Mux, enum_name
@@ -23,12 +23,12 @@ BLACK = 0
 class MuxedFrame:
     source: int
     number: int
-    """0-based, of its source."""
+    """0-based index of the frame in its source."""
     surface: Surface
 
 
 def mux(sources: Sequence[Iterable[Surface]], sizes: Mux) -> Iterator[list[MuxedFrame]]:
-    """A frame of each source in turn, stretched to the muxer's size, in batches."""
+    """Make batches of one frame of each source in turn, stretched to the muxer's size."""
     frames = (
         MuxedFrame(source, number, surface.stretched(sizes.width, sizes.height))
         for number, surfaces in enumerate(zip_longest(*sources))
@@ -41,7 +41,7 @@ def mux(sources: Sequence[Iterable[Surface]], sizes: Mux) -> Iterator[list[Muxed
 
 @dataclass(frozen=True)
 class Place:
-    """Where a muxed frame lies in the tensor, in pixels of the tensor."""
+    """The position of a muxed frame in the tensor, in pixels of the tensor."""
 
     rectangle: Rectangle
     scale_x: float
@@ -50,20 +50,20 @@ class Place:
     @classmethod
     def fit(cls, source: Size, tensor: Size, preprocess: Message) -> Place:
         """Fit a frame of `source` into `tensor`."""
-        rectangle = place(source, tensor, preprocess)
+        rectangle = content_rect(source, tensor, preprocess)
         width, height = map(even, source)
         return cls(rectangle, rectangle.width / width, rectangle.height / height)
 
     @property
     def landed(self) -> Rectangle:
-        """Where the scaler writes to: from an odd corner it moves on to the next even one."""
+        """The rectangle that the scaler writes: it moves an odd corner to the next even one."""
         left, top, width, height = self.rectangle
         return Rectangle(left + left % 2, top + top % 2, width, height)
 
     def to_mux(self, rectangles: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """float32 [n, 4] left, top, width, height: from the tensor's pixels to the muxer's.
+        """Convert float32 [n, 4] left, top, width, height from the tensor's pixels to the muxer's.
 
-        From the corner as computed, also where the picture landed beside it.
+        The computed corner is used, even if the scaler has moved the picture.
         """
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
         corner = np.array([self.rectangle.left, self.rectangle.top, 0, 0], np.float32)
@@ -76,7 +76,7 @@ def write_tensor(
     """Scale `surface` to its place in `out`, uint8 [H, W, 3], and normalize the pixels.
 
     Raises:
-        PipelineFailed: the filter of `preprocess` ends DeepStream here.
+        PipelineFailed: the filter of `preprocess` would end DeepStream for these sizes.
     """
     left, top, width, height = place.landed
     out[:] = padding
@@ -89,7 +89,7 @@ def write_tensor(
 
 
 def _normalize(out: Image, normalize: Message) -> None:
-    """saturate(scale * (pixel - offset)), truncated to whole levels."""
+    """Normalize in place: saturate(scale * (pixel - offset)), truncated to whole levels."""
     scale = normalize.scale_factor or 1.0
     if scale != 1.0 or normalize.channel_offsets:
         offsets = np.array(normalize.channel_offsets or 0.0, np.float32)

@@ -1,4 +1,4 @@
-"""gie-kitti-output-dir: one text file a frame, one line an object."""
+"""Writes the files of gie-kitti-output-dir: one text file per frame, one line per object."""
 
 from __future__ import annotations
 

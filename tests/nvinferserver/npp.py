@@ -1,7 +1,8 @@
-"""NPP's `nppiResizeSqrPixel`, which takes samples around the middle of each pixel.
+"""An emulation of NPP's `nppiResizeSqrPixel`, which samples around the centre of each pixel.
 
-It is told that chroma has a quarter of the width and four channels: every second pair is scaled
-with every second. Where the width is no multiple of four, the last pair is in no pixel.
+The library passes chroma as an image with a quarter of the width and four channels. So the pairs of
+chroma with even and odd indices are scaled separately. If the width is not a multiple of four, the
+last pair is ignored.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from yolostream.doctor.deepstream.letterbox import Rectangle
 from .surfaces import Plane, Surface
 
 Weights = npt.NDArray[np.float32]
-"""float32 [samples after, samples before]: what each sample after takes of those before."""
+"""float32 [output samples, input samples]: the weight of each input sample in an output sample."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,23 +28,23 @@ _LOBES = 3
 
 @dataclass(frozen=True)
 class Axis:
-    """Across or down, of a plane that NPP scales."""
+    """The horizontal or vertical axis of a plane that NPP scales."""
 
     before: float
-    """Samples, the last of which may be half in the frame."""
+    """Number of input samples; half of the last one may be outside of the frame."""
     after: float
-    """Samples, the last of which may be half in the picture; NPP then leaves it out."""
+    """Number of output samples. If half of the last one is outside, NPP omits it."""
     start: float
-    """Where the picture begins in the tensor, in samples."""
+    """Position of the picture in the tensor, in samples."""
 
     @property
     def scale(self) -> float:
-        """Samples before for one after."""
+        """Input samples per output sample."""
         return self.before / self.after
 
     @property
     def at(self) -> Floats:
-        """Where NPP takes samples, in samples before: as it computes that with float32."""
+        """Positions that NPP samples, in input samples, with its rounding to float32."""
         scale = float(np.float32(self.scale))
         first = float(np.float32((0.5 - self.start) * scale - 0.5))
         at = (np.arange(int(self.after)) + self.start) * scale + first
@@ -51,7 +52,7 @@ class Axis:
 
 
 def scaled(surface: Surface, place: Rectangle, weigh: Callable[[Axis], Weights]) -> Surface:
-    """Luma, and every second pair of chroma with every second, weighed along both axes."""
+    """Scale a surface: luma, and the even and odd pairs of chroma, by weights along both axes."""
     (width, height), (left, top, width_after, height_after) = surface.size, place
     luma = _weighed(
         surface.luma[..., np.newaxis],
@@ -69,13 +70,13 @@ def scaled(surface: Surface, place: Rectangle, weigh: Callable[[Axis], Weights])
 
 
 def _quads(chroma: Plane) -> Plane:
-    """uint8 [height, width / 2, 4], two pairs each; beside an odd last one lies 0."""
+    """Combine pairs of chroma: uint8 [height, width / 2, 4]; zeros complete an odd last pair."""
     height, width, _ = chroma.shape
     return np.pad(chroma, ((0, 0), (0, width % 2), (0, 0))).reshape(height, -1, 4)
 
 
 def _weighed(plane: Plane, rows: Weights, columns: Weights) -> Plane:
-    """Weigh rows, then columns, of uint8 [height, width, channels]."""
+    """Apply weights to the rows, then to the columns, of uint8 [height, width, channels]."""
     height, width, channels = plane.shape
     high = rows @ plane.reshape(height, width * channels).astype(np.float32)
     whole = np.einsum(
@@ -86,10 +87,10 @@ def _weighed(plane: Plane, rows: Weights, columns: Weights) -> Plane:
 
 @cache
 def area(axis: Axis) -> Weights:
-    """The mean of what a pixel covers.
+    """The weights of an area filter, which is the mean of the covered area.
 
-    A last sample that is half in the frame counts as 0. So does everything of the first pixel,
-    where more than two go into one and the picture begins at the edge of the tensor.
+    A last sample that is half outside counts as 0. All samples of the first pixel count as 0 if the
+    scale is above 2 and the picture begins at the edge of the tensor.
     """
     samples = np.arange(int(axis.before))
     edges = axis.at[:, np.newaxis] + 0.5 + np.array([-0.5, 0.5]) * axis.scale
@@ -102,11 +103,11 @@ def area(axis: Axis) -> Weights:
 
 
 def _kernel(shape: Callable[[Floats], Floats], reach: int) -> Callable[[Axis], Weights]:
-    """Of a filter that weighs samples by their distance from where it takes one."""
+    """The weights of a filter that depends on the distance of a sample from the position."""
 
     @cache
     def weights(axis: Axis) -> Weights:
-        """Beyond an edge lies more of the edge."""
+        """The weights for an axis; samples beyond an edge equal the edge."""
         at = axis.at[:, np.newaxis]
         samples = np.floor(at) + np.arange(1 - reach, reach + 1)
         taken = shape(samples - at)
@@ -132,11 +133,11 @@ def _lanczos(distance: Floats) -> Floats:
 
 
 def _nearest(distance: Floats) -> Floats:
-    """Of two at the same distance the second."""
+    """Of two samples at the same distance, the second one is taken."""
     return ((distance > -0.5) & (distance <= 0.5)).astype(np.float64)
 
 
 cubic = _kernel(_cubic, 2)
 lanczos = _kernel(_lanczos, _LOBES)
 nearest = _kernel(_nearest, 1)
-"""Filters that weigh samples by their distance."""
+"""Filters that depend on the distance of samples."""

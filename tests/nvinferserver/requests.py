@@ -1,4 +1,4 @@
-"""The messages, by Triton's raw protocol: the high-level client refuses the reserved parameter."""
+"""Messages of Triton's raw protocol, because the high-level client rejects a reserved parameter."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PARAMETER = "triton_enable_empty_final_response"
 
 
 def connect(url: str) -> grpc.Channel:
-    """A channel to `host:port`, without encryption and without a limit to messages."""
+    """A channel to `host:port`, without encryption and without a limit of the message size."""
     options = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-    # A proxy in the environment must not come between us and our own machine.
+    # A proxy in the environment must not be used for the local machine.
     options.append(("grpc.enable_http_proxy", 0))
     return grpc.insecure_channel(url, options=options)
 
@@ -29,7 +29,7 @@ def connect(url: str) -> grpc.Channel:
 def infer_request(
     triton: Message, number: int, input_name: str, outputs: Sequence[str], frames: Image
 ) -> ModelInferRequest:
-    """The request for `frames`, uint8 [n, H, W, 3], the `number`th of its element."""
+    """The request for `frames`, uint8 [n, H, W, 3]; `number` counts the element's requests."""
     request = ModelInferRequest(
         model_name=triton.model_name,
         model_version=str(triton.version) if triton.version > 0 else "",
@@ -46,7 +46,7 @@ def infer_request(
 def layers_by_frame(
     response: ModelInferResponse, outputs: Sequence[str], count: int
 ) -> list[dict[str, npt.NDArray[np.generic]]]:
-    """The layers of each of the `count` frames that were asked about, by name."""
+    """The output layers by name, for each of the `count` frames in the request."""
     answered = {
         output.name: np.frombuffer(raw, triton_to_np_dtype(output.datatype)).reshape(output.shape)
         for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)

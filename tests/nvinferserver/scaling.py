@@ -1,8 +1,8 @@
-"""NvBufSurfTransform on a GPU: from a surface to RGB of another size, by the number of a filter.
+"""An emulation of NvBufSurfTransform, which scales a surface to RGB by a numbered filter.
 
-Each plane of the surface is scaled by itself, so that 2x2 pixels of the result share a color, and
-then turned into RGB. All of it was read from what the library of the package
-`nvidia-deepstream-videodecode-cu13` 9.0.2 made of known pictures on an H100; a part of these is in
+Each plane of the surface is scaled separately and then converted to RGB, so that 2x2 pixels of the
+result share a color. All of it was derived from the output of the library of the package
+`nvidia-deepstream-videodecode-cu13` 9.0.2 for known pictures on an H100; a part of these is in
 `tests/data/nvbufsurftransform`.
 
 Filters 0 and 1 are `textures`, filters 2 to 5 are `npp`.
@@ -25,13 +25,13 @@ _NPP = {CUBIC: npp.cubic, SUPER: npp.area, LANCZOS: npp.lanczos, NPP_NEAREST: np
 
 
 def scaled(surface: Surface, place: Rectangle, number: int) -> Image:
-    """Scale to a place in the tensor, whose corner is even.
+    """Scale a surface to a rectangle of the tensor whose corner is even.
 
     Returns:
-        uint8 [height, width, 3] of the place, RGB.
+        uint8 [height, width, 3], RGB: the rectangle.
 
     Raises:
-        PipelineFailed: the filter `number` ends DeepStream here.
+        PipelineFailed: the filter `number` would end DeepStream for these sizes.
     """
     width, height = surface.size
     if number == SUPER and (place.width >= width or place.height >= height):
@@ -44,9 +44,9 @@ def scaled(surface: Surface, place: Rectangle, number: int) -> Image:
 
 
 def colors(surface: Surface) -> Image:
-    """RGB of the same size: each 2x2 pixels have one color difference, levels are cut to whole.
+    """Convert to RGB of the same size. 2x2 pixels share one chroma sample; levels are truncated.
 
-    The numbers are those of the library's kernel `nv12_to_rgb24_kernel`, which has float32.
+    The coefficients are those of the library's kernel `nv12_to_rgb24_kernel`, in float32.
     """
     red, green_of_red, green_of_blue, blue = _BT709 if surface.bt709 else _BT601
     luma = (surface.luma.astype(np.float32) - 16) * np.float32(1.16438353)
@@ -60,4 +60,4 @@ def colors(surface: Surface) -> Image:
 
 _BT709 = np.float32([1.79274106, -0.53290933, -0.21324861, 2.11240172])
 _BT601 = np.float32([1.59602678, -0.81296766, -0.39176229, 2.01723218])
-"""Red of red difference, green of red and of blue difference, blue of blue difference."""
+"""Factors of red by Cr, green by Cr, green by Cb, and blue by Cb."""

@@ -1,4 +1,4 @@
-"""What nvinferserver asks the server, and what it refuses, before the first frame."""
+"""The start-up of nvinferserver: its first requests, and its checks of the model."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _FORMATS = {
 
 @dataclass(frozen=True)
 class Network:
-    """What the element knows of the model once it runs."""
+    """The properties of the model that the element uses."""
 
     input_name: str
     width: int
     height: int
     outputs: tuple[str, ...]
-    """That every request asks for, in this order."""
+    """The outputs in every request, in this order."""
 
 
 def start(stub: GRPCInferenceServiceStub, infer: Message) -> Network:
-    """Go through the start-up; request "0" is the warm-up.
+    """Run the start-up; its inference, with the id "0", is the warm-up.
 
     Raises:
         StartFailed: nvinferserver would not start.
@@ -51,7 +51,7 @@ def start(stub: GRPCInferenceServiceStub, infer: Message) -> Network:
         raise StartFailed(f"max_batch_size {infer.max_batch_size} is not 1 to {MAX_BATCH_SIZE}")
     triton = infer.backend.triton
     try:
-        # Only that there is an answer counts, not what it says.
+        # The contents of these answers are ignored.
         stub.ServerLive(pb.ServerLiveRequest())
         stub.ServerReady(pb.ServerReadyRequest())
         stub.ModelReady(pb.ModelReadyRequest(name=triton.model_name))
@@ -64,7 +64,7 @@ def start(stub: GRPCInferenceServiceStub, infer: Message) -> Network:
 
 
 def check(model: ModelConfig, infer: Message) -> Network:
-    """What the element takes from the model's configuration and its own."""
+    """Derive the properties of the model from its configuration and the element's."""
     if len(model.input) != 1:
         names = [tensor.name for tensor in model.input]
         raise StartFailed(f"inputs {names}: more than one needs a custom library")
@@ -81,9 +81,9 @@ def check(model: ModelConfig, infer: Message) -> Network:
 
 
 def _dims(tensor: ModelInput, configured: Sequence[Message]) -> list[int]:
-    """The model's dims, fixed where they are open by those of the configuration."""
+    """The dims of the model; variable ones are set by the element's configuration."""
     dims = list(tensor.dims)
-    # A name that the model lacks only costs a line in the log.
+    # A name that the model lacks is only logged.
     for entry in configured:
         if entry.name == tensor.name and entry.dims:
             if len(entry.dims) != len(dims):
@@ -112,7 +112,7 @@ def _order(tensor: ModelInput, preprocess: Message) -> str:
 
 
 def _outputs(model: ModelConfig, configured: Sequence[Message]) -> tuple[str, ...]:
-    """The outputs asked for; a C++ set sorts them."""
+    """The requested outputs, sorted as by a C++ set."""
     names = {output.name for output in model.output}
     wanted = {output.name for output in configured} or names
     if unknown := sorted(wanted - names):
@@ -121,7 +121,7 @@ def _outputs(model: ModelConfig, configured: Sequence[Message]) -> tuple[str, ..
 
 
 def _warm_up(infer: Message, network: Network) -> pb.ModelInferRequest:
-    """A full batch of whatever lies in the GPU's memory."""
+    """A full batch of random data: the real element sends uninitialized GPU memory."""
     shape = (infer.max_batch_size, network.height, network.width, 3)
     noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     return infer_request(infer.backend.triton, 0, network.input_name, network.outputs, noise)

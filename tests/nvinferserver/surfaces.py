@@ -1,4 +1,4 @@
-"""A decoded frame as DeepStream keeps it: NV12, of even sides."""
+"""A decoded frame in DeepStream's format: NV12 with even sides."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Surface:
     luma: Plane
     """uint8 [height, width]."""
     chroma: Plane
-    """uint8 [height / 2, width / 2, 2]: blue and red difference."""
+    """uint8 [height / 2, width / 2, 2]: Cb and Cr."""
     bt709: bool
-    """Whether the stream says BT.709; DeepStream takes everything else for BT.601."""
+    """Whether the stream is tagged as BT.709; DeepStream takes everything else for BT.601."""
 
     @property
     def size(self) -> Size:
@@ -33,14 +33,14 @@ class Surface:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Surface:
-        """The planes of a frame that FFmpeg decoded, which NVDEC decodes to the same bytes."""
+        """Make a surface from a frame that FFmpeg decoded; NVDEC decodes to the same bytes."""
         luma, *chroma = (_plane(plane) for plane in frame.reformat(format="yuv420p").planes)
         height, width = map(even, luma.shape)
         blue_red = np.stack(chroma, axis=-1)[: height // 2, : width // 2]
         return cls(luma[:height, :width], blue_red, frame.colorspace == Colorspace.ITU709)
 
     def stretched(self, width: int, height: int) -> Surface:
-        """Of another size, if it is one: by the legacy muxer, whose filter nobody has measured."""
+        """Scale to another size, in place of the legacy muxer, whose filter was never measured."""
         if (width, height) == self.size:
             return self
         luma = cv2.resize(self.luma, (width, height))
@@ -49,7 +49,7 @@ class Surface:
 
 
 def as_video(image: Image) -> av.VideoFrame:
-    """A picture as a video of BT.709 has it: in YUV, with a quarter of its colors."""
+    """Convert a picture (uint8 [H, W, 3], RGB) to YUV 4:2:0 in BT.709."""
     return av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
         format="yuv420p",
         dst_colorspace=Colorspace.ITU709,

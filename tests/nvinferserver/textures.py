@@ -1,4 +1,4 @@
-"""CUDA's textures: the texels at and around x * s, of luma and of pairs of chroma."""
+"""An emulation of scaling by CUDA's textures, for luma and for pairs of chroma."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from yolostream.doctor.deepstream.letterbox import Rectangle
 from .surfaces import Plane, Surface
 
 _STEPS = 256
-"""Texels are weighed with eight bits."""
+"""Weights of texels have eight bits."""
 
 
 def scaled(
     surface: Surface, place: Rectangle, scale: Callable[[Plane, int, int], Plane]
 ) -> Surface:
-    """Both planes, scaled by themselves to uint8 [height, width, channels] of another size."""
+    """Scale both planes separately by `scale`, to uint8 [height, width, channels]."""
     return Surface(
         scale(surface.luma[..., np.newaxis], place.height, place.width)[..., 0],
         scale(surface.chroma, place.height // 2, place.width // 2),
@@ -26,7 +26,7 @@ def scaled(
 
 
 def nearest(plane: Plane, height: int, width: int) -> Plane:
-    """The texel at x * s, which is left of and above the middle of what a pixel covers."""
+    """Take the texel at x * s, which is left of and above the centre of the covered area."""
     rows, columns = (
         np.arange(after) * before // after
         for after, before in zip((height, width), plane.shape, strict=False)
@@ -35,9 +35,10 @@ def nearest(plane: Plane, height: int, width: int) -> Plane:
 
 
 def bilinear(plane: Plane, height: int, width: int) -> Plane:
-    """Mixes four texels at x * s, half a pixel of the result before the middle of what it covers.
+    """Mix four texels at x * s, half an output pixel before the centre of the covered area.
 
-    The four weights are whole 256ths: one is rounded, the others complete rows and columns.
+    The four weights are multiples of 1/256. One is rounded, and the others follow from the sums of
+    rows and columns.
     """
     above, below, down = _between_texels(plane.shape[0], height)
     left, right, across = _between_texels(plane.shape[1], width)
@@ -53,7 +54,7 @@ def bilinear(plane: Plane, height: int, width: int) -> Plane:
 
 
 def _between_texels(before: int, after: int) -> tuple[npt.NDArray[np.int64], ...]:
-    """int64 [after], each: the texels on both sides, and the second's weight in 256ths."""
+    """int64 [after] each: the texels on both sides, and the weight of the second in 1/256."""
     at = np.arange(after) * np.float32(before / after) - np.float32(0.5)
     first = np.floor(at).astype(np.int64)
     second = np.rint((at - first) * _STEPS).astype(np.int64)

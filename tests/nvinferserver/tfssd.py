@@ -1,4 +1,4 @@
-"""NvDsInferParseCustomTfSSD: what DeepStream's stock parser makes of the answer for one frame."""
+"""An emulation of NvDsInferParseCustomTfSSD, DeepStream's parser of the answer for one frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REQUIRED = ("detection_boxes", "detection_scores", "detection_classes")
 
 @dataclass(frozen=True)
 class Objects:
-    """Row i of each belongs to object i, in the order of the answer."""
+    """Objects in the order of the answer; row i of each array belongs to object i."""
 
     rectangles: Floats
     """float32 [n, 4]: left, top, width, height in pixels of the tensor."""
@@ -30,17 +30,17 @@ def parse(
     """Parse the outputs for one frame, without their batch dimension.
 
     Args:
-        layers: by name; any that is not float32 is not seen.
-        width: of the tensor that was sent, in pixels.
-        height: likewise.
-        thresholds: float32 [classes]: lowest score of each class that is kept.
+        layers: the output layers by name; layers that are not float32 are ignored.
+        width: width of the tensor that was sent, in pixels.
+        height: height of the tensor, in pixels.
+        thresholds: float32 [classes]: the lowest score of each class that is kept.
     """
     seen = {name: layer for name, layer in layers.items() if layer.dtype == np.float32}
     if missing := sorted(set(REQUIRED) - set(seen)):
         raise PipelineFailed(f"some layers missing or unsupported data types: {missing}")
     rows = _rows(seen)
     scores = seen["detection_scores"][:rows]
-    # Out of range and not a number both become a class that is not there.
+    # Values out of range and NaN both become a class that does not exist.
     class_ids = np.nan_to_num(seen["detection_classes"][:rows], nan=-1.0).astype(np.int64)
     known = (class_ids >= 0) & (class_ids < len(thresholds))
     below = scores < thresholds[np.where(known, class_ids, 0)]
@@ -55,12 +55,12 @@ def parse(
 def _rows(layers: Mapping[str, Floats]) -> int:
     rows = len(layers["detection_classes"])
     told = layers["num_detections"].flat[0] if "num_detections" in layers else rows
-    # The parser compares without a sign: negative is more than enough.
+    # The parser compares as unsigned: a negative number counts as larger than the number of rows.
     return int(told) if -1 < told <= rows else rows
 
 
 def _clip(values: Floats, highest: int) -> Floats:
-    """To 0..highest as the parser's macros do: not a number becomes `highest`."""
+    """Clip to 0..highest like the parser's macros: NaN becomes `highest`."""
     limit = np.float32(highest)
     values = np.where(values < limit, values, limit)
     return np.where(values > 0, values, np.float32(0))

@@ -1,1 +1,1 @@
-"""What makes the demo's files: its streets, its videos and its detector."""
+"""Generates the demo's street scenes and videos, and trains its detector."""

@@ -1,1 +1,1 @@
-"""What a TensorRT plan is built from, how, and how to tell whether it still fits."""
+"""Builds TensorRT plans, and checks whether a plan still fits."""

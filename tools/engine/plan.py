@@ -1,4 +1,4 @@
-"""A plan: whether it fits, and how it is built."""
+"""Checks and builds a TensorRT plan."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tools.onnx_file import load_onnx
 
 @dataclass(frozen=True)
 class Target:
-    """A plan, there or not yet.
+    """The plan to check or build.
 
     Attributes:
-        plan: Its path.
-        recipe: What it has to be built from.
-        image: Docker image to use even where there is a local trtexec.
+        plan: Path of the plan, which need not exist.
+        recipe: The network and shapes that it has to be built for.
+        image: Docker image to use even if there is a local trtexec; None for the default.
     """
 
     plan: Path
@@ -41,15 +41,15 @@ class Target:
     def run(
         self, arguments: list[str], folder: Path, show: Callable[[str], None]
     ) -> trtexec.Outcome:
-        """Run trtexec where it sees `folder`."""
+        """Run trtexec with access to `folder`; `show` gets each line of its output."""
         return trtexec.run([*trtexec.command(folder, image=self.image), *arguments], show)
 
 
 def misfits(target: Target) -> list[str]:
-    """Why a plan cannot serve here, found by reading its sidecar and by running it once.
+    """Why a plan does not fit; empty if it does. It checks the sidecar and runs the plan once.
 
     Raises:
-        EngineError: TensorRT cannot be started, or has no GPU.
+        EngineError: TensorRT cannot be started, or finds no GPU.
     """
     sidecar = read_sidecar(target.plan)
     if not target.plan.is_file():
@@ -57,7 +57,7 @@ def misfits(target: Target) -> list[str]:
     if sidecar is None:
         return [f"{sidecar_of(target.plan).name} beside it is missing or damaged"]
     if sidecar.plan_sha256 != sha256_of(target.plan):
-        return [f"not the plan that {sidecar_of(target.plan).name} tells of"]
+        return [f"its SHA-256 is not the one in {sidecar_of(target.plan).name}"]
     if found := differences(sidecar.recipe, target.recipe):
         return found
     with showing("trying", expected_s=None) as show:
@@ -68,14 +68,15 @@ def misfits(target: Target) -> list[str]:
 
 
 def build(target: Target, *, workspace_gib: float | None) -> Sidecar:
-    """Build a plan; what was there before is replaced at the end or stays.
+    """Build a plan, and replace the existing one if that succeeds.
 
     Args:
-        target: What to build.
-        workspace_gib: GPU memory that a kernel may use to work in; all there is by default.
+        target: The plan to build.
+        workspace_gib: Largest workspace of a kernel in GPU memory, in GiB; None for all memory.
 
     Raises:
-        EngineError: TensorRT did not build it or cannot be started, or the folder takes no file.
+        EngineError: TensorRT cannot be started or cannot build the plan, or the folder cannot be
+            written.
         OnnxError: The network cannot be read.
     """
     try:
@@ -101,7 +102,8 @@ def _build_in(folder: Path, target: Target, workspace_gib: float | None) -> Side
         built_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     sidecar.write(sidecar_of(new))
-    # The plan first: should we die in between, it does not match the sidecar and is built again.
+    # The plan is moved first. If the process dies in between, the plan does not match the sidecar,
+    # and is built again.
     for made in (new, sidecar_of(new), _cache_of(new)):
         if made.exists():
             os.replace(made, target.plan.with_name(made.name))
@@ -121,16 +123,16 @@ def _run_builder(
     with showing("building", previous.build_seconds if previous else None) as show:
         outcome = target.run(arguments, new.parent, show)
         if "TimingCache" in outcome.failure:
-            # It was damaged, or another TensorRT left it.
+            # The cache is damaged, or from another version of TensorRT.
             cache.unlink(missing_ok=True)
             outcome = target.run(arguments, new.parent, show)
     if outcome.failure:
         raise EngineError(f"TensorRT built no plan on {outcome.machine}: {outcome.failure}")
     if not new.is_file() or not new.stat().st_size:
-        raise EngineError(f"trtexec ended well on {outcome.machine} and wrote no plan")
+        raise EngineError(f"trtexec on {outcome.machine} ended with code 0, but wrote no plan")
     return outcome.machine
 
 
 def _cache_of(plan: Path) -> Path:
-    """Timings of kernels, which make the next build faster."""
+    """Path of the timing cache of kernels, which makes the next build faster."""
     return plan.with_name(plan.name + ".cache")

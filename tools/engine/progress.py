@@ -1,4 +1,4 @@
-"""What is shown while TensorRT works."""
+"""Shows the progress of TensorRT."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rich.console import Console
 
 @contextmanager
 def showing(title: str, expected_s: float | None) -> Iterator[Callable[[str], None]]:
-    """Show the time and the latest line of a log on stderr; warnings and errors stay there.
+    """Show the elapsed time and the last log line on stderr. Warnings and errors stay visible.
 
     Args:
-        title: What is being done.
-        expected_s: How long it may take in seconds, where that is known.
+        title: Title of the progress bar.
+        expected_s: Expected duration in seconds; None if it is unknown.
 
     Yields:
-        A function that takes a line.
+        A function to call with each log line.
     """
     usual = f"of about {timedelta(seconds=round(expected_s))}" if expected_s else ""
     bars = progress.Progress(

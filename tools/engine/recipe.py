@@ -1,4 +1,4 @@
-"""What a plan is built from: a network, the shapes that `config.pbtxt` promises, a precision."""
+"""The inputs of a plan's build: the network, the shapes in `config.pbtxt`, and the precision."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ PRECISION = "FP16 up to the last convolutions, FP32 after them"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Two plans of one recipe, GPU and TensorRT do the same.
+    """The inputs of a plan's build. Plans with equal recipe, GPU and TensorRT are equivalent.
 
     Attributes:
-        onnx_sha256: Of the network as it was exported, hexadecimal.
-        dims: Of the input without the batch: 3, height, width in pixels.
+        onnx_sha256: SHA-256 of the exported network, in hexadecimal.
+        dims: Shape of the input without the batch: 3, height, width in pixels.
         min_batch: Smallest batch that the plan accepts.
-        opt_batch: Batch that its kernels are chosen for.
+        opt_batch: Batch that the kernels are optimized for.
         max_batch: Largest batch that the plan accepts.
-        precision: In words.
+        precision: Description of the precision.
     """
 
     onnx_sha256: str
@@ -34,27 +34,27 @@ class Recipe:
     precision: str = PRECISION
 
     def shape(self, batch: int) -> str:
-        """The input with `batch` pictures, as trtexec reads it: `input:16x3x640x640`."""
+        """The input's shape for `batch` pictures in trtexec's format: `input:16x3x640x640`."""
         return f"{INPUT}:" + "x".join(map(str, (batch, *self.dims)))
 
 
 def read_recipe(model: Path) -> Recipe:
-    """Read what the plan of a model has to be.
+    """Read the recipe for a model's plan.
 
     Args:
-        model: Its folder in the model repository, with `config.pbtxt` and `1/model.onnx`.
+        model: Folder of the model in the repository, with `config.pbtxt` and `1/model.onnx`.
 
     Raises:
-        EngineError: There is no such model, or its configuration does not batch or is for another
-            network.
+        EngineError: There is no such model, or its configuration does not allow batches, or does
+            not match the network.
         OnnxError: The network cannot be served.
         RepositoryError: The configuration cannot be parsed.
     """
     path = model / CONFIG
     if not path.is_file():
         raise EngineError(
-            f"no {path}: install the model with tools.install_model, or say with --repository "
-            "where it is"
+            f"there is no {path}: install the model with tools.install_model, or give its "
+            "repository with --repository"
         )
     config = read_config(path)
     network = read_served_onnx(model / "1" / "model.onnx")

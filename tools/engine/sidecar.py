@@ -1,4 +1,4 @@
-"""`model.plan.json`: what the plan beside it was built from, where, and how it came out."""
+"""The file `model.plan.json`, which records how the plan beside it was built."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tools.engine.trtexec import Machine
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What is known of a plan.
+    """The record of a plan's build.
 
     Attributes:
-        recipe: What it was built from.
-        machine: Where it was built.
-        build_seconds: Wall-clock time that TensorRT took.
-        plan_bytes: Its size.
-        plan_sha256: Of the plan, hexadecimal.
+        recipe: Inputs of the build.
+        machine: GPU and TensorRT of the build.
+        build_seconds: Duration of the build.
+        plan_bytes: Size of the plan.
+        plan_sha256: SHA-256 of the plan, in hexadecimal.
         tool_version: Version of this project.
-        built_at: When it was finished, ISO 8601 in UTC.
+        built_at: Time of the build's end, ISO 8601 in UTC.
     """
 
     recipe: Recipe
@@ -35,17 +35,17 @@ class Sidecar:
     built_at: str
 
     def write(self, path: Path) -> None:
-        """Write it as JSON."""
+        """Write the record as JSON."""
         path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
 def sidecar_of(plan: Path) -> Path:
-    """Where the sidecar of a plan lies."""
+    """Path of a plan's sidecar."""
     return plan.with_name(plan.name + ".json")
 
 
 def read_sidecar(plan: Path) -> Sidecar | None:
-    """The sidecar of a plan; None where there is none that can be understood."""
+    """Read the sidecar of a plan; None if it is missing or damaged."""
     try:
         fields: dict[str, Any] = json.loads(sidecar_of(plan).read_text(encoding="utf-8"))
         recipe, machine = fields.pop("recipe"), fields.pop("machine")

@@ -1,7 +1,6 @@
-"""TensorRT by its own command, trtexec, which NVIDIA's Triton image carries.
+"""Runs TensorRT's command trtexec, which NVIDIA's Triton image contains.
 
-So the plan is built by the very TensorRT that will serve it, and nothing of ours, nor Python's
-TensorRT, has to be inside the image.
+So the plan is built by the same TensorRT that serves it, and the image needs no further packages.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from tools.engine.recipe import Recipe
 from tools.errors import EngineError
 
 IMAGE = "nvcr.io/nvidia/tritonserver:24.08-py3"
-"""The image that serves the plan; a plan fits no other TensorRT."""
+"""The image that serves the plan. A plan fits only the TensorRT version that built it."""
 IN_IMAGE = "/usr/src/tensorrt/bin/trtexec"
 
 _STOP_TIMEOUT_S = 30.0
 _TAIL = 15
-# One batch shows that a plan runs.
+# One batch is enough to show that a plan runs.
 _ONE_BATCH = ["--iterations=1", "--duration=0", "--warmUp=0"]
 _STAMP = re.compile(r"^\[[\d/:-]+\] ")
 _MACHINE = re.compile(
@@ -32,17 +31,17 @@ _MACHINE = re.compile(
 _FIXES = {
     "could not select device driver": "install the NVIDIA Container Toolkit",
     "Cannot connect to the Docker daemon": "start Docker",
-    "no CUDA-capable device": "see with nvidia-smi whether there is a GPU",
-    "Cannot find any available devices": "see with nvidia-smi whether there is a GPU",
-    "out of memory": "free memory of the GPU, or set less of it with --workspace-gib",
-    "OutOfMemory": "free memory of the GPU, or set less of it with --workspace-gib",
+    "no CUDA-capable device": "check with nvidia-smi whether there is a GPU",
+    "Cannot find any available devices": "check with nvidia-smi whether there is a GPU",
+    "out of memory": "free memory of the GPU, or allow less with --workspace-gib",
+    "OutOfMemory": "free memory of the GPU, or allow less with --workspace-gib",
     "Unknown option": "use TensorRT 10 or newer",
 }
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a plan is tied to."""
+    """The GPU and TensorRT version that a plan is built for."""
 
     gpu: str
     compute_capability: str
@@ -54,11 +53,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How trtexec ended.
+    """The result of running trtexec.
 
     Attributes:
-        machine: Where it ran.
-        failure: What TensorRT said, and the fix; empty where it did what was asked.
+        machine: GPU and TensorRT that it ran with.
+        failure: TensorRT's error and the fix; empty if it succeeded.
     """
 
     machine: Machine
@@ -66,11 +65,11 @@ class Outcome:
 
 
 def command(folder: Path, *, image: str | None) -> list[str]:
-    """How trtexec is started here: a local one, or that of the image, with a GPU and a folder.
+    """The command that starts trtexec, locally or in a container.
 
     Args:
-        folder: The one folder that it may see in the image, under the same path.
-        image: To be used even where there is a local trtexec.
+        folder: Folder that is mounted in the container, under the same path.
+        image: Docker image to use even if there is a local trtexec; None for the default.
 
     Raises:
         EngineError: There is neither trtexec nor Docker.
@@ -82,12 +81,12 @@ def command(folder: Path, *, image: str | None) -> list[str]:
     if not docker:
         raise EngineError(
             f"neither trtexec nor docker is on PATH: install Docker and the NVIDIA Container "
-            f"Toolkit, or run this where TensorRT is installed; {IMAGE} has it"
+            f"Toolkit, or run this where TensorRT is installed, as in {IMAGE}"
         )
     here = folder.resolve()
     return [
         *(docker, "run", "--rm", "--gpus", "all"),
-        # trtexec as process 1 would ignore every signal that is to end it.
+        # As process 1, trtexec would ignore SIGTERM.
         "--init",
         *("--user", f"{os.getuid()}:{os.getgid()}"),
         *("--mount", f"type=bind,source={here},target={here}"),
@@ -106,7 +105,7 @@ def build_arguments(
         f"--minShapes={recipe.shape(recipe.min_batch)}",
         f"--optShapes={recipe.shape(recipe.opt_batch)}",
         f"--maxShapes={recipe.shape(recipe.max_batch)}",
-        # TensorRT 10 has to be told; TensorRT 11 does nothing else.
+        # Needed for TensorRT 10; in TensorRT 11 it is the only mode.
         "--stronglyTyped",
         *([f"--memPoolSize=workspace:{workspace_gib * 1024:.0f}"] if workspace_gib else []),
         *_ONE_BATCH,
@@ -116,7 +115,7 @@ def build_arguments(
 def load_arguments(plan: Path, recipe: Recipe) -> list[str]:
     """Arguments that make trtexec load a plan and run its largest batch once.
 
-    With --skipInference it would call a plan good that it could not load.
+    --skipInference is not used, because with it trtexec accepts plans that it cannot load.
     """
     return [
         f"--loadEngine={plan.resolve()}",
@@ -126,7 +125,7 @@ def load_arguments(plan: Path, recipe: Recipe) -> list[str]:
 
 
 def run(arguments: list[str], show: Callable[[str], None]) -> Outcome:
-    """Run trtexec to its end; it ends with us.
+    """Run trtexec and wait for its end. An exception in this process stops it.
 
     Args:
         arguments: Command and arguments.
@@ -171,15 +170,15 @@ def _stop(process: subprocess.Popen[str]) -> None:
 def _explain(lines: list[str], code: int) -> str:
     text = "\n".join(lines)
     fixes = dict.fromkeys(fix for mark, fix in _FIXES.items() if mark in text)
-    said = [line for line in lines if line.startswith("[E]")] or lines[-_TAIL:]
-    return "\n".join([": ".join([f"trtexec ended with code {code}", *fixes]), *said])
+    errors = [line for line in lines if line.startswith("[E]")] or lines[-_TAIL:]
+    return "\n".join([": ".join([f"trtexec ended with code {code}", *fixes]), *errors])
 
 
 def _machine(lines: list[str], failure: str) -> Machine:
-    said = dict(_MACHINE.findall("\n".join(lines)))
+    values = dict(_MACHINE.findall("\n".join(lines)))
     try:
         return Machine(
-            said["Selected Device"], said["Compute Capability"], said["TensorRT version"]
+            values["Selected Device"], values["Compute Capability"], values["TensorRT version"]
         )
     except KeyError as error:
-        raise EngineError(failure or f"trtexec did not say its {error}") from error
+        raise EngineError(failure or f"trtexec did not print its {error}") from error

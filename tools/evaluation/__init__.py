@@ -1,1 +1,1 @@
-"""Accuracy of what is served, by COCO's rules."""
+"""Evaluates the accuracy of a served model by COCO's rules."""

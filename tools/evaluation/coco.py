@@ -1,4 +1,4 @@
-"""Datasets in COCO's form: one JSON file of annotations, and the pictures."""
+"""Reads datasets in COCO's format: one JSON file of annotations, and the pictures."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class _File(BaseModel):
 
 
 def choose_annotations(folder: Path) -> Path | None:
-    """The annotation file of a folder in COCO's layout; None where it has no such file.
+    """The annotation file of a folder in COCO's layout; None if there is none.
 
     Raises:
-        DatasetError: There are several, and none of them alone is `instances_val*.json`.
+        DatasetError: There are several files, and not exactly one is `instances_val*.json`.
     """
     files = sorted(folder.glob("annotations/*.json"))
     of_validation = [path for path in files if path.name.startswith("instances_val")]
@@ -65,17 +65,17 @@ def choose_annotations(folder: Path) -> Path | None:
 def read_coco(path: Path, *, pictures: Path | None, limit: int | None) -> Dataset:
     """Read an annotation file, and the headers of its pictures.
 
-    Boxes that reach beyond their picture stay as they are, as in COCO's own evaluation.
+    Boxes that extend beyond their picture are not changed, as in COCO's own evaluation.
 
     Args:
         path: The JSON file.
-        pictures: Folder that the file names are relative to; by default it is found beside the
-            file, where COCO and its imitators put it.
-        limit: Take only so many pictures, the first ones.
+        pictures: Folder that the file names are relative to; by default, the usual folders beside
+            the file are searched.
+        limit: Use only the first so many pictures; None uses all.
 
     Raises:
-        DatasetError: The file is not in COCO's form, or a picture is missing, broken, or of
-            another size than the file says.
+        DatasetError: The file is not in COCO's format; or a picture is missing or damaged, or has
+            another size than the file states.
     """
     file = _parse(path)
     images = file.images[:limit]
@@ -96,7 +96,9 @@ def _parse(path: Path) -> _File:
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
-        raise DatasetError(f"{path} is no COCO annotation file: {first_problem(error)}") from error
+        raise DatasetError(
+            f"{path} is not a COCO annotation file: {first_problem(error)}"
+        ) from error
     images = _unique((image.id for image in file.images), f"image of {path}")
     categories = _unique((category.id for category in file.categories), f"category of {path}")
     for number, annotation in enumerate(file.annotations):
@@ -124,8 +126,8 @@ def _find_pictures(path: Path, file_name: str) -> Path:
         if (folder / file_name).is_file():
             return folder
     raise DatasetError(
-        f"no picture {file_name} of {path} in any of {', '.join(map(str, candidates))}: say where "
-        "the pictures are with --images"
+        f"no picture {file_name} of {path} in any of {', '.join(map(str, candidates))}: give the "
+        "folder of the pictures with --images"
     )
 
 

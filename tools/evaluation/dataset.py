@@ -1,4 +1,4 @@
-"""Labeled pictures, whatever form they came in, and which of their categories a model knows."""
+"""A dataset of labeled pictures, and the matching of its categories with a model's classes."""
 
 from __future__ import annotations
 
@@ -12,49 +12,50 @@ from tools.errors import DatasetError
 from tools.evaluation.picture import Picture
 
 Annotation = dict[str, Any]
-"""As in COCO's files: `image_id`, `category_id`, `bbox` (x, y, width, height in pixels), `area` in
-pixels, `iscrowd`: a region where detections of the category are neither right nor wrong."""
+"""An annotation as in COCO's files: `image_id`, `category_id`, `bbox` (x, y, width, height in
+pixels), `area` in square pixels, and `iscrowd`. In a region with `iscrowd`, detections of the
+category are neither right nor wrong."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pictures and what is to be found in them."""
+    """Pictures with their annotations."""
 
     path: Path
-    """What it was read from."""
+    """File or folder that it was read from."""
     pictures: tuple[Picture, ...]
     annotations: tuple[Annotation, ...]
-    """Of these pictures. A picture without any shows nothing that is to be found."""
+    """Annotations of these pictures. A picture may have none."""
     categories: dict[int, str] | None
-    """Names by category id; None where the ids are class ids of whatever model is evaluated."""
+    """Names by category id; None if the category ids are the model's class ids."""
 
     @property
     def empty_pictures(self) -> int:
-        """Pictures in which nothing is to be found."""
+        """Number of pictures without annotations."""
         return len(self.pictures) - len({found["image_id"] for found in self.annotations})
 
 
 @dataclass(frozen=True)
 class Matching:
-    """Which categories of a dataset a model knows."""
+    """Which categories of a dataset the model's classes are."""
 
     names: dict[int, str]
-    """The model's name of each category that is scored, by category id."""
+    """The model's class names of the scored categories, by category id."""
     category_ids: dict[int, int]
-    """Their category ids by the model's class id."""
+    """Category ids of the scored categories, by class id."""
     unknown: tuple[str, ...]
-    """Categories that the model does not have; they are not scored."""
+    """Names of the categories that the model does not have. They are not scored."""
 
 
 def match(dataset: Dataset, labels: Sequence[str]) -> Matching:
-    """Find each category among a model's labels, by name, whatever its case and separators.
+    """Match categories and classes by name, ignoring case and separators.
 
     Args:
-        dataset: Its ids may have gaps, as COCO's 80 categories have among 90 numbers.
+        dataset: The dataset. Its category ids may have gaps, like COCO's.
         labels: The model's class names by class id.
 
     Raises:
-        DatasetError: They have no category in common, or two categories are one to the model.
+        DatasetError: No category matches, or two categories match the same class.
     """
     categories = dataset.categories
     if categories is None:
@@ -69,8 +70,8 @@ def match(dataset: Dataset, labels: Sequence[str]) -> Matching:
             unknown.append(name)
         elif class_id in category_ids:
             raise DatasetError(
-                f"two categories of {dataset.path} are '{labels[class_id]}' to the model, one of "
-                f"them '{name}': rename or join them"
+                f"two categories of {dataset.path} match the model's class '{labels[class_id]}', "
+                f"one of them is '{name}': rename or merge them"
             )
         else:
             category_ids[class_id] = category_id

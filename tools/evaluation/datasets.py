@@ -1,4 +1,4 @@
-"""From a path to a dataset."""
+"""Reads a dataset in any of the supported formats."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from tools.evaluation.yolo import read_yolo
 
 
 def read_dataset(path: Path, *, pictures: Path | None = None, limit: int | None = None) -> Dataset:
-    """Read labels, and the headers of their pictures.
+    """Read the labels of a dataset, and the headers of its pictures.
 
     Args:
         path: A COCO annotation file, a folder in COCO's layout (`annotations/*.json` and
-            pictures), or what `read_yolo` takes.
-        pictures: Folder of a COCO file's pictures, where it is not beside the file.
-        limit: Take only so many pictures, the first ones.
+            pictures), or a path for `read_yolo`.
+        pictures: Folder of a COCO file's pictures, if it is not beside the file.
+        limit: Use only the first so many pictures; None uses all.
 
     Raises:
-        DatasetError: It is none of these, or something in it is missing or wrong.
+        DatasetError: The format is not supported, or a part is missing or wrong.
     """
     if not path.exists():
-        raise DatasetError(f"no dataset at {path}")
+        raise DatasetError(f"there is no dataset at {path}: check the path")
     annotations = path if path.suffix == ".json" else choose_annotations(path)
     if annotations is not None:
         return read_coco(annotations, pictures=pictures, limit=limit)
     if pictures is not None:
-        raise DatasetError(f"--images goes with a COCO annotation file, and {path} is none")
+        raise DatasetError(
+            f"--images needs a COCO annotation file, and {path} is not one: leave it out"
+        )
     return read_yolo(path, limit=limit)

@@ -1,4 +1,4 @@
-"""One way through all pictures of a dataset, as fast as the detector answers."""
+"""Runs a detector on all pictures of a dataset."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tools.evaluation.picture import Picture, read_pixels
 
 _READERS = 2
 _READ_AHEAD = 16
-"""Pictures in memory that nobody has asked for yet; bounds it whatever the size of the dataset."""
+"""Number of pictures that are decoded in advance. It limits the use of memory."""
 
 Detect = Callable[[Iterable[Image]], Iterable[Rows]]
-"""From pictures, uint8 [H, W, 3] RGB each, to their detections, in the same order."""
+"""A function from pictures, uint8 [H, W, 3] RGB each, to their detections, in the same order."""
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What came of it.
+    """The result of one run.
 
     Attributes:
         rows: Detections of each picture, in the order of the pictures.
         elapsed_s: Seconds from the first picture to the last answer.
-        waited_s: Seconds of these in which the detector had to wait for a picture to be read.
+        waited_s: Seconds of `elapsed_s` in which the detector waited for a picture to be decoded.
     """
 
     rows: list[Rows]
@@ -40,16 +40,22 @@ class Pass:
 
     @property
     def pictures_per_s(self) -> float:
-        """Pictures a second."""
+        """Pictures per second."""
         return len(self.rows) / self.elapsed_s
 
 
 def run(pictures: Sequence[Picture], detect: Detect, *, title: str, console: Console) -> Pass:
-    """Detect in every picture, and show how far it is.
+    """Detect in every picture, with a progress bar.
+
+    Args:
+        pictures: The pictures.
+        detect: The detector.
+        title: Title of the progress bar.
+        console: Where the progress bar is shown.
 
     Raises:
-        DatasetError: A picture is broken.
-        YolostreamError: see `Detector.detect`.
+        DatasetError: A picture is damaged.
+        YolostreamError: See `Detector.detect`.
     """
     timer = StageTimer()
     rows: list[Rows] = []
@@ -64,7 +70,7 @@ def run(pictures: Sequence[Picture], detect: Detect, *, title: str, console: Con
 
 
 def _read_ahead(pictures: Sequence[Picture], timer: StageTimer) -> Iterator[Image]:
-    """Decode in other threads what will be asked for next; counts the time that it was late."""
+    """Decode pictures in advance in other threads, and measure the time of waiting for them."""
     ahead: deque[Future[Image]] = deque()
     with ThreadPoolExecutor(_READERS) as readers:
         for picture in pictures:

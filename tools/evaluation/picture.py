@@ -1,4 +1,4 @@
-"""A picture of a dataset, on disk until it is needed."""
+"""Pictures of a dataset, which are decoded when they are needed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from yolostream.image import Image
 from tools.errors import DatasetError
 
 _TURNED_BY_90 = (5, 6, 7, 8)
-"""Values of the EXIF orientation that swap width and height."""
+"""Values of the EXIF orientation for which width and height are swapped."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture whose header has been read.
+    """A picture whose header was read.
 
     Attributes:
         id: `image_id` of its annotations.
-        path: Its file.
-        width: In pixels, upright as its EXIF orientation says.
-        height: Likewise.
+        path: File of the picture.
+        width: Width in pixels, after applying the EXIF orientation.
+        height: Height in pixels, after applying the EXIF orientation.
     """
 
     id: int
@@ -37,29 +37,29 @@ def open_picture(image_id: int, path: Path) -> Picture:
     """Read the header of a picture.
 
     Raises:
-        DatasetError: It is no picture with 8 bits a color.
+        DatasetError: The file is not a picture, or has more than 8 bits per color.
     """
     try:
         with PIL.Image.open(path) as picture:
             width, height = picture.size
             turned = picture.getexif().get(ExifTags.Base.Orientation) in _TURNED_BY_90
             mode = picture.mode
-    # Every format's reader raises its own.
+    # Each format's reader raises errors of its own classes.
     except Exception as error:
         raise DatasetError(f"no readable picture: {path} ({error}): replace it") from error
     if mode.startswith(("I", "F")):
-        raise DatasetError(f"{path} has more than 8 bits a pixel (mode {mode}): convert it")
+        raise DatasetError(f"{path} has more than 8 bits per color (mode {mode}): convert it")
     return Picture(image_id, path, *((height, width) if turned else (width, height)))
 
 
 def read_pixels(picture: Picture) -> Image:
-    """Decode a picture: uint8 [height, width, 3], RGB, upright.
+    """Decode a picture: uint8 [height, width, 3], RGB, after applying the EXIF orientation.
 
-    Pillow gives the pixels that the client's OpenCV gives, but does not make up the rest of a file
-    that was cut off.
+    Pillow decodes the same pixels as OpenCV in the client. Unlike OpenCV, it reports files that are
+    cut off.
 
     Raises:
-        DatasetError: It is broken.
+        DatasetError: The picture is damaged.
     """
     try:
         with PIL.Image.open(picture.path) as opened:
@@ -69,7 +69,7 @@ def read_pixels(picture: Picture) -> Image:
 
 
 def check_there(paths: list[Path]) -> None:
-    """Raise `DatasetError` unless every file is there."""
+    """Raise `DatasetError` unless all files exist."""
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise DatasetError(

@@ -1,4 +1,4 @@
-"""The precision-recall picture."""
+"""Draws the precision-recall curves."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from tools.evaluation.scoring import RECALLS, Scores
 
 _NAMED = 10
-"""Curves that a reader can tell apart; as many as the color cycle has."""
+"""Largest number of curves with a color and a name each: the length of the color cycle."""
 
 
 def write_precision_recall(scores: Scores, path: Path) -> None:
-    """Draw precision over recall at IoU 0.5, a curve for each class and one for their mean."""
+    """Draw precision over recall at IoU 0.5, with one curve per class and one for their mean."""
     classes = [one for one in scores.classes if one.labels]
     figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")
     axes = figure.add_subplot(

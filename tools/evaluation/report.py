@@ -1,4 +1,4 @@
-"""What an evaluation says: tables for people, files for programs."""
+"""Reports the results of an evaluation: tables on the terminal, and files."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from tools.evaluation.variant import Thresholds
 from tools.served_onnx import ServedOnnx
 
 NOTE = """\
-These figures are of what is served: a picture letterboxed into the network's one input size, one \
-class a box, and at most {max_detections} boxes a picture, of which COCO counts the best 100 of \
-each class. The evaluation that YOLOv7's authors publish lets one box be several classes and pads \
-to rectangles of up to 672 pixels, so a network scores less here than in their tables. Compare two \
-detectors by running this on both."""
+These figures are for the served model: pictures are letterboxed to the network's input size, each \
+box has one class, and a picture has at most {max_detections} boxes, of which COCO counts the 100 \
+with the highest scores per class. YOLOv7's published evaluation allows several classes per box, \
+and pads pictures to rectangles of up to 672 pixels, so a network scores less here than in its \
+tables. To compare two detectors, run this on both."""
 
 _PACKAGES = ("numpy", "onnxruntime", "pillow", "pycocotools", "tritonclient", "yolostream")
 
 
 @dataclass(frozen=True)
 class Side:
-    """What was scored: a pass through the server, or through the bare session."""
+    """One run and its scores, either through the server or without it."""
 
     ran: Pass
     scores: Scores
@@ -44,17 +44,17 @@ class Side:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that is reported.
+    """All results of an evaluation.
 
     Attributes:
-        dataset: What was evaluated on.
-        matching: Which of its categories count.
+        dataset: The dataset.
+        matching: The categories that are scored.
         model: Name of the ensemble.
-        onnx: The network's file in the model repository; None where it was not looked at.
-        server_version: Of Triton.
-        thresholds: Of the server's suppression during the evaluation, and of the bare session's.
-        served: Through the server.
-        bare: The same without it.
+        onnx: The network's file in the model repository; None if it was not read.
+        server_version: Version of Triton.
+        thresholds: Thresholds of the suppression in both runs.
+        served: The run through the server.
+        bare: The run without a server, if there was one.
     """
 
     dataset: Dataset
@@ -68,13 +68,13 @@ class Evaluation:
 
     @property
     def sides(self) -> dict[str, Side]:
-        """By name, those that there are."""
+        """The runs by name."""
         sides = {"served": self.served, "bare": self.bare}
         return {name: side for name, side in sides.items() if side is not None}
 
     @property
     def difference(self) -> Figures | None:
-        """What serving adds to the bare session's figures."""
+        """The figures of `served` minus those of `bare`; None without `bare`."""
         if self.bare is None:
             return None
         bare = self.bare.scores.overall
@@ -85,17 +85,18 @@ class Evaluation:
 
     @property
     def note(self) -> str:
-        """What the figures can be compared with."""
+        """The note on comparing the figures with others."""
         return NOTE.format(max_detections=self.thresholds.max_detections)
 
 
 def write(evaluation: Evaluation, folder: Path) -> None:
-    """Write `evaluation.json`, `detections.json` and `precision_recall.png`, once all are whole.
+    """Write `evaluation.json`, `detections.json` and `precision_recall.png`.
 
-    `detections.json` is in COCO's results form, and of what was served.
+    `detections.json` has the detections of the served run, in COCO's results format. The files are
+    moved to the folder when all of them are complete.
 
     Raises:
-        OutputError: `folder` is not to be written to.
+        OutputError: `folder` cannot be written to.
     """
     results = coco_results(evaluation.dataset, evaluation.matching, evaluation.served.ran.rows)
     try:
@@ -127,7 +128,7 @@ def show(evaluation: Evaluation, console: Console) -> None:
         )
     if evaluation.matching.unknown:
         unknown = ", ".join(evaluation.matching.unknown)
-        console.print(Text(f"Not scored, since the model does not have them: {unknown}"))
+        console.print(Text(f"Not scored, because the model does not have them: {unknown}"))
     console.print(Text(evaluation.note, style="dim"))
 
 

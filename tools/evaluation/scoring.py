@@ -1,4 +1,4 @@
-"""Average precision and recall by pycocotools."""
+"""Computes average precision and recall with pycocotools."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ METRICS = (
     *("AP", "AP50", "AP75", "AP small", "AP medium", "AP large"),
     *("AR1", "AR10", "AR100", "AR small", "AR medium", "AR large"),
 )
-"""In the order of pycocotools: mean over IoU 0.50, 0.55, ... 0.95 where no other is named; sizes by
-area, below 32x32, up to 96x96 pixels and above; recall with 1, 10 and 100 boxes of a class."""
+"""The metrics in the order of pycocotools. Except AP50 and AP75, they are means over the IoUs 0.50,
+0.55, ... 0.95. Small objects have an area below 32x32 pixels, and large ones above 96x96. AR1, AR10
+and AR100 allow 1, 10 and 100 boxes per class."""
 
 CLASS_METRICS = ("AP", "AP50", "AP75", "AR100")
-"""Of a single class."""
+"""The metrics of a single class."""
 
 RECALLS = np.linspace(0, 1, 101)
-"""Recalls at which COCO takes the precision."""
+"""Recalls at which COCO samples the precision."""
 
 Figures = dict[str, float | None]
-"""0..1 by name; None where there is nothing to be found."""
+"""Values 0..1 by metric; None if there are no labels."""
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Of one class.
+    """The scores of one class.
 
     Attributes:
-        name: The model's name.
-        labels: Objects that were to be found.
-        figures: `CLASS_METRICS`.
-        precisions: At IoU 0.5, float [101] by `RECALLS`; empty where there was nothing to find.
+        name: The model's name of the class.
+        labels: Number of labeled objects.
+        figures: Values of `CLASS_METRICS`.
+        precisions: Precisions at IoU 0.5, float [101] for `RECALLS`; empty without labels.
     """
 
     name: str
@@ -51,14 +52,14 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one pass: `METRICS` over all classes that are labeled, and class by class."""
+    """The scores of one run: `METRICS` over all labeled classes, and the scores of each class."""
 
     overall: Figures
     classes: tuple[ClassScores, ...]
 
 
 def coco_results(dataset: Dataset, matching: Matching, rows: Sequence[Rows]) -> list[Annotation]:
-    """Detections in COCO's results form, with the dataset's own image and category ids."""
+    """Convert detections to COCO's results format, with the dataset's image and category ids."""
     return [
         {
             "image_id": picture.id,
@@ -73,16 +74,16 @@ def coco_results(dataset: Dataset, matching: Matching, rows: Sequence[Rows]) -> 
 
 
 def score(dataset: Dataset, matching: Matching, results: list[Annotation]) -> Scores:
-    """Compare detections with the labels, over the categories that the model knows.
+    """Compare detections with the labels, for the matched categories.
 
     Args:
-        dataset: The labels. Detections in a picture without any are wrong, as in every other.
-        matching: Says which categories count.
-        results: From `coco_results`.
+        dataset: The labels. All detections in a picture without labels are wrong.
+        matching: The categories that are scored.
+        results: The detections, from `coco_results`.
     """
     truth = _indexed(dataset, matching, dataset.annotations)
     evaluation = COCOeval(truth, _indexed(dataset, matching, results), "bbox")
-    # It reports to stdout, which is ours.
+    # pycocotools prints to stdout, which is reserved for the tool's results.
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.evaluate()
         evaluation.accumulate()
@@ -90,7 +91,7 @@ def score(dataset: Dataset, matching: Matching, results: list[Annotation]) -> Sc
     overall = dict(zip(METRICS, map(_figure, evaluation.stats.tolist()), strict=True))
     classes = (
         _class_scores(evaluation, index, matching.names[category_id], _labels(dataset, category_id))
-        for index, category_id in enumerate(sorted(matching.names))  # As pycocotools does.
+        for index, category_id in enumerate(sorted(matching.names))  # the order of pycocotools
     )
     return Scores(overall, tuple(classes))
 
@@ -100,7 +101,7 @@ def _indexed(dataset: Dataset, matching: Matching, annotations: Sequence[Annotat
     coco.dataset = {
         "images": [{"id": picture.id} for picture in dataset.pictures],
         "annotations": [
-            # From 1: pycocotools takes a label with the id 0 for never found.
+            # Ids begin with 1, because pycocotools counts a label with id 0 as not found.
             {"iscrowd": 0, "area": row["bbox"][2] * row["bbox"][3], **row, "id": number}
             for number, row in enumerate(annotations, start=1)
         ],
@@ -116,7 +117,7 @@ def _labels(dataset: Dataset, category_id: int) -> int:
 
 
 def _class_scores(evaluation: COCOeval, index: int, name: str, labels: int) -> ClassScores:
-    # Of every size, with the most detections.
+    # Index 0: objects of all sizes. Index -1: the largest number of detections.
     precision = evaluation.eval["precision"][:, :, index, 0, -1]
     recall = evaluation.eval["recall"][:, index, 0, -1]
     means = (precision.mean(), precision[0].mean(), precision[5].mean(), recall.mean())
@@ -129,5 +130,5 @@ def _class_scores(evaluation: COCOeval, index: int, name: str, labels: int) -> C
 
 
 def _figure(value: float) -> float | None:
-    """Pycocotools says -1 where there is nothing to be found."""
+    """Pycocotools returns -1 if there are no labels."""
     return None if value < 0 else value

@@ -1,7 +1,7 @@
-"""An ensemble beside the one that is served, for evaluation: it keeps nearly every box.
+"""The variant of an ensemble for evaluation, which keeps nearly every box.
 
-It shares the network and the letterbox with the ensemble, and has a suppression of its own, so
-that other callers get the boxes that they always get.
+It uses the same network and letterbox as the ensemble, but has a suppression step of its own. So
+the detections of other clients do not change.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ SUFFIX = "_evaluation"
 CONFIDENCE, IOU = "confidence_threshold", "iou_threshold"
 _MOST, _CLASS_AGNOSTIC = "max_detections", "class_agnostic"
 THRESHOLDS = {CONFIDENCE: "0.001", IOU: "0.65"}
-"""Those of YOLOv7's own evaluation, by the name of the parameter."""
+"""The thresholds of YOLOv7's own evaluation, by parameter."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What a server's suppression keeps.
+    """The parameters of a server's suppression step.
 
     Attributes:
-        confidence: A box counts above this.
-        iou: Overlap above which the weaker of two boxes of a class falls.
-        max_detections: Most boxes of one picture.
-        class_agnostic: Whether it falls where they are of different classes, too.
+        confidence: Confidences of detections are above this, 0..1.
+        iou: IoU above which the box with the lower score is suppressed, 0..1.
+        max_detections: Largest number of detections per picture.
+        class_agnostic: Whether boxes of different classes also suppress each other.
     """
 
     confidence: float
@@ -47,24 +47,26 @@ class Thresholds:
 
 
 def write_variant(repository: Path, ensemble: str, folder: Path) -> None:
-    """Write a model repository that holds what `ensemble` lacks for evaluation.
+    """Write a model repository with the variant of an ensemble and its suppression step.
 
     Args:
-        repository: Holds the ensemble; only read.
-        ensemble: Its name. Its last step is the suppression.
-        folder: To write; new or empty. A server takes it as a second `--model-repository`.
+        repository: Model repository with the ensemble. It is only read.
+        ensemble: Name of the ensemble. Its last step has to be the suppression.
+        folder: Target folder, new or empty. It is given to a server as a second
+            `--model-repository`.
 
     Raises:
         ModelUnavailable: There is no such model.
-        RepositoryError: It is no ensemble that ends with a suppression, or `folder` is not empty.
+        RepositoryError: The model is not an ensemble that ends with a suppression step, or `folder`
+            is not empty.
     """
     path = repository / ensemble / CONFIG
     if not path.is_file():
         names = ", ".join(sorted(p.parent.name for p in repository.glob("*/config.pbtxt")))
-        raise ModelUnavailable(f"no model '{ensemble}' in {repository}, only {names}")
+        raise ModelUnavailable(f"there is no model '{ensemble}' in {repository}, only {names}")
     steps = read_config(path).ensemble_scheduling.step
     if not steps:
-        raise RepositoryError(f"'{ensemble}' in {repository} is no ensemble: name one")
+        raise RepositoryError(f"'{ensemble}' in {repository} is not an ensemble: give one")
     suppression = steps[-1].model_name
 
     def rename(config: Any) -> None:
@@ -83,7 +85,8 @@ def write_variant(repository: Path, ensemble: str, folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            # A folder in it, because the temporary one is closed to a server of another user.
+            # A subfolder, because the temporary folder itself is not readable for other users, and
+            # the server may run as another user.
             whole = Path(scratch) / "models"
             _copy(repository / ensemble, whole / (ensemble + SUFFIX), rename)
             _copy(repository / suppression, whole / (suppression + SUFFIX), loosen)
@@ -95,10 +98,10 @@ def write_variant(repository: Path, ensemble: str, folder: Path) -> None:
 
 
 def served_thresholds(url: str, suppression: str, *, timeout_s: float) -> Thresholds:
-    """Ask a server for the thresholds of one of its models.
+    """Read the parameters of a suppression step from a server.
 
     Raises:
-        ServerError: It does not tell, or is away.
+        ServerError: The server denies access to its models, or cannot be reached.
     """
     with translated(url, suppression), connect(url) as client:
         config = client.get_model_config(suppression, client_timeout=timeout_s).config
@@ -107,13 +110,13 @@ def served_thresholds(url: str, suppression: str, *, timeout_s: float) -> Thresh
         confidence=float(values[CONFIDENCE]),
         iou=float(values[IOU]),
         max_detections=int(values[_MOST]),
-        # A server's repository may be older than it.
+        # Repositories of older versions lack this parameter.
         class_agnostic=values.get(_CLASS_AGNOSTIC) == "true",
     )
 
 
 def _copy(model: Path, target: Path, edit: Callable[[Any], None]) -> None:
-    """Copy a model's folder, and edit its configuration in every profile."""
+    """Copy a model's folder, and edit its configurations of all profiles."""
     shutil.copytree(model, target, ignore=shutil.ignore_patterns("__pycache__"))
     for path in configs_of(target):
         config = read_config(target / path)

@@ -1,7 +1,8 @@
-"""Datasets in YOLO's form: `images/SPLIT/NAME.jpg` beside `labels/SPLIT/NAME.txt`.
+"""Reads datasets in YOLO's format: `images/SPLIT/NAME.jpg` and `labels/SPLIT/NAME.txt`.
 
-Each line of a label file is one object: its class number and `x y width height` of its box, x and y
-of the center, or the corners of its outline; all from 0 to 1, as shares of the picture's sides.
+Each line of a label file is one object: its class id, and either `x y width height` of its box (x
+and y of the center) or the corners of its outline. Coordinates are 0..1 of the picture's width and
+height.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def _numbered(names: object) -> object:
 
 
 class _Description(BaseModel):
-    """The part of a `data.yaml` that matters here."""
+    """The used part of a `data.yaml`."""
 
     names: Annotated[dict[int, str], BeforeValidator(_numbered)]
     val: Path
@@ -34,13 +35,13 @@ class _Description(BaseModel):
 def read_yolo(place: Path, *, limit: int | None) -> Dataset:
     """Read the label files of a split, and the headers of its pictures.
 
-    Pictures are numbered from 1 in the order of their names. One without a label file, or with an
-    empty one, shows nothing that is to be found.
+    Pictures are numbered from 1 in the order of their names. A picture without a label file, or
+    with an empty one, has no objects.
 
     Args:
-        place: A `data.yaml`, a folder with one, a folder with `images` and `labels`, or the
-            pictures of one split, such as `images/test`.
-        limit: Take only so many pictures, the first ones.
+        place: A `data.yaml`, a folder with one, a folder with `images` and `labels`, or the folder
+            with the pictures of one split, such as `images/test`.
+        limit: Use only the first so many pictures; None uses all.
 
     Raises:
         DatasetError: There are no pictures or no labels, or one of them cannot be read.
@@ -53,9 +54,11 @@ def read_yolo(place: Path, *, limit: int | None) -> Dataset:
     paths = _picture_files(split)[:limit]
     check_there(paths)
     if not paths:
-        raise DatasetError(f"no pictures in {split}")
+        raise DatasetError(f"there are no pictures in {split}: check the path")
     if not any(_label_file(path).is_file() for path in paths):
-        raise DatasetError(f"no label files for {split}, such as {_label_file(paths[0])}")
+        raise DatasetError(
+            f"there are no label files for {split}: write them, such as {_label_file(paths[0])}"
+        )
     pictures = [open_picture(number, path) for number, path in enumerate(paths, start=1)]
     annotations = [found for picture in pictures for found in _read_labels(picture)]
     if categories is not None:
@@ -64,11 +67,11 @@ def read_yolo(place: Path, *, limit: int | None) -> Dataset:
 
 
 def _read_description(path: Path) -> tuple[dict[int, str], Path]:
-    """Names by class number, and what `val` points to."""
+    """Class names by class id, and the path of `val`."""
     try:
         description = _Description.model_validate(yaml.safe_load(path.read_bytes()))
     except yaml.YAMLError as error:
-        raise DatasetError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        raise DatasetError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         raise DatasetError(
             f"{path} must give 'names', and one folder or list of pictures as 'val': "
@@ -76,7 +79,7 @@ def _read_description(path: Path) -> tuple[dict[int, str], Path]:
         ) from error
     root = path.parent / description.path
     split = root / description.val
-    # Some exporters count from the folder of a script that is not there.
+    # Some exporters write paths relative to the folder of a training script, which is not here.
     if not split.exists() and description.val.parts[0] == "..":
         split = root.joinpath(*description.val.parts[1:])
     return description.names, split
@@ -88,7 +91,7 @@ def _choose_split(folder: Path) -> Path:
         if "images" in folder.absolute().parts and folder.is_dir():
             return folder
         raise DatasetError(
-            f"{folder} is no dataset: it needs annotations/*.json, a data.yaml, or images and "
+            f"{folder} is not a dataset: it needs annotations/*.json, a data.yaml, or images and "
             "labels"
         )
     splits = sorted(path for path in images.iterdir() if path.is_dir())
@@ -109,15 +112,17 @@ def _picture_files(split: Path) -> list[Path]:
         lines = split.read_text(encoding="utf-8").splitlines()
         return [split.parent / line.strip() for line in lines if line.strip()]
     if not split.is_dir():
-        raise DatasetError(f"no folder or list of pictures at {split}")
+        raise DatasetError(f"there is no folder or list of pictures at {split}: check the path")
     return sorted(path for path in split.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def _label_file(picture: Path) -> Path:
-    """The same path with its last folder `images` named `labels`, as every YOLO reader has it."""
+    """The path of a picture's label file: the last folder `images` becomes `labels`."""
     before, found, after = str(picture.absolute().with_suffix(".txt")).rpartition("/images/")
     if not found:
-        raise DatasetError(f"{picture} lies in no folder 'images', so 'labels' cannot be found")
+        raise DatasetError(
+            f"{picture} is not in a folder 'images': move it to images/, next to labels/"
+        )
     return Path(before) / "labels" / after
 
 
@@ -142,8 +147,8 @@ def _annotation(line: str, picture: Picture, place: str) -> Annotation:
         left, top, width, height = _box([float(value) for value in values])
     except ValueError as error:
         raise DatasetError(
-            f"{place}: '{line}' is not a class number and x, y, width, height in 0..1, or corners "
-            "in 0..1"
+            f"{place}: '{line}' is not a class id and x, y, width, height in 0..1, or corners in "
+            "0..1"
         ) from error
     left, width = left * picture.width, width * picture.width
     top, height = top * picture.height, height * picture.height

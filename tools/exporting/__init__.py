@@ -1,1 +1,1 @@
-"""How an ONNX file comes about: traced from a network, checked, converted to float16."""
+"""Exports ONNX files: traces a network, checks the graph, and converts it to float16."""

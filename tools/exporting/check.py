@@ -1,4 +1,4 @@
-"""Whether two ways to compute the same detections agree."""
+"""Checks whether two implementations of a network compute the same detections."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from tools.served_onnx import INPUT, OUTPUT
 
 Floats = npt.NDArray[np.float32]
 Detect = Callable[[Floats], Floats]
-"""Pictures, float32 [b, 3, H, W] RGB 0..1 -> rows, float32 [b, N, 6] as `output` has them."""
+"""From pictures, float32 [b, 3, H, W] RGB 0..1, to rows, float32 [b, N, 6], see `served_onnx`."""
 
 _BATCH = 2
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far apart two results may be.
+    """The largest differences between two results that count as equal.
 
     Attributes:
-        box_max: Pixels, of any coordinate.
-        box_mean: Pixels, on average.
-        confidence: Of any row.
-        classes: Share of the rows, 0..1, whose class may change: two of them may be as good.
+        box_max: Largest difference of a coordinate, in pixels.
+        box_mean: Mean difference of the coordinates, in pixels.
+        confidence: Largest difference of a confidence.
+        classes: Part of the rows, 0..1, whose class may differ, because two classes may have nearly
+            the same probability.
     """
 
     box_max: float
@@ -37,21 +38,21 @@ class Tolerance:
     classes: float
 
 
-# Several times what the rounding of float32 was seen to do; a wrong graph is off by whole pixels.
+# Several times the measured rounding errors of float32. A wrong graph differs by whole pixels.
 ROUNDING = Tolerance(box_max=0.05, box_mean=0.002, confidence=5e-5, classes=1e-4)
-# float16 has 11 significant bits. Random weights, which exaggerate
-# rounding, were seen to stay well below.
+# float16 has 11 significant bits. Measured errors with random weights, which increase rounding
+# errors, are far below these.
 ROUNDING_FLOAT16 = Tolerance(box_max=8.0, box_mean=0.25, confidence=0.02, classes=0.01)
 
 
 def fixed_pictures(height: int, width: int) -> Floats:
-    """The same noise every time: float32 [2, 3, height, width], 0..1."""
+    """Reproducible noise: float32 [2, 3, height, width], 0..1."""
     noise = np.random.default_rng(0)
     return noise.random((_BATCH, 3, height, width), dtype=np.float32)
 
 
 def runner(model: onnx.ModelProto, *, threads: int = 2) -> Detect:
-    """Run a graph in ONNX Runtime on the CPU."""
+    """A function that runs a graph in ONNX Runtime on the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(
@@ -66,19 +67,19 @@ def runner(model: onnx.ModelProto, *, threads: int = 2) -> Detect:
 
 
 def compare(actual: Floats, expected: Floats, tolerance: Tolerance, *, what: str) -> str:
-    """Measure how far two results are apart.
+    """Measure the differences between two results.
 
     Args:
         actual: Rows, float32 [b, N, 6].
-        expected: Rows of the same pictures.
-        tolerance: What is still the same.
-        what: The two, for the message.
+        expected: Rows of the same pictures, float32 [b, N, 6].
+        tolerance: The allowed differences.
+        what: Names of both results, for the message.
 
     Returns:
         A sentence with the measured differences.
 
     Raises:
-        ExportError: They differ by more.
+        ExportError: The differences exceed the tolerance.
     """
     if actual.shape != expected.shape:
         raise ExportError(f"{what} differ in shape: {actual.shape} and {expected.shape}")
@@ -89,7 +90,7 @@ def compare(actual: Floats, expected: Floats, tolerance: Tolerance, *, what: str
         f"{what} differ by {box.max():.5f} px at most and {box.mean():.6f} px on average, in "
         f"confidence by {confidence:.1e}, in class in {changed:.3%} of the rows"
     )
-    # Written so that a difference that is no number is too large.
+    # Written with `not`, so that NaN counts as too large.
     if not (
         box.max() <= tolerance.box_max
         and box.mean() <= tolerance.box_mean
@@ -101,6 +102,6 @@ def compare(actual: Floats, expected: Floats, tolerance: Tolerance, *, what: str
 
 
 def compare_alone(run: Detect, pictures: Floats, tolerance: Tolerance) -> str:
-    """Compare each picture of a batch with the picture alone; see `compare`."""
+    """Compare the results of a batch with those of each picture alone; see `compare`."""
     alone = np.concatenate([run(pictures[i : i + 1]) for i in range(len(pictures))])
     return compare(run(pictures), alone, tolerance, what="Rows of a batch and the picture alone")

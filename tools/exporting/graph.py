@@ -1,4 +1,4 @@
-"""A graph to be exported: checked first, then written."""
+"""Checks a graph and writes it to a file."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tools.exporting.check import (
     runner,
 )
 from tools.exporting.half import to_fp16
-from tools.oddities import oddities
+from tools.sanity import sanity_warnings
 from tools.served_onnx import read_served_onnx, sides_of
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph before it is checked and written.
+    """A graph that is not checked yet.
 
     Attributes:
         model: The graph, in float32.
-        names: Class names by class id; none where the source has none.
-        classes: How many there have to be at least.
-        reference: Computes what the graph should; none where the graph is all there is.
+        names: Class names by class id; empty if the source has none.
+        classes: Smallest number of class names.
+        reference: Another implementation of the same network, if there is one.
     """
 
     model: onnx.ModelProto
@@ -43,46 +43,46 @@ class Graph:
 
 
 def write(graph: Graph, path: Path, *, half: bool = False, metadata: dict[str, str]) -> list[str]:
-    """Check a graph, and write it if it computes what it should.
+    """Check a graph, and write it if all checks succeed.
 
     Args:
         graph: The graph.
-        path: File to write; it is only touched when every check succeeds.
-        half: Compute in float16, between a float32 input and output.
+        path: File to write.
+        half: Convert the graph to float16; input and output stay float32.
         metadata: Strings to store in the file.
 
     Returns:
-        What the checks measured, and what is odd, a sentence each.
+        The measured differences and warnings, one sentence each.
 
     Raises:
         ExportError: A check failed, or the file cannot be written.
-        OnnxError: The ensemble could not serve the graph.
+        OnnxError: The graph does not follow the contract of `served_onnx`.
     """
     run = runner(graph.model)
     height, width = sides_of(graph.model)
     pictures = fixed_pictures(height, width)
-    said = []
+    findings = []
     if graph.reference:
         what = "ONNX Runtime and PyTorch"
-        said.append(compare(run(pictures), graph.reference(pictures), ROUNDING, what=what))
+        findings.append(compare(run(pictures), graph.reference(pictures), ROUNDING, what=what))
     model, tolerance = graph.model, ROUNDING
     if half:
         model, tolerance = to_fp16(graph.model), ROUNDING_FLOAT16
         what = "float16 and float32"
         wide, run = run, runner(model)
-        said.append(compare(run(pictures), wide(pictures), tolerance, what=what))
-    said.append(compare_alone(run, pictures, tolerance))
-    said += oddities(model, run(pictures))
+        findings.append(compare(run(pictures), wide(pictures), tolerance, what=what))
+    findings.append(compare_alone(run, pictures, tolerance))
+    findings += sanity_warnings(model, run(pictures))
     onnx.helper.set_model_props(model, metadata)
     _replace(path, model)
-    return said
+    return findings
 
 
 def check_target(path: Path) -> None:
-    """Make sure that a file may be written there, before the work that is to be written.
+    """Check in advance that a file can be written.
 
     Raises:
-        ExportError: There is a device, a pipe or a folder.
+        ExportError: The path is a device, a pipe or a folder.
     """
     try:
         refuse_special_file(path)

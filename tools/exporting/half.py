@@ -1,4 +1,4 @@
-"""The server's own way to float16, which it goes by itself on a GPU with a float32 model."""
+"""Conversion to float16 with the server's own module, which the server also uses on a GPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnx
 from tools.errors import OnnxError
 from tools.model_folders.files import REPOSITORY
 
-# By its path: a model's folder holds all that it needs, and is no package.
+# Loaded by its path, because a model's folder is not a package.
 _SPEC = importlib.util.spec_from_file_location("half", REPOSITORY / "yolov7_fp16" / "1" / "half.py")
 assert _SPEC is not None
 assert _SPEC.loader is not None
@@ -18,10 +18,10 @@ _SPEC.loader.exec_module(_half)
 
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Put all that a convolution depends on into float16; see the server's `half.py`.
+    """Convert everything up to the last convolutions to float16; see the server's `half.py`.
 
     Raises:
-        OnnxError: There is no convolution, or the graph cannot be cut behind the last ones.
+        OnnxError: The graph has no convolution, or cannot be split after the last ones.
     """
     try:
         graph: onnx.ModelProto = _half.to_fp16(model)

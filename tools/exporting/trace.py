@@ -1,4 +1,4 @@
-"""From a network to its ONNX graph."""
+"""Traces a network to an ONNX graph."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import torch
 from tools.served_onnx import INPUT, OUTPUT, ROW
 from tools.yolov7 import Network
 
-# The newest that every TensorRT 10 parses, and PyTorch's tracer writes.
+# The newest opset that all versions of TensorRT 10 parse and that PyTorch's tracer writes.
 _OPSET = 17
 
 
 def traced(network: Network, *, size: tuple[int, int]) -> onnx.ModelProto:
-    """The graph of a network.
+    """Trace a network.
 
     Args:
-        network: On the CPU, folded.
+        network: The network, on the CPU and with batch normalization fused.
         size: Height and width of the input, in pixels; multiples of 32.
 
     Returns:
@@ -28,7 +28,7 @@ def traced(network: Network, *, size: tuple[int, int]) -> onnx.ModelProto:
     """
     file = io.BytesIO()
     with warnings.catch_warnings():
-        # Deprecated, but it gives the cleaner graph, with a dynamic batch.
+        # The tracer is deprecated, but writes a simpler graph with a dynamic batch.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
@@ -41,7 +41,7 @@ def traced(network: Network, *, size: tuple[int, int]) -> onnx.ModelProto:
             dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
         )
     model = onnx.load_from_string(file.getvalue())
-    # Tracing leaves sizes open that a server wants to check.
+    # Tracing leaves the output's sizes dynamic, but the server checks them.
     detect = network.detect
     height, width = size
     cells = sum((height // stride) * (width // stride) for stride in detect.strides)

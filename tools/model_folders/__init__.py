@@ -1,1 +1,1 @@
-"""The folders of a detector in the model repository: what is in them, and how it gets there."""
+"""Makes and installs a detector's folders in the model repository."""

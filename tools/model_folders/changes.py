@@ -1,4 +1,4 @@
-"""Changing several files of a model repository as one: all of them, or none."""
+"""Changes several files of a model repository as one transaction."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pathlib import Path
 from tools.errors import RepositoryError
 from tools.model_folders.files import Files
 
-# Triton takes every folder of a repository for a model, hidden ones too; inside a model it looks
-# only at those with a number. This one is always there, and on the same file system.
+# Triton treats every folder of a repository as a model, even hidden ones. Inside a model's folder
+# it reads only folders with a number. The folder of this model always exists.
 _STAGED_IN = "preprocess"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One file that changes.
+    """A change of one file.
 
     Attributes:
-        path: Relative to the repository.
-        content: What it will hold; None if it goes.
-        is_new: Nothing is there yet.
+        path: Path relative to the repository.
+        content: New content; None to remove the file.
+        is_new: Whether the file does not exist yet.
     """
 
     path: Path
@@ -33,18 +33,18 @@ class Change:
     is_new: bool
 
     def __str__(self) -> str:
-        """What happens to which file."""
+        """The kind of change and the path."""
         kind = "remove" if self.content is None else "new" if self.is_new else "replace"
         return f"{kind:<8} {self.path}"
 
 
 def changes_to(repository: Path, files: Files) -> list[Change]:
-    """What has to change so that `files` are there; nothing if they are.
+    """The changes that are needed so that the repository has `files`; empty without any.
 
-    A TensorRT plan goes when the ONNX file changes that it was built from.
+    If an ONNX file changes, the TensorRT plan that was built from it is removed.
 
     Raises:
-        RepositoryError: What is there cannot be read.
+        RepositoryError: A file in the repository cannot be read.
     """
     stale, changed = [], []
     with _refusals(repository):
@@ -56,18 +56,18 @@ def changes_to(repository: Path, files: Files) -> list[Change]:
             if path.name == "model.onnx":
                 plans = (path.with_name("model.plan"), path.with_name("model.plan.json"))
                 stale += [Change(p, None, False) for p in plans if (repository / p).exists()]
-    # First, so that no plan ever lies beside an ONNX file that it was not built from.
+    # Plans are removed first, so that a plan never is next to an ONNX file of another network.
     return [*stale, *changed]
 
 
 def apply(changes: Sequence[Change], repository: Path) -> None:
-    """Make the changes, or leave everything as it was.
+    """Make all changes, or none if there is an error.
 
-    A process that is killed outright while files are moved leaves each of them old or new; doing
-    it again completes them.
+    If the process is killed while files are moved, each file is either old or new. Running it again
+    completes the changes.
 
     Raises:
-        RepositoryError: The disk is full, or the repository is not to be written to.
+        RepositoryError: The disk is full, or the repository cannot be written to.
     """
     with (
         _refusals(repository),
@@ -87,7 +87,7 @@ def apply(changes: Sequence[Change], repository: Path) -> None:
 
 
 def _swap(changes: Sequence[Change], repository: Path, *, new: Path, old: Path) -> None:
-    """Move the new files in; if that fails anywhere, put the old ones back."""
+    """Move the new files to their places; after an error, restore the old ones."""
     made = {change.path.parts[0] for change in changes} - set(os.listdir(repository))
     try:
         for change in changes:
@@ -120,4 +120,6 @@ def _refusals(repository: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RepositoryError(f"cannot change {repository}, which is as it was: {error}") from error
+        raise RepositoryError(
+            f"cannot change {repository}, so nothing was changed: {error}"
+        ) from error

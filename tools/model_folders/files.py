@@ -1,7 +1,7 @@
-"""What is in the folders of a detector, made after those of the detector that is shipped.
+"""Generates the folders of a detector, with the shipped detector's folders as templates.
 
-A detector NAME is an ensemble `NAME` and its network `NAME_fp16`. All detectors share `nms`, and
-those with inputs of the same size share a preprocess stage.
+A detector NAME consists of an ensemble `NAME` and a network `NAME_fp16`. All detectors share the
+step `nms`. Detectors with the same input size share a preprocess step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Files = dict[Path, bytes]
 
 CONFIG = Path("config.pbtxt")
 REPOSITORY = Path(__file__).resolve().parents[2] / "model_repository"
-"""The one that is shipped."""
+"""The shipped model repository."""
 
 _EXAMPLE = "yolov7"
 _PREPROCESS = "preprocess"
@@ -29,12 +29,12 @@ _SIGN = "# Written by tools.install_model from"
 
 
 def network_of(name: str) -> str:
-    """The network's folder beside the ensemble `name`."""
+    """Name of the network of the ensemble `name`."""
     return f"{name}_fp16"
 
 
 def preprocess_of(repository: Path, served: ServedOnnx) -> str:
-    """The preprocess stage that makes inputs of the model's size."""
+    """Name of the preprocess step for the model's input size."""
     shipped = _images(read_config(repository / _PREPROCESS / CONFIG))
     if list(shipped.dims[1:]) == [served.height, served.width]:
         return _PREPROCESS
@@ -44,29 +44,29 @@ def preprocess_of(repository: Path, served: ServedOnnx) -> str:
 
 
 def labels_of(repository: Path) -> tuple[str, int]:
-    """The label file's name in an ensemble's folder, and how many lines of it a caller can see."""
+    """Name of an ensemble's label file, and the largest number of labels that clients can read."""
     ensemble = read_config(repository / _EXAMPLE / CONFIG)
-    # Triton hands out a label with the value at its place.
+    # Triton returns a label with each value of the output, so there are as many as values.
     return next((o.label_filename, o.dims[0]) for o in ensemble.output if o.label_filename)
 
 
 def detector_files(
     repository: Path, name: str, served: ServedOnnx, *, model: bytes, labels: Iterable[str]
 ) -> Files:
-    """Everything that has to be in the repository for `name` to be served.
+    """All files that the repository needs to serve a detector.
 
-    Configs that say the same already are taken as they are, comments and all.
+    Existing configurations with the same meaning are kept as they are, with their comments.
 
     Args:
         repository: Model repository with the shipped folders.
-        name: Of the ensemble.
-        served: What the model declares.
-        model: The ONNX file's content.
+        name: Name of the ensemble.
+        served: Description of the model.
+        model: Content of the ONNX file.
         labels: Class names by class id.
 
     Raises:
-        RepositoryError: A shipped folder is missing, or a config that somebody wrote by hand is in
-            the way.
+        RepositoryError: A shipped folder is missing, or a hand-written configuration would have to
+            be replaced.
     """
     network, preprocess = network_of(name), preprocess_of(repository, served)
     label_file, _ = labels_of(repository)
@@ -91,7 +91,7 @@ def detector_files(
         files |= _folder(repository, _PREPROCESS, preprocess, size_images)
     files |= _folder(repository, network_of(_EXAMPLE), network, size_network)
     files[Path(network, "1", "model.onnx")] = model
-    # The ensemble comes last: once it is there, everything that it needs is.
+    # The ensemble is written last, when all that it needs is there.
     files |= _folder(repository, _EXAMPLE, name, set_steps)
     files[Path(name, "1", ".gitkeep")] = b""
     files[Path(name, label_file)] = "".join(f"{label}\n" for label in labels).encode()
@@ -102,7 +102,7 @@ def read_config(path: Path) -> Any:
     """Read a `config.pbtxt` as a `ModelConfig`.
 
     Raises:
-        RepositoryError: It is not to be read, or not to be parsed.
+        RepositoryError: The file cannot be read or parsed.
     """
     try:
         return parse_config(path.read_bytes(), path)
@@ -114,19 +114,19 @@ def read_config(path: Path) -> Any:
 
 
 def parse_config(content: bytes, path: Path) -> Any:
-    """Parse the content of a `config.pbtxt`, which `path` names in errors.
+    """Parse the content of a `config.pbtxt`; `path` is for the error message.
 
     Raises:
-        RepositoryError: It is not to be parsed.
+        RepositoryError: The content cannot be parsed.
     """
     try:
         return text_format.Parse(content, ModelConfig())
     except (ValueError, text_format.ParseError) as error:
-        raise RepositoryError(f"{path} is no model configuration: {error}") from error
+        raise RepositoryError(f"{path} is not a model configuration: {error}") from error
 
 
 def configs_of(folder: Path) -> list[Path]:
-    """Paths of a model's configs, relative to its folder: the default, then the profiles."""
+    """Paths of a model's configurations relative to its folder: the default, then the profiles."""
     return [CONFIG, *sorted(p.relative_to(folder) for p in folder.glob("configs/*.pbtxt"))]
 
 
@@ -135,7 +135,7 @@ def _images(preprocess: Any) -> Any:
 
 
 def _folder(repository: Path, source: str, name: str, edit: Callable[[Any], None]) -> Files:
-    """Configs and code of the folder `source` as those of `name`."""
+    """The files of a model `name`, made from the configurations and code of the model `source`."""
     files: Files = {}
     for path in configs_of(repository / source):
         config = read_config(repository / source / path)
@@ -157,8 +157,8 @@ def _text(repository: Path, path: Path, config: Any, source: Path) -> bytes:
             return content
         if not content.startswith(_SIGN.encode()):
             raise RepositoryError(
-                f"{present} was written by hand and stays as it is, with {_sizes(there)}, but the "
-                f"new model has {_sizes(config)}: install it under another NAME"
+                f"{present} was written by hand for {_sizes(there)}, and is not overwritten, but "
+                f"the new model has {_sizes(config)}: install it under another NAME"
             )
     text = text_format.MessageToString(config, use_short_repeated_primitives=True)
     return f"{_SIGN} {source}; changes here will be lost.\n{text}".encode()

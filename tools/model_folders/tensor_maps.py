@@ -1,4 +1,4 @@
-"""Whether the steps of an ensemble fit together, which Triton says only when it loads them."""
+"""Checks that the tensors of an ensemble's steps match, before Triton loads them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _ANY = -1
 
 
 def check_tensor_maps(repository: Path, files: Files, ensemble: str) -> None:
-    """Follow every tensor of an ensemble through its steps, in every profile.
+    """Check the shapes of all tensors between the steps of an ensemble, in every profile.
 
     Args:
         repository: Model repository.
-        files: What is to be written to it.
+        files: Files that will be written to it.
         ensemble: Name of the ensemble.
 
     Raises:
-        RepositoryError: A step takes other sizes than it is given.
+        RepositoryError: A step's input has another shape than the tensor that it gets.
     """
 
     def config(model: str, profile: Path) -> tuple[Path, Any]:
-        """What Triton loads for `model` in a profile once the files are written."""
+        """Path and content of the configuration that Triton will load for `model` in a profile."""
         candidates = (Path(model, profile), Path(model, CONFIG))
         there = (p for p in candidates if p in files or (repository / p).exists())
         path = next(there, candidates[-1])
@@ -48,7 +48,7 @@ def check_tensor_maps(repository: Path, files: Files, ensemble: str) -> None:
 
 
 def _profiles(files: Files) -> list[Path]:
-    """Every `config.pbtxt` and `configs/PROFILE.pbtxt` there is, relative to a model's folder."""
+    """Paths of all configurations, relative to a model's folder."""
     return sorted({path.relative_to(path.parts[0]) for path in files if path.suffix == ".pbtxt"})
 
 

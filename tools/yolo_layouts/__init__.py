@@ -1,4 +1,4 @@
-"""ONNX files from the exporters of other YOLOs, turned into what the ensemble serves."""
+"""Converts ONNX files of other YOLO projects so that the ensemble can serve them."""
 
 from tools.yolo_layouts.conversion import served
 

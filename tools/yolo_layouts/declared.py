@@ -1,4 +1,4 @@
-"""What an ONNX file says about itself, and what of that rules it out before it is run.
+"""Reads an ONNX file's metadata and declared tensors, and rejects unsupported models by them.
 
 Ultralytics' exporters write Python literals as metadata: `names` {0: 'person', ...}, `task`
 'detect', `imgsz` [height, width], `end2end` and `args`, the options of the export.
@@ -16,13 +16,13 @@ from tools.errors import OnnxError
 from tools.labels import names_by_id
 from tools.served_onnx import NAMES, inputs_of, shape_of
 
-# From the first that knows every operator we append to the last that TensorRT 10.3 parses.
+# From the first opset with all operators that are appended, to the last that TensorRT 10.3 parses.
 OPSETS = range(11, 21)
 _SCALES, _SHIFTS = ("Div", "Mul"), ("Add", "Cast", "Identity", "Sub", "Transpose")
-"""What exporters put before a network to make its pictures what it was trained on."""
+"""Operators that exporters put before a network to normalize its pictures."""
 _NMS = ("NonMaxSuppression", "NMS")
 SUPPRESSES_ITSELF = (
-    "it suppresses overlapping boxes itself, end to end: export it without NMS (Ultralytics: "
+    "it suppresses overlapping boxes itself (end to end): export it without NMS (Ultralytics: "
     "nms=False, and for YOLOv10 and YOLO26 end2end=False, which newer versions call nms=None; "
     "YOLOv7: without --end2end)"
 )
@@ -34,8 +34,8 @@ _MODELS = {
 }
 
 
-def described(model: onnx.ModelProto) -> str:
-    """The tensors at both ends, and the opset, for messages."""
+def description_of(model: onnx.ModelProto) -> str:
+    """The inputs, outputs and opset, for messages."""
     inputs = ", ".join(map(_tensor, inputs_of(model.graph)))
     outputs = ", ".join(map(_tensor, model.graph.output))
     return f"input {inputs}; output {outputs}; opset {_opset(model)}"
@@ -47,10 +47,10 @@ def metadata_of(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def refuse_other_tasks(model: onnx.ModelProto) -> None:
-    """Let only detectors pass, as they are before non-maximum suppression.
+    """Raise an error unless a model is a detector without non-maximum suppression.
 
     Raises:
-        OnnxError: It is something else, or in an opset that cannot be served.
+        OnnxError: The model has another task or a suppression, or its opset is not supported.
     """
     opset = _opset(model)
     if opset not in OPSETS:
@@ -72,11 +72,11 @@ def refuse_other_tasks(model: onnx.ModelProto) -> None:
         raise OnnxError(SUPPRESSES_ITSELF)
 
 
-def refuse_levels(model: onnx.ModelProto) -> None:
-    """Let only graphs pass whose pictures are 0..1: one that divides them itself is for 0..255.
+def refuse_unnormalized(model: onnx.ModelProto) -> None:
+    """Raise an error if a graph needs pictures in 0..255, which it divides at its beginning.
 
     Raises:
-        OnnxError: It makes its pictures small at its beginning.
+        OnnxError: The graph scales its pictures down.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     constants |= {
@@ -91,17 +91,17 @@ def refuse_levels(model: onnx.ModelProto) -> None:
         pictures.update(node.output)
         factor = next((constants[name] for name in node.input if name in constants), None)
         if node.op_type in _SCALES and factor is not None:
-            # By 255, or by deviations of such levels.
+            # A division by 255, or by standard deviations of values in 0..255.
             values = np.abs(onnx.numpy_helper.to_array(factor))
             if (values < 0.05 if node.op_type == "Mul" else values > 20).all():
                 raise OnnxError(
                     "it takes pictures of levels 0..255, which it scales itself: export it without "
-                    "that, for pictures in 0..1"
+                    "the scaling, for pictures in 0..1"
                 )
 
 
-def stated_names(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Class names by class id; empty where the file states none.
+def names_in_metadata(model: onnx.ModelProto) -> tuple[str, ...]:
+    """Class names by class id in the metadata; empty without any.
 
     Raises:
         OnnxError: They are neither a list nor a dictionary by class id.
@@ -122,16 +122,16 @@ def stated_names(model: onnx.ModelProto) -> tuple[str, ...]:
         ) from error
 
 
-def pinned(model: onnx.ModelProto, size: tuple[int, int] | None) -> onnx.ModelProto:
-    """Copy a graph, with the height and width of its input fixed and the batch left dynamic.
+def with_fixed_size(model: onnx.ModelProto, size: tuple[int, int] | None) -> onnx.ModelProto:
+    """Copy a graph, with a fixed height and width of its input, and a dynamic batch.
 
     Args:
         model: The graph.
-        size: Height and width in pixels, where the graph leaves them open.
+        size: Height and width in pixels, if they are dynamic in the graph; None uses the metadata.
 
     Raises:
-        OnnxError: There is no one input of float32 [b, 3, H, W], its batch is fixed, or its size is
-            open and not stated, or not the one that was asked for.
+        OnnxError: The graph does not have exactly one input of float32 [b, 3, H, W]; its batch is
+            fixed; its size is dynamic and unknown; or its size is not `size`.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -149,11 +149,11 @@ def pinned(model: onnx.ModelProto, size: tuple[int, int] | None) -> onnx.ModelPr
         if asked not in (None, pixels):
             raise OnnxError(
                 f"its input has {pixels} pixels where --size asks for {asked} "
-                f"(--size is height x width, here {_by(size)}): drop --size, or export it anew"
+                f"(--size is height x width, here {_by(size)}): omit --size, or export it again"
             )
         side.dim_value = pixels
     batch.dim_param = "batch"
-    # Sizes that were inferred while height and width were still open.
+    # These sizes were inferred with a dynamic height and width.
     del copy.graph.value_info[:]
     return copy
 
@@ -191,7 +191,7 @@ def _stated_size(model: onnx.ModelProto) -> tuple[int, int] | tuple[None, None]:
 
 
 def _literal(model: onnx.ModelProto, key: str) -> object:
-    """A Python literal out of the metadata; None where there is none."""
+    """A Python literal in the metadata; None without one."""
     try:
         return ast.literal_eval(metadata_of(model).get(key, "None"))
     except (ValueError, SyntaxError, TypeError):

@@ -8,14 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 BOX = 4
-"""Values of a box: center x, center y, width, height, in pixels of the input, or in 0..1 of it."""
-# Finest and coarsest grid: nearly all, then with P6 or P7, P2, and the "tiny" ones of two grids.
+"""Number of values of a box: center x and y, width, height, in pixels or 0..1 of the input."""
+# Smallest and largest stride: of nearly all models, then of those with P6, P7 or P2, and of "tiny"
+# models with two strides.
 _STRIDES = ((8, 32), (8, 64), (8, 128), (4, 32), (4, 64), (4, 16), (8, 16), (16, 32), (16, 64))
 
 _NORMALIZED = 2.0
 
 PICTURES = 2
-"""Of the batch of noise that shows what a graph makes of it."""
+"""Number of pictures in the batch of noise that graphs are run on."""
 
 Values = npt.NDArray[np.float32]
 Size = tuple[int, int]
@@ -26,12 +27,12 @@ PIXEL: Size = (1, 1)
 
 @dataclass(frozen=True)
 class Layout:
-    """How an exporter writes boxes: `BOX` values, objectness if any, a probability per class.
+    """The layout of an exporter's boxes: `BOX` values, maybe objectness, a probability per class.
 
     Attributes:
-        exporter: Whose it is.
-        boxes_per_cell: Of the grid of each stride.
-        objectness: Whether a box has one.
+        exporter: Name of the exporter.
+        boxes_per_cell: Number of boxes in a cell of each stride's grid.
+        objectness: Whether a box has an objectness.
         columns: Whether a box is a column, [b, values, N], instead of a row, [b, N, values].
     """
 
@@ -42,20 +43,20 @@ class Layout:
 
     @property
     def before_classes(self) -> int:
-        """Values of a box before its class probabilities."""
+        """Number of values of a box before its class probabilities."""
         return BOX + self.objectness
 
     def rows(self, values: Values) -> Values:
-        """A box a row, [b, N, values]."""
+        """The values with one box per row, [b, N, values]."""
         return values.transpose(0, 2, 1) if self.columns else values
 
     def classes(self, values: Values) -> int:
-        """How many class probabilities a box has, if values are in this layout."""
+        """The number of class probabilities of a box, if values have this layout."""
         values_per_box: int = self.rows(values).shape[2]
         return values_per_box - self.before_classes
 
     def box_counts(self, size: Size) -> set[int]:
-        """How many boxes a picture may have."""
+        """The possible numbers of boxes of a picture."""
         return {cells * self.boxes_per_cell for cells in _cell_counts(size)}
 
 
@@ -64,19 +65,19 @@ LAYOUTS = (
     Layout("YOLOv8, v9 or 11", boxes_per_cell=1, objectness=False, columns=True),
     Layout("YOLOv8, v9 or 11, transposed", boxes_per_cell=1, objectness=False),
 )
-# Known so as not to be taken for a YOLOv8 of one class more; YOLOX wants BGR, 0..255.
+# Recognized, because it looks like a YOLOv8 with one more class. YOLOX needs BGR in 0..255.
 NOT_SERVED = Layout("YOLOv6 or YOLOX", boxes_per_cell=1, objectness=True)
 
 
 def are_normalized(boxes: Values) -> bool:
-    """Whether boxes are in 0..1 of the picture: those at its borders reach a little beyond."""
-    # In pixels some box of the many lies more than two pixels from the left or the top.
+    """Whether boxes are in 0..1 of the picture. Boxes at its borders may exceed that a little."""
+    # In pixels, at least one of many boxes is more than two pixels from the left or the top.
     return bool(0 < np.abs(boxes).max() <= _NORMALIZED)
 
 
 def are_corners(boxes: Values) -> bool:
     """Whether boxes are x1, y1, x2, y2, not centers and sizes."""
-    # Among centers and sizes, small boxes at the right or at the bottom give the lie to this.
+    # With centers and sizes, this is false for small boxes on the right or at the bottom.
     return bool(np.all(boxes[..., :2] <= boxes[..., 2:]))
 
 
@@ -86,19 +87,19 @@ def are_probabilities(values: Values) -> bool:
 
 
 def box_counts(size: Size) -> set[int]:
-    """How many boxes a picture may have in any of the layouts."""
+    """The possible numbers of boxes of a picture in all layouts."""
     return set().union(*(layout.box_counts(size) for layout in LAYOUTS))
 
 
 def usual_box_counts(size: Size) -> list[int]:
-    """How many boxes a picture has with strides of 8, 16 and 32: one or three a cell."""
+    """Numbers of boxes of a picture with strides of 8, 16 and 32: with one and three per cell."""
     height, width = size
     cells = sum((height // stride) * (width // stride) for stride in _strides(*_STRIDES[0]))
     return [cells, 3 * cells]
 
 
 def is_raw_map(shape: tuple[int, ...], size: Size) -> bool:
-    """Whether [b, channels, y, x] or [b, anchors, y, x, values] covers the grid of a stride."""
+    """Whether [b, channels, y, x] or [b, anchors, y, x, values] has the size of a stride's grid."""
     grids = {(size[0] // stride, size[1] // stride) for stride in _strides(4, 128)}
     return len(shape) in (4, 5) and shape[2:4] in grids
 
@@ -108,7 +109,7 @@ def _strides(finest: int, coarsest: int) -> list[int]:
 
 
 def _cell_counts(size: Size) -> set[int]:
-    """Cells of the grids of all strides together, for each set of strides that fits."""
+    """The total number of cells of all strides, for each set of strides that divides the size."""
     height, width = size
     return {
         sum((height // stride) * (width // stride) for stride in _strides(finest, coarsest))

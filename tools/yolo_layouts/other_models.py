@@ -1,4 +1,4 @@
-"""Models that are no detectors, or whose boxes are not served, told by their outputs."""
+"""Recognizes models that are not detectors or not supported, by their outputs."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tools.yolo_layouts.layout import (
 )
 
 _QUERIES = (100, 300, 900)
-"""Boxes of a picture in detectors that are transformers, whatever its size."""
+"""Numbers of boxes of a picture in transformer detectors. They do not depend on its size."""
 
 
 def refuse_other_models(outputs: dict[str, Values], size: Size) -> None:
-    """Name what is no detector.
+    """Raise an error if a model is not a detector, or its boxes are not supported.
 
     Args:
-        outputs: What a graph makes of a batch, by name.
-        size: Of its input.
+        outputs: Outputs of the graph for a batch, by name.
+        size: Height and width of its input, in pixels.
 
     Raises:
-        OnnxError: It is a model of another task, or one whose boxes are not served.
+        OnnxError: The model has another task, or its boxes are not supported.
     """
     for name, values in outputs.items():
         if values.ndim == 2 and len(outputs) == 1 and len(values) == PICTURES:
             raise OnnxError(
-                f"its output '{name}' has {values.shape[1]} values a picture, so it is a "
+                f"its output '{name}' has {values.shape[1]} values per picture, so it is a "
                 "classification model: take a detection model"
             )
         if values.ndim == 4 and values.shape[2:] == size:
@@ -44,44 +44,49 @@ def refuse_other_models(outputs: dict[str, Values], size: Size) -> None:
             )
     if (masks := _masks(outputs, size)) is not None:
         raise OnnxError(
-            f"its output '{masks}' is none of a detector but masks, so it is a segmentation model: "
-            "take the detection model, such as yolov5s.pt instead of yolov5s-seg.pt"
+            f"its output '{masks}' has masks, so it is a segmentation model: take the detection "
+            "model, such as yolov5s.pt instead of yolov5s-seg.pt"
         )
     _refuse_other_boxes(outputs, size)
 
 
 def hint_at_other_model(names: int, more: int) -> str:
-    """What the values may be that a box has beyond its classes: a sentence, or nothing."""
+    """A sentence on what further values of a box may be; empty if unknown.
+
+    Args:
+        names: Number of class names.
+        more: Number of values of a box beyond its classes.
+    """
     match more:
         case 1:
-            what = "value more is the angle of an oriented-box (OBB) model"
+            what = "further value is the angle of an oriented-box (OBB) model"
         case 32:
-            what = "values more are those of a segmentation model"
+            what = "further values are those of a segmentation model"
         case _ if more > 0 and (more % 3 == 0 or more % 2 == 0):
-            what = "values more may be the keypoints of a pose model"
+            what = "further values may be the keypoints of a pose model"
         case _:
             return ""
-    return f". Where it has just {names}, the {more} {what}: take the detection model"
+    return f". If {names} is right, the {more} {what}: take the detection model"
 
 
 def refuse_other_values(name: str, boxes: Values, probabilities: Values, size: Size) -> None:
-    """Let only boxes pass that a layout can hold.
+    """Raise an error unless values are boxes with probabilities.
 
     Args:
-        name: Of the output.
-        boxes: Float [b, N, 4]: what should be centers and sizes.
-        probabilities: Float [b, N, values]: what should be in 0..1.
-        size: Of the input.
+        name: Name of the output.
+        boxes: Float [b, N, 4]: expected to be centers and sizes.
+        probabilities: Float [b, N, values]: expected to be in 0..1.
+        size: Height and width of the input, in pixels.
 
     Raises:
-        OnnxError: They are something else.
+        OnnxError: The values are something else.
     """
     if not are_probabilities(probabilities):
         raise OnnxError(
             f"what should be probabilities in '{name}' is from {probabilities.min():.4g} to "
             f"{probabilities.max():.4g}, not within 0..1, as in a pose model with its keypoints, "
             "an oriented-box (OBB) model with its angles, scores before the sigmoid, or a model "
-            "that is quantized to its end: export a detection model, decoded"
+            "whose last nodes are quantized: export a detection model with decoded boxes"
         )
     if are_corners(boxes):
         raise OnnxError(f"the boxes in '{name}' are corners: export centers and sizes")
@@ -89,12 +94,12 @@ def refuse_other_values(name: str, boxes: Values, probabilities: Values, size: S
     if not are_normalized(boxes) and (reach < np.array(size[::-1]) / 2).any():
         raise OnnxError(
             f"the centers in '{name}' end at {reach[0]:.4g}, {reach[1]:.4g}, neither in 0..1 nor "
-            f"in pixels of a picture of {size[0]}x{size[1]} (height x width): export it decoded"
+            f"in pixels of a picture of {size[0]}x{size[1]} (height x width): export decoded boxes"
         )
 
 
 def _masks(outputs: dict[str, Values], size: Size) -> str | None:
-    """The output that holds masks at a quarter of the input's size, but no maps of finer grids."""
+    """Name of the output with masks, which have a quarter of the input's size; None without."""
     maps = {name: values.shape[2:4] for name, values in outputs.items() if values.ndim in (4, 5)}
     quarter, eighth = ((size[0] // part, size[1] // part) for part in (4, 8))
     if eighth in maps.values():
@@ -115,9 +120,9 @@ def _refuse_other_boxes(outputs: dict[str, Values], size: Size) -> None:
     for name, (rows, values) in shapes.items():
         if rows not in _QUERIES or rows in box_counts(size) or values <= BOX:
             continue
-        # Six values with corners are what non-maximum suppression left.
+        # Rows of six values with corners are the result of non-maximum suppression.
         if values != ROW or not are_corners(outputs[name][..., :BOX]):
             raise OnnxError(
                 f"'{name}' has {rows} boxes of {values} values, whatever the size of the picture, "
-                "as RT-DETR and other transformers write them, and they are not served: take a YOLO"
+                "as RT-DETR and other transformers write them, which is not supported: use a YOLO"
             )

@@ -1,4 +1,4 @@
-"""Which layout a graph uses: decided by what it makes of noise, and by the class names."""
+"""Recognizes the layout of a graph's boxes, by its outputs for noise and by the class names."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from tools.yolo_layouts.other_models import (
 
 @dataclass(frozen=True)
 class Prediction:
-    """Where a graph has its boxes.
+    """The output of a graph with its boxes, and their layout.
 
     Attributes:
         output: Name of the tensor.
-        rows: N, the boxes of one picture.
-        layout: How they are written; None where they follow the contract.
-        classes: How many there are; 0 where they follow the contract, which does not tell.
-        unit: Of the boxes: a pixel, or the input's height and width, which they are parts of.
+        rows: N, the number of boxes of one picture.
+        layout: The layout; None if the output follows the contract.
+        classes: Number of classes; 0 (unknown) if the output follows the contract.
+        unit: Height and width of the unit of the boxes in pixels: 1x1, or the input's size.
     """
 
     output: str
@@ -54,14 +54,14 @@ class Prediction:
 
 
 def recognized(model: onnx.ModelProto, *, names: int) -> Prediction:
-    """Find the boxes in what a graph makes of noise.
+    """Run a graph on noise and recognize the layout of its boxes.
 
     Args:
-        model: A graph whose height and width are fixed.
-        names: How many class names there are; 0 if none are known.
+        model: A graph with a fixed height and width.
+        names: Number of class names; 0 if unknown.
 
     Raises:
-        OnnxError: It does not run, or none or more than one of the layouts fits.
+        OnnxError: The graph does not run, or not exactly one layout fits.
     """
     size = sides_of(model)
     if size[0] % 32 or size[1] % 32:
@@ -74,14 +74,16 @@ def recognized(model: onnx.ModelProto, *, names: int) -> Prediction:
     prediction = _contract(model, outputs, size) or _decoded(outputs, size, names)
     for name, values in outputs.items():
         if name != prediction.output and not is_raw_map(values.shape, size):
-            raise OnnxError(f"its output '{name}' is none of a detector: take a detection model")
+            raise OnnxError(
+                f"its output '{name}' does not belong to a detector: take a detection model"
+            )
     return prediction
 
 
 def _run_on_noise(model: onnx.ModelProto, size: Size) -> dict[str, Values]:
-    """Outputs of a batch, by name."""
+    """Outputs for a batch of noise, by name."""
     options = onnxruntime.SessionOptions()
-    # Its messages come as exceptions too.
+    # Errors are reported as exceptions too.
     options.log_severity_level = 4
     noise = np.random.default_rng(0).random((PICTURES, 3, *size), dtype=np.float32)
     (pictures,) = inputs_of(model.graph)
@@ -91,17 +93,17 @@ def _run_on_noise(model: onnx.ModelProto, size: Size) -> dict[str, Values]:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         return dict(zip(names, session.run(names, {pictures.name: noise}), strict=True))
-    # ONNX Runtime has a class of its own for each of its error codes.
+    # ONNX Runtime has an exception class for each of its error codes.
     except Exception as error:
         line = str(error).splitlines()[0]
         raise OnnxError(f"it does not run on {PICTURES} pictures at once: {line}") from error
 
 
 def _contract(model: onnx.ModelProto, outputs: dict[str, Values], size: Size) -> Prediction | None:
-    """The output that follows the contract, in values too.
+    """The output that follows the contract, by its shape and values; None without one.
 
-    Under other names it must have a row for every box: with fewer, it is what non-maximum
-    suppression left.
+    If it has another name, it must have the number of rows of an unsuppressed output. Fewer rows
+    are the result of non-maximum suppression.
     """
     ends = [tensor.name for tensor in (*inputs_of(model.graph), *model.graph.output)]
     for name, values in outputs.items():
@@ -109,7 +111,7 @@ def _contract(model: onnx.ModelProto, outputs: dict[str, Values], size: Size) ->
             rows = values.shape[1]
             if ends == [INPUT, OUTPUT] or rows in box_counts(size):
                 return Prediction(name, rows, unit=_unit(values[..., :BOX], size))
-            raise OnnxError(f"'{name}' has {rows} boxes a picture: {SUPPRESSES_ITSELF}")
+            raise OnnxError(f"'{name}' has {rows} boxes per picture: {SUPPRESSES_ITSELF}")
     return None
 
 
@@ -125,8 +127,8 @@ def _decoded(outputs: dict[str, Values], size: Size, names: int) -> Prediction:
     name, layout = _the_one_reading(outputs, size, names)
     if layout is NOT_SERVED:
         raise OnnxError(
-            f"'{name}' is laid out as {layout.exporter} writes it, with objectness, and that is "
-            "not served: take another YOLO"
+            f"'{name}' is laid out as {layout.exporter} writes it, with objectness, which is not "
+            "supported: use another YOLO"
         )
     rows = layout.rows(outputs[name])
     boxes = rows[..., :BOX]
@@ -136,7 +138,7 @@ def _decoded(outputs: dict[str, Values], size: Size, names: int) -> Prediction:
 
 
 def _the_one_reading(outputs: dict[str, Values], size: Size, names: int) -> tuple[str, Layout]:
-    """The one output and layout that fit each other and the number of class names."""
+    """The only output and layout that match each other and the number of class names."""
     readings = [
         (name, layout)
         for name, values in outputs.items()
@@ -148,7 +150,7 @@ def _the_one_reading(outputs: dict[str, Values], size: Size, names: int) -> tupl
         one, three = usual_box_counts(size)
         raise OnnxError(
             f"a detector before non-maximum suppression has {one} or {three} boxes for "
-            f"{size[0]}x{size[1]} pixels (height x width), other strides give others, but "
+            f"{size[0]}x{size[1]} pixels (height x width), or others with other strides, but "
             f"{PICTURES} pictures give {shapes}"
         )
     seen = " or ".join(
@@ -177,7 +179,7 @@ def _fits(layout: Layout, values: Values, size: Size) -> bool:
 
 
 def _holds_rows(values: Values) -> bool:
-    """Whether this is float32 [b, ..., ...], of the pictures that went in."""
+    """Whether values are float32 [b, ..., ...], with one entry per picture of the batch."""
     return values.dtype == np.float32 and values.ndim == 3 and len(values) == PICTURES
 
 

@@ -1,4 +1,4 @@
-"""The change of a graph itself: names, decoding, and what nobody needs any more."""
+"""Changes a graph: renames tensors, appends the decoding, and removes unused nodes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tools.yolo_layouts.recognition import Prediction
 
 
 def follow_contract(graph: onnx.GraphProto, prediction: Prediction) -> None:
-    """Give a graph the one input and the one output of the contract, in place."""
+    """Change a graph in place so that it has the input and the output of the contract."""
     (pictures,) = inputs_of(graph)
     added = _to_contract(prediction)
     boxes = added[0].input[0].name if added else OUTPUT
-    # Tensors inside of the graph may bear the names of its new ends.
+    # Tensors inside the graph may already have the names of the new input and output.
     away = {name: f"source/{name}" for name in (INPUT, OUTPUT)}
     _rename(graph, away | {prediction.output: boxes, pictures.name: INPUT})
     for part in added:
@@ -36,7 +36,7 @@ def follow_contract(graph: onnx.GraphProto, prediction: Prediction) -> None:
 
 
 def _to_contract(prediction: Prediction) -> list[onnx.GraphProto]:
-    """Graphs, one after the other, that turn what a model predicts into rows in pixels."""
+    """Graphs to append in sequence, which convert a model's output to rows in pixels."""
     parts = []
     if prediction.layout:
         parts.append(_decoding(prediction.layout, prediction.classes))
@@ -48,7 +48,7 @@ def _to_contract(prediction: Prediction) -> list[onnx.GraphProto]:
 
 
 def _scaling(unit: Size) -> onnx.GraphProto:
-    """What turns rows whose boxes are in other units into pixels."""
+    """The graph that scales boxes in another unit to pixels."""
     height, width = unit
     factors = ", ".join(map(str, map(float, [width, height, width, height, 1, 1])))
     graph = onnx.parser.parse_graph(f"""
@@ -60,8 +60,8 @@ def _scaling(unit: Size) -> onnx.GraphProto:
 
 
 def _decoding(layout: Layout, classes: int) -> onnx.GraphProto:
-    """What turns boxes of a layout into rows, of operators that opsets 11 to 20 agree on."""
-    # The probability of a single class is not trained: objectness alone is the confidence.
+    """The graph that converts a layout to rows. Its operators are the same in opsets 11 to 20."""
+    # The probability of a single class is not trained, so objectness alone is the confidence.
     weighed = layout.objectness and classes > 1
     first = layout.before_classes if weighed else BOX
     boxes, transpose = "rows", ""
@@ -102,7 +102,7 @@ def _rename(graph: onnx.GraphProto, new: Mapping[str, str]) -> None:
 
 
 def _prune(graph: onnx.GraphProto) -> None:
-    """Drop the nodes that do not lead to an output, and the weights that only they read."""
+    """Remove the nodes that no output depends on, and the weights that only they read."""
     needed = {tensor.name for tensor in graph.output}
     for index, node in reversed(list(enumerate(graph.node))):
         if needed.isdisjoint(node.output):
@@ -110,7 +110,7 @@ def _prune(graph: onnx.GraphProto) -> None:
         else:
             needed.update(read_by(node))
     unused = {weight.name for weight in graph.initializer} - needed
-    # Old exporters list the weights among the inputs, too.
+    # Old exporters also list the weights as inputs.
     for tensors in (graph.initializer, graph.input):
         for index, tensor in reversed(list(enumerate(tensors))):
             if tensor.name in unused:

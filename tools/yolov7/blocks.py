@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# Not stored in a state dict, and PyTorch's default of 1e-5 moves boxes by hundreds of pixels.
+# State dicts do not contain it. PyTorch's default of 1e-5 moves boxes by hundreds of pixels.
 BATCH_NORM_EPS = 1e-3
 BATCH_NORM_MOMENTUM = 0.03
 _LEAKY_SLOPE = 0.1
@@ -13,7 +13,7 @@ _POOL_KERNELS = (5, 9, 13)
 
 
 def activation(name: str) -> nn.Module:
-    """The activation called `name`: `silu` or `leaky_relu`.
+    """Make the activation `name`: `silu` or `leaky_relu`.
 
     Raises:
         ValueError: The name is neither.

@@ -1,4 +1,4 @@
-"""Checkpoints: those of our own training, and those in the official format."""
+"""Reads and writes checkpoints of `tools.train_demo_model`, and reads official ones."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tools.yolov7.table import load_table
 
 @dataclass(frozen=True)
 class Meta:
-    """What a checkpoint says about itself.
+    """The metadata of a checkpoint.
 
     Attributes:
         table: Name of the layer table.
-        images_seen: Training pictures that went into the weights, mosaics counted once.
+        images_seen: Number of training pictures; a mosaic counts as one.
         minutes: Length of the training in minutes.
     """
 
@@ -33,10 +33,10 @@ class Meta:
 
 
 def save_checkpoint(path: Path, network: Network, meta: Meta) -> None:
-    """Write weights and facts; a reader sees the old file or the new one, never half of one.
+    """Write weights and metadata, by replacing the file atomically.
 
     Raises:
-        OSError: It cannot be written, or `path` is no regular file.
+        OSError: The file cannot be written, or `path` is not a regular file.
     """
     refuse_special_file(path)
     state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
@@ -50,7 +50,7 @@ def load_checkpoint(path: Path) -> tuple[Network, Meta]:
     """Read a file written by `save_checkpoint`; the network is on the CPU and in evaluation mode.
 
     Raises:
-        CheckpointError: The file is no such checkpoint.
+        CheckpointError: The file is not such a checkpoint.
     """
     data = safe_load(path)
     if not _is_own(data):
@@ -62,21 +62,21 @@ def read_network(path: Path) -> tuple[Network, tuple[str, ...]]:
     """Read the network of any checkpoint.
 
     Args:
-        path: File of `save_checkpoint`, an official release, or of the official `train.py`.
+        path: File of `save_checkpoint`, of an official release, or of the official `train.py`.
 
     Returns:
-        The network, on the CPU, in float32, in evaluation mode; and its class names, none where
-        the file has none.
+        The network, on the CPU, in float32, in evaluation mode; and its class names, which may be
+        empty.
 
     Raises:
-        CheckpointError: It is no checkpoint, asks for more than data, or is of an unknown network.
+        CheckpointError: The file is not a checkpoint, would run code, or has an unknown network.
     """
     data = safe_load(path)
     if _is_own(data):
         return _own(data, path)[0], ()
     try:
         return network_of(data, path)
-    # What a checkpoint of another kind lacks shows in as many ways.
+    # Checkpoints of other kinds cause many kinds of errors.
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} holds no whole YOLOv7 ({type(error).__name__}: {error})"

@@ -1,4 +1,4 @@
-"""Fusing (folding) of batch normalization and parallel branches into single convolutions."""
+"""Folds batch normalization and parallel branches into single convolutions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tools.yolov7.blocks import Conv, RepConv
 from tools.yolov7.network import Network
 
 
-def folded(network: Network) -> Network:
-    """A copy of the network in evaluation mode that computes the same with plain convolutions.
+def fuse_batch_norm(network: Network) -> Network:
+    """A copy of the network in evaluation mode, with batch normalization and branches fused.
 
-    What is folded already stays as it is.
+    Layers that are fused already are kept.
 
-    The arithmetic of the fold runs in float64, so the result differs from the original by the
-    rounding of float32 only. Batch normalization with s = gamma / sqrt(variance + eps) turns into
-    weight x s and beta - mean x s; parallel branches add up (arXiv 2101.03697, section 3.3).
+    Fusing is computed in float64, so the results differ only by the rounding of float32. Batch
+    normalization with s = gamma / sqrt(variance + eps) becomes weight x s and bias
+    beta - mean x s. The weights of parallel branches are added (arXiv 2101.03697, section 3.3).
     """
     copied = copy.deepcopy(network).eval().requires_grad_(False)
     for parent in list(copied.modules()):
@@ -29,25 +29,25 @@ def folded(network: Network) -> Network:
                 child.conv = _plain(child.conv, *_merged(child.conv, child.bn))
                 child.bn = nn.Identity()
             elif isinstance(child, RepConv):
-                setattr(parent, name, _folded_branches(child))
+                setattr(parent, name, _fused_branches(child))
     return copied
 
 
-def fold_implicit(
+def fuse_implicit(
     weight: Tensor, bias: Tensor, *, addend: Tensor, factor: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Fold learned constants before and after a 1x1 convolution into it (arXiv 2105.04206).
 
-    Of m (W (x + a) + b) = (m W) x + m (b + W a), computed in float64.
+    The formula is m (W (x + a) + b) = (m W) x + m (b + W a), computed in float64.
 
     Args:
         weight: W, [outputs, inputs, 1, 1].
         bias: b, [outputs].
-        addend: a, [1, inputs, 1, 1], added to what the convolution reads.
-        factor: m, [1, outputs, 1, 1], by which its result is multiplied.
+        addend: a, [1, inputs, 1, 1], added to the input of the convolution.
+        factor: m, [1, outputs, 1, 1], multiplied with its output.
 
     Returns:
-        The new weight and bias, in the dtypes of the old.
+        The new weight and bias, in the dtypes of the old ones.
     """
     matrix, scale = weight.double().flatten(1), factor.double().flatten()
     new_bias = scale * (bias.double() + matrix @ addend.double().flatten())
@@ -55,7 +55,7 @@ def fold_implicit(
     return new_weight.to(weight.dtype), new_bias.to(bias.dtype)
 
 
-def _folded_branches(block: RepConv) -> nn.Module:
+def _fused_branches(block: RepConv) -> nn.Module:
     dense, point = block.rbr_dense[0], block.rbr_1x1[0]
     assert isinstance(dense, nn.Conv2d)
     assert isinstance(point, nn.Conv2d)
@@ -64,7 +64,7 @@ def _folded_branches(block: RepConv) -> nn.Module:
     margin = dense.kernel_size[0] // 2
     weight = weight + functional.pad(point_weight, [margin] * 4)
     conv = _plain(dense, weight, bias + point_bias)
-    # Named as in an official network that was folded before it was saved.
+    # The name is that of official checkpoints that were folded before saving.
     return nn.Sequential(OrderedDict(rbr_reparam=conv, act=block.act))
 
 

@@ -1,4 +1,4 @@
-"""The detection head: raw maps, and their decoding into boxes."""
+"""The detection head, which computes raw maps and decodes them to boxes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tools.yolov7.table import Table
 
-# Fields of one reference box in a raw map: x, y, w, h, objectness, then one logit per class.
+# Fields of one anchor in a raw map: x, y, w, h, objectness, then one logit per class.
 BOX_FIELDS = 4
 FIELDS_BEFORE_CLASSES = 5
 
@@ -16,10 +16,10 @@ class Detect(nn.Module):
     """One 1x1 convolution per level; channel = anchor x fields + field."""
 
     anchors: Tensor
-    """Float [levels, anchors, 2]: (width, height) of each reference box in strides."""
+    """Float [levels, anchors, 2]: (width, height) of each anchor box, in units of the stride."""
 
     class_ids: Tensor
-    """Float [classes]: the class id that each class channel stands for."""
+    """Float [classes]: the class id of each class channel."""
 
     def __init__(self, inputs: list[int], table: Table) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Detect(nn.Module):
         center, size = box[:, :, :2], box[:, :, 2:]
         stride = float(self.strides[index])
         center = center * (2.0 * stride) + (self._cells(height, width, level) - 0.5) * stride
-        # Half of the box (2 s)^2 x anchor, because corners are what is wanted.
+        # Half of the box (2 s)^2 x anchor, for computing the corners.
         half = size * size * (self.anchors[index] * (2.0 * stride)).reshape(1, -1, 2, 1)
         scores = torch.cat(self._scores(raw), dim=2)
         rows = torch.cat([center - half, center + half, scores], dim=2)

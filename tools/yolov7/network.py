@@ -1,4 +1,4 @@
-"""A network built from its table."""
+"""Builds a network from its layer table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PICTURE_CHANNELS = 3
 class Network(nn.Module):
     """A detector of the YOLOv7 family.
 
-    Its state dict carries the names of official checkpoints: `model.<row>.conv.weight` and so on.
+    Its state dict has the names of official checkpoints: `model.<row>.conv.weight` and so on.
     """
 
     def __init__(self, table: Table) -> None:

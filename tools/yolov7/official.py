@@ -1,4 +1,4 @@
-"""Networks from checkpoints in the official format: release files and those of `train.py`."""
+"""Builds networks from checkpoints in the official format (releases, official `train.py`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tools.errors import CheckpointError
 from tools.labels import names_by_id
-from tools.yolov7.fuse_bn import fold_implicit, folded
+from tools.yolov7.fuse_bn import fuse_batch_norm, fuse_implicit
 from tools.yolov7.network import Network
 from tools.yolov7.recognition import POOLS, table_of
 from tools.yolov7.safe_unpickler import Placeholder
@@ -20,7 +20,7 @@ from tools.yolov7.table import Table
 
 _WRAPPERS = ("DataParallel", "DistributedDataParallel")
 _KEYS_SHOWN = 5
-# What a module may not differ in from its namesake of ours. None of it shows in the tensors.
+# Attributes that must be equal to those of this project's modules. Tensors do not contain them.
 _CONSTANTS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Conv2d: ("kernel_size", "stride", "padding", "dilation", "groups"),
     nn.BatchNorm2d: ("eps",),
@@ -30,26 +30,25 @@ _CONSTANTS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.LeakyReLU: ("negative_slope",),
 }
 _ROUNDING_OF_HALF = 2e-3
-# Only a network whose batch normalization is folded into its convolutions has this tensor.
+# Only networks with folded batch normalization have this tensor.
 _FOLDED = "model.0.conv.bias"
 
 
 def network_of(data: Any, path: Path) -> tuple[Network, tuple[str, ...]]:
-    """Build the network that a checkpoint holds.
+    """Build the network of a checkpoint.
 
-    The averaged weights (`ema`) are taken where there are any, as the official code does.
+    As in the official code, averaged weights (`ema`) are preferred.
 
     Args:
-        data: What `load_inert` read.
-        path: Where from, for messages.
+        data: Content of the checkpoint, from `safe_load`.
+        path: File of the checkpoint, for messages.
 
     Returns:
-        The network, in float32, on the CPU, in evaluation mode; and its class names, none where the
-        file has none that can be read.
+        The network, in float32, on the CPU, in evaluation mode; and its class names, which are
+        empty if they cannot be read.
 
     Raises:
-        CheckpointError: It holds no network that one of the tables describes exactly; says what
-            differs.
+        CheckpointError: No table describes the network exactly; the message tells the difference.
     """
     model = _model(data, path)
     layers = list(_child(model, "model", path)._modules.values())
@@ -63,14 +62,14 @@ def network_of(data: Any, path: Path) -> tuple[Network, tuple[str, ...]]:
     tensors = _with_anchors_of_grid(tensors, f"model.{len(layers) - 1}", table, path)
     network = Network(table).eval()
     if _FOLDED in tensors:
-        network = folded(network)
+        network = fuse_batch_norm(network)
     _check_constants(network, model, path)
     _load(network, tensors, path)
     return network, names
 
 
 def _model(data: Any, path: Path) -> Placeholder:
-    """The network among what a file holds, out of its wrappers."""
+    """The network in a checkpoint, without wrappers for several GPUs."""
     found = data
     if isinstance(data, dict):
         found = data.get("ema") or data.get("model")
@@ -95,7 +94,7 @@ def _child(module: Any, name: str, path: Path) -> Any:
 
 
 def _names(model: Placeholder) -> tuple[str, ...]:
-    """Class names by class id; none where they are no plain text."""
+    """Class names by class id; empty if they are not plain text."""
     try:
         return names_by_id(getattr(model, "names", ()))
     except ValueError:
@@ -115,13 +114,13 @@ def _check_head(head: Any, names: tuple[str, ...], table: Table, path: Path) -> 
 
 
 def _anchors(head: Any, table: Table) -> tuple[tuple[tuple[float, float], ...], ...]:
-    """Reference boxes in pixels; `train.py` may have fitted them to its data."""
+    """Anchor boxes in pixels. `train.py` may have fitted them to its data."""
     levels = zip(head._buffers["anchors"].tolist(), table.strides, strict=True)
     return tuple(tuple((w * s, h * s) for w, h in level) for level, s in levels)
 
 
 def _check_constants(network: Network, model: Placeholder, path: Path) -> None:
-    """Compare, module by module, what the tensors do not show."""
+    """Compare the attributes of all modules that the tensors do not contain."""
     modules = dict(_modules(model))
     for name, ours in network.named_modules():
         if type(ours) not in _CONSTANTS:
@@ -142,12 +141,12 @@ def _check_constants(network: Network, model: Placeholder, path: Path) -> None:
 
 
 def _names_of(kind: type[nn.Module]) -> tuple[str, ...]:
-    # What training on several GPUs leaves where one GPU leaves BatchNorm2d.
+    # Training on several GPUs replaces BatchNorm2d by SyncBatchNorm.
     return (kind.__name__, "SyncBatchNorm") if kind is nn.BatchNorm2d else (kind.__name__,)
 
 
 def _modules(module: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """All modules by their dotted names; a pooling layer's only part stands for the layer."""
+    """All modules by their dotted names. A pooling layer is represented by its only child."""
     is_pool = type(module).__name__ in POOLS
     yield name, module._modules["m"] if is_pool else module
     for child_name, child in module._modules.items():
@@ -168,14 +167,14 @@ def _tensors(module: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
 def _with_plain_head(tensors: dict[str, Tensor], head: Any, name: str) -> dict[str, Tensor]:
     """Fold the implicit layers of IDetect into its convolutions."""
     plain = dict(tensors)
-    # The official code folds them too where it folds a network, and keeps them without using them.
+    # When the official code folds a network, it also folds these, but keeps the unused tensors.
     is_folded = "forward" in vars(head)
     for level in range(sum(key.startswith(f"{name}.ia.") for key in tensors)):
         addend = plain.pop(f"{name}.ia.{level}.implicit")
         factor = plain.pop(f"{name}.im.{level}.implicit")
         if not is_folded:
             weight, bias = f"{name}.m.{level}.weight", f"{name}.m.{level}.bias"
-            plain[weight], plain[bias] = fold_implicit(
+            plain[weight], plain[bias] = fuse_implicit(
                 plain[weight], plain[bias], addend=addend, factor=factor
             )
     return plain
@@ -184,7 +183,7 @@ def _with_plain_head(tensors: dict[str, Tensor], head: Any, name: str) -> dict[s
 def _with_anchors_of_grid(
     tensors: dict[str, Tensor], head: str, table: Table, path: Path
 ) -> dict[str, Tensor]:
-    """Take the reference boxes from `anchor_grid`, in pixels, as the official decoding does."""
+    """Use the anchor boxes in `anchor_grid`, in pixels, like the official decoding."""
     plain = dict(tensors)
     grid = plain.pop(f"{head}.anchor_grid", None)
     anchors = plain[f"{head}.anchors"]

@@ -1,4 +1,4 @@
-"""Which network table an official checkpoint is of, told by its layers."""
+"""Finds the network table of an official checkpoint, by its layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WAYS = (
     f"export it with '{YOLOV7}' of the repository that trained it, and give best.onnx, or write "
     "a table of its own"
 )
-# Other networks of the same code, or of code that grew out of it, by layers that only they have.
+# Networks of the same or derived code bases, recognized by layers that only they have.
 _FAMILIES = (
     (
         {"ReOrg", "DownC", "IAuxDetect"},
@@ -29,14 +29,14 @@ _FAMILIES = (
 
 
 def table_of(layers: list[Any], path: Path) -> Table:
-    """Find the table with just the rows and the activation of a checkpoint.
+    """Find the table with the same rows and activation as a checkpoint.
 
     Args:
-        layers: Its layers, in order.
-        path: Where from, for messages.
+        layers: Layers of the checkpoint, in order.
+        path: File of the checkpoint, for messages.
 
     Raises:
-        CheckpointError: There is none; says in which row the nearest differs.
+        CheckpointError: There is no such table; the message names the first different row.
     """
     _refuse_other_families(layers, path)
     rows = [_row(i, layer) for i, layer in enumerate(layers)]
@@ -82,7 +82,7 @@ def _text(row: Row) -> str:
 
 
 def _row(index: int, layer: Any) -> Row:
-    """A layer in the words of the tables; one that they have no word for keeps its class's name."""
+    """A layer as a table's row. The kind of an unknown layer is the name of its class."""
     sources = layer.f if isinstance(layer.f, list) else [layer.f]
     absolute = tuple(s if s >= 0 else max(index + s, -1) for s in sources)
     children = layer._modules

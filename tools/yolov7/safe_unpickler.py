@@ -1,9 +1,9 @@
-"""Reading of pickled checkpoints without running what they ask for.
+"""Reads pickled checkpoints without running code in them.
 
-A pickle names functions and classes, and a reader that looks them up runs whatever a stranger wrote
-there. Here only what rebuilds tensors and plain containers is real. The classes of YOLOv7's own
-code, of PyTorch's layers, of NumPy and of paths are replaced by ones that only keep their
-attributes, and any other name ends the reading.
+A pickle contains names of functions and classes, and the usual reader imports and calls them. So a
+pickle from a stranger can run any code. This reader allows only functions that rebuild tensors and
+containers. Classes of YOLOv7, of PyTorch's layers, of NumPy and of paths are replaced by
+placeholders that only keep attributes. Any other name is an error.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tools.file_formats import refuse_other_formats
 
 
 class _Refusal(Exception):
-    """The pickle asks for something that no checkpoint needs."""
+    """The pickle has a name that no checkpoint needs."""
 
 
 class _Frozen:
-    """Calls a function and takes no attributes, which a pickle may try to give it."""
+    """Calls a function. It has no attributes that a pickle could set."""
 
     __slots__ = ("_function",)
     _function: Callable[..., Any]
@@ -52,8 +52,8 @@ _REAL: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_parameter"): _Frozen(torch._utils._rebuild_parameter),
 }
 _PLACEHOLDER_PACKAGES = ("models", "numpy", "pathlib", "torch.nn")
-# A fused network refers to its methods by name, a NumPy number encodes its bytes as text, and a
-# wrapper for several GPUs says on which it ran.
+# A folded network refers to its methods by name, a NumPy scalar encodes its bytes as text, and a
+# wrapper for several GPUs refers to a device.
 _PLACEHOLDER_NAMES = {
     ("builtins", "getattr"),
     ("__builtin__", "getattr"),
@@ -63,10 +63,10 @@ _PLACEHOLDER_NAMES = {
 
 
 class Placeholder:
-    """An object whose class was not looked up; `vars` gives the attributes that the file states."""
+    """An object whose class was not imported; `vars` returns its attributes in the file."""
 
     def __init__(self, *_arguments: object, **_options: object) -> None:
-        """Take whatever a pickle passes, and do nothing with it."""
+        """Accept and ignore the arguments in a pickle."""
 
     def __setstate__(self, state: object) -> None:
         if isinstance(state, dict):
@@ -87,7 +87,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _without_sources(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Take classes as they are; PyTorch would compare their sources, and write what differs."""
+    """Load classes without their sources. PyTorch would compare them, and write the differences."""
 
     def load_persistent(identifier: Any) -> Any:
         kind, *rest = identifier
@@ -96,7 +96,7 @@ def _without_sources(load: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return load_persistent
 
 
-# What `torch.load` takes in place of the module `pickle`.
+# `torch.load` uses this in place of the module `pickle`.
 _PICKLE = SimpleNamespace(
     __name__="safe pickle",
     Unpickler=_Unpickler,
@@ -105,16 +105,17 @@ _PICKLE = SimpleNamespace(
 
 
 def safe_load(path: Path) -> Any:
-    """Read a file that `torch.save` wrote, in its present or its older format.
+    """Read a file that `torch.save` wrote, in its current or old format.
 
     Args:
         path: The file.
 
     Returns:
-        Containers, numbers and strings as they are, tensors on the CPU, others as `Placeholder`.
+        Containers, numbers, strings, tensors on the CPU, and `Placeholder` for all other objects.
 
     Raises:
-        CheckpointError: It is no such file, it is damaged, or it names something else.
+        CheckpointError: The file has another format, is damaged, or contains a name that is not
+            allowed.
     """
     refuse_other_formats(path, CheckpointError)
     try:
@@ -124,16 +125,16 @@ def safe_load(path: Path) -> Any:
             f"{path} asks for {refusal}, which no YOLOv7 checkpoint needs; nothing of it was run: "
             f"{_origin(str(refusal))}"
         ) from None
-    # Damaged files fail in as many ways as there are bytes.
+    # Damaged files cause many kinds of errors.
     except Exception as error:
         raise CheckpointError(
-            f"{path} is no checkpoint, or not a whole one ({type(error).__name__}): fetch it "
-            "again, and let the name of an ONNX file end with .onnx"
+            f"{path} is not a checkpoint, or is damaged ({type(error).__name__}): fetch it again; "
+            "if it is an ONNX file, rename it to .onnx"
         ) from error
 
 
 def _origin(asked_for: str) -> str:
-    """Whose checkpoint it is that asks for a class, and how to export it."""
+    """The origin of a checkpoint with a name that is not allowed, and how to export it."""
     package = asked_for.partition(".")[0]
     if package == "ultralytics":
         return (

@@ -1,4 +1,4 @@
-"""Layer tables: the shape of a network as data."""
+"""Reads layer tables, which describe the architecture of a network."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Row:
     """One layer.
 
     Attributes:
-        sources: Indices of the rows it reads, all smaller than its own; -1 is the picture.
+        sources: Indices of the rows that it reads, all smaller than its own; -1 is the picture.
         kind: `conv`, `repconv`, `sppcspc`, `maxpool`, `upsample`, `concat` or `detect`.
-        numbers: Channels (scaled by the width), kernel and stride, as far as the kind takes them.
+        numbers: Channels (scaled by the width), kernel and stride, if the kind has them.
     """
 
     sources: tuple[int, ...]
@@ -33,11 +33,11 @@ class Table:
 
     Attributes:
         name: Name of the file without its suffix.
-        class_ids: What the head's class channels stand for, in their order.
+        class_ids: Class ids of the head's class channels, in order.
         activation: `silu` or `leaky_relu` (slope 0.1).
         strides: Pixels per cell of each detection level, ascending.
-        anchors: Per level, (width, height) of its reference boxes in pixels of the network's input.
-        rows: The layers in the order in which they run; the last one is the detection head.
+        anchors: Per level, (width, height) of its anchor boxes in pixels of the network's input.
+        rows: The layers in the order of execution; the last one is the detection head.
     """
 
     name: str

@@ -41,15 +41,15 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Print the version, and end.", is_eager=True, callback=_print_version
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
         ),
     ] = False,
 ) -> None:
-    """Take the options of the program itself."""
+    """Declare the options that come before the command."""
 
 
 def _add(name: str, extra: str) -> None:
-    """Add a command; where it lacks a package, in its place one that says so."""
+    """Add a command; if a package of its extra is missing, one that raises that error."""
     try:
         with needed(extra, f"'yolostream {name}'"):
             command = getattr(importlib.import_module(f"yolostream.cli.{name}"), name)
@@ -62,7 +62,7 @@ def _add(name: str, extra: str) -> None:
 def _add_missing(name: str, extra: str, error: PackageMissing) -> None:
     @app.command(
         name,
-        help=f"Not installed: it comes with the extra '{extra}'.",
+        help=f"Not installed: it is part of the extra '{extra}'.",
         context_settings={"ignore_unknown_options": True},
         add_help_option=False,
     )
@@ -76,11 +76,11 @@ for command in (serve.serve, install_server.install_server, token.token, doctor.
     app.command()(interruptible()(command))
 
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[assignment]
-"""Of all that is wrong with arguments. Typer has no name for it that its versions share."""
+"""Base of all errors about arguments. Typer has no public name for it in all its versions."""
 
 
 def main() -> NoReturn:
-    """Run the command line; a known error is one line and an exit code of its own."""
+    """Run the command line. An expected error is printed as one line and sets the exit code."""
     make_stderr_lossy()
     logging.getLogger("yolostream").addHandler(PrintNotes())
     with print_traceback():

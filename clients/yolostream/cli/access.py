@@ -1,4 +1,4 @@
-"""What says who may use a server, and what a server may ask: files, and never the secret itself."""
+"""Options for authentication and TLS. They name files with secrets, never secrets themselves."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from yolostream.server.access import ServerTls
 
 TOKEN_VARIABLE = "YOLOSTREAM_TOKEN"
 
-_CLIENT_PANEL = "A server that asks who is there (with --url)"
-_SERVER_PANEL = "Who may use it"
+_CLIENT_PANEL = "Authentication at a remote server (with --url)"
+_SERVER_PANEL = "Access to the server"
 
 
 def _option(help: str, panel: str) -> Any:
@@ -25,60 +25,74 @@ def _option(help: str, panel: str) -> Any:
 TokenFile = Annotated[
     Path | None,
     _option(
-        f"File with the server's token. By default the environment's {TOKEN_VARIABLE}.",
+        f"File with the server's token. By default the variable {TOKEN_VARIABLE}.",
         _CLIENT_PANEL,
     ),
 ]
 TlsCa = Annotated[
     Path | None,
-    _option("Root certificates (PEM) for a grpcs:// address; else the public ones.", _CLIENT_PANEL),
+    _option(
+        "Root certificates (PEM) for a grpcs:// address. By default the public ones.",
+        _CLIENT_PANEL,
+    ),
 ]
 TlsCert = Annotated[
-    Path | None, _option("Certificate (PEM) that a server may ask for.", _CLIENT_PANEL)
+    Path | None,
+    _option("Client certificate (PEM), for a server that requires one.", _CLIENT_PANEL),
 ]
-TlsKey = Annotated[Path | None, _option("Its private key (PEM).", _CLIENT_PANEL)]
+TlsKey = Annotated[
+    Path | None, _option("Private key (PEM) of the client certificate.", _CLIENT_PANEL)
+]
 
 ServerTokenFile = Annotated[
     Path | None,
     _option(
-        "File with a token that clients have to know. By default the environment's "
-        f"{TOKEN_VARIABLE}; without any, all may use it.",
+        f"File with a token that clients must send. By default the variable {TOKEN_VARIABLE}. "
+        "Without a token, anybody may use the server.",
         _SERVER_PANEL,
     ),
 ]
 ServerTlsCert = Annotated[
     Path | None,
-    _option("Certificate (PEM): gRPC with TLS; HTTP and metrics on loopback.", _SERVER_PANEL),
+    _option(
+        "Server certificate (PEM). gRPC then uses TLS; HTTP and metrics stay on loopback.",
+        _SERVER_PANEL,
+    ),
 ]
-ServerTlsKey = Annotated[Path | None, _option("Its private key (PEM).", _SERVER_PANEL)]
+ServerTlsKey = Annotated[
+    Path | None, _option("Private key (PEM) of the server certificate.", _SERVER_PANEL)
+]
 ServerTlsClientCa = Annotated[
     Path | None,
-    _option("Let in only clients with a certificate of this authority (PEM).", _SERVER_PANEL),
+    _option(
+        "Certificate authority (PEM): only clients with a certificate from it may connect.",
+        _SERVER_PANEL,
+    ),
 ]
 
 
 def token_from(path: Path | None) -> str | None:
-    """The token in a file, or in the environment; None where there is none.
+    """The token in a file or, without one, in the environment; None if neither is given.
 
     Raises:
-        typer.BadParameter: what is there is no token.
+        typer.BadParameter: the file or the variable contains no valid token.
     """
     token = os.environ.get(TOKEN_VARIABLE) if path is None else path.read_text().strip()
     if token is None:
         return None
     if not is_token(token):
         raise typer.BadParameter(
-            f"{path or TOKEN_VARIABLE} has no token in it, at least 16 letters or digits: "
+            f"{path or TOKEN_VARIABLE} contains no token of at least 16 letters or digits: "
             "make one with 'openssl rand -hex 32'"
         )
     return token
 
 
 def client_tls(ca: Path | None, certificate: Path | None, key: Path | None) -> Tls | None:
-    """What is known of TLS; None where nothing was said.
+    """The TLS settings of a client; None if no option was given.
 
     Raises:
-        typer.BadParameter: half of a pair.
+        typer.BadParameter: a certificate without its key, or a key without its certificate.
     """
     _check_pair(certificate, key)
     return Tls(ca, certificate, key) if ca or certificate else None
@@ -87,10 +101,11 @@ def client_tls(ca: Path | None, certificate: Path | None, key: Path | None) -> T
 def server_tls(
     certificate: Path | None, key: Path | None, client_ca: Path | None
 ) -> ServerTls | None:
-    """How a server proves what it is; None where nothing was said.
+    """The TLS settings of a server; None if no option was given.
 
     Raises:
-        typer.BadParameter: half of a pair.
+        typer.BadParameter: a certificate without its key, a key without its certificate, or a
+            client authority without either.
     """
     _check_pair(certificate, key)
     if certificate and key:
@@ -102,4 +117,4 @@ def server_tls(
 
 def _check_pair(certificate: Path | None, key: Path | None) -> None:
     if (certificate is None) != (key is None):
-        raise typer.BadParameter("--tls-cert and --tls-key go together")
+        raise typer.BadParameter("--tls-cert and --tls-key must be given together")

@@ -75,9 +75,9 @@ def detect(
     model_repository: ModelRepository = DEFAULT_MODEL_REPOSITORY,
     server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,
 ) -> None:
-    """Find and follow objects in videos, cameras and pictures.
+    """Detect and track objects in videos, cameras and pictures.
 
-    Writes an annotated MP4 of each source, a tiled one of all, JSON Lines, CSV and MOT text.
+    Writes an annotated MP4 of each source, a tiled MP4 of all, JSON Lines, CSV and MOT text.
     """
     tls = access.client_tls(tls_ca, tls_cert, tls_key)
     specs = options.named(sources, demo=demo)
@@ -105,7 +105,7 @@ def detect(
             token=server.token,
             tls=tls,
         )
-        # It asks about the model; whoever feeds it has a detector of its own.
+        # Used only for questions about the model. Each worker makes a detector of its own.
         about = stack.enter_context(connect(max_in_flight=1, transport="grpc"))
         _check_classes(classes, about.labels)
         report = detecting.run(
@@ -136,7 +136,7 @@ def detect(
 def _found(
     specs: list[str], decoder: DecoderName, stream_index: int | None, *, realtime: bool
 ) -> tuple[list[Source], list[YolostreamError]]:
-    """The sources that can be read, and what is wrong with the others, which is said."""
+    """The sources that can be read, and the errors of the others, which are printed."""
     named, unknown = find_sources(
         specs,
         reserved_names=frozenset({TILED_NAME}),
@@ -162,11 +162,11 @@ def _formats(
 ) -> frozenset[Format]:
     formats: frozenset[Format] = frozenset([choice.value for choice in save] if save else FORMATS)
     if not save and sum(source.is_video for source in sources) < 2:
-        # A grid of one says nothing that its only cell does not.
+        # A grid with one cell would be the same video again.
         formats -= {"tiled"}
     formats = formats if track else formats - {"mot"}
     if not formats - (set() if any(source.is_video for source in sources) else {"mot", "tiled"}):
-        raise typer.BadParameter("nothing would be written: choose another --save")
+        raise typer.BadParameter("these options write no output: choose another --save")
     return formats
 
 
@@ -189,7 +189,7 @@ def _conclude(report: Report, errors: Sequence[YolostreamError], summary: Path |
             print_error(error)
             errors = [*errors, error]
     if report.interrupted:
-        print_error(f"{INTERRUPTED}; what was done until then is complete and was kept")
+        print_error(f"{INTERRUPTED}; the results until then are complete and were kept")
         raise typer.Exit(EXIT_INTERRUPTED)
     if errors := [*errors, *report.errors]:
         raise typer.Exit(errors[0].exit_code)

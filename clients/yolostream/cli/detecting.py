@@ -1,4 +1,4 @@
-"""What `yolostream detect` does: sources and a server in, files and a report out."""
+"""The run of `yolostream detect`, from sources and a server to files and a report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from yolostream.sources.decoding import DecoderName
 MAX_DECODER_THREADS = 8
 
 MAX_OPENCV_THREADS = 4
-"""They spin while they wait for each other: with more, each costs more than it saves."""
+"""OpenCV's threads spin while they wait for each other. More of them cost more than they save."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,14 +51,14 @@ def run(
     """Run every source to its end or to Ctrl-C, with a progress bar for each on `console`.
 
     Args:
-        sources: all of them.
-        job: what is done with them; threads and batches are chosen here.
+        sources: all sources.
+        job: what to do with them; this function sets its threads and batches.
         connect: makes the detector of each process.
-        about: asked for the server's own figures.
-        workers: processes that feed the sources.
-        batch: frames of one request at most; by default what the server gains from.
-        warm_up_s: so many seconds are left out of the report, unless the run is shorter.
-        console: where the bars are.
+        about: a detector that is used for the server's statistics.
+        workers: number of processes that read the sources.
+        batch: most frames in one request; None chooses by the server.
+        warm_up_s: seconds at the start that are left out of the report, unless the run is shorter.
+        console: where the progress bars are drawn.
 
     Raises:
         OutputError: the output folder cannot be written.
@@ -90,7 +90,7 @@ def run(
             statuses = progress.statuses
     return Report(
         statuses=progress.since_warm_up(statuses),
-        # Who wants to stop does not wait for a server that hangs.
+        # After an interruption, do not wait for a server that may hang.
         steps={} if interrupted else _served_since(before, about),
         folder=job.results.folder,
         workers=workers,
@@ -110,7 +110,7 @@ def connect(
     token: str | None = None,
     tls: Tls | None = None,
 ) -> Detector:
-    """Make a detector, and say where frames go another way than one might think."""
+    """Make a detector; log a warning if frames in GPU memory have to be copied to the host."""
     detector = Detector(
         url,
         model,
@@ -124,8 +124,8 @@ def connect(
     detour = transport == "auto" and detector.transport != "cuda-shared-memory"
     if decoder == "gpu" and detour and not nvdec.missing():
         _log.warning(
-            "frames that the GPU decodes reach %s through the host's memory; "
-            "'--transport cuda-shared-memory' says why",
+            "frames that the GPU decodes are copied to %s through host memory; run with "
+            "'--transport cuda-shared-memory' to see why",
             url,
         )
     return detector
@@ -133,7 +133,7 @@ def connect(
 
 def _prepare(url: str, job: Job, sources: Sequence[Source]) -> None:
     cv2.setNumThreads(min(MAX_OPENCV_THREADS, len(os.sched_getaffinity(0))))
-    # Before anybody touches the GPU; who has set one of these knows better.
+    # Before CUDA is initialized. Variables that the user has set take precedence.
     for name, value in gpu_sharing_of(target_of(url)).items():
         os.environ.setdefault(name, value)
     with writing(job.results.folder):
@@ -164,10 +164,10 @@ def _served_since(before: dict[str, StepTotals], detector: Detector) -> dict[str
     try:
         after = detector.statistics()
     except ServerError:
-        # The server died on the way: the sources tell, and the report does without its part.
+        # The server is gone. The sources report that; the report lacks the server's steps.
         return {}
     return {
-        # A server that was restarted counts anew.
+        # The counters of a server that was restarted begin at zero.
         step: totals.since(before[step]) if totals.requests >= before[step].requests else totals
         for step, totals in after.items()
     }

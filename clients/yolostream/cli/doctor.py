@@ -25,9 +25,9 @@ def doctor(
     model_repository: ModelRepository = DEFAULT_MODEL_REPOSITORY,
     server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,
 ) -> None:
-    """Say what is missing or wrong on this machine and in the DeepStream files.
+    """Check this machine and the DeepStream files for what is missing or wrong.
 
-    The exit code is 1 if something is wrong; what not everybody needs is only noted.
+    The exit code is 1 if something is wrong. Missing optional parts are only noted.
     """
     deepstream = CLONE and CLONE / "clients" / "deepstream"
     checks = examine(model_repository, server_environment, deepstream)

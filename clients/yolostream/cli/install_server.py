@@ -16,18 +16,18 @@ def install_server(
     profile: Annotated[
         embedded.Profile,
         typer.Option(
-            help="The most that it can serve: on the CPU (0.5 GB of disk), or on a GPU, with ONNX "
-            "Runtime (2.7 GB) or PyTorch (more)."
+            help="What the models run on: the CPU (0.5 GB of disk), or a GPU with ONNX Runtime "
+            "(2.7 GB) or PyTorch (more)."
         ),
     ] = "cpu",
     server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,
 ) -> None:
-    """Download tritonserver and what its models need from PyPI, once.
+    """Download tritonserver and the packages of its models from PyPI.
 
-    Commands that start a Triton find it by themselves afterwards. The environment of another
-    profile takes the place of the one before.
+    Commands that start a Triton server then use this installation. It replaces an earlier one,
+    also one with another profile.
     """
     if profile == "cpu" and gpu_numbers():
-        print_note("this serves on the CPU; for the GPU of this machine: --profile onnx-gpu")
+        print_note("this profile uses the CPU only; to use this machine's GPU: --profile onnx-gpu")
     installing.install(server_environment, profile)
     stderr.print(f"installed in {server_environment}", soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""What the command line says: results on stdout, everything else on stderr."""
+"""Output of the command line: results on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ONCE_IN_S = 60.0
 
 
 class _Lossy(io.FileIO):
-    """A file in which is lost what cannot be written."""
+    """A file that discards data that cannot be written."""
 
     def write(self, data: Any, /) -> int:
         """See `FileIO`."""
@@ -36,7 +36,7 @@ class _Lossy(io.FileIO):
 
 
 def make_stderr_lossy() -> None:
-    """Let the work go on where nobody reads stderr any more, or its disk is full."""
+    """Ignore errors of stderr, such as a closed pipe or a full disk, so that work continues."""
     sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(_Lossy(2, "wb", closefd=False)),
         errors="backslashreplace",
@@ -45,18 +45,18 @@ def make_stderr_lossy() -> None:
 
 
 def print_note(message: object) -> None:
-    """Say what is not as one might expect, and goes on."""
+    """Print a note about something unexpected that does not end the command."""
     _say(("note:", "bold yellow"), message)
 
 
 def print_error(message: object) -> None:
-    """Say what went wrong."""
+    """Print an error."""
     _say(("error:", "bold red"), message)
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C and the like interrupt the block, which then ends the command, and say so."""
+    """Let stop signals such as Ctrl-C interrupt the block; then print that and end the command."""
     interrupt_on_stop_signals()
     try:
         yield
@@ -66,15 +66,16 @@ def interruptible() -> Iterator[None]:
 
 
 def _say(kind: tuple[str, str], message: object) -> None:
-    # A file's name may be any bytes, and may look like markup. A server's log has lines.
+    # File names may contain unprintable bytes and look like Rich's markup. A message with a
+    # server's log has several lines.
     shown = "\n".join(map(printable, redact(str(message)).split("\n")))
     stderr.print(Text.assemble(kind, f" {shown}"), soft_wrap=True, highlight=False)
 
 
 class PrintNotes(logging.Handler):
-    """Prints what the package logs: one line each.
+    """Prints each log record of the package as a note.
 
-    The same one once a minute, but for changes of a source's state: each of these counts.
+    A repeated message is printed once a minute; but every change of a source's state is printed.
     """
 
     def __init__(self) -> None:
@@ -82,7 +83,7 @@ class PrintNotes(logging.Handler):
         self._printed_at: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print it, if that was not said just now."""
+        """Print the record, unless the same message was printed a short time ago."""
         message, now = record.getMessage(), time.monotonic()
         recently = {said: at for said, at in self._printed_at.items() if now - at < _ONCE_IN_S}
         if message in recently and not hasattr(record, "to"):

@@ -1,4 +1,4 @@
-"""A bar for each source while it runs."""
+"""Progress bars, one for each source."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from yolostream.sources import Source
 
 
 class Progress:
-    """Shows frames done, frames per second, and what a source waits for.
+    """Shows frames done, frames per second, and the state of each source.
 
     Args:
-        sources: in the order of their statuses.
-        console: where the bars are.
-        warm_up_s: seconds that `since_warm_up` leaves out.
+        sources: the sources, in the order of the statuses that `update` is given.
+        console: where the bars are drawn.
+        warm_up_s: seconds at the start that `since_warm_up` leaves out.
     """
 
     def __init__(
         self, sources: Sequence[Source], *, console: Console, warm_up_s: float = 0.0
     ) -> None:
         self.statuses = [Status(source.name) for source in sources]
-        """As last shown."""
+        """The statuses that were shown last."""
         self._warm: list[Status] = []
         self._warm_at = time.monotonic() + warm_up_s if warm_up_s else math.inf
         self._bars = progress.Progress(
@@ -44,7 +44,7 @@ class Progress:
         ]
 
     def update(self, statuses: list[Status]) -> None:
-        """Show how far the sources are, in the order of the start."""
+        """Show the statuses, which are in the order of the sources."""
         self.statuses = statuses
         if not self._warm and time.monotonic() >= self._warm_at:
             self._warm = statuses
@@ -60,7 +60,7 @@ class Progress:
             )
 
     def since_warm_up(self, statuses: list[Status]) -> list[Status]:
-        """The figures without those of the warm-up; all of them where the run ended before."""
+        """The figures without those of the warm-up; all figures if the run ended during it."""
         if not self._warm:
             return statuses
         return [now.since(then) for now, then in zip(statuses, self._warm, strict=True)]

@@ -1,4 +1,4 @@
-"""How a run went: what was done, how fast, and where the time of a frame went."""
+"""Report of a run: counts, throughput, and the time that each stage takes."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ _BAR_WIDTH = 28
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of one run."""
+    """The figures and errors of one run."""
 
     statuses: list[Status]
     steps: dict[str, StepTotals]
-    """The server's part, step by step; it counts other clients' frames too."""
+    """The server's figures by step of the ensemble; they include other clients' frames."""
     folder: Path
     workers: int = 1
-    """Processes that fed the sources."""
+    """Processes that read the sources."""
     interrupted: bool = False
 
     @property
     def frames(self) -> int:
-        """Frames done, all sources together."""
+        """Frames done, for all sources together."""
         return sum(status.frames_done for status in self.statuses)
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds from the start to the closed files of the slowest source."""
+        """Seconds from the start until the slowest source has closed its files."""
         return max((status.elapsed_s for status in self.statuses), default=0.0)
 
     @property
     def frames_per_second(self) -> float:
-        """Of all sources together, from the start to the end of the slowest."""
+        """Frames per second of all sources together, over `elapsed_s`."""
         return self.frames / self.elapsed_s if self.elapsed_s else 0.0
 
     @property
     def ages(self) -> Durations:
-        """From decoding a frame until it was written, of all sources together."""
+        """Times from decoding a frame until it was written, for all sources together."""
         return sum((status.ages for status in self.statuses), start=Durations())
 
     @property
     def errors(self) -> list[YolostreamError]:
-        """What went wrong, source by source."""
+        """The errors of all sources, in the order of the sources."""
         return [
             error
             for status in self.statuses
@@ -64,7 +64,7 @@ class Report:
 
     @property
     def messages(self) -> list[str]:
-        """The same for people to read."""
+        """The errors as messages, with the numbers of lost frames."""
         messages: list[str] = []
         for status in self.statuses:
             messages += map(str, status.errors)
@@ -75,7 +75,7 @@ class Report:
         return messages
 
     def milliseconds(self) -> list[tuple[str, float]]:
-        """Each stage and its mean milliseconds a frame; the server's steps are indented."""
+        """Each stage and its mean milliseconds per frame; the server's steps are indented."""
         rows = []
         for stage in STAGES:
             seconds = sum(status.timer[stage].total_s for status in self.statuses)
@@ -122,7 +122,7 @@ class Report:
         return table
 
     def _stages_table(self) -> Table:
-        title = "Where the time of a frame went (stages overlap)"
+        title = "Time per frame by stage (stages overlap)"
         table = Table("stage", title=title, title_justify="left")
         table.add_column("ms", justify="right")
         table.add_column("")
@@ -140,10 +140,10 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _counts(dropped: Counter[str]) -> str:
-    """Frames that were left out, and why."""
+    """Numbers of frames that were left out, with their causes."""
     return ", ".join(f"{count} {cause}" for cause, count in dropped.most_common())
 
 
 def per_request(totals: StepTotals, seconds: float) -> float:
-    """Mean seconds of one request; 0 without any."""
+    """Mean seconds per request; 0 without requests."""
     return seconds / totals.requests if totals.requests else 0.0

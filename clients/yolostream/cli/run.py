@@ -20,9 +20,12 @@ from yolostream.extras import needed
 
 if TYPE_CHECKING:
     from yolostream.cli.site import Site
+    from yolostream.service.leases.sharing import Sharing
     from yolostream.service.settings import ServerSettings, WebSettings
 
 Section = TypeVar("Section", "ServerSettings", "WebSettings")
+
+SHARING = "Several instances"
 
 _CONFIGURATIONS = (".yaml", ".yml")
 
@@ -30,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class LogFormat(StrEnum):
-    """As `settings.LogSettings`: Typer takes no list of literals."""
+    """The formats of `settings.LogSettings`, as the type of an option."""
 
     console = "console"
     json = "json"
@@ -41,29 +44,59 @@ def run(
         list[str] | None,
         typer.Argument(
             metavar="cameras.yaml | CAMERA",
-            help="A configuration; or addresses of cameras and video files, which play like "
+            help="Configuration file, or addresses of cameras and video files; files play like "
             "cameras.",
         ),
     ] = None,
     demo: detect_options.Demo = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Only look whether the configuration is right.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only check the configuration.")] = False,
     listen: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where the page is; by default 127.0.0.1:8080."),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Address of the page and the API. By default 127.0.0.1:8080.",
+        ),
     ] = None,
     web_token_file: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="File with the tokens of those who may see the page."
+            exists=True,
+            dir_okay=False,
+            help="File with the tokens that give access to the page and the API.",
         ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Let others see the page without a token.")
+        bool,
+        typer.Option("--insecure", help="Allow access from other machines without a token."),
     ] = False,
     log_format: Annotated[
-        LogFormat | None, typer.Option(help="Lines for people, or JSON for programs.")
+        LogFormat | None, typer.Option(help="Format of the log: lines for people, or JSON.")
+    ] = None,
+    leases: Annotated[
+        str | None,
+        typer.Option(
+            metavar="kubernetes:NAME | FOLDER",
+            help="Distribute the cameras over all instances that use the same leases: Kubernetes "
+            "Leases of this name in the pod's namespace, or a local folder.",
+            rich_help_panel=SHARING,
+        ),
+    ] = None,
+    instance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of this instance; by default the host name, in Kubernetes the pod's name.",
+            rich_help_panel=SHARING,
+        ),
+    ] = None,
+    lease_seconds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=600,
+            help="Seconds without renewal after which an instance counts as dead; by default 8.",
+            rich_help_panel=SHARING,
+        ),
     ] = None,
     url: detect_options.Url = None,
     model: detect_options.ModelName = DEFAULT_MODEL,
@@ -73,32 +106,38 @@ def run(
     tls_key: access.TlsKey = None,
     profile: ProfileOption = None,
     model_repository: Annotated[
-        Path | None, typer.Option(help="The models that it serves.", rich_help_panel=PANEL)
+        Path | None, typer.Option(help="Folder with the models.", rich_help_panel=PANEL)
     ] = None,
     server_environment: Annotated[
         Path | None,
         typer.Option(
-            help="Its Python environment, or an installation of Triton.", rich_help_panel=PANEL
+            help="Triton's Python environment, or an installation of Triton.",
+            rich_help_panel=PANEL,
         ),
     ] = None,
 ) -> None:
-    """Watch cameras day and night, and show them on a page.
+    """Watch cameras continuously, and show them on a page.
 
-    Options win over the configuration; those of the server over all that it says of a server.
-    Ctrl-C or SIGTERM stops it; SIGHUP has the configuration read again.
+    Options take precedence over the configuration. If any option of the server is given, the
+    configuration's section about the server is ignored.
+
+    Ctrl-C or SIGTERM stops the service; SIGHUP makes it read the configuration again.
     """
     cameras = detect_options.named(cameras, demo=demo)
     is_file = len(cameras) == 1 and cameras[0].lower().endswith(_CONFIGURATIONS)
     if is_file and not check:
-        # It may come before the service is ready for it, and is no reason to end.
+        # A SIGHUP before the service is ready must not end it.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # It takes half a second, which no other command should.
+    # Imported late: it takes half a second, which would delay every other command.
     with _its_packages():
         from yolostream.cli.site import named, read
 
     site = read(Path(cameras[0])) if is_file else named(cameras, model)
     if is_file and model != DEFAULT_MODEL:
-        raise typer.BadParameter(f"{cameras[0]} names the models: write {model} into its defaults")
+        raise typer.BadParameter(
+            f"--model {model} does not apply to a configuration: write it into the defaults of "
+            f"{cameras[0]}"
+        )
     if check:
         _check(site)
         return
@@ -113,7 +152,8 @@ def run(
         environment=server_environment,
     )
     web = _web(site, address=listen, token_file=web_token_file, insecure=insecure or None)
-    _watch(site, server, web, log_format)
+    sharing = _sharing(leases, instance=instance, duration_s=lease_seconds)
+    _watch(site, server, web, sharing, log_format)
 
 
 def _its_packages() -> AbstractContextManager[None]:
@@ -133,10 +173,25 @@ def _check(site: Site) -> None:
     stdout.print(f"cameras: {len(resolved)}, enabled: {enabled}{more}", highlight=False)
 
 
+def _sharing(store: str | None, **options: Any) -> Sharing | None:
+    from yolostream.service.leases.sharing import Sharing
+
+    given = _given(options)
+    if store is not None:
+        return Sharing.of(store, **given)
+    if given:
+        raise typer.BadParameter("--instance and --lease-seconds need --leases")
+    return None
+
+
 def _watch(
-    site: Site, server: ServerSettings, web: WebSettings, log_format: LogFormat | None
+    site: Site,
+    server: ServerSettings,
+    web: WebSettings,
+    sharing: Sharing | None,
+    log_format: LogFormat | None,
 ) -> None:
-    """Do it, and say what goes wrong in the format of the log."""
+    """Run the service; an error is logged in the format of the log."""
     with _its_packages():
         from yolostream.cli import running
         from yolostream.service import logs
@@ -146,7 +201,7 @@ def _watch(
         log = log.model_copy(update={"format": log_format.value})
     logs.set_up(log)
     try:
-        running.run(site, server, web)
+        running.run(site, server, web, sharing)
     except YolostreamError as error:
         if log.format == "console":
             raise

@@ -1,4 +1,4 @@
-"""What `yolostream run` does: a configuration in, cameras that are watched until it is stopped."""
+"""The run of `yolostream run`: starts Triton and the service, and stops them in the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from yolostream.client.access import Tls, target_of
 from yolostream.client.served import served_ensembles
 from yolostream.errors import ServiceError
 from yolostream.extras import needed
-from yolostream.frame_trace import Sampling
+from yolostream.frame_traces import Sampling
 from yolostream.outputs.claim import claimed
 from yolostream.pipeline.share import REQUESTS_IN_FLIGHT
 from yolostream.server import embedded
@@ -31,7 +31,10 @@ from yolostream.service.advice import advice
 from yolostream.service.control import Control
 from yolostream.service.ensembles import Ensembles
 from yolostream.service.lanes import Connect
+from yolostream.service.leases.coordinator import running_coordinator
+from yolostream.service.leases.sharing import Sharing
 from yolostream.service.reloading import reloading
+from yolostream.service.runtime_store import RuntimeStore
 from yolostream.service.service import Service, Tracing
 from yolostream.service.settings import Configuration, ServerSettings, TraceSettings, WebSettings
 from yolostream.service.web.access import Access as WebAccess
@@ -39,21 +42,27 @@ from yolostream.service.web.context import Context
 from yolostream.service.web.server import serving
 
 _STOP_SERVER_S = 0.5
-"""The Triton of a service has nothing to finish: all that was sent is answered, or given up."""
+"""Short, because when Triton is stopped, every request has been answered or given up."""
 
-_LOOK_S = 1.0
-"""Between two looks whether the service is well."""
+_CHECK_S = 1.0
+"""Interval between two checks of the service's health."""
 
 _log = logging.getLogger(__name__)
 
 
-def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
-    """Watch the cameras until somebody wants to stop.
+def run(
+    site: Site,
+    server_settings: ServerSettings,
+    web: WebSettings,
+    sharing: Sharing | None = None,
+) -> None:
+    """Watch the cameras until the process is asked to stop.
 
     Args:
-        site: what is watched; its file is read again when it has changed, and on SIGHUP.
-        server_settings: of the Triton; they win over those of the site.
-        web: of the page; likewise.
+        site: the cameras; its file is read again when it has changed, and on SIGHUP.
+        server_settings: settings of Triton, which replace those of the site.
+        web: settings of the page, which replace those of the site.
+        sharing: how the cameras are shared with other instances; None if there are none.
     """
     configuration = site.configuration.model_copy(update={"server": server_settings, "web": web})
     for words in advice(configuration, site.path):
@@ -61,16 +70,16 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
     web_access = WebAccess.of(web)
     folder = configuration.outputs.folder
     with (
-        contextlib.nullcontext() if folder is None else claimed(folder),
-        # Before a server is started: it says what is missing.
+        contextlib.nullcontext() if folder is None else claimed(folder, shared=sharing is not None),
+        # Before Triton is started, so that a missing package is reported at once.
         _tracing(configuration.traces) as tracing,
         _served(configuration) as server,
-        _watched(site, server, _tls(server_settings), tracing, web_access) as context,
+        _watched(site, server, _tls(server_settings), tracing, web_access, sharing) as context,
         serving(context) as address,
         _following_the_file(site, context.control),
     ):
         try:
-            _log.info("look at %s", address)
+            _log.info("the page is at %s", address)
             systemd.tell(systemd.READY)
             _watch_over(context.service)
         finally:
@@ -81,17 +90,45 @@ def run(site: Site, server_settings: ServerSettings, web: WebSettings) -> None:
 
 @contextlib.contextmanager
 def _watched(
-    site: Site, server: ServerInUse, tls: Tls | None, tracing: Tracing | None, web_access: WebAccess
+    site: Site,
+    server: ServerInUse,
+    tls: Tls | None,
+    tracing: Tracing | None,
+    web_access: WebAccess,
+    sharing: Sharing | None,
 ) -> Iterator[Context]:
     """Watch the cameras until the block ends."""
     connect = _connect(server, tls)
     list_served = partial(served_ensembles, server.url, ClientAccess(server.token, tls))
+    instance = None if sharing is None else sharing.instance
     with (
         contextlib.closing(Ensembles(connect, list_served)) as ensembles,
-        contextlib.closing(Service(connect, tracing=tracing)) as service,
+        contextlib.ExitStack() as in_the_end,
+        contextlib.closing(Service(connect, tracing=tracing, instance=instance)) as service,
+        contextlib.ExitStack() as meanwhile,
     ):
-        control = Control(service, site.configuration, path=site.path, store=site.store)
-        yield Context(service, control, ensembles, web_access, triton=server.triton)
+        # Of what one of several instances was told over the API, the others have not heard.
+        store = site.store if sharing is None else None
+        control = Control(service, site.configuration, path=site.path, store=store)
+        coordinator = None
+        if sharing is not None:
+            _say_what_does_not_count(site.store)
+            coordinator = sharing.coordinator(service.leased)
+            meanwhile.enter_context(running_coordinator(coordinator))
+            # Not before all cameras are stopped.
+            in_the_end.callback(coordinator.leave)
+        yield Context(
+            service, control, ensembles, web_access, triton=server.triton, coordinator=coordinator
+        )
+
+
+def _say_what_does_not_count(store: RuntimeStore | None) -> None:
+    if store is not None and (changes := store.load()):
+        _log.warning(
+            "%s: what was changed over the API does not count with --leases, only the "
+            "configuration does",
+            ", ".join(changes),
+        )
 
 
 @contextlib.contextmanager
@@ -106,12 +143,12 @@ def _following_the_file(site: Site, control: Control) -> Iterator[None]:
 
 
 def _watch_over(service: Service) -> None:
-    """Tell systemd that all is well until somebody wants to stop.
+    """Tell systemd that the service is healthy, until the process is asked to stop.
 
     Raises:
-        ServiceError: it is not.
+        ServiceError: the service hangs or has ended.
     """
-    pause_s = min(_LOOK_S, (systemd.watchdog_s() or _LOOK_S) / 3)
+    pause_s = min(_CHECK_S, (systemd.watchdog_s() or _CHECK_S) / 3)
     never = threading.Event()
     with contextlib.suppress(KeyboardInterrupt):
         while service.is_well:
@@ -122,17 +159,17 @@ def _watch_over(service: Service) -> None:
 
 
 def _models_of(configuration: Configuration) -> list[str]:
-    """The ensembles that are loaded."""
+    """The names of the ensembles to load."""
     models = {configuration.resolved(one).model for one in configuration.cameras.values()}
     return sorted(models | {configuration.defaults.model})
 
 
 @contextlib.contextmanager
 def _tracing(settings: TraceSettings | None) -> Iterator[Tracing | None]:
-    """Who follows frames; None where nobody does.
+    """The tracing of frames, until the block ends; None if the configuration has none.
 
     Raises:
-        PackageMissing: one of theirs.
+        PackageMissing: a package of the extra `traces` is not installed.
     """
     if settings is None:
         yield None
@@ -155,7 +192,7 @@ def _served(configuration: Configuration) -> Iterator[ServerInUse]:
         environment=settings.environment or DEFAULT_SERVER_ENVIRONMENT,
         models=_models_of(configuration),
         profile=settings.profile,
-        # It is for this run alone.
+        # A new token, because only this run uses the server.
         access=Access(token := new_token()),
         options=[] if traces is None else exporting_traces(traces.url),
         stop_timeout_s=_STOP_SERVER_S,
@@ -176,7 +213,7 @@ def _connect(server: ServerInUse, tls: Tls | None) -> Connect:
         decoder="auto",
         token=server.token,
         tls=tls,
-        # More frames on their way to a CPU would only wait for each other, and become old.
+        # With more requests in flight, frames would only queue in the server and become old.
         max_in_flight=REQUESTS_IN_FLIGHT,
     )
 

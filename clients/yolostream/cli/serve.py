@@ -24,11 +24,11 @@ from yolostream.server.access import Access
 def serve(
     host: Annotated[
         str,
-        typer.Option(help="Address to listen on; but for loopback, others reach it."),
+        typer.Option(help="Address to listen on. Other machines can reach any but loopback."),
     ] = embedded.LOOPBACK,
-    http_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
-    grpc_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8001,
-    metrics_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8002,
+    http_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8002,
     profile: ProfileOption = None,
     model_repository: ModelRepository = DEFAULT_MODEL_REPOSITORY,
     server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,
@@ -36,8 +36,8 @@ def serve(
         bool,
         typer.Option(
             "--keep-awake",
-            help="Let no core sleep: one stream on a GPU is answered sooner, for the power of all "
-            "cores.",
+            help="Keep all cores busy, so that none sleeps: this lowers the latency of a single "
+            "stream on a GPU, and needs more power.",
         ),
     ] = False,
     token_file: access.ServerTokenFile = None,
@@ -47,26 +47,30 @@ def serve(
     health_port: Annotated[
         int | None,
         typer.Option(
-            help="Answer http://HOST:PORT/health and /health/MODEL: 200 if frames are answered."
+            help="Port for health checks: http://HOST:PORT/health and /health/MODEL answer 200 if "
+            "frames are answered."
         ),
     ] = None,
     once: Annotated[
         bool,
-        typer.Option("--once", help="End with an error where the server is dead, or a step of it."),
+        typer.Option(
+            "--once",
+            help="End with an error if the server or one of its steps dies, instead of restarting.",
+        ),
     ] = False,
     show_log: Annotated[
         bool, typer.Option("--show-log", help="Copy tritonserver's log to stderr.")
     ] = False,
     options: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- OPTION...]", help="More of tritonserver's own."),
+        typer.Argument(metavar="[-- OPTION...]", help="Further options for tritonserver."),
     ] = None,
 ) -> None:
     """Run Triton until Ctrl-C, for load tests, DeepStream and other clients.
 
-    If it dies, or one of its steps, it is started again.
+    If the server or one of its steps dies, the server is restarted.
 
-    A model that is installed while it runs is served once you start it again.
+    To serve a model that was installed meanwhile, run this command again.
     """
     allowed = Access(
         access.token_from(token_file), access.server_tls(tls_cert, tls_key, tls_client_ca)
@@ -88,12 +92,12 @@ def serve(
         )
         answer_with = None
         if health_port is not None:
-            answer_with = stack.enter_context(health.published(host, health_port))
+            answer_with = stack.enter_context(health.served(host, health_port))
         server = stack.enter_context(triton)
         if answer_with is not None:
             answer_with(server.health)
         if show_log:
-            stack.enter_context(log.shown(server.log))
+            stack.enter_context(log.copied_to_stderr(server.log))
         with contextlib.suppress(KeyboardInterrupt):
             stderr.print(f"HTTP {server.http_url}, metrics {server.metrics_url}; Ctrl-C stops it")
             server.wait()

@@ -1,4 +1,4 @@
-"""The Triton that a command starts, and its options."""
+"""The Triton server that a command starts, and its options."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ PANEL = "Embedded Triton (without --url)"
 
 ProfileOption = Annotated[
     embedded.Profile | None,
-    typer.Option(help="By default what the machine allows.", rich_help_panel=PANEL),
+    typer.Option(
+        help="What the models run on. By default a GPU if the server can use one, else the CPU.",
+        rich_help_panel=PANEL,
+    ),
 ]
 ModelRepository = Annotated[
-    Path, typer.Option(help="The models that it serves.", rich_help_panel=PANEL)
+    Path, typer.Option(help="Folder with the models.", rich_help_panel=PANEL)
 ]
 ServerEnvironment = Annotated[
     Path,
     typer.Option(
-        help="Its Python environment, or an installation of Triton.", rich_help_panel=PANEL
+        help="Triton's Python environment, or an installation of Triton.", rich_help_panel=PANEL
     ),
 ]
 DEFAULT_MODEL_REPOSITORY = bundled.MODEL_REPOSITORY
@@ -50,7 +53,7 @@ def started(
     options: Sequence[str] = (),
     once: bool = False,
 ) -> Iterator[embedded.EmbeddedTriton]:
-    """Serve until the block ends, and say so; see `embedded.serve`."""
+    """Run a Triton server until the block ends, and print its state; see `embedded.serve`."""
     stderr.print("Starting Triton ...", style="dim")
     with embedded.serve(
         model_repository,
@@ -65,7 +68,7 @@ def started(
         once=once,
     ) as server:
         takes_turns = server.profile not in (None, "cpu") and not server.shares_gpu
-        turns = ", its steps take turns: no MPS" if takes_turns else ""
+        turns = ", without MPS: its steps take turns on the GPU" if takes_turns else ""
         stderr.print(
             f"Triton is ready at {server.url} (profile {server.profile or 'default'}{turns})",
             style="dim",
@@ -75,12 +78,12 @@ def started(
 
 @dataclass(frozen=True)
 class ServerInUse:
-    """The server of a command: one that runs somewhere, or one that was started for it."""
+    """The server that a command uses: a running one, or one that was started for the command."""
 
     url: str
     token: str | None = field(default=None, repr=False)
     triton: embedded.EmbeddedTriton | None = field(default=None, repr=False)
-    """The one that was started."""
+    """The server that was started for the command; None if it uses a running one."""
 
 
 @contextlib.contextmanager
@@ -92,11 +95,20 @@ def served_at(
     model_repository: Path,
     server_environment: Path,
 ) -> Iterator[ServerInUse]:
-    """The server at `url`, with its `token`; without, a Triton that runs until the block ends."""
+    """The server at `url`, or one that is started here and runs until the block ends.
+
+    Args:
+        url: gRPC address of a running server; None starts one.
+        token: the token of the running server.
+        model: the ensemble to load in the started server.
+        profile: see `embedded.serve`, like the others.
+        model_repository: see there.
+        server_environment: see there.
+    """
     if url is not None:
         yield ServerInUse(url, token)
         return
-    # It is for this run alone.
+    # A new token, because only this run uses the server.
     access = Access(new_token())
     with started(
         model_repository, server_environment, profile, models=[model], access=access

@@ -1,4 +1,4 @@
-"""What `yolostream run` is given: a configuration, or cameras by their addresses."""
+"""The cameras of `yolostream run`: from a configuration, or from addresses as arguments."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from yolostream.service.settings import CameraDefaults, CameraSettings, Configur
 from yolostream.sources import find_sources
 
 _LONGEST = 60
-"""Name of a camera, before it is told apart from others."""
+"""Characters of a camera's name at most, before a number is added to make it unique."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """A configuration, and where it comes from."""
+    """A configuration and its file."""
 
     configuration: Configuration
     path: Path | None = None
-    """Of its file; None where cameras were named to the command."""
+    """The configuration's file; None if cameras were named on the command line."""
     contents: bytes = b""
-    """Of the file, as it was read."""
+    """The contents of the file when it was read."""
 
     @property
     def store(self) -> RuntimeStore | None:
-        """Keeps what is changed over the API."""
+        """The store of changes that are made over the API; None without a file."""
         if self.path is None:
             return None
         state = os.environ.get("STATE_DIRECTORY")
@@ -40,34 +40,42 @@ class Site:
 
 
 def read(path: Path) -> Site:
-    """A site whose configuration is a file.
+    """Read a site from its configuration file.
 
     Raises:
-        ConfigurationError: something in it is wrong.
+        ConfigurationError: the file cannot be read, or is not valid.
     """
-    # Before it is read: what is written meanwhile counts as a change.
+    # Before the configuration is parsed, so that a write in between counts as a change.
     contents = path.read_bytes() if path.is_file() else b""
     return Site(configuration_file.read(path), path, contents)
 
 
 def named(specs: Sequence[str], model: str) -> Site:
-    """A site with cameras that were named to the command.
+    """Make a site from addresses on the command line.
+
+    Args:
+        specs: addresses of cameras, or paths of video files.
+        model: the ensemble for all of them.
 
     Raises:
-        SourceError: one of them is none.
+        SourceError: an argument is not a source.
+        ServiceError: an argument names several sources.
     """
     found, errors = find_sources(specs, waits_for_devices=True)
     if errors:
         raise errors[0]
     if len(found) != len(specs):
-        raise ServiceError("each camera is one address or one video: name no folders")
+        raise ServiceError(
+            f"{len(specs)} arguments name {len(found)} sources: each must be one address or one "
+            "video, and not a folder or a glob"
+        )
     names = _names_of([source.name for source in found])
     cameras = {name: CameraSettings(source=spec) for name, spec in zip(names, specs, strict=True)}
     return Site(Configuration(defaults=CameraDefaults(model=model), cameras=cameras))
 
 
 def _names_of(words: Sequence[str]) -> list[str]:
-    """Names of cameras that are like these words, which may be names of files."""
+    """Unique, valid names of cameras that resemble these words, which may be names of files."""
     names: list[str] = []
     for word in words:
         name = re.sub(r"[^a-zA-Z0-9_-]+", "_", word).lstrip("_-")[:_LONGEST] or "camera"

@@ -1,4 +1,4 @@
-"""How a run went, as JSON."""
+"""The report of a run as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from yolostream.replacing import refuse_special_file
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """A report as JSON has it; see docs/outputs.md."""
+    """A report as a JSON object; see docs/outputs.md."""
     return {
         "interrupted": report.interrupted,
         "errors": report.messages,
@@ -41,9 +41,9 @@ def write(report: Report, path: Path, *, earlier_errors: Sequence[YolostreamErro
     """Write a report to a file.
 
     Args:
-        report: the outcome of a run.
-        path: of the file; its folder is made.
-        earlier_errors: what went wrong before the run, put in front of `errors`.
+        report: the report of a run.
+        path: the file to write; its folder is created.
+        earlier_errors: errors from before the run, which are put in front of `errors`.
 
     Raises:
         OutputError: it cannot be written.
@@ -53,7 +53,7 @@ def write(report: Report, path: Path, *, earlier_errors: Sequence[YolostreamErro
     try:
         refuse_special_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Whole, or as it was before: the disk may be full.
+        # Written beside it and renamed: a full disk then leaves the old file as it was.
         unfinished = path.with_name(f".{path.name}.unfinished")
         with contextlib.ExitStack() as stack:
             stack.callback(unfinished.unlink, missing_ok=True)
@@ -66,7 +66,7 @@ def write(report: Report, path: Path, *, earlier_errors: Sequence[YolostreamErro
 
 
 def _source(status: Status) -> dict[str, Any]:
-    """Figures of one source as JSON has them."""
+    """The figures of one source as a JSON object."""
     return {
         "name": status.name,
         "state": status.state,
@@ -87,7 +87,7 @@ def _source(status: Status) -> dict[str, Any]:
 
 
 def _step(totals: StepTotals) -> dict[str, float]:
-    """What one step of the ensemble did."""
+    """The figures of one step of the ensemble as a JSON object."""
     return {
         "requests": totals.requests,
         "queue_ms": _rounded(1000 * per_request(totals, totals.queue_s)),
@@ -96,7 +96,7 @@ def _step(totals: StepTotals) -> dict[str, float]:
 
 
 def _percentiles(durations: Durations) -> dict[str, float | None]:
-    """Milliseconds; JSON has no NaN."""
+    """Percentiles in milliseconds; None without durations, because JSON has no NaN."""
     seconds = {f"p{percent}": durations.percentile_s(percent) for percent in (50, 99)}
     return {
         name: None if math.isnan(value) else _rounded(1000 * value)

@@ -1,4 +1,4 @@
-"""What a server may ask of its clients: a token, and TLS."""
+"""Access to a server that requires a token, TLS, or both."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from yolostream.access_token import GRPC_HEADER
 from yolostream.errors import AccessDenied
 
 _SCHEME = re.compile(r"(grpc|http)(?P<tls>s?)://", re.IGNORECASE)
-"""HTTP's too: gRPC travels over it, and people copy addresses out of browsers."""
+"""`http://` is accepted too, because gRPC runs over HTTP and users paste addresses of that form."""
 
 
 @dataclass(frozen=True)
 class Tls:
-    """How a server is known to be the right one, and how a client proves what it is."""
+    """Certificates for TLS: those that verify the server, and the client's own."""
 
     ca: Path | None = None
-    """PEM file of root certificates; None takes gRPC's own, which are the public ones."""
+    """PEM file of root certificates; None means gRPC's default, the public certificates."""
     certificate: Path | None = None
-    """PEM file of the client's own certificate, for a server that asks for one."""
+    """PEM file of the client's own certificate, for a server that requires one."""
     key: Path | None = None
-    """PEM file of its private key."""
+    """PEM file of the private key of `certificate`."""
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """As gRPC takes them.
+        """Read the files into gRPC credentials.
 
         Raises:
             AccessDenied: a file cannot be read.
@@ -42,25 +42,29 @@ class Tls:
 
 @dataclass(frozen=True)
 class Access:
-    """What a client shows to a server. It can be pickled."""
+    """What a client needs to use a server: a token and TLS files. It can be pickled."""
 
     token: str | None = field(default=None, repr=False)
     tls: Tls | None = None
-    """None goes without, unless the address begins with `grpcs://`."""
+    """None means no TLS, unless the address begins with `grpcs://` or `https://`."""
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes with each call."""
+        """Metadata for each gRPC call."""
         return () if self.token is None else ((GRPC_HEADER, self.token),)
 
-    def introduce(self, client: InferenceServerClient) -> InferenceServerClient:
-        """Let a client of Triton show it with each call, and return that client."""
+    def authenticate(self, client: InferenceServerClient) -> InferenceServerClient:
+        """Make a tritonclient send the token with each call, and return that client."""
         if self.token is not None:
-            client.register_plugin(_ShowToken(self.token))
+            client.register_plugin(_SendToken(self.token))
         return client
 
     def credentials_for(self, url: str) -> grpc.ChannelCredentials | None:
-        """As gRPC takes them; None for a connection without TLS."""
+        """Credentials for a gRPC connection to `url`; None for one without TLS.
+
+        Raises:
+            AccessDenied: a file of `tls` cannot be read.
+        """
         scheme = _SCHEME.match(url)
         if self.tls is None and not (scheme and scheme["tls"]):
             return None
@@ -68,7 +72,7 @@ class Access:
 
 
 OPEN = Access()
-"""For a server that asks for nothing."""
+"""Access to a server without a token and without TLS."""
 
 
 def target_of(url: str) -> str:
@@ -77,7 +81,7 @@ def target_of(url: str) -> str:
     return url if scheme is None else url[scheme.end() :].removesuffix("/")
 
 
-class _ShowToken(InferenceServerClientPlugin):  # type: ignore[misc]  # no py.typed
+class _SendToken(InferenceServerClientPlugin):  # type: ignore[misc]  # no py.typed
     def __init__(self, token: str) -> None:
         self._token = token
 
@@ -91,4 +95,4 @@ def _content(path: Path | None) -> bytes | None:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise AccessDenied(f"cannot read {path} ({error.strerror}): is that the file?") from error
+        raise AccessDenied(f"cannot read {path} ({error.strerror}): check the path") from error

@@ -1,4 +1,4 @@
-"""The connection to a server."""
+"""gRPC connections to a server."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ from tritonclient.utils import InferenceServerException
 from yolostream.client.access import OPEN, Access, target_of
 
 Infer = Callable[[bytes, float, str | None], ModelInferResponse]
-"""Sends a serialized `ModelInferRequest`, and waits so many seconds for what comes back.
+"""Sends a serialized `ModelInferRequest` and waits for the response.
 
-The last one is the `traceparent` of who follows the request, None where nobody does.
-
-Raises `InferenceServerException` as tritonclient does, also once the channel is closed.
+The arguments are the request, the timeout in seconds, and the `traceparent` of the caller's span
+(None without tracing). It raises `InferenceServerException` as tritonclient does, also after the
+channel was closed.
 """
 
 _RECONNECT_MS = 1000
-"""Longest pause between attempts to reconnect; gRPC's default is two minutes."""
+"""Longest pause between attempts to reconnect. gRPC's default is two minutes."""
 
 _CONNECT_MS = 3000
-"""For one attempt: with TLS, a distant server needs four times as long as its answer travels."""
+"""Timeout of one attempt to connect. With TLS it takes about four round trips."""
 
 _KEEPALIVE_MS = 310_000
-"""Pause between pings while a call waits. Triton hangs up on those who ping every 300 s or more
-often. Without a number here gRPC would ignore `_UNACKNOWLEDGED_MS`."""
+"""Interval of keepalive pings during a call.
+
+Triton closes connections that ping every 300 s or more often. gRPC applies `_UNACKNOWLEDGED_MS`
+only if this interval is set.
+"""
 
 _UNACKNOWLEDGED_MS = 3000
-"""A connection is lost whose host acknowledges nothing for so long (TCP_USER_TIMEOUT).
+"""A connection counts as lost if sent data is not acknowledged for so long (TCP_USER_TIMEOUT).
 
-By itself TCP would go on for a quarter of an hour with longer and longer pauses, and a call whose
-frame is stuck in the socket would outlast its deadline.
+By default TCP retransmits for 15 minutes, and a call whose frame is still in the socket's buffer
+would outlast its deadline.
 """
 
 _MODEL_INFER = (
@@ -42,14 +45,14 @@ _MODEL_INFER = (
 
 
 def connect(url: str, access: Access = OPEN) -> InferenceServerClient:
-    """Make a client of the server at `url`, `host:port`; nothing is sent yet.
+    """Make a tritonclient for the server at `url`, `host:port`; it sends nothing yet.
 
     Raises:
         AccessDenied: a file of `access` cannot be read.
     """
     credentials = access.credentials_for(url)
     target = target_of(url)
-    return access.introduce(
+    return access.authenticate(
         InferenceServerClient(
             target,
             ssl=credentials is not None,
@@ -60,7 +63,11 @@ def connect(url: str, access: Access = OPEN) -> InferenceServerClient:
 
 
 def open_channel(url: str, access: Access = OPEN) -> grpc.Channel:
-    """Make a channel for frames; gRPC gives it the TCP connection of the client of this `url`."""
+    """Make a channel for frames. gRPC shares one TCP connection between it and `connect`'s client.
+
+    Raises:
+        AccessDenied: a file of `access` cannot be read.
+    """
     credentials = access.credentials_for(url)
     target = target_of(url)
     if credentials is None:
@@ -69,10 +76,10 @@ def open_channel(url: str, access: Access = OPEN) -> grpc.Channel:
 
 
 def is_connected(channel: grpc.Channel) -> bool:
-    """Whether there is a connection now; one that was lost is made again by the next request.
+    """Whether the channel is connected now. After a loss, the next request connects it again.
 
-    gRPC's public way to learn that is a thread that looks five times a second, and fails loudly
-    when the channel is closed.
+    This uses a private attribute: gRPC's public `subscribe` polls five times a second in a thread
+    of its own, and that thread prints a traceback when the channel is closed.
     """
     try:
         state = channel._channel.check_connectivity_state(False)
@@ -83,7 +90,7 @@ def is_connected(channel: grpc.Channel) -> bool:
 
 
 def infer_through(channel: grpc.Channel, access: Access = OPEN) -> Infer:
-    """A function that sends frames. tritonclient would copy their pixels three times more."""
+    """Make the function that sends frames. tritonclient would copy the pixels three more times."""
     metadata = access.metadata
     call = channel.unary_unary(_MODEL_INFER, response_deserializer=ModelInferResponse.FromString)
 
@@ -94,7 +101,7 @@ def infer_through(channel: grpc.Channel, access: Access = OPEN) -> Infer:
         except grpc.RpcError as error:
             raise InferenceServerException(error.details(), str(error.code())) from error
         except ValueError as error:
-            # gRPC raises this when the channel is closed already.
+            # gRPC raises ValueError if the channel is closed.
             raise InferenceServerException(str(error), str(grpc.StatusCode.CANCELLED)) from error
 
     return infer
@@ -102,7 +109,7 @@ def infer_through(channel: grpc.Channel, access: Access = OPEN) -> Infer:
 
 def _channel_arguments(url: str) -> list[tuple[str, int]]:
     arguments = [
-        # No limits, as in tritonclient where it is given no arguments.
+        # No limits on message sizes: tritonclient's default, which these arguments replace.
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
         ("grpc.initial_reconnect_backoff_ms", 100),
@@ -112,6 +119,6 @@ def _channel_arguments(url: str) -> list[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", _UNACKNOWLEDGED_MS),
     ]
     if url.startswith(("127.", "localhost:", "[::1]:")):
-        # A proxy in the environment must not come between us and our own machine.
+        # Connections to this machine must not go through a proxy from the environment.
         arguments.append(("grpc.enable_http_proxy", 0))
     return arguments

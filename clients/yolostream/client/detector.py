@@ -1,4 +1,4 @@
-"""The client: frames in, detections out, over one gRPC channel."""
+"""The client: sends frames to one or more Triton servers and returns their detections."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ DEFAULT_MODEL = "yolov7"
 
 
 class Detector:
-    """Detects objects through a Triton ensemble. One may be shared by any number of threads.
+    """Detects objects with a Triton ensemble. Any number of threads may share one detector.
 
     Args:
-        url: gRPC address, `host:port`, or `grpcs://host:port` for one with TLS (`http://` and
-            `https://` mean the same: the port is that of gRPC); or several, as a sequence or
-            separated by commas, whose servers share the frames. `dns:///name:port` is every address
-            that a name has.
+        url: gRPC address of the server: `host:port`, or `grpcs://host:port` with TLS. `http://` and
+            `https://` mean the same, with the port of gRPC. Several addresses, as a sequence or
+            separated by commas, share the frames. `dns:///name:port` stands for every address that
+            the name resolves to.
         model: name of the ensemble.
-        max_in_flight: requests on their way at once, over all threads and servers; each carries one
-            frame, or one batch. `submit` waits until there are fewer.
-        timeout_s: seconds until a frame without an answer fails with `DeadlineExceeded`.
-        downscale: make frames fit the network's input before they are sent (aspect kept). The boxes
-            are the same to half a pixel of that input, and a 1080p frame is 0.69 MB on the wire
-            instead of 6.2 MB.
-        transport: how frames travel. `auto` takes memory where client and server share it, the
-            GPU's or this machine's, and gRPC everywhere else.
-        token: what the server asks for (`yolostream serve --token-file`). It is only as secret as
-            the connection: give it to servers on this machine, and to those with TLS.
-        tls: how the server is known, where gRPC's public root certificates do not do.
+        max_in_flight: largest number of requests in flight, over all threads and servers. A request
+            has one frame or one batch. `submit` blocks while the number is reached.
+        timeout_s: seconds after which a frame without an answer fails with `DeadlineExceeded`.
+        downscale: downscale frames to the network's input size before sending, and keep their
+            aspect ratio. Boxes differ by at most half a pixel of that input. A 1080p frame is then
+            0.69 MB instead of 6.2 MB on the wire.
+        transport: how frames are sent. `auto` uses GPU memory or this machine's shared memory where
+            client and server share it, and gRPC messages everywhere else.
+        token: the server's token (`yolostream serve --token-file`). Without TLS it is sent in the
+            clear, so use it only with TLS or with servers on this machine.
+        tls: certificates, if gRPC's public root certificates are not enough.
 
     Raises:
-        AccessDenied: the server wants a token, or another one; or a file of `tls` cannot be read.
-        ServerUnavailable: nobody answers at `url`, or nobody with a certificate that `tls` knows.
-        ModelUnavailable: the server has no such model, or it is not ready.
+        AccessDenied: the token is missing or wrong, or a file of `tls` cannot be read.
+        ServerUnavailable: no server answers at `url`, or its certificate cannot be verified.
+        ModelUnavailable: the server does not have the model, or the model is not ready.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class Detector:
             ),
             self._pool.in_flight,
         )
-        # Each thread waits for its own answer, which costs less than gRPC's one thread for all of
-        # them. And Ctrl-C interrupts only the main thread, so it never interrupts a call.
+        # One thread per request costs less than gRPC's asynchronous calls, whose answers all pass
+        # through one thread. Ctrl-C interrupts only the main thread, so it never interrupts a call.
         self._senders = ThreadPoolExecutor(max_in_flight, thread_name_prefix="yolostream-sender")
-        # Not those: the answers of `submit` would wait for them.
+        # A second pool: calls of `detect_async` that wait for a slot must not block the senders.
         self._async_calls = ThreadPoolExecutor(max_in_flight, "yolostream-async")
         try:
-            # At exit Python wakes the threads of a pool only if it has registered one of them.
-            # Ctrl-C might come before a first thread is registered, so one is started here.
+            # At exit Python joins a pool's threads only if the pool has registered one of them.
+            # Ctrl-C might come before that, so the first thread is started here.
             self._senders.submit(bool).result()
         except BaseException:
             self._disconnect()
@@ -99,17 +99,17 @@ class Detector:
 
     @property
     def url(self) -> str:
-        """What was given; several are separated by commas."""
+        """The addresses that were given, separated by commas."""
         return self._servers.url
 
     @property
     def model(self) -> Model:
-        """What is served; read again after the server was away."""
+        """The model's description. It is read again after a server was unreachable."""
         return self._servers.first.model
 
     @property
     def transport(self) -> Transport:
-        """How frames travel; to others of several servers it may be another way."""
+        """How frames are sent to the first server; it may differ for other servers."""
         return self._servers.first.transport
 
     @property
@@ -121,25 +121,26 @@ class Detector:
         """Find the objects in one frame.
 
         Args:
-            frame: uint8 [H, W, 3], RGB, in the host's memory or a GPU's; without `downscale`, and
-                from GPU memory to GPU memory, at most 8192 pixels on a side.
-            size: height and width of the picture that `frame` was downscaled from, where the caller
-                did that; boxes are in the pixels of that picture.
+            frame: uint8 [H, W, 3], RGB, in host memory or GPU memory. If it is sent without
+                downscaling (`downscale` is off, or it stays in GPU memory), it may have at most
+                8192 pixels on a side.
+            size: height and width of the original frame, if the caller has downscaled it to
+                `frame`; boxes are in the original's pixels.
 
         Raises:
-            FrameError: `frame` is not that.
-            ServerUnavailable: the server went away.
+            FrameError: `frame` has another type or shape.
+            ServerUnavailable: the connection to the server is lost.
             ModelUnavailable: the model was unloaded.
-            DeadlineExceeded: no answer within `timeout_s`.
+            DeadlineExceeded: no answer came within `timeout_s`.
             Overloaded: the server's queue is full.
             ForkError: this process was forked after the detector was made.
-            ServerError: anything else that the server reports.
+            ServerError: any other error of the server.
         """
         sizes = None if size is None else [size]
         batch = batch_of([frame], sizes, self.model, downscale=self._downscale)
         lease = self._pool.lend(timeout_s=self.timeout_s)
         try:
-            # Not `submit`: waiting in this thread saves waking it from another one.
+            # `submit` would hand the request to another thread, and cost a thread switch.
             request = Request(self._servers, batch, lease, timeout_s=self.timeout_s)
             (found,) = request.answer()
             return found
@@ -149,14 +150,14 @@ class Detector:
     async def detect_async(
         self, frame: AnyImage, *, size: tuple[int, int] | None = None
     ) -> Detections:
-        """Find the objects in one frame, for asyncio: `detect`, in a thread of this detector's own.
+        """Find the objects in one frame, for asyncio: runs `detect` in a thread of this detector.
 
-        The event loop is free meanwhile, also while `max_in_flight` requests are on their way: a
-        call waits its turn. A call that is cancelled before its turn sends nothing. One that is
-        cancelled later gives its place back once the server is done with the frame.
+        The event loop is never blocked, not even while `max_in_flight` is reached. A call that is
+        cancelled while it waits for a slot sends nothing. A call that is cancelled later keeps its
+        slot until the server has answered.
 
         Args:
-            frame: see `detect`; it must not change until the answer is there.
+            frame: see `detect`; the caller must not change it before the answer has arrived.
             size: see `detect`.
 
         Raises:
@@ -165,9 +166,10 @@ class Detector:
         return await asyncio.wrap_future(self._async_calls.submit(self.detect, frame, size=size))
 
     def submit(self, frame: AnyImage, *, size: tuple[int, int] | None = None) -> Pending:
-        """Send one frame and return at once; wait only while `max_in_flight` are on their way.
+        """Send one frame without waiting for the answer.
 
-        It is a batch of one: see `detect` for the arguments, and `submit_batch` for the errors.
+        The call blocks only while `max_in_flight` is reached. See `detect` for the arguments and
+        `submit_batch` for the errors.
         """
         (pending,) = self.submit_batch([frame], sizes=None if size is None else [size])
         return pending
@@ -179,25 +181,27 @@ class Detector:
         sizes: Sequence[tuple[int, int]] | None = None,
         traceparent: str | None = None,
     ) -> list[Pending]:
-        """Send frames in one request, which is cheaper than one for each, and return at once.
+        """Send frames in one request without waiting for the answer.
 
-        It waits only while `max_in_flight` requests are on their way.
+        One request for several frames costs less than one for each. The call blocks only while
+        `max_in_flight` is reached.
 
         Args:
-            frames: see `detect`; at most `model.max_batch_size`, all in the host's memory or all
-                on one GPU, and of one size once they are downscaled.
-            sizes: height and width, frame by frame, of the pictures that the caller downscaled to
+            frames: see `detect`. At most `model.max_batch_size`, all in host memory or all on one
+                GPU, and of equal size after downscaling.
+            sizes: height and width of each original frame, if the caller has downscaled them to
                 `frames`; see `detect`.
-            traceparent: of the caller's span, as W3C's Trace Context writes it; a Triton that
-                exports traces adds its own spans to that one.
+            traceparent: the caller's span in the format of W3C Trace Context; a Triton that exports
+                traces makes its spans children of that one.
 
         Returns:
-            One for each frame, in order. An error of the request is the error of each.
+            One `Pending` per frame, in order. If the request fails, each of them has its error.
 
         Raises:
-            FrameError: `frames` are not that.
-            ServerUnavailable: the server is away, or this detector is closed.
-            DeadlineExceeded: `max_in_flight` requests were on their way for `timeout_s`.
+            FrameError: `frames` have another type or shape, or cannot be one batch.
+            ServerUnavailable: the server cannot be reached, or this detector is closed.
+            DeadlineExceeded: `max_in_flight` was reached for longer than `timeout_s`.
+            ForkError: this process was forked after the detector was made.
         """
         if len(frames) == 0:
             return []
@@ -218,12 +222,15 @@ class Detector:
         return pending
 
     def reserve(self, frames: int) -> None:
-        """Make room for batches of so many frames, so that the first ones need not wait for it.
+        """Allocate memory for batches in advance, so that the first requests need not wait for it.
 
-        For frames that are downscaled to the network's input; to be called before the first one.
+        Call it before the first frame. It helps only if `downscale` is on.
+
+        Args:
+            frames: frames per batch.
 
         Raises:
-            ServerUnavailable: the server went away.
+            ServerUnavailable: the connection to the server is lost.
         """
         height, width = self.model.input_size
         for ensemble in self._servers.connected:
@@ -233,13 +240,16 @@ class Detector:
     def stream(
         self, frames: Iterable[AnyImage], *, in_flight: int = 4
     ) -> Iterator[tuple[AnyImage, Detections]]:
-        """Find the objects in each frame, several on their way at once, answers in order.
+        """Find the objects in each frame, with several requests in flight.
 
-        Frames are taken only as fast as answers come: nothing queues up.
+        The next frame is read only when fewer than `in_flight` wait for their answers.
 
         Args:
-            frames: uint8 [H, W, 3] each, RGB, of any sizes, in host memory or a GPU's.
-            in_flight: frames of this stream on their way at once.
+            frames: uint8 [H, W, 3] each, RGB, of any sizes, in host memory or GPU memory.
+            in_flight: largest number of frames of this stream in flight.
+
+        Yields:
+            Each frame with its detections, in order.
 
         Raises:
             YolostreamError: see `detect`.
@@ -254,24 +264,25 @@ class Detector:
             yield first, answer.result()
 
     def statistics(self) -> dict[str, StepTotals]:
-        """Triton's totals for each step of the ensemble, in the order a frame passes them.
+        """Triton's statistics of each step of the ensemble, in the order of execution.
 
-        Of several servers, the sums.
+        With several servers, these are sums over the servers.
 
         Raises:
-            ServerError: the server does not tell, or is away.
+            ServerError: the server denies access to its statistics, or cannot be reached.
         """
         self._pool.check_process()
         asked = self._servers.connected or [self._servers.first]
         return total([one.statistics(timeout_s=self.timeout_s) for one in asked])
 
     def close(self, *, timeout_s: float | None = None) -> None:
-        """Wait for the frames on their way, then give back the connection and shared memory.
+        """Wait for the requests in flight, then close the connection and free shared memory.
 
-        In a fork of the process that made the detector it does nothing: all of that is the other's.
+        In a fork of the process that made the detector this does nothing, because the connection
+        and the memory belong to the parent process.
 
         Args:
-            timeout_s: for all of that; by default as long as one frame may take.
+            timeout_s: seconds for all of this; by default the `timeout_s` of a frame.
         """
         if self._pool.is_forked:
             return
@@ -293,7 +304,7 @@ class Detector:
 def _connected(
     url: str, *, model: str, transport: Transport, timeout_s: float, access: Access
 ) -> Ensemble:
-    """Connect to one server, and find out how frames reach it."""
+    """Connect to one server, and choose the transport of its frames."""
     ensemble = Ensemble(url, model, timeout_s=timeout_s, access=access)
     try:
         ensemble.transport = choose(ensemble, transport, timeout_s=timeout_s)

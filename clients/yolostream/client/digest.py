@@ -1,9 +1,9 @@
-"""A number that tells one frame from others. The client and `preprocess` have equal copies.
+"""Computes a number that identifies a frame. The client and `preprocess` have equal copies.
 
-An answer carries the digest of the frame that it was computed from, and the client compares it
-with that of the frame it sent: 32 bits over up to 16,384 of the frame's bytes, evenly spread. So
-the boxes of another frame are taken for those of this one where all of these bytes are equal, or
-once in four billion frames.
+An answer carries the digest of its frame, and the client compares that with the digest of the frame
+it sent. The digest has 32 bits and covers up to 16,384 evenly spaced bytes of the frame. Two
+different frames have the same digest if all of these bytes are equal, and otherwise once in four
+billion cases.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_SAMPLES = 16384
-"""Bytes of a frame that count: 20 us, whatever its size."""
+"""Largest number of bytes of a frame that are sampled. They take 20 us to compute."""
 
 
 def digests(frames: Iterable[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
@@ -26,8 +26,8 @@ def digests(frames: Iterable[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
         frames: uint8 [H, W, 3] each, C-contiguous.
 
     Returns:
-        float32 [n, 2]: the lower and the upper 16 bits, as whole numbers. A float32 holds no more
-        than 24 bits exactly.
+        float32 [n, 2]: the lower and the upper 16 bits, as integers. They are split, because a
+        float32 is exact for integers of up to 24 bits only.
     """
     return digests_of_samples(map(samples, frames))
 
@@ -35,23 +35,23 @@ def digests(frames: Iterable[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
 def digests_of_samples(
     samples_of_frames: Iterable[npt.NDArray[np.uint8]],
 ) -> npt.NDArray[np.float32]:
-    """As `digests`, from what `samples` gives for each frame."""
+    """As `digests`, but from the samples of each frame, uint8 [at most `MAX_SAMPLES`]."""
     sums = [_weighted_sum(values) for values in samples_of_frames]
     return np.array([(sum_ & 0xFFFF, sum_ >> 16) for sum_ in sums], np.float32).reshape(-1, 2)
 
 
 def samples(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The bytes that count, uint8 [at most `MAX_SAMPLES`]: a view of a C-contiguous frame."""
+    """The sampled bytes, uint8 [at most `MAX_SAMPLES`]: a view of a C-contiguous frame."""
     height, width, _ = frame.shape
     return frame.reshape(-1)[:: stride(height, width)]
 
 
 @lru_cache(maxsize=256)
 def stride(height: int, width: int) -> int:
-    """How many bytes the samples of a frame are apart.
+    """The distance between the samples of a frame, in bytes.
 
-    It has no divisor in common with the length of a row. So the samples are in other columns in
-    each row, and of all three colors.
+    It has no common divisor with the length of a row. So each row is sampled at other columns, and
+    all three color channels are sampled.
     """
     row = 3 * width
     apart = max(1, -(-height * row // MAX_SAMPLES))
@@ -61,14 +61,14 @@ def stride(height: int, width: int) -> int:
 
 
 def _weighted_sum(values: npt.NDArray[np.uint8]) -> int:
-    """Modulo 2**32: the order counts, as each sample has a weight of its own."""
+    """The weighted sum modulo 2**32. Each sample has its own weight, so the order matters."""
     return int(np.dot(values.astype(np.uint32), _WEIGHTS[: len(values)]))
 
 
 def _weights(count: int) -> npt.NDArray[np.uint32]:
-    """Odd numbers without a pattern, so that no change of a single byte cancels out.
+    """Pseudo-random odd numbers. They are odd, so that every change of a single byte has an effect.
 
-    `letterbox.cu` computes the same: multiplications and shifts, modulo 2**32.
+    `letterbox.cu` computes the same numbers.
     """
     weights = np.arange(1, count + 1, dtype=np.uint32) * np.uint32(2654435761)
     weights ^= weights >> np.uint32(15)

@@ -1,4 +1,4 @@
-"""What a client has to know of a model, read from the server itself."""
+"""The description of a model, which the client reads from the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.grpc.model_config_pb2 import TYPE_FP32, ModelConfig
 
-from yolostream.client.room import until_there_is_room
+from yolostream.client.retry import retry_while_full
 from yolostream.client.transport.message import INPUT_NAME
 from yolostream.client.triton_errors import translated
 from yolostream.errors import ModelUnavailable
@@ -29,13 +29,18 @@ class Model:
     input_size: tuple[int, int]
     """Height and width of the network's input, in pixels."""
     steps: tuple[str, ...]
-    """Names of the models that a frame passes, in order."""
+    """Names of the ensemble's steps, in the order of execution."""
     max_batch_size: int
-    """Frames that one request may have."""
+    """Largest number of frames in one request."""
     has_digests: bool
-    """Whether it has the output `frame_digest`, which says of which frame an answer is."""
+    """Whether it has the output `frame_digest`, which tells which frame an answer belongs to."""
     gpus: tuple[int, ...]
-    """The GPUs whose memory frames can be in, as the server's CUDA numbers them; may be empty."""
+    """GPUs whose memory the server can read frames from, by the server's CUDA numbers; may be
+    empty."""
+
+    def finds_as(self, other: Model) -> bool:
+        """Whether both look for the same classes, in pictures of the same size."""
+        return (self.labels, self.input_size) == (other.labels, other.input_size)
 
     def downscaled(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of a frame downscaled to fit the network's input; never enlarged."""
@@ -43,23 +48,24 @@ class Model:
 
 
 def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: float) -> Model:
-    """Ask a server what it serves under `name`.
+    """Read the description of the ensemble `name` from a server.
 
     Raises:
-        ServerUnavailable: nobody answers at `url`.
-        ModelUnavailable: no such model, not ready, or not one of this project's ensembles.
+        ServerUnavailable: no server answers at `url`.
+        ModelUnavailable: there is no such model, it is not ready, or it is not an ensemble of this
+            project.
     """
     with translated(url, name):
         if not client.is_model_ready(name, client_timeout=timeout_s):
             raise ModelUnavailable(
-                f"{url} has no model '{name}', or it is not ready: see the server's log, and start "
-                "it again if the model was installed after its start"
+                f"{url} has no model '{name}', or it is not ready: see the server's log, and "
+                "restart the server if the model was installed after its start"
             )
         ensemble = _config(client, name, timeout_s)
         steps = tuple(step.model_name for step in ensemble.ensemble_scheduling.step)
         if not steps or not detects(ensemble):
             raise ModelUnavailable(
-                f"'{name}' at {url} is no ensemble of this project: is its name right?"
+                f"'{name}' at {url} is not an ensemble of this project: check the name"
             )
         first = _config(client, steps[0], timeout_s)
         _, height, width = next(o.dims for o in first.output if len(o.dims) == 3)
@@ -77,7 +83,7 @@ def describe(client: InferenceServerClient, name: str, *, url: str, timeout_s: f
 
 
 def detects(ensemble: ModelConfig) -> bool:
-    """Whether a model takes frames and returns detections, as this project's ensembles do."""
+    """Whether a model has the inputs and outputs of this project's ensembles."""
     inputs = [tensor.name for tensor in ensemble.input]
     outputs = {tensor.name for tensor in ensemble.output if tensor.data_type == TYPE_FP32}
     return inputs == [INPUT_NAME] and outputs >= _OUTPUTS
@@ -90,16 +96,16 @@ def _config(client: InferenceServerClient, name: str, timeout_s: float) -> Model
 def _labels(
     client: InferenceServerClient, ensemble: ModelConfig, timeout_s: float
 ) -> tuple[str, ...]:
-    """Read labels.txt through Triton's classification extension, with one gray pixel.
+    """Read labels.txt through Triton's classification extension, by sending one gray pixel.
 
-    For an output with a label file, Triton answers `value:position:label` for the first
+    For an output with a label file, Triton returns `value:position:label` for the first
     `class_count` values. So a remote client needs no copy of the file.
     """
     rows = next(o.dims[0] for o in ensemble.output if o.name == _LABELED_OUTPUT)
     pixel = InferInput(INPUT_NAME, [1, 1, 1, 3], "UINT8")
     pixel.set_data_from_numpy(np.full((1, 1, 1, 3), 114, np.uint8))
     labeled = InferRequestedOutput(_LABELED_OUTPUT, class_count=rows)
-    answer = until_there_is_room(
+    answer = retry_while_full(
         lambda: client.infer(ensemble.name, [pixel], outputs=[labeled], client_timeout=timeout_s),
         timeout_s=timeout_s,
     )

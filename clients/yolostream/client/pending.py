@@ -1,4 +1,4 @@
-"""Frames on their way to the server, and what comes back."""
+"""The future of one frame's detections, and the parser of the server's response."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ _TO_X1_Y1_X2_Y2 = np.array([1, 0, 3, 2])
 
 
 class Pending(Future[Detections]):
-    """A frame on its way to the server and back.
+    """The future of the detections in one frame that was sent.
 
-    A `concurrent.futures.Future`: `result(timeout)`, `done()` and `add_done_callback()` do what
-    they do there. It cannot be cancelled: the frame is on its way. It can be awaited in asyncio;
-    whoever waits there can be cancelled, and the frame keeps its place until its answer is there.
-    `result` raises what `Detector.detect` does, and `TimeoutError` after its own `timeout`.
+    It is a `concurrent.futures.Future`: use `result(timeout)`, `done()` and `add_done_callback()`.
+    It cannot be cancelled, because the frame was sent already. In asyncio it can be awaited. The
+    waiting task can be cancelled, and the frame keeps its slot until its answer arrives.
+    `result` raises the errors of `Detector.detect`, and `TimeoutError` after its own `timeout`.
     """
 
     def __init__(self, *, downscale_s: float) -> None:
         super().__init__()
         self.set_running_or_notify_cancel()
         self.downscale_s = downscale_s
-        """Seconds that resizing the frame and handing it over took; of a batch, an equal share."""
+        """Seconds spent on resizing the frame and copying it into the request's buffer. In a batch
+        each frame has an equal share."""
         self.request_s = float("nan")
-        """Seconds between sending and the answer; NaN until it is there."""
+        """Seconds between sending and the answer; NaN before the answer."""
         self.answered_ns = 0
-        """Unix time in nanoseconds of the answer; 0 until it is there."""
+        """Unix time in nanoseconds of the answer; 0 before the answer."""
         self._sent = time.perf_counter()
 
     def __await__(self) -> Generator[Any, None, Detections]:
         return asyncio.wrap_future(self).__await__()
 
     def answer(self, outcome: Detections | Exception) -> None:
-        """Called by the detector, once."""
+        """Set the result or the error. The detector calls this once."""
         self.request_s = time.perf_counter() - self._sent
         self.answered_ns = time.time_ns()
         if isinstance(outcome, Exception):
@@ -54,12 +55,15 @@ class Pending(Future[Detections]):
 def detections_in(
     response: ModelInferResponse, sizes: Sequence[tuple[int, int]], labels: tuple[str, ...]
 ) -> list[Detections]:
-    """The detections in the answer to a request, frame by frame.
+    """Parse the response to a request.
 
     Args:
-        response: With the outputs of the ensemble, float32; boxes are y1, x1, y2, x2, 0..1.
-        sizes: Height and width of each frame, in the pixels that its boxes are wanted in.
-        labels: Class names by class id.
+        response: has the outputs of the ensemble, float32; boxes are y1, x1, y2, x2, 0..1.
+        sizes: height and width of each frame in pixels, to which its boxes are scaled.
+        labels: class names by class id.
+
+    Returns:
+        The detections of each frame, in order.
     """
     count = len(sizes)
     outputs = {
@@ -69,7 +73,7 @@ def detections_in(
     boxes = outputs["detection_boxes"].reshape(count, -1, 4)
     found = []
     for i, (height, width) in enumerate(sizes):
-        # The rows after that are padding. A copy does not keep the memory of the padding alive.
+        # Further rows are padding. Copies are made, because views would keep the padding in memory.
         rows = slice(int(outputs["num_detections"][i, 0]))
         found.append(
             Detections(
@@ -84,5 +88,5 @@ def detections_in(
 
 @functools.lru_cache(maxsize=256)
 def _scale(height: int, width: int) -> npt.NDArray[np.float32]:
-    """From 0..1 to pixels, for x1, y1, x2, y2."""
+    """Factors from 0..1 to pixels: float32 [4], for x1, y1, x2, y2."""
     return np.array([width, height, width, height], dtype=np.float32)

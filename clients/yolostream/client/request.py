@@ -1,4 +1,4 @@
-"""Frames on their way to the server and back."""
+"""One request with its frames, and the retry at another server."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from yolostream.errors import ModelUnavailable, ServerUnavailable
 from yolostream.image import AnyImage
 
 _ATTEMPTS = 2
-"""Where a server answers with the boxes of another frame."""
+"""Attempts at one server, if it answers with the boxes of another frame."""
 
 
 class Request:
     """One request. Creating it fills the buffer; `answer` or `settle` sends it.
 
-    A server that is away is told from the others: if there is another one, the frames go there
-    once more. A detection changes nothing, so it does not matter who of the two has seen them.
+    If the server fails, the request is sent once more to another server, if there is one. That is
+    safe even if both servers process it, because detection has no side effects.
 
     Args:
-        servers: One of them gets it.
-        batch: Its frames.
-        lease: The slot that they travel in.
-        timeout_s: Seconds until it fails without an answer.
-        traceparent: Of who follows it, which the server is told.
+        servers: the servers to choose from.
+        batch: the frames.
+        lease: the slot whose buffer the frames are written to.
+        timeout_s: seconds until the request fails without an answer.
+        traceparent: the caller's span, in the format of W3C Trace Context.
 
     Raises:
         YolostreamError: the frames cannot be put into the buffer; see `Detector.submit_batch`.
@@ -64,7 +64,10 @@ class Request:
         lease.sent()
 
     def answer(self) -> list[Detections]:
-        """Send it, and wait for the detections of each frame, in order.
+        """Send the request and wait for the answer.
+
+        Returns:
+            The detections of each frame, in order.
 
         Raises:
             YolostreamError: see `Detector.detect`.
@@ -77,13 +80,14 @@ class Request:
             self._write(self._sent)
             return self._detections()
         finally:
-            # They keep their memory, and an error refers to us until Python looks for circles.
+            # An error's traceback refers to this request until the garbage collector runs, so the
+            # frames are dropped here.
             self._sent = ()
 
     def settle(self, pending: Sequence[Pending]) -> None:
-        """Send it, resolve the frames' `pending`, and release the buffer.
+        """Send the request, set the results of `pending`, and release the slot.
 
-        Does nothing if the caller was interrupted and has released the buffer already.
+        This does nothing if the caller was interrupted and has released the slot already.
         """
         if not self._lease.take_over():
             return
@@ -91,7 +95,7 @@ class Request:
         try:
             outcomes = self.answer()
         except Exception as failure:
-            # Raised in the callers that wait, not in this thread.
+            # `Future.result` raises it in the callers.
             outcomes = [failure] * len(pending)
         finally:
             self._lease.release()
@@ -109,7 +113,7 @@ class Request:
             raise
 
     def _detections(self) -> list[Detections]:
-        """Those of the server that has the frames now, with its names."""
+        """Send the request to the chosen server; return detections with that server's labels."""
         ensemble = self._ensemble
         try:
             ensemble.refresh(timeout_s=self._timeout_s)
@@ -117,12 +121,12 @@ class Request:
             response = self._response(ensemble, model)
             if ensemble.interruptions != interruptions:
                 raise ServerUnavailable(
-                    f"{ensemble.url} was away meanwhile, and another server may have answered: "
-                    "send the frame again"
+                    f"{ensemble.url} was unreachable meanwhile, and another server may have "
+                    "answered: send the frame again"
                 )
         except (ServerUnavailable, ModelUnavailable) as error:
             self._servers.report(ensemble, error)
-            # The caller may have changed its own frames since.
+            # A retry needs the frames as they were sent; the caller may have changed its own.
             self._sent = self._sent_frames()
             if error.__cause__ is not None and is_about_shared_memory(error.__cause__):
                 self._buffer.reset()
@@ -130,26 +134,25 @@ class Request:
         return detections_in(response, self._batch.original_sizes, model.labels)
 
     def _response(self, ensemble: Ensemble, model: Model) -> ModelInferResponse:
-        """The server's answer to these frames, and to no others."""
+        """The server's response, after checking that it belongs to these frames."""
         with translated(ensemble.url, model.name):
             for _ in range(_ATTEMPTS):
                 response = ensemble.infer(self._message.request, self._timeout_s, self._traceparent)
                 if not model.has_digests or _is_answer_to(self._message, response):
                     return response
-        # As long as a step is one answer behind, it is as good as away.
+        # One of its steps returns each answer one request late, and stays so until a restart.
         raise ServerUnavailable(
-            f"{ensemble.url} answered {_ATTEMPTS} times with the boxes of another frame: start it "
-            "again"
+            f"{ensemble.url} answered {_ATTEMPTS} times with the boxes of another frame: restart it"
         )
 
     def _sent_frames(self) -> Sequence[AnyImage]:
-        """The frames as they were sent; none where they lie in a GPU's memory."""
+        """The frames as they were sent; empty if they are in GPU memory."""
         batch = self._batch
         shape = (len(batch.frames), batch.height, batch.width, 3)
         return self._buffer.sent(self._message.request, shape)
 
     def _move(self) -> bool:
-        """Take another server, where there is one."""
+        """Choose another server; return whether there is one."""
         other = self._servers.another(self._ensemble)
         if other is not None:
             self._ensemble = self._lease.slot.ensemble = other
@@ -157,7 +160,7 @@ class Request:
 
 
 def _is_answer_to(message: Message, response: ModelInferResponse) -> bool:
-    """Whether the answer carries the digests of what was sent; see docs/right_boxes.md."""
+    """Whether the response has the digests of the frames sent; see docs/right_boxes.md."""
     sent = message.digests.tobytes()
     return any(
         output.name == DIGEST_OUTPUT and content == sent

@@ -1,4 +1,4 @@
-"""What a server serves."""
+"""Lists the ensembles that a server has ready."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from yolostream.client.triton_errors import translated
 
 
 def served_ensembles(url: str, access: Access = OPEN, *, timeout_s: float = 10.0) -> list[str]:
-    """Names of the ensembles that a server has ready, in order.
+    """Names of this project's ensembles that a server has ready, sorted.
 
     Args:
-        url: see `Detector`; of several servers the first is asked.
-        access: what it asks of its clients.
-        timeout_s: for each question.
+        url: see `Detector`; of several servers, the first.
+        access: token and TLS files.
+        timeout_s: timeout in seconds of each call.
 
     Raises:
-        AccessDenied: it tells that to nobody, or to those with another token.
-        ServerUnavailable: nobody answers at `url`.
+        AccessDenied: the token is missing or wrong, or the server denies access to its models.
+        ServerUnavailable: no server answers at `url`.
     """
     first = resolve(split(url))[0]
     client = connect(first, access)

@@ -1,4 +1,4 @@
-"""The servers that frames go to: which gets the next one, and who of them is left out."""
+"""Chooses a server for each request, and leaves out servers that fail."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import TypeVar
 
 from yolostream.client.addresses import may_change, resolve
 from yolostream.client.ensemble import Ensemble
+from yolostream.client.model import Model
 from yolostream.errors import ServerError, ServerUnavailable, YolostreamError
 
 PROBE_S = 1.0
-"""Pause between looks at each of several servers: whether it takes frames, whether one came."""
+"""Interval of the health probes and name look-ups, if there are several servers."""
 
 _PROBE_TIMEOUT_S = 2.0
-"""For a server's answer to that; it needs no place in a queue."""
+"""Timeout of a health probe. Probes do not wait in the queue of frames."""
 
 _log = logging.getLogger(__name__)
 
@@ -26,40 +27,42 @@ AnyServer = TypeVar("AnyServer")
 
 @dataclass
 class Endpoint:
-    """One address."""
+    """One address, with a circuit breaker."""
 
     url: str
     ensemble: Ensemble | None = None
-    """Its ensemble; None until it was connected once."""
+    """The connection to it; None before the first success."""
+    described: Model | None = None
+    """The description of its model that was compared with the others' last."""
     problem: YolostreamError | None = None
-    """Why it gets no frames: the breaker is open. A probe that succeeds closes it."""
+    """The error that opened the circuit breaker. A successful probe closes it again."""
 
     @property
     def takes_frames(self) -> bool:
-        """Whether it may be chosen."""
+        """Whether requests may be sent there."""
         return self.ensemble is not None and self.problem is None
 
 
 def least_busy(
     servers: Sequence[AnyServer], in_flight: Mapping[AnyServer, int]
 ) -> AnyServer | None:
-    """The server with the fewest requests on their way, any of those; None of none."""
+    """The server with the fewest requests in flight, by chance if several have; None if empty."""
     return min(servers, key=lambda one: (in_flight.get(one, 0), random.random()), default=None)
 
 
 class Servers:
     """One server, or several that serve the same ensemble.
 
-    One alone is always chosen, and its errors are the caller's. Of several, one that fails or is
-    not ready is left out until a probe finds it ready again.
+    A single server is always chosen, and the caller gets its errors. Of several servers, one that
+    fails or is not ready is left out until a probe finds it ready again.
 
     Args:
-        urls: of each, or of a name that stands for several; see `addresses.resolve`.
+        urls: addresses, or names that stand for several; see `addresses.resolve`.
         connect: makes the connection to one address.
-        in_flight: how many requests each has now.
+        in_flight: returns the number of requests in flight at each server.
 
     Raises:
-        ServerError: none of them can be used; the error of the first.
+        ServerError: no server can be used; this is the error of the first.
     """
 
     def __init__(
@@ -91,19 +94,19 @@ class Servers:
 
     @property
     def url(self) -> str:
-        """Of all."""
+        """The addresses of all servers, separated by commas."""
         return ",".join(self._urls)
 
     @property
     def first(self) -> Ensemble:
-        """One that takes frames, if there is one: what is said of it goes for all."""
+        """A server that takes frames, if there is one. Its model describes those of all servers."""
         if not self._only and not any(e.ensemble is self._first for e in self._usable()):
             self._first = next((e.ensemble for e in self._usable() if e.ensemble), self._first)
         return self._first
 
     @property
     def connected(self) -> list[Ensemble]:
-        """All that take frames."""
+        """All servers that take frames."""
         if self._only:
             return [self._first]
         return [e.ensemble for e in self._usable() if e.ensemble is not None]
@@ -119,19 +122,19 @@ class Servers:
         return least_busy(self.connected, self._in_flight()) or self._any()
 
     def another(self, than: Ensemble) -> Ensemble | None:
-        """A server for a request that this one has failed; None if there is none."""
+        """A server for a request that `than` has failed; None if there is none."""
         others = [one for one in self.connected if one is not than]
         return least_busy(others, self._in_flight())
 
     def report(self, ensemble: Ensemble, error: ServerError) -> None:
-        """Note that a server was away: the frames of others do not go there any more."""
+        """Note that a server has failed. Of several servers, it gets no further requests."""
         ensemble.note_interruption()
         for endpoint in self._endpoints:
             if not self._only and endpoint.ensemble is ensemble:
                 self._leave_out(endpoint, error)
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         self._closed.set()
         if self._watcher is not None:
             self._watcher.join(_PROBE_TIMEOUT_S)
@@ -147,10 +150,12 @@ class Servers:
             if endpoint.ensemble is not None:
                 return endpoint.ensemble
         problems = [endpoint.problem for endpoint in self._endpoints]
-        raise problems[0] or ServerUnavailable(f"no server of {self.url} takes frames: see its log")
+        raise problems[0] or ServerUnavailable(
+            f"none of the servers {self.url} takes frames: see their logs"
+        )
 
     def _watch(self) -> None:
-        """Until the end: look who is ready, who came and who went."""
+        """Probe all servers and resolve their names, until `close`."""
         while not self._closed.wait(PROBE_S):
             try:
                 self._look_up()
@@ -158,9 +163,9 @@ class Servers:
                 for endpoint in self._endpoints:
                     self._probe(endpoint)
             except Exception as error:
-                # gRPC raises a ValueError when the channel is closed already.
+                # gRPC raises ValueError if the channel is closed.
                 if not self._closed.is_set():
-                    _log.warning("the servers are looked after all the same: %r", error)
+                    _log.warning("a health probe of the servers failed, and is repeated: %r", error)
 
     def _look_up(self) -> None:
         if not may_change(self._urls):
@@ -168,14 +173,14 @@ class Servers:
         try:
             addresses = resolve(self._urls)
         except ServerUnavailable:
-            # A name server that fails takes no server away.
+            # If the name server fails, the known addresses stay in use.
             return
         known = {endpoint.url: endpoint for endpoint in self._endpoints}
         self._leaving += [endpoint for url, endpoint in known.items() if url not in addresses]
         self._endpoints = [known.get(url) or Endpoint(url) for url in addresses]
 
     def _disconnect_idle(self) -> None:
-        """Give back the connections to servers that have lost their name, and all answers came."""
+        """Close the connections to removed addresses that have no requests in flight."""
         in_flight = self._in_flight()
         for endpoint in list(self._leaving):
             ensemble = endpoint.ensemble
@@ -191,13 +196,35 @@ class Servers:
             elif endpoint.ensemble.is_ready(timeout_s=_PROBE_TIMEOUT_S):
                 endpoint.ensemble.refresh(timeout_s=_PROBE_TIMEOUT_S)
             else:
-                raise ServerUnavailable(f"{endpoint.url} is not ready: it starts or ends")
+                raise ServerUnavailable(
+                    f"{endpoint.url} is not ready: it is starting, stopping, or see its log"
+                )
         except YolostreamError as error:
             self._leave_out(endpoint, error)
         else:
             if endpoint.problem is not None:
                 _log.info("%s takes frames again", endpoint.url)
             endpoint.problem = None
+            self._compare(endpoint, endpoint.ensemble.model)
+
+    def _compare(self, endpoint: Endpoint, model: Model) -> None:
+        """Say it once if others serve something else under the name of this model.
+
+        Each answer has the classes of the server that it came from, so they go on.
+        """
+        if endpoint.described is model:
+            return
+        endpoint.described = model
+        for other in self._endpoints:
+            if other.described is not None and not other.described.finds_as(model):
+                _log.warning(
+                    "%s serves another '%s' than %s, with other classes or another size of input: "
+                    "install the same on both",
+                    endpoint.url,
+                    model.name,
+                    other.url,
+                )
+                return
 
     def _leave_out(self, endpoint: Endpoint, error: YolostreamError) -> None:
         if endpoint.problem is None and len(self._endpoints) > 1:

@@ -1,4 +1,4 @@
-"""Where the server spent its time, from Triton's own statistics."""
+"""Triton's statistics: where the server spent its time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class StepTotals:
     """Sums over all requests that one model has answered since it was loaded."""
 
     requests: int
-    """A batch is one; each of its frames takes as long as the request."""
+    """Number of requests; a batch is one request."""
     queue_s: float
     """Seconds that requests waited for the model."""
     compute_s: float
-    """Seconds from taking the input to handing over the output."""
+    """Seconds that the model worked: reading inputs, inference, writing outputs."""
 
     def plus(self, other: StepTotals) -> StepTotals:
-        """Those of two servers together."""
+        """The sums over two servers."""
         return StepTotals(
             requests=self.requests + other.requests,
             queue_s=self.queue_s + other.queue_s,
@@ -30,7 +30,7 @@ class StepTotals:
         )
 
     def since(self, earlier: StepTotals) -> StepTotals:
-        """What came after `earlier`."""
+        """The difference to an `earlier` reading."""
         return StepTotals(
             requests=self.requests - earlier.requests,
             queue_s=self.queue_s - earlier.queue_s,
@@ -39,7 +39,7 @@ class StepTotals:
 
 
 def total(of_servers: Sequence[dict[str, StepTotals]]) -> dict[str, StepTotals]:
-    """The sums over several servers, step by step."""
+    """The sums over several servers, by step."""
     first, *others = of_servers
     for other in others:
         first = {
@@ -52,10 +52,16 @@ def total(of_servers: Sequence[dict[str, StepTotals]]) -> dict[str, StepTotals]:
 def read(
     client: InferenceServerClient, steps: tuple[str, ...], *, url: str, timeout_s: float
 ) -> dict[str, StepTotals]:
-    """Ask for the totals of each step of an ensemble.
+    """Read the statistics of each step of an ensemble.
+
+    Args:
+        client: the connection to the server.
+        steps: names of the steps.
+        url: the server's address, for messages.
+        timeout_s: timeout in seconds of each call.
 
     Raises:
-        ServerError: the server does not tell, or is away.
+        ServerError: the server denies access to its statistics, or cannot be reached.
     """
     return {step: _read_step(client, step, url, timeout_s) for step in steps}
 

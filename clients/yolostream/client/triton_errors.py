@@ -1,4 +1,4 @@
-"""From Triton's status codes to this package's errors, in one place."""
+"""Translates Triton's errors into this package's errors."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _NO_MODEL = re.compile(r"unknown model|is not ready|is not found|no available ve
 _NO_REGION = "shared memory region"
 _FULL_QUEUE = "maximum queue size"
 _STEP_LOST = re.compile(r"Stub process .*is not healthy")
-"""What Triton says once a process of a step was paused or is gone: the server is sick."""
+"""Triton's message after a step's process has died, or was paused for more than a second."""
 
 
 @contextlib.contextmanager
 def translated(url: str, model: str) -> Iterator[None]:
-    """Turn an error that Triton reports inside the block into one of ours, with its cause."""
+    """Translate an `InferenceServerException` from the block; it becomes the error's cause."""
     try:
         yield
     except InferenceServerException as error:
@@ -37,30 +37,30 @@ def translated(url: str, model: str) -> Iterator[None]:
 
 
 def is_about_shared_memory(error: BaseException) -> bool:
-    """Whether the error means that the server does not know the frame's shared memory."""
+    """Whether the server reports that the frame's shared memory is not registered."""
     return isinstance(error, InferenceServerException) and _NO_REGION in (error.message() or "")
 
 
 def is_about_the_connection(error: InferenceServerException) -> bool:
-    """Whether the error means that the server was not asked, or did not answer."""
+    """Whether the request did not reach the server, or the server did not answer."""
     return _status_of(error) in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
 
 
 def is_about_a_dead_step(error: Exception) -> bool:
-    """Whether a process of the server died, or was away for longer than a second."""
+    """Whether the process of a step has died, or was paused for more than a second."""
     return _STEP_LOST.search(str(error)) is not None
 
 
 def is_about_a_full_queue(error: InferenceServerException) -> bool:
-    """Whether the error means that the server has too much to do just now."""
+    """Whether the server rejected the request because its queue is full."""
     return _FULL_QUEUE in (error.message() or "").lower()
 
 
 def _translate(error: InferenceServerException, url: str, model: str) -> YolostreamError:
     status = _status_of(error)
     message = (error.message() or "no reason given").strip()
-    if (told := _by_words(message, url, model)) is not None:
-        return told
+    if (known := _by_message(message, url, model)) is not None:
+        return known
     match status:
         case "UNAVAILABLE":
             return _unavailable(message, url, model)
@@ -76,15 +76,16 @@ def _translate(error: InferenceServerException, url: str, model: str) -> Yolostr
 
 
 def _status_of(error: InferenceServerException) -> str:
-    """As gRPC calls it."""
+    """The name of the gRPC status code, without its class."""
     return str(error.status() or "").removeprefix("StatusCode.")
 
 
-def _by_words(message: str, url: str, model: str) -> ServerError | None:
-    """The error for what Triton reports under one status with other things."""
+def _by_message(message: str, url: str, model: str) -> ServerError | None:
+    """The error for a message whose status code is ambiguous; None for any other message."""
     if _NO_TOKEN in message:
         return AccessDenied(
-            f"{url} refuses ({message}): give it its token, as 'token', or with --token-file"
+            f"{url} denies access ({message}): give the server's token, as 'token' or with "
+            "--token-file"
         )
     if _NO_REGION in message:
         return ServerUnavailable(
@@ -92,21 +93,23 @@ def _by_words(message: str, url: str, model: str) -> ServerError | None:
         )
     if _STEP_LOST.search(message):
         return ServerUnavailable(
-            f"{url} has lost a step of '{model}' ({message}): start it again, as "
-            "'yolostream serve' does by itself"
+            f"the process of a step of '{model}' at {url} has died ({message}): restart the "
+            "server; 'yolostream serve' does so by itself"
         )
     return None
 
 
 def _unavailable(message: str, url: str, model: str) -> ServerError:
-    """The error for UNAVAILABLE, which Triton uses for three different things."""
+    """The error for UNAVAILABLE, which Triton uses for three different errors."""
     if _FULL_QUEUE in message.lower():
-        return Overloaded(f"{url} rejected the frame, its queue is full ({message}): send less")
+        return Overloaded(
+            f"{url} rejected the frame, because its queue is full ({message}): send fewer frames"
+        )
     if _NO_MODEL.search(message):
         return ModelUnavailable(
             f"{url} does not serve the model '{model}' ({message}): see its log"
         )
     return ServerUnavailable(
-        f"no Triton answers at {url} ({message}): is it running ('yolostream serve'), and "
-        "is this its gRPC port?"
+        f"no Triton answers at {url} ({message}): start it ('yolostream serve'), or give the "
+        "address of its gRPC port"
     )

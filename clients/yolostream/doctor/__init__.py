@@ -1,10 +1,10 @@
-"""Checks of what a user has set up, before anything is started."""
+"""Checks the user's setup before anything is started."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from yolostream.doctor import machine
+from yolostream.doctor import machine, pod
 from yolostream.doctor.check import Check, Verdict, bad
 from yolostream.doctor.containers import containers
 from yolostream.doctor.deepstream.folder import check_deepstream
@@ -16,12 +16,12 @@ __all__ = ["Check", "Verdict", "examine"]
 def examine(
     model_repository: Path, server_environment: Path, deepstream: Path | None
 ) -> list[Check]:
-    """Look at everything; nothing is started, changed or downloaded.
+    """Run all checks. They start, change and download nothing.
 
     Args:
-        model_repository: What Triton serves.
+        model_repository: folder of models for Triton.
         server_environment: Python environment of the embedded Triton.
-        deepstream: Folder of DeepStream configurations; None where a wheel brought none along.
+        deepstream: folder of DeepStream configurations; None for a wheel, which has none.
     """
     return [
         machine.client(),
@@ -32,6 +32,7 @@ def examine(
         *gpu_profiles(server_environment),
         machine.plan(model_repository),
         *containers(),
+        *pod.leases(),
         *_deepstream(deepstream, model_repository),
     ]
 
@@ -41,5 +42,5 @@ def _deepstream(folder: Path | None, model_repository: Path) -> list[Check]:
     if folder is None:
         return [Check(part, Verdict.note, "not in the wheel", "take them from the repository")]
     problems = check_deepstream(folder, model_repository)
-    fine = Check(part, Verdict.good, f"nothing wrong in {folder}")
-    return [bad(problem) for problem in problems] or [fine]
+    good = Check(part, Verdict.good, f"no problems in {folder}")
+    return [bad(problem) for problem in problems] or [good]

@@ -1,4 +1,4 @@
-"""What was looked at, how it looks, and how a person is told."""
+"""The results of checks, and how they are printed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from rich.text import Text
 COMMAND_TIMEOUT_S = 20
 
 Finding = tuple[str, str, str]
-"""What is wrong inside one file: field, what is wrong with it, and the fix."""
+"""A problem inside one file: field, what is wrong with it, and the fix."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, for a person who wants to put it right.
+    """One problem and its fix.
 
     Attributes:
-        where: File and field, or part of the machine.
-        what: What is wrong with it, with the value.
-        fix: What to do.
+        where: file and field, or part of the machine.
+        what: what is wrong with it, with the value.
+        fix: what to do.
     """
 
     where: str
@@ -41,23 +41,23 @@ def in_file(file: str, findings: Iterable[Finding]) -> list[Problem]:
 
 
 class Verdict(StrEnum):
-    """How something looks."""
+    """The verdict of a check."""
 
     good = "good"
     note = "note"
-    """Missing or unusual; something that not everybody needs will not work."""
+    """Missing or unusual; an optional feature will not work."""
     bad = "bad"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        part: Part of the machine, or file and field.
-        verdict: How it looks.
-        found: What is there.
-        fix: What to do; empty where nothing is needed.
+        part: part of the machine, or file and field.
+        verdict: the verdict.
+        found: what was found.
+        fix: what to do; empty if nothing is needed.
     """
 
     part: str
@@ -67,7 +67,7 @@ class Check:
 
 
 def bad(problem: Problem) -> Check:
-    """Something is wrong."""
+    """The check that reports a problem."""
     return Check(problem.where, Verdict.bad, problem.what, problem.fix)
 
 
@@ -79,7 +79,7 @@ _MARKS = {
 
 
 def show(checks: Sequence[Check], console: Console) -> None:
-    """Print a table: what is good, what is worth a note, what is wrong, and what to do."""
+    """Print the results as a table."""
     table = Table("")
     for column in ("what", "found", "to do"):
         table.add_column(column, overflow="fold")
@@ -89,10 +89,10 @@ def show(checks: Sequence[Check], console: Console) -> None:
 
 
 def run_command(command: Sequence[str]) -> tuple[str, str]:
-    """Run a program to its end.
+    """Run a program and wait for its end.
 
     Returns:
-        What it printed, and what went wrong; one of the two is empty.
+        Its output, and its error message; one of the two is empty.
     """
     try:
         answer = subprocess.run(
@@ -101,6 +101,6 @@ def run_command(command: Sequence[str]) -> tuple[str, str]:
     except subprocess.TimeoutExpired:
         return "", f"no answer in {COMMAND_TIMEOUT_S} s"
     if answer.returncode:
-        said = (answer.stderr or answer.stdout).strip().splitlines()
-        return "", said[-1] if said else f"ended with code {answer.returncode}"
+        lines = (answer.stderr or answer.stdout).strip().splitlines()
+        return "", lines[-1] if lines else f"ended with code {answer.returncode}"
     return answer.stdout, ""

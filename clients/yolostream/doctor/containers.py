@@ -1,4 +1,4 @@
-"""Checks of what the containers need: Docker, Compose, the way to the GPU, and room for images."""
+"""Checks Docker, Compose, the NVIDIA Container Toolkit, and the disk space for images."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Any
 
 from yolostream.doctor.check import Check, Verdict, run_command
 
-IMAGES_GB = 40
-"""Unpacked, roughly: half for Triton and what builds its plan, half for DeepStream."""
+IMAGES_GB = 3
+"""Unpacked, roughly: those without a GPU, and what is there while they are built."""
+
+GPU_IMAGES_GB = 40
+"""The same on a GPU: half for Triton and what builds its plan, half for DeepStream."""
 
 ROOT = "/var/lib/docker"
-"""Where Docker has images unless told otherwise."""
+"""Docker's default folder of images."""
 
 
 def containers() -> list[Check]:
-    """Docker and all that hangs on it; notes only, because the embedded Triton needs none."""
+    """Check Docker. Problems are only notes, because the embedded Triton does not need it."""
     docker = shutil.which("docker")
     if docker is None:
         fix = "install Docker Engine; only the containers need it"
@@ -30,7 +33,7 @@ def containers() -> list[Check]:
 
 
 def _info(docker: str) -> tuple[dict[str, Any], str]:
-    """What `docker info` says of an engine that answers, or what went wrong."""
+    """The output of `docker info`, or the error."""
     text, failure = run_command([docker, "info", "--format", "{{json .}}"])
     if failure:
         return {}, failure
@@ -45,7 +48,7 @@ def _info(docker: str) -> tuple[dict[str, Any], str]:
         return {}, "; ".join(map(str, errors))
     if not info.get("ServerVersion"):
         # As podman does under the name of docker.
-        return {}, "'docker info' tells of no Docker Engine"
+        return {}, "'docker info' does not report a Docker Engine"
     return info, ""
 
 
@@ -61,12 +64,16 @@ def _compose(info: dict[str, Any]) -> Check:
 
 def _toolkit(info: dict[str, Any]) -> Check:
     part = "Container Toolkit"
-    if "nvidia" in (info.get("Runtimes") or {}):
+    if _knows_gpus(info):
         return Check(part, Verdict.good, "Docker knows the runtime 'nvidia'")
     fix = (
         "install the NVIDIA Container Toolkit and run 'nvidia-ctk runtime configure'; CPU: no need"
     )
     return Check(part, Verdict.note, "Docker knows no runtime 'nvidia'", fix)
+
+
+def _knows_gpus(info: dict[str, Any]) -> bool:
+    return "nvidia" in (info.get("Runtimes") or {})
 
 
 def _room(info: dict[str, Any]) -> Check:
@@ -76,7 +83,9 @@ def _room(info: dict[str, Any]) -> Check:
     except OSError as error:
         return Check(part, Verdict.note, f"{folder} cannot be seen from here: {error.strerror}")
     found = f"{free_gb:.0f} GB free in {folder}"
-    if free_gb >= IMAGES_GB:
+    needed_gb = GPU_IMAGES_GB if _knows_gpus(info) else IMAGES_GB
+    if free_gb >= needed_gb:
         return Check(part, Verdict.good, found)
-    fix = f"about {IMAGES_GB} GB are needed, half of them without DeepStream: 'docker system prune'"
+    less = ", half of them without DeepStream" if _knows_gpus(info) else ""
+    fix = f"about {needed_gb} GB are needed{less}: 'docker system prune'"
     return Check(part, Verdict.note, found, fix)

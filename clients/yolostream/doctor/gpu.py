@@ -1,4 +1,4 @@
-"""Checks of what the embedded Triton needs to compute on a GPU."""
+"""Checks whether the embedded Triton can compute on a GPU."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from yolostream.server.environment import ServerEnvironment
 from yolostream.server.gpus import gpu_numbers
 
 COMPILERS = ("gcc", "clang")
-"""Those that PyTorch's compiler looks for, unless the variable CC names one."""
+"""C compilers that PyTorch's compiler looks for, unless the variable CC names one."""
 
 
 def gpu_profiles(folder: Path) -> list[Check]:
-    """Which profiles a GPU can serve; notes only, because the CPU serves everything.
+    """Check which profiles a GPU can serve. Problems are only notes, because the CPU serves all.
 
     Args:
-        folder: Environment of the embedded Triton.
+        folder: environment of the embedded Triton.
     """
     if not gpu_numbers():
         found = "no device file of an NVIDIA GPU (/dev/nvidia0): the CPU serves everything"
-        fix = "where there is one: install its driver; in a container, '--gpus all'"
+        fix = "if there is a GPU, install its driver; in a container, use '--gpus all'"
         return [Check("GPU profiles", Verdict.note, found, fix)]
     try:
         environment = ServerEnvironment.check(folder)
@@ -64,17 +64,17 @@ def _torch(environment: ServerEnvironment) -> Check:
     if compiler is None:
         python = f"python{environment.python_version}-dev"
         fix = f"'apt install gcc libc6-dev {python}', or serve the profile 'onnx-gpu'"
-        return Check(part, Verdict.note, "PyTorch, but no C compiler for what it generates", fix)
+        return Check(part, Verdict.note, "PyTorch, but not the C compiler that it needs", fix)
     return Check(part, Verdict.good, f"CuPy and PyTorch, which compiles with {compiler}")
 
 
 def _mps() -> Check:
     if mps.PIPES in os.environ:
-        return Check("MPS", Verdict.good, f"{mps.PIPES} names one that runs")
+        return Check("MPS", Verdict.good, f"{mps.PIPES} names a service that runs")
     if shutil.which(mps.CONTROL):
-        return Check("MPS", Verdict.good, f"{mps.CONTROL}, which the server starts for itself")
+        return Check("MPS", Verdict.good, f"{mps.CONTROL}, which 'yolostream serve' starts")
     fix = (
         "install it with the driver's tools (Ubuntu: nvidia-compute-utils-VERSION); "
-        "without it the server's processes take turns on a GPU"
+        "without it the server's processes use a GPU in turns"
     )
     return Check("MPS", Verdict.note, f"no {mps.CONTROL} on PATH", fix)

@@ -1,4 +1,4 @@
-"""Checks of the machine: what the embedded Triton needs, and what GPUs there are."""
+"""Checks the machine: the embedded Triton's requirements, and the GPUs."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ from yolostream.server.environment import ServerEnvironment
 from yolostream.server.gpus import HOST_REGION_BYTES, gpu_numbers
 
 PORTS = (8000, 8001, 8002)
-"""HTTP, gRPC and metrics of `yolostream serve` and of the containers."""
+"""Default ports of HTTP, gRPC and metrics of `yolostream serve` and the containers."""
 SHARED_MEMORY_BYTES = 256 * 2**20
-"""Free in /dev/shm; a full batch of the network's input alone takes 79 MB of it, once a stage."""
+"""Free space needed in /dev/shm. A full batch of the network's input takes 79 MB in each step."""
 GPU_PROCESSES = 7
-"""Most of one ensemble on a GPU; each takes `HOST_REGION_BYTES` in /dev/shm when it starts."""
+"""Largest number of processes of one ensemble on a GPU. Each allocates `HOST_REGION_BYTES` in
+/dev/shm at its start."""
 CONTAINER_DRIVER = 560
-"""NVIDIA driver that the images of Triton 24.08 and DeepStream 7.1 (CUDA 12.6) are made for."""
+"""NVIDIA driver for the images of Triton 24.08 and DeepStream 7.1 (CUDA 12.6)."""
 PROFILE_DRIVER = 580
-"""The one for CUDA 13, which `make gpu` installs."""
+"""NVIDIA driver for CUDA 13, which `make gpu` installs."""
 
 _SHARED_MEMORY = Path("/dev/shm")
 _NVIDIA_SMI = ("--query-gpu=name,compute_cap,driver_version,memory.total", "--format=csv,noheader")
 
 
 def client() -> Check:
-    """The interpreter that runs this."""
+    """Report the versions of the client."""
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}"
     return Check("client", Verdict.good, f"yolostream {__version__}, {versions}")
 
 
 def server_environment(folder: Path) -> Check:
-    """The environment of the embedded Triton, and which profile it serves."""
+    """Check the environment of the embedded Triton, and report the profile that it would serve."""
     part = "embedded Triton"
     try:
         environment = ServerEnvironment.check(folder)
@@ -57,17 +58,17 @@ def server_environment(folder: Path) -> Check:
 
 
 def ports(numbers: Sequence[int] = PORTS) -> Check:
-    """Whether the server's ports are free on loopback, or who is there.
+    """Check whether the server's ports are free on loopback, or a Triton uses them.
 
     Args:
-        numbers: Ports of HTTP, gRPC and metrics.
+        numbers: ports of HTTP, gRPC and metrics.
     """
     taken = [port for port in numbers if not _is_free(port)]
     if not taken:
         return Check("ports", Verdict.good, f"{_listed(numbers)} are free")
     if triton := _triton_at(numbers[0]):
         return Check("ports", Verdict.good, f"Triton {triton} answers at port {numbers[0]}")
-    fix = "stop what listens there, or choose others: 'yolostream serve --help', ports in .env"
+    fix = "stop what uses them, or choose others: 'yolostream serve --help', or .env for containers"
     return Check("ports", Verdict.note, f"taken: {_listed(taken)}", fix)
 
 
@@ -82,7 +83,7 @@ def _is_free(port: int) -> bool:
 
 
 def _triton_at(port: int) -> str | None:
-    """Version of the Triton that answers there."""
+    """Version of the Triton that answers at an HTTP port; None without one."""
     connection = HTTPConnection(LOOPBACK, port, timeout=2)
     try:
         connection.request("GET", "/v2")
@@ -95,25 +96,28 @@ def _triton_at(port: int) -> str | None:
 
 
 def shared_memory() -> Check:
-    """Room in /dev/shm for frames and batches, and frames that killed clients left there."""
+    """Check the free space in /dev/shm, and report frames that killed clients left there."""
     usage = shutil.disk_usage(_SHARED_MEMORY)
     left_over = sum(map(_is_left_over, _SHARED_MEMORY.glob("yolostream-frames-*")))
     found = f"{_gigabytes(usage.free)} free of {_gigabytes(usage.total)}"
     if left_over:
         found += f"; left over: {left_over}, which the next client removes"
-    # Every GPU gets every step.
+    # Each GPU has processes of all steps.
     regions = GPU_PROCESSES * HOST_REGION_BYTES * len(gpu_numbers())
     needed = max(SHARED_MEMORY_BYTES, regions)
     if usage.free >= needed:
         return Check("/dev/shm", Verdict.good, found)
     size = f"{-(-needed // 10**9)}g"
-    how = f"'mount -o remount,size={size} /dev/shm', 'docker run --shm-size={size}'"
+    how = (
+        f"'mount -o remount,size={size} /dev/shm', 'docker run --shm-size={size}', in Kubernetes "
+        "an emptyDir of medium Memory"
+    )
     fix = f"make {_gigabytes(needed)} free: {how}"
     return Check("/dev/shm", Verdict.bad, found, fix)
 
 
 def _is_left_over(region: Path) -> bool:
-    """Whether the owner, who holds its lock while it lives, is gone."""
+    """Whether the owner is gone. It holds a lock on the file while it lives."""
     with contextlib.suppress(OSError), region.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return True
@@ -121,10 +125,10 @@ def _is_left_over(region: Path) -> bool:
 
 
 def gpus() -> list[Check]:
-    """GPUs and their driver, as nvidia-smi tells of them."""
+    """Report the GPUs and check their driver, with nvidia-smi."""
     nvidia_smi = shutil.which("nvidia-smi")
     if nvidia_smi is None:
-        return [Check("GPU", Verdict.note, "no nvidia-smi, so no GPU: the CPU computes")]
+        return [Check("GPU", Verdict.note, "no nvidia-smi, so no GPU: the CPU is used")]
     lines, failure = run_command([nvidia_smi, *_NVIDIA_SMI])
     if failure:
         return [Check("GPU", Verdict.bad, failure, "reinstall the NVIDIA driver, or reboot")]
@@ -137,25 +141,27 @@ def _gpu(line: str) -> Check:
     number = int(driver.split(".")[0])
     wants = []
     if number < PROFILE_DRIVER:
-        wants.append(f"onnx-gpu and torch-gpu want driver {PROFILE_DRIVER}")
+        wants.append(f"onnx-gpu and torch-gpu need driver {PROFILE_DRIVER}")
     if number < CONTAINER_DRIVER:
-        wants.append(f"the containers {CONTAINER_DRIVER}; data-center GPUs make do with some older")
+        wants.append(
+            f"the containers {CONTAINER_DRIVER}; data-center GPUs also run some older ones"
+        )
     return Check("GPU", Verdict.note if wants else Verdict.good, found, ", ".join(wants))
 
 
 def plan(model_repository: Path) -> Check:
-    """The TensorRT plan, by what is written beside it."""
+    """Check the TensorRT plan, by the file with its build data."""
     part = "TensorRT plan"
     path = model_repository / "yolov7_fp16" / "1" / "model.plan"
     if not path.exists():
-        fix = "'make up' builds it; only the containers with a GPU need it"
+        fix = "'make up' builds it; only containers with a GPU need it"
         return Check(part, Verdict.note, "not built", fix)
     whether = "'python -m tools.build_engine --check' tells whether it fits"
     try:
         machine = json.loads(path.with_name("model.plan.json").read_text())["machine"]
         found = f"built for {machine['gpu']} and TensorRT {machine['tensorrt']}"
     except (OSError, ValueError, LookupError, TypeError):
-        return Check(part, Verdict.note, "nothing beside it says what it was built for", whether)
+        return Check(part, Verdict.note, "built for an unknown GPU: no model.plan.json", whether)
     return Check(part, Verdict.good, found, whether)
 
 

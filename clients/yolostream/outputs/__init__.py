@@ -1,1 +1,1 @@
-"""Where results go: one module a format."""
+"""Outputs of results: a module for each format."""

@@ -1,4 +1,4 @@
-"""Where live pictures go, opened again whenever it broke."""
+"""A channel for live pictures that is opened again after errors."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.planes import Planes
 
 PAUSE_S = (1.0, 60.0)
-"""Shortest and longest pause before a channel is opened again. It doubles each time; a random part
-of its second half is left out, so that those which broke together do not come back in step."""
+"""Shortest and longest pause before a channel is opened again. The pause doubles each time. It is
+shortened by a random part of up to one half, so that channels that broke together are not opened at
+the same time."""
 
 STEADY_S = 10.0
-"""One that broke sooner than that had not come back."""
+"""A channel that breaks in less time counts as broken throughout."""
 
 _log = logging.getLogger(__name__)
 
 
 class Channel(Protocol):
-    """Where pictures of one size go."""
+    """Takes pictures of one size."""
 
     def write(self, planes: Planes, time_s: float) -> None:
         """Send one picture; see `LiveVideo.write`."""
@@ -32,13 +33,13 @@ class Channel(Protocol):
         """End the stream."""
 
 
-class Reopened:
-    """A channel that is opened when there is a picture, and again after a pause when it broke.
+class ReopeningChannel:
+    """Opens a channel for the first picture and, with pauses, again after each error.
 
     Args:
-        open_channel: opens one for pictures of a height and a width, both even.
-        name: of the camera, for the log.
-        clock: what tells the time.
+        open_channel: opens a channel for pictures with a height and a width, both even.
+        name: the camera's name, for the log.
+        clock: gives the time.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Reopened:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.trouble = ""
-        """What went wrong last; empty where pictures are sent."""
+        """The last error as a message; empty while pictures are sent."""
         self._open_channel = open_channel
         self._name = name
         self._clock = clock
@@ -60,11 +61,11 @@ class Reopened:
 
     @property
     def is_paused(self) -> bool:
-        """Whether it is broken, and too early to open it again."""
+        """Whether the channel is broken, and the pause before opening it again is not over."""
         return self._channel is None and self._clock.steady() < self._retry_at
 
     def write(self, planes: Planes, time_s: float) -> bool:
-        """Send one picture; one of another size than before opens another channel.
+        """Send one picture; if its size has changed, a new channel is opened.
 
         Returns:
             Whether it was sent.
@@ -100,10 +101,10 @@ class Reopened:
         self._retry_at = self._clock.steady() + pause_s
         self._pause_s = min(PAUSE_S[1], 2 * self._pause_s)
         if not self.trouble:
-            _log.error("%s: %s; it is tried again", self._name, error)
+            _log.error("%s: %s; the connection is tried again", self._name, error)
         self.trouble = str(error)
 
     def _recover(self) -> None:
         if self.trouble and self._clock.steady() - self._opened_at >= STEADY_S:
-            _log.warning("%s is sent again", self._name)
+            _log.warning("%s: pictures are sent again", self._name)
             self.trouble, self._pause_s = "", PAUSE_S[0]

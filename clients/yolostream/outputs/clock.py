@@ -1,4 +1,4 @@
-"""What tells the time to outputs, so that tests can turn it."""
+"""The clock of outputs, which tests can replace."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Clock:
-    """What tells the time."""
+    """Two sources of the time."""
 
     wall: Callable[[], float] = time.time
-    """Unix time in seconds, which names files; it may be set back."""
+    """Unix time in seconds, for the names of files; it may be set back."""
     steady: Callable[[], float] = time.monotonic
-    """Seconds that always rise, which end them."""
+    """Monotonic time in seconds, for durations."""
 
 
 SYSTEM_CLOCK = Clock()

@@ -1,4 +1,4 @@
-"""CSV: one row an object. The columns are in docs/outputs.md."""
+"""CSV: one row per object. The columns are in docs/outputs.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a browser seek in an MP4 at once: its index in front."""
+"""Puts the index of an MP4 in front, so that browsers can seek in it at once ("faststart")."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import av
 from yolostream.ffmpeg_path import ffmpeg_path
 
 FINISHING_SUFFIX = ".finishing"
-"""Of the copy, whose name begins with a dot, while it is made."""
+"""Suffix of the copy while it is made; its name also begins with a dot."""
 
 _FINISHED = {"movflags": "faststart"}
 
 LARGEST_TO_FINISH = 256 << 20
-"""Bytes of a file that is copied at its end, so that browsers can seek in it at once; to copy a
-longer recording would take longer than a stop may."""
+"""Bytes of the largest file that is copied. With larger ones, a stop would take too long."""
 
 ROOM_TO_SPARE = 16 << 20
-"""Bytes that such a copy leaves free for whatever else is written meanwhile."""
+"""Bytes of the disk that the copy leaves free for other files."""
 
 
 def put_index_first(path: Path) -> None:
-    """Copy the fragments of a file into a plain MP4, unless it is large or the disk nearly full.
+    """Replace a fragmented MP4 by a plain one with its index in front.
 
-    Where that fails, the fragments stay as they are.
+    Nothing is done if the file is large or the disk is nearly full. If copying fails, the file is
+    left as it is.
     """
     size = path.stat().st_size
     if size > LARGEST_TO_FINISH or size + ROOM_TO_SPARE > shutil.disk_usage(path.parent).free:

@@ -1,4 +1,4 @@
-"""The encoder of every video that is written, sent or shown."""
+"""The H.264 encoder of all videos: files, pushed streams, HLS and the live page."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def add_h264_stream(
     *,
     frame_rate: Fraction,
     time_base: Fraction,
-    options: Mapping[str, object],
+    options: Mapping[str, str],
     threads: int = 1,
 ) -> av.VideoStream:
-    """Add a stream of H.264 to a container that has none.
+    """Add a stream of H.264 to an output container.
 
     Args:
-        container: where its packets go.
-        size: height and width of the pictures, in pixels. H.264's chroma is half the size: an odd
-            side gets one more pixel.
+        container: the container, which must have no stream yet.
+        size: height and width of the pictures, in pixels. An odd side gets one more pixel, because
+            H.264's chroma planes have half the size.
         frame_rate: nominal frames per second.
-        time_base: seconds of one unit of the times of its frames.
-        options: of libx264, by the names that FFmpeg has for them.
-        threads: that encode it.
+        time_base: seconds per unit of the frames' timestamps.
+        options: options of libx264, by FFmpeg's names.
+        threads: number of encoder threads.
     """
     height, width = size
     stream = container.add_stream("libx264", rate=frame_rate)
@@ -37,6 +37,6 @@ def add_h264_stream(
     stream.options = dict(options)
     context = stream.codec_context
     context.time_base, context.thread_count = time_base, threads
-    # What OpenCV's conversion makes; untagged, players guess another one for large pictures.
+    # The color space of OpenCV's conversion. Without it, players assume another for large pictures.
     context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
     return stream

@@ -1,9 +1,10 @@
-"""HLS: the annotated frames of a camera as a folder that any web server can serve."""
+"""HLS: annotated frames of a camera, in a folder that any web server can serve."""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -19,7 +20,7 @@ from yolostream.outputs.planes import Planes
 from yolostream.outputs.video import DEFAULT_BITRATE, MAX_BITRATE, MIN_BITRATE
 
 PLAYLIST = "live.m3u8"
-"""What players open, in the folder."""
+"""Name of the playlist, which players open."""
 
 _OURS = re.compile(r"((\d+)\.m4s|init_(\d+)\.mp4)(\.tmp)?|live\.m3u8\.tmp")
 _FRAGMENTED = {
@@ -27,53 +28,62 @@ _FRAGMENTED = {
     "flush_packets": "1",
 }
 MOST_SEGMENTS = 10_000
-"""In one playlist, which is written anew with each of them."""
+"""Most segments in the playlist, which is rewritten for each segment."""
 TARGET_S = 3
-"""Seconds of the longest segment, rounded: two, and what a missing frame adds."""
+"""Longest expected segment in whole seconds: 2 s, and more if frames are missing."""
 
 
 @dataclass(frozen=True)
 class Hls:
-    """A rolling window of what is live: fMP4 segments of 2 s."""
+    """Settings of the rolling window of live video, in fMP4 segments of 2 s."""
 
     segments: int = 6
-    """In the playlist: a player that starts is three of them behind, and may pause for the rest."""
+    """Segments in the playlist. A player starts three of them behind; the others are a reserve."""
     bitrate: int = DEFAULT_BITRATE
-    """Bits per second; with the default the folder has some 4 MB at most."""
+    """Bits per second; with the default, the folder takes about 4 MB at most."""
 
     def __post_init__(self) -> None:
         check_limits(1, MOST_SEGMENTS, segments=self.segments)
         check_limits(MIN_BITRATE, MAX_BITRATE, bitrate=self.bitrate)
 
 
-def hls_folder(folder: Path, hls: Hls, *, name: str, frame_rate: Fraction) -> LiveOutput:
+def hls_folder(
+    folder: Path,
+    hls: Hls,
+    *,
+    name: str,
+    frame_rate: Fraction,
+    may_send: Callable[[], bool] = lambda: True,
+) -> LiveOutput:
     """An output that keeps the last seconds of a camera in a folder of its own.
 
-    Players that are connected while it is begun anew go on: the numbers of segments rise, and the
-    playlist says that another encoder began.
+    Connected players continue when the output restarts: the numbers of segments go on rising, and
+    the playlist marks the discontinuity.
 
     Args:
-        folder: made where it is missing; segments in it that are not in the window are removed.
-        hls: how long the window is.
-        name: of the camera.
+        folder: created if it is missing; segments of earlier runs in it are removed.
+        hls: the settings.
+        name: the camera's name.
         frame_rate: nominal frames per second.
+        may_send: whether the folder is still ours.
     """
     return LiveOutput(
         partial(_Hls, folder, hls, frame_rate=frame_rate),
         name=name,
         kind="hls",
         frame_rate=frame_rate,
+        may_send=may_send,
     )
 
 
 class Window:
-    """The folder as players see it: a playlist, and the segments that it names.
+    """The playlist and its segments in a folder.
 
-    FFmpeg's own writer of such folders tells nobody that the disk is full.
+    FFmpeg's HLS muxer is not used, because it does not report a full disk.
 
     Args:
-        folder: made where it is missing; what was begun before is removed.
-        segments: that are in the playlist.
+        folder: created if it is missing; segments of earlier runs in it are removed.
+        segments: number of segments in the playlist.
     """
 
     def __init__(self, folder: Path, segments: int) -> None:
@@ -82,21 +92,21 @@ class Window:
         self._segments = segments
         self._first = self._next = _remove_segments(folder)
         self._seconds: list[float] = []
-        """Of each segment in the playlist."""
+        """Duration of each segment in the playlist."""
         self._target_s = TARGET_S
 
     def begin(self, data: bytes) -> None:
-        """Write what a player has to know before the first segment."""
+        """Write the initialization segment."""
         self._write(self._header, data)
 
     def add(self, data: bytes, seconds: float) -> None:
-        """Write a segment, name it in the playlist, and remove the one that is long out of it."""
+        """Write a segment, add it to the playlist, and remove the oldest segment."""
         self._write(f"{self._next}.m4s", data)
         self._next += 1
         self._seconds = [*self._seconds, seconds][-self._segments :]
         self._target_s = max(self._target_s, round(seconds))
         self._write(PLAYLIST, self._playlist().encode())
-        # One more than is in the playlist: somebody may be about to fetch it.
+        # One segment that left the playlist is kept, because a player may be about to fetch it.
         gone = self._next - self._segments - 2
         (self._folder / f"{gone}.m4s").unlink(missing_ok=True)
 
@@ -110,7 +120,7 @@ class Window:
             *("#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"),
             f"#EXT-X-TARGETDURATION:{self._target_s}",
             f"#EXT-X-MEDIA-SEQUENCE:{begin}",
-            # Rises when the mark before the first segment leaves, and with each new beginning.
+            # Must rise when a discontinuity leaves the playlist, and with each restart.
             f"#EXT-X-DISCONTINUITY-SEQUENCE:{self._first + (begin > self._first)}",
             f'#EXT-X-MAP:URI="{self._header}"',
         ]
@@ -126,7 +136,7 @@ class Window:
 
 
 class _Hls(LiveVideo):
-    """Encodes into the window; see `LiveVideo`."""
+    """Encodes pictures into a `Window`; see `LiveVideo`."""
 
     def __init__(
         self, folder: Path, hls: Hls, height: int, width: int, *, frame_rate: Fraction
@@ -148,9 +158,9 @@ class _Hls(LiveVideo):
             self._window.begin(self._fragments.take())
 
     def write(self, planes: Planes, time_s: float) -> None:
-        """Send one picture; see `LiveVideo`."""
+        """Encode one picture; see `LiveVideo`."""
         super().write(planes, time_s)
-        # Those of the keyframe before until this one, which FFmpeg keeps until the next.
+        # At a keyframe, FFmpeg writes the segment from the previous keyframe to this one.
         if data := self._fragments.take():
             seconds = float((self._last_pts - self._cut) * TIME_BASE)
             self._cut = self._last_pts
@@ -159,7 +169,7 @@ class _Hls(LiveVideo):
 
 
 class _Fragments:
-    """What FFmpeg writes, until it is taken."""
+    """Collects the bytes that FFmpeg writes."""
 
     def __init__(self) -> None:
         self._data: list[bytes] = []
@@ -174,7 +184,7 @@ class _Fragments:
 
 
 def _remove_segments(folder: Path) -> int:
-    """Remove what was begun before. Returns a number that no segment had."""
+    """Remove the segments of earlier runs; return a number that none of them had."""
     number = int(time.time())
     for path in folder.iterdir():
         if found := _OURS.fullmatch(path.name):

@@ -1,13 +1,13 @@
-"""Values of settings that make sense."""
+"""Checks of the values of settings."""
 
 from __future__ import annotations
 
 
 def check_limits(least: float, most: float = float("inf"), **values: float) -> None:
-    """Make sure that values are from `least` to `most`.
+    """Check that named values are from `least` to `most`.
 
     Raises:
-        ValueError: one of them is not; it is named.
+        ValueError: one of them is not. The message has its name.
     """
     for name, value in values.items():
         if not least <= value <= most:

@@ -1,4 +1,4 @@
-"""Text files that are complete to the last line, even when the disk is full."""
+"""Text files that consist of whole lines, even if the disk is full."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from yolostream.outputs.output import writing
 
 
 class LineFile:
-    """Appends whole lines: each `write` goes to the disk at once, entirely or not at all."""
+    """Appends lines to a file. Each `write` is unbuffered, and is complete or has no effect."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -19,7 +19,7 @@ class LineFile:
         """Append `text`, which ends with a newline.
 
         Raises:
-            OutputError: no room; the file ends with the line before.
+            OutputError: the disk is full; the file ends with the previous line.
         """
         data = text.encode(errors="replace")
         start = self._file.tell()

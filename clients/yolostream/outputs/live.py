@@ -1,4 +1,4 @@
-"""What people watch: the newest picture at once, and another one while the camera is away."""
+"""Live outputs: send the newest picture, or a placeholder while the camera is away."""
 
 from __future__ import annotations
 
@@ -13,46 +13,49 @@ from yolostream.detections import Detections
 from yolostream.frame import Frame
 from yolostream.image import Image, downscaled
 from yolostream.outputs import placeholder
-from yolostream.outputs.channel import Channel, Reopened
+from yolostream.outputs.channel import Channel, ReopeningChannel
 from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.planes import Planes, fitted, planes_of
 from yolostream.outputs.video import MAX_SIDE
 
 AWAY_AFTER_S = 2.0
-"""Seconds without a frame after which the placeholder is shown; of slow cameras, three frames'."""
+"""Seconds without a frame until the placeholder is shown, or three frames of a slow camera."""
 
 REPEAT_S = 0.5
-"""Without a frame, what is shown is sent again so often: players stay connected."""
+"""Interval at which the last picture is sent again while there is none, so that players stay
+connected."""
 
 JITTER_S = 0.5
-"""Frames that come so much earlier or later than they were taken keep their distances."""
+"""Frames whose delay varies by less keep the intervals at which they were captured."""
 
 CLOSE_TIMEOUT_S = 2.0
-"""How long the end of a stream may take."""
+"""How long closing a stream may take."""
 
 
 @dataclass(frozen=True)
 class _Arrived:
     image: Image
     pts_s: float
-    """Of the frame, in seconds."""
+    """Presentation time of the frame, in seconds."""
     steady_s: float
     wall_s: float
 
 
 class LiveOutput:
-    """Sends the newest picture on a thread of its own, for which nobody waits.
+    """Sends the newest picture on a thread of its own, without delaying the pipeline.
 
-    A channel that breaks is opened again. While the camera is away, the times go on and the
-    placeholder is sent.
+    A channel that breaks is opened again. While the camera is away, the placeholder is sent with
+    timestamps that continue.
 
     Args:
-        open_channel: opens what pictures of a height and a width, both even, go to; raises
+        open_channel: opens a channel for pictures with a height and a width, both even; raises
             `OutputError`.
-        name: of the camera.
-        kind: what the output is called.
+        name: the camera's name.
+        kind: the output's kind; see `Output`.
         frame_rate: nominal frames per second.
-        clock: what tells the time.
+        may_send: whether pictures may still be sent; called before each one, because pictures are
+            also sent while no frames arrive.
+        clock: gives the time.
     """
 
     draws = True
@@ -65,15 +68,17 @@ class LiveOutput:
         name: str,
         kind: str,
         frame_rate: Fraction,
+        may_send: Callable[[], bool] = lambda: True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.kind = kind
-        """What it is called."""
+        """See `Output`."""
         self.dropped = 0
-        """Frames that were not sent, because a newer one came or nobody took them."""
-        self._channel = Reopened(open_channel, name=name, clock=clock)
+        """Frames that were not sent, because a newer one came or the channel was broken."""
+        self._channel = ReopeningChannel(open_channel, name=name, clock=clock)
         self._screen = _Screen(name, away_after_s=max(AWAY_AFTER_S, 3 / float(frame_rate)))
-        self._pace = Pace()
+        self._pace = PlayoutClock()
+        self._may_send = may_send
         self._clock = clock
         self._newest: _Arrived | None = None
         self._is_closed = False
@@ -84,11 +89,11 @@ class LiveOutput:
 
     @property
     def trouble(self) -> str:
-        """What went wrong last; empty where pictures are sent."""
+        """The last error as a message; empty while pictures are sent."""
         return self._channel.trouble
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
-        """Have a frame sent, unless a newer one comes before; see `Output`."""
+        """Make a frame the next to be sent, in place of one that waits; see `Output`."""
         if self._error is not None:
             raise self._error
         arrived = _Arrived(annotated, frame.pts_seconds, self._clock.steady(), self._clock.wall())
@@ -98,7 +103,7 @@ class LiveOutput:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the stream. Where nobody takes its end, the thread is left behind."""
+        """End the stream. If the receiver hangs, the thread is abandoned."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -114,13 +119,13 @@ class LiveOutput:
                     with self._changed:
                         self.dropped += 1
         except Exception as error:
-            # Of nobody's making but ours: whoever writes next tells.
+            # A defect: the next `write` raises it.
             self._error = error
         finally:
             self._channel.close()
 
     def _next(self) -> _Arrived | None:
-        """The newest frame that was not sent, if there is one within the time of a repetition."""
+        """Wait up to `REPEAT_S` for a frame; None if there is none."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest or self._is_closed, REPEAT_S)
             arrived, self._newest = self._newest, None
@@ -132,11 +137,11 @@ class LiveOutput:
             return False
         planes = self._screen.planes_at(now_s)
         time_s = now_s if arrived is None else self._pace.place(arrived.pts_s, now_s)
-        return planes is not None and self._channel.write(planes, time_s)
+        return planes is not None and self._may_send() and self._channel.write(planes, time_s)
 
 
 class _Screen:
-    """What is shown: the newest frame, or the placeholder once that is old."""
+    """The picture to show: the newest frame, or the placeholder if that frame is old."""
 
     def __init__(self, name: str, *, away_after_s: float) -> None:
         self._name = name
@@ -149,7 +154,7 @@ class _Screen:
         self._frame, self._is_away, self._planes = frame, False, None
 
     def planes_at(self, steady_s: float) -> Planes | None:
-        """The picture as the encoder takes it; None before the first frame."""
+        """The picture for the encoder; None before the first frame."""
         if self._frame is None:
             return None
         if not self._is_away and steady_s - self._frame.steady_s >= self._away_after_s:
@@ -165,22 +170,23 @@ class _Screen:
         return placeholder.picture(last.image, self._name, f"away since {since}")
 
 
-class Pace:
-    """Places frames in the time of those who watch.
+class PlayoutClock:
+    """Gives frames the times at which they are shown.
 
-    Frames arrive when the detector has done with them. As long as that varies by half a second at
-    most, they keep the distances that they were taken at; otherwise time begins anew.
+    Frames arrive after detection, with a varying delay. As long as the delay varies by less than
+    `JITTER_S`, frames are shown at the intervals at which they were captured. Otherwise, the time
+    of arrival becomes the new reference.
     """
 
     def __init__(self) -> None:
         self._shift_s = -math.inf
 
     def place(self, pts_s: float, now_s: float) -> float:
-        """When a frame is shown, in seconds of `now_s`.
+        """The time at which a frame is shown, in seconds of the clock of `now_s`.
 
         Args:
-            pts_s: when it was taken, in seconds of the source.
-            now_s: when it arrived.
+            pts_s: the frame's presentation time in its source, in seconds.
+            now_s: the time of its arrival, in seconds.
         """
         if abs(pts_s + self._shift_s - now_s) > JITTER_S:
             self._shift_s = now_s - pts_s

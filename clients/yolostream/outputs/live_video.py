@@ -1,4 +1,4 @@
-"""H.264 for those who watch now: each picture is sent at once, and anybody may join every 2 s."""
+"""H.264 for live streams: no picture is delayed, and a viewer can join every 2 s."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from yolostream.outputs.h264 import add_h264_stream
 from yolostream.outputs.planes import Planes
 
 TIME_BASE = Fraction(1, 90_000)
-"""Seconds of one unit of the times in the stream, as RTP has it."""
+"""Seconds per unit of the stream's timestamps, as in RTP."""
 
 KEYFRAME_INTERVAL_S = 2.0
 
 _NO_OTHER_KEYFRAMES = str(1 << 30)
-"""Frames: by their number there is none."""
+"""Interval in frames: so large that only forced keyframes occur."""
 
 
 class LiveVideo:
-    """Encodes pictures of one size into a container that somebody reads meanwhile.
+    """Encodes pictures of one size into a container that is read while it is written.
 
     Args:
-        open_container: a PyAV container for one stream of H.264.
-        guard: turns what goes wrong inside its block into an `OutputError`.
-        height: of the pictures, in pixels, even.
-        width: the same.
+        open_container: opens a PyAV container for one stream of H.264.
+        guard: a context manager that turns errors in its block into an `OutputError`.
+        height: height of the pictures in pixels, even.
+        width: width of the pictures in pixels, even.
         frame_rate: nominal frames per second.
         bitrate: bits per second.
 
     Raises:
-        OutputError: it cannot be opened.
+        OutputError: the container cannot be opened.
     """
 
     def __init__(
@@ -68,15 +68,15 @@ class LiveVideo:
                 raise
 
     def write(self, planes: Planes, time_s: float) -> None:
-        """Send one picture.
+        """Encode and send one picture.
 
         Args:
-            planes: of the picture.
-            time_s: in seconds from any moment on; one that does not rise is taken for the next
-                possible.
+            planes: the picture.
+            time_s: its time in seconds, from any origin. If it does not increase, the next possible
+                timestamp is used.
 
         Raises:
-            OutputError: it cannot be sent; there is nothing left to do but to close.
+            OutputError: it cannot be sent; the stream must be closed.
         """
         if self._begin_s is None:
             self._begin_s = time_s
@@ -84,7 +84,7 @@ class LiveVideo:
         frame = frame_of(planes)
         frame.pts, frame.time_base = self._last_pts, TIME_BASE
         if self._last_pts >= self._next_keyframe:
-            # By time, not by number: of a camera that is away there are few pictures.
+            # By time, not by number: while a camera is away, there are few pictures.
             frame.pict_type = PictureType.I
             self._next_keyframe = self._last_pts + round(KEYFRAME_INTERVAL_S / TIME_BASE)
         with self._guard():
@@ -94,7 +94,7 @@ class LiveVideo:
         """End the stream.
 
         Raises:
-            OutputError: its end cannot be sent.
+            OutputError: the end cannot be sent.
         """
         with self._guard():
             self._container.close()

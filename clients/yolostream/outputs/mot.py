@@ -1,4 +1,4 @@
-"""MOT-challenge text, for evaluators of tracking: one row a tracked object."""
+"""MOTChallenge text, for the evaluation of tracking: one row per tracked object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One annotated video of one source."""
+"""The annotated video of one source."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from yolostream.outputs.video import DEFAULT_BITRATE, MAX_SIDE, VideoFile
 
 
 class Mp4:
-    """The annotated frames of one source, at its own pace.
+    """Writes the annotated frames of one source as an MP4, with their original times.
 
-    `threads` encode it: as many as cores are left for this file.
+    Args:
+        path: the file to write.
+        frame_rate: nominal frames per second.
+        bitrate: bits per second.
+        threads: number of encoder threads.
     """
 
     kind = "mp4"

@@ -1,4 +1,4 @@
-"""What every output does."""
+"""The interface of an output."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from yolostream.image import Image
 
 
 class Output(Protocol):
-    """Takes the frames of one source in order."""
+    """Writes the frames of one source, which it gets in order."""
 
     @property
     def kind(self) -> str:
-        """What it is called in figures, such as `jsonl`."""
+        """Its name in statistics, such as `jsonl`."""
 
     @property
     def draws(self) -> bool:
-        """Whether it looks at the annotated picture; nobody draws for those that do not."""
+        """Whether it needs the annotated picture. Nothing is drawn if no output needs it."""
 
     @property
     def lost(self) -> int:
-        """Frames that it was given and did not write. One that raises instead has none."""
+        """Frames that it was given and could not write without raising an error."""
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame.
 
         Args:
-            frame: as decoded; its image may be the annotated one.
-            annotated: uint8 [H, W, 3], RGB, with the detections drawn where the output draws.
-            detections: what was found in it.
+            frame: the frame; its image may be the annotated one.
+            annotated: uint8 [H, W, 3], RGB, with the detections drawn if `draws` is true.
+            detections: the frame's detections.
 
         Raises:
-            OutputError: it cannot be written; what came before stays readable.
+            OutputError: the frame cannot be written; earlier frames stay readable.
         """
 
     def close(self) -> None:
-        """Finish the file. It is playable, or parseable, from now on at the latest."""
+        """Finish the output: afterwards, its files can be played or parsed."""
 
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the disk or the encoder reports inside the block into one clear error."""
+    """Turn errors of the disk or the encoder inside the block into an `OutputError`."""
     try:
         yield
     except (OSError, av.FFmpegError) as error:

@@ -1,4 +1,4 @@
-"""Files that follow each other, each named after the time at which it begins."""
+"""Consecutive files of one output ("parts"), each named by the time at which it begins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from yolostream.outputs.clock import SYSTEM_CLOCK, Clock
 from yolostream.outputs.finishing import FINISHING_SUFFIX
 from yolostream.outputs.limits import check_limits
 from yolostream.outputs.output import writing
-from yolostream.sources.naming import FILE_NAME_BYTES, fitted
+from yolostream.sources.naming import FILE_NAME_BYTES, shortened
 
 Opened = TypeVar("Opened")
 
@@ -28,14 +28,14 @@ DAY_S = 86400.0
 
 @dataclass(frozen=True)
 class Retention:
-    """Which finished parts stay; the oldest of the others are removed."""
+    """How many finished parts are kept; the oldest are removed first."""
 
     parts: int = 2000
-    """Files at most."""
+    """Largest number of parts."""
     age_s: float = 7 * DAY_S
-    """Seconds since a part began at most."""
+    """Largest age of a part: seconds since it began."""
     total_bytes: int | None = None
-    """Of all of them together at most; None sets no limit."""
+    """Largest size of all parts together, in bytes; None sets no limit."""
 
     def __post_init__(self) -> None:
         check_limits(0, parts=self.parts, age_s=self.age_s, total_bytes=self.total_bytes or 0)
@@ -44,25 +44,25 @@ class Retention:
 class Parts:
     """The parts of one output of one camera: `NAME.20261128T024500Z.jsonl`, in UTC.
 
-    A part whose name is taken, because the clock was set back, gets `_2` and so on: nothing is
-    overwritten. Of the parts that this process began, the order is known whatever the clock said.
-    Only files with such names are looked at or removed.
+    If the name of a part exists, because the clock was set back, the part gets `_2` and so on;
+    nothing is overwritten. The order of the parts of this process does not depend on the clock.
+    Only files with such names are counted or removed.
 
     Args:
-        folder: of the camera; made where it is missing.
-        name: of the camera; shortened where it would not fit into a file's name.
-        suffix: such as `.jsonl`.
-        clock: what tells the time.
+        folder: the camera's folder; created if it is missing.
+        name: the camera's name; shortened if it is too long for a file name.
+        suffix: the suffix of the files, such as `.jsonl`.
+        clock: gives the time.
 
     Raises:
-        OutputError: the folder cannot be read or made.
+        OutputError: the folder cannot be read or created.
     """
 
     def __init__(
         self, folder: Path, name: str, suffix: str, *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self.folder = folder
-        self._stem = fitted(name, FILE_NAME_BYTES - len(_LONGEST_ADDITION))
+        self._stem = shortened(name, FILE_NAME_BYTES - len(_LONGEST_ADDITION))
         self._suffix = suffix
         self._clock = clock
         self._pattern = re.compile(
@@ -74,13 +74,16 @@ class Parts:
             self._finished = self._found()
 
     def begin(self, open_part: Callable[[Path], Opened]) -> Opened:
-        """Begin the next part; the one before is finished.
+        """Finish the current part and begin the next one.
 
         Args:
-            open_part: opens a file, which is there and empty.
+            open_part: opens the file at a path, which exists and is empty.
+
+        Returns:
+            The result of `open_part`.
 
         Raises:
-            OutputError: it cannot be written; nothing is left of it.
+            OutputError: the file cannot be written; it is removed.
         """
         self.finish()
         path = self._new_file()
@@ -94,23 +97,23 @@ class Parts:
         return opened
 
     def discard(self) -> None:
-        """Remove the part that was begun: nothing came of it."""
+        """Remove the current part, because nothing was written into it."""
         if self._growing is not None:
             with writing(self._growing):
                 self._growing.unlink(missing_ok=True)
             self._growing = None
 
     def finish(self) -> None:
-        """The part that was begun grows no more."""
+        """Count the current part as finished."""
         if self._growing is not None:
             self._finished.append(self._growing)
             self._growing = None
 
     def remove_old(self, keep: Retention) -> None:
-        """Remove the finished parts that are too many, too old or too large together.
+        """Remove the finished parts that are beyond the limits.
 
         Raises:
-            OutputError: one cannot be removed.
+            OutputError: a part cannot be removed.
         """
         sizes = [size_of(path) for path in self._finished]
         too_many = len(sizes) - keep.parts
@@ -122,13 +125,13 @@ class Parts:
                 too_large -= size
 
     def make_room(self, free_bytes: int) -> bool:
-        """Remove the oldest finished parts until so much of the disk is free.
+        """Remove the oldest finished parts until `free_bytes` of the disk are free.
 
         Returns:
-            Whether it is.
+            Whether that was possible.
 
         Raises:
-            OutputError: one cannot be removed.
+            OutputError: a part cannot be removed.
         """
         while (is_short := self._free() < free_bytes) and self._finished:
             self._remove(self._finished[0])
@@ -154,7 +157,7 @@ class Parts:
             number += 1
 
     def _found(self) -> list[Path]:
-        """Parts of processes before this one, the oldest first; what they left half done goes."""
+        """Find the parts of earlier processes, oldest first; remove their unfinished copies."""
         found = []
         with os.scandir(self.folder) as entries:
             for entry in entries:
@@ -174,11 +177,11 @@ class Parts:
         matched = self._pattern.fullmatch(path.name)
         number = int(matched[2] or 1) if matched else 1
         began = self._began(path)
-        # What claims to be of a day to come is of a clock that was wrong, and nobody knows when.
+        # A part with a future date was written with a wrong clock. It counts as the oldest.
         return began <= self._clock.wall() + DAY_S, began, number
 
     def _began(self, path: Path) -> float:
-        """Unix time in seconds that a part's name tells; 0 where there is no such day."""
+        """The beginning of a part by its name, as Unix time in seconds; 0 for an invalid date."""
         matched = self._pattern.fullmatch(path.name)
         try:
             began = datetime.strptime(matched[1] if matched else "", _TIME_FORMAT)
@@ -188,10 +191,10 @@ class Parts:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file; 0 where somebody has taken it away.
+    """Bytes of a file; 0 if it was removed.
 
     Raises:
-        OutputError: the disk does not tell.
+        OutputError: the size cannot be read.
     """
     with writing(path):
         try:

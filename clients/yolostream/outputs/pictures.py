@@ -1,4 +1,4 @@
-"""Annotated pictures, for sources that are pictures."""
+"""Annotated pictures, for sources of still pictures."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from yolostream.errors import OutputError
 from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.output import writing
-from yolostream.sources.naming import FILE_NAME_BYTES, fitted
+from yolostream.sources.naming import FILE_NAME_BYTES, shortened
 
 _KEPT = {".avif", ".bmp", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-"""Suffixes of the formats that are written."""
+"""Suffixes of the formats that are kept; other pictures are written as JPEG or PNG."""
 _AS_JPEG = {".heic", ".heif", ".hif", ".jfif"}
 
 
 class AnnotatedPictures:
-    """Writes each frame as a file of the picture's own name and, where it can be, its format."""
+    """Writes each frame as a file with the picture's name and, if possible, in its format."""
 
     kind = "pictures"
     draws = True
@@ -36,7 +36,7 @@ class AnnotatedPictures:
         path = self._folder / self._free_name(_as_written(Path(frame.name)))
         done, data = cv2.imencode(path.suffix, cv2.cvtColor(annotated, cv2.COLOR_RGB2BGR))
         if not done:
-            raise OutputError(f"cannot encode {path}: choose another format")
+            raise OutputError(f"cannot encode {path}: convert the source to JPEG or PNG")
         with writing(path):
             try:
                 path.write_bytes(data.tobytes())
@@ -48,12 +48,12 @@ class AnnotatedPictures:
         number, free = 1, name.name
         while free in self._taken:
             number += 1
-            free = fitted(name.stem, FILE_NAME_BYTES, f"_{number}{name.suffix}")
+            free = shortened(name.stem, FILE_NAME_BYTES, f"_{number}{name.suffix}")
         self._taken.add(free)
         return free
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no file stays open."""
 
 
 def _as_written(name: Path) -> Path:

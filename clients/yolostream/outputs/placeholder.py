@@ -8,28 +8,27 @@ import numpy as np
 from yolostream.image import Image
 
 DIMMED = 0.25
-"""Of its light, what the last frame keeps: nobody takes it for a live one."""
+"""Brightness of the last frame, as a factor, so that it is not mistaken for a live one."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _TALLEST = "|Ág"
 _WHITE, _AMBER = (255, 255, 255), (255, 176, 0)
 _NAME_SHARE, _TEXT_SHARE = 0.1, 0.06
-"""Of the picture's smaller side: the height of the letters."""
+"""Height of the letters, as a fraction of the picture's smaller side."""
 _WIDTH_SHARE = 0.9
-"""Of the picture's width, the most that a line takes."""
+"""Largest width of a line, as a fraction of the picture's width."""
 
 
 def picture(last: Image | tuple[int, int], name: str, text: str) -> Image:
-    """Draw the name of a camera, and why there is no picture of it.
+    """Draw the name of a camera, and why it has no picture.
 
     Args:
-        last: its last frame, uint8 [H, W, 3], RGB, or height and width in pixels where there was
-            none.
-        name: of the camera.
-        text: such as "away since 02:45:10 UTC", a line for each line of it.
+        last: its last frame, uint8 [H, W, 3], RGB; or height and width in pixels if there was none.
+        name: the camera's name.
+        text: text below the name, such as "away since 02:45:10 UTC"; it may have several lines.
 
     Returns:
-        uint8 [H, W, 3], RGB: the last frame, dimmed and without its details, with the words on it.
+        uint8 [H, W, 3], RGB: the last frame, dimmed and blurred, with the text on it.
     """
     scene = np.zeros((*last, 3), np.uint8) if isinstance(last, tuple) else _dimmed(last)
     side = min(scene.shape[:2])
@@ -46,7 +45,7 @@ def picture(last: Image | tuple[int, int], name: str, text: str) -> Image:
 
 
 def _dimmed(image: Image) -> Image:
-    # Boxes and their numbers would be read as those of now.
+    # Blurred, because boxes and numbers of the last frame would be taken for current ones.
     height, width = image.shape[:2]
     small = cv2.resize(
         image, (max(1, width // 16), max(1, height // 16)), interpolation=cv2.INTER_AREA
@@ -58,7 +57,7 @@ def _dimmed(image: Image) -> Image:
 def _write(
     scene: Image, words: str, middle: float, letter_height: float, color: tuple[int, int, int]
 ) -> None:
-    """Write one line around `middle`, smaller where it would not fit, and cut where it is long."""
+    """Write one line centred at the height `middle`; shrink it, then cut it, if it does not fit."""
     room = _WIDTH_SHARE * scene.shape[1]
     scale = letter_height / _size(_TALLEST, 1.0)[1]
     smallest = scale / 2

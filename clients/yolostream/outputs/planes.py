@@ -1,4 +1,4 @@
-"""Pictures as the encoder takes them, and of the size that it wants."""
+"""Conversion of pictures to the encoder's format (I420) and size."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy.typing as npt
 from yolostream.image import Image
 
 Planes = npt.NDArray[np.uint8]
-"""uint8 [3/2 H, W]: a picture in I420, luma above chroma, both sides even."""
+"""uint8 [3/2 H, W]: a picture in I420, luma above the chroma planes; H and W are even."""
 
 
 def fitted(image: Image, height: int, width: int) -> Image:
-    """Scale `image` (uint8 [H, W, 3]) into height x width, aspect kept, black around."""
+    """Scale `image` (uint8 [H, W, 3]) into height x width, aspect kept, with black borders."""
     if image.shape[:2] == (height, width):
         return image
     ratio = min(height / image.shape[0], width / image.shape[1])
@@ -25,7 +25,7 @@ def fitted(image: Image, height: int, width: int) -> Image:
 
 
 def _scaled(image: Image, width: int, height: int) -> Image:
-    # Halves, then the rest: many times as fast as the mean of each pixel's area, and as smooth.
+    # Halve repeatedly, then interpolate: much faster than averaging areas, and as smooth.
     while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
         half = image.shape[1] // 2, image.shape[0] // 2
         image = cv2.resize(image, half, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # OpenCV's stub widens the dtype
@@ -37,20 +37,20 @@ def _made_even(image: Image) -> Image:
 
 
 def _bordered(image: Image, sizes: tuple[int, int, int, int], kind: int) -> Image:
-    """Add pixels above, below, left and right; the image itself where there are none to add."""
+    """Add borders of `sizes` (top, bottom, left, right) pixels; return the image itself if none."""
     if not any(sizes):
         return image
     return cv2.copyMakeBorder(image, *sizes, kind)  # type: ignore[return-value]  # OpenCV's stub widens the dtype
 
 
 def planes_of(image: Image) -> Planes:
-    """Convert a picture (uint8 [H, W, 3], RGB) into a new one as the encoder takes it."""
-    # OpenCV converts several times as fast as FFmpeg's scaler does.
+    """Convert a picture (uint8 [H, W, 3], RGB) to I420; an odd side gets one more pixel."""
+    # By OpenCV, which is several times as fast as FFmpeg's scaler.
     return cv2.cvtColor(_made_even(image), cv2.COLOR_RGB2YUV_I420)  # type: ignore[return-value]  # OpenCV's stub widens the dtype
 
 
 def plane_views(planes: Planes) -> tuple[Planes, Planes, Planes]:
-    """Luma, uint8 [H, W], and the two planes of chroma, uint8 [H/2, W/2], in place."""
+    """Views of the luma plane, uint8 [H, W], and the two chroma planes, uint8 [H/2, W/2]."""
     height, width = planes.shape[0] * 2 // 3, planes.shape[1]
     blue, red = planes[height:].reshape(2, height // 2, width // 2)
     return planes[:height], blue, red

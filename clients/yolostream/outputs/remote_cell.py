@@ -1,4 +1,4 @@
-"""Cells of the tiled picture whose sources other processes read."""
+"""Cells of the tiled picture for sources that other processes read."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from yolostream.outputs.tile import Cell
 from yolostream.sources import Source
 
 CLOSE_TIMEOUT_S = 2.0
-"""How long pictures that were sent may take into the grid at the end."""
+"""Seconds that the last pictures may take to be written at the end."""
 
 
 class RemoteCell:
-    """A cell as the other process has it; see `Cell`. It can be given to a new process.
+    """A cell in the process that reads the source; see `Cell`. It can be passed to a new process.
 
     Args:
-        connection: to a `_Feed`, which takes pictures as fast as the grid does.
-        height: of the cell, in pixels.
-        width: the same.
+        connection: a pipe to a `_Feed`, which takes pictures as fast as the grid does.
+        height: height of the cell in pixels.
+        width: width of the cell in pixels.
     """
 
     def __init__(self, connection: Connection, *, height: int, width: int) -> None:
@@ -34,27 +34,27 @@ class RemoteCell:
         self._connection = connection
 
     def open(self, frame_rate: Fraction) -> None:
-        """The source has been opened."""
+        """See `Cell`."""
         self._send(frame_rate)
 
     def add(self, time_s: float, planes: Planes) -> None:
         """Send a picture.
 
         Raises:
-            OutputError: nobody takes it.
+            OutputError: the tiled picture has failed.
         """
         self._send(time_s)
         self._send(planes)
 
     def close(self) -> None:
-        """No more frames of this source."""
+        """See `Cell`."""
         self._send(None)
 
     def cancel(self) -> None:
-        """Nobody but the grid's own process cancels."""
+        """Do nothing: only the process of the grid cancels."""
 
     def disconnect(self) -> None:
-        """Let go of this process's end, once another process has it."""
+        """Close this process's copy of the pipe's end, after another process got it."""
         self._connection.close()
 
     def _send(self, message: Fraction | float | Planes | None) -> None:
@@ -64,14 +64,16 @@ class RemoteCell:
             else:
                 self._connection.send(message)
         except OSError as error:
-            raise OutputError("the tiled picture broke off: its writer gave up") from error
+            raise OutputError(
+                "the tiled picture breaks off here: its writer has failed, see its own error"
+            ) from error
 
 
 class RemoteCells:
-    """Hands what comes from other processes on to the grid.
+    """Passes the pictures from other processes to the grid.
 
     Args:
-        new_cells: makes a cell of the grid, by the name of the source.
+        new_cells: functions that make a cell of the grid, by the name of its source.
     """
 
     def __init__(self, new_cells: Mapping[str, Callable[[], Cell]]) -> None:
@@ -80,12 +82,12 @@ class RemoteCells:
         self._errors: dict[str, OutputError] = {}
 
     def connect(self, sources: Sequence[Source]) -> dict[str, RemoteCell]:
-        """Cells for the sources of a new process, also if another had them before."""
+        """Make the cells of a new process, which may replace an earlier process."""
         shown = [source for source in sources if source.name in self._new_cells]
         return {source.name: self._connect(source) for source in shown}
 
     def abandon(self, names: Iterable[str]) -> None:
-        """Nothing will come of these sources any more: nobody may wait for them."""
+        """Close the cells of sources that send no more pictures, so that no cell waits for them."""
         for name in names:
             if name in self._new_cells:
                 if name in self._feeds:
@@ -96,17 +98,17 @@ class RemoteCells:
                     self._errors.setdefault(name, error)
 
     def close(self) -> None:
-        """Bring what was sent into the grid, and close it."""
+        """Write the pictures that were sent, and close the grid."""
         deadline = time.monotonic() + CLOSE_TIMEOUT_S
         while time.monotonic() < deadline and any(one.is_alive for one in self._feeds.values()):
-            # A process that died left its cell open, and others may wait for that.
+            # A process that died has left its cells open, and other cells may wait for them.
             self.abandon(name for name, one in self._feeds.items() if not one.is_alive)
             time.sleep(0.02)
         self.abandon(self._new_cells)
 
     @property
     def errors(self) -> dict[str, OutputError]:
-        """What went wrong with the grid, by the name of the source."""
+        """The errors of the cells, by the names of the sources."""
         told = {name: feed.error for name, feed in self._feeds.items() if feed.error is not None}
         return {**self._errors, **told}
 
@@ -114,10 +116,11 @@ class RemoteCells:
         ours, theirs = Pipe(duplex=False)
         shown_s = 0.0
         if (before := self._feeds.get(source.name)) is not None:
-            # It may wait for other cells of the process that died.
+            # It may be waiting for other cells of the process that died.
             before.cancel()
             shown_s = before.newest_s
-        # A camera goes on; of a file that is read again, nothing is shown twice.
+        # A camera's times start at zero again and are shifted. A file is read again from the start,
+        # and the pictures that were shown are skipped.
         offset_s = shown_s if source.is_live else 0.0
         cell = self._new_cells[source.name]()
         self._feeds[source.name] = _Feed(ours, cell, shown_s=shown_s, offset_s=offset_s)
@@ -146,14 +149,14 @@ class _Feed:
         self._cell.cancel()
 
     def _run(self) -> None:
-        # At its end the process learns that nobody takes its pictures any more.
+        # Closing the connection lets the process notice that the cell takes no more pictures.
         with self._connection:
             try:
                 while (message := self._connection.recv()) is not None:
                     self._take(message)
                 self._cell.close()
             except (EOFError, OSError):
-                # The process died. The cell stays open: it may be started again.
+                # The process died. The cell stays open, because the process may be restarted.
                 return
             except OutputError as error:
                 self.error = error

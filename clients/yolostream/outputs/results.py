@@ -1,4 +1,4 @@
-"""What is written of each source, and where."""
+"""The outputs of each source of a run."""
 
 from __future__ import annotations
 
@@ -22,31 +22,32 @@ from yolostream.sources import Session, Source
 Format = Literal["mp4", "tiled", "jsonl", "csv", "mot"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 TILED_NAME = "tiled"
-"""The grid's file takes this name, so no source may."""
+"""Name of the tiled picture's file; no source may have it."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """What is made of the detections, and where it goes."""
+    """Settings of the outputs of each source."""
 
     folder: Path
     formats: frozenset[Format] = field(default_factory=lambda: frozenset(FORMATS))
     bitrate: int = DEFAULT_BITRATE
     """Bits per second of each video."""
     encoder_threads: int = 1
-    """Threads that encode one video."""
+    """Number of encoder threads for one video."""
     part: int = 1
-    """Counts how often a live source was begun anew: its files of before stay."""
+    """How often a live source was started. From 2 on, it is part of the names of files, so that
+    earlier files are kept."""
 
     @property
     def tiled_path(self) -> Path:
-        """Where the tiled picture of all videos goes."""
+        """The file of the tiled picture."""
         return self.folder / f"{TILED_NAME}.mp4"
 
     def makers(self, source: Source, session: Session) -> list[Callable[[], Output]]:
-        """What makes the outputs of a source that was opened; the tiled picture is none of them.
+        """Functions that make the outputs of an open source, without the tiled picture.
 
-        Each raises `OutputError` where it cannot be written.
+        Each raises `OutputError` if the output cannot be written.
         """
         part = f".{self.part}" if source.is_live and self.part > 1 else ""
         stem = str(self.folder / f"{source.name}{part}")
@@ -64,15 +65,15 @@ class Results:
         return makers
 
     def check_apart_from(self, sources: Sequence[Source]) -> None:
-        """Make sure that no result takes the place of what it is made from.
+        """Check that no result could overwrite the file of a source.
 
         Raises:
-            OutputError: one could.
+            OutputError: a source is in the folder of the results.
         """
         for source in sources:
             ours = {os.path.realpath(folder) for folder in (self.folder, self.folder / source.name)}
             for path in source.files:
-                # Unlike `Path.resolve`, this has no objection to links that go in circles.
+                # Unlike `Path.resolve`, `realpath` raises no error for links that form a loop.
                 if os.path.dirname(os.path.realpath(path)) in ours:
                     raise OutputError(
                         f"results in {self.folder} could overwrite {path}: choose another folder "

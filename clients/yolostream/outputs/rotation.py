@@ -1,4 +1,4 @@
-"""Text files that are ended by size and age, and followed by others."""
+"""Rotation of text files by size and age."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from yolostream.outputs.parts import Parts, Retention, size_of
 
 @dataclass(frozen=True)
 class Rotation:
-    """When a text file is followed by the next one, and which ones stay.
+    """When the next text file begins, and which files are kept.
 
-    A camera at 5 frames/s with ten objects in each writes some 60 MB of JSON Lines an hour and
-    format at most; by default the last gigabyte of a week stays.
+    By default, up to 1 GB of the last week is kept. A camera at 5 frames/s with ten objects in each
+    frame writes about 60 MB per hour and format at most.
     """
 
     max_bytes: int = 64 << 20
-    """Of one part: the row that reaches it is the last."""
+    """Size in bytes after which a part ends. The last row may exceed it."""
     max_age_s: float = 3600.0
-    """Seconds from the first row of a part to the last at most."""
+    """Longest time between the first and the last row of a part, in seconds."""
     keep: Retention = field(default_factory=partial(Retention, total_bytes=1 << 30))
 
     def __post_init__(self) -> None:
@@ -35,14 +35,14 @@ class Rotation:
 
 
 class Rotating:
-    """One part after the other, each of them whole: rows are neither split nor lost in between.
+    """Writes consecutive parts. No row is split between two parts, or lost.
 
     Args:
-        parts: where they are.
+        parts: the files.
         open_part: makes the output that writes one part.
-        rotation: how long parts are.
-        kind: as that of the parts.
-        clock: what tells the time.
+        rotation: the limits of a part.
+        kind: the `kind` of these outputs.
+        clock: gives the time.
     """
 
     draws = False
@@ -58,7 +58,7 @@ class Rotating:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.kind = kind
-        """As that of the parts."""
+        """See `Output`."""
         self._parts = parts
         self._open_part = open_part
         self._rotation = rotation
@@ -81,14 +81,14 @@ class Rotating:
             self._part.close()
             self._part = None
             if self._is_blank:
-                # On a full disk each attempt would leave one.
+                # On a full disk, each attempt would leave an empty part.
                 self._parts.discard()
             self._parts.finish()
 
     def _is_over(self) -> bool:
         if self._clock.steady() - self._began >= self._rotation.max_age_s:
             return True
-        # Without a size somebody has taken it away, and what would be written to it is lost.
+        # A size of 0 means that the file was removed: rows written to it would be lost.
         return not 0 < size_of(self._path) < self._rotation.max_bytes
 
     def _next_part(self) -> Output:

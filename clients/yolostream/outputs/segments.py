@@ -1,4 +1,4 @@
-"""The annotated frames of a camera without an end, in MP4 files of some minutes."""
+"""Continuous recording of a camera's annotated frames in MP4 files of some minutes (segments)."""
 
 from __future__ import annotations
 
@@ -29,26 +29,27 @@ from yolostream.outputs.video import (
 )
 
 ROOM_CHECK_S = 10.0
-"""Seconds between two looks at the free room: 2.5 MB of a camera at 2 Mbit/s."""
+"""Interval between checks of the free disk space. A camera at 2 Mbit/s writes 2.5 MB in it."""
 
 
 @dataclass(frozen=True)
 class Segments:
-    """How long MP4 segments are, and which ones stay.
+    """How long MP4 segments are, and which ones are kept.
 
-    A camera at 2 Mbit/s fills 21.6 GB a day. On a small disk the free room decides how far back
-    the segments go: at 32 GB with 20 GB for them, some 22 hours of one camera.
+    A camera at 2 Mbit/s writes 21.6 GB a day. On a small disk, the free space limits how many
+    segments are kept: 20 GB hold about 22 hours of one camera.
     """
 
     length_s: float = 600.0
-    """Seconds from the first frame of a segment to the last at most."""
+    """Longest time from the first frame of a segment to the last, in seconds."""
     bitrate: int = DEFAULT_BITRATE
     """Bits per second."""
     keep: Retention = field(default_factory=Retention)
     min_free_bytes: int = 2 << 30
-    """Of the disk: below it the camera's oldest segments go, and without any nothing is written."""
+    """Bytes of the disk that stay free. If fewer are free, the oldest segments are removed. If no
+    segment of the camera is left, nothing is written."""
     min_free_percent: float = 5.0
-    """Of the disk's size: the same; whichever is more counts."""
+    """The same limit as a percentage of the disk's size; the larger one holds."""
 
     def __post_init__(self) -> None:
         check_limits(1, length_s=self.length_s)
@@ -57,10 +58,10 @@ class Segments:
         check_limits(0, 100, min_free_percent=self.min_free_percent)
 
     def floor(self, folder: Path) -> int:
-        """Bytes that have to be free on the disk that `folder` is on.
+        """Bytes that have to stay free on the disk of `folder`.
 
         Raises:
-            OutputError: the disk does not tell.
+            OutputError: the size of the disk cannot be read.
         """
         with writing(folder):
             size = shutil.disk_usage(folder).total
@@ -68,17 +69,17 @@ class Segments:
 
 
 class SegmentedMp4:
-    """One MP4 after the other; each begins with a keyframe, and no frame is between two.
+    """Writes consecutive MP4 files. Each begins with a keyframe, and no frame is lost between two.
 
-    Each plays while it grows. One that is done is copied into a plain MP4 meanwhile, on a thread of
-    its own: the next one does not wait for that.
+    A file can be played while it is written. When it is finished, it is copied into a plain MP4 on
+    a thread of its own, so that the next file need not wait.
 
     Args:
-        parts: where they are.
-        segments: how long they are.
+        parts: the files.
+        segments: the limits of a file.
         frame_rate: nominal frames per second.
-        threads: that encode.
-        clock: what tells the time.
+        threads: number of encoder threads.
+        clock: gives the time.
     """
 
     kind = "segments"
@@ -106,7 +107,7 @@ class SegmentedMp4:
         self._finishing = threading.Thread()
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
-        """Add one frame; see `Output`. A picture of another size begins a segment."""
+        """Add one frame; see `Output`. A picture with another size begins a new segment."""
         file = self._file
         if file is None or self._is_over(annotated):
             file = self._rotate(frame, annotated)
@@ -167,18 +168,18 @@ class SegmentedMp4:
         floor = self._segments.floor(self._parts.folder)
         if not self._parts.make_room(floor):
             raise OutputError(
-                f"cannot write more MP4 segments to {self._parts.folder}: fewer than "
-                f"{floor / 1e9:.3g} GB of the disk are free and no older segment of this camera is "
-                "left to remove; free space, or lower the room that has to stay free"
+                f"cannot write more MP4 segments to {self._parts.folder}: less than "
+                f"{floor / 1e9:.3g} GB of the disk is free, and no older segment of this camera is "
+                "left to remove; free space, or lower the space that has to stay free"
             )
 
     def _join_finishing(self) -> None:
-        # Who removes a segment while it is copied would find the copy in its place.
+        # If a segment were removed while it is copied, the copy would take its place.
         if self._finishing.ident is not None:
             self._finishing.join()
 
 
 def _finish(path: Path) -> None:
-    # Where that fails, or somebody has taken it away, nothing is lost: the fragments play.
+    # If copying fails, or the file was removed, nothing is lost: the fragmented file can be played.
     with contextlib.suppress(OSError, av.FFmpegError):
         put_index_first(path)

@@ -1,4 +1,4 @@
-"""The output of one source that is a cell of the tiled picture, wherever that is drawn."""
+"""The output that is a cell of the tiled picture, and the interface of a cell."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ class Cell(Protocol):
     width: int
 
     def open(self, frame_rate: Fraction) -> None:
-        """The source has been opened."""
+        """Note that the source has been opened, with this many frames per second."""
 
     def add(self, time_s: float, planes: Planes) -> None:
-        """Put a picture of the cell's size into it, waiting while it is too far ahead.
+        """Add a picture; wait while the source is too far ahead of the others.
 
         Args:
-            time_s: since the first frame of the source.
-            planes: of the picture; they are not changed afterwards.
+            time_s: seconds since the first frame of the source.
+            planes: a picture with the size of the cell. It must not be changed afterwards.
 
         Raises:
             OutputError: the video cannot be written.
         """
 
     def close(self) -> None:
-        """No more frames of this source."""
+        """Note that the source has no more frames."""
 
     def cancel(self) -> None:
-        """Let go who waits in `add`; what it brings is not wanted any more."""
+        """End the wait in `add`; its picture, and later ones, are discarded."""
 
 
 class Tile:
-    """The output of one source: its cell of the grid."""
+    """The output that puts the frames of one source into its cell of the grid."""
 
     kind = "tiled"
     draws = True
@@ -50,17 +50,17 @@ class Tile:
         self._first_pts_seconds: float | None = None
 
     def open(self, frame_rate: Fraction) -> None:
-        """The source has been opened."""
+        """See `Cell`."""
         self._cell.open(frame_rate)
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Add one frame; see `Output`."""
         if self._first_pts_seconds is None:
             self._first_pts_seconds = frame.pts_seconds
-        # Converted here, where sources do it side by side, not one after the other in the grid.
+        # Converted here, because here the sources do it concurrently, unlike in the grid.
         planes = planes_of(fitted(annotated, self._cell.height, self._cell.width))
         self._cell.add(frame.pts_seconds - self._first_pts_seconds, planes)
 
     def close(self) -> None:
-        """No more frames of this source."""
+        """See `Cell`."""
         self._cell.close()

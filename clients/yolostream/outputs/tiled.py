@@ -1,4 +1,4 @@
-"""All sources side by side in one MP4, in step with each other."""
+"""The tiled picture: all sources in one MP4, synchronized by their timestamps."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ MAX_WIDTH = 1920
 CELL_WIDTH = 640
 ASPECT = Fraction(9, 16)
 MAX_FRAME_RATE = Fraction(60)
-# Frames a cell may be ahead of the slowest one.
+# Frames that a cell may be ahead of the slowest one.
 AHEAD = 8
-# Half a microsecond for 1001/30000 s and its like.
-_PATIENCE_S = 5e-7
+# Tolerance for rounding errors in times such as 1001/30000 s.
+_TOLERANCE_S = 5e-7
 
 
 @dataclass
-class _Waiting:
+class _CellQueue:
     is_live: bool
     waiting: deque[tuple[float, Planes]] = field(default_factory=deque)
     """Times in seconds since the source's first frame, and pictures of the cell's size."""
     open: bool = True
 
     def knows(self, time_s: float) -> bool:
-        """Whether no frame up to `time_s` can still come."""
+        """Whether all frames up to `time_s` have arrived."""
         return bool(self.waiting) and self.waiting[-1][0] > time_s
 
 
 class Tiled:
-    """One video of a grid. Files wait for each other; nobody waits for a live source.
+    """A video of a grid of cells. Files wait for each other, but not for live sources.
 
     Args:
-        path: of the video.
-        are_live: one a source: whether it is live.
+        path: the file to write.
+        are_live: for each source, whether it is live.
         bitrate: bits per second.
-        threads: that encode it: as many as cores are left for this file.
+        threads: number of encoder threads.
     """
 
     def __init__(
@@ -60,19 +60,19 @@ class Tiled:
         self._path = path
         self._bitrate = bitrate
         self._threads = threads
-        self._cells = [_Waiting(is_live=is_live) for is_live in are_live]
+        self._cells = [_CellQueue(is_live=is_live) for is_live in are_live]
         self._columns = math.ceil(math.sqrt(len(are_live)))
         rows = math.ceil(len(are_live) / self._columns)
         self.cell_width = min(CELL_WIDTH, MAX_WIDTH // self._columns) // 2 * 2
         self.cell_height = round(self.cell_width * ASPECT) // 2 * 2
         self._size = rows * self.cell_height, self._columns * self.cell_width
-        # As the encoder takes it, so that only what changes has to be converted.
+        # In the encoder's format, so that only pictures that change are converted.
         self._canvas = planes_of(np.zeros((*self._size, 3), np.uint8))
         self._tick = 0
         self._error: OutputError | None = None
         self._changed = threading.Condition()
         self._file: VideoFile | None = None
-        # Of the fastest source that is known when the first picture is written.
+        # The highest rate of the sources that were opened before the first picture is written.
         self._frame_rate = Fraction(1)
 
     def cell(self, number: int) -> Cell:
@@ -80,7 +80,7 @@ class Tiled:
         return _GridCell(self, number)
 
     def open_cell(self, number: int, frame_rate: Fraction) -> None:
-        """A source has been opened."""
+        """Note that a source has been opened."""
         with self._changed:
             if self._file is None:
                 self._frame_rate = min(max(self._frame_rate, frame_rate), MAX_FRAME_RATE)
@@ -92,7 +92,7 @@ class Tiled:
         planes: Planes,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Put a picture of the cell's size into a cell, waiting while it is too far ahead.
+        """Add a picture to a cell; wait while the cell is too far ahead. See `Cell`.
 
         Raises:
             OutputError: the video cannot be written.
@@ -107,17 +107,17 @@ class Tiled:
             if is_cancelled():
                 return
             if cell.is_live and len(cell.waiting) >= AHEAD:
-                # A file beside it is slower than real time: the oldest is missed the least.
+                # A file in the grid is slower than real time. The oldest frame is dropped.
                 cell.waiting.popleft()
             if cell.waiting and self._tick_of(cell.waiting[-1][0]) == self._tick_of(time_s):
-                # The last one of a tick is shown. With all of them a cell could be full before
-                # it knows the tick that others wait for.
+                # Only the last frame of a tick is shown. If all were kept, a cell could be full
+                # before it has the frame that other cells wait for.
                 cell.waiting.pop()
             cell.waiting.append((time_s, planes))
             self._advance()
 
     def close_cell(self, number: int) -> None:
-        """No more frames of this source; the last one to say so finishes the file."""
+        """Note that a source has no more frames; the last source to close finishes the file."""
         with self._changed:
             if not self._cells[number].open:
                 return
@@ -129,14 +129,15 @@ class Tiled:
                     self._file.close()
 
     def wake(self) -> None:
-        """Let those who wait look whether they still have to."""
+        """Make the threads that wait in `add` check again whether they have to."""
         with self._changed:
             self._changed.notify_all()
 
     def _advance(self) -> None:
-        """Draw every tick at which a cell changes and no frame can change it any more.
+        """Draw and write all ticks whose frames have arrived.
 
-        Others wait meanwhile: it takes as long as there are frames, however far apart they are.
+        Only ticks at which a cell changes are drawn. Other threads wait meanwhile, so the time
+        depends on the number of frames only, and not on how far apart they are.
         """
         if self._error is not None:
             return
@@ -153,13 +154,13 @@ class Tiled:
             self._changed.notify_all()
 
     def _next_tick(self) -> int:
-        """The first one at which a cell changes, as far as anybody knows."""
+        """The next tick at which a cell changes, by the frames that have arrived."""
         changes = [self._tick_of(cell.waiting[0][0]) for cell in self._cells if cell.waiting]
         return min(changes, default=self._tick)
 
     def _tick_of(self, time_s: float) -> int:
-        """The tick that shows a frame of this time, unless a later one takes its place."""
-        return max(self._tick, math.ceil((time_s - _PATIENCE_S) * self._frame_rate))
+        """The tick at which a frame with this time is shown, unless a later frame replaces it."""
+        return max(self._tick, math.ceil((time_s - _TOLERANCE_S) * self._frame_rate))
 
     def _opened_file(self) -> VideoFile:
         if self._file is None:
@@ -182,9 +183,9 @@ class Tiled:
             cell.knows(time_s) for cell in awaited
         )
 
-    def _show(self, number: int, cell: _Waiting, time_s: float) -> None:
+    def _show(self, number: int, cell: _CellQueue, time_s: float) -> None:
         planes = None
-        while cell.waiting and cell.waiting[0][0] <= time_s + _PATIENCE_S:
+        while cell.waiting and cell.waiting[0][0] <= time_s + _TOLERANCE_S:
             _, planes = cell.waiting.popleft()
         if planes is not None:
             row, column = divmod(number, self._columns)

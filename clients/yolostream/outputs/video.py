@@ -1,4 +1,4 @@
-"""H.264 in MP4: playable at any moment while it grows, and by any browser when it is done."""
+"""H.264 in MP4. A file can be played while it is written, and by any browser afterwards."""
 
 from __future__ import annotations
 
@@ -22,35 +22,47 @@ DEFAULT_BITRATE = 2_000_000
 """Bits per second."""
 
 MIN_BITRATE, MAX_BITRATE = 10_000, 200_000_000
-"""Bits per second that make sense, and that no encoder stumbles over."""
+"""Bits per second; the encoder works with all values in this range."""
 
 MAX_SIDE = 16384
-"""Pixels of a picture's height or width, the most that x264 encodes."""
+"""Largest height and width in pixels that x264 encodes."""
 
 KEYFRAME_INTERVAL_S = 2
 FRAGMENT_S = 0.5
-"""Of the file that grows: a crash or a full disk costs at most that many seconds."""
+"""Length of a fragment in seconds. A crash or a full disk loses at most one fragment."""
 _GROWING = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof",
     "frag_duration": str(round(FRAGMENT_S * 1_000_000)),
-    # Otherwise the last 256 kB, or all of a quiet street, exist in memory only.
+    # Without it, FFmpeg would keep up to 256 kB in memory: minutes of a quiet street.
     "flush_packets": "1",
 }
 
 _LONGEST_STILL = (1 << 31) - 2
-"""Units of time. MP4's writer knows no longer picture, and would squeeze all after it together."""
+"""Longest duration of a picture, in units of time. The MP4 muxer would compress the times after a
+longer one."""
 
 LOOKAHEAD = 5
-"""Frames that the encoder holds back."""
-# On top of x264's "superfast", a fifth cheaper. Looking ahead, the encoder spends its bits where
-# the picture stays, as streets do: that outweighs what it no longer tries.
+"""Frames by which the encoder delays its output."""
+# Added to x264's preset "superfast", this takes a fifth less time. With lookahead, the encoder
+# spends its bits on static areas, which streets have many of. That outweighs the disabled features.
 _TUNING = f"mbtree=1:rc-lookahead={LOOKAHEAD}:subme=0:8x8dct=0:aq-mode=0:weightp=0"
 
 
 class VideoFile:
-    """Encodes pictures of one size; whoever opens the file sees all complete fragments.
+    """Encodes pictures of one size into a fragmented MP4. All complete fragments can be played.
 
-    With several `threads` one file is encoded faster, for a little more computing in all.
+    Args:
+        path: the file to write.
+        height: height of the pictures in pixels.
+        width: width of the pictures in pixels.
+        frame_rate: nominal frames per second.
+        time_base: seconds per unit of the timestamps.
+        bitrate: bits per second.
+        threads: number of encoder threads. More of them are faster, with a little more CPU time in
+            all.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
 
     def __init__(
@@ -72,7 +84,7 @@ class VideoFile:
         self._is_closed = False
         self._header_bytes = self._whole_bytes = 0
         with writing(path):
-            # What cannot be opened is not ours to cut or remove; FFmpeg opens it later.
+            # Raises if the file cannot be opened, before an error would truncate or remove it.
             path.open("wb").close()
             self._container = av.open(ffmpeg_path(path), "w", format="mp4", options=_GROWING)
         self._stream = add_h264_stream(
@@ -91,19 +103,19 @@ class VideoFile:
         """Add one picture.
 
         Args:
-            image: uint8 [H, W, 3], RGB; scaled into the file's size where that differs.
-            pts: presentation time in units of `time_base`, rising.
+            image: uint8 [H, W, 3], RGB; scaled to the file's size if that differs.
+            pts: presentation time in units of `time_base`, increasing.
 
         Raises:
-            OutputError: no room, or the encoder fails; what came before stays playable.
+            OutputError: the disk is full, or the encoder fails. Earlier pictures can be played.
         """
         self.write_planes(planes_of(fitted(image, *self._size)), pts)
 
     def write_planes(self, planes: Planes, pts: int) -> None:
-        """The same for a picture of the file's size that `planes_of` has converted."""
+        """Add one picture that `planes_of` has converted, in the file's size; see `write`."""
         step = max(1, pts - self._cut - self._last_pts)
         if step > _LONGEST_STILL:
-            # A camera was away for hours.
+            # The camera was away for hours; the excess is cut out.
             self._cut += step - _LONGEST_STILL
             step = _LONGEST_STILL
         self._last_pts += step
@@ -113,7 +125,7 @@ class VideoFile:
             self._container.mux(self._stream.encode(frame))
 
     def end(self) -> None:
-        """Flush the encoder: the file has all pictures, in fragments."""
+        """Flush the encoder and close the file, which stays fragmented."""
         if self._is_closed:
             return
         with self._writing():
@@ -121,7 +133,7 @@ class VideoFile:
             self._close_container()
 
     def close(self) -> None:
-        """End the file and put the index in front, so that browsers can seek."""
+        """Finish the file, and put its index in front so that browsers can seek."""
         if self._is_closed:
             return
         self.end()
@@ -130,11 +142,11 @@ class VideoFile:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """After an error in the block the file is closed, and ends with its last whole fragment."""
+        """After an error in the block, close the file and truncate it to its complete fragments."""
         with writing(self.path):
             try:
                 yield
-                # A fragment is written at once, when it is whole.
+                # FFmpeg writes a fragment only when it is complete.
                 self._whole_bytes = self.path.stat().st_size
             except (OSError, av.FFmpegError):
                 with contextlib.suppress(OSError, av.FFmpegError):
@@ -146,7 +158,7 @@ class VideoFile:
         if self._whole_bytes > self._header_bytes:
             os.truncate(self.path, self._whole_bytes)
         else:
-            # No frame in it: there is nothing to play.
+            # The file contains no frame.
             self.path.unlink(missing_ok=True)
 
     def _close_container(self) -> None:

@@ -1,1 +1,1 @@
-"""The way of a frame: decoded, detected, tracked, drawn and written."""
+"""The pipeline: decodes, detects, tracks, draws and writes frames."""

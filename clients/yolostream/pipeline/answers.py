@@ -1,4 +1,4 @@
-"""What becomes of the frames of one source that were sent."""
+"""Waits for the answers to the frames of one source."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _log = logging.getLogger(__name__)
 
 
 class Answers:
-    """Waits for the answers of one source, and counts what is lost.
+    """Waits for the answers to the frames of one source, and counts lost frames.
 
-    An error of one frame costs that frame. While the server is away, a live source leaves frames
-    out; a file waits, and asks again.
+    An error of one frame loses only that frame. While the server is unavailable, the frames of a
+    live source are dropped; those of a file are sent again until there is an answer.
 
     Args:
-        detector: is asked again for frames that the server was away for.
-        status: of the source.
-        plan: says how long a file waits.
-        give_up: called where that was too long.
-        stop: ends the waiting.
+        detector: sends the frames of a file again.
+        status: the source's status.
+        plan: the source's plan, which says how long a file waits for the server.
+        give_up: called with the error when a file has waited that long.
+        stop: ends the waiting when it is set.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Answers:
         stop: threading.Event,
     ) -> None:
         self.absence: YolostreamError | None = None
-        """Why the last frame of a live source was left out, if the server was away."""
+        """The error of the last frame of a live source, if the server was unavailable then."""
         self._detector = detector
         self._status = status
         self._plan = plan
@@ -53,9 +53,9 @@ class Answers:
         self._gave_up = False
 
     def of(self, frame: Frame, pending: Pending) -> Detections | None:
-        """What was found; None where the frame is lost."""
+        """Wait for a frame's detections; None if the frame is dropped or lost."""
         if self._gave_up:
-            # An answer may have come before that of an older frame: the file would have a hole.
+            # An older frame has no answer: with this one, the outputs would have a gap.
             return None
         try:
             detections = pending.result()
@@ -75,7 +75,7 @@ class Answers:
         return detections
 
     def _ask_again(self, frame: Frame, error: YolostreamError) -> Detections | None:
-        """Wait for a server that is away."""
+        """Send a frame again until the server is available."""
         deadline = time.monotonic() + self._plan.server_patience_s
         while not self._stop.wait(_RETRY_S):
             try:
@@ -86,14 +86,14 @@ class Answers:
                 self._status.lose(lost)
                 return None
             if time.monotonic() > deadline:
-                away = f"the server was away for {self._plan.server_patience_s:g} s"
+                away = f"the server was unavailable for {self._plan.server_patience_s:g} s"
                 self._give_up(type(error)(f"{away}: {error}"))
         self._gave_up = True
         return None
 
     def _note_absence(self) -> None:
         _log.warning(
-            "%s does not answer: files wait for it up to %g s, frames of cameras are left out",
+            "%s does not answer: files wait for it for up to %g s, frames of cameras are dropped",
             self._detector.url,
             self._plan.server_patience_s,
         )

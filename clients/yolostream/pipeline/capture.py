@@ -1,4 +1,4 @@
-"""Sees to it that a source is read: to its end, or again and again where it is a camera."""
+"""Reads a source on a thread: once to its end or, if it is live, again after each session."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from yolostream.pipeline.stream import Stream
 from yolostream.pipeline.supervision import Retry, Supervision
 from yolostream.sources import Presence, Reading
 
-OPENING_AT_ONCE = 4
-"""Cameras that are opened at the same time: that is work, and others are being watched."""
+MAX_OPENING = 4
+"""Cameras that are opened at the same time: opening takes CPU time from those that run."""
 OPENING_S = 0.5
-"""One that takes longer only waits for an answer: the next one has its turn."""
+"""After this time, opening a camera only waits for the network, and the next one is started."""
 
 GRACE_S = 2.0
-"""What a reader that was told to end is given; then it is left behind."""
+"""How long to wait for a reader that was told to end, before its thread is abandoned."""
 MAX_ABANDONED = 3
-"""Readers of one source that are left behind at once; until one ends, no other is started."""
+"""Abandoned readers of one source. With so many, no other is started until one of them ends."""
 
-_LOOK_S = 1.0
-"""Between two looks whether a source that is away is there again."""
-_LOOK_WHILE_OPENING_S = 0.5
-"""The same while a reader waits for its answer."""
+_CHECK_S = 1.0
+"""Interval between checks of the presence of a source that is away."""
+_CHECK_WHILE_OPENING_S = 0.5
+"""The same while a reader is opening the source."""
 _USUAL_OPENING_S = 2.0
-"""One that was there is not looked for in the meantime."""
+"""If the source was present before it was opened, its presence is first checked after this time."""
 
 _log = logging.getLogger(__name__)
 
 
 class Openings:
-    """Lets a few cameras be opened at once."""
+    """Limits how many cameras are opened at the same time."""
 
     def __init__(self) -> None:
-        self._free = threading.Semaphore(OPENING_AT_ONCE)
+        self._free = threading.Semaphore(MAX_OPENING)
 
     def start(self, reader: Reader, name: str) -> None:
-        """Start a reader on a thread of its own, when its turn has come."""
+        """Wait for the reader's turn, and start it on a thread of its own."""
         with self._free:
             threading.Thread(target=reader.run, name=name, daemon=True).start()
             reader.opened.wait(OPENING_S)
 
 
 class Capture:
-    """A thread that has a source read, and watches over it where it is live.
+    """A thread that reads a source, and supervises the readers of a live one.
 
-    A reader whose frames stay away is abandoned and another one started: no answer of the network,
-    driver or decoder is waited for.
+    If a reader's frames stop, it is abandoned and another one is started. So a call into the
+    network, a driver or a decoder that never returns does not stop the source.
 
     Args:
-        stream: where frames go.
-        reading: how much of the source is made into pictures.
+        stream: receives the frames.
+        reading: which frames are decoded, and in which size.
         openings: shared by all sources of the process.
     """
 
@@ -66,13 +66,13 @@ class Capture:
         self._limits = stream.plan.limits
         self._reading = replace(
             reading,
-            is_looked_at=lambda: stream.outputs.draws,
+            needs_full_size=lambda: stream.outputs.draws,
             most_per_second=lambda: stream.plan.most_per_second,
         )
         self._openings = openings
         self._continuity = Continuity()
         self._abandoned: list[Reader] = []
-        # As it was when it was looked for last.
+        # The result of the last check.
         self._presence = Presence.ANSWERS
         name = f"{self._source.name} capture"
         threading.Thread(target=self._run, name=name, daemon=True).start()
@@ -84,7 +84,7 @@ class Capture:
             else:
                 self._read_once()
         except SourceError as error:
-            # What is on its way still gets written: the source failed, not its frames.
+            # The stream continues, so that the frames in flight are still written.
             self._status.errors.append(error)
             self._status.enter("failed", str(error))
         except Exception as error:
@@ -106,11 +106,11 @@ class Capture:
             reader = Reader(self._stream, self._reading, self._continuity)
             self._status.enter("connecting")
             if self._presence < Presence.ANSWERS:
-                # Who asks one that has just come back is not overtaken.
+                # Without this, a source that has just come back would be opened twice.
                 self._presence = self._source.presence()
             self._openings.start(reader, f"{self._source.name} reader")
             started = time.monotonic()
-            if self._is_overtaken(reader, started):
+            if self._becomes_present(reader, started):
                 continue
             problem = self._problem_of(reader, started)
             if self._stream.mailbox.is_closed:
@@ -123,33 +123,39 @@ class Capture:
                 raise problem
             self._wait(retry, problem)
 
-    def _is_overtaken(self, reader: Reader, started: float) -> bool:
-        """Whether more of the source is there than when the reader asked, who still waits.
+    def _becomes_present(self, reader: Reader, started: float) -> bool:
+        """Whether the source came closer to working while the reader waits for its answer.
 
-        What it asked may be lost: it is left behind, and another one is there before it gives up.
+        The reader's request may have been lost. It is abandoned then, and another one is started,
+        which is quicker than to wait for its timeout.
         """
         until = started + self._limits.first_frame_s
         while (left := until - time.monotonic()) > 0 and not self._stream.stop.is_set():
             was_there = self._presence == Presence.ANSWERS
-            look_s = _USUAL_OPENING_S if was_there else _LOOK_WHILE_OPENING_S
-            if reader.opened.wait(min(look_s, left)):
+            check_s = _USUAL_OPENING_S if was_there else _CHECK_WHILE_OPENING_S
+            if reader.opened.wait(min(check_s, left)):
                 return False
-            if self._rises() and not reader.opened.is_set() and not self._has_too_many:
+            if (
+                self._presence_rises()
+                and not reader.opened.is_set()
+                and not self._has_max_abandoned
+            ):
                 reader.abandon()
                 self._abandoned.append(reader)
                 self._status.reconnects += 1
                 return True
         return False
 
-    def _rises(self) -> bool:
-        """Whether more of the source is there than at the last look."""
+    def _presence_rises(self) -> bool:
+        """Check the source's presence; return whether it is higher than at the last check."""
         before, self._presence = self._presence, self._source.presence()
         return self._presence > before
 
     def _problem_of(self, reader: Reader, started: float) -> SourceError:
-        """What ends the session of a reader."""
+        """Wait for the end of a reader's session; return the reason."""
         left = self._limits.stale_after_s
-        # The first frame may come right after a look, and the next one never.
+        # The wait is never longer than `stale_after_s`: the first frame may come at any time, and
+        # sets another deadline.
         while not reader.ended.wait(min(left, self._limits.stale_after_s)):
             left = self._deadline(reader, started) - time.monotonic()
             if left <= 0:
@@ -158,13 +164,13 @@ class Capture:
             return SourceError("the stream ended")
         if isinstance(reader.problem, SourceError):
             return reader.problem
-        # Of whatever a damaged stream leads to: the next session may be read again.
+        # A damaged stream may lead to any error. The next session may work again.
         error = reader.problem
         _log.warning("%s: a session ended unexpectedly", self._source.name, exc_info=error)
         return SourceError(f"{type(error).__name__}: {error}")
 
     def _deadline(self, reader: Reader, started: float) -> float:
-        """When the next picture has to be there."""
+        """`time.monotonic()` at which the next picture is overdue."""
         last_at = reader.last_picture_at
         if last_at is None:
             return started + self._limits.first_frame_s
@@ -184,7 +190,7 @@ class Capture:
         return problem
 
     def _wait(self, retry: Retry, problem: SourceError) -> None:
-        """Wait until the source is to be opened again, or more of it is there."""
+        """Wait until the source is to be opened again, or its presence is higher."""
         self._status.enter(
             retry.state,
             str(problem),
@@ -193,15 +199,15 @@ class Capture:
         )
         self._status.reconnects += 1
         until = time.monotonic() + retry.delay_s
-        # One that is there all the time has another problem.
+        # Where a password or the kind of stream is refused, the presence says nothing.
         self._presence = self._source.presence() if retry.state == "backoff" else Presence.ANSWERS
-        while (left := until - time.monotonic()) > 0 or self._has_too_many:
-            if self._stream.stop.wait(min(left, _LOOK_S) if left > 0 else _LOOK_S):
+        while (left := until - time.monotonic()) > 0 or self._has_max_abandoned:
+            if self._stream.stop.wait(min(left, _CHECK_S) if left > 0 else _CHECK_S):
                 return
-            if self._presence < Presence.ANSWERS and self._rises():
+            if self._presence < Presence.ANSWERS and self._presence_rises():
                 until = 0.0
 
     @property
-    def _has_too_many(self) -> bool:
+    def _has_max_abandoned(self) -> bool:
         self._abandoned = [reader for reader in self._abandoned if not reader.ended.is_set()]
         return len(self._abandoned) >= MAX_ABANDONED

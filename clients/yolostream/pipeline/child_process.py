@@ -1,4 +1,4 @@
-"""A process of our own, and the pipe to it."""
+"""A child process, and the pipe to it."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from typing import Any
 from yolostream.interruption import block_signals_in_children, defer_signals
 
 _END_S = 2.0
-"""That a process takes to end once it has said all."""
+"""Seconds that a process may take to end after its last message."""
 _spawn = multiprocessing.get_context("spawn")
 
 
 class ChildProcess:
-    """Runs `target` in a new process, which ends with this one.
+    """Runs `target` in a new process, which ends when this process ends.
 
     Args:
-        target: is called with `arguments` and its end of the pipe; all of them can be pickled.
-        arguments: see there.
+        target: called with `arguments` and the child's end of the pipe. It must be picklable.
+        arguments: arguments of `target`, which must be picklable.
     """
 
     def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
         self.connection: Connection
-        """Its end is that of the process."""
+        """This process's end of the pipe. It is closed when the child ends."""
         self.connection, theirs = _spawn.Pipe()
         self._process = _spawn.Process(target=target, args=(*arguments, theirs), daemon=True)
-        # Nobody may know of a process that was started while a signal tore us away.
-        # Started by itself, now: that would unblock the signals.
+        # The tracker is started first, because its start would unblock the signals. They are
+        # deferred so that an interrupt cannot lose a process that was just started.
         resource_tracker.ensure_running()
         with defer_signals(), block_signals_in_children():
             self._process.start()
-        # The last copy of this end is its own now.
+        # Only the child may hold this end, so that the pipe closes when the child ends.
         theirs.close()
 
     @property
     def pid(self) -> int | None:
-        """The system's number of the process."""
+        """The process id."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """That of a process that has ended, which may take a moment once its pipe has."""
+        """The exit code. Waits up to 2 s, because a process ends a little after its pipe."""
         self._process.join(_END_S)
         return self._process.exitcode
 
     def kill(self) -> None:
-        """End it now, whatever it hangs in; its pipe ends as well."""
-        # One that was closed meanwhile has ended.
+        """Kill the process, which also closes its pipe."""
+        # `ValueError` if `close` was called meanwhile: the process has ended.
         with contextlib.suppress(ValueError):
             self._process.kill()
 
     def close(self, *, kill: bool = False) -> None:
-        """Wait until it has ended, and end it if it does not."""
+        """Wait for the process to end; kill it after 2 s, or at once if `kill` is set."""
         if kill:
             self._process.kill()
         self._process.join(_END_S)

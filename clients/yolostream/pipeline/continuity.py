@@ -1,4 +1,4 @@
-"""Numbers and times of frames that go on where a source is opened again."""
+"""Frame indices and times that continue across the sessions of a source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from yolostream.frame import Frame
 
 
 class Continuity:
-    """Indices and times that go on where a source is opened again."""
+    """Makes frame indices and times continue when a source is opened again."""
 
     def __init__(self) -> None:
         self.next_index = 0
@@ -17,23 +17,23 @@ class Continuity:
         self._begins = True
         self._index_offset = 0
         self._offset_s = 0.0
-        # Of the last frame, whose picture must not be kept.
+        # Copied from the last frame: keeping the frame itself would keep its picture.
         self._time_base = Fraction(1)
         self._pts = 0
         self._decoded_at = 0.0
 
     @property
     def has_frames(self) -> bool:
-        """Whether there has been any frame."""
+        """Whether there was a frame in any session."""
         return self.next_index > 0
 
     def begin(self) -> None:
-        """The next frame is the first of a session."""
+        """Begin a session; the next frame is its first."""
         self._session += 1
         self._begins = True
 
     def placed(self, frame: Frame) -> Frame:
-        """The frame, behind those of the sessions before, by the time that lay between."""
+        """The frame with its index and time after those of earlier sessions, by the real gap."""
         if not self.has_frames:
             self._time_base = frame.time_base
         elif self._begins:

@@ -1,4 +1,4 @@
-"""Sends the frames of all streams: those that are ready together as one request."""
+"""Sends the frames of all streams. Frames that are ready together become one request."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ Batch = list[tuple[Stream, Frame]]
 
 @dataclass(frozen=True)
 class Batching:
-    """How frames of several sources are put together."""
+    """How frames of several sources are combined into requests."""
 
     size: int = 1
-    """Frames of one request at most."""
+    """Most frames in one request."""
     wait_s: float = 0.002
-    """How long frames wait for those of other sources."""
+    """How long a frame waits for those of other sources."""
 
 
 class Dispatcher:
-    """A thread that takes frames from the streams in turns and sends them.
+    """A thread that takes frames from the streams in turn and sends them.
 
-    While the detector has no place free, frames gather in the mailboxes: requests grow by
-    themselves where the server is busy.
+    While the detector has no free slot, frames collect in the mailboxes. So batches grow by
+    themselves when the server is busy.
 
     Args:
-        detector: sends; its places limit the requests on their way.
-        batching: how frames are put together.
+        detector: sends the frames, and limits the requests in flight.
+        batching: how frames are combined into requests.
     """
 
     def __init__(self, detector: Detector, batching: Batching) -> None:
@@ -48,7 +48,7 @@ class Dispatcher:
         self._batching = batching
         self._streams: deque[Stream] = deque()
         self._leaving: list[tuple[Stream, Dispatcher]] = []
-        # Streams come while others are being served.
+        # Streams are added while others are being served.
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self._is_closed = False
@@ -58,11 +58,11 @@ class Dispatcher:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it sends: until it was closed and all streams have ended, or by a defect."""
+        """Whether it runs: until it was closed and all streams have ended, or it has failed."""
         return self._thread.is_alive()
 
     def add(self, stream: Stream) -> None:
-        """Send the frames of this stream, too, until it has ended."""
+        """Send the frames of another stream, until it has ended."""
         stream.on_ready = self.wake
         with self._lock:
             self._streams.append(stream)
@@ -71,30 +71,31 @@ class Dispatcher:
         self.wake()
 
     def hand_over(self, stream: Stream, to: Dispatcher) -> None:
-        """Let another dispatcher send the frames of this stream, from the next one on.
+        """Let another dispatcher send the frames of this stream, from the next frame on.
 
-        None is lost, and none is sent by both. Answers stay in order: what was taken here is on its
-        way before the other takes anything.
+        No frame is lost or sent twice. Answers stay in order, because the frames that were taken
+        here are sent before the other dispatcher takes one.
         """
         with self._lock:
             self._leaving.append((stream, to))
         self.wake()
 
     def close(self) -> None:
-        """No more streams come."""
+        """Accept no more streams; end when all have ended."""
         self._is_closed = True
         self.wake()
 
     def wake(self) -> None:
-        """There may be something to send."""
+        """Make the thread look for frames to send."""
         self._ready.set()
 
     def _run(self) -> None:
         try:
             while self._streams or not self._is_closed:
-                self._take_a_turn()
+                self._send_ready()
         except Exception as error:
-            # A defect, or a machine without memory: nobody would send for them any more.
+            # A defect, or a lack of memory. The streams must fail, because nothing sends their
+            # frames any more.
             with self._lock:
                 self._defect = error
                 self._give_up(error)
@@ -105,17 +106,17 @@ class Dispatcher:
             stream.fail(error)
             stream.end()
 
-    def _take_a_turn(self) -> None:
-        # Before looking: what comes while we look is not slept over.
+    def _send_ready(self) -> None:
+        # Cleared before looking for frames, so that a frame that comes meanwhile ends the wait.
         self._ready.clear()
-        batch = self._gathered()
-        for frames in _alike(batch):
+        batch = self._next_batch()
+        for frames in _grouped(batch):
             self._send(frames)
-        self._let_go()
+        self._transfer_leaving()
         if not self._end_exhausted() and not batch:
             self._ready.wait(_POLL_S)
 
-    def _let_go(self) -> None:
+    def _transfer_leaving(self) -> None:
         with self._lock:
             leaving = [one for one in self._leaving if one[0] in self._streams]
             self._leaving.clear()
@@ -124,7 +125,7 @@ class Dispatcher:
         for stream, to in leaving:
             to.add(stream)
 
-    def _gathered(self) -> Batch:
+    def _next_batch(self) -> Batch:
         batch: Batch = []
         self._take_into(batch)
         if batch and len(batch) < min(self._batching.size, len(self._streams)):
@@ -133,10 +134,10 @@ class Dispatcher:
         return batch
 
     def _take_into(self, batch: Batch) -> None:
-        """Take a frame of each stream that has one, up to the size of a batch.
+        """Take one frame of each stream that has one, up to the size of a batch.
 
-        Never two of one: answers of a stream are expected in the order of its frames, and frames
-        of other sizes travel in other requests.
+        A batch never has two frames of a stream. They could have different sizes, and so be sent in
+        different requests, out of order.
         """
         taken = [stream for stream, _ in batch]
         with self._lock:
@@ -154,7 +155,7 @@ class Dispatcher:
         try:
             pendings = self._detector.submit_batch(images, sizes=sizes, traceparent=traceparent)
         except YolostreamError as error:
-            # Each learns it where it waits for its answer.
+            # Each stream gets the error where it waits for the answer.
             pendings = [Pending(downscale_s=0.0) for _ in batch]
             for pending in pendings:
                 pending.answer(error)
@@ -162,7 +163,7 @@ class Dispatcher:
             stream.expect(frame, pending)
 
     def _end_exhausted(self) -> bool:
-        """Tell the streams of which nothing will come any more; return whether there were any."""
+        """End the streams whose frames are all sent; return whether there were any."""
         with self._lock:
             ended = [stream for stream in self._streams if stream.mailbox.is_exhausted]
             for stream in ended:
@@ -172,8 +173,8 @@ class Dispatcher:
         return bool(ended)
 
 
-def _alike(batch: Batch) -> list[Batch]:
-    """Frames that fit into one request: of one size, in one kind of memory."""
+def _grouped(batch: Batch) -> list[Batch]:
+    """Group frames that fit into one request: those of equal size in the same kind of memory."""
     groups: dict[tuple[tuple[int, int], bool], Batch] = {}
     for stream, frame in batch:
         kind = size_of(frame.image), isinstance(frame.image, np.ndarray)

@@ -1,4 +1,4 @@
-"""Boxes, names and numbers on a frame."""
+"""Draws boxes, names and numbers on frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from yolostream.image import Image
 _Color = tuple[int, int, int]
 """Red, green, blue, 0..255."""
 
-# Readable on asphalt by day and by night, and apart from each other.
+# Distinct from each other, and readable on asphalt by day and by night.
 _COLORS: tuple[_Color, ...] = (
     (255, 176, 0),
     (61, 220, 151),
@@ -30,13 +30,13 @@ _COLORS: tuple[_Color, ...] = (
 )
 _BLACK, _WHITE, _NAVY = (0, 0, 0), (255, 255, 255), (20, 33, 61)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-# Reaches as far up and down as any letter, so that all patches of one size are equally high.
+# The tallest letters: their height is used for every text, so that all labels are equally high.
 _TALLEST = "|Ág"
 
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """What stands on a box."""
+    """What the label of a box contains."""
 
     name: bool = True
     confidence: bool = True
@@ -44,7 +44,12 @@ class LabelOptions:
 
 
 class Annotator:
-    """Draws detections on frames; colors go by track, else by class."""
+    """Draws detections on frames. The color depends on the track or, without one, on the class.
+
+    Args:
+        title: text in the upper left corner; empty for none.
+        labels: what the label of a box contains.
+    """
 
     def __init__(self, title: str, *, labels: LabelOptions = LabelOptions()) -> None:
         self._title = title
@@ -68,7 +73,7 @@ class Annotator:
             self._draw_labels(scene, corners, colors, detections, scale)
 
     def _draw_title(self, scene: Image, scale: float) -> None:
-        # Before the objects: the title is known, a label that comes under it would be lost.
+        # Drawn first, so that it hides no label of an object.
         if self._title:
             margin = round(5 * scale)
             look = _Look(0.55 * scale, _WHITE, _NAVY, padding=round(8 * scale))
@@ -84,13 +89,16 @@ class Annotator:
     ) -> None:
         looks = [_Look(0.45 * scale, _BLACK, color, padding=round(2 * scale)) for color in _COLORS]
         labels = zip(corners.tolist(), colors.tolist(), self._texts_of(detections), strict=True)
-        # The best score comes last, on top of the others.
+        # In ascending order of scores, so that the label of the best one is on top.
         for (left, top, _, _), color, texts in reversed(list(labels)):
             patches = [_patch(text, looks[color]) for text in texts if text]
             _paste_label(scene, patches, left, top)
 
     def _texts_of(self, detections: Detections) -> list[tuple[str, str]]:
-        """What stands on each box: its number and name, which stay, and the score, which varies."""
+        """Two texts for each box: its number and name, and its score.
+
+        They are drawn apart because only the score varies: the others come from the cache.
+        """
         shown, count = self._labels, len(detections)
         names = detections.names if shown.name else [""] * count
         if shown.track_id and detections.track_ids is not None:
@@ -106,10 +114,10 @@ class Annotator:
 
 
 class _Look(NamedTuple):
-    """Of a text on its box."""
+    """The style of a label."""
 
     scale: float
-    """Of the letters, in OpenCV's unit."""
+    """Scale of the letters, in OpenCV's unit."""
     color: _Color
     background: _Color
     padding: int
@@ -122,10 +130,10 @@ class _Look(NamedTuple):
 
 
 def scale_for(scene: Image) -> float:
-    """How much larger lines and letters are than at 640x360.
+    """Scale of lines and letters, 1 for a picture of 640x360 or smaller.
 
-    The root of the picture's: a large one shows small objects too, and is downscaled to the same
-    screen as a small one.
+    It grows with the square root of the picture's scale. A large picture is downscaled to the same
+    screen as a small one, which asks for larger letters, but it also shows smaller objects.
     """
     return max(1.0, math.sqrt(min(scene.shape[:2]) / 360))
 
@@ -133,7 +141,7 @@ def scale_for(scene: Image) -> float:
 def _corners(
     boxes: npt.NDArray[np.float32], scene: Image, line_width: int
 ) -> npt.NDArray[np.int32]:
-    """The outermost pixels, int32 [n, 4]: x1, y1, x2, y2, all of them in the picture."""
+    """The outermost pixels of the lines, in the picture: int32 [n, 4] of x1, y1, x2, y2."""
     height, width = scene.shape[:2]
     outside = np.array([-1, -1, 1, 1]) * (line_width // 2)
     last = np.array([width, height, width, height]) - 1
@@ -142,7 +150,7 @@ def _corners(
 
 
 def color_rows(detections: Detections) -> npt.NDArray[np.int64]:
-    """Index into the colors, int64 [n]: by the track where there is one, else by the class."""
+    """Index of the color of each object, int64 [n]: by its track or, without one, its class."""
     rows = detections.class_ids
     if detections.track_ids is not None:
         rows = np.where(detections.track_ids > 0, detections.track_ids, rows)
@@ -150,7 +158,7 @@ def color_rows(detections: Detections) -> npt.NDArray[np.int64]:
 
 
 def color_of_row(row: int) -> _Color:
-    """The color that `color_rows` means by `row`."""
+    """The color (red, green, blue, 0..255) with an index from `color_rows`."""
     return _COLORS[row]
 
 
@@ -160,8 +168,8 @@ def _draw_boxes(
     colors: npt.NDArray[np.int64],
     line_width: int,
 ) -> None:
-    # Thin rectangles inside each other, all of a color at once: OpenCV takes several times as
-    # long for thick ones.
+    # Nested thin rectangles, drawn at once for each color: thick lines take OpenCV several times
+    # as long.
     insets = np.arange(line_width, dtype=np.int32)[:, None] * np.array([1, 1, -1, -1], np.int32)
     rings = corners[:, None, :] + insets
     points = rings[..., [0, 1, 2, 1, 2, 3, 0, 3]].reshape(len(corners), line_width, 4, 2)
@@ -172,7 +180,7 @@ def _draw_boxes(
 
 
 def _paste_label(scene: Image, patches: list[Image], left: int, top: int) -> None:
-    """Put a label on the box that begins at `left` and `top`; into it where there is no room."""
+    """Put a label above the box at `left` and `top`, or inside it if there is no room above."""
     if patches:
         label_height, label_width = len(patches[0]), sum(patch.shape[1] for patch in patches)
         left = max(0, min(left, scene.shape[1] - label_width))
@@ -184,16 +192,16 @@ def _paste_label(scene: Image, patches: list[Image], left: int, top: int) -> Non
 
 
 def _paste(scene: Image, patch: Image, left: int, top: int) -> None:
-    """Copy what fits."""
+    """Copy the part of `patch` that fits into `scene`."""
     place = scene[top : top + patch.shape[0], left : left + patch.shape[1]]
     place[...] = patch[: place.shape[0], : place.shape[1]]
 
 
-# Names and scores come again and again, in all sources, and writing takes ten times as long as
-# copying. At 1080p a full cache has some 20 MB.
+# Cached, because the same names and scores recur in all sources, and drawing text takes ten times
+# as long as copying. At 1080p, a full cache takes about 20 MB.
 @lru_cache(maxsize=2048)
 def _patch(text: str, look: _Look) -> Image:
-    """A filled box with `text`: uint8 [h, w, 3], RGB; equally high for all texts of one look."""
+    """A filled box with `text`: uint8 [h, w, 3], RGB; the height depends only on `look`."""
     (width, _), _ = cv2.getTextSize(text, _FONT, look.scale, look.weight)
     (_, ascent), descent = cv2.getTextSize(_TALLEST, _FONT, look.scale, look.weight)
     shape = ascent + descent + 2 * look.padding, width + 2 * look.padding, 3

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
+from dataclasses import replace
 
 from yolostream.errors import OutputError
 from yolostream.outputs.output import Output
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.sink import Result, Sink
-from yolostream.pipeline.status import SinkCounts
-from yolostream.pipeline.timing import Durations
+from yolostream.pipeline.status import Drop, SinkCounts, Status
+from yolostream.pipeline.timing import Durations, StageTimer
 from yolostream.sources import Session
 
 
 class FanOut:
-    """Hands each result to a sink for every output. One that fails costs no other."""
+    """Passes each result to the sinks of all outputs. They fail independently of each other."""
 
     def __init__(self) -> None:
         self._sinks: list[Sink] = []
@@ -24,7 +26,7 @@ class FanOut:
         """Make the outputs for the frames of a session.
 
         Returns:
-            Why some could not be made.
+            The errors of the outputs that could not be made.
         """
         errors = []
         for make_output in plan.outputs_of(session):
@@ -39,56 +41,56 @@ class FanOut:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is an output, even if it was given up since."""
+        """Whether there is an output, even if it has failed since."""
         return bool(self._sinks)
 
     @property
     def draws(self) -> bool:
-        """Whether an output wants the annotated picture, now."""
+        """Whether an output needs the annotated picture at the moment."""
         return any(sink.draws for sink in self._sinks)
 
     @property
     def has_failed(self) -> bool:
-        """Whether all were given up."""
+        """Whether all outputs have failed."""
         return all(sink.failed for sink in self._sinks)
 
     def put(self, result: Result) -> None:
-        """Hand over a result; where nothing may be lost, wait for room."""
+        """Pass a result to all sinks. Unless the source is live, wait for room."""
         for sink in self._sinks:
             sink.put(result)
 
     def close(self) -> None:
-        """Let all outputs be closed, once what they were given is written."""
+        """Close all outputs when they have written what they were given; see `join`."""
         for sink in self._sinks:
             sink.close()
 
     def join(self, deadline: float = math.inf) -> None:
-        """Wait until they are, or `time.monotonic()` is `deadline`."""
+        """Wait until all outputs are closed, or `time.monotonic()` is `deadline`."""
         for sink in self._sinks:
             sink.join(deadline - time.monotonic())
 
-    @property
-    def counts(self) -> dict[str, SinkCounts]:
-        """What became of the results, by the kind of the output."""
+    def figures(self, status: Status) -> Status:
+        """A copy of a source's status that includes the figures of its outputs."""
+        sinks = self._sinks
         counts: dict[str, SinkCounts] = {}
-        for sink in self._sinks:
+        for sink in sinks:
             counts[sink.kind] = counts.get(sink.kind, SinkCounts()) + sink.counts
-        return counts
-
-    @property
-    def errors(self) -> list[Exception]:
-        """Why outputs were given up."""
-        return [sink.error for sink in self._sinks if sink.error is not None]
-
-    @property
-    def writing(self) -> Durations:
-        """What each result took in each output."""
-        return sum((sink.writing for sink in self._sinks), start=Durations())
-
-    @property
-    def ages(self) -> Durations:
-        """From a frame's decoding until it was written, in each output."""
-        return sum((sink.ages for sink in self._sinks), start=Durations())
+        dropped: Counter[Drop] = Counter(dict(status.dropped))
+        if late := sum(count.dropped for count in counts.values()):
+            dropped["slow_output"] = late
+        timer = status.timer + StageTimer()
+        timer.stages["write"] += sum((sink.writing for sink in sinks), start=Durations())
+        return replace(
+            status,
+            timer=timer,
+            result_ages=status.result_ages + Durations(),
+            dropped=dropped,
+            lost=Counter(dict(status.lost)),
+            first_lost=dict(status.first_lost),
+            errors=[*status.errors, *(sink.error for sink in sinks if sink.error is not None)],
+            ages=sum((sink.ages for sink in sinks), start=status.ages),
+            sinks=counts,
+        )
 
     def _add(self, output: Output, plan: Plan) -> None:
         name = f"{plan.source.name} {type(output).__name__}"

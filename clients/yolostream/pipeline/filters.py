@@ -1,4 +1,4 @@
-"""Which objects count."""
+"""Selects detections by confidence and class."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DetectionFilter:
-    """Which objects count."""
+    """Keeps the detections with a minimum confidence and of certain classes."""
 
     min_confidence: float = 0.0
+    """0 to 1."""
     classes: str | None = None
-    """See `class_ids`; None takes every class."""
+    """The classes to keep, as for `class_ids`; None keeps every class."""
 
     def __call__(self, detections: Detections) -> Detections:
-        """The detections that count."""
+        """The detections to keep."""
         wanted = detections.scores >= self.min_confidence
         if self.classes is not None:
             wanted &= np.isin(detections.class_ids, _wanted(self.classes, detections.labels))
@@ -30,12 +31,15 @@ class DetectionFilter:
 
 
 def class_ids(words: str, labels: tuple[str, ...]) -> frozenset[int]:
-    """The classes that somebody names.
+    """Parse a list of classes.
 
     Args:
-        words: names or numbers, separated by commas. A name may have commas in it itself: of all
-            that may be meant, the longest is.
-        labels: names by class id.
+        words: names or numbers, separated by commas. A name may contain commas; the longest match
+            is taken.
+        labels: the model's class names, by class id.
+
+    Returns:
+        The class ids.
 
     Raises:
         ValueError: the model has no such class.
@@ -48,7 +52,7 @@ def class_ids(words: str, labels: tuple[str, ...]) -> frozenset[int]:
                 break
         else:
             raise ValueError(
-                f"the model knows no class '{parts[0].strip()}', only: {', '.join(labels)}"
+                f"the model has no class '{parts[0].strip()}', only: {', '.join(labels)}"
             )
         ids |= found
         del parts[:count]
@@ -57,16 +61,16 @@ def class_ids(words: str, labels: tuple[str, ...]) -> frozenset[int]:
 
 @lru_cache
 def _wanted(words: str, labels: tuple[str, ...]) -> list[int]:
-    """The classes that count with these names: another server may have come, with others."""
+    """The class ids to keep; none if a restarted server's model lacks one of these classes."""
     try:
         return list(class_ids(words, labels))
     except ValueError as error:
-        _log.warning("no object counts any more: %s", error)
+        _log.warning("all objects are left out from now on: %s", error)
         return []
 
 
 def _ids_of(word: str, labels: tuple[str, ...]) -> set[int]:
-    """Those of a name, which several classes may have, or a number."""
+    """The class ids of a name, which several classes may have, or of a number."""
     if word in labels:
         return {class_id for class_id, label in enumerate(labels) if label == word}
     is_number = word.isascii() and word.isdigit() and int(word) < len(labels)

@@ -1,4 +1,4 @@
-"""What is to be done with the sources of a run, in words that travel between processes."""
+"""The settings of a run, which are passed to worker processes."""
 
 from __future__ import annotations
 
@@ -19,36 +19,38 @@ from yolostream.sources import Reading, Source
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done with the sources of a run. It can be pickled."""
+    """What to do with the sources of a run. It can be pickled."""
 
     results: Results
     track: bool = True
     labels: LabelOptions = field(default_factory=LabelOptions)
     title: bool = True
-    """Whether the source's name stands on the picture."""
+    """Whether the source's name is drawn on the picture."""
     trail_s: float = 0.0
-    """Seconds that the trail of an object reaches back; 0 draws none."""
+    """Length of an object's trail in seconds; 0 draws none."""
     detection_filter: DetectionFilter = field(default_factory=DetectionFilter)
     stride: int = 1
     """Every Nth frame is taken."""
     limit: int | None = None
-    """Frames of each source taken at most."""
+    """Most frames that are taken of each source; None takes all."""
     in_flight: int = IN_FLIGHT
-    """Frames of one source on their way at once."""
+    """Most frames of one source that are in flight."""
     server_patience_s: float = SERVER_PATIENCE_S
+    """Seconds that a file waits for a server that is unavailable."""
     max_age_s: float = MAX_AGE_S
+    """Seconds after which a frame of a live source is too old to be sent."""
     most_per_second: float = math.inf
-    """Frames of each video taken at most."""
+    """Most frames per second that are taken of each video."""
     limits: Limits = field(default_factory=Limits)
-    """How patient we are with live sources."""
+    """Timeouts of live sources."""
     downscale: bool = True
-    """Whether frames are made no larger than the network's input."""
+    """Whether frames are downscaled to the network's input."""
     batching: Batching = field(default_factory=Batching)
     decoder_threads: int = 0
-    """Threads that decode one video on the CPU; 0 takes one a core."""
+    """Threads that decode one video on the CPU; 0 takes one per core."""
 
     def plan(self, source: Source, tile: Tile | None) -> Plan:
-        """What is done with the frames of one source."""
+        """The plan for one source; `tile` is its cell of the tiled picture, if there is one."""
         return Plan(
             source=source,
             outputs_of=partial(self.results.makers, source),
@@ -68,13 +70,13 @@ class Job:
         )
 
     def reading(self, input_size: tuple[int, int]) -> Reading:
-        """How much of a source is made into pictures.
+        """Which frames of a source are decoded, and in which size.
 
         Args:
             input_size: height and width of the network's input. Frames are downscaled to fit into
-                it, but for those that somebody looks at.
+                it, unless they are to be drawn.
         """
         fit = input_size if self.downscale else None
-        # The watchdog comes first, who knows the reason.
+        # Longer than the watchdog's limit: the watchdog acts first and reports the reason.
         silence_s = self.limits.stale_after_s + 0.5
         return Reading(self.stride, fit, self.decoder_threads, silence_s)

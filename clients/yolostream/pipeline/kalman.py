@@ -1,10 +1,11 @@
-"""Where objects will be in the next frame: a Kalman filter of boxes that move evenly.
+"""A Kalman filter with constant velocity, which predicts the boxes of objects in the next frame.
 
 A place is float64 [2, 2]: a box's centre (x, y) and its size (width, height), in pixels. Each of
-these four numbers has a filter of its own, with a velocity in pixels a frame, and all uncertainty
-grows with the box, as in DeepSORT (arXiv 1703.07402, section 2.1), which ByteTrack and BoT-SORT
-(arXiv 2206.14651, section 3.1) follow. What is as uncertain as another is kept once: x as width,
-y as height. So the filters of all objects are a few operations on the columns of one table.
+these four numbers has a filter of its own, with a velocity in pixels per frame. All standard
+deviations are proportional to the size of the box, as in DeepSORT (arXiv 1703.07402, section 2.1),
+ByteTrack and BoT-SORT (arXiv 2206.14651, section 3.1). x has the same variance as the width, and y
+the same as the height, so each is stored once. The filters of all objects are columns of one table,
+and are updated together.
 """
 
 from __future__ import annotations
@@ -13,25 +14,26 @@ import numpy as np
 import numpy.typing as npt
 
 Motions = npt.NDArray[np.void]
-"""[n] of `MOTION`."""
+"""[n] with the dtype `MOTION`: the state of n objects."""
 
 MOTION = np.dtype(
     [
         ("place", np.float64, (2, 2)),
         ("velocity", np.float64, (2, 2)),
-        # Along x and along y.
+        # One value for x and the width, one for y and the height.
         ("place_variance", np.float64, 2),
         ("covariance", np.float64, 2),
         ("velocity_variance", np.float64, 2),
     ]
 )
-"""What is known of one object: mean and covariance of its place and velocity."""
+"""The state of one object: mean and covariance of its place and velocity."""
 
-# Standard deviations, in parts of the box's size.
+# Standard deviations of a measurement, and of the change of place and velocity per frame, as
+# fractions of the box's size.
 MEASURED = 0.05
 MOVED = 0.05
 ACCELERATED = 0.00625
-# A box that shrinks while nobody sees it does not turn inside out; pixels.
+# Pixels: the size of a box whose prediction shrinks stays positive.
 SMALLEST = 1e-3
 
 
@@ -43,7 +45,7 @@ def places_of(boxes: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 
 def begin(places: npt.NDArray[np.float64]) -> Motions:
-    """Objects that were seen once, and may move in any direction."""
+    """The state of objects that were seen once: no velocity, with a large variance."""
     motions = np.zeros(len(places), MOTION)
     motions["place"] = places
     squared_size = places[:, 1] ** 2
@@ -64,7 +66,7 @@ def predict(motions: Motions) -> None:
 
 
 def correct(motions: Motions, places: npt.NDArray[np.float64]) -> None:
-    """Take in where the objects were seen, in place; row i of `places` is object i's."""
+    """Update the states in place with measurements; row i of `places` belongs to object i."""
     noise = MEASURED**2 * motions["place"][:, 1] ** 2
     total = motions["place_variance"] + noise
     gain = motions["place_variance"] / total

@@ -1,4 +1,4 @@
-"""Where decoded frames wait to be sent."""
+"""A bounded queue of decoded frames that wait to be sent."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ Policy = Literal["block", "newest"]
 
 @dataclass(frozen=True)
 class Admission:
-    """What becomes of frames that come faster than they are taken."""
+    """What happens to frames that come faster than they are taken."""
 
     policy: Policy
-    """`block` holds the source back and loses nothing; `newest` never does, and the oldest go."""
+    """`block` makes the source wait and loses nothing; `newest` drops the oldest frame."""
     capacity: int
+    """Most frames that wait."""
     max_age_s: float = float("inf")
-    """An older frame is not worth sending any more."""
+    """Seconds since decoding after which a frame is dropped instead of being sent."""
 
 
 class Mailbox:
     """Holds the frames of one source, in order, until they are sent.
 
     Args:
-        admission: how many, and which of them.
-        on_frame: called after every change that a taker waits for: a frame, or the end.
-        on_drop: called for every frame that will not be sent, with the cause.
+        admission: how many frames may wait, and which are dropped.
+        on_frame: called after each frame that was added, and at the end.
+        on_drop: called for every frame that is dropped, with the cause.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Mailbox:
         on_drop: Callable[[Frame, Drop], None],
     ) -> None:
         self.admission = admission
-        """It may be replaced by one of the same policy."""
+        """It may be replaced by another one with the same policy."""
         self._on_frame = on_frame
         self._on_drop = on_drop
         self._frames: deque[Frame] = deque()
@@ -50,10 +51,10 @@ class Mailbox:
         self._closed = False
 
     def put(self, frame: Frame) -> bool:
-        """Add a frame; where the policy is `block`, wait for room.
+        """Add a frame; with the policy `block`, wait for room.
 
         Returns:
-            False where nobody takes frames any more.
+            False if the mailbox is closed.
         """
         with self._changed:
             if self.admission.policy == "block":
@@ -67,7 +68,7 @@ class Mailbox:
         return True
 
     def take(self) -> Frame | None:
-        """The oldest frame that is fresh enough; None where there is none."""
+        """Take the oldest frame that is not too old; None if there is none."""
         with self._changed:
             while self._frames:
                 frame = self._frames.popleft()
@@ -78,7 +79,7 @@ class Mailbox:
         return None
 
     def close(self, *, discard: bool = False) -> None:
-        """No more frames come; with `discard`, those that wait are not sent either."""
+        """Accept no more frames; with `discard`, drop those that wait."""
         with self._changed:
             self._closed = True
             if discard:
@@ -88,13 +89,13 @@ class Mailbox:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether nothing is there and nothing will come."""
+        """Whether it is closed and empty."""
         with self._changed:
             return self._closed and not self._frames
 
     @property
     def is_closed(self) -> bool:
-        """Whether nobody takes frames any more."""
+        """Whether it accepts no more frames."""
         return self._closed
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which tracks and detections belong together."""
+"""Assigns detections to tracks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ Rows = npt.NDArray[np.intp]
 def overlap(
     first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], margin: float
 ) -> npt.NDArray[np.float32]:
-    """Intersection over union, [n, m], of places [n, 2, 2] and [m, 2, 2] with a margin around."""
+    """Intersection over union of boxes that are enlarged by a margin (C-BIoU).
+
+    Args:
+        first: n places, [n, 2, 2]; see `kalman`.
+        second: m places, [m, 2, 2].
+        margin: added to each side, as a fraction of the box's size.
+
+    Returns:
+        float32 [n, m], 0 to 1.
+    """
     low_1, high_1, area_1 = _extent(first, margin)
     low_2, high_2, area_2 = _extent(second, margin)
     sides = np.minimum(high_1[:, :, None], high_2[:, None])
@@ -21,24 +30,32 @@ def overlap(
     similarity: npt.NDArray[np.float32] = sides[0] * sides[1]
     union = np.add.outer(area_1, area_2)
     union -= similarity
-    # Boxes without area have nothing in common with anything.
+    # Two boxes without area have an overlap of 0, not 0/0.
     np.maximum(union, np.finfo(np.float32).tiny, out=union)
     similarity /= union
     return similarity
 
 
 def _extent(places: npt.NDArray[np.float64], margin: float) -> tuple[npt.NDArray[np.float32], ...]:
-    """Low and high edges along x and y, [2, n], and areas, [n]; single precision is faster."""
+    """Low and high edges along x and y, [2, n], and areas, [n], in single precision for speed."""
     centre, size = places.transpose(1, 2, 0).astype(np.float32, order="C")
     reach = (0.5 + np.float32(margin)) * size
     return centre - reach, centre + reach, 4 * reach[0] * reach[1]
 
 
 def pairs(similarity: npt.NDArray[np.float32], threshold: float) -> tuple[Rows, Rows]:
-    """Rows and columns of a matrix [n, m] that belong together; the matrix is used up.
+    """Greedy assignment of rows to columns; it overwrites the matrix.
 
-    Who is most similar to each other is a pair; what is left is asked again. That is the greedy
-    assignment; on clips with and without crowds the optimal one keeps numbers no better.
+    A row and a column that are each other's most similar are a pair. This repeats with the rest
+    until no pair is left. On clips with and without crowds, the optimal assignment kept identities
+    no better.
+
+    Args:
+        similarity: float32 [n, m].
+        threshold: least similarity of a pair.
+
+    Returns:
+        The rows and the columns of the pairs, each [k].
     """
     similarity[similarity < threshold] = 0
     rows = np.arange(len(similarity))

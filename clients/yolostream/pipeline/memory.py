@@ -1,4 +1,4 @@
-"""Memory of processes that live for long."""
+"""Limits the memory of long-running processes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import ctypes
 import gc
 import os
 
-# Each call would leave a few objects that refer to themselves.
+# Loaded once: each call of `CDLL` would leave objects in reference cycles.
 _C_LIBRARY = ctypes.CDLL(None)
 _M_ARENA_MAX = -8
-"""In `malloc.h`."""
+"""Parameter of `mallopt`, from `malloc.h`."""
 
 
-def expect_long_life() -> None:
-    """Let this process stay small; to be called once, when its modules are there.
+def limit_memory_growth() -> None:
+    """Keep this process's memory from growing over time; call it when all modules are loaded.
 
-    The C library (glibc) keeps memory of its own for eight times as many threads as there are
-    cores, and what one has freed no other gets: now for as many as run at once. Python looks no
-    more at what is there now when it looks for what refers to itself, which takes 0.1 ms then.
+    By default, glibc has up to eight arenas per core, and memory that a thread has freed stays in
+    its arena. This sets one arena per core. It also excludes existing objects from garbage
+    collections, which then take 0.1 ms.
     """
     with contextlib.suppress(AttributeError):
         _C_LIBRARY.mallopt(_M_ARENA_MAX, len(os.sched_getaffinity(0)))
@@ -27,12 +27,11 @@ def expect_long_life() -> None:
 
 
 def give_back_memory() -> None:
-    """Free what only refers to itself, and give what is free back to the system.
+    """Collect reference cycles, and return free memory to the system.
 
-    An error refers to the calls that it passed, and they to the error; frames that a server lost
-    are among that. They are few objects, and large: Python would look for them after hours.
-
-    The C library keeps the pictures of before, piece by piece, for threads that decode and send.
+    An error and its traceback refer to each other, and the traceback to video frames. These are few
+    but large objects. Python starts a collection by the number of objects, which may take hours.
+    glibc keeps freed memory in the arenas of the threads that decode and send.
     """
     gc.collect()
     with contextlib.suppress(AttributeError):

@@ -1,4 +1,4 @@
-"""Numbers of objects that go on where a source is opened again."""
+"""Track numbers that continue across the sessions of a source."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from yolostream.pipeline.tracking import Tracker
 
 MAX_GAP_S = 3.0
 MAX_GAP_FRAMES = 10
-"""After a gap that is longer than both, other objects are there."""
+"""After a gap that is longer than both, tracking starts anew."""
 
 
 class Numbering:
-    """Follows the objects of one source through all its sessions.
+    """Tracks the objects of one source through all its sessions.
 
-    After a gap other objects are there, in pictures of another size they are elsewhere, and at
-    another rate they move otherwise: a new tracker begins, whose numbers come behind those of the
-    one before.
+    A new tracker starts after a gap and when the picture's size or the frame rate changes, because
+    the predicted boxes are wrong then. Its numbers continue after those of the previous one.
     """
 
     def __init__(self) -> None:
         self.frame_rate = 1.0
         """Frames per second from the next frame on."""
         self.count = 0
-        """Different objects that got a number so far."""
+        """Number of tracks so far."""
         self._before = 0
         self._last: tuple[int, tuple[int, int], float] | None = None
         self._last_rate = 1.0
@@ -45,7 +44,7 @@ class Numbering:
         return replace(tracked, track_ids=numbers + self._before * (numbers > 0))
 
     def _goes_on(self, frame: Frame) -> bool:
-        """Whether it shows what the last one showed, a little later."""
+        """Whether the frame continues the last one, so that the tracker can be kept."""
         if self._last is None or self._last_rate != self.frame_rate:
             return False
         session, size, seconds = self._last

@@ -1,4 +1,4 @@
-"""Reads one session of a source, and can be left alone where it does not come back."""
+"""Reads one session of a source, and can be abandoned if it hangs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _log = logging.getLogger(__name__)
 
 
 class Reader:
-    """Opens a source once, and brings its frames to its stream until the end.
+    """Opens a source once, and passes its frames to its stream until the end.
 
     Args:
-        stream: where frames go.
-        reading: how much of the source is made into pictures.
-        continuity: numbers the frames of all sessions.
+        stream: receives the frames.
+        reading: which frames are decoded, and in which size.
+        continuity: makes indices and times continue across sessions.
     """
 
     def __init__(self, stream: Stream, reading: Reading, continuity: Continuity) -> None:
         self.opened, self.ended = threading.Event(), threading.Event()
-        """`opened` is also set where it cannot be."""
+        """`opened` is also set if opening has failed."""
         self.problem: Exception | None = None
-        """What ended it, if anything went wrong."""
+        """The error that ended it; None if there was none."""
         self.first_frame_at: float | None = None
         """`time.monotonic()` at the first frame."""
         self._stream = stream
@@ -36,8 +36,8 @@ class Reader:
         self._continuity = continuity
         self._session: Session | None = None
         self._size: tuple[int, int] | None = None
-        # Held while anything is handed over: nothing is, once it was abandoned.
-        self._handing_over = threading.Lock()
+        # Held while a frame is passed on, so that none is passed on after `abandon`.
+        self._enqueuing = threading.Lock()
         self._is_abandoned = False
 
     @property
@@ -47,7 +47,7 @@ class Reader:
         return None if first_at is None or session is None else max(first_at, session.decoded_at)
 
     def run(self) -> None:
-        """Read to the end, or until nobody takes frames any more."""
+        """Read to the end, or until the stream accepts no more frames."""
         try:
             self._read()
         except Exception as error:
@@ -57,8 +57,8 @@ class Reader:
             self.ended.set()
 
     def abandon(self) -> None:
-        """Take no more frames of it, and ask it to end."""
-        with self._handing_over:
+        """Discard all further frames of this reader, and ask it to end."""
+        with self._enqueuing:
             self._is_abandoned = True
             if self._session is not None:
                 self._session.cancel()
@@ -74,13 +74,13 @@ class Reader:
                 asked_ns = time.time_ns()
                 with timer.stage("decode"):
                     frame = next(frames, None)
-                if frame is None or not self._hand_over(frame, asked_ns):
+                if frame is None or not self._enqueue(frame, asked_ns):
                     return
         finally:
             session.close()
 
     def _begin(self, session: Session) -> bool:
-        with self._handing_over:
+        with self._enqueuing:
             if self._is_abandoned:
                 return False
             self._session = session
@@ -88,14 +88,17 @@ class Reader:
             self._continuity.begin()
             return True
 
-    def _hand_over(self, frame: Frame, asked_ns: int) -> bool:
-        """Whether somebody took the frame, and takes more.
+    def _enqueue(self, frame: Frame, asked_ns: int) -> bool:
+        """Pass a frame to the stream.
 
         Args:
-            frame: as the session gave it.
-            asked_ns: Unix time in nanoseconds at which the session was asked for it.
+            frame: a frame of the session.
+            asked_ns: Unix time in nanoseconds at which its decoding began.
+
+        Returns:
+            Whether the stream accepts more frames.
         """
-        with self._handing_over:
+        with self._enqueuing:
             if self._is_abandoned:
                 return False
             if self.first_frame_at is None:
@@ -112,8 +115,8 @@ class Reader:
     def _note_size(self, size: tuple[int, int]) -> None:
         if self._size not in (None, size) and self._stream.plan.source.is_video:
             _log.warning(
-                "%s: its pictures are %dx%d (height x width) from now on; tracks begin anew, and "
-                "videos of it keep the size that they began with",
+                "%s: the size of its pictures changed to %dx%d (height x width); tracking starts "
+                "anew, and MP4 files keep their size",
                 self._stream.status.name,
                 *size,
             )

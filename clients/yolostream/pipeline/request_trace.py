@@ -1,4 +1,4 @@
-"""One request in the traces of all frames that it carries."""
+"""Adds one request to the traces of all frames in it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from yolostream.frame_trace import FrameTrace
 
 
 def begin_request(traces: Iterable[FrameTrace | None], frames: int) -> str | None:
-    """Frames are about to be sent together.
+    """Begin the span of a request in the traces of its frames.
 
-    The request is part of the trace of the first one that is sampled. Those of the others are
-    linked with it, and it with theirs.
+    The server's spans become part of the trace of the first sampled frame. The spans of the other
+    frames are linked with that one, and it with theirs.
 
     Args:
-        traces: of those that are followed; the others are None.
-        frames: how many there are.
+        traces: the traces of the frames; None for a frame without one.
+        frames: number of frames in the request.
 
     Returns:
-        What the server is to be told, so that it follows the request, too; None where none of the
-        frames is sampled.
+        The W3C `traceparent` to send to the server; None if no frame is sampled.
     """
     followed = [trace for trace in traces if trace is not None]
     if not followed:

@@ -1,8 +1,9 @@
-"""Runs sources in this process: decode, detect, track, draw and write, all at the same time.
+"""Runs sources in this process: decodes, detects, tracks, draws and writes concurrently.
 
-A source has a thread that decodes, one that tracks and draws, and one for each output. One more
-sends the frames of all. What lies between them is bounded, so that a slow server or a slow disk
-holds a file back instead of filling memory, and costs a camera frames, but never its connection.
+A source has a thread that decodes, one that tracks and draws, and one for each output. Another
+thread sends the frames of all sources. All queues between them are bounded. So a slow server or a
+slow disk makes a file wait instead of filling memory; a camera loses frames, but not its
+connection.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from yolostream.pipeline.stream import Stream
 from yolostream.sources import EVERYTHING, Reading
 
 STOP_TIMEOUT_S = 4.0
-"""How long what is on its way may take once somebody wants to stop."""
+"""Seconds that the frames in flight may take after a stop."""
 
 _POLL_S = 0.2
 
@@ -36,21 +37,21 @@ def run(
     should_stop: Callable[[], bool] = lambda: False,
     on_tick: OnTick = lambda statuses: None,
 ) -> list[Status]:
-    """Run all sources to their ends. One that fails keeps its error; the others go on.
+    """Run all sources to their ends. The error of a failed source is in its status; others go on.
 
-    On `KeyboardInterrupt`, and where `should_stop` says so, they stop: what was sent is still
-    written, for `STOP_TIMEOUT_S` at most, and files are whole whatever happens.
+    On `KeyboardInterrupt`, or when `should_stop` returns true, all sources stop. Frames in flight
+    are still written, for up to `STOP_TIMEOUT_S`. Files are complete in any case.
 
     Args:
-        plans: one a source.
-        detector: shared by all.
-        batching: how frames of several sources are sent together.
-        reading: how much of the sources is made into pictures.
-        should_stop: asked several times a second.
-        on_tick: called as often, in the caller's thread, with the figures of each source.
+        plans: one plan for each source.
+        detector: shared by all sources.
+        batching: how frames of several sources are combined into requests.
+        reading: which frames are decoded, and in which size.
+        should_stop: called several times a second.
+        on_tick: called as often, in the caller's thread, with the status of each source.
 
     Returns:
-        The last figures of each source.
+        The last status of each source.
     """
     dispatcher = Dispatcher(detector, batching)
     streams = [Stream(plan, detector, on_ready=dispatcher.wake) for plan in plans]
@@ -76,7 +77,7 @@ def _wait(streams: Sequence[Stream], deadline: float) -> None:
 
 
 def stop(streams: Sequence[Stream], *, timeout_s: float = STOP_TIMEOUT_S) -> None:
-    """Let everybody finish what is on its way, and leave behind who does not."""
+    """Let streams finish the frames in flight, and abandon the threads that take too long."""
     for stream in streams:
         stream.stop.set()
         stream.mailbox.close(discard=True)
@@ -89,7 +90,7 @@ def stop(streams: Sequence[Stream], *, timeout_s: float = STOP_TIMEOUT_S) -> Non
 
 
 def raise_defects(statuses: Sequence[Status]) -> None:
-    """Whatever is no error of ours is a defect, and wants a traceback."""
+    """Raise the first error that is no `YolostreamError`: it is a defect that needs a traceback."""
     for status in statuses:
         for error in status.errors:
             if not isinstance(error, YolostreamError):

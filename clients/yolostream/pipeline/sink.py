@@ -1,4 +1,4 @@
-"""One output of one source, on a thread of its own."""
+"""Runs one output of a source on its own thread."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from yolostream.pipeline.status import SinkCounts
 from yolostream.pipeline.timing import Durations
 
 CAPACITY = 4
-"""Results that wait for one output: enough for an uneven disk, and few pictures in memory."""
+"""Results that wait for one output. They buffer the delays of a disk, and cost memory."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the pipeline knows of one frame."""
+    """The detections of one frame."""
 
     frame: Frame
     annotated: Image
-    """uint8 [H, W, 3], RGB, with the detections drawn; the frame's own image where nobody looks."""
+    """uint8 [H, W, 3], RGB, with the detections drawn; the frame's own image if no output draws."""
     detections: Detections
 
 
 class Sink:
-    """Writes results to an output, in order, without holding others up.
+    """Writes results to an output, in order, without delaying other outputs.
 
-    An output that fails is given up: it keeps what it has, and the error.
+    After an error, the output is closed and gets no more results. What it has written is kept.
 
     Args:
-        output: where results go. Only this thread touches it.
-        name: of the thread.
-        drops: lose results where the output is too slow, instead of holding the source back.
+        output: the output. Only this sink's thread writes to it and closes it.
+        name: name of the thread.
+        drops: whether results are dropped if the output is too slow. Otherwise the source waits.
     """
 
     def __init__(self, output: Output, *, name: str, drops: bool) -> None:
         self.error: Exception | None = None
         self._counts = SinkCounts()
         self.writing = Durations()
-        """What each frame took."""
+        """Time to write each frame."""
         self.ages = Durations()
-        """From a frame's decoding until it was written."""
+        """Time from decoding a frame until it was written."""
         self._output = output
         self._step = f"write {output.kind}"
         self._drops = drops
@@ -61,27 +61,27 @@ class Sink:
 
     @property
     def kind(self) -> str:
-        """What the output is called."""
+        """The kind of the output, such as `jsonl`."""
         return self._output.kind
 
     @property
     def counts(self) -> SinkCounts:
-        """What became of the results that it was given."""
+        """Numbers of results that were written, dropped and failed."""
         counts, lost = self._counts, self._output.lost
         return replace(counts, written=counts.written - lost, failed=counts.failed + lost)
 
     @property
     def failed(self) -> bool:
-        """Whether it was given up."""
+        """Whether the output has failed."""
         return self.error is not None
 
     @property
     def draws(self) -> bool:
-        """Whether it looks at the annotated picture, now."""
+        """Whether the output needs the annotated picture at the moment."""
         return self._output.draws and not self.failed
 
     def put(self, result: Result) -> None:
-        """Hand over a result; where nothing may be lost, wait for room."""
+        """Pass a result to the output; wait for room, or drop it if the sink drops."""
         if self._room.acquire(blocking=not self._drops):
             if result.frame.trace is not None:
                 result.frame.trace.hold()
@@ -90,7 +90,7 @@ class Sink:
             self._counts.dropped += 1
 
     def close(self) -> None:
-        """No more results come; what waits is still written. See `join`."""
+        """Accept no more results; those that wait are still written. See `join`."""
         self._results.put(None)
 
     def join(self, timeout_s: float) -> None:
@@ -125,7 +125,7 @@ class Sink:
         try:
             action()
         except Exception as error:
-            # Whatever it is ends this output and no other.
+            # Any error ends this output only.
             self.error = error
             with contextlib.suppress(Exception):
                 self._output.close()

@@ -1,4 +1,4 @@
-"""What is known of a source while it runs and afterwards."""
+"""The state and the figures of a source."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from yolostream.pipeline.timing import Durations, StageTimer
 _Going = Literal["waiting", "connecting", "running", "live"]
 _Trouble = Literal["stale", "backoff", "auth_failed", "unsupported", "failed"]
 State = Literal[_Going, _Trouble, "ended"]
-"""What a source is at.
+"""The state of a source.
 
-waiting      Nobody has opened it yet.
-connecting   It is being opened, or has given no frame since.
-running      A file's frames come.
-live         A live source's frames come.
-stale        A live source is connected, and its frames stay away.
-backoff      A live source is away, and is opened again soon.
-auth_failed  It refuses the user and password, and is asked again much later.
-unsupported  What it sends cannot be decoded; it is looked at again much later.
-ended        All its frames were taken.
-failed       It was given up.
+waiting      It was not opened yet.
+connecting   It is being opened, or its first frame is awaited.
+running      A file's frames are arriving.
+live         A live source's frames are arriving.
+stale        A live source is connected, but no frames arrive.
+backoff      A live source is away, and will be opened again soon.
+auth_failed  It refuses the user and password, and will be opened again much later.
+unsupported  Its video cannot be decoded; it will be opened again much later.
+ended        All its frames were read.
+failed       It has failed, and will not be opened again.
 """
 
 TROUBLES: tuple[State, ...] = get_args(_Trouble)
 FINAL: tuple[State, ...] = ("ended", "failed")
 
 Drop = Literal["superseded", "stale", "server_unavailable", "slow_output"]
-"""Why a frame of a live source was left out, with nothing wrong: it came too fast, it was too old,
-the server was away, or an output was too slow."""
+"""Why a frame of a live source was dropped: a newer one replaced it, it was too old, the server was
+unavailable, or an output was too slow."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class SinkCounts:
-    """What became of the results that one output was given."""
+    """Counts of the results that one output was given."""
 
     written: int = 0
     dropped: int = 0
-    """It was too slow for them."""
+    """Results that were dropped because the output was too slow."""
     failed: int = 0
-    """It could not write them."""
+    """Results that the output could not write."""
 
     def __add__(self, other: SinkCounts) -> SinkCounts:
         return SinkCounts(
@@ -56,80 +56,83 @@ class SinkCounts:
 
 @dataclass
 class Status:
-    """Figures of one source. They grow while it runs; a copy travels between processes."""
+    """The state and the figures of one source. Copies are passed between processes."""
 
     name: str
     began_at: float = field(default_factory=time.time)
-    """Unix time in seconds from which on it counts: with another one, all figures are new."""
+    """Unix time in seconds at which counting began. A new value means that all counters are new."""
     state: State = "waiting"
     frames_expected: int | None = None
-    """Frames that will be taken; None where nobody knows."""
+    """Frames that will be taken; None if unknown."""
     frames_read: int = 0
     """Frames that were decoded and taken."""
     frames_sent: int = 0
-    """Frames that were given to the server."""
+    """Frames that were sent to the server."""
     frames_done: int = 0
+    """Frames whose detections were passed to the outputs."""
     objects: int = 0
+    """Objects in all these frames."""
     latest_objects: int = 0
-    """In the newest frame that was done."""
+    """Objects in the newest of these frames."""
     latest_captured_at: float = 0.0
     """Unix time in seconds at which that frame was decoded; 0 before the first."""
     tracks: int = 0
-    """Different objects that were followed."""
+    """Number of tracks."""
     dropped: Counter[Drop] = field(default_factory=Counter)
-    """Frames that were left out, by cause."""
+    """Frames that were dropped, by cause."""
     lost: Counter[str] = field(default_factory=Counter)
-    """Frames that the server failed on, by the error's name."""
+    """Frames for which the server returned an error, by the name of the error's class."""
     reconnects: int = 0
     """How often a live source was opened again."""
     stalls: int = 0
-    """How often its frames stayed away though it was connected."""
+    """How often its frames stopped although it was connected."""
     abandoned_readers: int = 0
-    """Threads that did not come back from a source, and were left behind."""
+    """Reader threads that hung and were abandoned."""
     trouble: str = ""
-    """What is wrong with it now, as it was said; empty where nothing is."""
+    """The current problem as a message; empty if there is none."""
     away_since: float | None = None
-    """Unix time in seconds at which the trouble began; None where there is none."""
+    """Unix time in seconds at which the problem began; None if there is none."""
     retry_at: float | None = None
-    """Unix time in seconds at which it is opened again; None where nothing is waited for."""
+    """Unix time in seconds at which it will be opened again; None if that is not planned."""
     size: tuple[int, int] | None = None
     """Height and width in pixels of the newest frame that was done."""
     model: str = ""
-    """The ensemble that looks at its frames; empty where nobody has said."""
+    """The ensemble that its frames are sent to; empty if unknown."""
     model_trouble: str = ""
-    """Why it is not the one that is wanted; empty where it is."""
+    """Why that is not the configured ensemble; empty if it is."""
     elapsed_s: float = 0.0
+    """Seconds from the start to the newest frame or, in the end, until the files were closed."""
     first_lost: dict[str, YolostreamError] = field(default_factory=dict)
-    """The first error of each of these names."""
+    """The first error of each class in `lost`, by the class's name."""
     errors: list[Exception] = field(default_factory=list)
-    """What went wrong with the source or an output."""
+    """Errors of the source and its outputs."""
     timer: StageTimer = field(default_factory=StageTimer)
+    """Times of the stages of the pipeline."""
     ages: Durations = field(default_factory=Durations)
-    """From decoding a frame until it was written, by every output."""
+    """Times from decoding a frame until it was written, for every output."""
     result_ages: Durations = field(default_factory=Durations)
-    """From decoding a frame until its objects were known and followed."""
+    """Times from decoding a frame until its objects were detected and tracked."""
     sinks: dict[str, SinkCounts] = field(default_factory=dict)
-    """Of its outputs, by kind."""
+    """Counts of its outputs, by kind."""
 
     @property
     def frames_per_second(self) -> float:
-        """Frames done by second since it began."""
+        """Frames done per second since the start."""
         return self.frames_done / self.elapsed_s if self.elapsed_s else 0.0
 
     def enter(
         self, state: State, reason: str = "", *, then: str = "", retry_at: float | None = None
     ) -> None:
-        """Change the state, and say so; `ended` and `failed` are never left.
+        """Change the state and log the change. The states `ended` and `failed` are final.
 
-        Each change is a record of the log with the fields `source`, `from`, `to` and `reason`: a
-        warning where trouble begins, changes or is over, for debugging while it lasts, else for
-        information.
+        Each change is a log record with the fields `source`, `from`, `to` and `reason`. Its level
+        is WARNING if a problem begins, changes or ends, DEBUG while it lasts, and INFO otherwise.
 
         Args:
-            state: that it is in now.
-            reason: why, for people.
-            then: what follows, which differs from time to time.
-            retry_at: Unix time in seconds at which it is opened again.
+            state: the new state.
+            reason: the reason as a message.
+            then: text for the log about what happens next. Unlike `reason`, it varies each time.
+            retry_at: Unix time in seconds at which the source will be opened again.
         """
         before = self.state
         self.retry_at = retry_at
@@ -153,10 +156,10 @@ class Status:
         _log.log(level, "%s", message, extra=fields)
 
     def since(self, earlier: Status) -> Status:
-        """The same without what `earlier`, a copy of before, had counted.
+        """The difference between these figures and `earlier`, an older copy.
 
-        What went wrong stays, tracks too; so does all where the source's worker was started again,
-        and counts anew.
+        Errors and `tracks` are not reduced. If the source's worker has restarted, its counters are
+        new, and all figures are returned as they are.
         """
         if self.frames_done < earlier.frames_done:
             return self
@@ -174,7 +177,7 @@ class Status:
         )
 
     def plus(self, other: Status) -> Status:
-        """The same with what `other`, an earlier or later run of this source, counted for it."""
+        """The sum of these figures and those of `other`, another run of the same source."""
         kinds = [*self.sinks, *(kind for kind in other.sinks if kind not in self.sinks)]
         nothing = SinkCounts()
         return replace(
@@ -198,7 +201,7 @@ class Status:
         )
 
     def lose(self, error: YolostreamError) -> None:
-        """Count a frame that the server failed on."""
+        """Count a frame for which the server returned an error."""
         kind = type(error).__name__
         self.first_lost.setdefault(kind, error)
         self.lost[kind] += 1

@@ -1,13 +1,11 @@
-"""The way of one source's frames, from the mailbox to the outputs."""
+"""The frames of one source, from the mailbox to the outputs."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
 from yolostream.client.detector import Detector
 from yolostream.client.pending import Pending
@@ -23,26 +21,25 @@ from yolostream.pipeline.numbering import Numbering
 from yolostream.pipeline.plan import Plan
 from yolostream.pipeline.sink import Result
 from yolostream.pipeline.status import Drop, Status
-from yolostream.pipeline.timing import Durations, StageTimer
 from yolostream.sources import Session
 
 
 class Stream:
-    """One source on its way: frames that wait to be sent, and those that are.
+    """The frames of one source that wait to be sent, and those that are in flight.
 
-    A thread takes the answers in order, tracks, draws, and hands the results to the sinks.
+    A thread takes the answers in order, tracks and draws objects, and passes results to the sinks.
 
     Args:
-        plan: what is done.
-        detector: is asked again for frames that the server was away for.
-        on_ready: called when there may be something to send: a frame came, or one arrived.
+        plan: the settings for the source.
+        detector: sends the frames of a file again if the server was unavailable.
+        on_ready: called when a frame may be sent, because one was read or one was answered.
     """
 
     def __init__(self, plan: Plan, detector: Detector, *, on_ready: Callable[[], None]) -> None:
         self.plan = plan
         self.status = Status(plan.source.name)
         self.on_ready = on_ready
-        """Another one where another dispatcher sends from now on."""
+        """Replaced when another dispatcher takes the stream over."""
         self.mailbox = Mailbox(plan.admission, on_frame=lambda: self.on_ready(), on_drop=self._drop)
         self.outputs = FanOut()
         self.stop = threading.Event()
@@ -59,10 +56,10 @@ class Stream:
     # Called by the thread that reads the source.
 
     def opened(self, session: Session) -> None:
-        """Get ready for the frames of a session. An output that cannot be made costs no other."""
+        """Prepare for the frames of a session. An output that cannot be made is left out."""
         plan = self.plan
         if self.stop.is_set():
-            # Asked to stop while it was being opened: nobody would close what is made now.
+            # Stopped while the source was being opened: outputs made now would not be closed.
             return
         if session.frame_count is not None:
             taken = -(-session.frame_count // plan.stride)
@@ -73,7 +70,7 @@ class Stream:
             self.status.errors += self.outputs.open(plan, session)
 
     def fail(self, error: Exception) -> None:
-        """Give the source up; what is on its way is still written."""
+        """Stop the source with an error; frames in flight are still written."""
         self.status.errors.append(error)
         self.status.enter("failed", str(error))
         self.stop.set()
@@ -82,7 +79,7 @@ class Stream:
     # Called by the thread that sends.
 
     def take(self) -> Frame | None:
-        """The next frame to send, if there is one and room on the way."""
+        """The next frame to send; None if there is none, or too many are in flight."""
         if not self.mailbox or not self._room.acquire(blocking=False):
             return None
         frame = self.mailbox.take()
@@ -95,15 +92,15 @@ class Stream:
         return frame
 
     def expect(self, frame: Frame, pending: Pending) -> None:
-        """The frame was sent."""
+        """Wait for the answer to a frame that was sent."""
         self.status.frames_sent += 1
         self._in_flight.put((frame, pending))
 
     def end(self) -> None:
-        """No more frames are sent."""
+        """End the stream when the frames in flight are answered: no more are sent."""
         self._in_flight.put(None)
 
-    # Called by the one who runs it.
+    # Called by the thread that runs the stream.
 
     @property
     def is_alive(self) -> bool:
@@ -111,40 +108,24 @@ class Stream:
         return self._thread.is_alive()
 
     def follow(self, plan: Plan) -> None:
-        """From the next frame on, do this: the same, but for the filter, the age and the rate."""
+        """Use another plan from the next frame on; only its filter, age and rate may differ."""
         self.plan = plan
         self.mailbox.admission = plan.admission
         self._set_rate()
 
     def join(self, timeout_s: float) -> None:
-        """Wait until all that was sent is written, and the outputs are closed."""
+        """Wait until the results of all sent frames are written, and the outputs are closed."""
         self._thread.join(timeout_s)
 
     def snapshot(self) -> Status:
-        """The figures as they are now."""
-        status, outputs, counts = self.status, self.outputs, self.outputs.counts
-        timer = status.timer + StageTimer()
-        timer.stages["write"] += outputs.writing
-        dropped: Counter[Drop] = Counter(dict(status.dropped))
-        if late := sum(count.dropped for count in counts.values()):
-            dropped["slow_output"] = late
-        return replace(
-            status,
-            timer=timer,
-            result_ages=status.result_ages + Durations(),
-            dropped=dropped,
-            lost=Counter(dict(status.lost)),
-            first_lost=dict(status.first_lost),
-            errors=[*status.errors, *outputs.errors],
-            ages=status.ages + outputs.ages,
-            sinks=counts,
-        )
+        """A copy of the status that includes the figures of the outputs."""
+        return self.outputs.figures(self.status)
 
     def _set_rate(self) -> None:
         taken = self._session_rate / self.plan.stride
         self._numbering.frame_rate = min(taken, self.plan.most_per_second)
 
-    # The thread that follows the frames.
+    # The stream's own thread.
 
     def _run(self) -> None:
         try:
@@ -162,11 +143,11 @@ class Stream:
         if trace is not None and pending.done():
             trace.answered(pending.answered_ns, pending.exception())
         if detections is not None:
-            self._hand_on(frame, detections)
+            self._process(frame, detections)
         if trace is not None:
             trace.release()
 
-    def _hand_on(self, frame: Frame, detections: Detections) -> None:
+    def _process(self, frame: Frame, detections: Detections) -> None:
         status = self.status
         detections = self.plan.detection_filter(detections)
         if self.plan.track and self.plan.source.is_video:
@@ -188,10 +169,10 @@ class Stream:
 
     def _annotated(self, frame: Frame, detections: Detections) -> Image:
         if self.plan.annotator is None or not self.outputs.draws:
-            # So it stays where it is, in GPU memory too.
+            # It may be in GPU memory, and is not copied if nothing is drawn.
             return frame.image  # type: ignore[return-value]
         with self.status.timer.stage("draw"), span(frame.trace, "draw"):
-            # In place: the answer is here, and nobody else needs the picture as it was.
+            # Drawn in place: the frame is answered, so nothing else uses the picture.
             image = on_host(frame.image)
             if self.plan.trails is not None:
                 self.plan.trails.draw_on(image, detections, frame.pts_seconds)
@@ -207,11 +188,11 @@ class Stream:
         self.outputs.close()
         self.outputs.join()
         if self.plan.tile is not None and not self.outputs.is_open:
-            # It was never opened, and others wait for it.
+            # Its cell was never opened, but the other cells wait for it.
             self.plan.tile.close()
         if self._answers.absence is not None:
             self.status.errors.append(self._answers.absence)
         self.status.elapsed_s = time.perf_counter() - self._started
         if not (self.stop.is_set() and self.plan.source.reopens):
-            # Else it was left in the middle, in the state that it is in.
+            # A stopped camera keeps its state: it has not come to an end.
             self.status.enter("ended")

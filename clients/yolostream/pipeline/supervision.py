@@ -1,4 +1,4 @@
-"""When a live source counts as away, and when it is opened again. It has no thread and no clock."""
+"""Decides when a live source is opened again. It uses no thread and no clock."""
 
 from __future__ import annotations
 
@@ -14,54 +14,58 @@ STALE_AFTER_S = 5.0
 """Seconds without a frame after which a camera is opened again."""
 
 CAMERA_PATIENCE_S = 10.0
-"""Seconds that a camera which has never given a frame is tried for: its address may be wrong."""
+"""Seconds after which a camera that has never given a frame fails: its address may be wrong."""
 
 SHARE_OF_ABSENCE = 0.05
-"""A camera that is away for a minute may stay so for another three seconds before anybody looks."""
+"""Longest wait before a source is opened again, as a fraction of the time that it has been away:
+3 s after a minute."""
 
 STEADY_S = 10.0
-"""One that gave frames for a shorter time has not come back."""
+"""A source that gave frames for a shorter time still counts as away."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How patient we are with live sources; all in seconds."""
+    """Timeouts of live sources, in seconds."""
 
     stale_after_s: float = STALE_AFTER_S
+    """Time without a frame after which a source is opened again."""
     camera_patience_s: float = CAMERA_PATIENCE_S
+    """Time after which a source that has never given a frame fails."""
     wait_s: tuple[float, float] = (1.0, 60.0)
-    """Shortest and longest limit of the wait until a camera that is away is opened again."""
+    """Smallest and largest upper bound of the random wait before a source is opened again."""
     refused_wait_s: tuple[float, float] = (60.0, 600.0)
-    """The same, and no less, where it refuses a password or sends no video: it has to be changed
-    by hand, and accounts are locked where somebody asks too often."""
+    """First and longest wait after the source has refused a password or sent no video. It is long,
+    because a person has to correct that, and because cameras lock accounts after many attempts."""
 
     @property
     def first_frame_s(self) -> float:
-        """From the attempt to open it to the first frame."""
+        """Time from opening a source to its first frame."""
         return CONNECT_TIMEOUT_S + self.stale_after_s
 
 
 @dataclass(frozen=True)
 class Retry:
-    """That a source is opened again, and when."""
+    """The decision to open a source again."""
 
     state: State
-    """Until then."""
+    """The source's state until then."""
     delay_s: float
+    """Seconds until then."""
 
 
 class Supervision:
-    """What becomes of a live source whose session is over.
+    """Decides what happens to a live source whose session has ended.
 
-    It is opened again after a random part of a limit, so that cameras that went away together do
-    not come back in step ("full jitter"). The limit grows with the time that the source has been
-    away, from 1 to 60 s: who was away shortly is back soon.
+    It is opened again after a random part of a limit ("full jitter"), so that cameras that failed
+    together are not opened all at once. The limit is a fraction of the time that the source has
+    been away, and at least 1 s and at most 60 s. So a short outage ends quickly.
 
     Args:
-        limits: how patient we are.
-        now: seconds of the clock that all times here are of.
-        is_known: whether it has given frames before.
-        jitter: a random number from 0 to 1.
+        limits: timeouts and waits.
+        now: the time at the start, in seconds of any clock; all other times are of the same clock.
+        is_known: whether the source has given frames before.
+        jitter: returns a random number from 0 to 1.
     """
 
     def __init__(
@@ -79,16 +83,18 @@ class Supervision:
         self._refused_wait_s, _ = limits.refused_wait_s
 
     def gave_frames(self, first_at: float, last_at: float) -> None:
-        """The session that is over had frames, between these times."""
+        """Note that the last session had frames, and when the first and the last one came."""
         self._is_known = True
         self._refused_wait_s, _ = self._limits.refused_wait_s
         if last_at - first_at >= STEADY_S:
             self._away_since = last_at
 
     def after(self, problem: SourceError, now: float) -> Retry | None:
-        """What comes after a session that ended with `problem`; None where it is given up.
+        """Decide what follows a session that ended with `problem` at the time `now`.
 
-        That is a source that has never given a frame, and would be tried again too late.
+        Returns:
+            When to open the source again. None if it has never given a frame, and that would be
+            later than `camera_patience_s` after the start.
         """
         retry = self._retry(problem, now)
         is_late = now + retry.delay_s > self._began + self._limits.camera_patience_s

@@ -1,4 +1,4 @@
-"""How long things took, in little memory for however many frames."""
+"""Histograms of durations, whose memory does not grow with the number of frames."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ import numpy as np
 import numpy.typing as npt
 
 STAGES = ("decode", "downscale", "request", "track", "draw", "write")
-"""In the order a frame passes them."""
+"""The stages of the pipeline, in the order in which a frame passes them."""
 
 _LOWEST_S, _STEP, _BUCKETS = 1e-4, 1.03, 500  # up to 250 s
 
 
 @dataclass
 class Durations:
-    """A histogram of durations, exact to 3%."""
+    """A histogram of durations with a resolution of 3%."""
 
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BUCKETS, np.int64))
+    """Number of durations in each bucket; see `edge_s`."""
     total_s: float = 0.0
-    """Their sum, which is exact."""
+    """The exact sum of the durations."""
 
     def add(self, seconds: float) -> None:
-        """Count one."""
+        """Add a duration."""
         bucket = math.ceil(math.log(max(seconds, _LOWEST_S) / _LOWEST_S, _STEP))
         self.counts[min(bucket, _BUCKETS - 1)] += 1
         self.total_s += seconds
 
     def percentile_s(self, percent: float) -> float:
-        """Seconds that `percent` % of them did not exceed; NaN without any."""
+        """The percentile of the durations in seconds; NaN if there are none."""
         total = self.counts.sum()
         if not total:
             return float("nan")
@@ -48,7 +49,7 @@ class Durations:
 
 @dataclass
 class StageTimer:
-    """How long frames took in each stage."""
+    """The durations of frames in each stage."""
 
     stages: dict[str, Durations] = field(
         default_factory=lambda: {name: Durations() for name in STAGES}
@@ -65,7 +66,7 @@ class StageTimer:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time inside the block as `name`."""
+        """Add the time inside the block to the stage `name`."""
         started = time.perf_counter()
         try:
             yield
@@ -74,10 +75,10 @@ class StageTimer:
 
 
 def edge_s(bucket: int) -> float:
-    """The longest duration in seconds that is counted in a bucket of `Durations`."""
+    """The upper edge of a bucket of `Durations`, in seconds."""
     return float(_LOWEST_S * _STEP**bucket)
 
 
 def bucket_of(seconds: float) -> int:
-    """The bucket of `Durations` whose edge is closest to a duration."""
+    """The bucket of `Durations` whose upper edge is closest to a duration."""
     return round(math.log(seconds / _LOWEST_S, _STEP))

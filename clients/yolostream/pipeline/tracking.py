@@ -1,4 +1,4 @@
-"""The same object, the same number, from frame to frame."""
+"""Tracks objects from frame to frame, so that each keeps its number."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ TRACK = np.dtype(
 
 @dataclass(frozen=True)
 class TrackerLimits:
-    """The original design's limits; scores are 0..1, times in seconds."""
+    """Limits of the tracker; scores are 0..1, times in seconds."""
 
     max_targets: int = 150
-    """Objects followed at once in one source; the best ones win."""
+    """Most detections of a frame that are tracked: those with the highest scores."""
     min_confidence: float = 0.25
-    """Weaker detections are not followed."""
+    """Least score of a detection that is tracked."""
     start_confidence: float = 0.7
-    """A new track starts only with this much; weaker detections only continue one."""
+    """Least score of a detection that starts a track. Weaker ones only continue a track."""
     min_frames: int = 2
-    """Consecutive frames before an object gets its number."""
+    """Consecutive frames after which an object gets its number."""
     reassociate_s: float = 1.0
-    """An object that comes back within this time keeps its number; 0 turns that off."""
+    """Longest time that a track is kept without a detection; 0 keeps none."""
 
 
 @dataclass(frozen=True)
 class _Round:
-    """How tracks and detections are matched."""
+    """How tracks and detections are matched in one round."""
 
     margin: float
-    """Added to each side of the boxes, in parts of their size."""
+    """Added to each side of the boxes, as a fraction of their size."""
     threshold: float
     """Least similarity of a match."""
     by_score: bool
-    """Whether a better detection is a more similar one."""
+    """Whether the similarity is multiplied by the detection's score."""
 
 
 STRONG = 0.6
-"""Score of the detections that are matched first."""
-# Margins: C-BIoU's small one for what is certain, its large one for what is left.
+"""Least score of the detections that are matched first."""
+# The margins are those of C-BIoU: the small one for strong detections, the large one for weak ones.
 STRONG_ROUND = _Round(margin=0.3, threshold=0.2, by_score=True)
 WEAK_ROUND = _Round(margin=0.5, threshold=0.5, by_score=False)
 NEW_ROUND = _Round(margin=0.3, threshold=0.3, by_score=True)
@@ -61,7 +61,7 @@ NEW_ROUND = _Round(margin=0.3, threshold=0.3, by_score=True)
 
 @dataclass(frozen=True)
 class _Seen:
-    """The detections of one frame that are followed, best first, and the numbers they get."""
+    """The detections of one frame that are tracked, best first, and the numbers that they get."""
 
     places: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float32]
@@ -69,12 +69,18 @@ class _Seen:
 
 
 class Tracker:
-    """ByteTrack's two rounds, strong detections before weak ones, for one source.
+    """Tracks the objects of one source by ByteTrack, with the enlarged boxes of C-BIoU.
 
-    Boxes are matched with a margin around them (C-BIoU, WACV 2023): small fast objects, whose
-    boxes in two frames hardly overlap, keep their number. ByteTrack (ECCV 2022, algorithm 1): a
-    numbered track takes a strong detection first or, if it was seen in the last frame, a weak one;
-    tracks without a number take what strong ones are left, and die if there is none.
+    ByteTrack (ECCV 2022, algorithm 1) matches in rounds. A track with a number first takes a strong
+    detection. If there is none and it was seen in the last frame, it takes a weak one. A track
+    without a number takes one of the remaining strong detections, or is removed.
+
+    C-BIoU (WACV 2023) matches boxes with a margin around them. So small fast objects, whose boxes
+    in two frames hardly overlap, keep their numbers.
+
+    Args:
+        frame_rate: frames per second.
+        limits: limits of scores and times.
     """
 
     def __init__(self, frame_rate: float, limits: TrackerLimits = TrackerLimits()) -> None:
@@ -86,14 +92,18 @@ class Tracker:
 
     @property
     def count(self) -> int:
-        """Different objects that got a number so far: the largest number."""
+        """Number of objects so far, which is the largest number."""
         return self._count
 
     def update(self, detections: Detections) -> Detections:
-        """Number the objects of the next frame.
+        """Track the objects of the next frame.
+
+        Args:
+            detections: the objects of the frame, by descending scores.
 
         Returns:
-            The same objects, same order, with `track_ids`: 1-based, -1 where not followed.
+            The same objects in the same order with `track_ids`: int64 [n], from 1, or -1 for an
+            object without a number.
         """
         followed = np.flatnonzero(detections.scores >= self._limits.min_confidence)
         followed = followed[: self._limits.max_targets]
@@ -108,7 +118,7 @@ class Tracker:
         return replace(detections, track_ids=track_ids)
 
     def _follow(self, seen: _Seen) -> None:
-        """Take the tracks to this frame and fill in the numbers of what is seen there."""
+        """Update the tracks with the detections of a frame, and set `seen.numbers`."""
         tracks = self._tracks
         kalman.predict(tracks["motion"])
         tracks["frames_missed"] += 1
@@ -126,7 +136,7 @@ class Tracker:
         self._renew(alive, seen, strong[seen.scores[strong] >= self._limits.start_confidence])
 
     def _match(self, tracks: Rows, seen: _Seen, found: Rows, how: _Round) -> tuple[Rows, Rows]:
-        """Continue tracks with detections; return the tracks and the detections left over."""
+        """Match tracks with detections; return the rows of both that are left over."""
         if not len(tracks) or not len(found):
             return tracks, found
         places = self._tracks["motion"]["place"][tracks]
@@ -138,7 +148,7 @@ class Tracker:
         return np.delete(tracks, first), np.delete(found, second)
 
     def _continue(self, rows: Rows, seen: _Seen, found: Rows) -> None:
-        """Track `rows[i]` is detection `found[i]`."""
+        """Continue track `rows[i]` with detection `found[i]`."""
         tracks = self._tracks[rows]
         kalman.correct(tracks["motion"], seen.places[found])
         tracks["frames_seen"] += 1
@@ -148,7 +158,7 @@ class Tracker:
         seen.numbers[found] = tracks["number"]
 
     def _renew(self, alive: npt.NDArray[np.bool_], seen: _Seen, found: Rows) -> None:
-        """Forget the dead tracks and start one with each of these detections."""
+        """Remove the tracks that are not alive, and start one with each of these detections."""
         if len(found):
             new = np.zeros(len(found), TRACK)
             new["motion"] = kalman.begin(seen.places[found])
@@ -160,7 +170,7 @@ class Tracker:
             self._tracks = self._tracks[alive]
 
     def _confirm(self, tracks: npt.NDArray[np.void]) -> None:
-        """Give the next numbers to the tracks that have been seen often enough."""
+        """Give numbers to the tracks that were seen in enough frames."""
         seen_enough = tracks["frames_seen"] >= self._limits.min_frames
         rows = np.flatnonzero(seen_enough & (tracks["number"] == 0))
         tracks["number"][rows] = self._count + 1 + np.arange(len(rows))

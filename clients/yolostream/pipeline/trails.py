@@ -1,4 +1,4 @@
-"""Where followed objects have come from."""
+"""Draws the trails of tracked objects."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from yolostream.image import Image
 from yolostream.pipeline.drawing import color_of_row, color_rows, scale_for
 
 _MOST_POINTS = 300
-"""Of one object: 10 s at 30 frames a second."""
+"""Most points of one trail: 10 s at 30 frames/s."""
 
 
 class Trails:
-    """Draws the way of each object: of the middle of its box's lower edge, where it stands.
+    """Draws the path of each object, as a line through the bottom centres of its boxes.
 
     Args:
-        seconds: that a trail reaches back.
+        seconds: the length of a trail in time.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -28,12 +28,12 @@ class Trails:
         self._points: dict[int, deque[tuple[float, float, float]]] = {}
 
     def draw_on(self, scene: Image, detections: Detections, time_s: float) -> None:
-        """Draw on `scene` (uint8 [H, W, 3], RGB) itself; frames come in the order of their times.
+        """Draw on a frame in place. Frames must be given in the order of their times.
 
         Args:
-            scene: the frame.
-            detections: of this frame; those without a number have no trail.
-            time_s: of the frame.
+            scene: the frame, uint8 [H, W, 3], RGB.
+            detections: the frame's detections; those without a number have no trail.
+            time_s: the frame's presentation time in seconds.
         """
         if detections.track_ids is None:
             return
@@ -46,7 +46,7 @@ class Trails:
         for track_id, row in rows.items():
             points = self._points.get(track_id, ())
             if len(points) > 1:
-                # OpenCV takes sixteenths of a pixel: a trail of whole ones trembles.
+                # In sixteenths of a pixel (`shift=4`): a trail in whole pixels would jitter.
                 way = np.rint(np.array(points)[:, 1:] * 16).astype(np.int32)
                 cv2.polylines(scene, [way], False, color_of_row(row), width, cv2.LINE_AA, shift=4)
 

@@ -1,4 +1,4 @@
-"""A process that feeds some of the sources of a run, as its parent sees it."""
+"""The parent's side of a worker process, which reads some of the sources of a run."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from yolostream.pipeline.worker_process import Connect, work
 from yolostream.sources import Source
 
 MAX_DEATHS = 3
-"""A worker that dies so often, one after the other, is not started again."""
+"""Consecutive deaths after which a worker is not started again."""
 _HEALTHY_S = 60.0
-"""One that lived so long starts to count anew."""
+"""After a worker has lived this long, its deaths are counted from zero."""
 
 _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """A child process, started again with the sources that it had not finished when it died.
+    """A child process. If it dies, it is started again with the sources that are not finished.
 
     Args:
-        sources: that it feeds.
-        job: what is done with them.
+        sources: the sources that it reads.
+        job: what to do with them.
         connect: makes its detector.
-        max_in_flight: its requests on their way at once.
-        cells: of the tiled picture.
+        max_in_flight: most requests of the process in flight.
+        cells: the cells of the tiled picture.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Worker:
         self._start()
 
     def receive(self) -> None:
-        """Take one message, or the end."""
+        """Take one message of the process, or note that it has ended."""
         try:
             message = self.connection.recv()
         except (EOFError, OSError):
@@ -74,18 +74,18 @@ class Worker:
                 self.statuses.update({status.name: status for status in message})
 
     def ask_to_stop(self) -> None:
-        """Let it finish what is on its way."""
+        """Ask it to end after the frames in flight."""
         self._stopping = True
         with contextlib.suppress(OSError):
             self.connection.send(None)
 
     @property
     def connection(self) -> Connection:
-        """What it says comes here."""
+        """The pipe on which its messages arrive."""
         return self._process.connection
 
     def close(self) -> None:
-        """End it, if it has not ended."""
+        """Close it; kill the process if it has not finished."""
         self._process.close(kill=not self.is_done)
 
     def _start(self) -> None:
@@ -94,7 +94,7 @@ class Worker:
             work, self._sources, self._job, self._connect, self._max_in_flight, cells
         )
         self._started = time.monotonic()
-        # The last copies of these ends are its own now: their end is its end.
+        # Only the child may hold these ends, so that they close when it ends.
         for cell in cells.values():
             cell.disconnect()
 
@@ -105,17 +105,19 @@ class Worker:
         names = ", ".join(source.name for source in self._sources)
         how = f"a worker ended with code {self._process.exit_code}"
         if self._stopping or not self._sources:
-            self._give_up(WorkerError(f"{how} while it was asked to stop: {names} may lack an end"))
+            self._give_up(
+                WorkerError(f"{how} while it was stopping: the files of {names} may be cut off")
+            )
         elif self._deaths < MAX_DEATHS:
-            _log.warning("%s and is started again; %s: from the start", how, names)
+            _log.warning("%s and is started again; it reads %s from the start", how, names)
             self.close()
             results = self._job.results
             self._job = replace(self._job, results=replace(results, part=results.part + 1))
             self._start()
         else:
-            times = f", {self._deaths} times one after the other"
+            times = f", {self._deaths} times in a row"
             self._give_up(
-                WorkerError(f"{how}{times}; it read {names}: leave out the one that it dies of")
+                WorkerError(f"{how}{times}; it read {names}: leave out the source that kills it")
             )
 
     def _is_unfinished(self, source: Source) -> bool:

@@ -1,4 +1,4 @@
-"""What a process does that feeds some of the sources of a run."""
+"""The worker process, which reads some of the sources of a run."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from yolostream.redaction import print_traceback
 from yolostream.sources import Source
 
 CLOSE_TIMEOUT_S = 1.0
-"""For what a server that hangs still has."""
+"""How long closing the detector may wait for the answers of a server that hangs."""
 
 
 class Connect(Protocol):
     """Makes the detector of a process. It can be pickled."""
 
     def __call__(self, *, max_in_flight: int) -> Detector:
-        """Connect to the server, with room for so many requests on their way."""
+        """Connect to the server, with at most `max_in_flight` requests in flight."""
 
 
 def run_here(
@@ -49,14 +49,18 @@ def run_here(
     """Run sources in this process; see `runner.run`.
 
     Args:
-        sources: those of this process.
-        job: what is done with them.
-        detector: shared by all.
-        cells: of the tiled picture, by the name of the source.
-        should_stop: asked several times a second.
-        on_tick: called as often.
+        sources: the sources of this process.
+        job: what to do with them.
+        detector: shared by all sources.
+        cells: the cells of the tiled picture, by the names of the sources.
+        should_stop: called several times a second.
+        on_tick: called as often, with the status of each source.
+
+    Returns:
+        The last status of each source.
     """
-    # Live sources would lose their first frames meanwhile. So they do if the server is away now.
+    # Reserving memory takes time: done now, it costs live sources no frames later. If the server is
+    # unavailable, it is done with the first frame.
     with contextlib.suppress(ServerError):
         detector.reserve(job.batching.size)
     tiles = {name: Tile(cell) for name, cell in cells.items()}
@@ -72,7 +76,7 @@ def run_here(
 
 @contextlib.contextmanager
 def closing(detector: Detector) -> Iterator[None]:
-    """Close it after the block, in which everything that was sent came back or was given up."""
+    """Close the detector after the block, in which all requests were answered or given up."""
     try:
         yield
     finally:
@@ -80,32 +84,32 @@ def closing(detector: Detector) -> Iterator[None]:
 
 
 class ToParent:
-    """What a worker says, from any of its threads; a queue to `QueueHandler`."""
+    """Sends messages to the parent from any thread; serves as the queue of `QueueHandler`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
 
     def put_nowait(self, message: object) -> None:
-        """Say something."""
-        # A parent that is gone has said so by its end of the pipe.
+        """Send a message; it is lost if the parent has ended."""
+        # The end of the parent is noticed elsewhere: it closes the pipe, which stops the worker.
         with self._lock, contextlib.suppress(OSError):
             self._connection.send(message)
 
 
 def begin(parent: ToParent, *, on_stop: Callable[[], None]) -> None:
-    """What a process of ours does first.
+    """Set up signals, threads and logging of a child process.
 
     Args:
-        parent: gets what is logged.
-        on_stop: is called when somebody asks this process to stop.
+        parent: receives the log records.
+        on_stop: called on SIGTERM.
     """
     signal.signal(signal.SIGTERM, lambda number, frame: on_stop())
-    # Ctrl-C reaches all processes of a terminal: the parent says what becomes of it.
+    # Ctrl-C in a terminal reaches all processes. Only the parent acts on it, and stops the others.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     unblock_signals()
-    # There are as many of us as the cores have room for.
+    # There are enough processes to use all cores.
     cv2.setNumThreads(1)
     logging.getLogger().addHandler(logging.handlers.QueueHandler(parent))  # type: ignore[arg-type]
 
@@ -119,13 +123,13 @@ def work(
     cells: Mapping[str, Cell],
     connection: Connection,
 ) -> None:
-    """What the process does."""
+    """The target of the process; see `Worker`."""
     asked = threading.Event()
     parent = ToParent(connection)
     begin(parent, on_stop=asked.set)
 
     def should_stop() -> bool:
-        # A word from the parent, or its end.
+        # `poll` is true when the parent has sent its request to stop, or has ended.
         return asked.is_set() or connection.poll()
 
     try:
@@ -151,7 +155,7 @@ def _connected(
     job: Job,
     should_stop: Callable[[], bool],
 ) -> Detector:
-    """Connect. The parent has found the server: if it is away now, it is waited for."""
+    """Connect to the server. It was there for the parent, so if it is away now, wait for it."""
     patience_s = job.server_patience_s
     if patience_s and any(source.is_live for source in sources):
         patience_s = math.inf

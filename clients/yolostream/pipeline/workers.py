@@ -1,4 +1,4 @@
-"""Spreads the sources of a run over processes: one Python interpreter feeds few cameras."""
+"""Distributes the sources of a run over processes: one Python interpreter can read few cameras."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from yolostream.pipeline.worker_process import Connect, closing, run_here
 from yolostream.sources import Source
 
 SOURCES_A_WORKER = 4
-"""As many as one interpreter feeds with ease."""
+"""Number of sources that one interpreter reads easily."""
 
 STOP_TIMEOUT_S = 5.0
 """A worker that takes longer to stop is killed."""
@@ -30,7 +30,7 @@ _POLL_S = 0.2
 
 
 def workers_for(sources: int) -> int:
-    """Processes that feed so many sources: one for a few, and two cores for each."""
+    """Number of processes for this many sources: one for every four, and at most half the cores."""
     cores = len(os.sched_getaffinity(0))
     return max(1, min(-(-sources // SOURCES_A_WORKER), cores // 2))
 
@@ -47,15 +47,15 @@ def run(
     """Run sources to their ends, or to `KeyboardInterrupt`.
 
     Args:
-        sources: all of them.
-        job: what is done with them.
+        sources: all sources.
+        job: what to do with them.
         connect: makes the detector of each process.
-        workers: processes that they are spread over; 1 is this one.
-        max_in_flight: requests on their way at once, of all together.
-        on_tick: called several times a second, with the figures of each source.
+        workers: number of processes; 1 means that this process reads all sources.
+        max_in_flight: most requests in flight, of all processes together.
+        on_tick: called several times a second, with the status of each source.
 
     Returns:
-        The last figures of each source, in order.
+        The last status of each source, in order.
     """
     if workers > 1:
         statuses = _run_spread(sources, job, connect, workers, max_in_flight, on_tick)
@@ -99,7 +99,7 @@ def _run_spread(
 
 
 def _end(workers: Sequence[Worker], tick: Callable[[], None]) -> None:
-    """Let all finish what is on its way, and end those that do not."""
+    """Let all workers finish the frames in flight; kill those that take too long."""
     for worker in workers:
         worker.ask_to_stop()
     deadline = time.monotonic() + STOP_TIMEOUT_S
@@ -111,13 +111,13 @@ def _end(workers: Sequence[Worker], tick: Callable[[], None]) -> None:
 def _receive(
     workers: Sequence[Worker], tick: Callable[[], None], should_stop: Callable[[], bool]
 ) -> None:
-    """Take what the workers say until all are done, or it should stop."""
+    """Receive the messages of the workers until all are done, or `should_stop` returns true."""
     ticked_at = 0.0
     while (running := [worker for worker in workers if not worker.is_done]) and not should_stop():
         ready = wait([worker.connection for worker in running], _POLL_S)
         for worker in running:
             if worker.connection in ready:
-                # Half a message would make nonsense of all that follow.
+                # An interrupt while a message is read would leave the pipe in its middle.
                 with defer_signals():
                     worker.receive()
         if (now := time.monotonic()) - ticked_at >= _POLL_S:
@@ -126,7 +126,10 @@ def _receive(
 
 
 def _new_cells(sources: Sequence[Source], job: Job) -> dict[str, Callable[[], Cell]]:
-    """What makes cells of the tiled picture, by the name of the source; none if nobody wants it."""
+    """Functions that make the cells of the tiled picture, by the names of the sources.
+
+    There are none if the tiled picture is not to be written.
+    """
     videos = [source for source in sources if source.is_video]
     if "tiled" not in job.results.formats or not videos:
         return {}
@@ -140,6 +143,6 @@ def _new_cells(sources: Sequence[Source], job: Job) -> dict[str, Callable[[], Ce
 
 
 def _with_error(status: Status, cells: RemoteCells) -> Status:
-    """The status, with what went wrong with the source's cell of the tiled picture."""
+    """The status with the error of the source's cell of the tiled picture, if there is one."""
     error = cells.errors.get(status.name)
     return status if error is None else replace(status, errors=[*status.errors, error])

@@ -1,4 +1,4 @@
-"""Who may use a server: what Triton can be told of that, and what stays open."""
+"""Access control of a server: the token, TLS, and what stays open without them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from yolostream.access_token import HTTP_HEADER, new_token
 
 LOOPBACK = "127.0.0.1"
 
-# Triton's names. Everything but "health", which probes ask without a token, is named.
+# Triton's names of its protocols: all but "health", which probes use without a token.
 _ADMINISTRATION = "model-repository,logging,trace"
 _USE = "inference,metadata,model-config,shared-memory,statistics"
 
 
 @dataclass(frozen=True)
 class ServerTls:
-    """How a server proves what it is, in PEM files, and whom it lets in. It is for gRPC alone."""
+    """PEM files for TLS, which Triton supports for gRPC only."""
 
     certificate: Path
+    """The server's certificate."""
     key: Path
+    """The private key of `certificate`."""
     client_ca: Path | None = None
-    """Only clients with a certificate of this authority are let in; None lets in all."""
+    """If given, only clients with a certificate of this authority may connect."""
 
     @property
     def options(self) -> list[str]:
-        """Of tritonserver. Its HTTP knows no TLS: only this machine reaches that."""
+        """Options for tritonserver. HTTP has no TLS, so it listens on loopback only."""
         mode = "ssl" if self.client_ca is None else "ssl-mutual"
         return [
             f"--grpc-use-{mode}=true",
@@ -39,10 +41,10 @@ class ServerTls:
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use a server.
+    """The access control of a server.
 
-    Changing its models, its log and its traces is for nobody, unless a token is given: that is then
-    what everything asks for but health checks and metrics.
+    With a token, everything but health checks and metrics requires it. Without a token, everything
+    is open except changes of models, log and traces, which nobody can make.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -50,8 +52,9 @@ class Access:
 
     @property
     def options(self) -> list[str]:
-        """Of tritonserver. Local users see a token there: Triton takes it in no other way."""
+        """Options for tritonserver. Local users can read the token in its command line."""
         if self.token is None:
+            # Nobody knows this token, so nobody has access.
             rule = f"{_ADMINISTRATION}:{HTTP_HEADER}={new_token()}"
         else:
             rule = f"{_ADMINISTRATION},{_USE}:{HTTP_HEADER}={self.token}"
@@ -62,11 +65,11 @@ class Access:
         ]
 
     def http_host(self, host: str) -> str:
-        """Where HTTP and metrics are, if gRPC is at `host`."""
+        """The address of HTTP and metrics, if gRPC listens on `host`."""
         return host if self.tls is None else LOOPBACK
 
     def exposure(self, host: str) -> str | None:
-        """What is open to all who reach `host`, and the fix; None where that is only this machine.
+        """A warning about what others on the network can do, with the fix; None if nothing.
 
         Args:
             host: address that the server listens on.
@@ -76,12 +79,12 @@ class Access:
         is_known = self.token is not None or (self.tls is not None and self.tls.client_ca)
         if not is_known:
             return (
-                f"all who reach {host} can use this server, and the shared memory of its clients"
-                ": '--token-file' lets in only those who know a token"
+                f"everybody who can reach {host} can use this server and read the shared memory of "
+                "its clients: '--token-file' requires a token"
             )
         if self.tls is None:
             return (
-                f"the token and all frames travel to {host} in the clear: '--tls-cert' and "
+                f"the token and all frames are sent to {host} unencrypted: '--tls-cert' and "
                 "'--tls-key' encrypt them"
             )
         return None

@@ -1,4 +1,4 @@
-"""How long to wait before a server is started again."""
+"""The pauses before a server is restarted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ FIRST_S = 1.0
 LONGEST_S = 10.0
 
 LONG_S = 60.0
-"""A server that ran for so long has earned that its next fault counts as the first."""
+"""After a server has run for so long, its next fault counts as the first."""
 
 
 class Backoff:
@@ -19,7 +19,7 @@ class Backoff:
         """Seconds to wait before the next start.
 
         Args:
-            ran_s: seconds from the last server's start to its fault, 0 if it did not become ready.
+            ran_s: seconds from the last server's start to its fault; 0 if it did not become ready.
         """
         if ran_s >= LONG_S:
             self._next_s = 0.0

@@ -1,4 +1,4 @@
-"""The processor's cores, kept from sleeping while a frame goes from thread to thread."""
+"""Keeps CPU cores from sleeping, which shortens the latency of thread switches."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _LIBC = ctypes.CDLL(None)
 def busy_poll_cores() -> Iterator[None]:
     """Keep all cores that this process may use from sleeping until the block ends.
 
-    A frame passes a dozen threads of a server, most of them on cores of their own. A core that
-    sleeps has to be woken first, and its caches are cold. So a thread spins on each core, at the
-    lowest priority: any other thread displaces it at once. The cores draw the power of busy ones,
-    and in a container with a limit (Docker's `--cpus`) the spinning uses up that limit.
+    A frame passes through a dozen threads of a server, most of them on different cores. Waking a
+    sleeping core takes time, and its caches are cold. So one thread spins on each core, at the
+    lowest priority (SCHED_IDLE), and every other thread preempts it at once. The cores draw as much
+    power as busy ones. In a container with a CPU limit (Docker's `--cpus`), spinning counts towards
+    the limit.
     """
     lock = ctypes.byref(ctypes.c_int())
     _LIBC.pthread_spin_init(lock, 0)
@@ -37,7 +38,7 @@ def busy_poll_cores() -> Iterator[None]:
 
 
 def _spin(core: int, lock: object) -> None:
-    """Spin on a core until the lock is free; Python's GIL is released meanwhile."""
+    """Spin on a core until the lock is free. ctypes releases Python's GIL meanwhile."""
     os.sched_setaffinity(0, {core})
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     _LIBC.pthread_spin_lock(lock)

@@ -1,4 +1,4 @@
-"""A real tritonserver from PyPI, as a child process: no Docker, no account, no GPU needed."""
+"""Runs the tritonserver from PyPI as a child process, without Docker; a GPU is optional."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from yolostream.server.supervisor import Supervisor, supervised
 from yolostream.server.tritonserver import Profile as Profile
 
 START_TIMEOUT_S: dict[Profile | None, float] = {
-    # Plans are loaded, kernels compiled.
+    # TensorRT plans are loaded and kernels are compiled.
     None: 600.0,
     "cpu": 120.0,
-    # Kernels are chosen, compiled and recorded before the first frame.
+    # Kernels are tuned, compiled and captured before the first frame.
     "onnx-gpu": 600.0,
     "torch-gpu": 1800.0,
 }
@@ -42,43 +42,43 @@ _NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 @dataclass(frozen=True)
 class EmbeddedTriton:
-    """A server that is kept running."""
+    """A server that is restarted when it fails."""
 
     launch: Launch
     profile: Profile | None
-    """None for an installation of Triton that was told none."""
+    """None for an installation of Triton that was started without a profile."""
     shares_gpu: bool
-    """Whether its processes use a GPU at the same time, through MPS, instead of one by one."""
+    """Whether its processes use a GPU at the same time, through MPS, instead of in turns."""
     supervisor: Supervisor
 
     @property
     def ports(self) -> Ports:
-        """Those that it listens on."""
+        """The ports that it listens on."""
         return self.launch.ports
 
     @property
     def log(self) -> Path:
-        """Where it writes, before and after a restart."""
+        """Its log file, which a restart appends to."""
         return self.launch.log
 
     @property
     def url(self) -> str:
-        """Address of gRPC, as a `Detector` takes it."""
+        """Address of gRPC, `host:port`, for a `Detector`."""
         return self.launch.url
 
     @property
     def http_url(self) -> str:
-        """`host:port`."""
+        """Address of HTTP, `host:port`."""
         return f"{self.launch.http_host}:{self.ports.http}"
 
     @property
     def metrics_url(self) -> str:
-        """With scheme and path, as Prometheus takes it."""
+        """URL of the metrics for Prometheus."""
         return f"http://{self.launch.http_host}:{self.ports.metrics}/metrics"
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """tritonserver; another one after a restart."""
+        """The process of tritonserver; another one after a restart."""
         return self.supervisor.process
 
     def health(self) -> Health:
@@ -86,16 +86,16 @@ class EmbeddedTriton:
         return self.supervisor.health()
 
     def wait(self) -> None:
-        """Wait until the server ends for good, which it does not do by itself.
+        """Wait until the server ends and is not restarted.
 
         Raises:
-            ServerUnavailable: it is dead or sick, and was to be started `once`.
+            ServerUnavailable: the server died or failed, and `serve` was called with `once`.
         """
         self.supervisor.wait()
 
 
 def choose_profile(environment: ServerEnvironment) -> Profile:
-    """The fastest that a GPU and the server's environment allow, else `cpu`."""
+    """The fastest profile that this machine and the server's environment support."""
     if not gpu_numbers():
         return "cpu"
     if environment.has_torch:
@@ -121,36 +121,42 @@ def serve(
     stop_timeout_s: float = tritonserver.STOP_TIMEOUT_S,
     once: bool = False,
 ) -> Iterator[EmbeddedTriton]:
-    """Serve a model repository until the block ends, and leave nothing behind.
+    """Serve a model repository until the block ends, then remove all temporary files.
 
-    A server that dies, or one of whose steps dies, hangs or is paused, is started again on the same
-    ports; see `Supervisor`. Frames of that time fail with `ServerUnavailable`.
+    If the server dies, or one of its steps dies, hangs or is paused, the server is restarted on the
+    same ports; see `Supervisor`. Frames fail with `ServerUnavailable` meanwhile.
 
-    If a signal ends the process without an exception, the server ends too, but its folder in the
-    temporary one stays until the next start. The command line turns SIGTERM and SIGHUP into
-    exceptions; programs of your own should do the same.
+    If a signal ends this process without an exception, the server ends too, but its temporary
+    folder stays until the next start. The command line turns SIGTERM and SIGHUP into exceptions;
+    other programs should do the same.
 
     Args:
-        model_repository: folder with one folder a model.
+        model_repository: folder with one folder per model.
         environment: virtual environment with nvidia-pytriton (`yolostream install-server` makes
             it), or an installation of Triton, which has `bin/tritonserver`.
-        more_repositories: further such folders, served beside the first.
-        models: names of those to load, an ensemble with all its steps; by default every model.
-        profile: which `configs/PROFILE.pbtxt` the models load; by default what the machine allows.
-        host: address to listen on; anything but loopback lets others in; see `access`.
+        more_repositories: further model repositories, served together with the first.
+        models: names of the models to load; an ensemble is loaded with its steps. By default all.
+        profile: the models load `configs/PROFILE.pbtxt`; by default the fastest profile that this
+            machine supports.
+        host: address to listen on. With any address but loopback, other machines can connect; see
+            `access`.
         ports: fixed ports, or 0 for free ones.
-        share_gpu: let the processes of the GPU profiles use a GPU at the same time, where NVIDIA's
-            MPS is installed; otherwise they use it one after another.
-        keep_awake: keep the cores from sleeping while the server runs, see `cores.busy_poll_cores`.
-        access: who may use it.
-        options: more of tritonserver's own, after ours; the last of a kind counts.
-        start_timeout_s: seconds until every model has to be ready; by default what the profile
-            needs.
-        stop_timeout_s: seconds that it may take in the end to finish what it has begun.
-        once: do not start the server again; `EmbeddedTriton.wait` raises what happened.
+        share_gpu: let the processes of the GPU profiles use a GPU at the same time, if NVIDIA's MPS
+            is installed; otherwise they use it in turns.
+        keep_awake: keep the cores from sleeping while the server runs; see
+            `cores.busy_poll_cores`.
+        access: token and TLS files.
+        options: further options for tritonserver. They override those of this function.
+        start_timeout_s: seconds until every model has to be ready; by default, `START_TIMEOUT_S` of
+            the profile.
+        stop_timeout_s: seconds that the server has at the end to finish requests in flight.
+        once: do not restart the server; `EmbeddedTriton.wait` raises the error.
+
+    Yields:
+        The server, with all models ready.
 
     Raises:
-        ModelUnavailable: a repository has no folder for one of `models`.
+        ModelUnavailable: no repository has a folder for one of `models`.
         ServerStartError: something is missing, a port is taken, or a model does not load; the
             message ends with the last lines of the server's log.
     """
@@ -161,7 +167,7 @@ def serve(
     chosen = profile
     if chosen is None and isinstance(program, ServerEnvironment):
         chosen = choose_profile(program)
-    # An installation has an MPS of its own, or none.
+    # MPS for an installation is set up outside of this package, if at all.
     may_share = share_gpu and chosen != "cpu" and isinstance(program, ServerEnvironment)
     with run_folder() as run, _sharing_gpu(run, wanted=may_share) as shared:
         taken = free_ports(ports, host)
@@ -192,7 +198,7 @@ def serve(
 
 def _gpu_variables(profile: Profile | None, shared: dict[str, str] | None) -> dict[str, str]:
     if profile == "cpu":
-        # All GPUs are hidden, so that a full or broken one cannot get in the way.
+        # All GPUs are hidden, so that a full or broken one cannot make the start fail.
         return _NO_GPU
     if profile is None:
         return large_copies()

@@ -1,4 +1,4 @@
-"""The Python environment that holds tritonserver: what it has, and what it still needs."""
+"""Checks the Python environment that tritonserver runs in."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from yolostream.errors import ServerStartError
 
 STUB_PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
-"""Versions that nvidia-pytriton has a Python-backend stub for."""
+"""Python versions that nvidia-pytriton has a Python-backend stub for."""
 
 MINIMUM_GLIBC = (2, 35)
-"""The stubs are built on Ubuntu 22.04."""
+"""Version of Ubuntu 22.04, on which the stubs are built."""
 
 _INSTALL = "run 'yolostream install-server'"
 
-# Runs in the server's interpreter, not in ours: only it knows where its own parts lie.
+# Runs in the server's interpreter, because only that one knows its own paths.
 _PROBE = """
 import ctypes, importlib.util, json, platform, sys, sysconfig
 name = f"libpython{sys.version_info[0]}.{sys.version_info[1]}.so.1.0"
@@ -47,35 +47,36 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class ServerEnvironment:
-    """A checked environment: everything that tritonserver from PyPI needs is there."""
+    """An environment that has everything that the tritonserver from PyPI needs."""
 
     python: Path
     python_version: str
     site_packages: Path
     libpython_folder: str
-    """Folder of libpython3.X.so.1.0; empty where the loader finds it by itself."""
+    """Folder of libpython3.X.so.1.0; empty if the dynamic loader finds it by itself."""
     numpy_major: int
+    """Major version of NumPy."""
     has_onnxruntime_gpu: bool
-    """With what the GPU stages of the profile `onnx-gpu` need."""
+    """Whether it has the packages of the profile `onnx-gpu`."""
     has_torch: bool
-    """With what the GPU stages of the profile `torch-gpu` need."""
+    """Whether it has the packages of the profile `torch-gpu`."""
 
     @property
     def wheel(self) -> Path:
-        """Folder of binaries in the nvidia-pytriton wheel."""
+        """Folder of tritonserver in the nvidia-pytriton wheel."""
         return self.site_packages / "pytriton" / "tritonserver"
 
     @property
     def libraries(self) -> Path:
-        """Shared libraries of the same wheel."""
+        """Folder of shared libraries in the same wheel."""
         return self.site_packages / "nvidia_pytriton.libs"
 
     @classmethod
     def check(cls, folder: Path) -> ServerEnvironment:
-        """Look into a virtual environment.
+        """Check a virtual environment.
 
         Raises:
-            ServerStartError: something is missing; the message says what to install.
+            ServerStartError: something is missing; the message tells what to install.
         """
         python = folder / "bin" / "python"
         if not python.exists():
@@ -96,7 +97,7 @@ class ServerEnvironment:
 
 
 def check_interpreter(python: Path) -> None:
-    """Raise `ServerStartError` if this interpreter, or this machine, is none for tritonserver."""
+    """Raise `ServerStartError` if this interpreter or this machine cannot run tritonserver."""
     _check_interpreter(_probe(python))
 
 
@@ -115,7 +116,7 @@ def _check_interpreter(facts: dict[str, Any]) -> None:
             f"the PyPI tritonserver has no stub for Python {version}: "
             f"make the environment with Python 3.11 to {STUB_PYTHONS[-1]}"
         )
-    # The wheel brings 3.13's own libpython.
+    # The wheel contains the libpython of Python 3.13.
     if facts["libpython_folder"] is None and version != "3.13":
         raise ServerStartError(
             f"{library} is missing, and Triton's Python backend cannot run without it: "
@@ -126,7 +127,7 @@ def _check_interpreter(facts: dict[str, Any]) -> None:
 
 
 def check_glibc(libc: tuple[str, str]) -> None:
-    """Raise `ServerStartError` if `platform.libc_ver()` is not a new enough glibc."""
+    """Raise `ServerStartError` if `libc`, from `platform.libc_ver()`, is too old or not glibc."""
     name, version = libc
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if name != "glibc" or numbers < MINIMUM_GLIBC:

@@ -1,7 +1,7 @@
-"""The health of a server that is looked after, for those who ask from outside.
+"""An HTTP endpoint for the health of a supervised server.
 
-Triton's own `v2/health/ready` says yes for as long as tritonserver lives, also if one of its steps
-is dead and every frame fails.
+Triton's own `v2/health/ready` stays 200 while tritonserver lives, even if one of its steps is dead
+and every frame fails.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ PATH = "/health"
 
 @dataclass(frozen=True)
 class Health:
-    """How a server is."""
+    """The health of a server."""
 
     models: dict[str, bool]
-    """Whether each ensemble has answered its last question; empty while the server is away."""
+    """Whether each ensemble has answered its last probe; empty while the server is down."""
     is_up: bool
-    """Whether the server runs, with all of its steps."""
+    """Whether the server runs with all of its steps."""
     restarts: int
-    """How often it was started again."""
+    """Number of restarts."""
     fault: str = ""
-    """Why it was started again last."""
+    """Reason of the last restart."""
 
     def of(self, model: str) -> bool:
-        """Whether a model, or with no name every model, answers."""
+        """Whether a model answers; with an empty name, whether all models answer."""
         wanted = [self.models.get(model, False)] if model else self.models.values()
         return self.is_up and all(wanted)
 
@@ -43,18 +43,18 @@ Ask = Callable[[], Health]
 
 
 @contextlib.contextmanager
-def published(host: str, port: int) -> Iterator[Callable[[Ask], None]]:
-    """Answer `GET /health` and `GET /health/MODEL` until the block ends.
+def served(host: str, port: int) -> Iterator[Callable[[Ask], None]]:
+    """Serve `GET /health` and `GET /health/MODEL` until the block ends.
 
-    The status is 200 where all ensembles answer, or the one that is named; else 503. The body is
-    the `Health` as JSON.
+    The status is 200 if all ensembles answer, or the named one; else 503. The body is the `Health`
+    as JSON.
 
     Args:
         host: address to listen on.
         port: TCP port to listen on.
 
     Yields:
-        Takes what is asked about the health. Until then the answer is 503.
+        A function that sets the source of the health. Before it is called, the status is 503.
 
     Raises:
         ServerStartError: the port is taken, or `host` is not an address of this machine.
@@ -62,7 +62,7 @@ def published(host: str, port: int) -> Iterator[Callable[[Ask], None]]:
     asks: list[Ask] = [lambda: Health({}, is_up=False, restarts=0)]
 
     try:
-        server = ThreadingHTTPServer((host, port), _answering(lambda: asks[-1]()))
+        server = ThreadingHTTPServer((host, port), _handler(lambda: asks[-1]()))
     except OSError as error:
         raise ServerStartError(
             f"cannot listen on {host}:{port} ({error.strerror}): choose another --health-port"
@@ -76,8 +76,8 @@ def published(host: str, port: int) -> Iterator[Callable[[Ask], None]]:
         server.server_close()
 
 
-def _answering(ask: Ask) -> type[BaseHTTPRequestHandler]:
-    """What answers a request."""
+def _handler(ask: Ask) -> type[BaseHTTPRequestHandler]:
+    """Make the request handler."""
 
     class Answer(BaseHTTPRequestHandler):
         timeout = 10
@@ -98,6 +98,6 @@ def _answering(ask: Ask) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *words: object) -> None:
-            """Probes come every few seconds."""
+            """Log nothing, because probes come every few seconds."""
 
     return Answer

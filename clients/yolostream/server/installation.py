@@ -1,4 +1,4 @@
-"""An installation of Triton, as in NVIDIA's container."""
+"""An installation of Triton, as in NVIDIA's container image."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Installation:
-    """A tritonserver with its backends where it looks for them itself."""
+    """A tritonserver that finds its backends by itself."""
 
     folder: Path
     """`/opt/tritonserver` in NVIDIA's images."""
 
     @property
     def program(self) -> Path:
-        """Tritonserver itself."""
+        """The binary of tritonserver."""
         return self.folder / "bin" / "tritonserver"
 
     @classmethod
     def at(cls, folder: Path) -> Installation | None:
-        """The installation in a folder; None if the folder is something else."""
+        """The installation in a folder; None if the folder has none."""
         found = cls(folder)
         return found if found.program.exists() else None

@@ -22,10 +22,10 @@ _LISTS: dict[Profile, tuple[str, ...]] = {
 
 
 def default_folder() -> Path:
-    """Where the environment is: beside a clone's own, else in the user's cache.
+    """The folder of the environment: in the clone of the repository, or else in the user's cache.
 
-    There its name has Python's version and a digest of the packages, so that none is taken for
-    another after an update.
+    In the cache, its name has the version of Python and a digest of the package lists. So an update
+    of yolostream uses a new environment.
     """
     if CLONE is not None:
         return CLONE / ".venv-server"
@@ -35,24 +35,26 @@ def default_folder() -> Path:
 
 
 def _cache() -> Path:
-    """The user's, by the XDG Base Directory Specification: a relative path counts as none."""
-    said = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # A user without a home, as in some containers, has '~' for one.
-    return said if said.is_absolute() else Path("/", os.path.expanduser("~"), ".cache")
+    """The user's cache, by the XDG Base Directory Specification, which ignores relative paths."""
+    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if configured.is_absolute():
+        return configured
+    # In some containers the user has no home; then `expanduser` returns '~'.
+    return Path("/", os.path.expanduser("~"), ".cache")
 
 
 def install(folder: Path, profile: Profile) -> None:
-    """Install what a profile needs; pip tells stderr how far it is.
+    """Install the environment for a profile; pip reports its progress on stderr.
 
-    An environment that was there is replaced, once the new one is complete.
+    An existing environment is replaced when the new one is complete.
 
     Args:
-        folder: of the environment.
-        profile: the most that it can serve; those on a GPU serve `cpu`, too.
+        folder: folder of the environment.
+        profile: the profile to install for. A GPU profile can also serve `cpu`.
 
     Raises:
-        ServerStartError: this Python or this machine does not do, packages cannot be installed, or
-            the folder cannot be written.
+        ServerStartError: this Python or this machine is not supported, packages cannot be
+            installed, or the folder cannot be written.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -69,19 +71,19 @@ def install(folder: Path, profile: Profile) -> None:
 
 
 def _fill(folder: Path, profile: Profile) -> None:
-    _run([sys.executable, "-m", "venv", str(folder)], "no virtual environment can be made")
+    _run([sys.executable, "-m", "venv", str(folder)], "cannot make a virtual environment")
     python = folder / "bin" / "python"
-    # Before anything is downloaded.
+    # Checked before the download.
     check_interpreter(python)
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
     for name in _LISTS[profile]:
         pip += ["--requirement", str(REQUIREMENTS / f"{name}.txt")]
-    _run(pip, f"the packages of the profile '{profile}' cannot be installed")
+    _run(pip, f"cannot install the packages of the profile '{profile}'")
     ServerEnvironment.check(folder)
-    # For make.
+    # The Makefile's target.
     (folder / f".{profile}").touch()
 
 
 def _run(command: list[str], failure: str) -> None:
     if subprocess.run(command, stdout=sys.stderr, check=False).returncode != 0:
-        raise ServerStartError(f"{failure}: what is said above tells why")
+        raise ServerStartError(f"{failure}: see the messages above")

@@ -1,4 +1,4 @@
-"""How a server is started, again and again."""
+"""The settings that a server is started and restarted with."""
 
 from __future__ import annotations
 
@@ -14,41 +14,42 @@ from yolostream.server.triton_http import TritonHttp
 
 @dataclass(frozen=True)
 class Launch:
-    """All that it takes."""
+    """The settings that a server is started with."""
 
     command: Sequence[str] = field(repr=False)
-    """tritonserver's command line, with its token."""
+    """tritonserver's command line, which contains the token."""
     variables: Mapping[str, str]
-    """Environment variables beside ours."""
+    """Environment variables, in addition to those of this process."""
     run: Path
-    """Folder of the run."""
+    """Temporary folder of the run."""
     host: str
+    """Address to listen on."""
     ports: Ports
-    """None of them 0."""
+    """Ports to listen on, none of them 0."""
     access: Access
     ensembles: Sequence[str]
-    """Names of those that are asked whether they answer."""
+    """Names of the ensembles whose health is probed."""
     start_timeout_s: float
     """Seconds until every model has to be ready."""
     stop_timeout_s: float = tritonserver.STOP_TIMEOUT_S
-    """Seconds that it may take to finish what it has begun."""
+    """Seconds for finishing the requests in flight at the end."""
 
     @property
     def url(self) -> str:
-        """Address of gRPC."""
+        """Address of gRPC, `host:port`."""
         return f"{self.host}:{self.ports.grpc}"
 
     @property
     def http_host(self) -> str:
-        """Where HTTP and metrics are."""
+        """The address of HTTP and metrics, without a port."""
         return self.access.http_host(self.host)
 
     @property
     def http(self) -> TritonHttp:
-        """Asks the server."""
+        """A client for the server's HTTP."""
         return TritonHttp(f"{self.http_host}:{self.ports.http}", self.access.token)
 
     @property
     def log(self) -> Path:
-        """Where the servers write, one after the other."""
+        """The log file, which a restarted server appends to."""
         return self.run / tritonserver.LOG

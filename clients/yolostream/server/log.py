@@ -1,4 +1,4 @@
-"""The log of a server: shown while it is written, and kept from filling the disk."""
+"""The log file of a server: copied to stderr, and limited in size."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ LIMIT_BYTES = 16 << 20
 _LOOK_S = 0.5
 
 
-def limit(path: Path) -> None:
-    """Move what has been written to `older(path)`, in place of what is there, if it is much.
+def rotate(path: Path) -> None:
+    """Rotate a log that is larger than `LIMIT_BYTES`: copy it to `rotated_path(path)` and empty it.
 
     The server goes on writing into the same file, which it has opened for appending.
     """
-    # The log of a server is worth less than the server.
+    # A full disk must not stop the server's supervision, so errors are ignored.
     with contextlib.suppress(OSError):
         if path.stat().st_size > LIMIT_BYTES:
             with contextlib.suppress(OSError):
-                shutil.copyfile(path, older(path))
+                shutil.copyfile(path, rotated_path(path))
             os.truncate(path, 0)
 
 
-def older(path: Path) -> Path:
-    """Where the part of a log goes that was written before."""
+def rotated_path(path: Path) -> Path:
+    """The path of the rotated part of a log."""
     return path.with_name(f"{path.name}.1")
 
 
 @contextlib.contextmanager
-def shown(path: Path) -> Iterator[None]:
+def copied_to_stderr(path: Path) -> Iterator[None]:
     """Copy a log to stderr, from its start, until the block ends."""
     ended = threading.Event()
 
@@ -45,7 +45,7 @@ def shown(path: Path) -> Iterator[None]:
             while not is_last:
                 is_last = ended.wait(_LOOK_S)
                 if path.stat().st_size < log.tell():
-                    _show_rest(path, log)
+                    _copy_rotated_rest(path, log)
                 shutil.copyfileobj(log, sys.stderr.buffer)
                 sys.stderr.buffer.flush()
 
@@ -58,9 +58,9 @@ def shown(path: Path) -> Iterator[None]:
         thread.join()
 
 
-def _show_rest(path: Path, log: BinaryIO) -> None:
-    """Copy what was moved before it was shown, and start at the beginning again."""
-    with contextlib.suppress(FileNotFoundError), older(path).open("rb") as before:
+def _copy_rotated_rest(path: Path, log: BinaryIO) -> None:
+    """Copy the rest of a log that was rotated meanwhile, then continue at the file's start."""
+    with contextlib.suppress(FileNotFoundError), rotated_path(path).open("rb") as before:
         before.seek(log.tell())
         shutil.copyfileobj(before, sys.stderr.buffer)
     log.seek(0)

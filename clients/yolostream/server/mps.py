@@ -1,4 +1,4 @@
-"""NVIDIA's Multi-Process Service: kernels of several processes run at once, instead of in turns."""
+"""Runs NVIDIA's Multi-Process Service (MPS), with which processes share a GPU at the same time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ def running(folder: Path) -> Iterator[dict[str, str] | None]:
     """Run the service until the block ends.
 
     Args:
-        folder: For its pipes and logs; a path of more than 100 characters is too long for a socket.
+        folder: folder for its pipes and logs. Its path may have at most 100 characters, because
+            paths of Unix sockets are short.
 
     Yields:
-        Environment variables for the processes that share a GPU through it; None where it is not
-        installed or does not start. Empty if the environment names a service that runs already:
-        then that one is used.
+        Environment variables for the processes that share a GPU. They are empty if this process's
+        environment names a running service, which is then used. None if MPS is not installed or
+        does not start.
     """
     if PIPES in os.environ:
         yield {}
@@ -40,16 +41,16 @@ def running(folder: Path) -> Iterator[dict[str, str] | None]:
     for path in folders.values():
         path.mkdir(parents=True)
     try:
-        yield variables if _tell(variables, "-d") else None
+        yield variables if _send_command(variables, "-d") else None
     finally:
         _end(folders[PIPES])
 
 
 def stop_leftover(folder: Path) -> None:
-    """End a service whose owner was killed before it could.
+    """Stop a service whose owner was killed.
 
     Args:
-        folder: As `running` was given it.
+        folder: the folder that `running` was called with.
     """
     pipe = folder / "pipe"
     if _pid(pipe) is not None:
@@ -57,31 +58,31 @@ def stop_leftover(folder: Path) -> None:
 
 
 def _end(pipe: Path) -> None:
-    """Ask a service to end, which waits for its clients; kill it if it does not do so."""
-    if not _tell({PIPES: str(pipe)}, words="quit\n") and (pid := _pid(pipe)) is not None:
+    """Stop a service, which waits for its clients first; kill it if it does not stop."""
+    if not _send_command({PIPES: str(pipe)}, words="quit\n") and (pid := _pid(pipe)) is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def _pid(pipe: Path) -> int | None:
-    """The process of the service behind a pipe, while it runs."""
+    """The process id of the service behind a pipe; None if it does not run."""
     with contextlib.suppress(OSError, ValueError):
         pid = int((pipe / f"{CONTROL}.pid").read_text())
-        # The system may have given the number to another process since.
+        # The system may have reused the id for another process.
         if CONTROL.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
             return pid
     return None
 
 
-def _tell(variables: dict[str, str], *options: str, words: str = "") -> bool:
-    """Talk to the service; return whether it did as it was told."""
-    # The service has to see all GPUs: its clients choose, with the numbers they have without it.
+def _send_command(variables: dict[str, str], *options: str, words: str = "") -> bool:
+    """Send a command to the service; return whether it succeeded."""
+    # The service has to see all GPUs, so that its clients select GPUs by their usual numbers.
     inherited = {name: value for name, value in os.environ.items() if name != _VISIBLE}
     try:
         done = subprocess.run(
             [CONTROL, *options],
             input=words,
-            # Not captured: the daemon would keep the pipes open, and `run` would wait for it.
+            # If output were captured, the daemon would keep the pipes open and `run` would block.
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={**inherited, **variables},

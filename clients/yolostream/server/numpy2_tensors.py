@@ -1,8 +1,8 @@
-"""Runs inside Triton's stub, at the end of its own `triton_python_backend_utils.py`.
+"""Makes Triton's Python backend work with NumPy 2, by passing tensors through DLPack.
 
-The stubs of the PyPI tritonserver were built with a pybind11 from before NumPy 2: there, arrays
-of NumPy 2 go out with zero bytes and come in with zero strides. DLPack carries them correctly.
-Python 3.13 has no older NumPy, so on it the embedded Triton hands every tensor over by DLPack.
+This code is appended to the stub's `triton_python_backend_utils.py`. The stubs of the PyPI
+tritonserver were built with a pybind11 that does not support NumPy 2: output arrays have no bytes,
+and input arrays have strides of zero. NumPy 1 has no wheels for Python 3.13.
 """
 
 import ctypes
@@ -11,22 +11,23 @@ import c_python_backend_utils  # type: ignore[import-not-found]  # inside the st
 import numpy
 
 _Tensor = c_python_backend_utils.Tensor
-# DLPack's own mark; a capsule does not keep its name alive.
+# The name that DLPack prescribes for a consumed capsule. It is a global variable, because a capsule
+# does not own the memory of its name.
 _TAKEN = ctypes.c_char_p(b"used_dltensor")
-# A function of Python's own becomes a method; NumPy's built-in one would not.
+# A lambda, because only Python functions become methods; `numpy.from_dlpack` is a builtin.
 _Tensor.as_numpy = lambda tensor: numpy.from_dlpack(tensor)
 
 
 class Tensor:
-    """What a model makes with `pb_utils.Tensor(name, array)`."""
+    """Replaces `pb_utils.Tensor`: `Tensor(name, array)` makes an output tensor."""
 
     from_dlpack = _Tensor.from_dlpack
 
     def __new__(cls, name, array):  # type: ignore[no-untyped-def]  # Triton's
-        """Hand over `array` under `name`."""
+        """Make a tensor of `array`, a NumPy array of any dtype and shape."""
         capsule = numpy.ascontiguousarray(array).__dlpack__()
         tensor = _Tensor.from_dlpack(name, capsule)
-        # The stub gives a used capsule another name than DLPack says, and NumPy prints an error.
+        # The stub gives a consumed capsule a wrong name, about which NumPy would print an error.
         ctypes.pythonapi.PyCapsule_SetName(ctypes.py_object(capsule), _TAKEN)
         return tensor
 

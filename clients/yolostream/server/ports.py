@@ -17,7 +17,7 @@ PATIENCE_S = 5.0
 
 @dataclass(frozen=True)
 class Ports:
-    """TCP ports of one server; 0 takes any free one."""
+    """TCP ports of one server; 0 stands for any free port."""
 
     http: int = 0
     grpc: int = 0
@@ -25,16 +25,19 @@ class Ports:
 
 
 def free_ports(ports: Ports, host: str, *, patience_s: float = PATIENCE_S) -> Ports:
-    """Fill in the zeros, and make sure that the others are not taken.
+    """Replace zeros by free ports, and check that the other ports are free.
 
     Args:
-        ports: the wanted ones.
+        ports: the wanted ports.
         host: address to listen on.
-        patience_s: seconds to wait for one that is taken. A server that was killed takes a moment
-            to be gone.
+        patience_s: seconds to wait for a port that is taken, because a killed server needs a moment
+            to end.
+
+    Returns:
+        The ports, none of them 0.
 
     Raises:
-        ServerStartError: One is taken, or `host` is not an address of this machine.
+        ServerStartError: a port is taken, or `host` is not an address of this machine.
     """
     deadline = time.monotonic() + patience_s
     while True:
@@ -44,7 +47,7 @@ def free_ports(ports: Ports, host: str, *, patience_s: float = PATIENCE_S) -> Po
             if time.monotonic() > deadline:
                 raise ServerStartError(
                     f"cannot listen on {host}:{taken.port} ({taken.reason}"
-                    f"{_by_whom(taken.port)}): choose another port, or end what has this one"
+                    f"{_describe_owner(taken.port)}): choose another port, or stop what uses it"
                 ) from taken
         time.sleep(0.1)
 
@@ -75,8 +78,8 @@ def _bound(ports: Ports, host: str) -> Ports:
         return Ports(http=bind(ports.http), grpc=bind(ports.grpc), metrics=bind(ports.metrics))
 
 
-def _by_whom(port: int) -> str:
-    """Words about the process that listens on a port; none where the system does not say."""
+def _describe_owner(port: int) -> str:
+    """Describes the process that listens on a port; empty if it is unknown."""
     found = processes.listening(port)
     if found is None:
         return ""

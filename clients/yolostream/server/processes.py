@@ -1,4 +1,4 @@
-"""What the system says of other processes."""
+"""Reads the state of other processes from /proc."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _LISTENS = "0A"
 
 
 def state(pid: int) -> str:
-    """The letter of `ps` for a process: R, S, D, T, Z ...; empty if there is none."""
+    """The state of a process as in `ps`: R, S, D, T, Z ...; empty if there is no such process."""
     return _state_and_parent(pid)[0]
 
 
 def children(pid: int) -> list[int]:
-    """Those that a process has started, zombies included."""
+    """Ids of a process's children, including zombies."""
     numbers = (int(entry.name) for entry in _PROC.glob("[0-9]*"))
     return [number for number in numbers if _state_and_parent(number)[1] == pid]
 
 
 def arguments(pid: int) -> list[str]:
-    """The command line of a process; empty for a zombie, and if there is none."""
+    """The command line of a process; empty for a zombie, or if there is no such process."""
     with contextlib.suppress(OSError):
         text = (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace")
         return text.split("\0")[:-1]
@@ -32,13 +32,13 @@ def arguments(pid: int) -> list[str]:
 
 
 def with_argument(word: str) -> list[int]:
-    """Processes that have `word` somewhere in their command line."""
+    """Ids of the processes whose command line contains `word`."""
     numbers = (int(entry.name) for entry in _PROC.glob("[0-9]*"))
     return [number for number in numbers if word in " ".join(arguments(number))]
 
 
 def listening(port: int) -> int | None:
-    """The process that listens on a TCP port, if the caller may know."""
+    """Id of the process that listens on a TCP port; None without one, or without permission."""
     sockets = {f"socket:[{inode}]" for inode in _listening_sockets(port)}
     for link in _PROC.glob("[0-9]*/fd/*") if sockets else ():
         with contextlib.suppress(OSError):
@@ -60,7 +60,7 @@ def _listening_sockets(port: int) -> set[str]:
 
 def _state_and_parent(pid: int) -> tuple[str, int]:
     with contextlib.suppress(OSError, ValueError):
-        # The name, which comes first, is in parentheses and may hold anything.
+        # The name of the program is in parentheses, and may contain spaces and parentheses.
         letter, parent = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[:2]
         return letter, int(parent)
     return "", 0

@@ -1,4 +1,4 @@
-"""When a server is ready, and why it is not."""
+"""Waits until a server is ready."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ def wait_until_ready(
     timeout_s: float,
     stop: threading.Event,
 ) -> bool:
-    """Wait for a server that was just started.
+    """Wait until a server that was just started is ready.
 
     Args:
-        process: The server.
-        server: Asks it.
-        log: Where it writes.
-        timeout_s: Seconds until it has to be ready.
-        stop: Ends the waiting.
+        process: the process of the server.
+        server: a client for its HTTP.
+        log: its log file.
+        timeout_s: seconds until it has to be ready.
+        stop: setting it ends the wait.
 
     Returns:
-        Whether it is ready; False if it was to stop.
+        Whether it is ready; False if `stop` was set.
 
     Raises:
-        ServerStartError: It ended, or it takes longer; the message ends with the end of its log.
+        ServerStartError: the server ended, or was not ready in time; the message ends with the last
+            lines of its log.
     """
     deadline = time.monotonic() + timeout_s
     while process.poll() is None:
@@ -53,7 +54,7 @@ def wait_until_ready(
 
 
 def _tail(log: Path, lines: int = 15) -> str:
-    """The last lines, without those of level "info" ("I1123 ...") and of tables."""
+    """The last lines of the log, without those of level "info" ("I1123 ...") and tables."""
     text = log.read_text(errors="replace")
-    telling = [line for line in text.splitlines() if line and not _CHATTER.match(line)]
-    return "\n".join(telling[-lines:])
+    relevant = [line for line in text.splitlines() if line and not _CHATTER.match(line)]
+    return "\n".join(relevant[-lines:])

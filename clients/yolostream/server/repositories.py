@@ -1,4 +1,4 @@
-"""Folders of models, as a server is given them."""
+"""Checks model repositories before a server is started."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from yolostream.client.model import detects
 from yolostream.errors import ModelUnavailable, ServerStartError
 
 _UNFIT_FOR_TRITON = re.compile(r"[\s()&;|<>$`\\\"']|[^\x00-\x7f]")
-"""In a model's path: Triton starts the process of a Python model through a shell, and the Python in
-it imports nothing from a path that is not ASCII."""
+"""Characters that the path of a Python model must not have. Triton starts the model's process
+through a shell, and the Python in it imports nothing from a path that is not ASCII."""
 
 
 def check_repositories(repositories: Sequence[Path], models: Sequence[str]) -> None:
-    """Look for what Triton would fail of later, and say less about.
+    """Check for problems that Triton would report later and less clearly.
 
     Args:
-        repositories: folders of models.
-        models: that have to be in one of them.
+        repositories: model repositories.
+        models: names of models, each of which has to be in one of the repositories.
 
     Raises:
-        ServerStartError: one is no folder, or lies where Triton starts no model.
-        ModelUnavailable: none has a folder for one of `models`.
+        ServerStartError: a repository is not a folder, or Triton cannot start models from its path.
+        ModelUnavailable: no repository has a folder for one of `models`.
     """
     for folder in repositories:
         if not folder.is_dir():
-            raise ServerStartError(f"no model repository at {folder}")
+            raise ServerStartError(f"there is no model repository at {folder}: check the path")
         if unfit := _UNFIT_FOR_TRITON.search(str(folder.resolve())):
             raise ServerStartError(
-                f"Triton's Python models do not start in {folder.resolve()}, because of the "
-                f"'{unfit[0]}': move the repository to a path of plain letters, without spaces"
+                f"Triton cannot start Python models from {folder.resolve()}, because of the "
+                f"'{unfit[0]}': move the repository to a path of ASCII letters, without spaces"
             )
     there = {
         config.parent.name for folder in repositories for config in folder.glob("*/config.pbtxt")
@@ -43,13 +43,13 @@ def check_repositories(repositories: Sequence[Path], models: Sequence[str]) -> N
     if missing := set(models) - there:
         ensembles = ", ".join(sorted(there))
         raise ModelUnavailable(
-            f"no model '{min(missing)}' in {repositories[0]}, only {ensembles}: install it with "
-            "tools.install_model"
+            f"there is no model '{min(missing)}' in {repositories[0]}, only {ensembles}: install "
+            "it with tools.install_model"
         )
 
 
 def ensembles_in(repositories: Sequence[Path]) -> list[str]:
-    """Names of this project's ensembles in folders of models."""
+    """Names of this project's ensembles in model repositories, sorted."""
     found = []
     for path in (path for folder in repositories for path in folder.glob("*/config.pbtxt")):
         with contextlib.suppress(OSError, text_format.ParseError):

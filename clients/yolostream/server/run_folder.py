@@ -1,4 +1,4 @@
-"""What one run of the embedded Triton leaves on disk, and how it is found and removed."""
+"""The temporary folder of one run of the embedded Triton, and the removal of leftovers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from yolostream.server.mps import PIPES, stop_leftover
 
 RUN_PREFIX = "yolostream-server-"
 MPS_FOLDER = "mps"
-"""In the folder of a run: of the MPS that shares its GPU."""
+"""Subfolder of a run, for the MPS of its server."""
 
 GRPC_PORT_FILE = "grpc_port"
-"""In the folder of a run: of its server, once that is known."""
+"""File in the folder of a run, with the gRPC port of its server."""
 
 _SHARED_MEMORY = Path("/dev/shm")
 _HERE = ("127.", "localhost", "0.0.0.0", "[::1]")
 
 
 def remove_leftovers() -> None:
-    """Clean up after servers whose owner was killed before it could."""
+    """Remove the processes and files of servers whose owner was killed."""
     for run in _runs():
-        # The owner holds this lock for as long as it lives.
+        # The owner holds this lock while it lives.
         with contextlib.suppress(OSError), locked(run, fcntl.LOCK_NB):
             _kill_orphans(run)
             stop_leftover(run / MPS_FOLDER)
@@ -38,7 +38,7 @@ def remove_leftovers() -> None:
 
 
 def _runs() -> Iterator[Path]:
-    """Folders of runs of this user; nobody else's may tell us what to end, and where to connect."""
+    """Folders of this user's runs. Folders of other users are not trusted."""
     for run in Path(tempfile.gettempdir()).glob(f"{RUN_PREFIX}*"):
         with contextlib.suppress(OSError):
             if run.lstat().st_uid == os.geteuid():
@@ -49,14 +49,14 @@ def _runs() -> Iterator[Path]:
 def locked(run: Path, flags: int = 0) -> Iterator[None]:
     """Hold the lock of a run's folder.
 
-    It is on the folder itself, so systemd-tmpfiles leaves alone what lies in there for weeks.
+    The folder itself is locked, because systemd-tmpfiles does not clean up locked folders.
 
     Args:
-        run: its folder.
-        flags: `fcntl.LOCK_NB`, not to wait for it.
+        run: folder of the run.
+        flags: `fcntl.LOCK_NB` if the call must not wait for the lock.
 
     Raises:
-        BlockingIOError: somebody else holds it, and is not waited for.
+        BlockingIOError: another process holds the lock, and `flags` says not to wait.
     """
     descriptor = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -67,7 +67,7 @@ def locked(run: Path, flags: int = 0) -> Iterator[None]:
 
 
 def _kill_orphans(run: Path) -> None:
-    """End tritonserver and its steps, all of which have the name of the run in their arguments."""
+    """Kill tritonserver and its steps, whose arguments contain the name of the run."""
     for pid in processes.with_argument(run.name):
         program, *_ = processes.arguments(pid) or [""]
         if Path(program).name.startswith("triton"):
@@ -76,12 +76,13 @@ def _kill_orphans(run: Path) -> None:
 
 
 def gpu_sharing_of(url: str) -> dict[str, str]:
-    """Environment variables for a client that shares the GPU of the server at `url`.
+    """Environment variables for a client that shares the GPU of the server at `url` through MPS.
 
-    Without the server's MPS, a client that decodes on that GPU and the server use it in turns.
+    Without MPS, the server and a client that decodes on the same GPU use it in turns.
 
     Returns:
-        Nothing where the server runs elsewhere, shares no GPU, or was not started by this package.
+        The variables; empty if the server runs on another machine, does not use MPS, or was not
+        started by this package.
     """
     host, _, port = url.rpartition(":")
     if not host.startswith(_HERE):
@@ -96,8 +97,9 @@ def gpu_sharing_of(url: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def run_folder() -> Iterator[Path]:
-    """A temporary folder that is locked while its owner lives, and gone afterwards."""
-    # It gets its name once it is locked: others remove folders of that name without a lock.
+    """Make a temporary folder that is locked until the block ends, and remove it then."""
+    # It is renamed once it is locked, because other processes remove unlocked folders with the
+    # prefix.
     unnamed = Path(tempfile.mkdtemp(prefix=f".{RUN_PREFIX}"))
     with locked(unnamed):
         run = unnamed.rename(unnamed.with_name(unnamed.name.removeprefix(".")))
@@ -109,6 +111,6 @@ def run_folder() -> Iterator[Path]:
 
 
 def remove_shared_memory(run: Path) -> None:
-    """Remove what a server that was killed has left in /dev/shm."""
+    """Remove the files of a killed server from /dev/shm."""
     for region in _SHARED_MEMORY.glob(f"{run.name}*"):
         region.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The processes of a server's Python steps, which Triton calls stubs."""
+"""Watches the processes of a server's Python steps, which Triton calls stubs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _FAULTS = {processes.ZOMBIE: "has ended", processes.PAUSED: "is paused"}
 
 
 class StepProcesses:
-    """Those of one server that is ready.
+    """The processes of one server that is ready.
 
     Args:
-        server: number of its process.
+        server: process id of tritonserver.
     """
 
     def __init__(self, server: int) -> None:
@@ -26,11 +26,11 @@ class StepProcesses:
         self._useless: set[int] = set()
 
     def fault(self) -> str | None:
-        """What is wrong with one of them; to be asked several times a second.
+        """Which process has failed, and how; None if none has. Call it several times a second.
 
-        One that is paused counts as dead: after a second Triton gives its frame up, and takes the
-        late answer for that of another frame. Whatever it is has to be so at two looks in a row:
-        one that Triton unloads is a zombie for a moment, and gone without a trace afterwards.
+        A paused process counts as failed: after a second Triton drops its request, and returns the
+        late answer for another frame. A process has failed if two calls in a row find it so,
+        because a process that Triton unloads is a zombie for a moment.
         """
         states = {pid: processes.state(pid) for pid in self._names}
         useless = {pid for pid, state in states.items() if state in _FAULTS}
@@ -41,5 +41,5 @@ class StepProcesses:
 
 
 def _name(arguments: list[str]) -> str:
-    """The step's name: a stub is told the path of `STEP/VERSION/model.py` first."""
+    """The step's name, from the stub's first argument, the path of `STEP/VERSION/model.py`."""
     return f"'{Path(arguments[0]).parts[-3]}'" if arguments else "a step"

@@ -1,7 +1,7 @@
-"""Keeps a tritonserver running: notices that it, or one of its steps, is dead, and starts another.
+"""Restarts a tritonserver if it, or one of its steps, dies or hangs.
 
-Triton itself notices neither. A Python step that dies stays a zombie; every frame that meets it
-fails, and the server goes on calling itself ready.
+Triton does not detect that. A Python step that dies stays a zombie. Every frame that reaches it
+fails, but the server still reports that it is ready.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from yolostream.server.run_folder import remove_shared_memory
 from yolostream.server.step_processes import StepProcesses
 
 _LOOK_S = 0.25
-"""How often the processes are looked at."""
+"""Interval of the checks of the processes, in seconds."""
 
 _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Runs one server at a time. Use `supervised`.
+    """Runs one server at a time. Use it through `supervised`.
 
-    All servers are started by one thread, which lives as long as they may: a server ends with the
-    thread that started it.
+    One thread starts all servers and lives as long as the supervisor, because a server is killed
+    when the thread that started it ends; see `die_with_parent`.
 
     Args:
-        launch: how they are started.
-        once: start none after the first.
+        launch: the settings that servers are started with.
+        once: do not restart the server.
     """
 
     def __init__(self, launch: Launch, *, once: bool) -> None:
@@ -60,12 +60,12 @@ class Supervisor:
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """The latest server; there is one once `start` has ended well."""
+        """The process of the latest server. `start` must have succeeded before."""
         assert self._process is not None
         return self._process
 
     def start(self) -> None:
-        """Start the first server.
+        """Start the first server, and wait until it is ready.
 
         Raises:
             ServerStartError: it does not become ready.
@@ -76,22 +76,22 @@ class Supervisor:
         self._raise_error()
 
     def stop(self) -> None:
-        """End everything, also in the middle of a start."""
+        """Stop the server and the supervision, even during a start."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def wait(self) -> None:
-        """Wait until it starts no more servers, which it does not do by itself.
+        """Wait until the server ends and is not restarted.
 
         Raises:
-            ServerUnavailable: the server is dead or sick, and was to be started once only.
+            ServerUnavailable: the server died or failed, and is not restarted because of `once`.
         """
         wait_for(self._ended)
         self._raise_error()
 
     def health(self) -> Health:
-        """How the server is now."""
+        """The current health of the server."""
         canary = self._canary
         return Health(
             models=dict(canary.answers) if canary else {},
@@ -108,10 +108,10 @@ class Supervisor:
         try:
             self._keep_running()
         except BaseException as error:
-            # Raised in the thread that waits, if there is one.
+            # `start` or `wait` raises it in the caller's thread.
             self._error = error
             if self._has_been_ready and not self._once:
-                _log.error("the Triton at %s is not started again: %s", self._launch.url, error)
+                _log.error("the Triton at %s is not restarted: %s", self._launch.url, error)
         finally:
             self._first_settled.set()
             self._ended.set()
@@ -131,7 +131,7 @@ class Supervisor:
                 return
 
     def _run_one(self) -> YolostreamError | None:
-        """Run a server to its end; return what was wrong with it, or None if it was to stop."""
+        """Run a server until it fails or has to stop; return the fault, or None without one."""
         launch = self._launch
         process = None
         patience_s = 0.0
@@ -148,21 +148,21 @@ class Supervisor:
             ):
                 return None
             if (fault := self._watch(process)) is None:
-                # It is well, and may finish what it has begun.
+                # A healthy server may finish the requests in flight.
                 patience_s = launch.stop_timeout_s
                 return None
-            return ServerUnavailable(f"the Triton at {launch.url} is no use any more: {fault}")
+            return ServerUnavailable(f"the Triton at {launch.url} has failed: {fault}")
         except ServerStartError as error:
             return error
         except OSError as error:
-            return ServerStartError(f"no Triton can be started here: {error}")
+            return ServerStartError(f"cannot start Triton: {error}")
         finally:
             if process is not None:
                 tritonserver.stop(process, patience_s=patience_s)
                 remove_shared_memory(launch.run)
 
     def _watch(self, process: subprocess.Popen[bytes]) -> str | None:
-        """Watch a server that is ready; return what is wrong, or None if it is to stop."""
+        """Watch a server that is ready; return its fault, or None if it has to stop."""
         steps = StepProcesses(process.pid)
         canary = Canary(self._launch.http, self._launch.url, self._launch.ensembles, self._proven)
         with contextlib.closing(canary):
@@ -174,7 +174,7 @@ class Supervisor:
                         return f"it ended with code {process.returncode}"
                     if fault := steps.fault() or canary.fault:
                         return fault
-                    log.limit(self._launch.log)
+                    log.rotate(self._launch.log)
                 return None
             finally:
                 self._canary = None
@@ -193,12 +193,12 @@ class Supervisor:
         self._first_settled.set()
 
     def _announce(self, fault: YolostreamError, pause_s: float) -> None:
-        # Of a server that did not start these are the last lines of its log.
+        # If the server did not start, the further lines are the end of its log.
         first, *log_lines = str(fault).splitlines()
         self._fault = " ".join([first, *log_lines[-1:]])
         self._restarts += 1
         _log.warning(
-            "%s; it is started again %s (restart %d)",
+            "%s; it is restarted %s (restart %d)",
             self._fault,
             f"in {pause_s:g} s" if pause_s else "now",
             self._restarts,
@@ -207,13 +207,11 @@ class Supervisor:
 
 @contextlib.contextmanager
 def supervised(launch: Launch, *, once: bool = False) -> Iterator[Supervisor]:
-    """Keep a server running until the block ends.
-
-    What goes wrong is logged, with the times that it took.
+    """Keep a server running until the block ends. Faults and restarts are logged.
 
     Args:
-        launch: how it is started.
-        once: start no other where it is dead or sick; `Supervisor.wait` raises that.
+        launch: the settings that the server is started with.
+        once: do not restart the server; `Supervisor.wait` raises the fault.
 
     Raises:
         ServerStartError: the first start fails.

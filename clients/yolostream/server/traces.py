@@ -1,16 +1,16 @@
-"""What a tritonserver is told so that it exports traces."""
+"""Options with which tritonserver exports OpenTelemetry traces."""
 
 from __future__ import annotations
 
 _DELAY_MS = 500
-"""What is finished waits so long for others: a server that is stopped loses what waits."""
+"""Finished spans are exported after this delay. A server that stops loses those that wait."""
 
 
 def exporting_traces(endpoint: str) -> list[str]:
-    """Options that have it follow the requests whose caller follows them, and no others.
+    """Options for tritonserver that trace only requests with a `traceparent`.
 
     Args:
-        endpoint: address of OTLP over HTTP, with its path.
+        endpoint: URL of OTLP over HTTP, with its path.
     """
     settings = (
         "mode=opentelemetry",

@@ -1,4 +1,4 @@
-"""Asks a server on this machine over HTTP, which needs neither its certificate nor one for it."""
+"""An HTTP client for a Triton on this machine. HTTP is used because it needs no certificates."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tritonclient.utils import InferenceServerException
 
 from yolostream.access_token import HTTP_HEADER
 
-# A proxy in the environment must not come between us and our own machine.
+# Connections to this machine must not go through a proxy from the environment.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-# Of gRPC, by HTTP's.
+# From HTTP's status codes to gRPC's.
 _STATUS = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 503: "UNAVAILABLE"}
 
 
 class TritonHttp:
-    """One server.
+    """The HTTP API of one server.
 
     Args:
-        url: `host:port` of its HTTP.
-        token: that it asks for, if any.
+        url: address of its HTTP, `host:port`.
+        token: the server's token; None if it requires none.
     """
 
     def __init__(self, url: str, token: str | None = None) -> None:
@@ -32,24 +32,26 @@ class TritonHttp:
         self._headers = {} if token is None else {HTTP_HEADER: token}
 
     def is_ready(self) -> bool:
-        """Whether it has loaded all of its models."""
+        """Whether the server has loaded all of its models."""
         try:
             self.call("health/ready", timeout_s=1)
         except InferenceServerException:
-            # Before Triton listens, a connection from an ephemeral port may connect to itself.
+            # This also catches strange answers: before Triton listens, a connection from an
+            # ephemeral port may connect to itself.
             return False
         return True
 
     def call(self, path: str, content: object = None, *, timeout_s: float) -> dict[str, Any]:
-        """What it answers.
+        """Send a request, and return the JSON object of the answer.
 
         Args:
-            path: after `/v2/`.
-            content: to post, as JSON has it; None only asks.
-            timeout_s: without a word from the server.
+            path: the path after `/v2/`.
+            content: value to POST as JSON; None sends a GET.
+            timeout_s: timeout in seconds.
 
         Raises:
-            InferenceServerException: it fails, or does not answer; with the status that gRPC has.
+            InferenceServerException: the request fails, or is not answered; its status is the name
+                of a gRPC status code.
         """
         request = urllib.request.Request(
             f"http://{self._url}/v2/{path}",

@@ -1,4 +1,4 @@
-"""The process of the tritonserver from PyPI: its command line, its environment, its end."""
+"""The process of tritonserver: its command line, its environment variables, start and stop."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from yolostream.server.ports import Ports
 Profile = Literal["cpu", "onnx-gpu", "torch-gpu"]
 
 STOP_TIMEOUT_S = 6.0
-"""For what a server that is well has begun; it takes five seconds at most by itself."""
+"""Seconds for finishing the requests in flight. tritonserver limits itself to 5 s."""
 _KILL_TIMEOUT_S = 5.0
-"""A process that waits for its GPU may take longer: nobody waits for that."""
+"""Seconds to wait for a killed process. One that waits for its GPU may take longer."""
 
 LOG = "server.log"
-"""In the folder of a run."""
+"""Name of the log file in the folder of a run."""
 
 
 def command(
@@ -39,16 +39,16 @@ def command(
     """The command line that starts a server, without its models.
 
     Args:
-        run: Folder of this run; the backends are put together there.
-        program: Has the binary.
-        profile: Which `configs/PROFILE.pbtxt` the models load; None for `config.pbtxt`.
-        host: Address to listen on.
-        ports: Ports to listen on, none of them 0.
+        run: folder of this run, in which the backend directory is made.
+        program: the environment or installation that has the binary.
+        profile: the models load `configs/PROFILE.pbtxt`; None for `config.pbtxt`.
+        host: address to listen on.
+        ports: ports to listen on, none of them 0.
     """
     return [
         *_binary_and_backends(run, program),
         *([] if profile is None else [f"--model-config-name={profile}"]),
-        # Named after the run, so that what a crash leaves in /dev/shm can be found.
+        # Named after the run, so that leftovers of a crash in /dev/shm can be found.
         f"--backend-config=python,shm-region-prefix-name={run.name}",
         f"--http-address={host}",
         f"--http-port={ports.http}",
@@ -72,13 +72,13 @@ def _binary_and_backends(run: Path, program: ServerEnvironment | Installation) -
 
 
 def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
-    """Make one backend directory of the two folders in the wheel."""
+    """Make one backend directory from the two folders in the wheel."""
     python_backend = folder / "python"
     python_backend.mkdir(parents=True)
     stubs = environment.wheel / "python_backend_stubs" / environment.python_version
     for part in [*(environment.wheel / "backends" / "python").iterdir(), *stubs.iterdir()]:
         (python_backend / part.name).symlink_to(part)
-    # Every Python model has this module imported before its own.
+    # The stub imports this module before every Python model.
     utilities = python_backend / "triton_python_backend_utils.py"
     parts = [utilities.read_text(), _callers_mps_share()]
     if environment.numpy_major >= 2:
@@ -89,7 +89,7 @@ def _assemble_backends(folder: Path, environment: ServerEnvironment) -> Path:
 
 
 def _callers_mps_share() -> str:
-    """Python code that gives a model the caller's MPS share, in place of `SERVER_MPS_SHARE`."""
+    """Python code that restores the caller's MPS percentage in a model's process."""
     given = {name: os.environ[name] for name in SERVER_MPS_SHARE if name in os.environ}
     return (
         "import os\n"
@@ -100,38 +100,38 @@ def _callers_mps_share() -> str:
 
 
 def variables(program: ServerEnvironment | Installation) -> dict[str, str]:
-    """Environment variables that show a server its libraries, and its steps their packages."""
+    """Environment variables with the paths of the server's libraries and its steps' packages."""
     if isinstance(program, Installation):
         return {}
     libraries = [str(program.libraries), program.libpython_folder]
     inherited = os.environ.get("LD_LIBRARY_PATH", "")
     return {
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [*libraries, inherited])),
-        # The stub takes the packages of the first python3 on PATH.
+        # The stub uses the packages of the first python3 on PATH.
         "PATH": os.pathsep.join([str(program.python.parent), os.environ.get("PATH", "")]),
     }
 
 
 def start(command: Sequence[str], run: Path, more: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a server, which the system ends together with the thread that calls this.
+    """Start a server, which Linux kills when the calling thread ends.
 
-    Its Python stubs end by themselves soon after it.
+    The server's Python stubs end by themselves soon afterwards.
 
     Args:
-        command: See `command`.
-        run: Folder of this run, for its log, which goes on after an earlier server's, and the
-            number of its process.
-        more: Environment variables beside ours.
+        command: see `command`.
+        run: folder of this run. The server appends to the log there, and its process id is written
+            there.
+        more: environment variables, in addition to those of this process.
     """
     with (run / LOG).open("ab") as log:
         process = subprocess.Popen(
-            # In a mode that looks for no modules but Python's own.
+            # Isolated mode: only modules of the standard library can be imported.
             [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, **more},
-            # Ctrl-C reaches only us, and the group includes its Python stubs.
+            # Ctrl-C then reaches only this process, and the stubs can be killed as a group.
             start_new_session=True,
         )
     (run / "pid").write_text(str(process.pid))
@@ -139,12 +139,11 @@ def start(command: Sequence[str], run: Path, more: Mapping[str, str]) -> subproc
 
 
 def stop(process: subprocess.Popen[bytes], *, patience_s: float) -> None:
-    """End a server and its Python stubs.
+    """Stop a server and its Python stubs, also paused ones.
 
     Args:
-        process: The server.
-        patience_s: Seconds in which it may finish what it has begun; 0 ends it at once. Paused
-            processes end too.
+        process: the process of the server.
+        patience_s: seconds in which it may finish the requests in flight; 0 kills it at once.
     """
     if patience_s:
         process.terminate()
@@ -158,7 +157,7 @@ def stop(process: subprocess.Popen[bytes], *, patience_s: float) -> None:
 
 
 def _reap_group(group: int) -> None:
-    """Take leave of stubs that have become our children: a container's first process gets them."""
+    """Reap stubs that became children of this process, as happens to PID 1 of a container."""
     deadline = time.monotonic() + _KILL_TIMEOUT_S
     with contextlib.suppress(ChildProcessError):
         while time.monotonic() < deadline:

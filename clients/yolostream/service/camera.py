@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import replace
 
 from yolostream.pipeline.status import Status
 from yolostream.service.audience import Audience
 from yolostream.service.camera_task import CameraTask
+from yolostream.service.leases.lease import Lease, Owner
 from yolostream.service.messages import Run
 from yolostream.service.recent_ages import RecentAges
 from yolostream.service.totals import Totals
@@ -29,8 +31,14 @@ class Camera:
 
     def __init__(self, name: str, task: CameraTask) -> None:
         self.task = task
+        self.is_enabled = False
+        """Whether it is to be run, here or elsewhere."""
         self.worker: Worker | None = None
-        """Runs it; None where it is paused."""
+        """Runs it; None where it is paused, or not ours."""
+        self.lease: Lease | None = None
+        """The right to run it, where several instances share cameras out."""
+        self.owner: Owner | None = None
+        """The other instance that runs it."""
         self.audience = Audience(name)
         self.totals = Totals(name)
         """Of all its runs."""
@@ -43,14 +51,12 @@ class Camera:
         self._noted: deque[tuple[float, Status]] = deque()
 
     @property
-    def is_enabled(self) -> bool:
-        """Whether a worker runs it."""
-        return self.worker is not None
-
-    @property
     def state(self) -> str:
-        """What it is at: one of `yolostream.pipeline.status.State`, or `disabled`."""
-        return self.status.state if self.is_enabled else "disabled"
+        """What it is at: one of `yolostream.pipeline.status.State`, `disabled` or `elsewhere`."""
+        if not self.is_enabled:
+            return "disabled"
+        is_elsewhere = self.worker is None and self.owner is not None
+        return "elsewhere" if is_elsewhere else self.status.state
 
     @property
     def recent(self) -> Status:
@@ -67,14 +73,14 @@ class Camera:
     def run_on(self, worker: Worker) -> None:
         """Have its task done there, in place of what was done of it before."""
         self.worker = worker
-        worker.run(Run(self.task))
+        worker.run(Run(replace(self.task, lease=self.lease)))
         self.tell_what_is_wanted()
 
     def rest(self) -> None:
         """Run no more."""
         if self.worker is not None:
             self.worker.drop(self._name)
-            self.worker = None
+        self.worker = self.lease = None
         self.status = Status(self._name)
         self._begin_anew()
 
@@ -86,7 +92,7 @@ class Camera:
     def note(self, status: Status) -> None:
         """Take the latest figures of a run: one that was stopped may tell of its last frames."""
         self.totals.note(status)
-        if not self.is_enabled:
+        if self.worker is None:
             return
         if status.began_at != self.status.began_at:
             self._begin_anew()

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 
 from yolostream.errors import YolostreamError
-from yolostream.frame_trace import FrameTraces, Sampling
+from yolostream.frame_traces import FrameTraces, Sampling
+from yolostream.outputs.fenced import Fenced, Permit
 from yolostream.outputs.output import Output
 from yolostream.pipeline.capture import Capture, Openings
 from yolostream.pipeline.plan import Plan
@@ -17,8 +18,9 @@ from yolostream.pipeline.status import Status
 from yolostream.pipeline.stream import Stream
 from yolostream.service.camera_task import CameraTask
 from yolostream.service.lanes import Lane, Lanes, warm
+from yolostream.service.leases.lease import Fence, Lease
 from yolostream.service.live_view import LiveView
-from yolostream.service.messages import FromWorker, Statuses, Switched, Watch
+from yolostream.service.messages import FromWorker, Statuses, Stopped, Switched, Watch
 from yolostream.sources import Session
 
 SWITCH_RETRY_S = 10.0
@@ -34,6 +36,7 @@ class CameraRunner:
         name: of the camera.
         lanes: to the ensembles.
         openings: how many sources are opened at once, all cameras of the process together.
+        fence: is asked whether results may leave.
         sampling: which frames are followed; None follows none.
         send: takes what the service is told.
     """
@@ -44,18 +47,24 @@ class CameraRunner:
         *,
         lanes: Lanes,
         openings: Openings,
+        fence: Fence,
         sampling: Sampling | None,
-        send: Callable[[FromWorker], None],
+        send: Callable[[FromWorker | Stopped], None],
     ) -> None:
         self.is_ended = False
         """Whether nothing of it runs, and nothing will."""
         self._name = name
         self._lanes = lanes
         self._openings = openings
+        self._fence = fence
         self._send = send
         self._traces = None if sampling is None else FrameTraces(name, sampling, send)
         self._wanted: CameraTask | None = None
+        self._ticket = 0
+        """Of the last time that nothing was wanted."""
         self._stream: Stream | None = None
+        self._is_left = threading.Event()
+        """Whether nobody waits for the stream any more: what hangs in it writes no more, either."""
         self._lane: Lane | None = None
         """Where the stream's frames go."""
         self._view: LiveView | None = None
@@ -74,14 +83,18 @@ class CameraRunner:
             return Status(self._name, began_at=0.0, trouble=self._trouble)
         return stream.snapshot()
 
-    def want(self, task: CameraTask | None) -> bool:
+    def want(self, task: CameraTask | None, ticket: int = 0) -> bool:
         """Run this from now on, or nothing any more.
+
+        Args:
+            task: what is done; None for nothing.
+            ticket: of a `Drop`, with which the service is told when nothing runs any more.
 
         Returns:
             False where it has ended.
         """
         with self._lock:
-            self._wanted = task
+            self._wanted, self._ticket = task, ticket
             self._changed.set()
             return not self.is_ended
 
@@ -113,6 +126,7 @@ class CameraRunner:
             return self._switched(stream, running.model, wanted)
         if stream is not None:
             stop([stream])
+            self._is_left.set()
             # What it counted since the last report would be missing.
             self._send(Statuses({self._name: stream.snapshot()}))
             self._stream = self._view = self._lane = None
@@ -149,6 +163,8 @@ class CameraRunner:
         with self._lock:
             # Somebody may have wanted it again meanwhile.
             self.is_ended = self.is_ended or self._wanted is None
+            if self.is_ended:
+                self._send(Stopped(self._name, self._ticket))
 
     def _begin(self, task: CameraTask) -> bool:
         """Whether it could, before something else was wanted."""
@@ -157,6 +173,7 @@ class CameraRunner:
             if lane is None or self.is_ended:
                 return False
             self._lane = lane
+            self._is_left = threading.Event()
             self._stream = Stream(self._plan(task), lane.detector, on_ready=lane.dispatcher.wake)
             self._stream.status.model = task.model
             reading = replace(task.job.reading(lane.detector.model.input_size), fit=self._fit)
@@ -176,12 +193,19 @@ class CameraRunner:
         self._trouble = str(trouble)
 
     def _outputs(self, task: CameraTask, session: Session) -> list[Callable[[], Output]]:
-        new_view: Callable[[], Output] = partial(self._new_view, session)
-        recording = task.recording
-        written = [] if recording is None else recording.makers(task.source, session)
-        return [*written, new_view]
+        recording, lease = task.recording, task.lease
+        permit = Permit() if lease is None else self._permit(lease)
+        written = [] if recording is None else recording.makers(task.source, session, permit)
+        new_view: Callable[[], Output] = partial(self._new_view, session, permit.lease)
+        return [partial(Fenced.of, make, permit) for make in (*written, new_view)]
 
-    def _new_view(self, session: Session) -> LiveView:
-        self._view = LiveView(self._name, frame_rate=session.frame_rate, send=self._send)
+    def _permit(self, lease: Lease) -> Permit:
+        is_left = self._is_left
+        return Permit(lease.number, lambda: self._fence.lets(lease) and not is_left.is_set())
+
+    def _new_view(self, session: Session, lease: int | None) -> LiveView:
+        self._view = LiveView(
+            self._name, frame_rate=session.frame_rate, send=self._send, lease=lease
+        )
         self._view.want(self._watch)
         return self._view

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from yolostream.outputs.recording import Recording
 from yolostream.pipeline.job import Job
+from yolostream.service.leases.lease import Lease
 from yolostream.sources import Source
 
 
@@ -20,6 +21,8 @@ class CameraTask:
     """Name of the ensemble that looks at its frames."""
     recording: Recording | None = None
     """What is written of it."""
+    lease: Lease | None = None
+    """The right to run it; None where it is nobody else's."""
 
     def goes_on_as(self, other: CameraTask) -> bool:
         """Whether one that runs becomes the other from one frame to the next."""

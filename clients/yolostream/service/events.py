@@ -24,6 +24,9 @@ EventType = Literal[
     "model_failed",
     "configuration_problem",
     "configuration_read",
+    "lease_acquired",
+    "lease_released",
+    "leases_lost",
     "worker_restarted",
     "missed",
 ]
@@ -42,7 +45,7 @@ class Event:
     camera: str = ""
     """Empty where it is about none."""
     details: dict[str, Any] = field(default_factory=dict)
-    """By type; `docs/live.md` has them."""
+    """By type; `docs/rest.md` has them."""
 
     @property
     def json(self) -> bytes:

@@ -24,17 +24,24 @@ class LiveView:
         camera: its name.
         frame_rate: that the camera tells, in frames per second.
         send: takes what is made for those who look.
+        lease: number of the lease of the camera; None where there is none.
     """
 
     kind = "live_view"
     lost = 0
 
     def __init__(
-        self, camera: str, *, frame_rate: Fraction, send: Callable[[FromWorker], None]
+        self,
+        camera: str,
+        *,
+        frame_rate: Fraction,
+        send: Callable[[FromWorker], None],
+        lease: int | None = None,
     ) -> None:
         self._camera = camera
         self._frame_rate = frame_rate
         self._send = send
+        self._lease = lease
         self._wanted = Watch(camera)
         self._video: FragmentedMp4 | None = None
         # Who looks again after a while needs a new beginning.
@@ -54,7 +61,8 @@ class LiveView:
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
         """Make what is wanted of one frame; see `Output`."""
         if self._wanted.detections:
-            self._send(Found(self._camera, record_of(frame, detections, source=self._camera)))
+            record = record_of(frame, detections, source=self._camera, lease=self._lease)
+            self._send(Found(self._camera, record))
         # A frame that was on its way when somebody began to look was not drawn on.
         is_whole = annotated.shape[:2] == frame.size
         if self._wanted.pictures and is_whole:

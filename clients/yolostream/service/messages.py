@@ -24,6 +24,8 @@ class Drop:
     """Let go of a camera."""
 
     camera: str
+    ticket: int
+    """Comes back in `Stopped`."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,15 @@ class Watch:
     detections: bool = False
 
 
-Command = Run | Drop | Watch
+@dataclass(frozen=True)
+class Extend:
+    """Leases of this session count until then, by `steady_s`, and no others."""
+
+    session: str
+    until_s: float
+
+
+Command = Run | Drop | Watch | Extend
 
 
 # From a worker.
@@ -105,6 +115,15 @@ class Switched:
     model: str
     trouble: str = ""
     """Why it does not."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Nothing of a camera runs any more, and its outputs are closed."""
+
+    camera: str
+    ticket: int
+    """Of the `Drop`."""
 
 
 # Of a worker.

@@ -25,14 +25,14 @@ def check_runtime_address(source: str) -> str:
     address = address_in(source)
     if len(source) > LONGEST or address is None or not source.isprintable():
         raise SourceError(
-            f"{redact_argument(source[:100])!r} is no address of a camera: over the API it begins "
-            f"with {', '.join(f'{scheme}://' for scheme in SCHEMES)}; files and devices are named "
-            "in the configuration file"
+            f"{redact_argument(source[:100])!r} is no address of a camera on a network: begin it "
+            f"with {', '.join(f'{scheme}://' for scheme in SCHEMES)}; only the configuration file "
+            "may name files and devices"
         )
     if "${" in source:
         raise SourceError(
-            "${VARIABLES} are the service's own: over the API give user and password in the "
-            "address, or write the camera into the configuration file"
+            "${VARIABLES} are the service's own: give user and password themselves, or write the "
+            "camera into the configuration file"
         )
     if not has_host(address):
         raise SourceError(

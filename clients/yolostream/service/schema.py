@@ -8,7 +8,7 @@ from yolostream.service.settings import Configuration
 
 
 def schema() -> str:
-    """What `docs/cameras.schema.json` has in it; `make schema` writes it there."""
+    """What `docs/cameras.schema.json` has in it; `make reference` writes it there."""
     described = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cameras.yaml of yolostream",

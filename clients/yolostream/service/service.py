@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from yolostream.frame_trace import Sampling, Trace
+from yolostream.frame_trace import Trace
+from yolostream.frame_traces import Sampling
+from yolostream.pipeline.status import Status
 from yolostream.pipeline.timing import StageTimer
 from yolostream.service.audience import Kind
 from yolostream.service.camera import Camera
@@ -17,14 +21,24 @@ from yolostream.service.camera_task import CameraTask
 from yolostream.service.capacity import Load
 from yolostream.service.events import Events
 from yolostream.service.lanes import Connect
+from yolostream.service.leased_cameras import LeasedCameras
 from yolostream.service.load_meter import LoadMeter
-from yolostream.service.messages import FromWorker, Statuses, Switched, Transition, WorkerDied
+from yolostream.service.messages import (
+    FromWorker,
+    Made,
+    Statuses,
+    Switched,
+    Transition,
+    WorkerDied,
+)
 from yolostream.service.worker import Worker
 from yolostream.service.workers import Workers
 
 _MOST_SILENCE_S = 30.0
 """Of the service's own thread. It waits for nothing but the rest of what a worker has begun to say:
 one that hangs is ended before."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,8 @@ class Service:
         connect: makes the detectors of a worker.
         most_workers: processes at most; by default one for two cores.
         tracing: of frames; None follows none.
+        instance: name of this instance if cameras are shared with others: only cameras with a
+            lease run, see `LeasedCameras`. None runs all cameras.
     """
 
     def __init__(
@@ -53,6 +69,7 @@ class Service:
         *,
         most_workers: int | None = None,
         tracing: Tracing | None = None,
+        instance: str | None = None,
     ) -> None:
         self.events = Events()
         """What happens."""
@@ -60,15 +77,16 @@ class Service:
         """What the frames of cameras took that are no longer there."""
         self._cameras: dict[str, Camera] = {}
         self._tracing = tracing
-        self._workers = Workers(
-            connect,
-            most_workers or max(1, len(os.sched_getaffinity(0)) // 2),
-            self._take,
-            None if tracing is None else tracing.sampling,
-        )
+        most = most_workers or max(1, len(os.sched_getaffinity(0)) // 2)
+        sampling = None if tracing is None else tracing.sampling
+        self._workers = Workers(partial(Worker, connect, most, self._take, sampling), most)
         self._lock = threading.RLock()
         self._meter = LoadMeter()
         self._stopping = threading.Event()
+        self.leased = LeasedCameras(
+            instance, self._cameras, self._workers, self.events, self._lock, self._stopping
+        )
+        """The leases of the cameras, if they are shared."""
         self._looked_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="service", daemon=True)
         self._thread.start()
@@ -99,11 +117,11 @@ class Service:
             camera = self._cameras.get(name)
             if camera is not None and (camera.task, camera.is_enabled) == (task, enabled):
                 return False
-            self.events.publish("camera_added" if camera is None else "camera_changed", name)
+            self.leased.tell("camera_added" if camera is None else "camera_changed", name)
             if camera is None:
                 camera = self._cameras[name] = Camera(name, task)
-            camera.task = task
-            if enabled:
+            camera.task, camera.is_enabled = task, enabled
+            if enabled and self.leased.may_run(camera):
                 camera.run_on(camera.worker or self._workers.with_room())
             else:
                 camera.rest()
@@ -119,7 +137,7 @@ class Service:
             camera = self._cameras.pop(name)
             camera.rest()
             self.stages_of_removed += camera.totals.figures().timer
-            self.events.publish("camera_removed", name)
+            self.leased.tell("camera_removed", name)
 
     @contextlib.contextmanager
     def following(
@@ -169,6 +187,7 @@ class Service:
             self._looked_at = time.monotonic()
             self._workers.listen()
             with self._lock:
+                self.leased.stop_late()
                 statuses = {name: one.status for name, one in self._cameras.items()}
                 self._meter.sample(time.monotonic(), statuses)
         self._workers.stop()
@@ -177,22 +196,37 @@ class Service:
         with self._lock:
             match message:
                 case Statuses(of_cameras):
-                    for name, status in of_cameras.items():
-                        if name in self._cameras:
-                            self._cameras[name].note(status)
-                case WorkerDied() | Transition() | Switched():
-                    self._publish(message)
+                    self._note(of_cameras)
+                case WorkerDied():
+                    self._publish_death(message)
                 case Trace():
                     if self._tracing is not None:
                         self._tracing.on_trace(message)
-                case _ if message.camera in self._cameras:
-                    self._cameras[message.camera].audience.tell(message)
+                case _ if self.leased.may_tell(message.camera):
+                    self._hand_on(message)
 
-    def _publish(self, message: WorkerDied | Transition | Switched) -> None:
-        publish = self.events.publish
+    def _note(self, statuses: Mapping[str, Status]) -> None:
+        for name, status in statuses.items():
+            if name in self._cameras:
+                self._cameras[name].note(status)
+
+    def _hand_on(self, message: Made | Transition | Switched) -> None:
+        if isinstance(message, Transition | Switched):
+            self._publish(message)
+        elif message.camera in self._cameras:
+            self._cameras[message.camera].audience.tell(message)
+
+    def _publish_death(self, died: WorkerDied) -> None:
+        self.events.publish(
+            "worker_restarted",
+            cameras=[name for name in died.cameras if self.leased.may_tell(name)],
+            exit_code=died.exit_code,
+            in_seconds=died.wait_s,
+        )
+
+    def _publish(self, message: Transition | Switched) -> None:
+        publish = self.leased.tell
         match message:
-            case WorkerDied(cameras, code, wait_s):
-                publish("worker_restarted", cameras=cameras, exit_code=code, in_seconds=wait_s)
             case Transition(name, before, after, reason):
                 publish("camera_state", name, **{"from": before, "to": after, "reason": reason})
             case Switched(name, model, ""):

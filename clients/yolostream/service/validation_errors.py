@@ -22,6 +22,9 @@ from yolostream.service.yaml_document import Location, Problem
 _KINDS = frozenset(kind.__name__ for kind in (Rotation, Segments, Hls))
 """Of values of which `true` stands for the usual ones."""
 
+UNKNOWN_KEY = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
+"""Of models and of dataclasses: pydantic's names for a key that there is not."""
+
 _MOST_SHOWN = 60
 
 
@@ -29,8 +32,8 @@ def explained(error: ErrorDetails) -> Problem:
     """What is wrong, and how to mend it."""
     path = _as_written(error["loc"])
     match error["type"]:
-        case "extra_forbidden" | "unexpected_keyword_argument":
-            return Problem(path, f"there is no such key{_nearest(error['loc'])}")
+        case kind if kind in UNKNOWN_KEY:
+            return Problem(path, no_such_key(error["loc"], Configuration))
         case "missing":
             return Problem(path[:-1], f"it lacks {path[-1]}: add it")
         case "value_error":
@@ -67,15 +70,22 @@ def _shown(error: ErrorDetails) -> str:
     return f"{words[:_MOST_SHOWN]}{'...' if len(words) > _MOST_SHOWN else ''} is wrong: "
 
 
-def _nearest(path: Sequence[int | str]) -> str:
-    keys = _keys_at(path[:-1])
+def no_such_key(path: Sequence[int | str], top: type[BaseModel]) -> str:
+    """What is said of an unknown key, with the nearest one.
+
+    Args:
+        path: of the key, as pydantic gives it.
+        top: the model that was validated.
+    """
+    keys = _keys_at(path[:-1], top)
     close = difflib.get_close_matches(str(path[-1]).lower(), keys, n=1, cutoff=0.5)
-    return f": is it {close[0]}?" if close else f", only: {', '.join(keys)}"
+    hint = f": is it {close[0]}?" if close else f", only: {', '.join(keys)}"
+    return f"there is no such key{hint}"
 
 
-def _keys_at(path: Sequence[int | str]) -> list[str]:
+def _keys_at(path: Sequence[int | str], top: type[BaseModel]) -> list[str]:
     """The keys that a section has."""
-    kinds: list[Any] = [Configuration]
+    kinds: list[Any] = [top]
     for part in path:
         # Where a value may be of several kinds, pydantic names the kind as well.
         named = [kind for kind in kinds if getattr(kind, "__name__", "") == part]

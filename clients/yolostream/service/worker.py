@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable
-from enum import Enum, auto
 from multiprocessing.connection import Connection
 
-from yolostream.frame_trace import Sampling
-from yolostream.pipeline.child_process import ChildProcess
+from yolostream.frame_traces import Sampling
 from yolostream.redaction import redact
 from yolostream.service.lanes import Connect
 from yolostream.service.messages import (
     Command,
     Drop,
+    Extend,
     FromWorker,
     Run,
+    Stopped,
     Transition,
     Watch,
     WorkerDied,
 )
-from yolostream.service.worker_process import work
+from yolostream.service.watched_child import WatchedChild
 
-_LOOK_S = 1.0
-"""Between two looks whether it hangs."""
 _WAIT_S = (0.5, 30.0)
 """Shortest and longest wait until a worker that died is started again."""
-SILENCE_S = 15.0
-"""It tells its figures twice a second: one that says nothing for so long hangs, and is ended."""
-START_S = 120.0
-"""The same for its first word, before which it imports a lot."""
 _HEALTHY_S = 60.0
 """One that lived so long starts to count anew."""
 
@@ -42,8 +35,6 @@ _log = logging.getLogger(__name__)
 
 class Worker:
     """A child process that is started again, with all its cameras, whenever it dies or hangs.
-
-    Nobody waits for it: what it is told waits until it listens.
 
     Args:
         connect: makes its detectors.
@@ -68,30 +59,33 @@ class Worker:
         self._receive = receive
         self._sampling = sampling
         self._watched: dict[str, Watch] = {}
+        self._extended = Extend("", 0.0)
+        self._tickets = itertools.count(1)
+        self._stopping_cameras: dict[str, int] = {}
+        """Tickets of those of which something may still run."""
         self._wait_s = _WAIT_S[0]
         self._start_at = 0.0
         self._stopping = False
         # Commands come from several threads.
         self._lock = threading.RLock()
-        self._process: ChildProcess | None = None
-        self._commands: queue.SimpleQueue[Run | Drop | Watch | _End | None] = queue.SimpleQueue()
-        self._heard_at: float | None = None
+        self._child: WatchedChild | None = None
         self._start()
 
     @property
     def connection(self) -> Connection | None:
         """What it says comes here; None while it does not run."""
-        return None if self._process is None else self._process.connection
+        return None if self._child is None else self._child.connection
 
     @property
     def pid(self) -> int | None:
         """The system's number of its process."""
-        return None if self._process is None else self._process.pid
+        return None if self._child is None else self._child.pid
 
     def run(self, command: Run) -> None:
         """Run a camera, in place of what it was told of it before."""
         with self._lock:
             self.cameras[command.task.source.name] = command
+            self._stopping_cameras.pop(command.task.source.name, None)
             self._send(command)
 
     def drop(self, camera: str) -> None:
@@ -99,7 +93,20 @@ class Worker:
         with self._lock:
             self.cameras.pop(camera, None)
             self._watched.pop(camera, None)
-            self._send(Drop(camera))
+            if self._child is not None:
+                ticket = next(self._tickets)
+                self._stopping_cameras[camera] = ticket
+                self._child.tell(Drop(camera, ticket))
+
+    def is_stopping(self, camera: str) -> bool:
+        """Whether something may still run of a camera that it was to let go of."""
+        return camera in self._stopping_cameras
+
+    def extend(self, command: Extend) -> None:
+        """Let leases count for longer."""
+        with self._lock:
+            self._extended = command
+            self._send(command)
 
     def watch(self, command: Watch) -> None:
         """Somebody looks at a camera, or nobody does."""
@@ -109,10 +116,9 @@ class Worker:
 
     def take(self) -> None:
         """Take one message, or its end."""
-        assert self._process is not None
+        assert self._child is not None
         try:
-            message = self._process.connection.recv()
-            self._heard_at = time.monotonic()
+            message = self._child.hear()
         except (EOFError, OSError):
             if (died := self._died()) is not None:
                 self._receive(died)
@@ -120,6 +126,8 @@ class Worker:
         match message:
             case None:
                 self.is_done = self._stopping
+            case Stopped():
+                self._note_stopped(message)
             case logging.LogRecord():
                 logger = logging.getLogger(message.name)
                 if logger.isEnabledFor(message.levelno):
@@ -132,69 +140,56 @@ class Worker:
     def tend(self) -> None:
         """Start it again if it has died, and its time has come."""
         with self._lock:
-            if self._process is None and not self.is_done and time.monotonic() >= self._start_at:
+            if self._child is None and not self.is_done and time.monotonic() >= self._start_at:
                 self._start()
 
     def ask_to_stop(self) -> None:
         """Let it finish what is on its way."""
         with self._lock:
             self._stopping = True
-            if self._process is None:
+            if self._child is None:
                 self.is_done = True
-            self._send(None)
+            else:
+                self._child.ask_to_stop()
 
     def close(self) -> None:
         """End it, if it has not ended."""
-        self._commands.put(_End.END)
-        if self._process is not None:
-            self._process.close(kill=not self.is_done)
+        if self._child is not None:
+            self._child.end(kill=not self.is_done)
+
+    def _note_stopped(self, stopped: Stopped) -> None:
+        with self._lock:
+            # It may have been told to run, and to stop, again.
+            if self._stopping_cameras.get(stopped.camera) == stopped.ticket:
+                del self._stopping_cameras[stopped.camera]
 
     def _start(self) -> None:
         try:
-            process = ChildProcess(work, self._connect, self._workers, self._sampling)
+            self._child = WatchedChild(self._connect, self._workers, self._sampling)
         except OSError as error:
             # Too many files are open, or there is too little memory: that may pass.
             _log.error("a worker cannot be started (%s): %s", error.strerror, self._again())
             return
-        self._process, self._commands = process, queue.SimpleQueue()
-        self._started_at, self._heard_at = time.monotonic(), None
-        for target in (_tell, self._watch_over):
-            threading.Thread(target=target, args=(process, self._commands), daemon=True).start()
+        self._child.tell(self._extended)
         for run in self.cameras.values():
-            self._send(run)
+            self._child.tell(run)
         for watch in self._watched.values():
-            self._send(watch)
+            self._child.tell(watch)
 
-    def _send(self, command: Command | None) -> None:
-        if self._process is not None:
-            self._commands.put(command)
-
-    def _watch_over(self, process: ChildProcess, commands: object) -> None:
-        """End a process that hangs, on a thread of its own: who listens to it may hang with it."""
-        while True:
-            time.sleep(_LOOK_S)
-            if process is not self._process or self._stopping:
-                return
-            heard_at = self._heard_at
-            since, most_s = (
-                (self._started_at, START_S) if heard_at is None else (heard_at, SILENCE_S)
-            )
-            if time.monotonic() - since > most_s and not _has_spoken(process):
-                _log.error("a worker has said nothing for %g s, and is ended", most_s)
-                process.kill()
-                return
+    def _send(self, command: Command) -> None:
+        if self._child is not None:
+            self._child.tell(command)
 
     def _died(self) -> WorkerDied | None:
         with self._lock:
-            assert self._process is not None
-            code = self._process.exit_code
-            self._commands.put(_End.END)
-            self._process.close()
-            self._process = None
+            assert self._child is not None
+            age_s, code = self._child.age_s, self._child.end()
+            self._child = None
+            self._stopping_cameras.clear()
             if self._stopping:
                 self.is_done = True
                 return None
-            if time.monotonic() - self._started_at > _HEALTHY_S:
+            if age_s > _HEALTHY_S:
                 self._wait_s = _WAIT_S[0]
             self.restarts += 1
             died = WorkerDied(tuple(self.cameras), code, self._wait_s)
@@ -207,30 +202,6 @@ class Worker:
         self._start_at = time.monotonic() + wait_s
         self._wait_s = min(2 * wait_s, _WAIT_S[1])
         return f"it is started again in {wait_s:.1f} s; it runs {', '.join(self.cameras)}"
-
-
-class _End(Enum):
-    """That nothing more is told to a process."""
-
-    END = auto()
-
-
-def _tell(
-    process: ChildProcess, commands: queue.SimpleQueue[Run | Drop | Watch | _End | None]
-) -> None:
-    """Tell a process what it is to do, as fast as it listens."""
-    # Of one that died, its end tells.
-    with contextlib.suppress(OSError):
-        while (command := commands.get()) is not _End.END:
-            process.connection.send(command)
-
-
-def _has_spoken(process: ChildProcess) -> bool:
-    """Whether a word of it waits for whoever listens, who may be busy."""
-    try:
-        return process.connection.poll()
-    except OSError:
-        return True
 
 
 def _transition_in(record: logging.LogRecord) -> Transition | None:

@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from multiprocessing.connection import Connection
 
-from yolostream.frame_trace import Sampling
+from yolostream.frame_traces import Sampling
 from yolostream.pipeline.capture import Openings
-from yolostream.pipeline.memory import expect_long_life, give_back_memory
+from yolostream.pipeline.memory import give_back_memory, limit_memory_growth
 from yolostream.pipeline.runner import stop
 from yolostream.pipeline.worker_process import ToParent, begin
 from yolostream.redaction import print_traceback
 from yolostream.service.camera_runner import CameraRunner
 from yolostream.service.lanes import Connect, Lanes
-from yolostream.service.messages import Command, Drop, Run, Statuses, Watch
+from yolostream.service.leases.lease import Fence
+from yolostream.service.messages import Command, Drop, Extend, Run, Statuses, Stopped, Watch
 
 TELL_S = 0.5
 """Between two reports of all figures."""
@@ -44,10 +45,16 @@ def work(connect: Connect, workers: int, sampling: Sampling | None, connection: 
     begin(parent, on_stop=asked.set)
     # The service says which of it counts.
     logging.getLogger("yolostream").setLevel(logging.DEBUG)
-    expect_long_life()
+    limit_memory_growth()
     lanes = Lanes(connect, workers, asked)
+    fence = Fence()
     new_camera = partial(
-        CameraRunner, lanes=lanes, openings=Openings(), sampling=sampling, send=parent.put_nowait
+        CameraRunner,
+        lanes=lanes,
+        openings=Openings(),
+        fence=fence,
+        sampling=sampling,
+        send=parent.put_nowait,
     )
     cameras: dict[str, CameraRunner] = {}
     told_at = 0.0
@@ -56,7 +63,10 @@ def work(connect: Connect, workers: int, sampling: Sampling | None, connection: 
         if connection.poll(max(0.0, told_at + TELL_S - time.monotonic())):
             if (message := _received(connection)) is None:
                 break
-            _follow(message, cameras, new_camera)
+            if isinstance(message, Extend):
+                fence.extend(message.session, message.until_s)
+            elif (answer := _follow(message, cameras, new_camera)) is not None:
+                parent.put_nowait(answer)
         if time.monotonic() - told_at >= TELL_S:
             told_at = time.monotonic()
             cameras = {name: one for name, one in cameras.items() if not one.is_ended}
@@ -84,17 +94,20 @@ def _follow(
     command: Command,
     cameras: dict[str, CameraRunner],
     new_camera: Callable[[str], CameraRunner],
-) -> None:
+) -> Stopped | None:
+    """Do what a command says; what is to be answered at once."""
     match command:
         case Run(task):
             name = task.source.name
             if name not in cameras or not cameras[name].want(task):
                 cameras[name] = new_camera(name)
                 cameras[name].want(task)
-        case Drop(name) if name in cameras:
-            cameras[name].want(None)
+        case Drop(name, ticket):
+            if name not in cameras or not cameras[name].want(None, ticket):
+                return Stopped(name, ticket)
         case Watch(name) if name in cameras:
             cameras[name].watch(command)
+    return None
 
 
 def _statuses(cameras: dict[str, CameraRunner]) -> Statuses:

@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
-from yolostream.frame_trace import Sampling
-from yolostream.service.lanes import Connect
-from yolostream.service.messages import FromWorker
+from yolostream.service.messages import Extend
 from yolostream.service.worker import Worker
 
 CAMERAS_A_WORKER = 4
@@ -29,24 +27,16 @@ class Workers:
     All methods but `listen` and `stop` may be called from any thread.
 
     Args:
-        connect: makes the detectors of a worker.
+        new_worker: starts one more; what that says is received by the thread that calls `listen`
+            or `stop`.
         most: processes at most.
-        receive: takes what they say, in the thread that calls `listen` or `stop`.
-        sampling: which frames are followed; None follows none.
     """
 
-    def __init__(
-        self,
-        connect: Connect,
-        most: int,
-        receive: Callable[[FromWorker], None],
-        sampling: Sampling | None = None,
-    ) -> None:
-        self._connect = connect
+    def __init__(self, new_worker: Callable[[], Worker], most: int) -> None:
+        self._new_worker = new_worker
         self._most = most
-        self._receive = receive
-        self._sampling = sampling
         self._workers: list[Worker] = []
+        self._extended = Extend("", 0.0)
         self._lock = threading.Lock()
         self._woken, self._wake = Pipe(duplex=False)
 
@@ -61,12 +51,24 @@ class Workers:
             least = min(self._workers, key=lambda worker: len(worker.cameras), default=None)
             is_full = least is None or len(least.cameras) >= CAMERAS_A_WORKER
             if is_full and len(self._workers) < self._most:
-                least = Worker(self._connect, self._most, self._receive, self._sampling)
+                least = self._new_worker()
+                least.extend(self._extended)
                 self._workers.append(least)
                 # It is listened to from now on.
                 self.wake()
             assert least is not None
             return least
+
+    def extend(self, command: Extend) -> None:
+        """Let leases count for longer, in all of them."""
+        with self._lock:
+            self._extended = command
+            for worker in self._workers:
+                worker.extend(command)
+
+    def are_stopping(self, camera: str) -> bool:
+        """Whether something may still run of a camera that one of them was to let go of."""
+        return any(worker.is_stopping(camera) for worker in self.all())
 
     def wake(self) -> None:
         """Have `listen` return at once."""

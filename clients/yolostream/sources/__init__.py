@@ -1,4 +1,4 @@
-"""Where frames come from."""
+"""Sources of frames: video files, pictures, cameras and network streams."""
 
 from yolostream.sources.finding import check_files, find_sources
 from yolostream.sources.pictures import Pictures

@@ -1,4 +1,4 @@
-"""Addresses of cameras, streams and files: how one is told, named, and completed with secrets."""
+"""Addresses of cameras, streams and files: parsing, naming, and filling in secrets."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 def address_in(spec: str) -> str | None:
-    """The address that `spec` is, with its scheme in lower case; None where it is none.
+    """`spec` with its scheme in lower case if it is an address, else None.
 
-    Spaces are percent-encoded: in a sentence, they would end the address, and show what follows.
+    Spaces are percent-encoded. In a message, redaction would take a space for the end of the
+    address, and would leave what follows it readable.
     """
     scheme = scheme_of(spec)
     if scheme not in SCHEMES:
@@ -32,13 +33,13 @@ def address_in(spec: str) -> str | None:
 
 
 def scheme_of(spec: str) -> str | None:
-    """What is before `://`, in lower case; None where there is nothing of that kind."""
+    """The scheme before `://`, in lower case; None if there is none."""
     match = _SCHEME.match(spec)
     return None if match is None else match[1].lower()
 
 
 def has_host(address: str) -> bool:
-    """Whether an address names a host, and no port that cannot be."""
+    """Whether an address names a host, and its port, if it has one, is valid."""
     try:
         parts = urlsplit(address)
         return bool(parts.hostname) and parts.port != 0
@@ -47,24 +48,24 @@ def has_host(address: str) -> bool:
 
 
 def path_of_file_url(spec: str) -> str:
-    """The path that a `file://` URL names; any other word stays as it is.
+    """The path that a `file://` URL names; any other argument is returned unchanged.
 
     Raises:
-        SourceError: the URL is of another machine, or of no whole path.
+        SourceError: the URL names another machine, or has no absolute path.
     """
     match = _FILE_URL.fullmatch(spec)
     if match is None or (match["host"] is None and match["path"] is None):
         return spec
     if match["host"] not in (None, "", "localhost") or match["path"] is None:
         raise SourceError(
-            f"{printable(spec)} names no file of this machine: write file:///whole/path, or the "
+            f"{printable(spec)} names no file of this machine: write file:///absolute/path, or the "
             "path alone"
         )
     return os.fsdecode(unquote_to_bytes(os.fsencode(match["path"])))
 
 
 def name_of(address: str) -> str:
-    """A name for files: the last part of the path, or the host if that part may be secret."""
+    """A name for output files: the last part of the path, or the host if that may be secret."""
     _, _, shown = redact_url(address).partition("://")
     host, *path = shown.split("?")[0].rstrip("/").split("/")
     last = path[-1] if path else HIDDEN
@@ -75,12 +76,12 @@ def name_of(address: str) -> str:
 
 
 def completed(address: str, login: Login | None = None) -> str:
-    """The address with the environment's values in place of its `${VARIABLES}`, and the login.
+    """The address with `${VARIABLES}` replaced from the environment and the login inserted.
 
-    They are percent-encoded, so that a password may have any character in it.
+    Inserted values are percent-encoded, so a password may contain any character.
 
     Raises:
-        SourceError: a variable is not set, or empty; or the password's file cannot be read.
+        SourceError: a variable is not set or empty, or the password file cannot be read.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -103,13 +104,13 @@ def completed(address: str, login: Login | None = None) -> str:
 
 
 def is_of_a_file(address: str, suffixes: Collection[str]) -> bool:
-    """Whether an address is that of a file on a web server, whose path ends like one.
+    """Whether an HTTP address is that of a file, judged by the suffix of its path.
 
-    Anything else at a web server may have no end, as a camera's MJPEG has none.
+    Any other HTTP address may be an endless stream, such as a camera's MJPEG.
 
     Args:
-        address: of any scheme.
-        suffixes: of files, with their dots, in lower case.
+        address: an address with any scheme.
+        suffixes: file suffixes with their dots, in lower case.
     """
     scheme, _, rest = address.partition("://")
     path = PurePosixPath(re.split("[?#]", rest)[0])

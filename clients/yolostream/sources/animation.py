@@ -1,4 +1,4 @@
-"""Pictures that move: GIF, PNG, WebP and AVIF hold one picture or a video."""
+"""Animated pictures: a GIF, PNG, WebP or AVIF file holds one picture or several frames."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from yolostream.sources.source import EVERYTHING, Reading, Session
 _FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
 _MILLISECOND = Fraction(1, 1000)
 _NO_TIME_MS = 100
-"""Of a picture that names no time, as browsers have it."""
+"""Duration of a frame that names none, as in browsers."""
 
 
 def moving_format(path: Path) -> str | None:
-    """`AVIF`, `GIF`, `PNG` or `WEBP` where a file of one of these moves, else None."""
+    """`AVIF`, `GIF`, `PNG` or `WEBP` if the file is an animation in that format, else None."""
     if not path.is_file():
-        # A pipe, for example, which would be waited for.
+        # Opening a pipe would block.
         return None
-    # It takes a while to load, and few sources are pictures.
+    # Imported late: Pillow loads slowly, and few sources are pictures.
     from PIL import Image as Pillow
 
     try:
-        # It warns of large pictures.
+        # Pillow warns of large pictures.
         with warnings.catch_warnings(action="ignore"), Pillow.open(path, "r", _FORMATS) as file:
             return file.format if getattr(file, "is_animated", False) else None
-    # Each format's reader raises its own; whoever reads the picture says what is wrong with it.
+    # Each format's reader raises its own errors. Reading the picture reports them later.
     except Exception:
         return None
 
 
 @dataclass(frozen=True)
 class Animation:
-    """A WebP or AVIF that moves: FFmpeg reads GIF and PNG, but of these one picture at most."""
+    """An animated WebP or AVIF. FFmpeg reads only one picture of these; it reads GIF and PNG."""
 
     path: Path
     name: str
@@ -59,12 +59,12 @@ class Animation:
         return Presence.ANSWERS if self.path.exists() else Presence.ABSENT
 
     def open(self, reading: Reading = EVERYTHING) -> AnimationSession:
-        """Open it; see `Source`. Its pictures are kept whole."""
+        """Open it; see `Source`. Its frames are not downscaled."""
         return AnimationSession(self, reading)
 
 
 class AnimationSession(Session):
-    """The frames of an animation, once, each at its time."""
+    """The frames of an animation, once, with their presentation times."""
 
     def __init__(self, animation: Animation, reading: Reading) -> None:
         from PIL import Image as Pillow
@@ -73,10 +73,12 @@ class AnimationSession(Session):
         self._stride = reading.stride
         try:
             self._file = Pillow.open(animation.path)
-            # WebP tells the time of a picture that was decoded.
+            # A WebP frame's duration is known only after it was decoded.
             self._file.load()
         except Exception as error:
-            raise SourceError(f"cannot read {animation.path} ({error}): is it damaged?") from error
+            raise SourceError(
+                f"cannot read {animation.path} ({error}): copy it again if it is damaged"
+            ) from error
         self.frame_count: int | None = getattr(self._file, "n_frames", 1)
         self.frame_rate = 1 / (self._duration_ms * _MILLISECOND)
 
@@ -92,17 +94,17 @@ class AnimationSession(Session):
             except Exception as error:
                 raise SourceError(
                     f"{self._animation.path} breaks off after {index} of {self.frame_count} frames "
-                    f"({error}): what came before was kept; copy the file again"
+                    f"({error}): the frames before that were kept; copy the file again"
                 ) from error
             if index % self._stride == 0:
                 yield Frame(image, index, pts, _MILLISECOND, source=self._animation.name)
             pts += self._duration_ms
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     @property
     def _duration_ms(self) -> int:
-        """Of the picture that was decoded last."""
+        """Duration of the frame that was decoded last."""
         return round(self._file.info.get("duration", 0)) or _NO_TIME_MS

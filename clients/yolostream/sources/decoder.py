@@ -1,4 +1,4 @@
-"""From packets of a video to pictures, by FFmpeg's decoders or others."""
+"""Decoding of video packets: the interface of a decoder, and FFmpeg's decoders on the CPU."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from yolostream.sources.orientation import UPRIGHT, Orientation, orientation_of,
 
 @dataclass(frozen=True, repr=False)
 class Decoded:
-    """A picture that was decoded, and is made RGB where somebody wants it."""
+    """A decoded picture, which is converted to RGB on demand."""
 
     pts: int | None
-    """In units of the stream's `time_base`; None where the container does not say."""
+    """Presentation time in units of the stream's `time_base`; None if the container has none."""
     size: tuple[int, int]
     """Height and width in square pixels, upright."""
     to_rgb: Callable[[int, int], AnyImage]
-    """Makes it uint8 [height, width, 3], RGB, upright, of the height and width that it is given.
-    Only until the next packet is decoded."""
+    """Takes a height and a width, and returns the picture in that size: uint8 [height, width, 3],
+    RGB, upright. It may be called only until the next packet is decoded."""
 
 
 class DecoderError(Exception):
-    """The hardware does not decode this stream, or does not go on with it."""
+    """The decoder cannot decode this stream, or cannot continue with it."""
 
 
 class Decoder(Protocol):
@@ -42,33 +42,33 @@ class Decoder(Protocol):
         """The pictures that this packet completes, in the order to show them.
 
         Raises:
-            av.InvalidDataError: the packet is damaged; the next ones may not be.
-            DecoderError: nothing will come any more.
+            av.InvalidDataError: the packet is damaged; later packets may be intact.
+            DecoderError: no more pictures will come.
         """
 
     def close(self) -> None:
-        """Let go of the hardware."""
+        """Release the hardware."""
 
 
-# Eight bits, chroma of half the size.
+# Planar 8-bit pixel formats whose chroma planes have half the height and width.
 _PLANAR = ("yuv420p", "yuvj420p")
 
 StartDecoder = Callable[[av.VideoStream], Decoder]
 
 
 class CpuDecoder:
-    """FFmpeg's decoders.
+    """Decodes a stream on the CPU with FFmpeg.
 
     Args:
-        stream: what is decoded.
-        threads: that decode at once; 0 takes one a core.
+        stream: the stream to decode.
+        threads: number of decoder threads; 0 takes one per core.
     """
 
     def __init__(self, stream: av.VideoStream, *, threads: int = 0) -> None:
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
         self._context = stream.codec_context
-        # A container's word counts more than the stream's, which may change midway.
+        # The container's aspect ratio takes precedence over the stream's, which may change midway.
         told, in_stream = stream.sample_aspect_ratio, self._context.sample_aspect_ratio
         self._container_aspect = None if told == in_stream else told
         self._orientation = UPRIGHT
@@ -81,12 +81,12 @@ class CpuDecoder:
         return map(self._decoded, packet.decode())
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: PyAV frees the decoder with the stream."""
 
     def _decoded(self, frame: av.VideoFrame) -> Decoded:
         told = orientation_of(frame)
-        # A keyframe tells of those after it too, and the first picture of an animation of all.
-        # Where no picture needs another one, each tells of itself.
+        # A keyframe's orientation holds for the frames after it, and that of an animation's first
+        # picture for all. In an intra-only codec, each picture has its own.
         if told is not None or self._context.codec.intra_only:
             self._orientation = told or UPRIGHT
         orientation = self._orientation
@@ -97,11 +97,11 @@ class CpuDecoder:
     def _to_rgb(
         self, frame: av.VideoFrame, orientation: Orientation, height: int, width: int
     ) -> Image:
-        """The frame as RGB, as the display matrix asks."""
+        """The frame in RGB, turned as its display matrix says."""
         return orientation.upright(self._scaled(frame, *orientation.size((height, width))))
 
     def _scaled(self, frame: av.VideoFrame, height: int, width: int) -> Image:
-        """Made small before it is made RGB, where that can be done plane by plane."""
+        """Resize the planes before the conversion to RGB where that is possible: it is faster."""
         is_scaled = (height, width) != (frame.height, frame.width)
         is_planar = frame.format.name in _PLANAR
         if (
@@ -112,7 +112,7 @@ class CpuDecoder:
         ):
             return self._rgb(_resized(frame, height, width))
         image = self._rgb(frame)
-        # As the server's letterbox does, so that its pixels are the same.
+        # The same interpolation as the server's letterbox, so that the pixels are the same.
         return cv2.resize(image, (width, height)) if is_scaled else image  # type: ignore[return-value]
 
     def _rgb(self, frame: av.VideoFrame) -> Image:
@@ -127,7 +127,7 @@ class CpuDecoder:
 
 
 def _resized(frame: av.VideoFrame, height: int, width: int) -> av.VideoFrame:
-    """A frame of `_PLANAR`, resized linearly; all sides are even."""
+    """Resize a frame of a `_PLANAR` format bilinearly; all sides are even."""
     planes = np.empty((height * 3 // 2, width), np.uint8)
     targets = planes[:height], *planes[height:].reshape(2, height // 2, width // 2)
     for plane, target in zip(frame.planes, targets, strict=True):

@@ -1,4 +1,4 @@
-"""Which decoder a video gets: the GPU's where that was asked for and works, else the CPU's."""
+"""Choice of the decoder: the GPU's if it was asked for and works, else the CPU's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterable
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import av
 
@@ -15,9 +15,8 @@ from yolostream.sources import nvdec
 from yolostream.sources.decoder import CpuDecoder, Decoded, Decoder, DecoderError, StartDecoder
 
 DecoderName = Literal["cpu", "gpu", "auto"]
-DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
 
-# A camera's stream may start in the middle of a group of pictures: of two seconds, as a rule.
+# A camera's stream may start in the middle of a group of pictures, which usually lasts 2 s.
 _PATIENCE_PACKETS = 64
 
 _log = logging.getLogger(__name__)
@@ -27,10 +26,10 @@ def start_decoder(wanted: DecoderName, stream: av.VideoStream, *, threads: int =
     """Start the decoder of one video.
 
     Args:
-        wanted: `gpu` and `auto` fall back to the CPU, and say so where there is a GPU; `gpu` says
-            so too where there is none.
-        stream: what is decoded.
-        threads: that decode at once on the CPU; 0 takes one a core.
+        wanted: `gpu` and `auto` fall back to the CPU. Both log it if the machine has a GPU; `gpu`
+            also logs it if the machine has none.
+        stream: the stream to decode.
+        threads: number of decoder threads on the CPU; 0 takes one per core.
     """
     start_on_cpu = partial(CpuDecoder, threads=threads)
     if wanted == "cpu":
@@ -43,14 +42,14 @@ def start_decoder(wanted: DecoderName, stream: av.VideoStream, *, threads: int =
 
 
 class GpuFirstDecoder:
-    """Decodes on the GPU, or from the first packet on the CPU if the GPU gives no picture."""
+    """Decodes on the GPU. If it returns no picture, the CPU decodes from the first packet on."""
 
     def __init__(
         self, stream: av.VideoStream, *, start: StartDecoder, start_on_cpu: StartDecoder
     ) -> None:
         self._stream = stream
         self._start_on_cpu = start_on_cpu
-        # Until the first picture it is open whether the GPU can do it.
+        # Packets are kept until the first picture shows that the GPU can decode the stream.
         self._kept: list[av.Packet[av.VideoStream]] | None = []
         self._decoder: Decoder
         try:
@@ -66,7 +65,7 @@ class GpuFirstDecoder:
         try:
             pictures = list(self._decoder.decode(packet))
             if not pictures and (not packet.size or len(self._kept) > _PATIENCE_PACKETS):
-                raise DecoderError("the GPU gives no picture")
+                raise DecoderError("the GPU returns no picture")
         except DecoderError as error:
             kept = self._kept
             self._fall_back(error)
@@ -78,13 +77,13 @@ class GpuFirstDecoder:
     def _decoded_again(self, packets: Iterable[av.Packet[av.VideoStream]]) -> list[Decoded]:
         pictures: list[Decoded] = []
         for packet in packets:
-            # One that is damaged takes nothing else along, here as elsewhere.
+            # A damaged packet must not end the decoding of the others.
             with contextlib.suppress(av.InvalidDataError):
                 pictures.extend(self._decoder.decode(packet))
         return pictures
 
     def close(self) -> None:
-        """Let go of the hardware."""
+        """Release the hardware."""
         self._decoder.close()
 
     def _fall_back(self, error: DecoderError) -> None:

@@ -1,4 +1,4 @@
-"""From words on the command line to sources."""
+"""Turns the arguments of the command line into sources."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from yolostream.sources.animation import Animation, moving_format
 from yolostream.sources.decoding import DecoderName
 from yolostream.sources.folder import files_in
 from yolostream.sources.kinds import PLAYLIST_SUFFIXES, WEB_VIDEO_SUFFIXES, is_picture
-from yolostream.sources.naming import named_apart
+from yolostream.sources.naming import with_unique_names
 from yolostream.sources.pictures import Pictures
-from yolostream.sources.pipe import for_any_process, is_pipe, is_standard_input
-from yolostream.sources.sequence import in_sequence
+from yolostream.sources.pipe import is_pipe, is_standard_input, portable_path
+from yolostream.sources.sequence import numbered_files
 from yolostream.sources.source import Source
 from yolostream.sources.video import Video
 
@@ -48,19 +48,19 @@ def find_sources(
     stream_index: int | None = None,
     waits_for_devices: bool = False,
 ) -> tuple[list[Source], list[SourceError]]:
-    """Find everything that is named, each under a name of its own. Nothing is opened.
+    """Find the sources that are named, and give each a unique name. Nothing is opened.
 
     Args:
         specs: video files, pictures, folders, globs, numbered files (`img_%03d.jpg`), camera
             numbers, URLs of streams and files, or `-` for standard input.
-        reserved_names: names that no source may take.
-        decoder: what decodes videos; see `start_decoder`.
-        stream_index: which stream of each video is read, as FFmpeg counts them; None for the one
-            that it takes for the best.
-        waits_for_devices: a camera of this machine need not be plugged in.
+        reserved_names: names that no source may have.
+        decoder: the decoder of videos; see `start_decoder`.
+        stream_index: FFmpeg's index of the stream to read in each video; None takes the one that
+            FFmpeg considers the best.
+        waits_for_devices: accept a local camera that is not plugged in.
 
     Returns:
-        The sources, and an error for everything that is none.
+        The sources, and an error for each argument that names none.
     """
     new_video = partial(Video, decoder=decoder, stream_index=stream_index)
     sources: list[_Found] = []
@@ -69,28 +69,30 @@ def find_sources(
         try:
             found = _named(spec, new_video, waits_for_devices=waits_for_devices)
             if any(source.is_pipe and source in sources for source in found):
-                raise SourceError(f"{printable(spec)} comes twice: a pipe can be read once")
+                raise SourceError(
+                    f"{printable(spec)} is given twice, but a pipe can be read only once"
+                )
             sources += found
         except SourceError as error:
             errors.append(error)
-    return list(named_apart(sources, set(reserved_names))), errors
+    return list(with_unique_names(sources, set(reserved_names))), errors
 
 
 def device_that_is_away(spec: str) -> str | None:
-    """The device of a camera of this machine that is not plugged in; None where it is, or is none.
+    """The device of a local camera that is not plugged in; None if it is, or is no camera.
 
     Args:
-        spec: `0`, `/dev/video0`, or a link below `/dev/v4l`, which is of one camera for ever.
+        spec: `0`, `/dev/video0`, or a link below `/dev/v4l`, which always names the same camera.
     """
     device = _device(spec)
     return None if device is None or os.path.exists(device) or os.path.exists(spec) else device
 
 
 def check_files(sources: Sequence[Source]) -> tuple[list[Source], list[SourceError]]:
-    """Open and close all files, side by side; cameras, streams and pipes are left alone.
+    """Open and close all files, several at a time. Cameras, streams and pipes are not opened.
 
     Returns:
-        The sources that can be read, and an error for each of the others.
+        The sources that can be read or were not opened, and an error for each of the others.
     """
 
     def problem(source: Source) -> SourceError | None:
@@ -108,52 +110,53 @@ def check_files(sources: Sequence[Source]) -> tuple[list[Source], list[SourceErr
 
 
 def _named(spec: str, new_video: _NewVideo, *, waits_for_devices: bool) -> Sequence[_Found]:
-    # A number is a camera where there is one: `./0` is a file in any case.
+    # A number names a camera if there is one. A file with such a name can be given as `./0`.
     if (device := _device(spec)) is not None and os.path.exists(device):
         return [_camera(spec, device, new_video)]
     if waits_for_devices and (away := device_that_is_away(spec)) is not None:
         return [_camera(spec, away, new_video)]
     if (address := address_in(spec)) is not None:
         return [_stream(address, new_video)]
-    path = for_any_process(path_of_file_url(spec))
+    path = portable_path(path_of_file_url(spec))
     if is_standard_input(path):
         return [_standard_input(Path(path), new_video)]
-    # What is there is meant, whatever its name looks like.
+    # An existing path takes precedence over a glob or a pattern of numbered files.
     if os.path.lexists(path):
         return _at(Path(path), new_video)
-    if matches := in_sequence(path) or sorted(map(Path, glob.glob(path, recursive=True))):
+    if matches := numbered_files(path) or sorted(map(Path, glob.glob(path, recursive=True))):
         return _from_files(matches, matches[0].parent.resolve().name, new_video)
     raise SourceError(_why_not(spec, path, device))
 
 
 def _why_not(spec: str, path: str, device: str | None) -> str:
-    """Why nothing is there."""
+    """The message for an argument that names nothing."""
     if device is not None:
         return f"no camera {spec}, and no file: {device} does not exist"
     if path == spec and (scheme := scheme_of(spec)) is not None:
-        return f"{scheme}:// is not read, only {', '.join(SCHEMES)} and file"
+        return f"{scheme}:// is not supported, only {', '.join(SCHEMES)} and file"
     return f"no such file, folder or glob: {redact_argument(printable(path))}"
 
 
 def _stream(address: str, new_video: _NewVideo) -> Video:
-    # It is completed again where it is opened: nothing that is kept, or said, has the secret.
+    # Only checks that the secrets can be filled in. The source keeps the address without them, so
+    # that they get into no log and no pickle; they are filled in again when it is opened.
     completed(address)
-    # Segments of a playlist come all at once: only what is read as a file loses none of them.
+    # The frames of a playlist's segment come all at once. A live source would drop most of them.
     is_live = not is_of_a_file(address, WEB_VIDEO_SUFFIXES | PLAYLIST_SUFFIXES)
     return new_video(address, name_of(address), is_live=is_live)
 
 
 def _at(path: Path, new_video: _NewVideo) -> Sequence[_Found]:
-    """What lies at a path."""
+    """The sources at a path: a file, a folder or a link."""
     if not path.exists():
-        raise SourceError(f"{printable(str(path))} is a link to nothing: name a file that is there")
+        raise SourceError(f"{printable(str(path))} is a broken link: name a file that exists")
     if path.is_dir():
         return _from_files(files_in(path), path.resolve().name, new_video)
     return _from_files([path], path.stem, new_video)
 
 
 def _from_files(paths: list[Path], name: str, new_video: _NewVideo) -> list[_Found]:
-    """Pictures together are one source; each video is one of its own, also a picture that moves."""
+    """All pictures are one source; each video, and each animated picture, is a separate one."""
     pictures: list[Path] = []
     videos: list[_Found] = []
     for path in paths:
@@ -173,14 +176,14 @@ def _from_files(paths: list[Path], name: str, new_video: _NewVideo) -> list[_Fou
 def _standard_input(path: Path, new_video: _NewVideo) -> Video:
     if not path.exists() or path.is_char_device():
         raise SourceError(
-            "standard input is no pipe and no file: give it a video, as in "
+            "standard input is neither a pipe nor a file: give it a video, as in "
             "'cat street.ts | yolostream detect -'"
         )
     return new_video(str(path), "stdin", is_pipe=is_pipe(path))
 
 
 def _device(spec: str) -> str | None:
-    """The camera's device that a word names: a number, a path, or a link that stays the same."""
+    """The camera device that an argument names, by its number, path or link; None if it is none."""
     if spec.isascii() and spec.isdigit():
         return f"/dev/video{spec}"
     return spec if _CAMERA.fullmatch(os.path.realpath(spec)) else None

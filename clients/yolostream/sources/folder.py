@@ -1,4 +1,4 @@
-"""What is read of a folder."""
+"""The pictures and videos in a folder."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _log = logging.getLogger(__name__)
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The pictures and videos, by their names; whatever else is there is told of.
+    """The files whose suffix is that of a picture or a video; other files are logged.
 
     Raises:
-        SourceError: there are none.
+        SourceError: there are none, or the folder cannot be read.
     """
     shown = printable(str(folder))
     try:
-        # macOS leaves a `._a.mp4` beside each `a.mp4` on other file systems: it is no video.
+        # On foreign file systems, macOS writes a metadata file `._a.mp4` beside each `a.mp4`.
         entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith("._")]
     except OSError as error:
         raise SourceError(
-            f"cannot look into {shown} ({error.strerror}): is it yours to read?"
+            f"cannot list the folder {shown} ({error.strerror}): check its permissions"
         ) from error
     files = list(filter(_is_picture_or_video, entries))
     others = [path for path in entries if not (_is_picture_or_video(path) or _is_hidden(path))]
@@ -35,13 +35,13 @@ def files_in(folder: Path) -> list[Path]:
         raise SourceError(f"{shown} is an empty folder: put pictures or videos in it")
     if not files:
         raise SourceError(
-            f"{shown} has no pictures or videos by their names, only {_some_names(others)}: give "
-            "one itself to have it tried"
+            f"{shown} has no file with the suffix of a picture or video, only "
+            f"{_some_names(others)}: name a file itself to have it tried"
         )
     if others:
         _log.warning(
-            "%s: left out, no pictures or videos by their names: %s; give one itself to have it "
-            "tried",
+            "%s: left out, because the suffix is not that of a picture or video: %s; name a file "
+            "itself to have it tried",
             shown,
             _some_names(others),
         )

@@ -1,4 +1,4 @@
-"""How many pictures a second a video has."""
+"""The frame rate of a video."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from yolostream.sources.timeline import LONGEST_GAP_S
 
 _DEFAULT = Fraction(30)
 _MIN, _MAX = Fraction(1), Fraction(1000)
-"""What is beyond them is looked at twice: a leap of an hour makes nonsense of an average."""
+"""Frames per second. An average outside of this range is implausible: one gap of an hour in the
+timestamps is enough to spoil it."""
 
 
 def frame_rate_of(stream: av.VideoStream, *, has_clock: bool) -> Fraction:
-    """Pictures a second, without what was cut out between them.
+    """Frames per second; gaps where something was cut out do not count.
 
     Args:
-        stream: of a container that was opened.
-        has_clock: whether its times are the source's; see `opening.has_clock`.
+        stream: a stream of an open container.
+        has_clock: whether its timestamps come from the source; see `opening.has_clock`.
     """
     guess = stream.guessed_rate
     if guess is None or guess > _MAX:
-        # It may be that of the clock.
+        # FFmpeg may have taken the rate of the clock for the frame rate.
         guess = _DEFAULT
     average = stream.average_rate or guess
     if average > _MAX or not has_clock:
-        # The average of times that FFmpeg makes up is 25, whatever the pictures themselves say.
+        # Without a clock, FFmpeg makes timestamps up at 25 frames/s, whatever the stream says.
         return guess
-    # The index of some containers has keyframes only.
+    # In some containers, only keyframes are indexed.
     is_indexed = len(stream.index_entries) == stream.frames
     if average >= _MIN or not is_indexed or stream.time_base is None:
         return average

@@ -1,4 +1,4 @@
-"""Pictures of a high dynamic range (HDR), toned down to what screens and detectors know (SDR)."""
+"""Tone mapping: converts high dynamic range (HDR) to the standard range (SDR) of detectors."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from av.video.reformatter import VideoReformatter
 _Values = npt.NDArray[np.float64]
 
 _PQ, _HLG = 16, 18
-"""AVColorTransferCharacteristic's numbers, those of ISO/IEC 23091-2."""
-_BT2020, _UNTOLD = 9, 2
-"""AVColorSpace's numbers."""
+"""Values of AVColorTransferCharacteristic, as in ISO/IEC 23091-2."""
+_BT2020, _UNSPECIFIED = 9, 2
+"""Values of AVColorSpace."""
 _WHITE, _PEAK = 203.0, 1000.0
-"""Candela per square metre: of white paper in HDR, ITU-R BT.2408, which becomes SDR's white; and of
-the brightest light that is still told from brighter ones, HLG's own and that of most PQ."""
+"""Luminances in candela per square metre. `_WHITE`, HDR's reference white (ITU-R BT.2408), becomes
+SDR's white. Light brighter than `_PEAK`, the peak of HLG and of most PQ, is clipped."""
 _SCREEN_GAMMA = 2.4
 """ITU-R BT.1886."""
 _BT2020_TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
 )
-"""Of linear light, ITU-R BT.2087."""
+"""For linear light, ITU-R BT.2087."""
 _LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
-"""Of red, green and blue, ITU-R BT.2020."""
-# Between the points of the cube FFmpeg interpolates.
+"""Weights of red, green and blue, ITU-R BT.2020."""
+# Size of the lookup table along each axis; FFmpeg interpolates between its points.
 _POINTS = 33
 _DEEP = "gbrp16le"
 
@@ -39,10 +39,10 @@ def is_hdr(transfer: int) -> bool:
 
 
 class ToneMapper:
-    """Tones down the pictures of one stream.
+    """Converts the pictures of one stream from HDR to SDR.
 
     Args:
-        transfer: PQ's or HLG's number.
+        transfer: the value of AVColorTransferCharacteristic, PQ's or HLG's.
     """
 
     def __init__(self, transfer: int) -> None:
@@ -53,7 +53,7 @@ class ToneMapper:
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame as rgb24, of the same size."""
-        matrix = _BT2020 if frame.colorspace == _UNTOLD else None
+        matrix = _BT2020 if frame.colorspace == _UNSPECIFIED else None
         deep = self._reformatter.reformat(frame, format=_DEEP, src_colorspace=matrix, threads=1)
         if self._graph is None or self._size != (deep.width, deep.height):
             self._size = deep.width, deep.height
@@ -69,7 +69,7 @@ def _graph(transfer: int, width: int, height: int) -> av.filter.Graph:
     )
     with tempfile.NamedTemporaryFile("w", suffix=".cube") as cube:
         cube.write(f"LUT_3D_SIZE {_POINTS}\n")
-        np.savetxt(cube, toned_down(_grid(), transfer), fmt="%.5f")
+        np.savetxt(cube, tone_mapped(_grid(), transfer), fmt="%.5f")
         cube.flush()
         table = graph.add("lut3d", file=cube.name)
     to_bytes, sink = graph.add("format", "rgb24"), graph.add("buffersink")
@@ -81,21 +81,21 @@ def _graph(transfer: int, width: int, height: int) -> av.filter.Graph:
 
 
 def _grid() -> _Values:
-    """Every point of the cube, float64 [n, 3], in the order of the file: red changes first."""
+    """Every point of the lookup table, float64 [n, 3]; red varies fastest, as in a .cube file."""
     steps = np.linspace(0, 1, _POINTS)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     return np.stack([red, green, blue], axis=-1).reshape(-1, 3)
 
 
-def toned_down(signal: _Values, transfer: int) -> _Values:
-    """What a screen of BT.709 shows where one of BT.2020 shows an HDR signal.
+def tone_mapped(signal: _Values, transfer: int) -> _Values:
+    """Convert an HDR signal in BT.2020 to an SDR signal in BT.709.
 
-    Light up to two fifths of white stays as it is; what is brighter is compressed by the curve of
-    ITU-R BT.2390, the same for all three colors, so that none changes its hue.
+    Light up to two fifths of white is unchanged. Brighter light is compressed by the curve of
+    ITU-R BT.2390, with one factor for all three colors, so that the hue stays the same.
 
     Args:
         signal: float [..., 3], red, green, blue of BT.2020, 0 to 1.
-        transfer: of the signal, PQ's or HLG's number.
+        transfer: the signal's AVColorTransferCharacteristic, PQ's or HLG's.
 
     Returns:
         Float [..., 3], red, green, blue of BT.709, 0 to 1.
@@ -109,7 +109,7 @@ def toned_down(signal: _Values, transfer: int) -> _Values:
 
 
 def _compressed(light: _Values) -> _Values:
-    """ITU-R BT.2390's mapping of light up to `_PEAK` into light up to `_WHITE`."""
+    """ITU-R BT.2390's mapping of luminances up to `_PEAK` to luminances up to `_WHITE`."""
     white, peak = _light_to_pq(np.array([_WHITE, _PEAK]))
     white /= peak
     value = np.minimum(_light_to_pq(light) / peak, 1)
@@ -123,7 +123,7 @@ def _compressed(light: _Values) -> _Values:
     return _pq_to_light(np.where(value < knee, value, spline) * peak)
 
 
-# SMPTE ST 2084, also ITU-R BT.2100: candela per square metre, and a signal of 0 to 1.
+# SMPTE ST 2084, also ITU-R BT.2100: between candela per square metre and a signal of 0 to 1.
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 
@@ -139,7 +139,7 @@ def _light_to_pq(light: _Values) -> _Values:
 
 
 def _hlg_to_light(signal: _Values) -> _Values:
-    """ITU-R BT.2100's HLG on a screen of `_PEAK`, whose gamma is 1.2."""
+    """ITU-R BT.2100's HLG on a screen with a peak of `_PEAK`, for which the gamma is 1.2."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
     luminance = (scene @ _LUMINANCE)[..., None]

@@ -1,4 +1,4 @@
-"""What a file is by its name: a picture, a video, or a playlist."""
+"""Kinds of files by their suffixes: pictures, videos and playlists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ PLAYLIST_SUFFIXES = {".m3u8"}
 WEB_VIDEO_SUFFIXES = {
     *(".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm", ".wmv"),
 }
-"""Of what is a file on a web server too, where cameras send others of these without an end."""
+"""An HTTP address with one of these suffixes is a file. One with another suffix of
+`VIDEO_SUFFIXES` may be the endless stream of a camera."""
 VIDEO_SUFFIXES = WEB_VIDEO_SUFFIXES | {
     *(".264", ".265", ".3g2", ".3gp", ".asf", ".av1", ".dav", ".divx", ".dv", ".f4v", ".flv"),
     *(".h265", ".hevc", ".ivf", ".m2t", ".m2ts", ".m2v", ".mjpeg", ".mjpg", ".mpeg"),
@@ -24,6 +25,6 @@ VIDEO_SUFFIXES = WEB_VIDEO_SUFFIXES | {
 
 
 def is_picture(path: Path) -> bool:
-    """Whether it is a picture; by its first bytes where its name does not tell."""
+    """Whether a file is a picture, by its suffix, or else by its first bytes."""
     suffix = path.suffix.lower()
     return suffix in PICTURE_SUFFIXES or (suffix not in VIDEO_SUFFIXES and begins_as_picture(path))

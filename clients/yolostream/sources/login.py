@@ -1,4 +1,4 @@
-"""User and password of a camera, apart from its address."""
+"""User name and password of a camera, kept apart from its address."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from yolostream.errors import SourceError
 
 @dataclass(frozen=True)
 class Login:
-    """What a camera wants to know. It is put into the address where that is opened."""
+    """User name and password of a camera. They are put into the address when it is opened."""
 
     username: str = field(repr=False)
     password: str = field(default="", repr=False)
-    """Both may have `${VARIABLES}` of the environment in them."""
+    """Both may contain `${VARIABLES}` of the environment."""
     password_file: Path | None = None
-    """Has the password in it instead. It is read each time, so it may change."""
+    """A file with the password, instead of `password`. It is read at each use, so it may change."""
 
     def secret(self) -> str:
         """The password.
@@ -29,7 +29,7 @@ class Login:
         try:
             return self.password_file.read_text().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise SourceError(
                 f"the password cannot be read from {self.password_file} ({reason}): let the "
                 "service read that file, or name another one as password_file"

@@ -1,4 +1,4 @@
-"""Names of sources, which become names of files: each fits, and none comes twice."""
+"""Unique names of sources that are also valid names of files."""
 
 from __future__ import annotations
 
@@ -11,49 +11,50 @@ from yolostream.printable import printable
 from yolostream.sources.source import Source
 
 FILE_NAME_BYTES = 255
-"""Of the longest name that Linux's file systems take."""
+"""Longest file name on Linux's file systems."""
 
 NAME_BYTES = 230
-"""Of the longest name that a source gets. Outputs add to it: the longest addition is that of a
-camera's MP4 while it is finished, `.NAME.123.mp4.finishing`."""
+"""Longest name of a source. Outputs add to it: the longest addition is that of a camera's MP4
+while it is being finished, `.NAME.123.mp4.finishing`."""
 
 OUTPUT_SUFFIXES = (".mp4", ".jsonl", ".csv", ".txt")
-"""What outputs end in, so no name does: it would be there twice, or take another's file."""
+"""Suffixes of outputs. A source's name ends in none of them. Otherwise its output would have the
+suffix twice, or the same name as the output of another source."""
 
 _JOINER = "\u200d"
-"""Makes one character of two, such as a family of its members."""
+"""Zero-width joiner: joins the characters on both sides into one, as in emoji of families."""
 
 
-def named_apart(sources: Iterable[Source], taken: set[str]) -> Iterator[Source]:
-    """Give every source a name of its own that its files can have.
+def with_unique_names(sources: Iterable[Source], taken: set[str]) -> Iterator[Source]:
+    """Give every source a unique name that is valid for its files.
 
     Args:
-        sources: some may have the same name, or one that is too long.
-        taken: names that no source may have.
+        sources: sources whose names may be equal or too long.
+        taken: names that no source may have; the new names are added.
     """
     for source in sources:
         name = _without_output_suffix(printable(source.name)) or "unnamed"
-        free = fitted(name, NAME_BYTES)
+        free = shortened(name, NAME_BYTES)
         number = 1
         while free in taken:
             number += 1
-            free = fitted(name, NAME_BYTES, f"_{number}")
+            free = shortened(name, NAME_BYTES, f"_{number}")
         taken.add(free)
         yield replace(source, name=free)  # type: ignore[type-var]  # all are dataclasses
 
 
-def fitted(name: str, most: int, end: str = "") -> str:
-    """`name` and `end`, with as much of `name` as leaves `most` bytes at most.
+def shortened(name: str, most: int, end: str = "") -> str:
+    """`name` and `end` together, with `name` shortened so that they have at most `most` bytes.
 
-    It is cut between characters, and a letter keeps its accents.
+    `name` is cut between characters; a letter is not separated from its accents.
     """
     cut = name
-    while cut and (len(os.fsencode(cut + end)) > most or _is_torn(cut, name)):
+    while cut and (len(os.fsencode(cut + end)) > most or _splits_character(cut, name)):
         cut = cut[:-1]
     return cut + end
 
 
-def _is_torn(cut: str, name: str) -> bool:
+def _splits_character(cut: str, name: str) -> bool:
     after = name[len(cut) : len(cut) + 1]
     is_mark = after != "" and unicodedata.category(after).startswith("M")
     return is_mark or (after != "" and _JOINER in (cut[-1], after))

@@ -1,6 +1,6 @@
-"""From NVDEC's pictures, NV12 in GPU memory, to RGB: as FFmpeg does it, to four of 255 levels.
+"""Converts NVDEC's pictures (NV12 in GPU memory) to RGB; values differ from FFmpeg's by 4 at most.
 
-Scaling comes with it, so that a picture that is sent small is never made large.
+The same kernel scales, so that a downscaled picture needs no RGB copy in full size.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ extern "C" __global__ void nv12_to_rgb(
     const int x = blockIdx.x * blockDim.x + threadIdx.x;
     const int y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= width || y >= height) return;
-    // The middle of the pixel in the source, as OpenCV's linear resize has it.
+    // The centre of the pixel in the source, as in OpenCV's bilinear resize.
     const float sx = fminf(fmaxf((x + 0.5f) * source_width / width - 0.5f, 0.0f), source_width - 1);
     const float sy =
         fminf(fmaxf((y + 0.5f) * source_height / height - 0.5f, 0.0f), source_height - 1);
@@ -49,7 +49,7 @@ extern "C" __global__ void nv12_to_rgb(
     const float colors[3] = {
         light + red_v * v, light + green_u * u + green_v * v, light + blue_u * u};
     for (int i = 0; i < 3; ++i)
-        // Cut off, not rounded, as FFmpeg does.
+        // Truncated, not rounded, as in FFmpeg.
         pixel[i] = (unsigned char)fminf(fmaxf(colors[i], 0.0f), 255.0f);
 }
 """
@@ -57,17 +57,17 @@ extern "C" __global__ void nv12_to_rgb(
 _BT709 = 0.2126, 0.0722
 _BT601 = 0.299, 0.114
 _BT2020 = 0.2627, 0.0593
-# By AVColorSpace; FFmpeg takes the rest for BT.601, also what is not tagged.
+# By AVColorSpace. Any other value, also an unspecified one, counts as BT.601, as in FFmpeg.
 _WEIGHTS = {1: _BT709, 7: _BT709, 9: _BT2020, 10: _BT2020}
 
 
 class Nv12ToRgb:
-    """Converts the pictures of one stream, and makes them upright.
+    """Converts the pictures of one stream to RGB and makes them upright.
 
     Args:
         colorspace: the stream's AVColorSpace.
-        full_range: luma goes from 0 to 255, not from 16 to 235.
-        orientation: how they are stored.
+        full_range: whether luma is 0 to 255, not 16 to 235.
+        orientation: how the pictures are stored.
     """
 
     def __init__(self, *, colorspace: int, full_range: bool, orientation: Orientation) -> None:
@@ -76,7 +76,7 @@ class Nv12ToRgb:
         self._kernel: cupy.RawKernel | None = None
 
     def compile(self) -> None:
-        """Make the kernel ready."""
+        """Compile the kernel."""
         import cupy
 
         self._kernel = cupy.RawKernel(_KERNEL, "nv12_to_rgb")
@@ -91,17 +91,17 @@ class Nv12ToRgb:
         *,
         stream: cupy.cuda.Stream,
     ) -> cupy.ndarray:
-        """Convert one picture, and wait until it is done.
+        """Convert one picture, and wait for the result.
 
         Args:
-            address: of uint8 [H * 3 / 2, W] in GPU memory: luma, then U and V by turns.
-            size: height and width of that picture, even.
-            height: of the result, which is scaled (linearly) where it is not the picture's own.
-            width: the same.
-            stream: on which the picture is made.
+            address: GPU address of uint8 [H * 3 / 2, W]: luma, then U and V interleaved.
+            size: height H and width W of that picture, even.
+            height: height of the result. The picture is scaled bilinearly if it has another one.
+            width: width of the result.
+            stream: the CUDA stream on which the picture was decoded.
 
         Returns:
-            uint8 [height, width, 3], RGB, upright, in GPU memory of its own.
+            uint8 [height, width, 3], RGB, upright, in newly allocated GPU memory.
         """
         import cupy
 
@@ -121,11 +121,15 @@ class Nv12ToRgb:
 
 
 def coefficients(colorspace: int, *, full_range: bool) -> npt.NDArray[np.float32]:
-    """What a picture is converted with.
+    """The coefficients of the conversion from YUV to RGB.
+
+    Args:
+        colorspace: the stream's AVColorSpace.
+        full_range: whether luma is 0 to 255, not 16 to 235.
 
     Returns:
-        float32 [6]: black, and factors of luma (for all colors), V for red, U and V for green, U
-        for blue. Luma counts from black, U and V from 128.
+        float32 [6]: the luma of black, and the factors of luma (for all colors), V for red, U and
+        V for green, and U for blue. They apply to luma minus black, U minus 128 and V minus 128.
     """
     red, blue = _WEIGHTS.get(colorspace, _BT601)
     green = 1 - red - blue

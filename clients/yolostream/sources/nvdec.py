@@ -1,6 +1,7 @@
-"""Videos decoded by the GPU's NVDEC, through PyNvVideoCodec: pictures that stay in GPU memory.
+"""Decodes videos on the GPU (NVDEC, through PyNvVideoCodec); pictures stay in GPU memory.
 
-FFmpeg still reads the containers, so that times, cuts and breaks are the same as on the CPU.
+FFmpeg still demuxes the containers, so that timestamps, edit lists and errors are the same as on
+the CPU.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from yolostream.sources.orientation import (
     with_square_pixels,
 )
 
-# NVDEC's names, and what makes a container's packets the plain stream that it reads.
+# FFmpeg's name of a codec -> NVDEC's, and the filter that makes packets the bitstream for NVDEC.
 _CODECS = {
     "h264": ("H264", "h264_mp4toannexb"),
     "hevc": ("HEVC", "hevc_mp4toannexb"),
@@ -38,17 +39,17 @@ _CODECS = {
     "vp9": ("VP9", "null"),
 }
 _PIXEL_FORMATS = ("yuv420p", "yuvj420p")
-# More than any codec keeps back; a damaged packet never gets its picture.
+# More packets than any codec delays. The limit is needed because a damaged packet has no picture.
 _MOST_WAITING = 64
 
 
 def missing() -> str:
-    """What keeps this machine from decoding on the GPU, and the fix; empty where nothing does."""
+    """Why this machine cannot decode on the GPU, and the fix; empty if it can."""
     if lack := gpu_memory.missing():
         return lack
     if importlib.util.find_spec("PyNvVideoCodec") is None:
         return f"PyNvVideoCodec is not installed ({gpu_memory.INSTALL})"
-    # It logs a page about what the one line here says.
+    # Without this, PyNvVideoCodec logs a page about what the one line below says.
     logging.getLogger("PyNvVideoCodec").addHandler(logging.NullHandler())
     try:
         import PyNvVideoCodec  # noqa: F401
@@ -61,10 +62,13 @@ def missing() -> str:
 
 
 class GpuDecoder:
-    """NVDEC on the current GPU.
+    """Decodes a stream with NVDEC on the current GPU.
+
+    Args:
+        stream: the stream to decode.
 
     Raises:
-        DecoderError: it does not decode this codec, pixel format or size.
+        DecoderError: NVDEC cannot decode this codec, pixel format or size.
     """
 
     def __init__(self, stream: av.VideoStream) -> None:
@@ -83,7 +87,7 @@ class GpuDecoder:
             import cupy
             import PyNvVideoCodec as nvc  # noqa: N813  # as its own samples call it
 
-            # Its compiler may be missing: better now than in the middle.
+            # CuPy's compiler may be missing. Failing here lets the CPU decode from the start.
             self._to_rgb.compile()
             self._nvc = nvc
             self._filter = BitStreamFilterContext(bitstream_filter, stream)
@@ -99,26 +103,26 @@ class GpuDecoder:
         """The pictures that this packet completes, in GPU memory; see `Decoder`."""
         if not packet.size:
             return self._decode(b"")
-        # NVDEC sorts the times that it was given, and hands the first back with the next picture
-        # to show. Where the container names none, packets count.
+        # NVDEC returns pictures with the timestamps of the packets in ascending order. A packet
+        # without a timestamp gets a consecutive number.
         self._time = self._time + 1 if packet.pts is None else packet.pts
-        # A camera may name a time twice.
+        # A list, because a camera may use a timestamp twice.
         self._waiting.setdefault(self._time, []).append((packet.pts, packet.is_discard))
         if len(self._waiting) > _MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
-        # The filter empties what it is given.
+        # A copy, because the filter takes the packet's data away.
         copy = av.Packet(bytes(packet))
         copy.is_keyframe = packet.is_keyframe
         data = b"".join(map(bytes, self._filter.filter(copy)))
-        # Nothing would be the end of the stream.
+        # Empty data would mean the end of the stream.
         return self._decode(data) if data else []
 
     def close(self) -> None:
-        """Let go of NVDEC."""
+        """Release NVDEC."""
         self._decoder = None
 
     def _decode(self, data: bytes) -> list[Decoded]:
-        """Send a piece of the stream, or its end if there is nothing in it."""
+        """Send a piece of the bitstream; an empty one ends the stream."""
         bitstream = np.frombuffer(data, np.uint8)
         with _as_decoder_error():
             piece = self._nvc.PacketData()
@@ -131,7 +135,7 @@ class GpuDecoder:
     def _decoded(self, frame: Any) -> Decoded | None:
         pts, is_hidden = self._packet_of(frame.getPTS())
         if is_hidden:
-            # An edit list cuts it off; others are made from it.
+            # An edit list hides the picture; it was decoded because others refer to it.
             return None
         rows, width = frame.shape
         size, address = (rows * 2 // 3, width), frame.GetPtrToPlane(0)
@@ -148,7 +152,7 @@ class GpuDecoder:
             return image
 
     def _packet_of(self, time: int) -> tuple[int | None, bool]:
-        """What the container says of a picture: its time, and whether it is hidden."""
+        """A picture's timestamp in the container, and whether an edit list hides it."""
         packets = self._waiting.pop(time, [])
         if len(packets) > 1:
             self._waiting[time] = packets[1:]
@@ -156,27 +160,31 @@ class GpuDecoder:
 
 
 def _format_of(stream: av.VideoStream) -> tuple[str, str]:
-    """NVDEC's name for the codec, and the bitstream filter."""
+    """NVDEC's name of the codec, and the bitstream filter.
+
+    Raises:
+        DecoderError: NVDEC cannot decode the stream.
+    """
     context = stream.codec_context
     name = context.codec.canonical_name
     if name not in _CODECS:
-        raise DecoderError(f"NVDEC has no codec {name}, only {', '.join(_CODECS)}")
+        raise DecoderError(f"NVDEC is not used for codec {name}, only for {', '.join(_CODECS)}")
     if context.pix_fmt not in _PIXEL_FORMATS or context.width % 2 or context.height % 2:
         raise DecoderError(
-            f"{context.pix_fmt} {context.height}x{context.width} (height x width) is not read from "
-            "the GPU, only yuv420p with even sides"
+            f"{context.pix_fmt} {context.height}x{context.width} (height x width) is not decoded "
+            "on the GPU, only yuv420p with even sides"
         )
     if is_hdr(context.color_trc):
-        raise DecoderError("its high dynamic range (PQ or HLG) is toned down by the CPU")
+        raise DecoderError("tone mapping of high dynamic range (PQ or HLG) runs on the CPU only")
     return _CODECS[name]
 
 
 def _orientation(stream: av.VideoStream) -> Orientation:
-    """What a file's display matrix asks for."""
+    """The orientation in a file's display matrix; upright for anything that is not a file."""
     name = str(stream.container.name)
     if not Path(name).is_file():
         return UPRIGHT
-    # Only a decoded frame tells.
+    # PyAV gives the display matrix only with a decoded frame.
     with (
         contextlib.suppress(av.FFmpegError),
         av.open(name, metadata_errors="replace") as container,
@@ -189,8 +197,8 @@ def _orientation(stream: av.VideoStream) -> Orientation:
 
 @contextlib.contextmanager
 def _as_decoder_error() -> Iterator[None]:
-    """PyNvVideoCodec does not document what it raises; CuPy's compiler may be missing, too."""
+    """Raise any error in the block as a `DecoderError`: PyNvVideoCodec documents no errors."""
     try:
         yield
     except Exception as error:
-        raise DecoderError(f"the GPU's decoder fails ({gpu_memory.first_line(error)})") from error
+        raise DecoderError(f"the GPU's decoder failed ({gpu_memory.first_line(error)})") from error

@@ -1,4 +1,4 @@
-"""How FFmpeg opens a video, and what is said where it cannot."""
+"""Opens videos with FFmpeg, and describes why one cannot be opened."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 10.0
 
-# Microseconds: enough to tell the frame rate; by default it takes up to twice as long.
+# Microseconds. One second is enough to find the frame rate; FFmpeg may take twice as long.
 _RTSP = {"analyzeduration": "1000000"}
-# Packets of a camera must not be lost on the way: TCP, as every NVR defaults to. One that refuses
-# it as it should (461 Unsupported transport) is asked for UDP on the same connection.
+# TCP loses no packets, and is the default of network video recorders. A camera that refuses it with
+# the standard's status (461 Unsupported transport) is asked for UDP on the same connection.
 _RTSP_TCP = {**_RTSP, "rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"}
 _RTSP_UDP = {**_RTSP, "rtsp_transport": "udp"}
-# How others refuse it: by another status, an answer about UDP, or without a word.
+# Other ways in which cameras refuse TCP: another status, or a reply that FFmpeg cannot parse.
 _REFUSALS = (av.HTTPClientError, av.HTTPServerError, av.InvalidDataError)
 _DENIALS = (av.HTTPUnauthorizedError, av.HTTPForbiddenError)
 
@@ -46,22 +46,22 @@ def open_container(video: Video, silence_s: float) -> av.container.InputContaine
     """Open a video; the caller closes it.
 
     Args:
-        video: what to open.
-        silence_s: seconds without a packet after which reading it fails later.
+        video: the video to open.
+        silence_s: seconds without a packet after which a later read fails.
 
     Raises:
-        SourceDenied: it wants another user or password.
-        SourceUnsupported: this FFmpeg lacks the protocol.
-        SourceError: nothing is there, or it is no video.
+        SourceDenied: the source requires another user or password.
+        SourceUnsupported: this FFmpeg was built without the protocol.
+        SourceError: the source does not exist, or is no video.
     """
     began = time.monotonic()
     start = partial(
         av.open,
         completed(video.uri, video.login) if "://" in video.uri else ffmpeg_path(video.uri),
         format=video.format,
-        # Who writes into a pipe takes the time that it takes.
+        # The program that writes into a pipe may be slow to start.
         timeout=None if video.is_pipe else (CONNECT_TIMEOUT_S, silence_s),
-        # Titles and the like, of which nothing is read, are in any encoding.
+        # Metadata such as titles may have any encoding; none of it is used.
         metadata_errors="replace",
     )
     try:
@@ -73,10 +73,10 @@ def open_container(video: Video, silence_s: float) -> av.container.InputContaine
     except (av.FFmpegError, OSError) as error:
         kind, reason = _kind_of(error), error.strerror or str(error)
         if "://" in video.uri and time.monotonic() - began >= CONNECT_TIMEOUT_S:
-            # FFmpeg says anything, such as that the data is invalid.
+            # After a timeout, FFmpeg's reason may be misleading, such as "invalid data".
             kind, reason = SourceSilent, f"no answer within {CONNECT_TIMEOUT_S:g} s"
         problem = kind(f"cannot read {video.shown} as video ({reason}): {_question(video)}")
-    # Out here it has no cause: FFmpeg's error has the whole address in it.
+    # Raised outside of `except`, so that it has no cause: FFmpeg's error contains the password.
     raise problem
 
 
@@ -92,30 +92,30 @@ def _kind_of(error: Exception) -> type[SourceError]:
 
 
 def has_clock(container: av.container.InputContainer) -> bool:
-    """Whether times in it are the source's; MJPEG over HTTP, for example, has none."""
+    """Whether timestamps come from the source; MJPEG over HTTP, for example, has none."""
     no_timestamps: int = Flags.no_timestamps.value  # type: ignore[assignment]  # PyAV's stub
-    # Pictures one after the other, which FFmpeg forgets to say it of.
+    # FFmpeg does not set the flag for its demuxers of consecutive pictures.
     is_pipe = container.format.name.endswith("_pipe")
     return not is_pipe and not container.format.flags & no_timestamps
 
 
 def _question(video: Video) -> str:
     if "://" in video.uri:
-        return "is that its address?"
+        return "check the address"
     if video.format is not None:
-        return "is the camera plugged in, and may we read it?"
+        return "check that the camera is plugged in, and the permissions of its device"
     if video.is_pipe:
-        return "a pipe needs a format that is read from its start, such as MPEG-TS or Matroska"
+        return "a pipe needs a streamable format, such as MPEG-TS or Matroska"
     if Path(video.uri).suffix.lower() in _LISTS:
         return "if it lists sources, give them instead: xargs -d '\\n' yolostream detect < LIST"
-    return "is it a video file?"
+    return "check that it is a video file"
 
 
 def _denial(video: Video, reason: str) -> SourceDenied:
     if video.login is not None or "@" in video.uri or "=" in video.uri:
         return SourceDenied(f"{video.shown} refuses this user and password ({reason}): check them")
     return SourceDenied(
-        f"{video.shown} wants a user and a password ({reason}): give them before the host, as "
+        f"{video.shown} requires a user and a password ({reason}): give them before the host, as "
         "USER:PASSWORD@HOST"
     )
 
@@ -139,7 +139,7 @@ def _open_rtsp(
         raise
     except _REFUSALS:
         if time.monotonic() - began >= CONNECT_TIMEOUT_S:
-            # That was no answer: it ran out of time.
+            # The error is a timeout, not a refusal.
             raise
         with contextlib.suppress(av.FFmpegError, OSError):
             return start(options=_RTSP_UDP)

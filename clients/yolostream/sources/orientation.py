@@ -1,4 +1,4 @@
-"""How a picture is to be shown: which way up, and with which proportions."""
+"""Orientation and pixel aspect ratio of pictures."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from av.sidedata.sidedata import SideData, SideDataContainer
 from yolostream.image import Image
 
 MAX_PIXEL_ASPECT = 4
-"""Pixels wider than this times their height, or higher, are a mistake: no format has them."""
+"""Pixel aspect ratios above this, or below its inverse, are errors: no format has them."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """One of the eight ways in which a picture may have been stored."""
+    """How a stored picture has to be turned to be upright: one of eight ways."""
 
     is_mirrored: bool = False
-    """Left and right are swapped first."""
+    """First, left and right are swapped."""
     turns: int = 0
-    """Quarter turns counterclockwise then, 0 to 3."""
+    """Then the picture is turned by this many quarter turns counterclockwise, 0 to 3."""
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of a picture of this height and width once it is upright, or before."""
+        """Convert (height, width) as stored to that of the upright picture, or the other way round.
+
+        Both conversions are the same: a quarter turn swaps the sides.
+        """
         return size[::-1] if self.turns % 2 else size
 
     def upright(self, image: Image) -> Image:
-        """The picture (uint8 [H, W, 3]) as it is to be shown."""
+        """Turn a picture (uint8 [H, W, 3]) upright."""
         if self == UPRIGHT:
             return image
         return np.ascontiguousarray(
@@ -43,28 +46,28 @@ UPRIGHT = Orientation()
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation | None:
-    """How a display matrix, of the container or of the stream itself, wants a frame to be shown.
+    """The orientation in a frame's display matrix, which comes from the container or the stream.
 
     Returns:
-        None where there is none.
+        None if the frame has no display matrix.
     """
     try:
-        # Not `frame.side_data`: the frame would refer to what refers to it, and a picture of a few
-        # megabytes would stay until Python looks for such circles, hundreds of frames later.
+        # Not `frame.side_data`, which makes a reference cycle: the frame's megabytes would not be
+        # freed until the garbage collector runs, hundreds of frames later.
         matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # its stub
     except ValueError:
-        # PyAV gives none where one of them is of a kind that it does not know, as EXIF is.
+        # PyAV gives no side data at all if it does not know the kind of one item, such as EXIF.
         turns = round(frame.rotation / 90) % 4
         return Orientation(turns=turns) if turns else None
     return orientation_in(bytes(matrix)) if isinstance(matrix, SideData) else None
 
 
 def orientation_in(matrix: bytes) -> Orientation:
-    """What a display matrix says; the nearest quarter turn where it is none.
+    """The orientation in a display matrix, rounded to the nearest quarter turn.
 
     Args:
-        matrix: nine int32 by rows, as FFmpeg keeps the matrix of ISO/IEC 14496-12, 8.3.2: its first
-            two rows say where the axes to the right and down go.
+        matrix: nine int32 in row-major order, FFmpeg's form of the matrix of ISO/IEC 14496-12,
+            8.3.2. Its first two rows are the directions of the axes to the right and down.
     """
     right_x, right_y, _, down_x, down_y = struct.unpack_from("=5i", matrix)
     is_mirrored = right_x * down_y < right_y * down_x
@@ -74,12 +77,12 @@ def orientation_in(matrix: bytes) -> Orientation:
 
 
 def with_square_pixels(size: tuple[int, int], pixel_aspect: Fraction | None) -> tuple[int, int]:
-    """Height and width at which a stored picture has its proportions; no side gets shorter.
+    """Height and width of a picture after one side was stretched to make its pixels square.
 
     Args:
         size: height and width as stored.
-        pixel_aspect: width of a pixel over its height, as the video tells it; None, 0 and what
-            nobody can mean count as square.
+        pixel_aspect: width of a pixel divided by its height, from the video. None, 0 and values
+            beyond `MAX_PIXEL_ASPECT` count as square.
     """
     height, width = size
     if pixel_aspect in (None, 0, 1) or not 1 / MAX_PIXEL_ASPECT <= pixel_aspect <= MAX_PIXEL_ASPECT:

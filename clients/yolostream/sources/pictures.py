@@ -1,4 +1,4 @@
-"""Pictures, one after the other."""
+"""A source of still pictures."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from yolostream.sources.tiff import pages_of
 
 @dataclass(frozen=True)
 class Pictures:
-    """A picture, or several in order of their names: one source, nothing to track.
+    """One picture, or several in the order of their names, as one source without tracking.
 
-    A TIFF of several pages is as many pictures.
+    Each page of a TIFF is a picture.
     """
 
     paths: tuple[Path, ...]
@@ -39,12 +39,12 @@ class Pictures:
         return Presence.ANSWERS
 
     def open(self, reading: Reading = EVERYTHING) -> PictureSession:
-        """Open them; each is read when its turn comes, and kept whole."""
+        """Open them; each picture is read when its turn comes, and is not downscaled."""
         return PictureSession(self, reading)
 
 
 class PictureSession(Session):
-    """The frames of pictures, one a second."""
+    """The frames of pictures, one per second."""
 
     frame_rate = Fraction(1)
 
@@ -55,7 +55,7 @@ class PictureSession(Session):
         self._stride = reading.stride
 
     def __iter__(self) -> Iterator[Frame]:
-        """Read picture by picture; see `Session`. A broken one is reported after the others."""
+        """Read picture by picture; see `Session`. Broken ones are reported after all the others."""
         broken, is_any_read = [], False
         for index, (path, page) in enumerate(self._pages):
             if index % self._stride:
@@ -72,4 +72,4 @@ class PictureSession(Session):
             raise SourceError(f"no readable picture: {', '.join(broken)}{kept}")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no file stays open."""

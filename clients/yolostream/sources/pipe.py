@@ -1,4 +1,4 @@
-"""Pipes as sources: standard input, named pipes, and what a shell puts in place of a command."""
+"""Pipes as sources: standard input, named pipes, and a shell's process substitution."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/self/fd)/(?P<number>\d+)|/dev/stdin|
 _OPENED_STANDARD_INPUT = re.compile(r"/proc/\d+/fd/0")
 
 
-def for_any_process(spec: str) -> str:
-    """A word for an open file of this process, such as `-`, as a path for other processes too.
+def portable_path(spec: str) -> str:
+    """A path that is valid in other processes for an open file of this one, such as `-`.
 
-    Any other word stays as it is.
+    Any other argument is returned unchanged.
     """
     if (match := _DESCRIPTOR.fullmatch(spec)) is None:
         return spec
@@ -22,12 +22,12 @@ def for_any_process(spec: str) -> str:
 
 
 def is_standard_input(path: str) -> bool:
-    """Whether `for_any_process` has made this path of standard input."""
+    """Whether this path is what `portable_path` returns for standard input."""
     return _OPENED_STANDARD_INPUT.fullmatch(path) is not None
 
 
 def is_pipe(path: Path) -> bool:
-    """Whether what is read there is gone, so that nobody may look into it before."""
+    """Whether the path is a pipe or a socket, whose data can be read only once."""
     try:
         mode = path.stat().st_mode
     except OSError:

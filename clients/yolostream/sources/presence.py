@@ -1,4 +1,4 @@
-"""How much of a camera is there, as far as can be told without opening it."""
+"""Whether a camera can be reached, without opening it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import IntEnum
 from urllib.parse import urlsplit
 
 _TCP_PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "http": 80, "https": 443}
-# What needs no password and costs nothing; neither has anything secret in it.
+# Requests that need no password and make the camera do nothing. They contain no secret.
 _QUESTIONS = {
     "rtsp": b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: yolostream\r\n\r\n",
     "http": b"HEAD / HTTP/1.0\r\nUser-Agent: yolostream\r\n\r\n",
@@ -18,18 +18,21 @@ _ANSWER_S = 0.5
 
 
 class Presence(IntEnum):
-    """The more of a source is there, the higher."""
+    """Whether a source can be reached; a higher value is closer to working."""
 
     ABSENT = 0
-    """Nothing takes connections at its address, or the device is not plugged in."""
+    """Its address accepts no connection, or its device is not plugged in."""
     SILENT = 1
-    """Connections are taken, and no question is answered."""
+    """It accepts connections, but does not answer a request."""
     ANSWERS = 2
-    """It answers, or nobody can tell without opening it."""
+    """It answers a request, or opening it is the only way to find out."""
 
 
 def presence_at(address: str) -> Presence:
-    """What is at a complete address. Takes 1.5 s, unless no server resolves its name."""
+    """The presence at an address that includes its secrets.
+
+    It takes 1.5 s at most, plus the time to resolve the host's name.
+    """
     with contextlib.suppress(ValueError):
         parts = urlsplit(address)
         if parts.hostname and parts.scheme in _TCP_PORTS:

@@ -1,4 +1,4 @@
-"""Files that are counted, named as FFmpeg does: `img_%03d.jpg`."""
+"""Numbered files, with FFmpeg's notation: `img_%03d.jpg`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 _PART = re.compile(r"%(?P<width>\d{0,2})d|%%|[^%]+|%")
 
 
-def in_sequence(pattern: str) -> list[Path]:
-    """The files of a pattern in the order of their numbers, which may have gaps.
+def numbered_files(pattern: str) -> list[Path]:
+    """The files that match a pattern, in the order of their numbers, which may have gaps.
 
     Args:
         pattern: a path in which `%d` stands for a number, `%03d` for one of three digits or more,
             and `%%` for a percent sign.
 
     Returns:
-        Nothing where no file is called so, or where there is no number in `pattern`.
+        The files; none if `pattern` has no number.
     """
     expression = wildcard = ""
     for part in _PART.finditer(str(Path(pattern))):

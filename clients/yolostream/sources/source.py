@@ -1,4 +1,4 @@
-"""What every source gives."""
+"""The interface of a source."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ def _no_limit() -> float:
 
 @dataclass(frozen=True)
 class Reading:
-    """How much of a source is made into pictures."""
+    """Which frames of a source are converted to RGB, and in which size."""
 
     stride: int = 1
-    """Every Nth frame is made into one."""
+    """Every Nth frame is converted."""
     fit: Fit | Callable[[], Fit] = None
     """Height and width that pictures are downscaled to fit into, aspect kept; None leaves them. A
-    function is asked for every picture."""
+    function is called for every picture."""
     threads: int = 0
-    """Threads that decode a file on the CPU; 0 takes one a core. A live source has one thread."""
+    """Threads that decode a file on the CPU; 0 takes one per core. A live source has one thread."""
     silence_s: float = 10.0
-    """Seconds without a packet after which a live source is given up by who reads it."""
-    is_looked_at: Callable[[], bool] = bool
-    """Asked for every picture: whether somebody wants it whole, whatever `fit` says."""
+    """Seconds without a packet after which reading a live source fails."""
+    needs_full_size: Callable[[], bool] = bool
+    """Called for every picture: whether it is needed in full size, whatever `fit` says."""
     most_per_second: Callable[[], float] = _no_limit
-    """Asked for every picture of a video: how many a second are made into pictures at most."""
+    """Called for every picture of a video: the number per second that is converted at most."""
 
     def size_of(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width that a picture of this size is made into."""
+        """Height and width after downscaling of a picture of this height and width."""
         fit = self.fit() if callable(self.fit) else self.fit
-        if fit is None or self.is_looked_at():
+        if fit is None or self.needs_full_size():
             return height, width
         return downscaled(height, width, fit=fit)
 
 
 EVERYTHING = Reading()
-"""Every frame, whole."""
+"""Every frame, in full size."""
 
 
 class Session(Protocol):
-    """A source that was opened: its frames, once."""
+    """An open source, whose frames can be iterated over once."""
 
     frame_rate: Fraction
     """Nominal frames per second."""
     frame_count: int | None
-    """Frames that the container promises; None where nobody knows."""
+    """Number of frames according to the container; None if unknown."""
     decoded_at: float = 0.0
-    """`time.monotonic()` at the last picture, also one that was left out; 0 before the first, and
-    where nobody waits for them."""
+    """`time.monotonic()` when the last picture was decoded, even if it was skipped; 0 before the
+    first, and always 0 for a source that cannot stall."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame.
@@ -69,15 +69,15 @@ class Session(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of the file or device; only by the thread that reads."""
+        """Close the file or device. Only the thread that reads may call it."""
 
     def cancel(self) -> None:
-        """Let the thread that reads a live source end at its next packet."""
+        """Make the thread that reads a live source stop at its next packet."""
         return None
 
 
 class Source(Protocol):
-    """One camera's worth of frames: how to open it, again and again. It can be pickled."""
+    """A description of where frames come from. It can be opened repeatedly, and pickled."""
 
     @property
     def name(self) -> str:
@@ -85,26 +85,26 @@ class Source(Protocol):
 
     @property
     def is_live(self) -> bool:
-        """The frames come at their own pace and are lost when nobody takes them."""
+        """Whether frames come in real time and are lost if nobody takes them."""
 
     @property
     def is_pipe(self) -> bool:
-        """What was read of it is gone: only who takes the frames may open it, once."""
+        """Whether its data can be read only once, so that only the reader may open it."""
 
     @property
     def reopens(self) -> bool:
-        """An end is none: it is opened again, like a camera that was away."""
+        """Whether it is opened again when a session ends, like a camera."""
 
     @property
     def is_video(self) -> bool:
-        """The frames follow each other in time, so that objects can be tracked through them."""
+        """Whether the frames follow each other in time, so that objects can be tracked."""
 
     @property
     def files(self) -> list[Path]:
         """The files that it reads."""
 
     def presence(self) -> Presence:
-        """How much of it is there. Takes 1.5 s at most, unless no server resolves its name."""
+        """Whether it can be reached. Takes 1.5 s at most, plus the lookup of its host's name."""
 
     def open(self, reading: Reading = EVERYTHING) -> Session:  # frozen
         """Open it; the caller closes the session.

@@ -1,4 +1,4 @@
-"""Reads a picture, of whatever format."""
+"""Reads still pictures in all supported formats."""
 
 from __future__ import annotations
 
@@ -20,39 +20,41 @@ from yolostream.sources.heif import begins_as_heif, brands_in, heif_size, read_h
 
 _TIFF_BEGINNINGS = (b"II*\0", b"MM\0*")
 _BY_PILLOW = (".dds", ".dib", ".ico", ".pcx", ".psd", ".qoi", ".sgi", ".tga")
-"""Suffixes of formats that OpenCV does not know. Some have no beginning that tells."""
-_TOLD_BY_PILLOW = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""Formats of which Pillow is asked what is wrong. For others it would start other programs."""
+"""Suffixes of formats that OpenCV cannot read. Some of them have no magic number."""
+_EXPLAINED_BY_PILLOW = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats for which Pillow tells the size, or why a picture cannot be read. For some others, Pillow
+would start external programs."""
 
 
 def begins_as_picture(path: Path) -> bool:
-    """Whether a file is a picture that is read here, by its first bytes."""
-    # A pipe would be read by that, and give what it had no second time.
+    """Whether a file is a picture in a supported format, by its first bytes."""
+    # Not for a pipe: the bytes that this reads would be lost.
     with contextlib.suppress(OSError, UnicodeError, cv2.error):
         if path.is_file():
             with path.open("rb") as file:
                 head = file.read(64)
             if head.startswith(_TIFF_BEGINNINGS):
-                # Raw pictures of cameras, too, of which OpenCV would read the preview.
+                # Raw pictures of cameras begin like a TIFF; OpenCV would read only their preview.
                 return False
             return begins_as_heif(head) or cv2.haveImageReader(str(path))
     return False
 
 
 def read_picture(path: Path, page: int = 0) -> Image:
-    """Read one picture, upright as its EXIF orientation or its container says.
+    """Read one picture, turned upright by its EXIF orientation or its container.
 
     Args:
-        path: of a file in any format that OpenCV, libheif or Pillow knows, whatever its suffix.
-        page: of a TIFF, from 0.
+        path: a file in a format that OpenCV, libheif or Pillow can read. The suffix matters only
+            for formats that Pillow reads.
+        page: the page of a TIFF, from 0.
 
     Returns:
         uint8 [H, W, 3], RGB.
 
     Raises:
-        SourceError: it cannot be read. The message is the reason alone.
+        SourceError: it cannot be read. The message is only the reason, without the path.
     """
-    # Read by Python first: OpenCV would write its own complaint about a missing file to stderr.
+    # Read by Python: OpenCV would write its own message about a missing file to stderr.
     try:
         refuse_special_file(path)
         data = path.read_bytes()
@@ -62,21 +64,24 @@ def read_picture(path: Path, page: int = 0) -> Image:
 
 
 def picture_in(data: bytes, page: int = 0, *, name: str = "") -> Image:
-    """The picture in the bytes of a file; see `read_picture`.
+    """Decode the bytes of a picture's file; see `read_picture`.
 
     Args:
-        data: all of them.
-        page: of a TIFF, from 0.
-        name: of the file, whose suffix tells some formats; empty where nobody knows.
+        data: all bytes of the file.
+        page: the page of a TIFF, from 0.
+        name: the file's name, whose suffix identifies some formats; empty if unknown.
+
+    Returns:
+        uint8 [H, W, 3], RGB.
 
     Raises:
-        SourceError: it cannot be read; the message is the reason alone.
+        SourceError: it cannot be read. The message is only the reason, without the name.
     """
     if not data:
         raise SourceError("it is empty")
     try:
         image = _decoded(data, page, name)
-    # Each format's reader raises its own.
+    # Each format's reader raises its own errors.
     except Exception as error:
         raise SourceError(_reason_of(error)) from error
     if image is None:
@@ -97,7 +102,7 @@ def _reason_of(error: Exception) -> str:
 
     match error:
         case UnidentifiedImageError():
-            return "it is no picture of a kind that is read here"
+            return "it is not a picture in a supported format"
         case OSError(strerror=str(reason)):
             return reason
         case cv2.error():
@@ -106,26 +111,26 @@ def _reason_of(error: Exception) -> str:
 
 
 def _why_not(data: bytes) -> str:
-    """Why OpenCV, which does not tell, reads no picture in `data`: by the word of Pillow."""
+    """Why OpenCV cannot decode `data`, according to Pillow: OpenCV itself gives no reason."""
     from PIL import Image as Pillow
 
     try:
-        # It warns of large pictures.
+        # Pillow warns of large pictures.
         with (
             warnings.catch_warnings(action="ignore"),
-            Pillow.open(io.BytesIO(data), "r", _TOLD_BY_PILLOW) as picture,
+            Pillow.open(io.BytesIO(data), "r", _EXPLAINED_BY_PILLOW) as picture,
         ):
             picture.load()
     except Exception as error:
         return _reason_of(error)
-    return f"{picture.format} of mode {picture.mode} is not read: convert it to PNG"
+    return f"{picture.format} of mode {picture.mode} is not supported: convert it to PNG"
 
 
 def size_in(data: bytes) -> tuple[int, int] | None:
-    """Height and width that the head of a picture's bytes tells; nothing is decoded.
+    """Height and width of a picture according to its header; nothing is decoded.
 
     Returns:
-        None where it is no picture of a format that tells.
+        None if `data` is not a picture, or has a format whose header is not read here.
     """
     from PIL import Image as Pillow
 
@@ -133,9 +138,9 @@ def size_in(data: bytes) -> tuple[int, int] | None:
         if brands_in(data):
             width, height = heif_size(data)
         else:
-            with Pillow.open(io.BytesIO(data), "r", _TOLD_BY_PILLOW) as picture:
+            with Pillow.open(io.BytesIO(data), "r", _EXPLAINED_BY_PILLOW) as picture:
                 width, height = picture.size
-    # Each format's reader raises its own.
+    # Each format's reader raises its own errors.
     except Exception:
         return None
     return height, width
@@ -156,7 +161,7 @@ def _read_by_opencv(data: bytes, page: int) -> Image | None:
 
 @contextlib.contextmanager
 def _without_opencvs_log() -> Iterator[None]:
-    """Keep its words about broken pictures off stderr: they are told in ours."""
+    """Keep OpenCV's messages about broken pictures off stderr: our errors report them."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

@@ -1,4 +1,4 @@
-"""Which of the streams in a container is the video."""
+"""Choice of the video stream in a container."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import av.container
 from yolostream.errors import SourceUnsupported
 
 _OF_PICTURES = "_pipe"
-"""How FFmpeg's names of what reads single pictures end."""
+"""Suffix of the names of FFmpeg's demuxers for still pictures."""
 
 
 def chosen_video(
@@ -17,13 +17,13 @@ def chosen_video(
     """The video stream to read.
 
     Args:
-        container: that was opened.
-        index: of the stream, as FFmpeg counts all streams; None for the video that FFmpeg takes for
-            the best, first of all the one that is marked as the default.
-        shown: what people are told of where it is.
+        container: an open container.
+        index: FFmpeg's index of the stream among all streams; None takes the video that FFmpeg
+            considers the best, with preference for one that is marked as the default.
+        shown: the container's path or address for error messages, without secrets.
 
     Raises:
-        SourceUnsupported: there is none, or it cannot be decoded.
+        SourceUnsupported: there is no such video, or FFmpeg cannot decode it.
     """
     videos = {stream.index: stream for stream in container.streams.video}
     if not videos:
@@ -33,19 +33,18 @@ def chosen_video(
         index = next(iter(videos)) if best is None else best.index
     if index not in videos:
         raise SourceUnsupported(
-            f"{shown} has no video stream {index}: choose another --stream-index, of "
+            f"{shown} has no video stream {index}: set --stream-index to one of "
             f"{', '.join(map(_described, videos.values()))} (sizes are height x width)"
         )
-    # PyAV's types do not say so.
+    # None if FFmpeg has no decoder, though PyAV's types do not say so.
     if videos[index].codec_context is None:
         if container.format.name.endswith(_OF_PICTURES):
             kind = container.format.name.removesuffix(_OF_PICTURES)
             raise SourceUnsupported(
-                f"{shown} is a picture of a kind that is not read here ({kind}): convert it to "
-                "JPEG or PNG"
+                f"{shown} is a picture in an unsupported format ({kind}): convert it to JPEG or PNG"
             )
         raise SourceUnsupported(
-            f"{shown} has a video that FFmpeg cannot decode: choose H.264 or H.265 there"
+            f"{shown} has a video that FFmpeg cannot decode: set the source to H.264 or H.265"
         )
     return videos[index]
 

@@ -1,6 +1,6 @@
-"""The pages of a TIFF, told by its directories.
+"""Finds the pages of a TIFF in its directories.
 
-OpenCV counts thumbnails too, and Pillow opens only the pixel formats that it can decode.
+OpenCV would count thumbnails too, and Pillow opens only the pixel formats that it can decode.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _SUFFIXES = (".tif", ".tiff")
-# Beginning -> byte order, and whether it is a BigTIFF.
+# First four bytes -> byte order, and whether it is a BigTIFF.
 _BEGINNINGS = {
     b"II*\0": ("<", False),
     b"MM\0*": (">", False),
@@ -23,10 +23,10 @@ _NEW_SUBFILE_TYPE, _IS_SMALLER, _IS_MASK = 254, 0b1, 0b100
 
 
 def pages_of(path: Path) -> list[int]:
-    """The pages of a TIFF that are pictures of their own; of any other file the only one, 0.
+    """The indices of a TIFF's pages; [0] for any other file.
 
-    Smaller copies of a page and masks are left out (TIFF 6.0, NewSubfileType). Where the file is
-    cut off the page that is not there is among them, so that it is missed.
+    Thumbnails and masks are left out (TIFF 6.0, NewSubfileType). If the file is truncated, the
+    missing page is included, so that reading it reports the error.
     """
     if path.suffix.lower() in _SUFFIXES and path.is_file():
         with contextlib.suppress(OSError), path.open("rb") as file:
@@ -47,7 +47,7 @@ def _pages_in(file: BinaryIO) -> Iterator[int]:
     seen = {0}
     try:
         place = number(place_format, 8 if is_big else 4)
-        # A damaged one may lead back.
+        # In a damaged file, the directories may form a loop.
         while place not in seen:
             seen.add(place)
             first = place + struct.calcsize(order + count_format)

@@ -1,4 +1,4 @@
-"""When pictures were taken: what the source says or, where that makes no sense, what is likely."""
+"""Presentation times of pictures: the source's own or, where they are implausible, estimates."""
 
 from __future__ import annotations
 
@@ -7,41 +7,40 @@ from fractions import Fraction
 from statistics import median_low
 
 LONGEST_GAP_S = 60.0
-"""Between two pictures of a file: a slide, a still screen or a pause lasts so long. What is longer
-was cut out, or is a clock that was set. (FFmpeg takes 10 s for a cut of a stream, and 30 h for an
-error in a file.)"""
+"""Longest plausible time between two pictures of a file, such as slides. A longer gap is a cut, or
+the source's clock was set. (FFmpeg's limits are 10 s for streams and 30 h for files.)"""
 
 LONGEST_GAP_STEPS = 10
-"""The same in usual steps, where that is longer: who films a picture a minute may miss some."""
+"""The same limit in usual steps; the longer one holds. A time-lapse may lack some pictures."""
 
 MAX_LEAP_S = 10.0
-"""A live source's clock that runs ahead of ours by more, from one picture to the next, was set."""
+"""If a live source's clock gains more than this on ours between two pictures, it was set."""
 
 MAX_DISORDER = 8
-"""Pictures whose times may come out of order, as of a container that has lost the times to show
-them and names those to decode them. What is behind by more steps, or for longer, was set back."""
+"""Number of consecutive pictures whose times may be out of order, as in a container that has only
+decoding times. If times are behind by more steps, or for more pictures, the clock was set."""
 
 SHORTEST_STEP_S = 0.001
-"""Of the fastest cameras; what is sooner than that has no time of its own."""
+"""Step of the fastest cameras. A picture that follows sooner counts as one without a time."""
 
 _REMEMBERED = 9
 
 
 class Timeline:
-    """Gives the pictures of one session their times, in order and with sane steps.
+    """Assigns presentation times to the pictures of one session: increasing, in plausible steps.
 
-    One rule holds for all sources. A picture has the time that the source says, shifted by an
-    offset that is zero at first. Where the source's clock was set (it leaps, steps back or wraps)
-    the offset changes, so that the picture comes one likely step after the last one, and what
-    follows keeps its steps. A picture without a time of its own, or out of order, comes a likely
-    step after the last one too, but the offset stays: a disorder makes nothing late.
+    One rule holds for all sources. A picture's time is the source's time plus an offset, which is
+    zero at first. If the source's clock was set (its time leaps, steps back or wraps), the offset
+    changes so that the picture follows the last one by one likely step; later pictures keep their
+    steps. A picture without a time, or with one that is out of order, also follows the last one by
+    a likely step, but the offset stays the same, so that later pictures are not delayed.
 
-    The likely step is the time that has passed, of a live source; else the usual step, which is
-    the median of the last ones.
+    The likely step of a live source is the time that has passed since the last picture. That of a
+    file is the usual step: the median of the last steps.
 
     Args:
-        time_base: seconds of one unit of all times.
-        frame_rate: pictures a second, until there are steps to go by.
+        time_base: seconds per unit of all times.
+        frame_rate: pictures per second, which gives the usual step at the start.
     """
 
     def __init__(self, time_base: Fraction, frame_rate: Fraction) -> None:
@@ -56,12 +55,12 @@ class Timeline:
         self._behind = 0
 
     def place(self, said: int | None, arrived_s: float | None = None) -> int:
-        """The time of the next picture, in units of `time_base`, later than all before.
+        """The time of the next picture, in units of `time_base`; it is later than all before.
 
         Args:
-            said: what the source says; None where it says nothing.
-            arrived_s: when it came, of a live source, on a clock that nobody sets. Pictures may
-                come late, all at once, but not from the future.
+            said: the source's time in the same units; None if it gives none.
+            arrived_s: for a live source, when the picture arrived, in seconds of a monotonic clock.
+                Pictures may arrive late, and several at once, but never early.
         """
         if self._time is None:
             self._time = said or 0
@@ -88,7 +87,7 @@ class Timeline:
         step = 0 if self._offset is None else said + self._offset - self._time
         if self._offset is None or not -MAX_DISORDER * usual <= step <= longest:
             return self._set(said, likely)
-        # Less than half a usual step only where the source says so.
+        # A step below half of the usual one is taken only if the source's own times have it.
         if step >= max(shortest, min(usual // 2, own)):
             self._behind = 0
             self._steps.append(step)
@@ -96,11 +95,11 @@ class Timeline:
         self._behind += 1
         if self._behind > MAX_DISORDER:
             return self._set(said, likely)
-        # One that is a little late is waited for by shorter steps.
+        # If the source's time is a little behind, shorter steps let it catch up.
         return likely if step <= -usual else max(1, likely // 2)
 
     def _set(self, said: int, step: int) -> int:
-        """The source's clock was set: from now on its times are shifted to go on from here."""
+        """Shift the source's times from now on, because its clock was set; return the step."""
         assert self._time is not None
         self._offset = self._time + step - said
         self._behind = 0

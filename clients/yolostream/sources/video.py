@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -29,7 +29,7 @@ from yolostream.sources.stream_choice import chosen_video
 from yolostream.sources.timeline import Timeline
 
 ARRIVAL_TIME_BASE = Fraction(1, 90_000)
-"""Seconds of one unit where a live source has no clock, as RTP has it."""
+"""Seconds per unit of time for a live source without a clock; the same as RTP's."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,22 @@ class Video:
     """A video file, a camera or a network stream, read by FFmpeg."""
 
     uri: str = field(repr=False)
-    """A path or an address, which may have credentials in it."""
+    """A path or an address, which may contain credentials."""
     name: str
     is_live: bool = False
     format: str | None = None
-    """FFmpeg's name of the container or device; None lets it find out."""
+    """FFmpeg's name of the container or device; None lets FFmpeg detect it."""
     decoder: DecoderName = "cpu"
     stream_index: int | None = None
-    """Which of its streams, as FFmpeg counts them; None for the one that it takes for the best."""
+    """FFmpeg's index of the stream to read; None takes the one that FFmpeg considers the best."""
     is_pipe: bool = False
     login: Login | None = None
-    """Of an address that has none in it."""
+    """User and password for an address that contains none."""
     is_video = True
 
     @property
     def reopens(self) -> bool:
-        """Cameras and live streams do."""
+        """Whether it is a camera or a live stream."""
         return self.is_live
 
     @property
@@ -62,7 +62,7 @@ class Video:
 
     @property
     def shown(self) -> str:
-        """What people are told of where it is."""
+        """Its path or address for messages, without secrets."""
         return "standard input" if is_standard_input(self.uri) else printable(redact(self.uri))
 
     def presence(self) -> Presence:
@@ -72,16 +72,30 @@ class Video:
         return Presence.ANSWERS if Path(self.uri).exists() else Presence.ABSENT
 
     def open(self, reading: Reading = EVERYTHING) -> VideoSession:
-        """Open it; see `Source`. Decoding starts with the first frame that is taken."""
+        """Open it; see `Source`. Decoding starts when the first frame is taken."""
         return VideoSession(self, reading)
 
 
 class VideoSession(Session):
-    """The frames of a video, from where it was opened to its end."""
+    """The frames of an open video.
 
-    def __init__(self, video: Video, reading: Reading) -> None:
+    Args:
+        video: what is open.
+        reading: which of its frames are converted.
+        takes: says by a picture's time, in seconds, whether it is converted; None keeps to the
+            number per second of `reading`.
+    """
+
+    def __init__(
+        self, video: Video, reading: Reading, takes: Callable[[float], bool] | None = None
+    ) -> None:
+        self.decoded = 0
+        """Number of pictures so far; skipped ones count."""
+        self.length = 0
+        """Time from the first picture to the one that would follow the last, in `time_base`."""
         self._video = video
         self._reading = reading
+        self._takes = takes or Pace(reading.most_per_second).takes
         self._is_cancelled = False
         silence_s = reading.silence_s if video.is_live else CONNECT_TIMEOUT_S
         self._container = open_container(video, silence_s)
@@ -94,15 +108,15 @@ class VideoSession(Session):
         self.frame_rate = frame_rate_of(self._stream, has_clock=self._has_clock)
         self.frame_count = self._stream.frames or None
         self._opened_at = time.monotonic()
-        time_base = self._stream.time_base or 1 / self.frame_rate
         is_timed_by_arrival = video.is_live and not self._has_clock
-        self._timeline = Timeline(
-            ARRIVAL_TIME_BASE if is_timed_by_arrival else time_base, self.frame_rate
-        )
+        time_base = self._stream.time_base or 1 / self.frame_rate
+        self.time_base = ARRIVAL_TIME_BASE if is_timed_by_arrival else time_base
+        """Seconds per unit of all times."""
+        self._timeline = Timeline(self.time_base, self.frame_rate)
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame; see `Session`."""
-        # FFmpeg's decoders keep back a frame a thread: a live source must not wait for that.
+        # Each of FFmpeg's decoder threads adds a frame of delay: too much for a live source.
         threads = 1 if self._video.is_live else self._reading.threads
         decoder = start_decoder(self._video.decoder, self._stream, threads=threads)
         try:
@@ -111,7 +125,7 @@ class VideoSession(Session):
             decoder.close()
 
     def close(self) -> None:
-        """Let go of the file or device."""
+        """Close the file or device."""
         self._container.close()
 
     def cancel(self) -> None:
@@ -119,13 +133,15 @@ class VideoSession(Session):
         self._is_cancelled = True
 
     def _frames(self, decoder: Decoder) -> Iterator[Frame]:
-        index = 0
-        pace = Pace(self._reading.most_per_second)
-        for decoded in self._decoded(decoder):
+        step = round(1 / (self.frame_rate * self.time_base))
+        begin: int | None = None
+        for index, decoded in enumerate(self._decoded(decoder)):
             self.decoded_at = time.monotonic()
             pts = self._place(decoded.pts)
+            begin = pts if begin is None else begin
+            self.decoded, self.length = index + 1, pts - begin + step
             is_strided = index % self._reading.stride == 0
-            if is_strided and pace.takes(float(pts * self._timeline.time_base)):
+            if is_strided and self._takes(float(pts * self.time_base)):
                 try:
                     frame = self._frame(decoded, index, pts)
                 except DecoderError as error:
@@ -136,14 +152,13 @@ class VideoSession(Session):
                         self._video, matrix, str(error.strerror)
                     ) from error
                 yield frame
-            index += 1
-        if index == 0 and not self._is_cancelled:
+        if self.decoded == 0 and not self._is_cancelled:
             raise video_errors.holds_no_frame(self._video)
 
     def _place(self, said: int | None) -> int:
-        """The time of a picture that has just been decoded."""
+        """The presentation time of a picture that has just been decoded."""
         if not self._has_clock:
-            # FFmpeg makes times up.
+            # FFmpeg makes timestamps up if the source has no clock.
             said = None
         if not self._video.is_live:
             return self._timeline.place(said)
@@ -156,7 +171,7 @@ class VideoSession(Session):
             decoded.to_rgb(*self._reading.size_of(*decoded.size)),
             index,
             pts,
-            self._timeline.time_base,
+            self.time_base,
             source=self._video.name,
             source_pts_seconds=self._said_seconds(decoded),
             original_size=decoded.size,
@@ -165,7 +180,7 @@ class VideoSession(Session):
     def _said_seconds(self, decoded: Decoded) -> float | None:
         if decoded.pts is None or not self._has_clock:
             return None
-        return float(decoded.pts * self._timeline.time_base)
+        return float(decoded.pts * self.time_base)
 
     def _decoded(self, decoder: Decoder) -> Iterator[Decoded]:
         packets = damaged = 0
@@ -175,7 +190,7 @@ class VideoSession(Session):
                 try:
                     pictures = decoder.decode(packet)
                 except av.InvalidDataError:
-                    # The decoder goes on at the next keyframe, and so does a camera.
+                    # The decoder recovers at the next keyframe.
                     damaged += 1
                 else:
                     yield from pictures
@@ -183,7 +198,7 @@ class VideoSession(Session):
             raise self._broken(packets, str(error.strerror)) from error
         except DecoderError as error:
             raise self._broken(packets, str(error)) from error
-        # The index, not `frame_count`, which counts what an edit list hides and AVI's gaps too.
+        # Not `frame_count`, which includes pictures that an edit list hides, and gaps in AVI.
         if packets < len(self._stream.index_entries):
             raise self._broken(packets, "the file is cut off")
         if damaged:
@@ -199,7 +214,8 @@ class VideoSession(Session):
         except (av.FFmpegError, OSError) as error:
             reason = str(error.strerror)
         if reason:
-            # Out here it has no cause: FFmpeg's error has the whole address in it.
+            # Raised outside of `except`, so that it has no cause: FFmpeg's error contains the
+            # password.
             raise DecoderError(reason)
 
     def _broken(self, packets: int, reason: str) -> SourceError:

@@ -1,4 +1,4 @@
-"""What is said of a video that was opened and cannot be read to its end."""
+"""Errors of a video that was opened but cannot be read to its end."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def holds_no_frame(video: Video) -> SourceError:
-    """Nothing could be decoded."""
+    """The error where no frame could be decoded."""
     return SourceError(f"{video.shown} holds no readable frame: {_advice(video)}")
 
 
 def has_damaged_packets(video: Video, count: int) -> SourceError:
-    """Some could not be decoded; those around them could."""
+    """The error where some packets could not be decoded, but the others could."""
     return SourceError(
         f"{video.shown} has {count} damaged packets: the rest was kept; {_advice(video)}"
     )
@@ -32,25 +32,33 @@ def breaks_off(
     total: int | None,
     reason: str,
 ) -> SourceError:
-    """There is no more of it, after so many packets of all that it says it has."""
-    if not packets and _may_lack_a_way_back(video, container):
+    """The error where a video ends early.
+
+    Args:
+        video: the video.
+        container: its open container.
+        packets: packets that were read.
+        total: frames according to the container; None if unknown.
+        reason: why reading failed.
+    """
+    if not packets and _may_need_seeking(video, container):
         return SourceError(
-            f"{video.shown} gives no frame ({reason}): its index seems to come last, and what is "
-            "read once has no way back; give the file itself, or one made by 'ffmpeg -i IN -c copy "
+            f"{video.shown} gives no frame ({reason}): its index seems to be at its end, and the "
+            "source cannot seek; give the file itself, or one made by 'ffmpeg -i IN -c copy "
             "-movflags +faststart OUT'"
         )
     frames = f"{packets} of {total}" if total else str(packets)
     return SourceError(
-        f"{video.shown} breaks off after {frames} frames ({reason}): what came before was kept; "
-        f"{_advice(video)}"
+        f"{video.shown} breaks off after {frames} frames ({reason}): the frames before that were "
+        f"kept; {_advice(video)}"
     )
 
 
 def has_unknown_colors(video: Video, matrix: int, reason: str) -> SourceUnsupported:
-    """FFmpeg does not convert them; `matrix` is a number of ITU-T H.273."""
+    """The error for colors that FFmpeg cannot convert; `matrix` is as in ITU-T H.273."""
     return SourceUnsupported(
-        f"{video.shown} has colors that FFmpeg cannot make RGB (matrix coefficients {matrix} of "
-        f"ITU-T H.273: {reason}): encode it as BT.709"
+        f"{video.shown} has colors that FFmpeg cannot convert to RGB (matrix coefficients {matrix} "
+        f"of ITU-T H.273: {reason}): encode it as BT.709"
     )
 
 
@@ -59,9 +67,9 @@ def _advice(video: Video) -> str:
         return "check the camera and its network"
     if Path(video.uri).is_file():
         return "copy the file again"
-    return "check where it comes from, and the network in between"
+    return "check the sender and the network"
 
 
-def _may_lack_a_way_back(video: Video, container: av.container.InputContainer) -> bool:
-    """Whether it is MP4 or the like from a pipe, or a web server that does not seek."""
+def _may_need_seeking(video: Video, container: av.container.InputContainer) -> bool:
+    """Whether it is an MP4 or similar from a pipe, or from a web server, which may not seek."""
     return container.format.name.startswith("mov,") and not Path(video.uri).is_file()

@@ -57,7 +57,7 @@ def _open(options: dict[str, Any]) -> Callable[[int], None]:
 
 
 def _open_cpu(options: dict[str, Any]) -> Callable[[int], None]:
-    """ONNX Runtime on all cores, as `loadtest.price` takes it for its bare loop."""
+    """ONNX Runtime on all cores."""
     import numpy as np
     import onnxruntime
 

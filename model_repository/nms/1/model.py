@@ -1,22 +1,24 @@
-"""The detector's rows in, at most 300 detections out. The work is in `nms*.py`."""
+"""The step `nms`: from the network's rows to detections. `nms*.py` do the work."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import json
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import Any
 
 import cv2
 import triton_python_backend_utils as pb_utils
 
 from .gpu import Gpu
-from .nms import Thresholds, detect
+from .nms import Detections, Floats, Thresholds, detect
 from .pause import PauseWatch
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         thresholds = Thresholds(
@@ -33,16 +35,19 @@ class TritonPythonModel:
                 f"{rows} rows: set both to the same number"
             )
         on_gpu = args["model_instance_kind"] == "GPU"
-        self.stage = (
+        self.stage: _GpuStage | _CpuStage = (
             _GpuStage(config, int(args["model_instance_device_id"]), thresholds)
             if on_gpu
             else _CpuStage(thresholds)
         )
         self.pause = PauseWatch(config["name"])
-        # The objects made so far stay. The garbage collector skips them, and delays no frame.
+        # The objects made so far stay for ever, so the garbage collector need not visit them. Its
+        # runs would delay frames.
         gc.freeze()
 
-    def execute(self, requests):
+    def execute(
+        self, requests: Sequence[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
         """Find the detections of all requests as one batch."""
         with self.stage.computing():
             predictions, letterboxes = (
@@ -70,8 +75,8 @@ class TritonPythonModel:
         return answers
 
 
-def _switch(parameters, name):
-    """Whether a parameter is on; one that a configuration of before does not have is off."""
+def _switch(parameters: dict[str, str], name: str) -> bool:
+    """Whether a parameter is "true". Configurations of older versions lack it: "false"."""
     value = parameters.get(name, "false")
     if value not in ("true", "false"):
         raise pb_utils.TritonModelException(f'{name} is \'{value}\': write "true" or "false"')
@@ -81,19 +86,19 @@ def _switch(parameters, name):
 class _CpuStage:
     computing = contextlib.nullcontext
 
-    def __init__(self, thresholds):
+    def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds = thresholds
         cv2.setNumThreads(1)
 
-    def read(self, tensor):
+    def read(self, tensor: pb_utils.Tensor) -> Floats:
         return tensor.as_numpy()
 
-    def detect(self, predictions, letterboxes):
+    def detect(self, predictions: Sequence[Floats], letterboxes: Sequence[Floats]) -> Detections:
         return detect(predictions, letterboxes, self.thresholds)
 
 
 class _GpuStage:
-    def __init__(self, config, device, thresholds):
+    def __init__(self, config: dict[str, Any], device: int, thresholds: Thresholds) -> None:
         gpu = Gpu(config, device)
         self.computing, self.read = gpu.computing, gpu.array
         with gpu.opening():

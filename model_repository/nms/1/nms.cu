@@ -1,9 +1,10 @@
-// Non-maximum suppression of a whole batch, row for row as `nms.py` does it on the CPU.
+// Non-maximum suppression of a batch, with the same result as `nms.py` on the CPU.
 //
-// Two launches: `collect` gathers the rows above the threshold, over all frames at once; `suppress`
-// sorts and suppresses, with one block a frame. Rows of equal score keep their order in the tensor.
+// There are two kernels. `collect` collects the rows above the threshold, of all frames at once.
+// `suppress` sorts and suppresses them, with one block per frame. Rows of equal score keep their
+// order in the tensor.
 
-typedef unsigned long long Key;  // score above, row below: unique, and in the order of the ranking
+typedef unsigned long long Key;  // high bits: score; low bits: row. Unique; a higher key is better.
 
 #define FULL 0xffffffffu
 #define ROW_VALUES 6
@@ -18,7 +19,7 @@ struct Thresholds {
     int max_detections, class_agnostic;
 };
 
-// A float as an integer that is ordered as it is.
+// Maps a float to an integer with the same order.
 static __device__ unsigned ordered(float value) {
     const unsigned bits = __float_as_uint(value);
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
@@ -26,7 +27,7 @@ static __device__ unsigned ordered(float value) {
 
 static __device__ int row_of(Key key) { return (int)(FULL - (unsigned)key); }
 
-// keys: [batch, rows], in any order; counts: [batch], zero before.
+// keys: [batch, rows], written in any order; counts: [batch], which must be zero before.
 extern "C" __global__ void collect(const Batch batch, Thresholds thresholds, int rows, Key* keys,
                                    int* counts) {
     const int row = blockIdx.x * blockDim.x + threadIdx.x;
@@ -49,9 +50,9 @@ static __device__ Box box_at(const float* predictions, Key key) {
     return {v[0], v[1], v[2], v[3], v[4], v[5]};
 }
 
-// Whether `better` suppresses `box`: same class or any, IoU above `iou`. In double precision and with
-// OpenCV's rounding, so that boxes at the threshold have the same fate as there. OpenCV takes boxes
-// without an area as equal, whatever their class.
+// Whether `better` suppresses `box`: IoU above `iou`, and the same class or `class_agnostic`. It
+// computes in double precision and rounds like OpenCV, so that boxes near the threshold are treated
+// alike. OpenCV treats boxes without an area as equal, even if their classes differ.
 static __device__ bool suppressed_by(const Box& box, const Box& better, const Thresholds& thresholds) {
     const double width = (double)box.x2 - box.x1, height = (double)box.y2 - box.y1;
     const double other_width = (double)better.x2 - better.x1;
@@ -69,7 +70,7 @@ static __device__ bool suppressed_by(const Box& box, const Box& better, const Th
     return 1.0f - (float)distance > thresholds.iou;
 }
 
-// What the threads of a block share.
+// The shared memory of a block.
 struct Shared {
     Key keys[CHUNK];
     Box boxes[CHUNK];
@@ -80,7 +81,7 @@ struct Shared {
     Key prefix;
 };
 
-// The `wanted`-th best of the keys below `limit`: found digit by digit, most significant first.
+// The `wanted`-th highest of the keys below `limit`, by radix select.
 static __device__ Key nth_best(const Key* keys, int count, Key limit, int wanted, Shared& shared) {
     Key prefix = 0;
     for (int shift = 56; shift >= 0; shift -= 8) {
@@ -105,7 +106,7 @@ static __device__ Key nth_best(const Key* keys, int count, Key limit, int wanted
     return prefix;
 }
 
-// Put the keys from `least` up to but not including `limit` into `shared`, best first.
+// Sort the keys in [least, limit) into `shared`, highest first; returns their number.
 static __device__ int sort_chunk(const Key* keys, int count, Key least, Key limit, Shared& shared) {
     if (threadIdx.x == 0) shared.count = 0;
     __syncthreads();
@@ -116,7 +117,7 @@ static __device__ int sort_chunk(const Key* keys, int count, Key least, Key limi
     int size = 1;
     while (size < found) size *= 2;
     for (int i = found + threadIdx.x; i < size; i += THREADS) shared.keys[i] = 0;
-    // Bitonic: `size` is a power of two.
+    // Bitonic sort; `size` is a power of two.
     for (int run = 2; run <= size; run *= 2) {
         for (int step = run / 2; step > 0; step /= 2) {
             __syncthreads();
@@ -135,8 +136,8 @@ static __device__ int sort_chunk(const Key* keys, int count, Key least, Key limi
     return found;
 }
 
-// Append the boxes of a sorted chunk that are not suppressed to `shared.kept`; returns how many
-// are kept now.
+// Append the boxes of a sorted chunk that are not suppressed to `shared.kept`; returns the new
+// number of kept boxes.
 static __device__ int suppress_chunk(const float* predictions, int found, int kept,
                               const Thresholds& thresholds, Shared& shared) {
     for (int i = threadIdx.x; i < found; i += THREADS) {
@@ -164,8 +165,8 @@ static __device__ int suppress_chunk(const float* predictions, int found, int ke
 
 static __device__ float clipped(float value) { return fminf(fmaxf(value, 0.0f), 1.0f); }
 
-// Outputs as `nms/config.pbtxt` declares them, each [batch, ...], in memory of the host; unused rows
-// are zero. `counts` is zero again afterwards.
+// Writes the outputs of `nms/config.pbtxt`, [batch, ...] each, to host memory. Unused rows are zero.
+// It also sets `counts` back to zero.
 extern "C" __global__ void suppress(const Batch batch, Thresholds thresholds, int rows,
                                     const Key* keys, int* counts, float* num_detections,
                                     float* boxes, float* scores, float* classes,
@@ -177,7 +178,7 @@ extern "C" __global__ void suppress(const Batch batch, Thresholds thresholds, in
     const int count = counts[frame] < rows ? counts[frame] : rows;
     keys += (long)rows * frame;
 
-    // Only better rows suppress a row, so the rows can be sorted and suppressed chunk by chunk.
+    // A row is only suppressed by rows with higher scores, so chunks can be processed in order.
     int kept = 0;
     Key limit = ~(Key)0;
     for (int done = 0; done < count && kept < thresholds.max_detections;) {

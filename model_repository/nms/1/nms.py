@@ -1,4 +1,4 @@
-"""The official YOLOv7 non-maximum suppression, single label, and the way back to the frame."""
+"""Non-maximum suppression as in the official YOLOv7 (single label), and the inverse letterbox."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What `nms/config.pbtxt` sets.
+    """The parameters in `nms/config.pbtxt`.
 
     Attributes:
-        confidence: Least score, 0..1.
-        iou: Largest IoU of two boxes, 0..1.
-        max_detections: Most detections of a frame.
-        class_agnostic: Whether boxes of different classes suppress each other, too.
+        confidence: Scores have to be above this, 0..1.
+        iou: Largest IoU of two kept boxes, 0..1.
+        max_detections: Largest number of detections per frame.
+        class_agnostic: Whether boxes of different classes also suppress each other.
     """
 
     confidence: float
@@ -32,15 +32,15 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Detections:
-    """What `nms/config.pbtxt` declares as outputs; rows that are not in use are zero.
+    """The outputs that `nms/config.pbtxt` declares, for n frames. Unused rows are zero.
 
     Attributes:
-        num_detections: float32 [n, 1]: rows in use.
+        num_detections: float32 [n, 1]: number of used rows.
         boxes: float32 [n, max_detections, 4]: y1, x1, y2, x2, normalized to the frame and clipped
             to 0..1.
-        scores: float32 [n, max_detections], best first.
+        scores: float32 [n, max_detections]: 0..1, descending.
         classes: float32 [n, max_detections]: class ids.
-        digests: float32 [n, 2]: of the frames, as they came with their letterboxes.
+        digests: float32 [n, 2]: digests of the frames, copied from the letterboxes.
     """
 
     num_detections: Floats
@@ -56,12 +56,12 @@ def detect(
     """Find the detections of each frame.
 
     Args:
-        predictions: float32 [n, rows, 6] each, as `output` of the network.
-        letterboxes: float32 [n, 6] each, as `letterbox` of preprocess.
-        thresholds: What counts as a detection, and how many a frame may have.
+        predictions: float32 [n, rows, 6] per request: `output` of the network.
+        letterboxes: float32 [n, 6] per request: `letterbox` of preprocess.
+        thresholds: The thresholds, and the largest number of detections.
 
     Returns:
-        The detections of all frames in turn.
+        The detections of the frames of all requests, in order.
     """
     count, max_detections = sum(map(len, predictions)), thresholds.max_detections
     found = Detections(
@@ -84,22 +84,22 @@ def detect(
 
 
 def non_maximum_suppression(predictions: Floats, thresholds: Thresholds) -> Floats:
-    """Keep the best of the boxes that overlap, of each class or of all.
+    """Suppress boxes that overlap boxes with higher scores, per class or over all classes.
 
     Args:
         predictions: float32 [rows, 6]: x1, y1, x2, y2 in pixels, confidence 0..1, class id.
-        thresholds: a row is kept if its confidence is above `confidence` and it overlaps no
-            better row of its class, or of any if `class_agnostic`, by an IoU above `iou`.
+        thresholds: A row is kept if its confidence is above `confidence`, and its IoU with each
+            kept row of its class (of any class if `class_agnostic`) is at most `iou`.
 
     Returns:
-        float32 [n, 6], n <= `max_detections`: the rows kept, best first. Rows that are not finite
-        are dropped: DeepStream warms up with arbitrary bytes.
+        float32 [n, 6], n <= `max_detections`: the kept rows, highest score first. Rows with values
+        that are not finite are dropped, because DeepStream warms up with arbitrary bytes.
     """
     candidates = predictions[predictions[:, 4] > thresholds.confidence]
     candidates = candidates[np.isfinite(candidates).all(axis=1)]
-    # Only better rows suppress a row. So the best candidates alone give the whole answer, once
-    # `max_detections` of them are kept. Noise makes 25200 candidates, and comparing all of them
-    # would take seconds.
+    # A row is only suppressed by rows with higher scores. So the candidates with the highest scores
+    # are enough, if `max_detections` of them are kept. An image of noise has 25200 candidates, and
+    # comparing all of them would take seconds.
     prefix = 4 * thresholds.max_detections
     kept = _suppress(candidates, thresholds, prefix)
     while len(kept) < thresholds.max_detections and prefix < len(candidates):
@@ -109,15 +109,15 @@ def non_maximum_suppression(predictions: Floats, thresholds: Thresholds) -> Floa
 
 
 def _suppress(candidates: Floats, thresholds: Thresholds, prefix: int) -> npt.NDArray[np.intp]:
-    """Indices of the rows kept among the `prefix` best, best first."""
-    # OpenCV takes x, y, width, height; double precision avoids rounding errors.
+    """Indices of the rows kept among those with the `prefix` highest scores, highest first."""
+    # OpenCV needs x, y, width, height. In float32 these would be rounded.
     rectangles = candidates[:, :4].astype(np.float64)
     rectangles[:, 2:] -= rectangles[:, :2]
     classes = candidates[:, 5].astype(np.int32)
     if thresholds.class_agnostic:
         classes[:] = 0
     kept = cv2.dnn.NMSBoxesBatched(
-        rectangles,  # type: ignore[arg-type]  # the stub wants a list of Rect2d; arrays do
+        rectangles,  # type: ignore[arg-type]  # the stub says list of Rect2d; arrays work too
         candidates[:, 4],  # type: ignore[arg-type]
         classes,  # type: ignore[arg-type]
         thresholds.confidence,

@@ -1,4 +1,4 @@
-"""Non-maximum suppression of a whole batch of frames on a GPU, in two launches."""
+"""Non-maximum suppression of a batch of frames on a GPU, with two kernel launches."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from .nms import Detections, Floats, Thresholds
 
 _THREADS = 512
 _CHUNK = 1024
-"""Candidates of a frame that are ranked at once."""
+"""Candidates of a frame that are sorted at once."""
 MOST_DETECTIONS = 512
-"""Of a frame: a block keeps them in its shared memory, beside the candidates."""
+"""Largest number of detections per frame. They have to fit into a block's shared memory, together
+with the candidates."""
 _COLLECTING = 256
 _ROW = 6
 
 
 class CudaNms:
-    """Computes what `nms.detect` does, row for row, for tensors in device memory.
+    """Computes the same rows as `nms.detect`, for tensors in device memory.
 
     Args:
-        thresholds: What counts as a detection, and how many a frame may have.
-        max_batch: Most frames of one call.
+        thresholds: The thresholds, and the largest number of detections.
+        max_batch: Largest number of frames in one call.
 
     Raises:
-        ValueError: A frame may have more detections than `MOST_DETECTIONS`.
+        ValueError: `thresholds.max_detections` is above `MOST_DETECTIONS`.
     """
 
     def __init__(self, thresholds: Thresholds, *, max_batch: int) -> None:
         if thresholds.max_detections > MOST_DETECTIONS:
             raise ValueError(
-                f"max_detections is {thresholds.max_detections}, and a GPU keeps at most "
-                f"{MOST_DETECTIONS} a frame: lower it, or serve the profile 'cpu'"
+                f"max_detections is {thresholds.max_detections}, but a GPU allows at most "
+                f"{MOST_DETECTIONS} per frame: lower it, or serve the profile 'cpu'"
             )
         # `Batch` in nms.cu, and its parts.
         parts = ("predictions", "letterboxes")
@@ -48,25 +49,27 @@ class CudaNms:
         self._collect, self._suppress = map(module.get_function, ("collect", "suppress"))
         self._keys = cp.empty(0, np.uint64)
         self._counts = cp.zeros(max_batch, np.int32)
-        # Pinned host memory that the kernel writes to: results need no copy from the GPU.
+        # The kernel writes to pinned host memory, so the results need no copy from the GPU.
         max_detections = thresholds.max_detections
         shapes = (1,), (max_detections, 4), (max_detections,), (max_detections,), (2,)
         self._found = [_writable_from_gpu((max_batch, *shape)) for shape in shapes]
         self._outputs = [array.ctypes.data for array in self._found]
-        # The counts are zeroed on another stream than the kernels use.
+        # The counts are zeroed on the default stream, and the kernels use another one.
         cp.cuda.Device().synchronize()
 
     def __call__(
         self, predictions: Sequence[cp.ndarray], letterboxes: Sequence[cp.ndarray]
     ) -> Detections:
-        """Find the detections of each frame on the current stream; do not wait for them.
+        """Find the detections of each frame on the current stream, without waiting for the result.
 
         Args:
-            predictions: float32 [n, rows, 6] each, as `output` of the network; the same rows.
-            letterboxes: float32 [n, 6] each, as `letterbox` of preprocess.
+            predictions: float32 [n, rows, 6] per request: `output` of the network. `rows` is equal
+                in all of them.
+            letterboxes: float32 [n, 6] per request: `letterbox` of preprocess.
 
         Returns:
-            The detections of all frames in turn, in host memory that the next call overwrites.
+            The detections of the frames of all requests, in order. They are in host memory that the
+            next call overwrites.
         """
         count, rows = sum(map(len, predictions)), predictions[0].shape[1]
         self._predictions[:count] = _starts(predictions, rows * _ROW)
@@ -88,7 +91,7 @@ def _compiled(*, max_batch: int, max_detections: int) -> cp.RawModule:
     }
     return cp.RawModule(
         code=Path(__file__).with_name("nms.cu").read_text(),
-        # Without fused multiply-adds: the CPU rounds twice.
+        # Fused multiply-adds would round once, but the CPU rounds twice.
         options=("--fmad=false", *(f"-D{name}={value}" for name, value in macros.items())),
     )
 
@@ -100,5 +103,5 @@ def _writable_from_gpu(shape: tuple[int, ...]) -> Floats:
 
 
 def _starts(batches: Sequence[cp.ndarray], values: int) -> list[int]:
-    """Where the tensor of each frame begins, `values` float32 each."""
+    """Addresses of the frames' tensors, which have `values` float32 each."""
     return [batch.data.ptr + 4 * values * index for batch in batches for index in range(len(batch))]

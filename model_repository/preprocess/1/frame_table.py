@@ -1,4 +1,4 @@
-"""The table of frames that `letterbox.cu` reads."""
+"""The table of frames that is passed to `letterbox.cu`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _FRAME = struct.Struct("@Q 2i 4i 4f 2i")
 
 
 class FrameTable:
-    """Describes a batch of frames.
+    """Describes a batch of frames for the kernel.
 
     Args:
-        max_batch: Most frames of a batch.
-        image_size: Height and width of the images to make.
+        max_batch: Largest number of frames.
+        image_size: Height and width of the output images.
 
     Attributes:
-        batch: `Batch` in letterbox.cu, an array without dimensions.
+        batch: `Batch` in letterbox.cu, as an array without dimensions.
     """
 
     def __init__(self, max_batch: int, image_size: tuple[int, int]) -> None:
@@ -33,10 +33,10 @@ class FrameTable:
         self.batch = np.frombuffer(self._bytes, f"V{len(self._bytes)}").reshape(())
 
     def fill(self, addresses: Sequence[int], frame_sizes: Sequence[tuple[int, int]]) -> None:
-        """Describe frames, from the first row on.
+        """Write the descriptions of frames into the table, from its first row on.
 
         Args:
-            addresses: Of the first byte of each frame, in memory that the kernel can read.
+            addresses: Address of the first byte of each frame, in memory that the kernel can read.
             frame_sizes: Height and width of each frame, in pixels.
         """
         for index, (address, size) in enumerate(zip(addresses, frame_sizes, strict=True)):
@@ -55,6 +55,6 @@ def _described(frame_size: tuple[int, int], image_size: tuple[int, int]) -> tupl
     }
     fitted = Letterbox.fit(**sides)
     content_rect = unrounded_content_rect(**sides).tolist()
-    place = (fitted.left, fitted.top, fitted.width, fitted.height)
-    apart = stride(*frame_size)
-    return *frame_size, *place, *content_rect, apart, -(-3 * frame_height * frame_width // apart)
+    position = (fitted.left, fitted.top, fitted.width, fitted.height)
+    step = stride(*frame_size)
+    return *frame_size, *position, *content_rect, step, -(-3 * frame_height * frame_width // step)

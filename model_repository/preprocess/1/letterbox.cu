@@ -1,21 +1,21 @@
-// The letterbox of a whole batch in one launch: resize, pad, 0..1, planes. Frames may differ in size.
+// Letterboxes a batch of frames of any sizes in one launch: resize, pad, scale to 0..1, planes.
 //
-// Bilinear as OpenCV computes it for bytes, in fixed point, so that a pixel is the same wherever a
-// frame was downscaled: by the client, by the CPU stage or here.
+// The bilinear interpolation uses the fixed-point arithmetic of OpenCV for bytes. So the pixels are
+// the same whether a frame was downscaled by the client, the CPU stage or this kernel.
 
 struct Frame {
     const unsigned char* pixels;  // [height, width, 3], RGB
     int height, width;
-    int left, top, fitted_width, fitted_height;  // where it lies, in whole pixels
-    float content_rect[4];                       // the same unrounded, for `letterboxes`
-    int stride, samples;                         // bytes of `pixels` that its digest is made of
+    int left, top, fitted_width, fitted_height;  // position in the image, in whole pixels
+    float content_rect[4];                       // the same before rounding, for `letterboxes`
+    int stride, samples;                         // distance and number of the digest's bytes
 };
 
 struct Batch {
     Frame frames[MAX_BATCH];
 };
 
-// Two neighbors of a row or column, and how much the second counts, in 2048ths.
+// The two source rows or columns of a target, and the weight of the second, in 2048ths.
 struct Neighbors {
     int first, second, weight;
 };
@@ -39,7 +39,7 @@ static __device__ Neighbors neighbors(int target, int targets, int sources) {
 
 static __device__ int between(int a, int b, int weight) { return a * (2048 - weight) + b * weight; }
 
-// What digest.py gives the sample of this number.
+// The weight of a sample in digest.py.
 static __device__ unsigned weight(unsigned sample) {
     unsigned weight = (sample + 1) * 2654435761u;
     weight ^= weight >> 15;
@@ -47,7 +47,7 @@ static __device__ unsigned weight(unsigned sample) {
     return (weight ^ weight >> 13) | 1;
 }
 
-// The digest of a frame as digest.py makes it, by all threads of one block.
+// Compute the digest of a frame as in digest.py, with all threads of one block.
 static __device__ void write_digest(const Frame& frame, float* target) {
     __shared__ unsigned sum;
     const int thread = threadIdx.y * blockDim.x + threadIdx.x;
@@ -65,7 +65,7 @@ static __device__ void write_digest(const Frame& frame, float* target) {
 }
 
 // images: [batch, 3, height, width], RGB, 0..1.
-// letterboxes: [batch, 6]: left, top, width, height; the digest of the frame.
+// letterboxes: [batch, 6]: left, top, width, height; digest of the frame.
 extern "C" __global__ void letterbox(const Batch batch, float* images, float* letterboxes,
                                      int height, int width, float fill) {
     const int x = blockIdx.x * blockDim.x + threadIdx.x;

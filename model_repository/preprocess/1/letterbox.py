@@ -1,4 +1,4 @@
-"""The official YOLOv7 letterbox: a frame of any size, resized and padded to the network's input."""
+"""Letterbox as in the official YOLOv7: resizes and pads a frame to the network's input size."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 FILL = 114
-"""Gray level around the picture; what YOLOv7 was trained with."""
+"""Gray level of the padding, with which YOLOv7 was trained."""
 
 MAX_SIDE = 8192
-"""Longest accepted side of a frame, in pixels."""
+"""Largest accepted height or width of a frame, in pixels."""
 
 Image = npt.NDArray[np.uint8]
 
 
 class FrameError(ValueError):
-    """A frame that cannot be letterboxed; the message names its shape."""
+    """A frame has a size that is not accepted; the message names its shape."""
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Where a frame lies in the network's input, in whole pixels of that input."""
+    """The position and size of a frame in the network's input, in whole pixels of that input."""
 
     left: int
     top: int
@@ -33,9 +33,12 @@ class Letterbox:
 
     @classmethod
     def fit(cls, *, frame_height: int, frame_width: int, height: int, width: int) -> Letterbox:
-        """Keep the aspect ratio, center, and put an odd pixel to the bottom and the right."""
+        """Fit a frame into height x width: centered, with its aspect ratio.
+
+        An odd pixel of padding is added at the bottom or on the right.
+        """
         ratio = min(height / frame_height, width / frame_width)
-        # A sliver such as 8192x3 would round to a side of zero pixels.
+        # Sides of narrow frames, such as 8192x3, would be rounded to zero.
         fitted_height = max(1, round(frame_height * ratio))
         fitted_width = max(1, round(frame_width * ratio))
         return cls(
@@ -49,11 +52,11 @@ class Letterbox:
 def unrounded_content_rect(
     *, frame_height: int, frame_width: int, height: int, width: int
 ) -> npt.NDArray[np.float32]:
-    """Where a frame lies in an input of height x width, for mapping boxes back to the frame.
+    """The position of a frame in an input of height x width, for mapping boxes back to the frame.
 
     Returns:
-        float32 [4]: left, top, width and height in pixels of the input, before they are rounded to
-        the whole pixels that are filled, as in the official `scale_coords`.
+        float32 [4]: left, top, width and height in pixels of the input. They are not rounded to
+        whole pixels, as in the official `scale_coords`.
     """
     gain = min(height / frame_height, width / frame_width)
     content_width, content_height = frame_width * gain, frame_height * gain
@@ -64,10 +67,10 @@ def unrounded_content_rect(
 
 
 def check_frames(frames: npt.NDArray[np.uint8]) -> None:
-    """Raise `FrameError` unless sides are 1 to 8192 pixels.
+    """Raise `FrameError` unless H and W are 1 to 8192 pixels.
 
     Args:
-        frames: uint8 [n, H, W, 3], which Triton has checked.
+        frames: uint8 [n, H, W, 3]. Triton has checked the type and the number of dimensions.
     """
     _, height, width, _ = frames.shape
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
@@ -78,10 +81,15 @@ def check_frames(frames: npt.NDArray[np.uint8]) -> None:
 def letterbox_all(
     frames: Sequence[Image], image_shape: tuple[int, int, int]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Letterbox frames, each of any size, into one array; see `letterbox`.
+    """Letterbox n frames of any sizes; see `letterbox`.
+
+    Args:
+        frames: uint8 [H, W, 3] each, RGB.
+        image_shape: 3, height and width of the network's input.
 
     Returns:
-        float32 [n, *image_shape] and float32 [n, 4].
+        The images, float32 [n, *image_shape], and the positions of the frames in them,
+        float32 [n, 4].
     """
     images = np.empty((len(frames), *image_shape), dtype=np.float32)
     content_rects = np.empty((len(frames), 4), dtype=np.float32)
@@ -91,14 +99,15 @@ def letterbox_all(
 
 
 def letterbox(frame: Image, out: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Write `frame` letterboxed and scaled to 0..1 into `out`; return where it lies there.
+    """Letterbox a frame and scale it to 0..1.
 
     Args:
         frame: uint8 [H, W, 3], RGB.
-        out: float32 [3, height, width], overwritten: RGB planes, 0..1, `FILL`/255 around.
+        out: float32 [3, height, width], which is overwritten: RGB planes, 0..1, padded with
+            `FILL`/255.
 
     Returns:
-        float32 [4]: where the frame lies in `out`, see `unrounded_content_rect`.
+        float32 [4]: the position of the frame in `out`, see `unrounded_content_rect`.
     """
     frame_height, frame_width = frame.shape[:2]
     _, height, width = out.shape
@@ -115,7 +124,7 @@ def letterbox(frame: Image, out: npt.NDArray[np.float32]) -> npt.NDArray[np.floa
     out[:, content_rect.top : bottom, : content_rect.left] = out[
         :, content_rect.top : bottom, right:
     ] = fill
-    # Planes first: dividing contiguous bytes is three times as fast as striding over RGB triples.
+    # The planes are split first, because dividing contiguous bytes is three times as fast.
     for plane, target in zip(cv2.split(frame), out, strict=True):
         np.divide(
             plane, np.float32(255), out=target[content_rect.top : bottom, content_rect.left : right]

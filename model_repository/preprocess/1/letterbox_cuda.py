@@ -1,9 +1,10 @@
-"""The letterbox of a whole batch of frames in one launch on a GPU."""
+"""Letterboxes a batch of frames on a GPU, with one kernel launch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import cupy as cp
 import numpy as np
@@ -13,20 +14,20 @@ from .frame_table import FrameTable
 from .host_pages import HostPages
 from .letterbox import FILL
 
-Frames = npt.NDArray[np.uint8] | cp.ndarray
+Frames: TypeAlias = npt.NDArray[np.uint8] | cp.ndarray
 _BLOCK = (32, 8)
 _ALIGNMENT = 256
-"""Bytes; what CUDA's own allocations begin at multiples of."""
+"""CUDA's allocations begin at multiples of so many bytes."""
 
 
 class CudaLetterbox:
-    """Computes what `letterbox.letterbox_all` does, for frames in host or device memory.
+    """Computes the same as `letterbox.letterbox_all`, for frames in host or device memory.
 
-    Pixels are those of the CPU stage: both resize as OpenCV does. Uses the current device.
+    The pixels are equal to those of the CPU stage. It uses the current device.
 
     Args:
-        image_shape: 3, height and width of the images to make.
-        max_batch: Most frames of one call.
+        image_shape: 3, height and width of the output images.
+        max_batch: Largest number of frames in one call.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], *, max_batch: int) -> None:
@@ -38,22 +39,23 @@ class CudaLetterbox:
         self._images = cp.empty((max_batch, *image_shape), np.float32)
         self._letterboxes = cp.empty((max_batch, 6), np.float32)
         source = Path(__file__).with_name("letterbox.cu").read_text()
-        # Without fused multiply-adds: the CPU rounds twice.
+        # Fused multiply-adds would round once, but the CPU rounds twice.
         options = (f"-DMAX_BATCH={max_batch}", "--fmad=false")
         self._kernel = cp.RawModule(code=source, options=options).get_function("letterbox")
         self._arrived = cp.empty(0, np.uint8)
         self._host_pages = HostPages()
 
     def __call__(self, batches: Sequence[Frames]) -> tuple[cp.ndarray, cp.ndarray]:
-        """Letterbox the frames of several requests on the current stream; do not wait for them.
+        """Letterbox the frames of several requests on the current stream, without waiting.
 
         Args:
-            batches: uint8 [n, H, W, 3] each, RGB, NumPy, or CuPy on this device; C-contiguous.
+            batches: uint8 [n, H, W, 3] per request, RGB, C-contiguous; in NumPy arrays, or in CuPy
+                arrays on this device.
 
         Returns:
-            float32 [n, 3, height, width], RGB, 0..1, and float32 [n, 6]: left, top, width and
-            height of each frame in its image, in pixels, and its digest. The next call overwrites
-            both.
+            The images, float32 [n, 3, height, width], RGB, 0..1; and float32 [n, 6]: left, top,
+            width and height of each frame in its image, in pixels, and its digest. The next call
+            overwrites both.
         """
         count = sum(map(len, batches))
         addresses = [
@@ -68,14 +70,14 @@ class CudaLetterbox:
         return self._images[:count], self._letterboxes[:count]
 
     def _on_device(self, batches: Sequence[Frames]) -> list[int]:
-        """Where each batch begins in device memory; those in host memory are copied there."""
+        """Addresses of the batches in device memory. Those in host memory are copied there."""
         self._make_room(sum(_room(b) for b in batches if isinstance(b, np.ndarray)))
         addresses, free = [], self._arrived.data
         for frames in batches:
             if isinstance(frames, np.ndarray):
                 start = int(frames.__array_interface__["data"][0])
                 self._host_pages.lock(start)
-                # With the same misalignment at both ends, whole words are copied.
+                # Source and target get the same misalignment, so that whole words are copied.
                 target = free + start % _ALIGNMENT
                 target.copy_from_host_async(start, frames.nbytes)
                 addresses.append(target.ptr)
@@ -86,7 +88,7 @@ class CudaLetterbox:
 
     def _make_room(self, size: int) -> None:
         if self._arrived.nbytes < size:
-            # Otherwise CuPy's pool would keep the old buffer.
+            # The old buffer is freed first, because CuPy's pool would keep it.
             self._arrived = cp.empty(0, np.uint8)
             cp.get_default_memory_pool().free_all_blocks()
             self._arrived = cp.empty(size, np.uint8)

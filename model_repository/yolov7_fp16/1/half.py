@@ -1,7 +1,7 @@
-"""A graph with float16 weights and arithmetic between a float32 input and a float32 output.
+"""Converts an ONNX graph to float16 weights and arithmetic; input and output stay float32.
 
-The graph itself states the types ("strong typing"), so a runtime decides nothing. TensorRT 10 and
-11 both support that, and ONNX Runtime can run and check it.
+The graph itself states all types ("strong typing"), so that the runtime does not choose them.
+TensorRT 10 and 11 support that, and so does ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ class Fp16Error(ValueError):
 
 
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Put all that a convolution depends on into float16.
+    """Convert everything up to the last convolutions to float16.
 
-    What follows the last convolutions stays in float32: pixels beyond 512 come in steps of 0.5 in
-    float16, and boxes would jump with them. Inside the network a step is a thousandth of the value.
+    The nodes after the last convolutions stay in float32. They compute pixel coordinates, and
+    float16 has a resolution of only 0.5 pixels above 512.
 
     Args:
-        model: It is left as it is. One with float16 weights comes back unchanged.
+        model: The graph; it is not changed. A model with float16 weights is returned as it is.
 
     Raises:
-        Fp16Error: There is no convolution, or the graph cannot be cut behind the last ones.
+        Fp16Error: The graph has no convolution, or cannot be split after the last ones.
     """
     if any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer):
         return model
@@ -50,14 +50,14 @@ def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _merged(extractor: Extractor, cut_tensors: list[str]) -> onnx.GraphProto:
-    """The part up to the cut in float16, and the rest as it is."""
+    """Split the graph at the cut tensors, convert the first part to float16, and merge both."""
     body = extractor.extract_model([INPUT], cut_tensors)
     tail = extractor.extract_model(cut_tensors, [OUTPUT])
     body = convert_float_to_float16(body, keep_io_types=True)
     for part in (body, tail):
-        # Both parts describe the shapes at the cut, which merging does not allow.
+        # Both parts have the shapes of the cut tensors, which merging does not allow.
         del part.graph.value_info[:]
-    # Constants that both use are in both parts, and need different names.
+    # Constants that both parts use are copied into both, and need different names.
     rest = compose.add_prefix_graph(
         tail.graph, "float32/", rename_inputs=False, rename_outputs=False
     )
@@ -65,7 +65,7 @@ def _merged(extractor: Extractor, cut_tensors: list[str]) -> onnx.GraphProto:
 
 
 def _cut_tensors(graph: onnx.GraphProto) -> list[str]:
-    """Tensors that leave the part of the graph that convolutions depend on."""
+    """Names of the tensors between the part up to the last convolutions and the rest."""
     maker = {name: node for node in graph.node for name in node.output}
     waiting = [name for node in graph.node if node.op_type == "Conv" for name in node.output]
     body: set[str] = set()

@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 
 
 def launches(images: int, batch_sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Split images into launches; yields the first image of each, and its batch size.
+    """Split a number of images into launches.
 
     Args:
-        images: How many.
-        batch_sizes: To choose from, powers of two from 1 on, ascending.
+        images: Number of images.
+        batch_sizes: Available batch sizes: powers of two, ascending from 1.
 
     Yields:
-        Descending sizes. Only the last may be larger than the number of images left, by a third of
-        that at most: then one launch is faster than two smaller ones.
+        Index of the first image, and batch size, of each launch. The sizes descend. The last launch
+        may have up to a third more places than images, because that is faster than two smaller
+        launches.
     """
     start = 0
     while left := images - start:

@@ -1,4 +1,4 @@
-"""The detector where there is no TensorRT plan: the same names and tensors.
+"""The step `yolov7_fp16` without a TensorRT plan, with the same names and tensors.
 
 Only the profiles `cpu`, `onnx-gpu` and `torch-gpu` run this file; the default profile serves
 `model.plan`.
@@ -9,31 +9,38 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
 from .gpu import Gpu
 from .pause import PauseWatch
 
+Array = Any
+"""Of NumPy, or of CuPy where the step is on a GPU."""
 _MODEL = Path(__file__).with_name("model.onnx")
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         on_gpu = args["model_instance_kind"] == "GPU"
         stage = _GpuStage if on_gpu else _CpuStage
-        self.stage = stage(config, int(args["model_instance_device_id"]))
+        self.stage: _GpuStage | _CpuStage = stage(config, int(args["model_instance_device_id"]))
         self.pause = PauseWatch(config["name"])
-        # The objects made so far stay. The garbage collector skips them, and delays no frame.
+        # The objects made so far stay for ever, so the garbage collector need not visit them. Its
+        # runs would delay frames.
         gc.freeze()
 
-    def execute(self, requests):
+    def execute(
+        self, requests: Sequence[pb_utils.InferenceRequest]
+    ) -> list[pb_utils.InferenceResponse]:
         """Run the images of all requests as one batch."""
         with self.stage.computing():
-            images = [self._input(request, "input") for request in requests]
-            # Beside the rows, so that nobody can take them for those of another frame.
+            images: list[Array] = [self._input(request, "input") for request in requests]
+            # Passed through with the rows, so that rows and letterbox always belong to one frame.
             letterboxes = [self._input(request, "letterbox") for request in requests]
             carried = [None if one is None else one.copy() for one in letterboxes]
             outputs = self.stage.run(images)
@@ -41,12 +48,12 @@ class TritonPythonModel:
         self.pause.check()
         return answers
 
-    def _input(self, request, name):
-        """An input as an array; None where the caller left it out."""
+    def _input(self, request: pb_utils.InferenceRequest, name: str) -> Array | None:
+        """An input as an array; None if the request does not have it."""
         tensor = pb_utils.get_input_tensor_by_name(request, name)
         return None if tensor is None else self.stage.read(tensor)
 
-    def _answer(self, rows, letterbox):
+    def _answer(self, rows: Array, letterbox: Array | None) -> pb_utils.InferenceResponse:
         tensors = [self.stage.tensor("output", rows)]
         if letterbox is not None:
             tensors.append(self.stage.tensor("letterbox", letterbox))
@@ -56,22 +63,22 @@ class TritonPythonModel:
 class _CpuStage:
     computing = contextlib.nullcontext
 
-    def __init__(self, config, device):
+    def __init__(self, config: dict[str, Any], device: int) -> None:
         from .cpu_network import CpuNetwork
 
         threads = int(config["parameters"]["intra_op_threads"]["string_value"])
         instances = sum(group["count"] for group in config["instance_group"])
         self.run = CpuNetwork(_MODEL, threads=threads, instances=instances).run
 
-    def read(self, tensor):
+    def read(self, tensor: pb_utils.Tensor) -> Array:
         return tensor.as_numpy()
 
-    def tensor(self, name, array):
+    def tensor(self, name: str, array: Array) -> pb_utils.Tensor:
         return pb_utils.Tensor(name, array)
 
 
 class _GpuStage:
-    def __init__(self, config, device):
+    def __init__(self, config: dict[str, Any], device: int) -> None:
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         gpu = Gpu(config, device)
         self.computing, self.read, self.tensor = gpu.computing, gpu.array, gpu.tensor
@@ -89,5 +96,5 @@ class _GpuStage:
             ).run
 
 
-def _powers_of_two(largest):
+def _powers_of_two(largest: int) -> list[int]:
     return [1 << power for power in range(largest.bit_length())]

@@ -1,12 +1,12 @@
-"""The detector on a GPU: the images of several requests at once, in launches of ready-made sizes.
+"""The network on a GPU: runs the images of several requests in launches of prepared sizes.
 
-A runtime has a CUDA graph for each of a few batch sizes, on memory at fixed addresses. So the many
-small kernels of a network are one launch, and any number of images is a few launches in a row.
+A runtime has a CUDA graph for each of a few batch sizes, with memory at fixed addresses. So the
+many small kernels of a network are one launch, and any number of images needs only a few launches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Protocol
@@ -28,11 +28,11 @@ class Network:
     """A network with its memory.
 
     Args:
-        runtime: Computes it.
+        runtime: The runtime that computes the network.
         inputs: float32 [largest launch, 3, H, W], which the runtime reads.
         outputs: float32 [largest batch, rows, 6], whose first rows the runtime writes.
-        batch_sizes: Those that the runtime computes, ascending.
-        stream: Where it does.
+        batch_sizes: The runtime's batch sizes, ascending.
+        stream: The runtime's CUDA stream.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ def open_network(
     return Network(_runtime(runtime)(model, **memory), **memory)
 
 
-def _runtime(name: str) -> type[Runtime]:
+def _runtime(name: str) -> Callable[..., Runtime]:
     # PyTorch is not in every environment.
     if name == "torch":
         from .torch_runtime import TorchRuntime

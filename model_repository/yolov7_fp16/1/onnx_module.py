@@ -1,4 +1,4 @@
-"""An ONNX graph as a PyTorch module."""
+"""Converts an ONNX graph to a PyTorch module."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ INPUT, OUTPUT = "input", "output"
 
 
 def module_of(model: onnx.ModelProto) -> fx.GraphModule:
-    """Make a module of a graph: float32 [b, 3, H, W] RGB 0..1 -> float32 [b, rows, 6].
+    """Convert a graph to a module: float32 [b, 3, H, W] RGB 0..1 -> float32 [b, rows, 6].
 
     Args:
-        model: ONNX, as `tools.export_onnx` writes it.
+        model: ONNX graph, as `tools.export_onnx` writes it.
 
     Raises:
-        OperatorError: It has an operator that is not known; the message names it.
+        OperatorError: The graph has an operator that is not supported; the message names it.
     """
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     root, graph = nn.Module(), fx.Graph()
@@ -57,7 +57,7 @@ def module_of(model: onnx.ModelProto) -> fx.GraphModule:
 def _constant(
     node: onnx.NodeProto, attributes: dict[str, Any], constants: dict[str, Any]
 ) -> npt.NDArray[Any] | None:
-    """What a node that depends on nothing gives; None where it depends on the input."""
+    """The value of a node that does not depend on the input; None if it does."""
     if node.op_type == "Constant":
         return numpy_helper.to_array(attributes["value"])
     if node.op_type == "Cast" and node.input[0] in constants:

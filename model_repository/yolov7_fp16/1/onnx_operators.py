@@ -1,6 +1,6 @@
-"""The ONNX operators that YOLO detectors are made of, in PyTorch.
+"""The ONNX operators of YOLO detectors, implemented in PyTorch.
 
-Sizes, axes and the like must be constants of the graph, as `tools.export_onnx` writes them.
+Sizes and axes must be constants of the graph, as `tools.export_onnx` writes them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from torch.nn import functional
 
 
 class OperatorError(ValueError):
-    """The graph has an operator that is not known here; the message names it."""
+    """The graph has an operator that is not supported; the message names it."""
 
 
 def operator_of(name: str) -> tuple[Callable[..., Any], tuple[int, ...]]:
-    """The function for an operator, and which of its inputs are constants of the graph.
+    """The function for an operator, and the indices of its inputs that are constants of the graph.
 
     Raises:
-        OperatorError: It is not in `OPERATORS`.
+        OperatorError: The operator is not in `OPERATORS`.
     """
     if name not in OPERATORS:
         raise _unknown(name)
@@ -31,7 +31,7 @@ def operator_of(name: str) -> tuple[Callable[..., Any], tuple[int, ...]]:
 
 def _unknown(operator: str) -> OperatorError:
     return OperatorError(
-        f"PyTorch is not told how to compute {operator}: serve the profile 'onnx-gpu'"
+        f"the profile 'torch-gpu' does not support {operator}: serve the profile 'onnx-gpu'"
     )
 
 
@@ -66,7 +66,7 @@ def _max_pool(
 
 
 def _symmetric(operator: str, pads: Sequence[int]) -> tuple[int, ...]:
-    """Padding of height and width, the same at both ends."""
+    """Padding of height and width, which must be the same at both ends."""
     half = len(pads) // 2
     if list(pads[:half]) != list(pads[half:]):
         raise _unknown(f"{operator} with pads {list(pads)}")
@@ -167,4 +167,4 @@ OPERATORS: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
     "Transpose": (lambda x, *, perm: x.permute(perm), ()),
     "Unsqueeze": (_unsqueeze, (1,)),
 }
-"""The function for each operator, and which of its inputs are constants of the graph."""
+"""The function for each operator, and the indices of its inputs that are constants of the graph."""

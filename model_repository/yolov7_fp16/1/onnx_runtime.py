@@ -1,4 +1,4 @@
-"""ONNX Runtime on a GPU: TensorRT's engine where its libraries are there, else CUDA's kernels."""
+"""ONNX Runtime on a GPU: with TensorRT if its libraries are installed, else with CUDA kernels."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import onnxruntime
 
 from .half import INPUT, OUTPUT, to_fp16
 
-# One run allocates, the next records the CUDA graph.
+# One run allocates memory, and the next captures the CUDA graph.
 _WARM_UP_RUNS = 3
 
 
 class OnnxRuntime:
-    """A session that reads and writes device memory, with a CUDA graph a batch size.
+    """A session that reads and writes device memory, with one CUDA graph per batch size.
 
     Args:
         model: ONNX file.
         inputs: float32 [at least the largest batch size, 3, H, W].
         outputs: float32 [at least the largest batch size, rows, 6].
-        batch_sizes: Those to record, ascending.
-        stream: Where all work goes.
+        batch_sizes: Batch sizes to capture, ascending.
+        stream: CUDA stream of all work.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class OnnxRuntime:
         # Loads CUDA, cuDNN and the other libraries from NVIDIA's wheels.
         onnxruntime.preload_dlls()
         options = onnxruntime.SessionOptions()
-        # Otherwise it would allocate one block for all tensors, beside the first runs' memory.
+        # With memory patterns it would allocate a second block for all tensors after the first run.
         options.enable_mem_pattern = False
         self._session = onnxruntime.InferenceSession(
             to_fp16(onnx.load(model)).SerializeToString(),
@@ -50,17 +50,17 @@ class OnnxRuntime:
             providers=_providers(inputs, stream),
         )
         if "CUDAExecutionProvider" not in self._session.get_providers():
-            # Otherwise ONNX Runtime would silently use the CPU.
-            raise RuntimeError("ONNX Runtime does not load CUDA and cuDNN")
+            # ONNX Runtime would silently use the CPU.
+            raise RuntimeError("ONNX Runtime cannot load CUDA and cuDNN")
         self._runs = {size: self._prepared(size, inputs, outputs) for size in batch_sizes}
-        # The largest first: the others fit into its memory.
+        # The largest batch first, because the others then fit into its memory.
         for size in reversed(batch_sizes):
             for _ in range(_WARM_UP_RUNS):
                 self.launch(size)
         stream.synchronize()
 
     def launch(self, batch_size: int) -> None:
-        """Compute the first `batch_size` rows of the output; do not wait for them."""
+        """Start to compute the first `batch_size` rows of the output."""
         self._session.run_with_iobinding(*self._runs[batch_size])
 
     def _prepared(self, size: int, inputs: cp.ndarray, outputs: cp.ndarray) -> tuple[Any, Any]:
@@ -71,7 +71,7 @@ class OnnxRuntime:
         ):
             bind(name, "cuda", array.device.id, np.float32, array.shape, array.data.ptr)
         options = onnxruntime.RunOptions()
-        # A graph of its own for each batch size.
+        # Each batch size has a CUDA graph of its own.
         options.add_run_config_entry("gpu_graph_id", str(size))
         options.add_run_config_entry("disable_synchronize_execution_providers", "1")
         return binding, options
@@ -82,7 +82,7 @@ def _providers(inputs: cp.ndarray, stream: cp.cuda.Stream) -> list[tuple[str, di
     cuda = {
         **shared,
         "prefer_nhwc": "1",
-        # Not fuse_conv_bias: a third faster in one process, but two at once under MPS hung the GPU.
+        # fuse_conv_bias is a third faster, but with two processes under MPS it hung the GPU.
         "cudnn_conv_algo_search": "EXHAUSTIVE",
         "enable_cuda_graph": "1",
         "arena_extend_strategy": "kSameAsRequested",

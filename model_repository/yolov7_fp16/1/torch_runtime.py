@@ -1,4 +1,4 @@
-"""PyTorch on a GPU: the same ONNX file, compiled by TorchInductor."""
+"""PyTorch on a GPU: compiles the ONNX file with TorchInductor."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _WARM_UP_RUNS = 3
 
 
 class TorchRuntime:
-    """A compiled module with a CUDA graph a batch size.
+    """A compiled module, with one CUDA graph per batch size.
 
     Args:
         model: ONNX file.
         inputs: float32 [at least the largest batch size, 3, H, W].
         outputs: float32 [at least the largest batch size, rows, 6].
-        batch_sizes: Those to record, ascending.
-        stream: Where all work goes.
+        batch_sizes: Batch sizes to capture, ascending.
+        stream: CUDA stream of all work.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TorchRuntime:
         # The graphs never run at the same time, so they can share memory.
         pool = torch.cuda.graph_pool_handle()
         with torch.inference_mode():
-            # The largest first: the others fit into its memory.
+            # The largest batch first, because the others then fit into its memory.
             for size in reversed(batch_sizes):
                 images, rows = (torch.from_dlpack(array[:size]) for array in (inputs, outputs))
                 for _ in range(_WARM_UP_RUNS):
@@ -54,10 +54,10 @@ class TorchRuntime:
                 self._graphs[size] = torch.cuda.CUDAGraph()
                 with torch.cuda.graph(self._graphs[size], pool=pool, stream=own):
                     rows.copy_(compiled(images))
-        # Otherwise the compiler's processes would wait for work as long as the server runs.
+        # The compiler's processes would otherwise stay for as long as the server runs.
         shutdown_compile_workers()
         stream.synchronize()
 
     def launch(self, batch_size: int) -> None:
-        """Compute the first `batch_size` rows of the output; do not wait for them."""
+        """Start to compute the first `batch_size` rows of the output."""
         self._graphs[batch_size].replay()

@@ -1,4 +1,4 @@
-"""Synthetic street scenes with exact truth: drawn by code, seen by a fixed camera."""
+"""Synthetic street scenes, rendered for a fixed camera, with exact ground truth."""
 
 from __future__ import annotations
 

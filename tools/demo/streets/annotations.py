@@ -1,4 +1,4 @@
-"""Ground truth of a frame: boxes of what is really visible."""
+"""Ground truth of a frame: the boxes of all visible objects."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 IGNORE_VISIBILITY = 0.35
-"""Objects that show less than this share of themselves are neither missed nor false."""
+"""Objects with a smaller visible part than this (0..1) are ignored in evaluations."""
 
 MIN_SIDE_SHARE = 12 / 1280
 MIN_HEIGHT_SHARE = 20 / 1280
-"""Smallest counted box side and height, as shares of the picture's larger side."""
+"""Smallest side and height of a box that is not ignored, relative to the picture's larger side."""
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """What a frame shows, one entry per object with at least one visible pixel.
+    """The objects in a frame, one entry per object with at least one visible pixel.
 
     Attributes:
         track_ids: int64 [N], from 1, stable over the frames of a street.
         class_ids: int64 [N], COCO class ids.
         boxes: float32 [N, 4], x1, y1, x2, y2 in pixels, bounds of the visible pixels.
-        visibility: float32 [N] in 0..1, visible pixels over those it would have alone in an
-            endless picture.
-        ignore: bool [N], too hidden or too small to count.
+        visibility: float32 [N] in 0..1, the visible pixels divided by those of the whole object
+            without occlusion and without the picture's border.
+        ignore: bool [N], objects that are too hidden or too small to count.
     """
 
     track_ids: NDArray[np.int64]
@@ -46,7 +46,7 @@ class Sighting:
 
 
 def annotate(sightings: list[Sighting], *, width: int, height: int) -> Annotations:
-    """Collect sightings and mark those that do not count at this picture size."""
+    """Collect the visible objects, and mark those to ignore at this picture size."""
     boxes = np.array([s.box for s in sightings], np.float32).reshape(-1, 4)
     visibility = np.array([s.visibility for s in sightings], np.float32)
     sides = boxes[:, 2:] - boxes[:, :2]

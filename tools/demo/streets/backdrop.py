@@ -1,4 +1,4 @@
-"""The part of a scene that never moves, drawn once: sky, ground, houses, trees and lamps."""
+"""The static part of a scene, rendered once: sky, ground, houses, trees and lamps."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ GRAIN = 2.2
 
 @dataclass(frozen=True)
 class Backdrop:
-    """The still part of a scene at the working resolution.
+    """The static part of a scene at the working resolution.
 
     Attributes:
         image: uint8 RGB [H, W, 3], without any shadow on the ground.
         prop_map: uint8 [H, W], 1 + index of the nearest prop at each pixel, 0 for none.
         bases: float64 [P, 4, 2], footprints of the props.
-        shadow: uint8 [H / LIGHT_SCALE, W / LIGHT_SCALE], 255 where houses and trees keep the sun
-            off the ground.
+        shadow: uint8 [H / LIGHT_SCALE, W / LIGHT_SCALE], 255 where houses and trees cast shadows on
+            the ground.
         beams: uint8 RGB at the same size, light of the street lamps on the ground.
-        glow: uint8 RGB at the same size, the lamps themselves, to be softened and added.
+        glow: uint8 RGB at the same size, the lamps themselves, before blurring.
     """
 
     image: Image
@@ -50,7 +50,7 @@ def draw_backdrop(
     camera: Camera,
     lighting: Lighting,
 ) -> Backdrop:
-    """Draw everything that stands still."""
+    """Render the static part of a scene."""
     image = _sky(camera, lighting)
     paint_ground(image, layout=layout, colors=colors, camera=camera, lighting=lighting)
     _grain(image, camera)
@@ -77,7 +77,7 @@ def draw_backdrop(
 def _mark_lamp(
     lamp_m: tuple[float, float, float], glow: Image, prop_map: Image, *, index: int, camera: Camera
 ) -> None:
-    """Put a bright dot where a street lamp is seen, unless something else hides it."""
+    """Draw a bright dot at a street lamp, unless it is hidden."""
     view = camera.view(np.array([lamp_m]))
     if view[0, 2] < 1:
         return
@@ -99,7 +99,7 @@ def _sky(camera: Camera, lighting: Lighting) -> Image:
 
 
 def _grain(image: Image, camera: Camera) -> None:
-    """Lay a faint mottle over the ground, coarser where it is nearer, so that it is not plastic."""
+    """Add a faint noise texture to the ground, coarser near the camera."""
     rng = np.random.default_rng(7)
     tile = cv2.GaussianBlur(rng.normal(0, 1, (512, 512)).astype(np.float32), (0, 0), 0.9)
     tile *= GRAIN / tile.std()

@@ -1,4 +1,4 @@
-"""What all motor vehicles share: the finished model, wheels, lamps, glass and plates."""
+"""Common parts of all motor vehicles: the model class, wheels, lamps, glass and plates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRIM: Rgb = (0.12, 0.12, 0.14)
 PLATE: Rgb = (0.93, 0.93, 0.88)
 
 PROUD_M = 0.012
-"""How far decals stand off the surface below them."""
+"""Distance of decals from the surface below them."""
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,11 @@ def look(
     width: int,
     height: int,
 ) -> Camera:
-    """Hang a camera at one point and aim its center at another, with a level horizon.
+    """Make a camera at one point that looks at another, with a level horizon.
 
     Args:
         position_m: camera position (x, y, z) in meters.
-        target_m: the point that lands in the middle of the picture, in meters.
+        target_m: the point in the middle of the picture, in meters.
         focal_px: focal length in pixels.
         width: picture width in pixels.
         height: picture height in pixels.

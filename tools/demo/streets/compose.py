@@ -1,4 +1,4 @@
-"""One frame: shadows, vehicles in painter's order, and what remains visible of each."""
+"""Renders one frame: shadows, vehicles from back to front, and the visible part of each."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _limited(figure: Figure, width: int, height: int) -> tuple[int, int, int, in
 def _sight(
     actor: Actor, figure: Figure, ids: Image, *, value: int, full_px: float
 ) -> Sighting | None:
-    """Measure what the id map still shows of an actor."""
+    """Measure the visible part of an actor in the id map."""
     x0, y0, x1, y1 = figure.bounds
     left, top = max(x0, 0), max(y0, 0)
     window = ids[top : max(y1, 0), left : max(x1, 0)]
@@ -146,7 +146,7 @@ def _sight(
 
 
 def lamp_glow(backdrop: Backdrop, actors: Sequence[Actor], ids: Image, *, camera: Camera) -> Image:
-    """Bright dots [h, w, 3] at 1 / `LIGHT_SCALE` for every lamp that looks at the camera."""
+    """Bright dots [h, w, 3] at 1 / `LIGHT_SCALE` for each lamp that faces the camera."""
     glow = backdrop.glow.copy()
     for actor in actors:
         ahead = np.array([np.cos(actor.spot[2]), np.sin(actor.spot[2])])

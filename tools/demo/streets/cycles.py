@@ -31,7 +31,7 @@ def _other(spot: Spot) -> Spot:
 
 
 def rider(rng: np.random.Generator, pose: Pose, *, bulk: float, full_face: bool) -> list[Part]:
-    """Dress a rider: legs, torso, arms and a head with helmet or hair."""
+    """Build a rider: legs, torso, arms and a head with helmet or hair."""
     shirt, trousers, skin = pick(rng, SHIRTS), pick(rng, TROUSERS), pick(rng, SKINS)
     parts = []
     for side, (knee, foot) in enumerate(zip(pose.knees_m, pose.feet_m, strict=True)):

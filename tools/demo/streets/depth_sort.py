@@ -1,4 +1,4 @@
-"""Painter's order: who is drawn before whom."""
+"""Sorts objects from back to front for the painter's algorithm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def far_to_near(
 
     Args:
         bases: footprints [N, 4, 2] in meters.
-        bounds: rectangles in the picture [N], x0, y0, x1, y1; only those that meet compete.
+        bounds: rectangles in the picture [N], x0, y0, x1, y1; only overlapping ones are compared.
         eye: the camera's position on the ground, [2] in meters.
 
     Returns:
@@ -37,7 +37,7 @@ def far_to_near(
     order: list[int] = []
     pending = hides.sum(axis=1)
     while left:
-        # The farthest of those with nothing left behind them; a cycle is cut at its fewest.
+        # The farthest object with nothing left behind it, or in a cycle, with the fewest behind it.
         chosen = min(left, key=lambda i: (pending[i], -distance[i]))
         left.remove(chosen)
         order.append(chosen)

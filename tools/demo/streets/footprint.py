@@ -1,4 +1,4 @@
-"""Rectangles on the ground: do two vehicles touch, and which one hides the other?"""
+"""Tests of rectangles on the ground: whether two overlap, and which one hides the other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def overlap(a: Floats, b: Floats) -> NDArray[np.bool_]:
 
 
 def in_front(a: Floats, b: Floats, *, eye: Floats) -> NDArray[np.bool_]:
-    """Tell for rectangles a [N, 1, 4, 2] and b [M, 4, 2] whether a is nearer to the eye [2].
+    """Whether rectangles a [N, 1, 4, 2] are nearer to the eye [2] than rectangles b [M, 4, 2].
 
     Two rectangles that do not overlap are separated by the line through an edge of one of them;
     the one on the eye's side can hide the other, never the reverse.

@@ -40,12 +40,12 @@ def paint_ground(
 
 
 def _veil(image: Image, camera: Camera, lighting: Lighting) -> None:
-    """Fade the ground into the horizon, row by row: the camera hangs level."""
+    """Fade the ground into the horizon, row by row, because the camera's horizon is level."""
     rows = (np.arange(camera.height) + 0.5 - camera.height / 2) / camera.focal_px
     fall = -(camera.rotation[1, 2] * rows + camera.rotation[2, 2])
     distance = camera.position_m[2] * np.hypot(1, rows) / np.maximum(fall, 1e-4)
     clear = np.exp(-lighting.haze_per_m * distance) * np.clip((230 - distance) / 140, 0, 1)
-    # Fixed-point arithmetic: this runs over every pixel of every training picture.
+    # Fixed-point arithmetic for speed, because this runs over all pixels of all training pictures.
     keep = np.where(fall > 1e-4, np.rint(clear * 256), 256).astype(np.uint16)[:, None, None]
     horizon = np.rint(np.asarray(lighting.horizon) * 255).astype(np.uint16)
     first = int(np.argmax(fall > 1e-4))
@@ -158,7 +158,7 @@ def _crosswalks(layout: Layout) -> Iterator[tuple[Rect, Rgb]]:
         for low in np.arange(0.35 - half, half - 0.6, 1.0):
             yield _strip(a, b, low, low + 0.5, vertical=vertical), MARKING
         a, b = sorted((sign * (half + 4.1), sign * (half + 4.5)))
-        # Right-hand traffic: those who arrive from the south stop on the east side.
+        # Right-hand traffic: vehicles from the south stop on the east side.
         side = -sign if vertical else sign
         low, high = sorted((side * layout.median_m / 2, side * half))
         yield _strip(a, b, low, high, vertical=vertical), MARKING

@@ -23,14 +23,14 @@ BAY_M = 2.9
 
 @dataclass(frozen=True)
 class Prop:
-    """Something that stands still and hides what is behind it.
+    """A static object, which hides what is behind it.
 
     Attributes:
         mesh: geometry in its own coordinates.
-        base: float64 [4, 2], its footprint, which decides what it stands in front of.
-        height_m: its top.
-        spot: float64 [3], where it stands: x, y in meters and heading in radians.
-        lamp_m: (x, y, z) of the light it bears, if any.
+        base: float64 [4, 2], its footprint, for sorting by depth.
+        height_m: its height.
+        spot: float64 [3], its position: x, y in meters and heading in radians.
+        lamp_m: (x, y, z) of its lamp, if it has one.
     """
 
     mesh: Mesh

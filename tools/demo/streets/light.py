@@ -12,10 +12,10 @@ from tools.demo.streets.lighting import Lighting
 from tools.demo.streets.mesh import Mesh
 
 LIGHT_SCALE = 4
-"""Light maps are this much smaller than the working picture: they are soft anyway."""
+"""Light maps are smaller than the working picture by this factor, because they are blurred."""
 
 NEUTRAL = 128
-"""The light map's value that leaves a color as it is."""
+"""The value of the light map that does not change a color."""
 
 MIN_ELEVATION_RAD = 0.3
 
@@ -23,7 +23,7 @@ MIN_ELEVATION_RAD = 0.3
 def cast_shadow(
     mesh: Mesh, spot: Floats, shadow: Image, *, camera: Camera, lighting: Lighting
 ) -> None:
-    """Fill the ground that a mesh keeps the sun off with 255, part by part.
+    """Write the shadow of a mesh on the ground, with value 255, part by part.
 
     Args:
         mesh: the object.
@@ -102,7 +102,7 @@ def shine_beam(spot: Floats, nose_m: float, beams: Image, *, camera: Camera) -> 
 
 
 def add_glow(image: Image, glow: Image) -> None:
-    """Add a small light layer, softly blown up, to a picture in place."""
+    """Enlarge a small light layer smoothly, and add it to a picture in place."""
     halo = cv2.add(cv2.GaussianBlur(glow, (0, 0), 1.6), cv2.GaussianBlur(glow, (0, 0), 5.0))
     height, width = image.shape[:2]
     cv2.add(image, cv2.resize(halo, (width, height), interpolation=cv2.INTER_LINEAR), dst=image)

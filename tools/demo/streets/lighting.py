@@ -1,4 +1,4 @@
-"""Light and weather: sun, sky, haze and what they do to colors."""
+"""Light and weather: sun, sky, haze, and their effect on colors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Lighting:
         ambient: color of the light from everywhere.
         zenith: sky color at the top of the picture.
         horizon: sky color at the horizon.
-        haze_per_m: share of color lost to the horizon's color per meter of distance.
+        haze_per_m: part of a color that the horizon's color replaces, per meter of distance.
         shadow: darkness of cast shadows, 0..1.
         lamps_on: whether lamps and windows shine.
         noise: standard deviation of the sensor noise in gray levels.

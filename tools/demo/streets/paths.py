@@ -1,4 +1,4 @@
-"""Smooth ways through the streets, measured along their length."""
+"""Smooth paths through the streets, parameterized by their length."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Path:
-    """A way from one end of the streets to another.
+    """A path from one end of the streets to another.
 
     Attributes:
         route: names of its two ends.
@@ -35,7 +35,7 @@ class Path:
 
     @property
     def length_m(self) -> float:
-        """Length of the whole way."""
+        """Length of the path."""
         return float(self.along_m[-1])
 
     def place(self, along_m: Floats) -> Floats:
@@ -51,7 +51,7 @@ def routes(layout: Layout) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=256)
 def path(layout: Layout, route: tuple[str, str], lane: int) -> Path:
-    """Lay a way between two ends of the streets in a given lane; -1 is for bicycles."""
+    """Make a path between two ends of the streets in a lane; -1 is the bicycle lane."""
     ends = layout.terminals()
     centers = _centers(ends[route[0]], ends[route[1]])
     return _path(route, centers, layout.lane_offset_m(lane))
@@ -83,7 +83,7 @@ def _corners_only(points: Floats) -> Floats:
 
 
 def _shifted(points: Floats, offset_m: float) -> Floats:
-    """Move a way of right angles to its right side."""
+    """Shift a path with right angles to its right side."""
     steps = np.diff(points, axis=0)
     unit = steps / np.linalg.norm(steps, axis=1, keepdims=True)
     right = offset_m * np.column_stack([unit[:, 1], -unit[:, 0]])

@@ -1,4 +1,4 @@
-"""Which houses, trees and lamps stand where, with the camera's sight kept clear."""
+"""Places houses, trees and lamps so that they do not block the camera's view of the roads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ready streets: random ones by seed, and the two of the demo."""
+"""Makes random streets by seed, and the two streets of the demo."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def sample(seed: int, *, width: int = 640, height: int = 360) -> tuple[Image, An
     """Render one random frame of one random street.
 
     Args:
-        seed: the result depends on it and the size alone.
+        seed: seed of the scene. The result depends only on the seed and the size.
         width: picture width in pixels.
         height: picture height in pixels.
 

@@ -21,7 +21,7 @@ def frustum(bottom: Rect, top: Rect, *, z_m: tuple[float, float]) -> dict[str, P
     """Quads of a box whose top may differ from its bottom, as seen from outside.
 
     Returns:
-        The quads by name: front (+x), back, left (+y), right and top; nobody looks from below.
+        The quads by name: front (+x), back, left (+y), right and top. The bottom is never visible.
     """
     low = _corners(bottom, z_m[0])
     high = _corners(top, z_m[1])

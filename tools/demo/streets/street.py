@@ -1,4 +1,4 @@
-"""A whole scene: still backdrop, planned traffic, camera, light; rendered at any time."""
+"""A complete scene of backdrop, traffic, camera and light, which can be rendered at any time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tools.demo.streets.planting import furnish
 from tools.demo.streets.traffic import Demand, plan
 
 OVERSAMPLING = 2
-"""The working picture is this much larger than the result, which smooths all edges."""
+"""Factor by which the working picture is larger than the result, for antialiasing."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """Everything that makes one street look the way it does.
+    """The parameters of a street's appearance and traffic.
 
     Attributes:
         layout: the roads.
@@ -35,10 +35,10 @@ class Design:
         target_m: point in the middle of the picture, in meters.
         zoom: focal length over the root of the picture's area.
         stories: lowest and highest number of stories of the houses.
-        trees: chance that a planting spot carries a tree, 0..1.
-        demand: how much traffic there is.
-        scenery_seed: seeds houses and trees.
-        traffic_seed: seeds vehicles and their ways.
+        trees: probability of a tree at a planting spot, 0..1.
+        demand: amount of traffic.
+        scenery_seed: seed of houses and trees.
+        traffic_seed: seed of vehicles and their paths.
     """
 
     layout: Layout
@@ -135,7 +135,7 @@ def _downscaled(sighting: Sighting) -> Sighting:
 
 
 def _sensor(image: Image, sigma: float, *, seed: tuple[int, int]) -> Image:
-    """Add noise: one field per call, cut from a smaller one at a random shift to save time."""
+    """Add noise, from a precomputed field at a random shift to save time."""
     rng = np.random.default_rng(seed)
     height, width = image.shape[:2]
     field = rng.normal(0, sigma, (height // 4 + 1, width, 3)).astype(np.float32)

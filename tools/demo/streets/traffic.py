@@ -1,4 +1,4 @@
-"""Who drives where and when, planned so that nobody ever touches anybody."""
+"""Plans the vehicles' trips so that they never collide."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ CLASS_SHARES = {BICYCLE: 0.22, CAR: 0.3, MOTORCYCLE: 0.18, BUS: 0.14, TRUCK: 0.1
 
 @dataclass(frozen=True)
 class Trip:
-    """One vehicle's way through the streets.
+    """The trip of one vehicle through the streets.
 
     Attributes:
         model: the vehicle.
-        path: where it drives.
-        clock_s: float64 [N], when it passes each point of the path.
+        path: the path that it drives.
+        clock_s: float64 [N], times in seconds at which it passes the points of the path.
     """
 
     model: Model
@@ -55,12 +55,12 @@ class Trip:
 
 @dataclass(frozen=True)
 class Demand:
-    """How much traffic a street gets.
+    """The amount of traffic of a street.
 
     Attributes:
-        tries: how many vehicles ask to drive; those without room are turned away.
-        duration_s: the plan holds from 0 to here; 0 plans one instant.
-        shares: class id to share of the tries.
+        tries: number of candidate vehicles; those without room are dropped.
+        duration_s: end of the plan, which begins at 0; 0 plans a single moment.
+        shares: part of the candidates by class id.
     """
 
     tries: int
@@ -69,7 +69,7 @@ class Demand:
 
 
 def plan(layout: Layout, demand: Demand, *, seed: int, lamps_on: bool) -> list[Trip]:
-    """Fill the streets: every candidate drives only if it stays clear of those before it."""
+    """Plan the trips: a candidate is added only if it stays clear of all earlier ones."""
     rng = np.random.default_rng([seed, 2])
     ways = routes(layout)
     times = np.arange(0, demand.duration_s + CHECK_STEP_S, CHECK_STEP_S)
@@ -105,7 +105,7 @@ def _candidate(
 
 
 def _clock(path: Path, cruise_mps: float, turn_mps2: float) -> Floats:
-    """When a driver who slows down for turns passes each point, from 0 at the start."""
+    """Times in seconds at which a vehicle passes each point, from 0; it slows down for turns."""
     step = np.diff(path.along_m)
     bend = np.convolve(path.bend_per_m, np.ones(5) / 5, mode="same")
     squared = np.minimum(cruise_mps**2, turn_mps2 / np.maximum(bend, 1e-4))
@@ -118,7 +118,7 @@ def _clock(path: Path, cruise_mps: float, turn_mps2: float) -> Floats:
 
 
 def _room(trip: Trip, times_s: Floats) -> Floats:
-    """The ground [T, 4, 2] that a trip claims over time: its footprint with some distance."""
+    """The areas [T, 4, 2] that a trip occupies over time: the footprint with a margin."""
     length, width = trip.model.length_m + GAP_M, trip.model.width_m + SIDE_GAP_M
     return corners(trip.places(times_s), length_m=length, width_m=width)
 

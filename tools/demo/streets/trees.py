@@ -18,7 +18,7 @@ LAMP: Rgb = (1.0, 0.88, 0.6)
 
 
 TREES = 40
-"""Different trees; they are built once per process."""
+"""Number of different trees, which are built once per process."""
 
 
 def tree(x_m: float, y_m: float, rng: np.random.Generator) -> Prop:

@@ -1,4 +1,4 @@
-"""The five kinds of vehicles and how they drive."""
+"""The five classes of vehicles: their models and driving parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLASS_NAMES = {BICYCLE: "bicycle", CAR: "car", MOTORCYCLE: "motorcycle", BUS: "b
 
 @dataclass(frozen=True)
 class Kind:
-    """What a class of vehicles looks and drives like.
+    """The appearance and driving parameters of a class of vehicles.
 
     Attributes:
         build: makes a random model of the class.
@@ -44,7 +44,7 @@ KINDS = {
 }
 
 VARIANTS = 150
-"""Different models per class; they are built once per process and shared by all streets."""
+"""Number of models per class. They are built once per process and shared by all streets."""
 
 
 @cache

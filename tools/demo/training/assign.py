@@ -1,7 +1,7 @@
 """Assignment of predictions to labels: SimOTA (arXiv 2107.08430, section 2.2).
 
-Everything has a fixed size: each label looks at the same number of candidates, and masks say
-which of them count.
+All tensors have fixed sizes: each label has the same number of candidates, and masks tell which of
+them are valid.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tools.yolov7.head import BOX_FIELDS, FIELDS_BEFORE_CLASSES
 
 # A label's own cell and its four neighbors, as (column, row) steps.
 _STEPS = ((0, 0), (-1, 0), (0, -1), (1, 0), (0, 1))
-# Sizes are decoded as (2 sigmoid)^2 anchors, so a box more than 4 times its anchor is out of reach.
+# Sizes are decoded as (2 sigmoid)^2 anchors, so a box cannot be more than 4 times its anchor.
 _LARGEST_RATIO = 4.0
 _IOU_WEIGHT = 3.0
 _MOST_MATCHES = 10
@@ -28,7 +28,7 @@ _IMPOSSIBLE = 1e6
 
 @dataclass(frozen=True)
 class Assignment:
-    """Predictions that shall learn a label.
+    """The predictions that are trained on each label.
 
     Attributes:
         rows: Int64 [b, M, 10], rows of the prediction for each of the M labels.
@@ -41,7 +41,7 @@ class Assignment:
 
 @torch.no_grad()
 def assign(predictions: Tensor, targets: Targets, grid: Grid) -> Assignment:
-    """Choose the predictions that learn each label.
+    """Choose the predictions that are trained on each label.
 
     Args:
         predictions: Float [b, R, fields], logits.
@@ -102,7 +102,7 @@ def _class_cost(raw: Tensor, targets: Targets) -> Tensor:
 
 
 def _without_conflicts(rows: Tensor, cost: Tensor, matched: Tensor, *, total: int) -> Tensor:
-    """Leave a row that several labels want to the one with the lowest cost."""
+    """Assign a row that several labels chose to the label with the lowest cost."""
     flat = rows.flatten(1)
     price = torch.where(matched, cost, _IMPOSSIBLE).flatten(1)
     lowest = price.new_full((len(rows), total), _IMPOSSIBLE)

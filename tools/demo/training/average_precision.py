@@ -1,4 +1,4 @@
-"""Average precision at IoU 0.5, to watch a training; published figures are pycocotools' own."""
+"""Average precision at IoU 0.5 during a training; published figures are from pycocotools."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Finding:
     Attributes:
         detections: [n, 5] x1, y1, x2, y2, confidence; by descending confidence.
         boxes: [m, 4] labeled boxes.
-        ignored: [k, 4] regions without an opinion.
+        ignored: [k, 4] regions in which detections are neither right nor wrong.
     """
 
     detections: Floats

@@ -1,4 +1,4 @@
-"""A running average of a network's weights, which detects better than the last weights do."""
+"""A moving average of a network's weights, which is more accurate than the last weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from tools.yolov7 import Network
 
 _DECAY = 0.9997
-# Steps over which the average grows its memory, so that the random start is forgotten.
+# Steps in which the decay grows to its final value, so that the random start has no effect.
 _GROWTH_STEPS = 1500
 
 

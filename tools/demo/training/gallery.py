@@ -14,7 +14,7 @@ from torch.nn import functional
 from tools.demo.training.pictures import Floats, Picture
 
 SIDE = 640
-# A picture lies with its halvings side by side, so that one lookup serves every scale:
+# A picture and its halvings are side by side, so that one lookup serves every scale:
 # level 0 at x = 0, level 1 at x = 640, and below that one levels 2 and 3.
 ATLAS_WIDTH = SIDE + SIDE // 2
 LEVEL_ORIGINS = ((0, 0), (SIDE, 0), (SIDE, SIDE // 2), (SIDE, SIDE // 2 + SIDE // 4))
@@ -34,7 +34,7 @@ class Gallery:
         channels: Int64 [N, 60], class channel of each box; -1 where unused.
         ignored: Float [N, 60, 4], like `boxes`.
         annotated: Bool [N, classes], which class channels are labeled in the picture.
-        sources: Source name of each picture that is there; its length says how many are.
+        sources: Source name of each picture; its length is the number of pictures.
     """
 
     texels: Tensor
@@ -47,11 +47,11 @@ class Gallery:
 
     @property
     def device(self) -> torch.device:
-        """Where all tensors are."""
+        """The device of all tensors."""
         return self.texels.device
 
     def __len__(self) -> int:
-        """Number of pictures that are there."""
+        """Number of pictures."""
         return len(self.sources)
 
     def append(self, pictures: Iterable[Picture], *, class_ids: tuple[int, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Where pictures go on a training canvas: random mosaics of four, or one picture letterboxed."""
+"""Layouts of pictures on training canvases: mosaics of four, or one letterboxed picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.demo.training.sampling import Sampler
 
 TILES = 4
 _STRETCH = 0.2
-# Objects of a mosaic shall mostly have sizes between these, in pixels (square root of the area).
+# Most objects in a mosaic should have sizes between these, in pixels (square root of the area).
 _SMALL, _LARGE = 14.0, 220.0
 _UNCHANGED_SHARE = 0.5
 

@@ -17,7 +17,7 @@ from tools.yolov7.head import BOX_FIELDS, FIELDS_BEFORE_CLASSES
 _BOX_WEIGHT = 0.05
 _OBJECT_WEIGHT = 0.7
 _CLASS_WEIGHT = 0.08
-# Small objects have more cells; the factors undo the dilution of the mean over them.
+# The levels of small objects have more cells. The factors compensate for that in the mean.
 _LEVEL_BALANCE = (4.0, 1.0, 0.4)
 
 
@@ -32,7 +32,7 @@ class Losses:
 
 
 def detection_loss(maps: list[Tensor], targets: Targets, grid: Grid) -> Losses:
-    """Box, objectness and class loss, in float32 whatever the maps are.
+    """Box, objectness and class loss, computed in float32 for maps of any type.
 
     Args:
         maps: Raw maps of all levels, float [b, anchors x fields, H_i, W_i].
@@ -85,10 +85,10 @@ def _objectness_loss(
 
 
 def _is_background(predictions: Tensor, targets: Targets, grid: Grid) -> Tensor:
-    """Rows that may be called empty, bool [b, R].
+    """Rows that are trained as background if no label is assigned to them, bool [b, R].
 
-    Not those with their cell in an ignored region, nor those whose best class is one that nobody
-    labeled there.
+    Rows in an ignored region are excluded, and so are rows whose most likely class is not labeled
+    in the picture.
     """
     best = predictions[..., FIELDS_BEFORE_CLASSES:].argmax(dim=-1)
     labeled = targets.annotated.gather(1, best)

@@ -1,4 +1,4 @@
-"""A labeled picture, and where pictures come from."""
+"""Labeled pictures, from photographs and generated scenes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
 SCENE_SOURCE = "scene"
-# Scenes are drawn as a demo clip is filmed and downscaled as a client downscales it.
+# Scenes are rendered in the size of a demo clip, and downscaled as by the client.
 _FILMED = (1280, 720)
 _SENT = (640, 360)
 
@@ -44,7 +44,7 @@ class Picture:
 
 
 class Annotations(Protocol):
-    """The part of a generated scene's labels that training needs."""
+    """The labels of a generated scene, as far as training needs them."""
 
     @property
     def class_ids(self) -> Integers:
@@ -56,7 +56,7 @@ class Annotations(Protocol):
 
     @property
     def ignore(self) -> npt.NDArray[np.bool_]:
-        """Objects that are neither to be found nor to be missed [n]."""
+        """Whether an object is ignored, bool [n]."""
 
 
 SceneSampler = Callable[..., tuple[Bytes, Annotations]]
@@ -105,7 +105,7 @@ def photograph(path: Path, *, annotated: dict[str, tuple[int, ...]]) -> Picture:
 
 
 def _labels(path: Path, *, width: int, height: int) -> Floats:
-    """Rows of (class, x1, y1, x2, y2) in pixels; none where there is no file."""
+    """Rows of (class, x1, y1, x2, y2) in pixels; empty if there is no file."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     rows = np.array([line.split() for line in text.splitlines()], np.float32).reshape(-1, 5)
     center, half = rows[:, 1:3], rows[:, 3:5] / 2

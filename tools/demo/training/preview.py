@@ -1,4 +1,4 @@
-"""A contact sheet of training pictures, to see what the augmentation does."""
+"""Writes a contact sheet of training pictures, which shows the augmentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two-wheelers without their riders, as COCO draws them."""
+"""Removes riders from the boxes of two-wheelers, as in COCO's labels."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 
 from tools.demo.training.pictures import Picture
 
-# The one source whose training labels draw two-wheelers now with, now without their riders.
+# The only source whose labels of two-wheelers sometimes include the rider and sometimes do not.
 _MIXED_SOURCE = "dk"
 # COCO ids and the share of a box's height that a rider adds, less for boxes with none.
 _RIDER_SHARES = {1: 0.3, 3: 0.2}
 
 
 def without_riders(picture: Picture) -> Picture:
-    """Cut the riders off the boxes of a picture to train on.
+    """Cut the riders off the boxes of a training picture.
 
-    Which boxes include one is not labeled. A two-wheeler alone is mostly wider than tall, so the
-    top is cut from those that are taller than wide.
+    The labels do not tell which boxes include a rider. Two-wheelers without a rider are mostly
+    wider than tall, so the top is cut from boxes that are taller than wide.
     """
     if picture.source != _MIXED_SOURCE:
         return picture

@@ -1,4 +1,4 @@
-"""Which pictures a training batch is made of."""
+"""Samples the pictures of training batches."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tools.demo.training.pictures import SCENE_SOURCE
 
 # COCO ids that are rare in the photographs, and how much oftener their pictures are drawn.
 _RARE = {1: 2.5, 3: 1.6, 5: 1.5, 7: 1.3}
-# One fixed camera teaches little per picture.
+# Pictures of one fixed camera are similar, so they have a lower weight.
 _SOURCE_WEIGHTS = {"rf": 0.4, "np": 1.3, "oi": 1.6}
 _ENOUGH_SCENES = 600
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws pictures by weight, those of one canvas with the same labeled classes.
+    """Samples pictures by weight. All pictures of one canvas have the same labeled classes.
 
     Attributes:
         group_weights: Float [groups].
@@ -36,13 +36,13 @@ class Sampler:
 
 
 def build_sampler(gallery: Gallery, class_ids: tuple[int, ...], *, scene_share: float) -> Sampler:
-    """Weigh the pictures of a gallery.
+    """Make a sampler with weights for the pictures of a gallery.
 
     Args:
         gallery: The pictures.
         class_ids: COCO id of each class channel.
-        scene_share: Share of generated scenes among the pictures drawn, 0..1, where both kinds
-            exist and there are scenes enough not to learn them by heart.
+        scene_share: Part of generated scenes among the sampled pictures, 0..1. It is smaller if
+            there are few scenes, which the network would learn by heart.
     """
     device, count = gallery.device, len(gallery)
     weights = torch.tensor([_SOURCE_WEIGHTS.get(s, 1.0) for s in gallery.sources], device=device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-# Share of the time at the end without mosaics, whose seams no real picture has
+# Part of the training time, at its end, without mosaics, because real pictures have no seams
 # (arXiv 2107.08430, section 2.1).
 FINAL_SHARE = 0.15
 _PLAIN_SHARE = 0.3

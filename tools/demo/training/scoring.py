@@ -24,7 +24,7 @@ class Score:
     Attributes:
         ap50: At IoU 0.5.
         ap: Mean over IoU 0.50, 0.55, ... 0.95.
-        labels: Labeled objects that were to be found.
+        labels: Number of labeled objects.
     """
 
     ap50: float
@@ -41,11 +41,11 @@ def score_class(
         class_id: COCO id.
         pictures: Labels; the pixels do not matter.
         detections: Per picture, [n, 6] x1, y1, x2, y2 in its pixels, confidence, class id.
-        use_ignored: Whether detections inside ignored regions go uncounted (COCO's crowd regions)
-            instead of counting as wrong.
+        use_ignored: Whether detections inside ignored regions do not count (as in COCO's crowd
+            regions); otherwise they count as wrong.
 
     Returns:
-        None where there is no label to find.
+        The scores; None if there are no labels.
     """
     images = [i for i, picture in enumerate(pictures) if class_id in picture.annotated]
     truth = [row for i in images for row in _truth(i, pictures[i], class_id, use_ignored)]

@@ -1,4 +1,4 @@
-"""What a training is told."""
+"""The settings and data of a training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.demo.training.pictures import Picture
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train.
+    """The settings of a training.
 
     Attributes:
         minutes: Length of the training; the learning rate follows the clock.
@@ -22,7 +22,7 @@ class Settings:
         output: Checkpoint to write at the end, of the averaged weights.
         compiled: Use `torch.compile`.
         log_every_s: Seconds between lines of the log.
-        save_every_s: Seconds between checkpoints on the way, with their second in the name.
+        save_every_s: Seconds between intermediate checkpoints, which have their second in the name.
         watch_every_s: Seconds between evaluations.
         receive_every_s: Seconds between looks for new pictures.
     """
@@ -41,7 +41,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Data:
-    """What to train on.
+    """The data of a training.
 
     Attributes:
         training: Pictures to train on, and room for those that arrive.

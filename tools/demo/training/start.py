@@ -1,4 +1,4 @@
-"""A network at the start of its training."""
+"""Initializes a network and its optimizer for training."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import nn
 from tools.yolov7 import Network, load_table
 from tools.yolov7.head import BOX_FIELDS, FIELDS_BEFORE_CLASSES
 
-# Objects expected on a picture, and each class's share: what the biases say before any training.
+# Expected number of objects per picture, and part of each class, for the initial biases.
 _OBJECTS = 8.0
 _CLASS_SHARE = 0.2
 
 
 def fresh_network(table: str, *, side: int) -> Network:
-    """Random weights, and a head that expects few objects (arXiv 1708.02002, section 4.1)."""
+    """A network with random weights, and biases for few objects (arXiv 1708.02002, section 4.1)."""
     network = Network(load_table(table))
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.bias is None:
@@ -37,7 +37,7 @@ def fresh_network(table: str, *, side: int) -> Network:
 
 
 def optimizer_for(network: Network, *, rate: float, decay: float) -> torch.optim.Optimizer:
-    """AdamW with weight decay on convolution kernels only; biases and normalization are free."""
+    """AdamW with weight decay for convolution kernels, but not for biases and normalization."""
     kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     groups = [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]

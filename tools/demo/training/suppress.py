@@ -1,4 +1,4 @@
-"""Non-maximum suppression of a whole batch in a few tensor operations, to watch a training."""
+"""Non-maximum suppression of a batch in a few tensor operations, for evaluation in training."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _ROUNDS = 12
 
 @torch.no_grad()
 def suppress(output: Tensor) -> tuple[Tensor, Tensor]:
-    """Keep the best of overlapping boxes of a class.
+    """Suppress overlapping boxes of a class.
 
-    A box falls when a better one that stands overlaps it. Repeating that rule for all boxes at
-    once settles to what the usual loop over boxes finds.
+    A box is suppressed if a kept box with a higher confidence overlaps it. Applying that rule to
+    all boxes at once, repeatedly, converges to the result of the usual loop over boxes.
 
     Args:
         output: Float [b, N, 6], x1, y1, x2, y2, confidence, class.
 
     Returns:
-        Float [b, 300, 6], by descending confidence, and bool [b, 300], which rows stand.
+        Float [b, 300, 6], by descending confidence, and bool [b, 300], which rows are kept.
     """
     order = output[..., 4].topk(_CANDIDATES, dim=1).indices
     rows = output.gather(1, order[..., None].expand(-1, -1, 6))

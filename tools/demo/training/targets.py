@@ -1,4 +1,4 @@
-"""What a training canvas shows: boxes, classes, and regions without an opinion."""
+"""The labels of training canvases: boxes, classes, and ignored regions."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Targets:
 
 
 def targets_of(gallery: Gallery, layout: Layout) -> Targets:
-    """Move the labels of the pictures to where a layout puts the pictures.
+    """Transform the labels of the pictures to canvas coordinates.
 
-    Boxes are cut to their window. One of which less than 30% is left, or less than 3 px, is nothing
-    to be learned, but nothing to be punished either: it joins the ignored regions.
+    Boxes are cut to their window. A box becomes an ignored region if less than 30% or less than
+    3 px of it is left.
     """
     boxes, visible = _placed(gallery.boxes, gallery, layout)
     channels = gallery.channels[layout.pictures]
@@ -82,7 +82,7 @@ def _area(boxes: Tensor) -> Tensor:
 
 
 def _compact(boxes: Tensor, labels: Tensor, *, used: Tensor) -> tuple[Tensor, Tensor]:
-    """The used rows first, and at most `MAX_TARGETS` of them; boxes of unused rows are emptied."""
+    """Move the used rows to the front, keep at most `MAX_TARGETS`, and zero unused boxes."""
     order = used.int().argsort(dim=1, descending=True, stable=True)[:, :MAX_TARGETS]
     boxes = torch.where(used[..., None], boxes, 0.0)
     return boxes.gather(1, order[..., None].expand(-1, -1, 4)), labels.gather(1, order)

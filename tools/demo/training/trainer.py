@@ -1,4 +1,4 @@
-"""The training loop: bounded by time, everything on one device."""
+"""The training loop, which runs for a given time on one device."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ SCENE_SHARE = 0.5
 
 
 def train(network: Network, data: Data, settings: Settings) -> Network:
-    """Train until the time is over.
+    """Train for the given time.
 
     Args:
-        network: On the device of the data; changed in place.
-        data: What to train on.
-        settings: How.
+        network: The network, on the device of the data. It is changed in place.
+        data: The data.
+        settings: The settings.
 
     Returns:
-        The averaged network, which is also what `settings.output` holds.
+        The averaged network, which is also written to `settings.output`.
 
     Raises:
         FloatingPointError: The loss is no longer finite.
@@ -61,7 +61,7 @@ def train(network: Network, data: Data, settings: Settings) -> Network:
 
 
 class Timer:
-    """Says at regular times that something is due."""
+    """Tells at regular intervals that a task is due."""
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
@@ -77,7 +77,7 @@ class Timer:
 
 
 class _Run:
-    """State of one training."""
+    """The state of a training."""
 
     def __init__(self, network: Network, data: Data, settings: Settings) -> None:
         self._network, self._data, self._settings = network, data, settings
@@ -123,7 +123,7 @@ class _Run:
             self._log_losses(losses, rate)
 
     def receive(self) -> None:
-        """Add the pictures that have arrived to those trained on."""
+        """Add the pictures that are ready to the training data."""
         pictures = self._data.arriving()
         if pictures:
             self._data.training.append(pictures, class_ids=self._network.table.class_ids)

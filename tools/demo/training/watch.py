@@ -1,4 +1,4 @@
-"""Evaluation while a training runs."""
+"""Evaluates a network during its training."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How frames reach the server: inside gRPC messages, or through memory that it shares."""
+"""Sends frames inside gRPC messages, or through memory shared with the server."""

@@ -1,4 +1,4 @@
-"""Buffers for the frames of a request, from which the server reads them."""
+"""Buffers that the server reads the frames of a request from."""
 
 from __future__ import annotations
 
@@ -19,55 +19,55 @@ from yolostream.image import AnyImage, Image
 _log = logging.getLogger(__name__)
 
 _INTERPOLATION = cv2.INTER_LINEAR
-"""As in the server's letterbox: pixels are the same, whoever downscales a frame."""
+"""As in the server's letterbox, so that client and server downscale to the same pixels."""
 
 
 class InputBuffer(Protocol):
     """Memory for the frames of one request; reused once the answer has arrived."""
 
     def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> Message:
-        """Put the frames where the server reads them, one behind the other.
+        """Write the frames into the buffer as one tensor.
 
         Args:
-            frames: uint8 [H, W, 3] each, RGB, all in the host's memory or all in a GPU's.
-            height: In pixels; frames of another size are resized to it. Only frames that stay in
-                GPU memory are not resized; they must have one size already.
-            width: As `height`.
+            frames: uint8 [H, W, 3] each, RGB, all in host memory or all in GPU memory.
+            height: height in pixels; frames of another size are resized to it. Frames that stay in
+                GPU memory are not resized, and must have equal sizes.
+            width: width in pixels; otherwise as `height`.
 
         Returns:
-            The request that refers to them.
+            The request that refers to the buffer.
         """
 
     def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
-        """The frames that were written last, uint8 [H, W, 3] each, until `write` is called again.
+        """The frames of the last `write`. They are valid until the next `write`.
 
         Args:
-            request: Of the message that `write` returned.
-            shape: Number of frames, height, width, 3.
+            request: the request that `write` returned in its message.
+            shape: number of frames, height, width, 3.
 
         Returns:
-            No frames where they lie in a GPU's memory.
+            uint8 [H, W, 3] each, RGB; empty if the frames are in GPU memory.
         """
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
-        """Take the memory for so many frames of this size now, and not with the first of them."""
+        """Allocate the memory for so many frames of this size in advance."""
 
     def reset(self) -> None:
-        """Set up everything again with the next request: the server has been restarted."""
+        """Register new memory with the next request, because the server was restarted."""
 
     def close(self, *, timeout_s: float | None = None) -> None:
-        """Give the memory back.
+        """Free the memory.
 
         Args:
-            timeout_s: Seconds for telling the server; None for as many as anything else may take.
+            timeout_s: timeout in seconds for unregistering it; None for the buffer's own timeout.
         """
 
 
 class GrpcBuffer:
-    """The frames travel inside the message: works with any server.
+    """Sends frames inside the gRPC message, which works with any server.
 
     Args:
-        model: Name of the ensemble.
+        model: name of the ensemble.
     """
 
     def __init__(self, model: str) -> None:
@@ -84,24 +84,24 @@ class GrpcBuffer:
         return list(pixels_in(request, shape))
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
-        """Messages take no memory beforehand."""
+        """Do nothing, because each message has memory of its own."""
 
     def reset(self) -> None:
-        """Nothing is held."""
+        """Do nothing, because no memory is registered."""
 
     def close(self, *, timeout_s: float | None = None) -> None:
-        """Nothing is held."""
+        """Do nothing, because no memory is registered."""
 
 
 class GrpcFallback:
-    """A buffer that switches to gRPC for good when there is no memory that the server can read.
+    """A buffer that switches to gRPC messages for good if shared memory fails.
 
-    That is where /dev/shm or the GPU is full, and where a server came back that has another
-    /dev/shm: from another host, or in a container that was started anew.
+    Shared memory fails if /dev/shm or the GPU's memory is full. It also fails if a restarted server
+    has another /dev/shm, because it runs on another host or in a new container.
 
     Args:
-        buffer: Used until then.
-        model: Name of the ensemble.
+        buffer: the buffer in shared memory.
+        model: name of the ensemble.
     """
 
     def __init__(self, buffer: InputBuffer, model: str) -> None:
@@ -109,7 +109,7 @@ class GrpcFallback:
         self._model = model
 
     def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> Message:
-        """Put the frames, resized to height x width, into the buffer, or else into a message."""
+        """Write the frames, resized to height x width, into the buffer or else into a message."""
         try:
             return self._buffer.write(frames, height=height, width=width)
         except (OSError, InferenceServerException) as error:
@@ -117,11 +117,11 @@ class GrpcFallback:
             return self._buffer.write(frames, height=height, width=width)
 
     def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
-        """Those of the buffer in use."""
+        """The frames in the current buffer."""
         return self._buffer.sent(request, shape)
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
-        """Take the memory for so many frames now, if there is so much."""
+        """Allocate the memory for so many frames in advance, or switch to gRPC messages."""
         try:
             self._buffer.reserve(frames, height=height, width=width)
         except (OSError, InferenceServerException) as error:
@@ -130,21 +130,21 @@ class GrpcFallback:
     def _fall_back(self, error: OSError | InferenceServerException) -> None:
         if isinstance(error, InferenceServerException) and is_about_the_connection(error):
             raise error
-        _log.warning("frames travel inside of messages from now on: %s", error)
+        _log.warning("shared memory failed, so frames are sent in gRPC messages: %s", error)
         self._buffer.close()
         self._buffer = GrpcBuffer(self._model)
 
     def reset(self) -> None:
-        """Set up everything again with the next request."""
+        """Register new memory with the next request."""
         self._buffer.reset()
 
     def close(self, *, timeout_s: float | None = None) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self._buffer.close(timeout_s=timeout_s)
 
 
 def resize(frame: Image, *, height: int, width: int) -> Image:
-    """The frame in this size; the same array if it has that size already."""
+    """Resize a frame, uint8 [H, W, 3]; returns the same array if it has that size already."""
     if frame.shape[:2] == (height, width):
         return frame
     return cv2.resize(  # type: ignore[return-value]  # OpenCV's stub widens the dtype
@@ -153,7 +153,7 @@ def resize(frame: Image, *, height: int, width: int) -> Image:
 
 
 def resize_into(target: Image, frame: Image) -> None:
-    """Resize the frame into `target`, uint8 [height, width, 3], contiguous."""
+    """Resize a frame, uint8 [H, W, 3], into `target`, uint8 [height, width, 3], C-contiguous."""
     height, width, _ = target.shape
     if frame.shape == target.shape:
         np.copyto(target, frame)

@@ -1,4 +1,4 @@
-"""The choice of how frames reach a server."""
+"""Chooses the transport of frames to a server."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from tritonclient.utils import InferenceServerException
 from yolostream import gpu_memory
 from yolostream.client.ensemble import Ensemble
 from yolostream.client.ensemble import Transport as Transport
-from yolostream.client.room import until_there_is_room
+from yolostream.client.retry import retry_while_full
 from yolostream.client.transport.buffers import GrpcBuffer, GrpcFallback, InputBuffer
 from yolostream.client.transport.ownership import remove_leftovers
 from yolostream.client.transport.shared_memory import SharedMemoryBuffer
 from yolostream.errors import ServerUnavailable
 
 PREFERENCE: tuple[Transport, ...] = ("cuda-shared-memory", "shared-memory")
-"""What 'auto' tries before gRPC, best first. This is the only place that decides it."""
+"""Transports that 'auto' tries before gRPC, the fastest first."""
 
 _FIXES = {
     "shared-memory": (
-        "{url} does not share this machine's memory ({problem}): use transport 'auto' or 'grpc'"
+        "{url} cannot read this machine's shared memory ({problem}): use transport 'auto' or 'grpc'"
     ),
     "cuda-shared-memory": (
-        "frames cannot reach {url} through GPU memory ({problem}): run Triton on this machine's "
+        "{url} cannot read this machine's GPU memory ({problem}): run Triton on this machine's "
         "GPU, or use transport 'auto'"
     ),
 }
@@ -33,10 +33,18 @@ _log = logging.getLogger(__name__)
 
 
 def choose(ensemble: Ensemble, wanted: Transport, *, timeout_s: float) -> Transport:
-    """Find a transport that works; never returns 'auto'.
+    """Find a transport that works.
+
+    Args:
+        ensemble: the connection to the server.
+        wanted: a transport, or 'auto' for the fastest one that works.
+        timeout_s: timeout in seconds of each call.
+
+    Returns:
+        The transport; never 'auto'.
 
     Raises:
-        ServerUnavailable: the transport that was asked for by name does not work.
+        ServerUnavailable: the `wanted` transport does not work.
     """
     for transport in PREFERENCE if wanted == "auto" else (wanted,):
         problem = _problem(ensemble, transport, timeout_s)
@@ -47,26 +55,26 @@ def choose(ensemble: Ensemble, wanted: Transport, *, timeout_s: float) -> Transp
             raise ServerUnavailable(message) from (
                 problem if isinstance(problem, Exception) else None
             )
-        # Nobody asked for it, so it is no news: without a GPU it would be said each time.
+        # Not a warning: without a GPU it would appear at every start.
         _log.debug(message)
     return "grpc"
 
 
 def new_buffer(ensemble: Ensemble, *, timeout_s: float) -> InputBuffer:
-    """A buffer for the requests to this server."""
+    """Make a buffer for requests to this server, with its transport."""
     buffer = _new_buffer(ensemble.transport, ensemble, timeout_s=timeout_s)
     return GrpcFallback(buffer, ensemble.model.name)
 
 
 def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exception | str | None:
-    """Return what keeps the server from reading a black frame."""
+    """Why the server cannot read a black frame with this transport; None if it can."""
     if transport == "grpc":
         return None
     if transport == "cuda-shared-memory":
         if lack := gpu_memory.missing():
             return lack
         if not ensemble.model.gpus:
-            return "its steps run on no GPU"
+            return "its first step does not run on a GPU"
     remove_leftovers(ensemble.client, timeout_s=timeout_s)
     probe = _new_buffer(transport, ensemble, timeout_s=timeout_s)
     height, width = ensemble.model.input_size
@@ -74,9 +82,10 @@ def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exce
     try:
         request = probe.write([black], height=height, width=width).request
         if transport == "shared-memory":
-            # The server has opened it: reading it shows no more, and would need a place in a queue.
+            # Registering has opened the file already. A request would prove no more, and would
+            # have to wait in the queue.
             return None
-        until_there_is_room(lambda: ensemble.infer(request, timeout_s), timeout_s=timeout_s)
+        retry_while_full(lambda: ensemble.infer(request, timeout_s), timeout_s=timeout_s)
     except (InferenceServerException, OSError) as error:
         return error
     finally:
@@ -85,10 +94,10 @@ def _problem(ensemble: Ensemble, transport: Transport, timeout_s: float) -> Exce
 
 
 def _new_buffer(transport: Transport, ensemble: Ensemble, *, timeout_s: float) -> InputBuffer:
-    """A buffer for frames with this transport."""
+    """Make a buffer of one transport, without the fallback to gRPC."""
     client, model = ensemble.client, ensemble.model
     if transport == "cuda-shared-memory":
-        # It imports CuPy, which is optional.
+        # Imported here, because it imports CuPy, which is optional.
         from yolostream.client.transport.cuda import CudaSharedMemoryBuffer
 
         return CudaSharedMemoryBuffer(client, model.name, gpus=model.gpus, timeout_s=timeout_s)

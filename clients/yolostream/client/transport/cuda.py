@@ -1,4 +1,4 @@
-"""Frames in a GPU's memory, which the server reads there without a copy through the host."""
+"""Sends frames through GPU memory that the server reads directly (CUDA IPC)."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from yolostream.errors import FrameError
 from yolostream.gpu_memory import on_device
 from yolostream.image import AnyImage, Image
 
-# CUDA allocates and shares whole blocks of this many bytes. A smaller region would expose the other
-# allocations in its block.
+# CUDA allocates and shares whole blocks of this many bytes. If a region filled only a part of a
+# block, other allocations in that block would be shared with it.
 _BLOCK = 2 << 20
 
 
 class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
-    """The frames lie in a GPU's memory.
+    """A buffer in GPU memory.
 
     Args:
-        client: Of the server.
-        model: Name of the ensemble.
-        gpus: Whose memory the server can read. A region on another GPU would crash it.
-        timeout_s: Seconds for registering or unregistering a region.
+        client: the connection to the server.
+        model: name of the ensemble.
+        gpus: GPUs whose memory the server can read. A region on another GPU would crash it.
+        timeout_s: timeout in seconds for registering or unregistering a region.
     """
 
     def __init__(
@@ -42,15 +42,15 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
         self._gpus = gpus
 
     def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> Message:
-        """Put the frames (uint8 [H, W, 3], RGB) into the region.
+        """Write the frames (uint8 [H, W, 3], RGB) into the region.
 
-        Frames in host memory are resized to height x width. Frames in GPU memory are copied whole,
-        because the server downscales them faster than this client could.
+        Frames in host memory are resized to height x width. Frames in GPU memory are copied at
+        their full size, because the server downscales them faster than this client could.
 
         Raises:
-            OSError: the GPU has no room, or fails.
-            FrameError: the frames lie on several GPUs.
-            InferenceServerException: the server does not read this machine's GPU memory.
+            OSError: the GPU's memory is full, or the GPU fails.
+            FrameError: the frames are on several GPUs.
+            InferenceServerException: the server cannot read this machine's GPU memory.
         """
         host_frames = [frame for frame in frames if isinstance(frame, np.ndarray)]
         device_frames = [frame for frame in frames if not isinstance(frame, np.ndarray)]
@@ -67,21 +67,21 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
         return Message(request(self._model, shape, region=region.name), found)
 
     def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
-        """None: they lie in the GPU's memory."""
+        """Empty, because the frames are in GPU memory."""
         return []
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
-        """Register a region for so many frames; see `write` for what is raised."""
+        """Register a region for so many frames in advance; see `write` for the errors."""
         with _failures_as_os_error():
             shape = (frames, height, width, 3)
             self._region_for(shape, wanted_gpu=self._gpu_for_host_frames())
 
     def _gpu_for_host_frames(self) -> int:
-        """The GPU of the current region; without one, the current GPU."""
+        """The GPU of the current region; without a region, CUDA's current GPU."""
         return cupy.cuda.Device().id if self._region is None else self._region.device
 
     def _region_for(self, shape: tuple[int, int, int, int], *, wanted_gpu: int) -> _Region:
-        """The region, replaced where frames need a larger one, or one on their own GPU."""
+        """The region; a new one if the frames need a larger one, or one on another GPU."""
         frames, height, width, _ = shape
         frame_bytes = height * width * 3
         device = wanted_gpu if wanted_gpu in self._gpus else self._gpus[0]
@@ -93,19 +93,19 @@ class CudaSharedMemoryBuffer(RegisteredBuffer["_Region"]):
 
 
 class _Region:
-    """Memory of one GPU that another process may open."""
+    """Memory of one GPU that another process can open."""
 
     def __init__(self, size: int, *, device: int) -> None:
         self.device = device
         self.size = -(-size // _BLOCK) * _BLOCK
         self._staging = np.empty(0, np.uint8)
-        # Of no bytes: GPU memory has no owner that others could see.
+        # An empty file: its lock tells other processes whether the region's owner lives.
         self._owned = OwnedFile()
         try:
             with cupy.cuda.Device(device):
                 # A blocking stream: it waits for the default stream, where callers compute frames.
                 self._stream = cupy.cuda.Stream()
-                # Not from CuPy's pool: what is shared is the whole allocation.
+                # Not from CuPy's pool, because CUDA shares whole allocations.
                 self._address = cupy.cuda.runtime.malloc(self.size)
         except BaseException:
             self._owned.close()
@@ -113,11 +113,11 @@ class _Region:
 
     @property
     def name(self) -> str:
-        """Of the region."""
+        """Name of the region."""
         return self._owned.name
 
     def register(self, client: InferenceServerClient, *, timeout_s: float) -> None:
-        """Tell the server of it."""
+        """Register the region at the server."""
         with cupy.cuda.Device(self.device):
             handle = base64.b64encode(cupy.cuda.runtime.ipcGetMemHandle(self._address))
         client.register_cuda_shared_memory(
@@ -125,18 +125,22 @@ class _Region:
         )
 
     def unregister(self, client: InferenceServerClient, *, timeout_s: float) -> None:
-        """Let the server forget it."""
+        """Unregister the region at the server."""
         client.unregister_cuda_shared_memory(self.name, client_timeout=timeout_s)
 
     def upload(
         self, frames: Sequence[Image], *, height: int, width: int
     ) -> npt.NDArray[np.float32]:
-        """Copy frames from the host, resized to height x width; return their digests."""
+        """Copy frames from host memory, resized to height x width.
+
+        Returns:
+            Their digests, float32 [n, 2].
+        """
         shape = (len(frames), height, width, 3)
         size = len(frames) * height * width * 3
         with cupy.cuda.Device(self.device), self._stream:
             if self._staging.size < size:
-                # Pinned memory: the GPU copies it by DMA, twice as fast.
+                # The GPU copies pinned memory by DMA, which is twice as fast.
                 pinned = cupy.cuda.alloc_pinned_memory(self.size)
                 self._staging = np.frombuffer(pinned, np.uint8, self.size)
             targets = self._staging[:size].reshape(shape)
@@ -148,16 +152,16 @@ class _Region:
         return found
 
     def copy(self, pictures: Sequence[cupy.ndarray]) -> npt.NDArray[np.float32]:
-        """Copy finished frames of one size, all on one GPU, this one or another.
+        """Copy frames of equal size from one GPU, which may be another one.
 
         Returns:
-            Their digests.
+            Their digests, float32 [n, 2].
         """
         with cupy.cuda.Device(pictures[0].device.id):
             whole = [cupy.ascontiguousarray(picture) for picture in pictures]
             if any(one is not picture for one, picture in zip(whole, pictures, strict=True)):
                 cupy.cuda.get_current_stream().synchronize()
-            # Only the samples go to the host: 16 KB a frame.
+            # Only the samples are copied to the host: 16 KB per frame.
             found = digests_of_samples(cupy.asnumpy(samples(one)) for one in whole)
         size = whole[0].nbytes
         with cupy.cuda.Device(self.device):
@@ -169,9 +173,9 @@ class _Region:
         return found
 
     def close(self) -> None:
-        """Free it."""
+        """Free the memory."""
         self._owned.close()
-        # A GPU that has failed has lost its memory already.
+        # After a GPU has failed, its memory is free already.
         with contextlib.suppress(cupy.cuda.runtime.CUDARuntimeError), cupy.cuda.Device(self.device):
             cupy.cuda.runtime.free(self._address)
 
@@ -182,7 +186,7 @@ class _Region:
         )
 
     def _wait_for_copies(self) -> None:
-        """Wait: the server's stream does not wait for ours, so copies must be finished first."""
+        """Wait for the copies, because the server's stream does not wait for this one."""
         self._stream.synchronize()
 
 
@@ -190,14 +194,14 @@ def _only_gpu(pictures: Sequence[cupy.ndarray]) -> int:
     first, *others = sorted({picture.device.id for picture in pictures})
     if others:
         raise FrameError(
-            f"the frames of a batch lie on GPU {first} and GPU {others[0]}: send a batch from each"
+            f"the frames of a batch are on GPU {first} and GPU {others[0]}: send one batch per GPU"
         )
     return int(first)
 
 
 @contextlib.contextmanager
 def _failures_as_os_error() -> Iterator[None]:
-    """Raise `OSError` when the GPU is full, as a full /dev/shm does."""
+    """Raise `OSError` for errors of CUDA, so that `GrpcFallback` treats both memories alike."""
     try:
         yield
     except (cupy.cuda.runtime.CUDARuntimeError, MemoryError) as error:

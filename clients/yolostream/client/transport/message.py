@@ -1,4 +1,4 @@
-"""What is sent to the server: a `ModelInferRequest`, serialized."""
+"""Builds the serialized `ModelInferRequest` that is sent to the server."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _PIXELS_TAG = bytes([ModelInferRequest.RAW_INPUT_CONTENTS_FIELD_NUMBER << 3 | _L
 
 @dataclass(frozen=True)
 class Message:
-    """Frames that are ready to go."""
+    """A request that is ready to send, and the digests of its frames."""
 
     request: bytes
     """The serialized `ModelInferRequest`."""
     digests: npt.NDArray[np.float32]
-    """float32 [n, 2]: which frames they are, as they are sent; see `yolostream.client.digest`."""
+    """float32 [n, 2]: digests of the frames as they are sent; see `yolostream.client.digest`."""
 
 
 @functools.lru_cache(maxsize=1024)
 def request(model: str, shape: tuple[int, int, int, int], *, region: str = "") -> bytes:
-    """A request for the detections in some frames.
+    """Build a request for the detections in some frames.
 
     Args:
-        model: Name of the ensemble.
-        shape: Number of frames, height, width, 3.
-        region: Name of the shared memory that starts with the frames; without one, add their pixels
-            with `with_pixels`.
+        model: name of the ensemble.
+        shape: number of frames, height, width, 3.
+        region: name of the shared memory that begins with the frames. If it is empty, add the
+            pixels with `with_pixels`.
     """
     message = ModelInferRequest(model_name=model)
     tensor = message.inputs.add(name=INPUT_NAME, datatype="UINT8", shape=shape)
@@ -48,10 +48,10 @@ def request(model: str, shape: tuple[int, int, int, int], *, region: str = "") -
 
 
 def with_pixels(request: bytes, frames: Sequence[Image]) -> bytes:
-    """The request, with the pixels of its frames, uint8 [H, W, 3] each.
+    """Append the pixels of the frames, uint8 [H, W, 3] each, to a request.
 
-    Further fields may be appended to a serialized message. So the pixels are copied once; protobuf
-    would copy them three times, each time into newly allocated memory.
+    Protobuf allows appending fields to a serialized message, so the pixels are copied once.
+    Protobuf itself would copy them three times, each time into newly allocated memory.
     """
     size = sum(frame.nbytes for frame in frames)
     pixels = (np.ascontiguousarray(frame).data for frame in frames)
@@ -59,12 +59,12 @@ def with_pixels(request: bytes, frames: Sequence[Image]) -> bytes:
 
 
 def pixels_in(request: bytes, shape: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
-    """The pixels that `with_pixels` put into a request, uint8 [*shape], without a copy."""
+    """A view of the pixels that `with_pixels` appended to a request, uint8 [*shape]."""
     return np.frombuffer(request, np.uint8, offset=len(request) - math.prod(shape)).reshape(shape)
 
 
 def _varint(number: int) -> bytes:
-    """A number as protobuf encodes it: 7 bits a byte, lowest first; the top bit means "more"."""
+    """Encode a number for protobuf: 7 bits per byte, lowest first; the top bit means "more"."""
     groups = bytearray()
     while number > 0x7F:
         groups.append(number & 0x7F | 0x80)

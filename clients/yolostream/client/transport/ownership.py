@@ -1,4 +1,4 @@
-"""Who owns the memory that servers read, and what is left of owners that were killed."""
+"""Marks shared memory with its owner, and removes the memory of owners that were killed."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class OwnedFile:
-    """A file in /dev/shm that is locked for as long as its owner lives; it names a region.
+    """A file in /dev/shm that is locked while its owner lives. Its name is the region's name.
 
     Raises:
-        OSError: there can be no file in /dev/shm.
+        OSError: the file cannot be created.
     """
 
     def __init__(self) -> None:
         name = f"{_prefix_here()}{uuid4().hex}"
-        # It gets its name once it is locked: others remove files of that name without a lock.
+        # It is renamed once it is locked, because other clients remove unlocked files with the
+        # prefix.
         self.path = SHARED_MEMORY / f".{name}"
         self.file = self.path.open("xb+")
         try:
@@ -39,27 +40,27 @@ class OwnedFile:
 
     @property
     def name(self) -> str:
-        """Of the file, and of the region at the server."""
+        """Name of the file, and of the region at the server."""
         return self.path.name
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the file."""
         self.path.unlink(missing_ok=True)
         self.file.close()
 
 
 def remove_leftovers(client: InferenceServerClient, *, timeout_s: float) -> None:
-    """Remove the regions of clients that were killed before they could, here and at the server.
+    """Remove the regions of killed clients, on this machine and at the server.
 
     Args:
-        client: Of the server.
-        timeout_s: Seconds for each question to it.
+        client: the connection to the server.
+        timeout_s: timeout in seconds of each call.
     """
     for path in SHARED_MEMORY.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
-    # Another client may be quicker, or the server may not tell.
+    # Another client may have removed them meanwhile, or the server denies access.
     with contextlib.suppress(InferenceServerException):
         status = client.get_system_shared_memory_status(client_timeout=timeout_s)
         _unregister(status.regions, client.unregister_system_shared_memory, timeout_s)
@@ -71,10 +72,10 @@ def remove_leftovers(client: InferenceServerClient, *, timeout_s: float) -> None
 def _unregister(
     registered: Iterable[str], unregister: Callable[..., None], timeout_s: float
 ) -> None:
-    """Unregister regions whose owner had its file in this /dev/shm, where there is none any more.
+    """Unregister the regions of this /dev/shm whose file is gone.
 
-    A region is registered after its file was made, and its file is removed after that. Those of
-    other machines and containers have other prefixes: whether they live cannot be seen from here.
+    The file exists before the region is registered, so without a file the owner is gone. Regions
+    of other machines and containers have other prefixes, and are left alone.
     """
     for name in registered:
         if name.startswith(_prefix_here()) and not (SHARED_MEMORY / name).exists():
@@ -83,13 +84,14 @@ def _unregister(
 
 @functools.cache
 def _prefix_here() -> str:
-    """What the names of all regions start with whose files lie in this very /dev/shm.
+    """The common prefix of the names of all regions with a file in this /dev/shm.
 
-    It tells apart machines by their boot, and containers by the file system that is mounted there.
+    It depends on the machine's boot id, and on the file system's device number, which differs
+    between containers.
     """
     try:
         here = f"{_BOOT_ID.read_text().strip()} {SHARED_MEMORY.stat().st_dev}"
     except OSError:
-        # Who cannot tell takes nobody's.
+        # A random prefix matches no other client's regions, so none of them is removed.
         here = uuid4().hex
     return f"{_PREFIX}{hashlib.sha256(here.encode()).hexdigest()[:12]}-"

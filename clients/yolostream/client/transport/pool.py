@@ -1,4 +1,4 @@
-"""The places of all requests that are in flight at once."""
+"""The pool of slots for requests in flight."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from yolostream.client.transport.buffers import InputBuffer
 from yolostream.errors import DeadlineExceeded, ForkError, ServerUnavailable
 
 _GRACE_S = 0.5
-"""Filling a buffer with frames takes much less."""
+"""Wait for a slot that was never sent. Filling a buffer with frames takes much less."""
 
 _LEAST_S = 0.05
-"""Shortest time to unregister memory when closing: a healthy server needs less."""
+"""Shortest timeout for unregistering memory in `close`. A healthy server needs less."""
 
 
 class Slot:
-    """Room for one request: a buffer at each server that it has been sent to.
+    """One request in flight, with a buffer for each server that it was sent to.
 
     Args:
-        new_buffer: Makes a buffer at a server.
+        new_buffer: makes a buffer for a server.
     """
 
     def __init__(self, new_buffer: Callable[[Ensemble], InputBuffer]) -> None:
         self.ensemble: Ensemble | None = None
-        """Where the request goes; None while there is none."""
+        """The server of the request; None if the slot is free."""
         self._new_buffer = new_buffer
         self._buffers: dict[Ensemble, InputBuffer] = {}
 
     def buffer_at(self, ensemble: Ensemble) -> InputBuffer:
-        """The buffer that this server reads."""
+        """The buffer for this server."""
         buffer = self._buffers.get(ensemble)
         if buffer is None:
             for gone in [one for one in self._buffers if one.is_closed]:
@@ -43,7 +43,7 @@ class Slot:
         return buffer
 
     def close(self, *, timeout_s: float) -> None:
-        """Give the memory back; see `InputBuffer.close`."""
+        """Free the memory; see `InputBuffer.close`."""
         for ensemble, buffer in self._buffers.items():
             if ensemble.is_closed:
                 buffer.reset()
@@ -55,16 +55,16 @@ class SlotPool:
     """Lends a slot to each request in flight.
 
     Args:
-        size: So many requests may be in flight at once.
-        new_buffer: Makes a buffer at a server.
-        url: Of the servers.
+        size: largest number of requests in flight.
+        new_buffer: makes a buffer for a server.
+        url: addresses of the servers, for messages.
     """
 
     def __init__(
         self, size: int, new_buffer: Callable[[Ensemble], InputBuffer], *, url: str
     ) -> None:
         self.slots = [Slot(new_buffer) for _ in range(size)]
-        # Last in, first out: the buffer used last is still in the processor's cache.
+        # Last in, first out, because the last buffer used is still in the processor's cache.
         self.free: queue.LifoQueue[Slot] = queue.LifoQueue()
         for slot in self.slots:
             self.free.put(slot)
@@ -75,7 +75,7 @@ class SlotPool:
 
     @property
     def is_forked(self) -> bool:
-        """Whether this is a copy in another process, which shares the buffers' memory."""
+        """Whether this process is a fork of the one that made the pool."""
         return os.getpid() != self._process
 
     def check_process(self) -> None:
@@ -83,20 +83,20 @@ class SlotPool:
         if self.is_forked:
             raise ForkError(
                 f"this detector was made in process {self._process}, and process {os.getpid()} is "
-                "a fork of that: make a detector after the fork, one in each process"
+                "a fork of it: make a detector in each process, after the fork"
             )
 
     def in_flight(self) -> Counter[Ensemble]:
-        """Requests that each server has now."""
+        """Number of requests in flight at each server."""
         return Counter(slot.ensemble for slot in self.slots if slot.ensemble is not None)
 
     def lend(self, *, timeout_s: float) -> Lease:
         """Wait for a free slot.
 
         Raises:
-            DeadlineExceeded: None became free within `timeout_s`.
-            ServerUnavailable: The pool is closed.
-            ForkError: The pool is that of the process that this one was forked from.
+            DeadlineExceeded: no slot became free within `timeout_s`.
+            ServerUnavailable: the pool is closed.
+            ForkError: this process was forked after the pool was made.
         """
         self.check_process()
         if self._closed:
@@ -105,20 +105,22 @@ class SlotPool:
             return Lease(self, self.free.get(timeout=timeout_s))
         except queue.Empty:
             raise DeadlineExceeded(
-                f"no place for a frame within {timeout_s:g} s: {self._url} is too slow"
+                f"all {len(self.slots)} requests of this detector were in flight for "
+                f"{timeout_s:g} s: {self._url} is too slow; send fewer frames"
             ) from None
 
     def reserve(self, ensemble: Ensemble, frames: int, *, height: int, width: int) -> None:
-        """Let each slot take its memory for so many frames; nothing may be on its way yet."""
+        """Allocate the memory of each slot for so many frames. No request may be in flight."""
         self.check_process()
         for slot in self.slots:
             slot.buffer_at(ensemble).reserve(frames, height=height, width=width)
 
     def close(self, *, timeout_s: float) -> None:
-        """Wait for the requests on their way, then free the memory that the server is not reading.
+        """Wait for the requests in flight, then free the memory.
 
         Args:
-            timeout_s: Seconds for all of that. Memory that the server still reads then is kept.
+            timeout_s: seconds for all of this. Memory that a server may still read afterwards is
+                kept.
         """
         self._closed = True
         deadline = time.monotonic() + timeout_s
@@ -130,11 +132,11 @@ class SlotPool:
                 slot.close(timeout_s=max(deadline - time.monotonic(), _LEAST_S))
 
     def mark_sent(self, slot: Slot) -> None:
-        """Note that a server may read the buffer until `take_back`; for a lease."""
+        """Note that a server may read the buffer until `take_back`. Called by `Lease`."""
         self._at_server.add(slot)
 
     def take_back(self, slot: Slot) -> None:
-        """Let others have the slot; for a lease."""
+        """Put the slot back into the pool. Called by `Lease`."""
         slot.ensemble = None
         self._at_server.discard(slot)
         self.free.put(slot)
@@ -144,8 +146,8 @@ class SlotPool:
             try:
                 self.free.get(timeout=_GRACE_S)
             except queue.Empty:
-                # If Ctrl-C came between `free.get` and `release`, a buffer is lost and never
-                # comes back. Buffers that the server reads always come back.
+                # If Ctrl-C came between `free.get` and `release`, a slot never comes back. Slots
+                # whose request was sent always come back.
                 if not self._at_server:
                     return False
             else:
@@ -154,11 +156,11 @@ class SlotPool:
 
 
 class Lease:
-    """One slot of a pool, for the time of one request.
+    """The right to use one slot of a pool, for one request.
 
     Args:
-        pool: Where it came from, and where it goes back to.
-        slot: No longer free in that pool.
+        pool: the pool that gets the slot back.
+        slot: the slot, which is not free in the pool.
     """
 
     def __init__(self, pool: SlotPool, slot: Slot) -> None:
@@ -172,16 +174,16 @@ class Lease:
         self._pool.mark_sent(self.slot)
 
     def take_over(self) -> bool:
-        """Become responsible for the buffer; true only for the first caller.
+        """Become responsible for the slot; returns True only for the first caller.
 
-        Ctrl-C may interrupt a `submit` while another thread begins to send its frame. One of the
-        two gets the buffer: either `submit` releases it and nothing is sent, or the other thread
-        sends, and releases it after the answer.
+        Ctrl-C may interrupt `submit` while another thread begins to send the frame. Then only one
+        of the two gets the slot. Either `submit` releases it and nothing is sent, or the other
+        thread sends the frame and releases the slot after the answer.
         """
         # The lock is never released: only the first caller gets it.
         return self._taken_over.acquire(blocking=False)
 
     def release(self) -> None:
-        """Give the buffer back. Any thread may call this, and only the first call counts."""
+        """Put the slot back. Any thread may call this; only the first call has an effect."""
         if self._released.acquire(blocking=False):
             self._pool.take_back(self.slot)

@@ -1,4 +1,4 @@
-"""The common part of buffers in shared memory: one region, registered once and reused."""
+"""The common part of the shared-memory buffers: one region, registered once and reused."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from tritonclient.utils import InferenceServerException
 
 
 class Region(Protocol):
-    """Memory that another process may read."""
+    """Memory that another process can read."""
 
     def register(self, client: InferenceServerClient, *, timeout_s: float) -> None:
-        """Tell the server of it."""
+        """Register the region at the server."""
 
     def unregister(self, client: InferenceServerClient, *, timeout_s: float) -> None:
-        """Let the server forget it."""
+        """Unregister the region at the server."""
 
     def close(self) -> None:
-        """Free it."""
+        """Free the memory."""
 
 
 AnyRegion = TypeVar("AnyRegion", bound=Region)
 
 
 class RegisteredBuffer(Generic[AnyRegion]):
-    """A buffer without `write`.
+    """The base of an `InputBuffer` in shared memory; subclasses add `write`, `sent` and `reserve`.
 
     Args:
-        client: Of the server.
-        model: Name of the ensemble.
-        timeout_s: Seconds for registering or unregistering a region.
+        client: the connection to the server.
+        model: name of the ensemble.
+        timeout_s: timeout in seconds for registering or unregistering a region.
     """
 
     def __init__(self, client: InferenceServerClient, model: str, *, timeout_s: float) -> None:
@@ -41,7 +41,7 @@ class RegisteredBuffer(Generic[AnyRegion]):
         self._region: AnyRegion | None = None
 
     def reset(self) -> None:
-        """Free the region, which the server has forgotten."""
+        """Free the region without unregistering it, because the server was restarted."""
         if self._region is not None:
             self._region.close()
             self._region = None
@@ -50,13 +50,13 @@ class RegisteredBuffer(Generic[AnyRegion]):
         """Unregister and free the region."""
         if self._region is not None:
             wait_s = self._timeout_s if timeout_s is None else timeout_s
-            # A server that is gone has forgotten the region already.
+            # If the server is gone, so is the registration.
             with contextlib.suppress(InferenceServerException):
                 self._region.unregister(self._client, timeout_s=wait_s)
             self.reset()
 
     def _registered(self, region: AnyRegion) -> AnyRegion:
-        """Keep a region once the server knows it, and free it otherwise."""
+        """Register a region and keep it; free it if registering fails."""
         try:
             region.register(self._client, timeout_s=self._timeout_s)
         except BaseException:
@@ -67,6 +67,6 @@ class RegisteredBuffer(Generic[AnyRegion]):
 
 
 def region_bytes(frames: int, frame_bytes: int) -> int:
-    """Size of a new region: a power of two of frames, so that growing batches seldom need one."""
+    """Size of a new region in bytes: the next power of two of frames, so that it seldom grows."""
     next_power_of_two = 1 << (frames - 1).bit_length()
     return next_power_of_two * frame_bytes

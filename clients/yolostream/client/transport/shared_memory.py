@@ -1,4 +1,4 @@
-"""Frames in this machine's shared memory, which the server reads there."""
+"""Sends frames through this machine's shared memory (/dev/shm)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from yolostream.image import AnyImage, Image
 
 
 class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
-    """The frames stay in this machine's memory."""
+    """A buffer in /dev/shm."""
 
     def write(self, frames: Sequence[AnyImage], *, height: int, width: int) -> Message:
-        """Put the frames (uint8 [H, W, 3], RGB), resized to height x width, into the region.
+        """Write the frames (uint8 [H, W, 3], RGB), resized to height x width, into the region.
 
         Raises:
             OSError: /dev/shm is full.
-            InferenceServerException: the server does not share this machine's memory.
+            InferenceServerException: the server cannot read this machine's shared memory.
         """
         shape = (len(frames), height, width, 3)
         region = self._region_for(len(frames), height * width * 3)
@@ -38,17 +38,17 @@ class SharedMemoryBuffer(RegisteredBuffer["_Region"]):
         return Message(request(self._model, shape, region=region.name), digests(targets))
 
     def sent(self, request: bytes, shape: tuple[int, int, int, int]) -> Sequence[Image]:
-        """Those in the region."""
+        """The frames in the region."""
         if self._region is None:
             return []
         return list(np.frombuffer(self._region.memory, np.uint8, math.prod(shape)).reshape(shape))
 
     def reserve(self, frames: int, *, height: int, width: int) -> None:
-        """Register a region for so many frames; see `write` for what is raised."""
+        """Register a region for so many frames in advance; see `write` for the errors."""
         self._region_for(frames, height * width * 3)
 
     def _region_for(self, frames: int, frame_bytes: int) -> _Region:
-        """The region, replaced by a larger one where the frames need it."""
+        """The region; a new one if the frames need a larger one."""
         if self._region is None or self._region.size < frames * frame_bytes:
             self.close()
             return self._registered(_Region(region_bytes(frames, frame_bytes)))
@@ -62,7 +62,7 @@ class _Region:
         self.size = size
         self._owned = OwnedFile()
         try:
-            # Reserved now: in a full /dev/shm the first write would kill the process (SIGBUS).
+            # Without this, the first write into a full /dev/shm would kill the process (SIGBUS).
             os.posix_fallocate(self._owned.file.fileno(), 0, size)
             self.memory = mmap.mmap(self._owned.file.fileno(), size)
         except OSError:
@@ -71,22 +71,22 @@ class _Region:
 
     @property
     def name(self) -> str:
-        """Of the file."""
+        """Name of the file, and of the region."""
         return self._owned.name
 
     def register(self, client: InferenceServerClient, *, timeout_s: float) -> None:
-        """Tell the server of it."""
+        """Register the region at the server."""
         client.register_system_shared_memory(
             self.name, f"/{self.name}", self.size, client_timeout=timeout_s
         )
 
     def unregister(self, client: InferenceServerClient, *, timeout_s: float) -> None:
-        """Let the server forget it."""
+        """Unregister the region at the server."""
         client.unregister_system_shared_memory(self.name, client_timeout=timeout_s)
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the file and unmap the memory."""
         self._owned.close()
-        # Somebody may look at frames in it still; it goes with the last of these arrays.
+        # If arrays still refer to the memory, it is unmapped with the last of them.
         with contextlib.suppress(BufferError):
             self.memory.close()

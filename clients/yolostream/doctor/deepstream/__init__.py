@@ -1,1 +1,1 @@
-"""Checks of DeepStream's files against each other and the model repository."""
+"""Checks DeepStream's configuration files against each other and the model repository."""

@@ -1,4 +1,4 @@
-"""Checks of an INI file of deepstream-app, and of how its groups fit each other and the model."""
+"""Checks an INI file of deepstream-app: its groups, and whether they match the model."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from yolostream.doctor.deepstream.picture import check_picture
 Keys = Mapping[str, str]
 
 _URI, _MANY_URIS, _RTSP = 2, 3, 4
-"""Types of sources."""
+"""DeepStream's numbers for types of sources."""
 _FILE_SINK, _RTSP_SINK, _BROKER = 3, 4, 6
-"""Types of sinks."""
+"""DeepStream's numbers for types of sinks."""
 _NVINFERSERVER = 1
 _TRACKER_GRID = 32
-"""Sides of the tracker's picture are multiples of this, in pixels."""
+"""Width and height of the tracker's picture have to be multiples of this, in pixels."""
 
 
 @dataclass(frozen=True)
 class _Application:
-    """What an INI file says, of what is enabled."""
+    """The enabled groups of an INI file."""
 
     path: Path
     sources: Mapping[str, Keys]
@@ -47,11 +47,11 @@ class _Application:
 
 
 def check_application(path: Path, model_repository: Path) -> list[Problem]:
-    """Everything that keeps deepstream-app from doing with `path` what it says."""
+    """Find the problems in an INI file that deepstream-app would fail with or ignore."""
     parser = configparser.RawConfigParser(
         delimiters=("=",), comment_prefixes=("#",), inline_comment_prefixes=None
     )
-    # configparser would make names of keys small.
+    # By default, configparser converts keys to lower case.
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     try:
         parser.read_string(path.read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ def _application(path: Path, groups: Mapping[str, Keys]) -> _Application:
 
 
 def _enabled(groups: Mapping[str, Keys], name: str) -> dict[str, Keys]:
-    """The groups NAME, NAME0, NAME1 and so on that are switched on."""
+    """The groups NAME, NAME0, NAME1 and so on that are enabled."""
     return {
         group: keys
         for group, keys in groups.items()
@@ -109,7 +109,7 @@ def _listed(groups: Mapping[str, Keys]) -> dict[str, Keys]:
 
 
 def _integer(keys: Keys, name: str, default: int = 0) -> int:
-    """The value of a key; the default also where it is no number, which `check_keys` tells."""
+    """The value of a key; the default if it is not a number, which `check_keys` reports."""
     value = keys.get(name, "")
     return int(value) if is_integer(value) else default
 
@@ -130,18 +130,18 @@ def _file_source(group: str, uri: str, path: Path) -> Iterator[Finding]:
     if "://" in name or "%d" in name:
         return
     if name == uri:
-        yield f"[{group}] uri", f"'{uri}' is no URI", f"write file://{uri}"
+        yield f"[{group}] uri", f"'{uri}' is not a URI", f"write file://{uri}"
     elif problem := paths.missing(name, path):
         yield f"[{group}] uri", *problem
 
 
 def _rtsp_source(group: str, keys: Keys, uri: str) -> Iterator[Finding]:
     if not uri.startswith("rtsp://"):
-        yield f"[{group}] uri", f"'{uri}' is no RTSP address", "write rtsp://host:port/path"
+        yield f"[{group}] uri", f"'{uri}' is not an RTSP address", "write rtsp://host:port/path"
     attempts = keys.get("rtsp-reconnect-attempts")
     if attempts != "-1":
-        what = f"{attempts or 'nothing'} gives the camera up when it stalls"
-        yield f"[{group}] rtsp-reconnect-attempts", what, "write -1, for ever"
+        what = f"{attempts or 'no value'} makes DeepStream give up a camera that stalls"
+        yield f"[{group}] rtsp-reconnect-attempts", what, "write -1, for no limit"
     if _integer(keys, "rtsp-reconnect-interval-sec") < 1:
         what = "0, the default, never connects again"
         yield f"[{group}] rtsp-reconnect-interval-sec", what, "write seconds, such as 10"
@@ -181,7 +181,7 @@ def _inference(application: _Application, model_repository: Path) -> Iterator[Fi
         infer = config.infer_config
         model = read_model(model_repository, infer.backend.triton.model_name)
     except (text_format.ParseError, UnicodeDecodeError, FileNotFoundError):
-        # That file has a problem of its own, told with it.
+        # The check of that file reports the problem.
         return
     yield from _batch(application, model)
     size = _integer(application.muxer, "width"), _integer(application.muxer, "height")
@@ -189,7 +189,7 @@ def _inference(application: _Application, model_repository: Path) -> Iterator[Fi
 
 
 def _batch(application: _Application, model: Any) -> Iterator[Finding]:
-    # With a list deepstream-app takes the number of sources for it.
+    # With a [source-list], deepstream-app uses the number of sources as the batch size.
     listed = any(group.startswith("source-list") for group in application.sources)
     given = _integer(application.inference, "batch-size")
     batch = application.streams if listed else given
@@ -202,7 +202,7 @@ def _tracker(application: _Application) -> Iterator[Finding]:
     for side in ("tracker-width", "tracker-height") if application.tracker else ():
         size = _integer(application.tracker, side)
         if size < 1 or size % _TRACKER_GRID:
-            what = f"{size} is no multiple of {_TRACKER_GRID}"
+            what = f"{size} is not a multiple of {_TRACKER_GRID}"
             fix = f"write {max(1, round(size / _TRACKER_GRID)) * _TRACKER_GRID}"
             yield f"[tracker] {side}", what, fix
     for key in ("ll-lib-file", "ll-config-file") if application.tracker else ():
@@ -257,7 +257,7 @@ def _picture_sink(group: str, keys: Keys, application: _Application) -> Iterator
 
 
 def _shared(sinks: Mapping[str, Keys], key: str, kind: int) -> Iterator[Finding]:
-    """Sinks that would write over each other."""
+    """Report sinks that would overwrite each other's output."""
     seen: dict[str | None, str] = {}
     for group, keys in sinks.items():
         value = keys.get(key)
@@ -276,4 +276,4 @@ def _broker(group: str, keys: Keys, path: Path) -> Iterator[Finding]:
     address = keys.get("msg-broker-conn-str", "")
     if len(address.split(";")) not in (2, 3) or not address.split(";")[1].isdigit():
         fix = "write host;port;topic, such as kafka;9092;detections"
-        yield f"[{group}] msg-broker-conn-str", f"'{address}' is no address of a broker", fix
+        yield f"[{group}] msg-broker-conn-str", f"'{address}' is not a broker's address", fix

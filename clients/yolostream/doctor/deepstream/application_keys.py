@@ -1,7 +1,7 @@
-"""Groups and keys that deepstream-app 7.1 reads from an INI file, and what their values are.
+"""The groups and keys that deepstream-app 7.1 reads from an INI file, with the kinds of values.
 
-An unknown key is only a warning there, lost among others, and an unknown group not even that; a
-value of the wrong kind ends the start.
+deepstream-app only warns of unknown keys, among many other lines, and ignores unknown groups. A
+value of the wrong kind makes its start fail.
 """
 
 from __future__ import annotations
@@ -107,33 +107,37 @@ _OTHER_GROUPS = (
     *("secondary-gie", "pre-process", "secondary-pre-process", "nvds-analytics", "ds-example"),
     *("dewarper", "segvisual", "img-save", "message-converter", "message-consumer"),
 )
-"""Known to deepstream-app, not used here and not checked."""
+"""Groups of deepstream-app that this project does not use. Their keys are not checked."""
 
 _NUMBER = re.compile(r"\d+$")
 
 
 def check_keys(groups: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
-    """Unknown groups and keys, and values of the wrong kind."""
+    """Report unknown groups and keys, and values of the wrong kind."""
     for group, keys in groups.items():
         kinds = _KINDS.get(_NUMBER.sub("", group))
         if kinds is not None:
             for key, value in keys.items():
                 yield from _check_key(f"[{group}] {key}", key, value, kinds)
         elif _NUMBER.sub("", group) not in _OTHER_GROUPS:
-            what = "deepstream-app 7.1 has no such group and says nothing"
+            what = "deepstream-app 7.1 has no such group, and ignores it"
             yield f"[{group}]", what, _meant(group, _KINDS)
 
 
 def _check_key(where: str, key: str, value: str, kinds: Mapping[str, str]) -> Iterator[Finding]:
-    # bbox-border-color3 is that of class 3.
+    # A key may end with a class id: bbox-border-color3 is for class 3.
     kind = kinds.get(key) or kinds.get(_NUMBER.sub("", key))
     if kind is None:
         yield where, "deepstream-app 7.1 has no such key in this group", _meant(key, kinds)
     elif re.search(r"\s#", value):
-        what = f"'{value}' holds a comment, which is part of the value here"
+        what = f"'{value}' contains a comment, which becomes part of the value"
         yield where, what, "put the comment on a line of its own"
     elif not _VALID[kind](value):
-        yield where, f"'{value}' is no {kind}, and ends the start", f"write {_EXAMPLES[kind]}"
+        yield (
+            where,
+            f"'{value}' is not {_NOUNS[kind]}, so the start fails",
+            f"write {_EXAMPLES[kind]}",
+        )
 
 
 def _meant(name: str, known: Mapping[str, object]) -> str:
@@ -142,7 +146,7 @@ def _meant(name: str, known: Mapping[str, object]) -> str:
 
 
 def is_integer(value: str) -> bool:
-    """Whether GLib reads it as one."""
+    """Whether GLib parses the value as an integer."""
     return re.fullmatch(r"[+-]?\d+", value) is not None
 
 
@@ -157,6 +161,7 @@ _VALID: dict[str, Callable[[str], bool]] = {
     "color": _is_color,
     "text": lambda value: value != "",
 }
+_NOUNS = {"integer": "an integer", "boolean": "a boolean", "color": "a color", "text": "a text"}
 _EXAMPLES = {
     "integer": "a whole number, such as 1",
     "boolean": "0 or 1",

@@ -1,7 +1,7 @@
-"""Checks of DeepStream configurations against each other and the model repository.
+"""Checks DeepStream configurations against each other and the model repository.
 
-Nothing is started and no server is asked: what is checked here are the rules that DeepStream 7.1
-follows according to its sources, most of which it breaks with one unhelpful line, or none.
+The checks start nothing and contact no server. They follow the rules in the sources of DeepStream
+7.1, which itself reports most violations with one unclear line, or not at all.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ def check_deepstream(folder: Path, model_repository: Path) -> list[Problem]:
     """Check every DeepStream configuration in a folder and below.
 
     Args:
-        folder: Holds `config_infer_*.txt` of nvinferserver, `config_tracker_*.yml`, and INI files
-            of deepstream-app, which are all other `*.txt`.
-        model_repository: What Triton serves.
+        folder: Folder with `config_infer_*.txt` of nvinferserver, `config_tracker_*.yml`, and INI
+            files of deepstream-app (all other `*.txt`).
+        model_repository: Folder of models for Triton.
     """
     texts, trackers = sorted(folder.rglob("*.txt")), sorted(folder.rglob("config_tracker_*.yml"))
     if not texts:

@@ -1,4 +1,4 @@
-"""Checks of a `config_infer_*.txt` of nvinferserver against the model that it asks for."""
+"""Checks a `config_infer_*.txt` of nvinferserver against the model that it uses."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _SSD = "NvDsInferParseCustomTfSSD"
 _YOLO = "NvDsInferParseYolo"
 _LIBRARIES = {_SSD: paths.PARSERS, _YOLO: paths.DIRECT_PARSERS}
 _SSD_OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes")
-"""Found by name; `num_detections` may be missing."""
+"""Outputs that the parser finds by name. `num_detections` is optional."""
 _HOST_PORT = re.compile(r"[A-Za-z0-9._-]+:\d{1,5}")
 
 
 def check_inference_config(path: Path, model_repository: Path) -> list[Problem]:
-    """Everything that keeps nvinferserver from starting with `path`, or makes its boxes wrong."""
+    """Find the problems with which nvinferserver would not start, or give wrong boxes."""
     try:
         config: Any = read_inference_config(path)
     except (text_format.ParseError, UnicodeDecodeError) as error:
@@ -52,11 +52,11 @@ def check_inference_config(path: Path, model_repository: Path) -> list[Problem]:
 
 
 def read_model(model_repository: Path, name: str) -> Any:
-    """The `ModelConfig` of a model.
+    """Read the `ModelConfig` of a model.
 
     Raises:
         FileNotFoundError: There is no such model.
-        text_format.ParseError: Triton cannot read it either.
+        text_format.ParseError: The configuration cannot be parsed, so Triton cannot load it either.
     """
     return text_format.Parse((model_repository / name / "config.pbtxt").read_text(), ModelConfig())
 
@@ -67,9 +67,9 @@ def _server(infer: Any) -> Iterator[Finding]:
         yield "grpc", "is missing, so DeepStream would load models itself", "grpc { url: ... }"
     elif not _HOST_PORT.fullmatch(triton.grpc.url):
         fix = "write host:port without a scheme, such as triton:8001"
-        yield "grpc.url", f"'{triton.grpc.url}' is no address of a Triton", fix
+        yield "grpc.url", f"'{triton.grpc.url}' is not a Triton's address", fix
     if triton.grpc.enable_cuda_buffer_sharing and not gpu_numbers():
-        what = "true wants Triton on a GPU of this machine, which has none; on a CPU it refuses"
+        what = "true needs a Triton on a GPU of this machine, which has none; a CPU rejects it"
         yield "grpc.enable_cuda_buffer_sharing", what, "write false"
 
 
@@ -84,7 +84,7 @@ def _traps(config: Any) -> Iterator[Finding]:
         what = "drops boxes that touch the frame's lower edge, and mistakes width for height"
         yield "output_control.detect_control", what, "remove it"
     if config.infer_config.clip_object_outside_roi:
-        what = "true makes boxes of no size where there is no region of interest"
+        what = "true makes boxes empty if there is no region of interest"
         yield "clip_object_outside_roi", what, "remove it"
 
 
@@ -99,7 +99,7 @@ def _against_model(infer: Any, model: Any, model_repository: Path) -> Iterator[F
     if len(model.input) != 1:
         names = ", ".join(tensor.name for tensor in model.input)
         what = f"{model.name} has the inputs {names}, and nvinferserver feeds one"
-        yield "backend.inputs", what, "ask for a model with one input, such as yolov7"
+        yield "backend.inputs", what, "use a model with one input, such as yolov7"
         return
     yield from _dims(infer, model.input[0])
     yield from _pixels(infer.preprocess, model.input[0])
@@ -183,7 +183,7 @@ def _threshold(infer: Any, model: Any, model_repository: Path) -> Iterator[Findi
 
 
 def _served_threshold(model: Any, model_repository: Path) -> float | None:
-    """The least confidence of the model's boxes; None for a model that does not suppress."""
+    """The confidence threshold of an ensemble's suppression step; None if it has no such step."""
     for step in model.ensemble_scheduling.step:
         settings = read_model(model_repository, step.model_name).parameters
         if "confidence_threshold" in settings:
@@ -209,7 +209,7 @@ def _postprocess(infer: Any, path: Path) -> Iterator[Finding]:
 
 
 def _has_parser(library: str, parser: str, path: Path) -> bool:
-    """Whether it is the library that has it, or one of the repository, built by somebody else."""
+    """Whether a library is the one with the parser, or a library in the repository."""
     own, known = paths.on_host(library, path), PurePosixPath(_LIBRARIES[parser])
     if own is not None:
         return own.is_file()
@@ -247,18 +247,18 @@ def _labels_against_model(infer: Any, path: Path, model_repository: Path) -> Ite
     labels = paths.on_host(name, path)
     if not served or paths.missing(name, path):
         return
-    # Labels in NVIDIA's image are of NVIDIA's models.
+    # Label files in NVIDIA's image belong to NVIDIA's models.
     if labels is None or _lines(labels) not in map(_lines, served):
         what = f"'{name}' does not have the labels of {infer.backend.triton.model_name}"
         yield "labelfile_path", what, f"write {os.path.relpath(served[0], path.parent)}"
 
 
 def _served_labels(name: str, model_repository: Path) -> list[Path]:
-    """The label files of a model, or else of the ensembles that it is a step of."""
+    """The label files of a model, or else those of the ensembles that it is a step of."""
     files: dict[str, list[Path]] = {}
     users = []
     for path in sorted(model_repository.glob("*/config.pbtxt")):
-        # A broken model that nobody asks for is no problem of DeepStream.
+        # Broken configurations of other models are not DeepStream's problem.
         with contextlib.suppress(text_format.ParseError):
             model = read_model(model_repository, path.parent.name)
             names = [output.label_filename for output in model.output if output.label_filename]

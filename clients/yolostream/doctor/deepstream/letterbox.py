@@ -1,4 +1,4 @@
-"""How nvinferserver lays the muxer's frame into the tensor, as its published source computes it."""
+"""Computes nvinferserver's letterbox, as in its published source code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Size = tuple[int, int]
 
 
 class Rectangle(NamedTuple):
-    """Where the frame lies, in pixels of the tensor."""
+    """The position and size of the frame in the tensor, in pixels of the tensor."""
 
     left: int
     top: int
@@ -18,21 +18,21 @@ class Rectangle(NamedTuple):
     height: int
 
     @property
-    def lands_off(self) -> bool:
-        """Whether the picture lands beside the place from which boxes are mapped back.
+    def is_shifted(self) -> bool:
+        """Whether the picture is shifted against the position that boxes are mapped back from.
 
-        The scaler writes to even rows and columns only: from an odd one it moves on to the next.
-        Rows were measured in DeepStream 9.1; columns are taken to do the same.
+        The scaler writes to even rows and columns only, and rounds an odd position up. That was
+        measured in DeepStream 9.1 for rows, and is assumed for columns.
         """
         return self.left % 2 == 1 or self.top % 2 == 1
 
 
-def place(source: Size, tensor: Size, preprocess: Any) -> Rectangle:
+def content_rect(source: Size, tensor: Size, preprocess: Any) -> Rectangle:
     """Fit the muxer's frame into the tensor.
 
     Args:
-        source: of the muxer's frame.
-        tensor: of the network's input.
+        source: size of the muxer's frame.
+        tensor: size of the network's input.
         preprocess: nvinferserver's settings `maintain_aspect_ratio` and `symmetric_padding`.
     """
     source_width, source_height = map(even, source)
@@ -49,8 +49,8 @@ def place(source: Size, tensor: Size, preprocess: Any) -> Rectangle:
     return Rectangle((tensor[0] - width) // 2, (tensor[1] - height) // 2, width, height)
 
 
-def nearest_that_lands(source: Size, tensor: Size, preprocess: Any) -> Size:
-    """The size next to `source` whose picture lands where its boxes are mapped back from."""
+def nearest_unshifted(source: Size, tensor: Size, preprocess: Any) -> Size:
+    """The size closest to `source` whose picture is not shifted; see `Rectangle.is_shifted`."""
     width, height = map(even, source)
     for change in count(2, 2):
         for size in (
@@ -59,11 +59,11 @@ def nearest_that_lands(source: Size, tensor: Size, preprocess: Any) -> Size:
             (width, height - change),
             (width, height + change),
         ):
-            if min(size) > 0 and not place(size, tensor, preprocess).lands_off:
+            if min(size) > 0 and not content_rect(size, tensor, preprocess).is_shifted:
                 return size
     raise AssertionError("the tensor's own size lands")
 
 
 def even(length: int) -> int:
-    """The even number of pixels that DeepStream takes of a side."""
+    """A length rounded down to an even number of pixels, as DeepStream does."""
     return length - length % 2

@@ -1,9 +1,9 @@
-"""The configuration language of DeepStream's nvinferserver: protobuf text of one message.
+"""Parses the configuration of DeepStream's nvinferserver, which is a protobuf message as text.
 
-nvinferserver refuses a file with an unknown field, `true` for a number, or two members of a oneof.
-The schema below makes protobuf's own parser refuse the same. It leaves out the three fields that
-DeepStream 6.3 does not know (`disable_warmup`, `filter_out_class_ids`,
-`secondary_reinfer_interval`), so what is read here loads from 6.3 to 9.1.
+nvinferserver rejects a file with an unknown field, `true` for a number, or two members of a oneof.
+With the schema below, protobuf's parser rejects the same files. The schema lacks three fields that
+DeepStream 6.3 does not have (`disable_warmup`, `filter_out_class_ids`,
+`secondary_reinfer_interval`), so accepted files work with DeepStream 6.3 to 9.1.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ _MESSAGES = {
     "ExtraControl": {
         "copy_input_to_host_buffers": "bool",
         "output_buffer_pool_size": "int32",
-        # Spelled so by DeepStream.
+        # DeepStream's own spelling.
         "custom_process_funcion": "string",
     },
     "LstmParams": {"loops": "repeated LstmLoop"},
@@ -186,17 +186,18 @@ _MESSAGES = {
     },
     "Color": {"r": "float", "g": "float", "b": "float", "a": "float"},
 }
-"""Message -> field -> `[repeated ]type[ | oneof]`; a map is the repeated entries that it is."""
+"""Message -> field -> `[repeated ]type[ | oneof]`. A map is written as its repeated entries."""
 
 
 def read_inference_config(path: Path) -> Message:
-    """What nvinferserver reads from a `config_infer_*.txt`.
+    """Parse a `config_infer_*.txt`.
 
     Returns:
         The message `PluginControl`, with `infer_config`, `input_control` and `output_control`.
 
     Raises:
-        text_format.ParseError: DeepStream would not start; line and column come first.
+        text_format.ParseError: DeepStream would not start with this file. The message begins with
+            line and column.
     """
     return text_format.Parse(path.read_text(encoding="utf-8"), _PLUGIN_CONTROL())
 
@@ -219,7 +220,7 @@ def _schema() -> descriptor_pb2.FileDescriptorProto:
             enum.value.add(name=value, number=number)
     for name, fields in _MESSAGES.items():
         message = schema.message_type.add(name=name)
-        # Text carries no numbers, so any will do.
+        # The text format does not contain field numbers, so they are arbitrary.
         for number, (field, kind) in enumerate(fields.items(), 1):
             _add_field(message, field, number, kind)
     return schema

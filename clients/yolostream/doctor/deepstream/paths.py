@@ -1,4 +1,4 @@
-"""Where DeepStream, in its container, looks for the files that its configurations name."""
+"""Resolves paths in DeepStream's configurations as in its container."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import os
 from pathlib import Path, PurePosixPath
 
 MOUNT = PurePosixPath("/workspace/yolostream")
-"""The repository, as docker-compose.yaml mounts it."""
+"""Folder in the container where docker-compose.yaml mounts the repository."""
 IMAGE = PurePosixPath("/opt/nvidia/deepstream")
-"""NVIDIA's own files, which nobody sees from outside the image."""
+"""Folder of NVIDIA's own files in the image. They cannot be checked outside of it."""
 
 PARSERS = str(IMAGE / "deepstream/lib/libnvds_infercustomparser.so")
 TRACKER = IMAGE / "deepstream/lib/libnvds_nvmultiobjecttracker.so"
 DIRECT_PARSERS = "/opt/deepstream-yolo/libnvdsinfer_custom_impl_Yolo.so"
-"""Where clients/deepstream/direct/Dockerfile puts it."""
+"""Path of the library that clients/deepstream/direct/Dockerfile builds."""
 
 FIX = "write it relative to this file, or absolute if it is in DeepStream's image"
 
 
 def missing(path: str, config: Path) -> tuple[str, str] | None:
-    """Why DeepStream does not find `path`, named in the file `config`, and the fix.
+    """Check whether DeepStream finds a path that is written in the file `config`.
 
     Returns:
-        None where it is there, and for everything in `IMAGE`.
+        The problem and the fix; None if the file exists, and for all paths in `IMAGE`.
     """
     place = _in_container(path, config)
     if place.is_relative_to(IMAGE):
@@ -35,7 +35,7 @@ def missing(path: str, config: Path) -> tuple[str, str] | None:
 
 
 def on_host(path: str, config: Path) -> Path | None:
-    """The file of the repository that DeepStream takes `path` for; None outside of `MOUNT`."""
+    """The file in the repository that DeepStream finds at `path`; None outside of `MOUNT`."""
     place = _in_container(path, config)
     if not place.is_relative_to(MOUNT):
         return None
@@ -43,7 +43,7 @@ def on_host(path: str, config: Path) -> Path | None:
 
 
 def _in_container(path: str, config: Path) -> PurePosixPath:
-    """DeepStream takes a relative path from the folder of the file that names it."""
+    """The path in the container. Relative paths are relative to the folder of `config`."""
     folder = MOUNT / config.parent.relative_to(_repository(config))
     return PurePosixPath(os.path.normpath(folder / path))
 

@@ -1,4 +1,4 @@
-"""What becomes of the muxer's frame on its way into the tensor."""
+"""Checks whether nvinferserver scales the muxer's frames without distorting or shifting them."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from collections.abc import Iterator
 from typing import Any
 
 from yolostream.doctor.check import Finding
-from yolostream.doctor.deepstream.letterbox import Rectangle, Size, nearest_that_lands, place
+from yolostream.doctor.deepstream.letterbox import Rectangle, Size, content_rect, nearest_unshifted
 
 _BILINEAR, _SUPER, _NEAREST = 1, 3, (0, 5)
-"""Numbers as `frame_scaling_filter`."""
+"""Values of `frame_scaling_filter`."""
 _LEAST_SIDE = 2
-"""Of a frame or a tensor, in pixels: DeepStream takes even ones."""
+"""Smallest width or height of a frame or tensor in pixels: DeepStream rounds down to even ones."""
 _FILTER = "[primary-gie] config-file: frame_scaling_filter"
 _FIX = "write 2, cubic"
 
 
 def check_picture(size: Size, infer: Any, file: str) -> Iterator[Finding]:
-    """Whether objects keep their shape and their place.
+    """Report settings that distort or shift objects.
 
     Args:
         size: width and height of the muxer's frame, in pixels.
         infer: nvinferserver's `infer_config`.
-        file: where that is written.
+        file: path of nvinferserver's file, for messages.
     """
     for layer in infer.backend.inputs:
         sides = [side for side in layer.dims if side != 3]
         if len(sides) != 2 or min(*size, *sides) < _LEAST_SIDE:
-            # Told as such, or never meant.
+            # Other checks report this, or the input is not a picture.
             continue
         tensor = sides[1], sides[0]
-        picture = place(size, tensor, infer.preprocess)
+        picture = content_rect(size, tensor, infer.preprocess)
         if picture.width and picture.height:
             yield from _shape(size, tensor, infer.preprocess, file)
             yield from _place(size, tensor, infer.preprocess)
@@ -45,9 +45,9 @@ def _shape(size: Size, tensor: Size, preprocess: Any, file: str) -> Iterator[Fin
 
 
 def _place(size: Size, tensor: Size, preprocess: Any) -> Iterator[Finding]:
-    (width, height), picture = size, place(size, tensor, preprocess)
-    if picture.lands_off:
-        # Only one of the two is padded, and the other 0.
+    (width, height), picture = size, content_rect(size, tensor, preprocess)
+    if picture.is_shifted:
+        # Padding is only on one axis, so the other position is 0.
         corner, off = max(
             (picture.left, width / picture.width), (picture.top, height / picture.height)
         )
@@ -55,12 +55,12 @@ def _place(size: Size, tensor: Size, preprocess: Any) -> Iterator[Finding]:
             f"{width}x{height} would begin at pixel {corner} of the tensor, an odd one: DeepStream "
             f"writes it to {corner + 1}, which moves every box by {off:.1f} pixels"
         )
-        better = nearest_that_lands(size, tensor, preprocess)
+        better = nearest_unshifted(size, tensor, preprocess)
         yield "[streammux] width", what, f"write width={better[0]} and height={better[1]}"
 
 
 def _scaling(size: Size, picture: Rectangle, number: int) -> Iterator[Finding]:
-    """Whether the filter scales without harm."""
+    """Report a filter that shifts boxes or fails at this scale."""
     to = f"{size[0]}x{size[1]} to {picture.width}x{picture.height}"
     if number in _NEAREST and (picture.width, picture.height) != size:
         yield _FILTER, f"{number} takes the nearest pixel from {to}, and moves boxes", _FIX

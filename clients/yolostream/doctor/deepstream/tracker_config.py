@@ -1,6 +1,6 @@
-"""Checks of a low-level tracker's YAML file, by the names that NVIDIA's own files use.
+"""Checks a YAML file of the low-level tracker, by the names in NVIDIA's own files.
 
-The tracker library is closed: a name that is not here may be known to it, but nobody has seen it.
+The source of the tracker library is not public, so it may know further names.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ _KEYS = {
     """,
 }
 _HEADER = "%YAML:1.0"
-"""Of OpenCV's dialect, which NVIDIA's files carry and YAML does not allow."""
+"""The first line of NVIDIA's files, as OpenCV needs it. It is not valid YAML."""
 
 
 def check_tracker_config(path: Path) -> list[Problem]:
-    """Everything in a `config_tracker_*.yml` that the tracker would not understand."""
+    """Find sections and keys in a `config_tracker_*.yml` that the tracker does not know."""
     try:
         sections = yaml.safe_load(path.read_text(encoding="utf-8").removeprefix(_HEADER))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return [Problem(path.name, f"is no YAML: {error}", "indent with spaces, one key a line")]
+        return [Problem(path.name, f"is not YAML: {error}", "indent with spaces, one key per line")]
     if not isinstance(sections, dict):
         return [Problem(path.name, "has no sections", f"begin with {next(iter(_KEYS))}:")]
     return list(_unknown(path.name, sections))

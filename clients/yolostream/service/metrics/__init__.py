@@ -1,1 +1,1 @@
-"""What Prometheus is told. Each name and its meaning are in `docs/live.md`."""
+"""What Prometheus is told. Each name and its meaning are in `docs/monitoring.md`."""

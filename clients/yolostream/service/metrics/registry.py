@@ -10,7 +10,9 @@ from prometheus_client.registry import Collector
 
 from yolostream._version import __version__
 from yolostream.server.embedded import EmbeddedTriton
+from yolostream.service.leases.coordinator import Coordinator
 from yolostream.service.metrics.cameras import CameraMetrics
+from yolostream.service.metrics.leases import LeaseMetrics
 from yolostream.service.metrics.names import PREFIX
 from yolostream.service.metrics.processes import WorkerMetrics
 from yolostream.service.metrics.server import ServerMetrics
@@ -27,12 +29,15 @@ class _BuildInfo(Collector):
         yield build
 
 
-def registry_of(service: Service, triton: EmbeddedTriton | None) -> CollectorRegistry:
+def registry_of(
+    service: Service, triton: EmbeddedTriton | None, coordinator: Coordinator | None = None
+) -> CollectorRegistry:
     """All metrics of a service.
 
     Args:
         service: it.
         triton: that was started for it; None where another one is asked.
+        coordinator: of the leases; None where there are none.
     """
     registry = CollectorRegistry()
     registry.register(_BuildInfo())
@@ -40,5 +45,7 @@ def registry_of(service: Service, triton: EmbeddedTriton | None) -> CollectorReg
     registry.register(WorkerMetrics(service))
     if triton is not None:
         registry.register(ServerMetrics(triton.health))
+    if coordinator is not None:
+        registry.register(LeaseMetrics(service, coordinator))
     ProcessCollector(registry=registry)
     return registry

@@ -42,8 +42,8 @@ _TOPICS = (
 )
 
 
-def new_app(context: Context) -> FastAPI:
-    """The application that serves the page, the API, the video and the metrics of a service."""
+def new_api() -> FastAPI:
+    """The routes alone, without a service behind them. Their description is `openapi()`."""
     app = FastAPI(
         title="yolostream",
         version=__version__,
@@ -51,10 +51,16 @@ def new_app(context: Context) -> FastAPI:
         redoc_url=None,
         responses=COMMON,
     )
-    app.state.context = context
-    app.state.metrics = registry_of(context.service, context.triton)
     for topic in _TOPICS:
         app.include_router(topic.router)
+    return app
+
+
+def new_app(context: Context) -> FastAPI:
+    """The application that serves the page, the API, the video and the metrics of a service."""
+    app = new_api()
+    app.state.context = context
+    app.state.metrics = registry_of(context.service, context.triton, context.coordinator)
     docs.add_docs(app)
     app.mount("/", PageFiles())
     add_exception_handlers(app)

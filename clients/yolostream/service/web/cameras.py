@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from yolostream.service.camera import Camera
 from yolostream.service.messages import Picture
+from yolostream.service.service import Service
 from yolostream.service.settings import CameraSettings
 from yolostream.service.web.context import Context, InContext, TheService
 from yolostream.service.web.hidden import shown
@@ -52,6 +53,10 @@ class CameraState(BaseModel):
     """The ensemble that looks at its frames now; empty while it is not connected to any."""
     model_trouble: str
     """Why it is not the one of the settings; empty where it is."""
+    instance: str | None
+    """Which runs it, where several share cameras out; None while none does."""
+    lease: int | None
+    """Number of that instance's lease. It grows by one with each that takes the camera."""
     settings: CameraSettings
     """Without user, password and whatever else may be secret in its address."""
 
@@ -62,7 +67,7 @@ def list_cameras(context: InContext) -> list[CameraState]:
     settings = context.control.settings()
     with context.service.cameras() as cameras:
         return [
-            _state_of(name, camera, settings[name])
+            _state_of(context.service, name, camera, settings[name])
             for name, camera in cameras.items()
             if name in settings
         ]
@@ -121,7 +126,7 @@ def state_of(context: Context, name: str) -> CameraState:
     with context.service.cameras() as cameras:
         if name not in cameras or name not in settings:
             raise no_camera(name)
-        return _state_of(name, cameras[name], settings[name])
+        return _state_of(context.service, name, cameras[name], settings[name])
 
 
 def etag(context: Context, name: str) -> str:
@@ -146,8 +151,9 @@ def no_camera(name: str) -> Problem:
     )
 
 
-def _state_of(name: str, camera: Camera, settings: CameraSettings) -> CameraState:
+def _state_of(service: Service, name: str, camera: Camera, settings: CameraSettings) -> CameraState:
     status = camera.status
+    instance, lease = _owner_of(service, camera)
     return CameraState(
         name=name,
         state=camera.state,
@@ -165,8 +171,16 @@ def _state_of(name: str, camera: Camera, settings: CameraSettings) -> CameraStat
         size=None if status.size is None else (status.size[1], status.size[0]),
         model=status.model,
         model_trouble=status.model_trouble,
+        instance=instance,
+        lease=lease,
         settings=shown(settings),
     )
+
+
+def _owner_of(service: Service, camera: Camera) -> tuple[str | None, int | None]:
+    if camera.lease is not None:
+        return service.leased.instance, camera.lease.number
+    return (None, None) if camera.owner is None else (camera.owner.instance, camera.owner.number)
 
 
 def _seconds(percentile_s: float) -> float | None:

@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import BaseModel, ValidationError
 
 from yolostream.errors import (
     ConfigurationError,
-    ModelUnavailable,
     ServiceError,
     SourceError,
-    YolostreamError,
 )
 from yolostream.service.camera_plan import Change
 from yolostream.service.settings import HIDDEN, CameraName, CameraSettings
@@ -23,14 +21,31 @@ from yolostream.service.web.cameras import CameraState, etag, no_camera, state_o
 from yolostream.service.web.context import Context, InContext
 from yolostream.service.web.hidden import completed
 from yolostream.service.web.merge_patch import merged
-from yolostream.service.web.places import Places
+from yolostream.service.web.model_check import check_model, is_new
 from yolostream.service.web.preconditions import IfMatch, IfNoneMatch, check_version
 from yolostream.service.web.probe import not_allowed
-from yolostream.service.web.problems import Problem, faults_of, invalid, of_server, responses
+from yolostream.service.web.problems import Problem, faults_of, invalid, responses
+
+
+def _ours_alone(context: InContext) -> None:
+    """Refuse what other instances would not hear of.
+
+    Raises:
+        Problem: there are others.
+    """
+    if context.coordinator is not None:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            "several instances share these cameras, and would not hear of the change",
+            "change the configuration file that all of them read",
+            kind="shared-cameras",
+        )
+
 
 router = APIRouter(
     prefix="/api/v1/cameras",
     tags=["cameras"],
+    dependencies=[Depends(_ours_alone)],
     responses=responses(
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,
@@ -41,11 +56,6 @@ router = APIRouter(
 )
 
 _DryRun = Annotated[bool, Query(description="Only tell what would change.")]
-
-
-MOST_CHECKS = 4
-"""Ensembles that are looked at, at once: each may take half a minute, and a thread."""
-_places = Places(MOST_CHECKS, "another model")
 
 
 class Changed(BaseModel):
@@ -150,14 +160,14 @@ def _put(
             settings = wanted()
             change = context.control.put(name, settings, dry_run=True)
             model = context.control.configuration.resolved(settings).model
-            if model in works or not _is_new(context, model, change):
+            if model in works or not is_new(context, model, change):
                 if not dry_run:
                     change = context.control.put(name, settings)
                     response.headers["ETag"] = etag(context, name)
                     if change.kind == "added":
                         response.status_code = HTTPStatus.CREATED
                 return _changed(context, change)
-        _check_model(context, change, model)
+        check_model(context, model, is_added=change.kind == "added")
         works.add(model)
 
 
@@ -175,32 +185,13 @@ def _own(context: Context, name: str) -> CameraSettings | None:
         return None
 
 
-def _is_new(context: Context, model: str, change: Change) -> bool:
-    """Whether a change has a camera depend on an ensemble that nobody has looked at."""
-    in_use = {one.model for one in context.control.settings().values()}
-    return "model" in change.keys or (change.kind == "added" and model not in in_use)
-
-
-def _check_model(context: Context, change: Change, model: str) -> None:
-    """Make sure that an ensemble works before a camera depends on it."""
-    try:
-        with _places.taken():
-            context.ensembles.check(model)
-    except ModelUnavailable as error:
-        raise Problem.of(error, HTTPStatus.CONFLICT, kind="model-unavailable") from None
-    except YolostreamError as error:
-        # A new camera waits for its server; one that runs is not moved to a server that is away.
-        if change.kind != "added":
-            raise of_server(error) from None
-
-
 @contextmanager
 def _checked() -> Iterator[None]:
     """Answer what is wrong with settings."""
     try:
         yield
     except ValidationError as error:
-        raise invalid(faults_of(error.errors())) from None
+        raise invalid(faults_of(error.errors(), CameraSettings)) from None
     except SourceError as error:
         raise not_allowed(error) from None
     except ConfigurationError as error:

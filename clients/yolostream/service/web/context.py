@@ -11,6 +11,7 @@ from fastapi.requests import HTTPConnection
 from yolostream.server.embedded import EmbeddedTriton
 from yolostream.service.control import Control
 from yolostream.service.ensembles import Ensembles
+from yolostream.service.leases.coordinator import Coordinator
 from yolostream.service.service import Service
 from yolostream.service.web.access import Access
 from yolostream.service.web.logins import Failures
@@ -30,6 +31,8 @@ class Context:
     streams: Streams = field(default_factory=Streams)
     triton: EmbeddedTriton | None = None
     """That was started for the service; None where another one is asked."""
+    coordinator: Coordinator | None = None
+    """Of the leases; None where all cameras are ours."""
 
 
 def context_of(connection: HTTPConnection) -> Context:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from typing import get_type_hints
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,7 +42,15 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return invalid(faults_of(error.errors())).response
+    return invalid(faults_of(error.errors(), _body_of(request))).response
+
+
+def _body_of(request: Request) -> type[BaseModel] | None:
+    """The model of the body that an endpoint takes."""
+    hints = get_type_hints(request.scope["endpoint"])
+    hints.pop("return", None)
+    models = [kind for kind in hints.values() if isinstance(kind, type)]
+    return next((kind for kind in models if issubclass(kind, BaseModel)), None)
 
 
 class _Defects:

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1", tags=["service"])
 class Problem(BaseModel):
     """What is wrong with more than a camera."""
 
-    kind: Literal["server", "configuration"]
+    kind: Literal["server", "leases", "configuration"]
     words: str
 
 
@@ -34,6 +34,8 @@ class Overview(BaseModel):
     """How the service is."""
 
     version: str
+    instance: str | None
+    """Its name among those that share the cameras out; None where there are no others."""
     capacity: CapacityInWords
     problems: list[Problem]
     """The worst first."""
@@ -45,10 +47,13 @@ def overview(context: InContext) -> Overview:
     capacity = capacity_of(context.service.load)
     with context.service.cameras() as cameras:
         problems = _of_server(list(cameras.values()))
+    if context.coordinator is not None and context.coordinator.problem is not None:
+        problems.append(Problem(kind="leases", words=context.coordinator.problem))
     if context.control.problem is not None:
         problems.append(Problem(kind="configuration", words=context.control.problem))
     return Overview(
         version=__version__,
+        instance=context.service.leased.instance,
         capacity=CapacityInWords(more=capacity.more, words=capacity.words),
         problems=problems,
     )

@@ -17,6 +17,7 @@ from yolostream.errors import (
     YolostreamError,
 )
 from yolostream.redaction import redact
+from yolostream.service.validation_errors import UNKNOWN_KEY, no_such_key
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -109,11 +110,25 @@ COMMON = responses(
 """Of every endpoint."""
 
 
-def faults_of(errors: Any) -> list[Fault]:
-    """What pydantic finds, without the values: they may be secret."""
+def faults_of(errors: Any, body: type[BaseModel] | None) -> list[Fault]:
+    """What pydantic finds, without the values: they may be secret.
+
+    Args:
+        errors: as pydantic or FastAPI gives them.
+        body: the model that the request's body was validated with.
+    """
     return [
-        Fault(where=".".join(map(str, one["loc"])), message=redact(one["msg"])) for one in errors
+        Fault(where=".".join(map(str, one["loc"])), message=redact(_message(one, body)))
+        for one in errors
     ]
+
+
+def _message(error: Any, body: type[BaseModel] | None) -> str:
+    if body is None or error["type"] not in UNKNOWN_KEY:
+        return str(error["msg"])
+    # FastAPI says in which part of the request a fault is.
+    path = error["loc"][1:] if error["loc"][0] == "body" else error["loc"]
+    return no_such_key(path, body)
 
 
 def invalid(faults: list[Fault]) -> Problem:

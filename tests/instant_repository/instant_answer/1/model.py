@@ -1,9 +1,9 @@
-"""At once: an object where there is pure red, else none; some shades of gray meet faults.
+"""A model that answers at once: it finds red areas, and simulates faults for some gray levels.
 
-The object is of class 0 and as large as the red, of which every eighth pixel is looked at.
+The box of the red pixels is an object of class 0; only every eighth pixel is read.
 
-A frame whose first pixels are at least so bright: 245, the queue is full; 230, the answer takes
-a second and a half; 215, a third of one.
+The brightness of the first pixels selects a fault. From 245 on, the queue is full; from 230 on,
+the answer takes 1.5 s; from 215 on, it takes 0.3 s.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class TritonPythonModel:
         for number, frame in enumerate(frames[:, ::STEP, ::STEP]):
             rows, columns = np.nonzero((frame[..., 0] > 180) & (frame[..., 1:].max(-1) < 80))
             if len(rows):
-                # As far as the middle between the last that is red and the first that is not.
+                # The edges are in the middle between a red sample and one that is not.
                 middles = np.array([rows.min(), columns.min(), rows.max(), columns.max()]) * STEP
                 ends = middles + np.array([-1, -1, 1, 1]) * STEP / 2
                 found["num_detections"][number] = 1

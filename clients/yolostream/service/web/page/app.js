@@ -135,6 +135,7 @@ function bannerOf({ title, words }) {
 
 const TITLES = {
   server: "Nothing is detected now.",
+  leases: "Cameras cannot be shared out.",
   configuration: "The configuration file is broken.",
 };
 
@@ -160,6 +161,7 @@ function found(cameras, overview) {
   if (misses) live.retryNow();
   misses = 0;
   document.body.classList.remove("lost");
+  document.body.classList.toggle("shared", overview.instance !== null);
   show(cameras);
   byId("capacity").textContent = overview.capacity.words;
   tell(overview.problems.map(({ kind, words }) => ({ title: TITLES[kind] ?? "", words })));

@@ -1,11 +1,11 @@
 // One camera on the page.
 
+import { FoundList, setText } from "./found.js";
 import { Player, canPlay } from "./video.js";
 import { Stills } from "./stills.js";
 import { absenceOf, age, isAway, sentence, stateOf } from "./words.js";
 
 const SILENCE_MS = 6000;
-const LIST_MS = 250;
 
 const template = document.getElementById("card");
 
@@ -17,7 +17,7 @@ export class Card {
   #isWanted = false;
   #isLarge = false;
   #askedAt = 0;
-  #listedAt = 0;
+  #list;
   #parts;
 
   // `on` has pause(camera), edit(camera) and remove(camera).
@@ -30,7 +30,6 @@ export class Card {
     this.#parts = {
       picture: find(".picture"), away: find(".away"), state: find(".state"), pause: find(".pause"),
       fps: find(".fps"), age: find(".age"), objects: find(".objects"), side: find(".side"),
-      rows: find("tbody"), table: find("table"), nothing: find(".nothing"),
     };
     find("h2").textContent = camera.name;
     this.#parts.picture.href = `#${camera.name}`;
@@ -82,7 +81,9 @@ export class Card {
       picture.removeAttribute("role");
       picture.href = `#${this.#camera.name}`;
     }
-    this.#live.listen(this.#camera.name, large ? (record) => this.#list(record) : null);
+    if (large) this.#list.start();
+    else this.#list.rest();
+    this.#live.listen(this.#camera.name, large ? (record) => this.#list.add(record) : null);
   }
 
   focus() {
@@ -92,6 +93,7 @@ export class Card {
   close() {
     this.#live.watch(this.#camera.name, null);
     this.#live.listen(this.#camera.name, null);
+    this.#list.rest();
     this.#player?.close();
     this.#stills?.rest();
     this.element.remove();
@@ -104,18 +106,20 @@ export class Card {
       Object.assign(video, { muted: true, playsInline: true, tabIndex: -1 });
       video.setAttribute("aria-hidden", "true");
       this.#player = new Player(video, onPicture);
+      this.#list = new FoundList(this.#parts.side, video);
       this.#parts.picture.prepend(video);
     } else {
       const image = document.createElement("img");
       image.alt = "";
       this.#stills = new Stills(image, this.#camera.name, onPicture);
+      this.#list = new FoundList(this.#parts.side, null);
       this.#parts.picture.prepend(image);
     }
   }
 
   #watchOrRest() {
     const { name, state } = this.#camera;
-    const watched = this.#isWanted && state !== "disabled";
+    const watched = this.#isWanted && !["disabled", "elsewhere"].includes(state);
     if (this.#stills) {
       if (watched) this.#stills.start();
       else this.#stills.rest();
@@ -150,32 +154,10 @@ export class Card {
     setText(trouble, isPaused || !this.#camera.trouble ? "" : sentence(this.#camera.trouble));
   }
 
-  #list(record) {
-    if (performance.now() - this.#listedAt < LIST_MS) return;
-    this.#listedAt = performance.now();
-    const found = record.detections.toSorted((a, b) => (a.track_id ?? Infinity) - (b.track_id ?? Infinity));
-    const { rows, table, nothing } = this.#parts;
-    while (rows.children.length > found.length) rows.lastElementChild.remove();
-    while (rows.children.length < found.length) rows.insertRow().append(...[0, 1, 2].map(() => document.createElement("td")));
-    found.forEach((one, index) => {
-      const [number, name, certain] = rows.children[index].children;
-      setText(number, one.track_id ? `#${one.track_id}` : "–");
-      setText(name, one.class);
-      setText(certain, `${Math.round(one.confidence * 100)} %`);
-    });
-    table.hidden = !found.length;
-    nothing.hidden = found.length > 0;
-  }
-
   #name(button, words) {
     setText(button.querySelector(".unseen"), words);
     button.title = words;
   }
-}
-
-// Nothing is touched that stays the same: a page that changes nothing costs nothing.
-function setText(element, text) {
-  if (element.textContent !== String(text)) element.textContent = text;
 }
 
 function setIcon(element, icon) {

@@ -31,6 +31,7 @@ export function cameraDialog(onDone) {
   const check = async () => {
     const source = login(fields);
     checked = JSON.stringify(source);
+    error.textContent = "";
     say("Looking at it…", "quiet");
     fields.check.disabled = true;
     try {
@@ -39,7 +40,9 @@ export function cameraDialog(onDone) {
       else say(notSent(fault), "bad");
       return Boolean(video);
     } catch (problem) {
-      say(problem.message, "bad");
+      // Adding it would be refused in the same words: they have one place.
+      say("", "quiet");
+      error.textContent = problem.message;
       return false;
     } finally {
       fields.check.disabled = false;
@@ -76,6 +79,7 @@ export function cameraDialog(onDone) {
   fields.cancel.addEventListener("click", () => dialog.close());
   fields.source.addEventListener("input", () => {
     say("", "quiet");
+    error.textContent = "";
     fields.save.textContent = edited ? "Save" : "Add";
   });
 

@@ -12,12 +12,14 @@ const STATES = {
   failed: ["failed", "bad", "bad"],
   ended: ["ended", "quiet", "pause"],
   disabled: ["paused", "quiet", "pause"],
+  elsewhere: ["elsewhere", "quiet", "good"],
 };
 
 // Word, tone and icon of a camera's state.
 export function stateOf(camera) {
   const isAgain = ["connecting", "waiting"].includes(camera.state) && camera.away_since;
-  const [word, tone, icon] = (isAgain ? STATES.backoff : STATES[camera.state]) ?? [camera.state, "busy", "busy"];
+  const [said, tone, icon] = (isAgain ? STATES.backoff : STATES[camera.state]) ?? [camera.state, "busy", "busy"];
+  const word = camera.state === "elsewhere" ? `on ${camera.instance}` : said;
   return { word, tone, icon };
 }
 
@@ -26,6 +28,7 @@ export const isAway = (camera) => !["live", "running"].includes(camera.state);
 // What stands on the picture of a camera that shows nothing: its headline and what happens next.
 export function absenceOf(camera, nowS = Date.now() / 1000) {
   if (camera.state === "disabled") return ["Paused", ""];
+  if (camera.state === "elsewhere") return [`On ${camera.instance}`, "open the page of that instance to see it"];
   if (!camera.away_since) return [camera.state === "connecting" ? "Connecting" : "Waiting for a picture", ""];
   const left = Math.ceil((camera.retry_at ?? nowS) - nowS);
   const next = camera.retry_at ? `tried again ${left > 0 ? `in ${duration(left)}` : "now"}` : "being tried again";
@@ -53,12 +56,14 @@ export function summary(cameras) {
   if (!cameras.length) return "";
   const live = cameras.filter((camera) => camera.state === "live" || camera.state === "running").length;
   const paused = cameras.filter((camera) => camera.state === "disabled").length;
-  const away = cameras.length - live - paused;
+  const elsewhere = cameras.filter((camera) => camera.state === "elsewhere").length;
+  const away = cameras.length - live - paused - elsewhere;
   const objects = cameras.reduce((sum, camera) => sum + (isAway(camera) ? 0 : camera.objects), 0);
   return [
     `${live} live`,
     away && `${away} away`,
     paused && `${paused} paused`,
+    elsewhere && `${elsewhere} elsewhere`,
     count(objects, "object"),
   ].filter(Boolean).join(" · ");
 }

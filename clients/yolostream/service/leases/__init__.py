@@ -1,0 +1,1 @@
+"""Distributes cameras over several instances: each camera runs where its lease is held."""

@@ -1,0 +1,190 @@
+"""Leases in Kubernetes (`coordination.k8s.io/v1`), over HTTPS."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+import urllib3
+
+from yolostream.errors import ServiceError
+from yolostream.service.leases.store import Conflict, Kind, Record, StoreAway
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Files of a pod's service account: `token`, which is rotated, `ca.crt` and `namespace`."""
+
+_GROUP_LABEL, _KIND_LABEL = "yolostream-leases", "yolostream-kind"
+_NAME, _CAMERAS = "yolostream-name", "yolostream-cameras"
+"""Annotations: camera names may contain characters that names of leases may not."""
+
+_PAGE = 500
+"""Leases in one page of a list."""
+
+_LONGEST = 40
+"""Characters of the readable part of a lease's name."""
+
+_FIXES = {
+    HTTPStatus.UNAUTHORIZED: "its token is not accepted: check the service account of the pod",
+    HTTPStatus.FORBIDDEN: "the service account needs a role with get, list, create, update and "
+    "delete on leases of coordination.k8s.io",
+}
+
+
+class KubernetesStore:
+    """Stores each record as a Lease in the pod's namespace.
+
+    Args:
+        group: name that instances which share cameras have in common; a DNS label.
+        account: folder with the files of the service account.
+        server: URL of the API server; by default from the pod's environment.
+
+    Raises:
+        ServiceError: this is not a pod, or it has no service account.
+    """
+
+    def __init__(self, group: str, *, account: Path = ACCOUNT, server: str | None = None) -> None:
+        self._group = group
+        self._token = account / "token"
+        try:
+            namespace = (account / "namespace").read_text().strip()
+            server = server or _server_of(os.environ)
+        except (OSError, KeyError):
+            raise ServiceError(
+                f"kubernetes:{group} needs a pod with a service account: check its "
+                "automountServiceAccountToken, or use a folder for --leases outside of Kubernetes"
+            ) from None
+        self._url = (
+            f"{server}/apis/coordination.k8s.io/v1/namespaces/{quote(namespace, safe='')}/leases"
+        )
+        # ca.crt is read again for each new connection.
+        self._http = urllib3.PoolManager(
+            ca_certs=str(account / "ca.crt"), cert_reqs="CERT_REQUIRED", retries=False
+        )
+
+    def records(self, timeout_s: float) -> dict[tuple[Kind, str], Record]:
+        """See `Store`."""
+        found: dict[tuple[Kind, str], Record] = {}
+        query = {"labelSelector": f"{_GROUP_LABEL}={self._group}", "limit": str(_PAGE)}
+        until = time.monotonic() + timeout_s
+        while True:
+            page = self._ask("GET", f"?{urlencode(query)}", until - time.monotonic())
+            with self._reached():
+                for item in page["items"]:
+                    record = _record_of(item)
+                    found[record.kind, record.name] = record
+                # All pages belong to one snapshot.
+                query["continue"] = page["metadata"].get("continue", "")
+            if not query["continue"]:
+                return found
+
+    def write(self, record: Record, timeout_s: float) -> Record:
+        """See `Store`."""
+        method, path = ("PUT", f"/{self._name(record)}") if record.version else ("POST", "")
+        answer = self._ask(method, path, timeout_s, self._lease_of(record))
+        with self._reached():
+            return replace(record, version=answer["metadata"]["resourceVersion"])
+
+    def delete(self, record: Record, timeout_s: float) -> None:
+        """See `Store`."""
+        only = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"resourceVersion": record.version},
+        }
+        self._ask("DELETE", f"/{self._name(record)}", timeout_s, only)
+
+    def _ask(self, method: str, path: str, timeout_s: float, body: object = None) -> Any:
+        with self._reached():
+            answer = self._http.request(
+                method,
+                self._url + path,
+                body=None if body is None else orjson.dumps(body),
+                headers={
+                    "Authorization": f"Bearer {self._token.read_text().strip()}",
+                    "Content-Type": "application/json",
+                },
+                timeout=urllib3.Timeout(total=max(timeout_s, 0.01)),
+            )
+            status = HTTPStatus(answer.status)
+            if 200 <= status < 300:
+                return orjson.loads(answer.data)
+        gone = status == HTTPStatus.NOT_FOUND and method in ("PUT", "DELETE")
+        if gone or status == HTTPStatus.CONFLICT:
+            raise Conflict
+        fix = _FIXES.get(status, "it is asked again")
+        raise StoreAway(f"the API server of Kubernetes answers {status} to leases: {fix}")
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        # The last two: something else answers, such as a proxy.
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreAway(
+                "the API server of Kubernetes does not answer correctly "
+                f"({type(error).__name__}): it is asked again"
+            ) from error
+
+    def _name(self, record: Record) -> str:
+        """Name of the Lease: a readable part, and a digest that makes it unique."""
+        words = re.sub(r"[^a-z0-9]+", "-", record.name.lower())[:_LONGEST].strip("-")
+        digest = hashlib.sha256(record.name.encode()).hexdigest()[:10]
+        return f"{self._group}-{record.kind}-{words}-{digest}"
+
+    def _lease_of(self, record: Record) -> dict[str, Any]:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        version = {"resourceVersion": record.version} if record.version else {}
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {
+                "name": self._name(record),
+                "labels": {_GROUP_LABEL: self._group, _KIND_LABEL: record.kind},
+                "annotations": {_NAME: record.name, _CAMERAS: record.cameras},
+                **version,
+            },
+            "spec": {
+                "holderIdentity": record.holder,
+                "leaseDurationSeconds": record.duration_s,
+                # For information only: clocks of two machines are not compared.
+                "renewTime": now,
+                "leaseTransitions": record.number,
+            },
+        }
+
+
+def _server_of(environment: Mapping[str, str]) -> str:
+    host = environment["KUBERNETES_SERVICE_HOST"]
+    port = environment.get("KUBERNETES_SERVICE_PORT", "443")
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+def _record_of(lease: dict[str, Any]) -> Record:
+    metadata = lease["metadata"]
+    try:
+        spec = lease["spec"]
+        return Record(
+            metadata["labels"][_KIND_LABEL],
+            metadata["annotations"][_NAME],
+            spec.get("holderIdentity") or "",
+            spec.get("leaseTransitions") or 0,
+            spec.get("leaseDurationSeconds") or 1,
+            metadata["annotations"].get(_CAMERAS, ""),
+            metadata["resourceVersion"],
+        )
+    except KeyError:
+        raise StoreAway(
+            f"the lease {metadata['name']} has the label {_GROUP_LABEL} but was not created by "
+            "yolostream: remove the label"
+        ) from None
