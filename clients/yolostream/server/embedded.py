@@ -34,6 +34,7 @@ START_TIMEOUT_S: dict[Profile | None, float] = {
     "cpu": 120.0,
     # Kernels are tuned, compiled and captured before the first frame.
     "onnx-gpu": 600.0,
+    "cudnn-gpu": 600.0,
     "torch-gpu": 1800.0,
 }
 

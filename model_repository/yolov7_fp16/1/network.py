@@ -90,7 +90,7 @@ def open_network(
 
     Args:
         model: ONNX file; its weights are converted to float16 unless they are.
-        runtime: `onnxruntime`, `torch` or `planned`.
+        runtime: `onnxruntime`, `torch` or `cudnn`.
         stream: Where all work goes, on the current device.
         batch_sizes: To prepare, ascending.
         max_batch: Most images of one call of `Network.run`.
@@ -110,7 +110,7 @@ def _runtime(name: str) -> Callable[..., Runtime]:
         from .torch_runtime import TorchRuntime
 
         return TorchRuntime
-    if name == "planned":
+    if name == "cudnn":
         from .planned.runtime import PlannedRuntime
 
         return PlannedRuntime
