@@ -151,7 +151,7 @@ def _watch_over(service: Service) -> None:
     pause_s = min(_CHECK_S, (systemd.watchdog_s() or _CHECK_S) / 3)
     never = threading.Event()
     with contextlib.suppress(KeyboardInterrupt):
-        while service.is_well:
+        while service.is_healthy:
             systemd.tell(systemd.ALIVE)
             never.wait(pause_s)
         raise ServiceError("the service hangs, or has ended by a defect: start it again")
