@@ -80,10 +80,10 @@ def run(
     ):
         try:
             _log.info("the page is at %s", address)
-            systemd.tell(systemd.READY)
+            systemd.notify(systemd.READY)
             _watch_over(context.service)
         finally:
-            systemd.tell(systemd.STOPPING)
+            systemd.notify(systemd.STOPPING)
             # The page and the cameras stop at the same time.
             context.service.ask_to_stop()
 
@@ -152,7 +152,7 @@ def _watch_over(service: Service) -> None:
     never = threading.Event()
     with contextlib.suppress(KeyboardInterrupt):
         while service.is_healthy:
-            systemd.tell(systemd.ALIVE)
+            systemd.notify(systemd.ALIVE)
             never.wait(pause_s)
         raise ServiceError("the service hangs, or has ended by a defect: start it again")
     _log.info("stopping")
