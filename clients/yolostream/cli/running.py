@@ -138,7 +138,7 @@ def _following_the_file(site: Site, control: Control) -> Iterator[None]:
         yield
         return
     with reloading(control, site.path, site.contents) as reloader:
-        signal.signal(signal.SIGHUP, lambda number, frame: reloader.ask())
+        signal.signal(signal.SIGHUP, lambda number, frame: reloader.request())
         yield
 
 

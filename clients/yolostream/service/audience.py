@@ -55,7 +55,7 @@ class Audience:
         if not self._receivers[Fragment]:
             self._video.clear()
 
-    def tell(self, made: Made) -> None:
+    def publish(self, made: Made) -> None:
         """Pass a message of the worker to all viewers that receive this kind."""
         receivers = self._receivers[type(made)]
         if receivers and isinstance(made, Fragment):

@@ -78,7 +78,9 @@ def parse(text: str, name: str) -> Configuration:
         problems += _source_problems(configuration)
     if problems:
         located = sorted((document.line_of(one), one) for one in problems)
-        raise ConfigurationError("\n".join(f"{name}:{line}: {one.said}" for line, one in located))
+        raise ConfigurationError(
+            "\n".join(f"{name}:{line}: {one.message}" for line, one in located)
+        )
     return configuration
 
 

@@ -34,7 +34,7 @@ class Reloader:
         self._thread = threading.Thread(target=self._run, name="reloader", daemon=True)
         self._thread.start()
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Read the file again even if it has not changed. A signal handler may call this."""
         # No `threading.Event`: a second signal would wait forever for the lock that it has.
         self._is_requested = True

@@ -216,7 +216,7 @@ class Service:
         if isinstance(message, Transition | Switched):
             self._publish(message)
         elif message.camera in self._cameras:
-            self._cameras[message.camera].audience.tell(message)
+            self._cameras[message.camera].audience.publish(message)
 
     def _publish_death(self, died: WorkerDied) -> None:
         self.events.publish(

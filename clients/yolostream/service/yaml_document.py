@@ -37,7 +37,7 @@ class Problem:
     """Line of the problem; None if it follows from `path`."""
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """The message for people, with the path."""
         where = ".".join(redact_argument(printable(str(part))) for part in self.path)
         return f"{where}: {self.words}" if where else self.words
