@@ -24,7 +24,7 @@ def advice(configuration: Configuration, path: Path | None) -> list[str]:
     return [
         *_about_cameras(configuration),
         *(
-            f"{secret} can be read by all users of this machine: chmod 600 {secret}"
+            f"{secret} can be read by all users of this machine: run 'chmod 600 {secret}'"
             for secret in _secrets(configuration, path)
             if _is_open_to_all(secret)
         ),

@@ -61,7 +61,7 @@ class Control:
         self._path = path
         self._store = store
         self._lock = threading.RLock()
-        # Without it, of two reloads at the same time, the older content could be applied last.
+        # Two reloads at the same time could apply the older content last.
         self._reading = threading.Lock()
         # A secret key, so that passwords cannot be guessed from the versions of settings.
         self._key = secrets.token_bytes(32)

@@ -39,7 +39,7 @@ def set_up(settings: LogSettings) -> None:
             ],
         )
     )
-    # Removes the package's own handler, which other commands use.
+    # The package's own handler is for the other commands.
     logging.getLogger("yolostream").handlers.clear()
     logging.basicConfig(handlers=[handler], level=settings.level.upper(), force=True)
     for library in ("asyncio", "uvicorn"):

@@ -121,7 +121,7 @@ class Document:
         first: dict[str, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                # `value` reports it.
+                # Loading the document reports it.
                 continue
             if key.tag != _MERGE:
                 # YAML would read a camera named 1 as a number, and one named no as a boolean.
