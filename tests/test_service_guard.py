@@ -296,7 +296,7 @@ def test_a_file_without_tokens_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="yolostream token"):
         Tokens(file)
     file.write_text("# nothing\n")
-    with pytest.raises(ServiceError, match="no token in it"):
+    with pytest.raises(ServiceError, match="contains no token"):
         Tokens(file)
     file.write_text("write my-own-password\n")
     with pytest.raises(ServiceError, match="line 1") as error:

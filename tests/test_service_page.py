@@ -395,7 +395,7 @@ def test_a_refused_address_says_why_once_and_for_this_page(page: Browser, api: A
         page.find(f"[name={button}]").click()
         page.wait(lambda: "only the configuration file" in page.text("#camera-error"), "the reason")
         page.wait(lambda: page.find("[name=check]").is_enabled(), "the end of the check")
-        assert page.text("#camera-dialog").count("no address of a camera") == 1
+        assert page.text("#camera-dialog").count("not the network address of a camera") == 1
         assert "API" not in page.text("#camera-dialog")
     page.find("[name=source]").send_keys("!")
     page.wait(lambda: page.text("#camera-error") == "", "the words to go")
