@@ -28,6 +28,11 @@ _GROUP_LABEL, _KIND_LABEL = "yolostream-leases", "yolostream-kind"
 _NAME, _CAMERAS = "yolostream-name", "yolostream-cameras"
 """Annotations. Names of cameras may contain characters that names of leases may not."""
 
+_GROUP, _RESOURCE = "coordination.k8s.io", "leases"
+VERBS = ("list", "create", "update", "delete")
+"""Verbs on leases that the service account needs."""
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
 _PAGE = 500
 """Leases in one page of a list."""
 
@@ -57,16 +62,15 @@ class KubernetesStore:
         self._group = group
         self._token = account / "token"
         try:
-            namespace = (account / "namespace").read_text().strip()
-            server = server or _server_of(os.environ)
+            self._namespace = (account / "namespace").read_text().strip()
+            self._server = server or _server_of(os.environ)
         except (OSError, KeyError):
             raise ServiceError(
                 f"kubernetes:{group} needs a pod with a service account: check its "
                 "automountServiceAccountToken, or use a folder for --leases outside of Kubernetes"
             ) from None
-        self._url = (
-            f"{server}/apis/coordination.k8s.io/v1/namespaces/{quote(namespace, safe='')}/leases"
-        )
+        namespace = quote(self._namespace, safe="")
+        self._leases = f"/apis/{_GROUP}/v1/namespaces/{namespace}/{_RESOURCE}"
         # ca.crt is read again for each new connection.
         self._http = urllib3.PoolManager(
             ca_certs=str(account / "ca.crt"), cert_reqs="CERT_REQUIRED", retries=False
@@ -78,7 +82,9 @@ class KubernetesStore:
         query = {"labelSelector": f"{_GROUP_LABEL}={self._group}", "limit": str(_PAGE)}
         until = time.monotonic() + timeout_s
         while True:
-            page = self._request("GET", f"?{urlencode(query)}", until - time.monotonic())
+            page = self._request(
+                "GET", f"{self._leases}?{urlencode(query)}", until - time.monotonic()
+            )
             with self._translated_errors():
                 for item in page["items"]:
                     record = _record_of(item)
@@ -90,7 +96,7 @@ class KubernetesStore:
 
     def write(self, record: Record, timeout_s: float) -> Record:
         """See `Store`."""
-        method, path = ("PUT", f"/{self._name(record)}") if record.version else ("POST", "")
+        method, path = ("PUT", self._path(record)) if record.version else ("POST", self._leases)
         answer = self._request(method, path, timeout_s, self._lease_of(record))
         with self._translated_errors():
             return replace(record, version=answer["metadata"]["resourceVersion"])
@@ -102,13 +108,40 @@ class KubernetesStore:
             "kind": "DeleteOptions",
             "preconditions": {"resourceVersion": record.version},
         }
-        self._request("DELETE", f"/{self._name(record)}", timeout_s, options)
+        self._request("DELETE", self._path(record), timeout_s, options)
+
+    def denied_verbs(self, timeout_s: float) -> list[str]:
+        """Verbs on leases that the service account needs and does not have. Nothing is written.
+
+        Args:
+            timeout_s: timeout of each request in seconds.
+
+        Raises:
+            StoreUnavailable: the API server does not answer.
+        """
+        return [verb for verb in VERBS if not self._is_allowed(verb, timeout_s)]
+
+    def _is_allowed(self, verb: str, timeout_s: float) -> bool:
+        attributes = {
+            "namespace": self._namespace,
+            "verb": verb,
+            "group": _GROUP,
+            "resource": _RESOURCE,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        answer = self._request("POST", _REVIEWS, timeout_s, review)
+        with self._translated_errors():
+            return bool(answer["status"]["allowed"])
 
     def _request(self, method: str, path: str, timeout_s: float, body: object = None) -> Any:
         with self._translated_errors():
             answer = self._http.request(
                 method,
-                self._url + path,
+                self._server + path,
                 body=None if body is None else orjson.dumps(body),
                 headers={
                     "Authorization": f"Bearer {self._token.read_text().strip()}",
@@ -122,7 +155,7 @@ class KubernetesStore:
         is_deleted = status == HTTPStatus.NOT_FOUND and method in ("PUT", "DELETE")
         if is_deleted or status == HTTPStatus.CONFLICT:
             raise Conflict
-        fix = _FIXES.get(status, "the request is repeated")
+        fix = _FIXES.get(status, "check the API server; the request is repeated")
         raise StoreUnavailable(f"the API server of Kubernetes answers {status} to leases: {fix}")
 
     @contextlib.contextmanager
@@ -133,8 +166,11 @@ class KubernetesStore:
         except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
             raise StoreUnavailable(
                 "the API server of Kubernetes does not answer correctly "
-                f"({type(error).__name__}): the request is repeated"
+                f"({type(error).__name__}): check the network to it; the request is repeated"
             ) from error
+
+    def _path(self, record: Record) -> str:
+        return f"{self._leases}/{self._name(record)}"
 
     def _name(self, record: Record) -> str:
         """Name of the Lease: a readable part, and a digest that makes it unique."""
