@@ -11,7 +11,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def leases() -> list[Check]:
-    """Check the service account for 'run --leases kubernetes:NAME'. Outside of a pod, do nothing."""
+    """Check the service account that '--leases kubernetes:NAME' needs, if this is a pod."""
     if "KUBERNETES_SERVICE_HOST" not in os.environ:
         return []
     part = "Kubernetes"

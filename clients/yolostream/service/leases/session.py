@@ -31,7 +31,7 @@ class Session:
         instance: name of this instance.
         duration_s: seconds without renewal after which others consider this instance dead.
         host: runs the cameras.
-        members: is told when a session ends.
+        members: learns which sessions have ended.
         clock: returns the current time in seconds.
     """
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from fastapi.requests import HTTPConnection
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Send
-from starlette.types import Scope as Connection
+from starlette.types import Scope as ASGIScope
 
 from yolostream.service.tokens import Scope
 from yolostream.service.web.access import Access
@@ -55,7 +55,7 @@ class Guard:
         self._reading_paths = reading_paths
         self._failures = failures
 
-    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
@@ -65,7 +65,7 @@ class Guard:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
-                    # The responses of the page already have stricter ones.
+                    # The files of the page have a stricter policy already.
                     headers.setdefault(name, value)
             await send(message)
 
@@ -76,19 +76,22 @@ class Guard:
             return
         await self._app(scope, receive, send_with_headers)
 
-    def _check(self, asked: HTTPConnection) -> None:
-        changes = asked.scope["type"] == "websocket" or asked.scope["method"] not in _SAFE_METHODS
-        self._check_names(asked, changes=changes)
-        path = asked.scope["path"]
+    def _check(self, connection: HTTPConnection) -> None:
+        changes = (
+            connection.scope["type"] == "websocket"
+            or connection.scope["method"] not in _SAFE_METHODS
+        )
+        self._check_names(connection, changes=changes)
+        path = connection.scope["path"]
         if self._access.tokens is None or path in self._open_paths:
             return
         needed: Scope = "read"
-        if asked.scope["type"] == "http" and changes and path not in self._reading_paths:
+        if connection.scope["type"] == "http" and changes and path not in self._reading_paths:
             needed = "write"
-        self._check_token(asked, needed)
+        self._check_token(connection, needed)
 
-    def _check_names(self, asked: HTTPConnection, *, changes: bool) -> None:
-        host = asked.headers.get("host", "")
+    def _check_names(self, connection: HTTPConnection, *, changes: bool) -> None:
+        host = connection.headers.get("host", "")
         if not self._access.accepts_host(_without_port(host)):
             raise Problem(
                 HTTPStatus.MISDIRECTED_REQUEST,
@@ -96,7 +99,7 @@ class Guard:
                 "use its IP address, or add the name to the configuration: web: {names: [...]}",
                 kind="unknown-host",
             )
-        origin = asked.headers.get("origin")
+        origin = connection.headers.get("origin")
         if changes and origin is not None and _host_of(origin) != host.lower():
             raise Problem(
                 HTTPStatus.FORBIDDEN,
@@ -105,13 +108,13 @@ class Guard:
                 kind="foreign-origin",
             )
 
-    def _check_token(self, asked: HTTPConnection, needed: Scope) -> None:
+    def _check_token(self, connection: HTTPConnection, needed: Scope) -> None:
         tokens = self._access.tokens
         assert tokens is not None
-        token = token_in(asked)
+        token = token_in(connection)
         granted = tokens.scope_of(token) if token else None
         if granted is None:
-            raise self._failures.problem_of(asked) if token else UNKNOWN
+            raise self._failures.problem_of(connection) if token else UNKNOWN
         if needed == "write" and granted == "read":
             raise Problem(
                 HTTPStatus.FORBIDDEN,

@@ -35,10 +35,10 @@ _TOO_MANY = Problem(
 )
 
 
-def token_in(asked: HTTPConnection) -> str | None:
+def token_in(connection: HTTPConnection) -> str | None:
     """Token of a request: programs send it in a header, the page in a cookie. None without one."""
-    kind, _, token = asked.headers.get("authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else asked.cookies.get(COOKIE)
+    kind, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else connection.cookies.get(COOKIE)
 
 
 class Failures:
@@ -51,9 +51,9 @@ class Failures:
     def __init__(self) -> None:
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def problem_of(self, asked: HTTPConnection) -> Problem:
+    def problem_of(self, connection: HTTPConnection) -> Problem:
         """Count a wrong token, and return the error for its request."""
-        address, now = asked.client.host if asked.client else "", time.monotonic()
+        address, now = connection.client.host if connection.client else "", time.monotonic()
         times = self._times.setdefault(address, deque(maxlen=MAX_FAILURES + 1))
         self._times.move_to_end(address)
         if len(self._times) > _MAX_ADDRESSES:

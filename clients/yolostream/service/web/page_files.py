@@ -25,8 +25,6 @@ _HEADERS = {
             "frame-ancestors 'none'",
         )
     ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
     # Browsers revalidate each file, because a new version of the service has a new page.
     "Cache-Control": "no-cache",
 }

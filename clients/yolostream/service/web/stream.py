@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 MAX_QUEUED = 1024
 """Items queued for one reader. The stream of a slower reader ends."""
 KEEP_ALIVE_S = 15.0
-"""Seconds without an item after which a comment is sent. It fails if the reader is gone."""
+"""Seconds without an item after which a comment is sent. Sending it fails if the reader is gone."""
 
 _T = TypeVar("_T")
 

@@ -22,7 +22,7 @@ export function cameraDialog(onDone) {
   let before = {};
   let checked = "";
 
-  const say = (words, tone) => {
+  const showResult = (words, tone) => {
     result.textContent = words || "\u00a0";
     result.dataset.tone = tone;
   };
@@ -32,16 +32,16 @@ export function cameraDialog(onDone) {
     const source = login(fields);
     checked = JSON.stringify(source);
     error.textContent = "";
-    say("Checking…", "quiet");
+    showResult("Checking…", "quiet");
     fields.check.disabled = true;
     try {
       const { video, error: fault } = await api.probe(source);
-      if (video) say(`The camera works: ${videoWords(video)}.`, "good");
-      else say(probeErrorWords(fault), "bad");
+      if (video) showResult(`The camera works: ${videoWords(video)}.`, "good");
+      else showResult(probeErrorWords(fault), "bad");
       return Boolean(video);
     } catch (problem) {
       // It is shown where an error of "Add" is shown, which would be the same one.
-      say("", "quiet");
+      showResult("", "quiet");
       error.textContent = problem.message;
       return false;
     } finally {
@@ -78,14 +78,14 @@ export function cameraDialog(onDone) {
   fields.check.addEventListener("click", () => fields.source.value && check());
   fields.cancel.addEventListener("click", () => dialog.close());
   fields.source.addEventListener("input", () => {
-    say("", "quiet");
+    showResult("", "quiet");
     error.textContent = "";
     fields.save.textContent = edited ? "Save" : "Add";
   });
 
   const show = (name, current) => {
     form.reset();
-    say("", "quiet");
+    showResult("", "quiet");
     checked = "";
     edited = name;
     document.getElementById("camera-dialog-title").textContent = name ? `Edit ${name}` : "Add camera";
