@@ -89,6 +89,19 @@ def test_a_member_is_alive_for_its_duration_since_we_saw_it_change() -> None:
     assert not alive_at(1018.3, "2")
 
 
+def test_a_member_without_a_holder_is_released_and_deleted_when_it_is_old() -> None:
+    members, released = Members(), Record("member", "a_0", duration_s=8, version="2")
+    members.update([replace(released, holder="a_0", version="1")], asked_at=1, answered_at=1)
+    assert not members.is_released("a_0")
+    members.update([released], asked_at=2, answered_at=2)
+    assert members.is_released("a_0")
+    assert (members.alive(), members.dead()) == ([], [])
+    members.update([released], asked_at=11, answered_at=11)
+    assert (members.alive(), members.dead()) == ([], [released])
+    members.update([], asked_at=12, answered_at=12)
+    assert members.is_released("a_0")
+
+
 # Leases in a world whose time is ours: each instance has a clock of its own, and some stand still
 # for as long as they like, in the midst of whatever they do.
 

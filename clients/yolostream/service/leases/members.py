@@ -21,6 +21,7 @@ class Members:
         self._seen: dict[str, tuple[Record, float]] = {}
         self._asked_at = 0.0
         self._ended: set[str] = set()
+        self._released: set[str] = set()
 
     def note_end(self, session: str) -> None:
         """Treat a former session of this instance as dead from now on."""
@@ -39,6 +40,8 @@ class Members:
             known = before.get(record.name)
             is_same = known is not None and known[0].version == record.version
             self._seen[record.name] = (record, known[1] if known and is_same else answered_at)
+            if not record.holder:
+                self._released.add(record.name)
         self._asked_at = asked_at
 
     def alive(self) -> list[Record]:
@@ -46,11 +49,8 @@ class Members:
         return [record for record, _ in self._seen.values() if self._is_alive(record)]
 
     def is_released(self, session: str) -> bool:
-        """Whether a session had released all its leases at the last update."""
-        return any(
-            record.name == session and not record.holder and self._is_fresh(record)
-            for record, _ in self._seen.values()
-        )
+        """Whether an update has shown that a session released all its leases."""
+        return session in self._released
 
     def dead(self) -> list[Record]:
         """Members that were not fresh at the last update. Their records are to be deleted."""
