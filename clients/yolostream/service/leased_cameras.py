@@ -9,6 +9,7 @@ from typing import Any
 
 from yolostream.service.camera import Camera
 from yolostream.service.events import Events, EventType
+from yolostream.service.leases.host import PreviousLease
 from yolostream.service.leases.lease import Fence, Lease, Owner
 from yolostream.service.messages import Extend
 from yolostream.service.workers import Workers
@@ -58,7 +59,7 @@ class LeasedCameras:
         self._fence.extend(session, until_s)
         self._workers.extend(Extend(session, until_s))
 
-    def acquire(self, name: str, lease: Lease) -> None:
+    def acquire(self, name: str, lease: Lease, previous: PreviousLease | None = None) -> None:
         """See `CameraHost`."""
         with self._lock:
             camera = self._cameras.get(name)
@@ -68,7 +69,8 @@ class LeasedCameras:
             if self._stopping.is_set() or not self._fence.lets(lease):
                 return
             camera.lease, camera.owner = lease, None
-            self.publish("lease_acquired", name, instance=self.instance)
+            details = {} if previous is None else {"previous_lease": previous}
+            self.publish("lease_acquired", name, instance=self.instance, **details)
             camera.run_on(camera.worker or self._workers.with_room())
 
     def release(self, name: str) -> None:
