@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from loopback import LOOPBACK
 
 NAMESPACE = "cameras"
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 ROOT = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -37,6 +38,8 @@ class LeaseApi:
         self.leases: dict[str, dict] = {}
         self.tokens = {"first"}
         self.most_in_a_page = 500
+        self.denied: set[str] = set()
+        """Verbs that the service account lacks, for reviews of access only."""
         self.wrong: int | None = None
         """Status that all requests are answered by."""
         self.silent = threading.Event()
@@ -47,6 +50,8 @@ class LeaseApi:
 
     def answer(self, method: str, url: str, body: dict | None) -> dict:
         parts = urlsplit(url)
+        if (method, parts.path) == ("POST", REVIEWS):
+            return self._review(body)
         if not parts.path.startswith(ROOT):
             raise Refused(404)
         name = parts.path.removeprefix(ROOT).strip("/")
@@ -60,6 +65,15 @@ class LeaseApi:
             case "DELETE":
                 return self._delete(name, body)
         raise Refused(405)
+
+    def _review(self, review: dict) -> dict:
+        attributes = review["spec"]["resourceAttributes"]
+        is_ours = (
+            review["kind"] == "SelfSubjectAccessReview"
+            and attributes["namespace"] == NAMESPACE
+            and (attributes["group"], attributes["resource"]) == ("coordination.k8s.io", "leases")
+        )
+        return review | {"status": {"allowed": is_ours and attributes["verb"] not in self.denied}}
 
     def _page(self, query: dict[str, str]) -> dict:
         label, _, value = query["labelSelector"].partition("=")

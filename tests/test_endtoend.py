@@ -302,13 +302,13 @@ def test_an_environment_without_the_peer_is_told_at_once(stand_in, tmp_path):
         one.ready()
 
 
-def test_each_number_of_sources_runs_by_each_decoder_with_one_process_and_as_usual(monkeypatch):
+def test_each_number_of_sources_runs_with_each_decoder_and_eight_also_in_one_process(monkeypatch):
     monkeypatch.setattr(plan, "workers_for", lambda sources: -(-sources // 4))
-    names = [one.name for one in plan.all_out((1, 8), ("gpu", "cpu"), Length(10, 2000))]
+    names = [one.name for one in plan.all_out((1, 8, 24), ("gpu", "cpu"), Length(10, 2000))]
     assert names == [
         *("all_out-1-gpu", "all_out-1-cpu"),
-        *("all_out-8-gpu", "all_out-8-gpu-1-workers"),
-        *("all_out-8-cpu", "all_out-8-cpu-1-workers"),
+        *("all_out-8-gpu", "all_out-8-cpu", "all_out-8-gpu-1-workers"),
+        *("all_out-24-gpu", "all_out-24-cpu"),
     ]
     assert [one.frames_each for one in plan.annotated("gpu", Length(10, 300))] == [2000, 1500]
     assert plan.all_objects((1, 2, 24), "gpu", Length(10, 300)).sources == 2

@@ -137,6 +137,7 @@ def test_the_role_allows_what_is_done_with_leases():
     (rule,) = only(render(ON_GPU), "Role")["rules"]
     # 'kubectl auth can-i' and people ask for single ones.
     assert {verbs[method] for method in done} == set(rule["verbs"]) - {"get"}
+    assert {verbs[method] for method in done} == set(kubernetes.VERBS)
 
 
 def test_the_page_installs_what_it_shows():

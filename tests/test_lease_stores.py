@@ -17,8 +17,9 @@ from yolostream.service.leases.coordinator import Coordinator
 from yolostream.service.leases.folder import FolderStore
 from yolostream.service.leases.kubernetes import KubernetesStore
 from yolostream.service.leases.lease import Lease, Owner
+from yolostream.service.leases.session import instance_of
 from yolostream.service.leases.sharing import Sharing
-from yolostream.service.leases.store import Conflict, Record, Store, StoreAway
+from yolostream.service.leases.store import Conflict, Record, Store, StoreUnavailable
 
 TIMEOUT_S = 30.0
 SHORT_S = 0.5
@@ -135,6 +136,7 @@ class CameraHost:
 
     def __init__(self) -> None:
         self.running: dict[str, Lease] = {}
+        self.previous: dict[str, str] = {}
 
     def enabled_cameras(self) -> set[str]:
         return {"gate", "yard", "Gate_1", "street"}
@@ -142,8 +144,10 @@ class CameraHost:
     def extend(self, session: str, until_s: float) -> None:
         pass
 
-    def acquire(self, camera: str, lease: Lease) -> None:
+    def acquire(self, camera: str, lease: Lease, previous: str | None = None) -> None:
         self.running[camera] = lease
+        if previous is not None:
+            self.previous[camera] = previous
 
     def release(self, camera: str) -> None:
         self.running.pop(camera, None)
@@ -171,6 +175,7 @@ def test_two_instances_share_cameras_out_and_one_takes_over(
         coordinator.tick()
     assert (len(one.running), len(other.running)) == (2, 2)
     assert one.running.keys() | other.running.keys() == one.enabled_cameras()
+    assert {one.previous[name] for name in one.running} == {"none"}
     assert one.owners.keys() == other.running.keys()
     # The other one is silent.
     lost = dict(other.running)
@@ -180,14 +185,23 @@ def test_two_instances_share_cameras_out_and_one_takes_over(
     assert one.running.keys() == one.enabled_cameras()
     assert all(one.running[name].number == lease.number + 1 for name, lease in lost.items())
     assert coordinators[0].takeovers == 2
+    assert {one.previous[name] for name in lost} == {"expired"}
     # It goes on, and begins anew.
     for coordinator in reversed(coordinators * 3):
         coordinator.tick()
     assert (len(one.running), len(other.running)) == (2, 2)
+    # It releases its leases. The others learn that, and its record stays until it is old.
+    released = set(one.running)
     one.running.clear()
     coordinators[0].leave()
     coordinators[1].tick()
     assert other.running.keys() == other.enabled_cameras()
+    assert {other.previous[name] for name in released} == {"released"}
+    for _ in range(3):
+        now_s += 4
+        coordinators[1].tick()
+    members = [name for kind, name in new_store().records(TIMEOUT_S) if kind == "member"]
+    assert [instance_of(name) for name in members] == ["other"]
 
 
 # Folders.
@@ -213,7 +227,7 @@ def test_a_folder_that_is_gone_is_no_store_without_leases(tmp_path: Path) -> Non
 
     def check_away() -> None:
         for action in (store.records, lambda timeout_s: store.write(record, timeout_s)):
-            with pytest.raises(StoreAway, match=r"leases, .*leases, is gone"):
+            with pytest.raises(StoreUnavailable, match=r"leases, .*leases, is gone"):
                 action(TIMEOUT_S)
 
     check_away()
@@ -236,7 +250,7 @@ def test_a_full_disk_leaves_a_lease_as_it_was(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(StoreAway, match="No space left"):
+        with pytest.raises(StoreUnavailable, match="No space left"):
             store.write(replace(record, number=2), TIMEOUT_S)
     assert store.records(TIMEOUT_S) == {("camera", "Gate_1"): GATE}
     assert len(list((tmp_path / "camera" / "Gate_1").iterdir())) == 1
@@ -251,7 +265,7 @@ def test_a_new_record_that_cannot_be_written_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreAway, match="No space left"):
+    with pytest.raises(StoreUnavailable, match="No space left"):
         FolderStore(tmp_path).write(MEMBER, TIMEOUT_S)
     assert list((tmp_path / "member").iterdir()) == []
 
@@ -260,7 +274,7 @@ def test_a_file_that_is_no_lease_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "camera" / "gate"
     folder.mkdir(parents=True)
     (folder / "1.json").write_text("{")
-    with pytest.raises(StoreAway, match=r"1\.json is not a valid lease"):
+    with pytest.raises(StoreUnavailable, match=r"1\.json is not a valid lease"):
         FolderStore(tmp_path).records(TIMEOUT_S)
 
 
@@ -268,14 +282,14 @@ def test_a_file_that_is_no_lease_is_told(tmp_path: Path) -> None:
 def test_a_link_to_nowhere_is_told(tmp_path: Path) -> None:
     FolderStore(tmp_path).write(GATE, TIMEOUT_S)
     (tmp_path / "camera" / GATE.name / "9.json").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(StoreAway, match=r"9\.json is not a valid lease"):
+    with pytest.raises(StoreUnavailable, match=r"9\.json is not a valid lease"):
         FolderStore(tmp_path).records(TIMEOUT_S)
 
 
 def test_a_copy_of_another_lease_is_told(tmp_path: Path) -> None:
     FolderStore(tmp_path).write(GATE, TIMEOUT_S)
     shutil.copytree(tmp_path / "camera" / GATE.name, tmp_path / "camera" / "yard")
-    with pytest.raises(StoreAway, match=r"yard/1\.json is not a valid lease"):
+    with pytest.raises(StoreUnavailable, match=r"yard/1\.json is not a valid lease"):
         FolderStore(tmp_path).records(TIMEOUT_S)
 
 
@@ -306,7 +320,9 @@ def test_a_lease_of_another_program_is_named(served, api: LeaseApi, lacks: str) 
     store.write(GATE, TIMEOUT_S)
     ((name, lease),) = api.leases.items()
     (lease if lacks in lease else lease["metadata"]).pop(lacks)
-    with pytest.raises(StoreAway, match=f"{name} has the label .* was not created by yolostream"):
+    with pytest.raises(
+        StoreUnavailable, match=f"{name} has the label .* was not created by yolostream"
+    ):
         store.records(TIMEOUT_S)
 
 
@@ -348,10 +364,10 @@ def test_an_error_of_the_server_is_told_with_what_helps(
     store = kubernetes(served)
     record = store.write(GATE, TIMEOUT_S)
     api.wrong = status
-    with pytest.raises(StoreAway, match=words):
+    with pytest.raises(StoreUnavailable, match=words):
         store.records(TIMEOUT_S)
     if status != 404:
-        with pytest.raises(StoreAway, match=words):
+        with pytest.raises(StoreUnavailable, match=words):
             store.write(record, TIMEOUT_S)
     api.wrong = None
     assert store.write(record, TIMEOUT_S).version != record.version
@@ -361,7 +377,7 @@ def test_an_answer_of_something_else_is_told(served, api: LeaseApi) -> None:
     store = kubernetes(served)
     api.wrong = 200
     for action in (store.records, lambda timeout_s: store.write(GATE, timeout_s)):
-        with pytest.raises(StoreAway, match="does not answer correctly"):
+        with pytest.raises(StoreUnavailable, match="does not answer correctly"):
             action(TIMEOUT_S)
 
 
@@ -370,7 +386,7 @@ def test_a_token_that_is_replaced_is_read_again(served, api: LeaseApi) -> None:
     store.records(TIMEOUT_S)
     api.tokens = {"second"}
     try:
-        with pytest.raises(StoreAway, match="401"):
+        with pytest.raises(StoreUnavailable, match="401"):
             store.records(TIMEOUT_S)
         token.write_text("second\n")
         store.records(TIMEOUT_S)
@@ -383,7 +399,7 @@ def test_who_gets_no_answer_does_not_know_whether_it_was_written(served, api: Le
     store = kubernetes(served)
     record = store.write(MEMBER, TIMEOUT_S)
     api.silent.set()
-    with pytest.raises(StoreAway, match="does not answer correctly"):
+    with pytest.raises(StoreUnavailable, match="does not answer correctly"):
         store.write(record, SHORT_S)
     api.silent.clear()
     with pytest.raises(Conflict):
@@ -394,7 +410,7 @@ def test_who_gets_no_answer_does_not_know_whether_it_was_written(served, api: Le
 def test_a_server_with_another_certificate_is_told_nothing(served, tmp_path: Path) -> None:
     with serve_leases(tmp_path) as (stranger, url):
         store = KubernetesStore("street", account=served[2], server=url)
-        with pytest.raises(StoreAway, match="SSLError"):
+        with pytest.raises(StoreUnavailable, match="SSLError"):
             store.write(GATE, TIMEOUT_S)
         assert not stranger.leases
 

@@ -16,7 +16,7 @@ from yolostream.service.leases.coordinator import Coordinator, running_coordinat
 from yolostream.service.leases.lease import GUARD, Fence, Lease, Owner
 from yolostream.service.leases.members import Members
 from yolostream.service.leases.session import REQUEST_TIMEOUT_S
-from yolostream.service.leases.store import Conflict, Record, StoreAway
+from yolostream.service.leases.store import Conflict, Record, StoreUnavailable
 
 # Shares.
 
@@ -72,11 +72,11 @@ def test_few_cameras_move_when_a_member_goes(members: int) -> None:
 
 
 def test_a_member_is_alive_for_its_duration_since_we_saw_it_change() -> None:
-    members, record = Members(), Record("member", "a_0", duration_s=8, version="1")
+    members, record = Members(), Record("member", "a_0", "a_0", duration_s=8, version="1")
 
     def alive_at(at_s: float, version: str) -> bool:
         one = replace(record, version=version)
-        members.look([one], asked_at=at_s, answered_at=at_s + 1)
+        members.update([one], asked_at=at_s, answered_at=at_s + 1)
         assert (one in members.alive()) != (one in members.dead())
         return one in members.alive()
 
@@ -87,6 +87,19 @@ def test_a_member_is_alive_for_its_duration_since_we_saw_it_change() -> None:
     assert alive_at(1009.2, "2")
     assert alive_at(1018, "2")
     assert not alive_at(1018.3, "2")
+
+
+def test_a_member_without_a_holder_is_released_and_deleted_when_it_is_old() -> None:
+    members, released = Members(), Record("member", "a_0", duration_s=8, version="2")
+    members.update([replace(released, holder="a_0", version="1")], asked_at=1, answered_at=1)
+    assert not members.is_released("a_0")
+    members.update([released], asked_at=2, answered_at=2)
+    assert members.is_released("a_0")
+    assert (members.alive(), members.dead()) == ([], [])
+    members.update([released], asked_at=11, answered_at=11)
+    assert (members.alive(), members.dead()) == ([], [released])
+    members.update([], asked_at=12, answered_at=12)
+    assert members.is_released("a_0")
 
 
 # Leases in a world whose time is ours: each instance has a clock of its own, and some stand still
@@ -163,6 +176,7 @@ class Instance:
     def _begin(self) -> None:
         self.fence = Fence(self.clock)
         self.running: dict[str, Lease] = {}
+        self.previous: dict[str, str] = {}
         self.stopping: dict[str, tuple[Lease, float]] = {}
         self.owners: Mapping[str, Owner] = {}
         self.coordinator = Coordinator(self, self.name, DURATION_S, self, clock=self.clock)
@@ -214,7 +228,7 @@ class Instance:
         if not self.is_alive:
             raise Killed
         if world.is_away or (not world.is_calm and world.random.random() < 0.02):
-            raise StoreAway("the store is away: it is asked again")
+            raise StoreUnavailable("the store is away: the request is repeated")
 
     def records(self, timeout_s: float) -> dict[tuple[str, str], Record]:
         self._travel(timeout_s)
@@ -249,8 +263,10 @@ class Instance:
     def extend(self, session: str, until_s: float) -> None:
         self.fence.extend(session, until_s)
 
-    def acquire(self, camera: str, lease: Lease) -> None:
+    def acquire(self, camera: str, lease: Lease, previous: str | None = None) -> None:
         self.running[camera] = lease
+        if previous is not None:
+            self.previous[camera] = previous
 
     def release(self, camera: str) -> None:
         if camera in self.running:
@@ -324,6 +340,8 @@ def test_cameras_of_one_that_died_run_again_within_fifteen_seconds() -> None:
         dead = world.instances[0]
         lost, dead.is_alive = set(dead.running), False
         assert lost
+        for one in world.instances:
+            one.previous.clear()
         died_at = world.now_s
         world.run(15)
         again = {
@@ -331,15 +349,27 @@ def test_cameras_of_one_that_died_run_again_within_fifteen_seconds() -> None:
             for camera in lost
         }
         assert max(again.values()) - died_at < 1.5 * DURATION_S
+        assert previous_leases(world) == dict.fromkeys(lost, "expired")
         check_one_owner_at_a_time(world)
 
 
-def test_one_that_ends_leaves_its_cameras_at_once() -> None:
-    world = World(1, instances=3, cameras=6)
-    calm(world)
-    world.instances[0].end()
-    world.run(DURATION_S / 2)
-    check_all_are_run(world)
+def test_one_that_ends_releases_its_cameras_at_once() -> None:
+    for seed in range(20):
+        world = World(seed, instances=3, cameras=6)
+        calm(world)
+        released = set(world.instances[0].running)
+        for one in world.instances:
+            one.previous.clear()
+        world.instances[0].end()
+        world.run(DURATION_S / 2)
+        check_all_are_run(world)
+        assert previous_leases(world) == dict.fromkeys(released, "released")
+
+
+def previous_leases(world: World) -> dict[str, str]:
+    """What the instances that are alive learned of the leases that they acquired."""
+    alive = [one for one in world.instances if one.is_alive]
+    return {name: what for one in alive for name, what in one.previous.items()}
 
 
 def test_cameras_stop_in_time_where_the_store_is_away_and_go_on_when_it_is_back() -> None:
@@ -456,7 +486,7 @@ def test_who_was_written_without_an_answer_goes_on() -> None:
 
     def lost(record: Record, timeout_s: float) -> Record:
         write(record, timeout_s)
-        raise StoreAway("no answer: it is asked again")
+        raise StoreUnavailable("no answer: the request is repeated")
 
     one.write = lost
     one.coordinator.tick()
@@ -476,7 +506,7 @@ def test_a_store_that_hangs_delays_no_end() -> None:
     def hang(record: Record, timeout_s: float) -> Record:
         asked.set()
         assert over.wait(DEADLINE_S)
-        raise StoreAway("no answer: it is asked again")
+        raise StoreUnavailable("no answer: the request is repeated")
 
     one.write = one.delete = hang
     with running_coordinator(one.coordinator):
@@ -493,7 +523,7 @@ def test_the_end_of_a_session_waits_for_a_moment_only() -> None:
     one.coordinator = Coordinator(one, "long", 600, one, clock=one.clock)
     one.coordinator.tick()
     timeouts: list[float] = []
-    one.delete = lambda record, timeout_s: timeouts.append(timeout_s)
+    one.write = lambda record, timeout_s: timeouts.append(timeout_s)
     one.coordinator.leave()
     assert len(timeouts) == 1
     assert timeouts[0] <= 1

@@ -352,10 +352,10 @@ def test_nobody_waits_for_a_model_that_somebody_else_wants(
         url, model = api.url + path, {"model": OTHER}
         answers.append(requests.patch(url, json=model, timeout=TIMEOUT_S))
 
-    switching = threading.Thread(target=at_once, args=(switch, model_check.MOST_CHECKS))
+    switching = threading.Thread(target=at_once, args=(switch, model_check.MAX_CONCURRENT))
     switching.start()
     try:
-        poll(lambda: len(asked) == model_check.MOST_CHECKS, what="all of them to be checked")
+        poll(lambda: len(asked) == model_check.MAX_CONCURRENT, what="all of them to be checked")
         assert api.patch(away, {"confidence": 0.7}).status_code == 200
         assert api.patch(path, {"confidence": 0.3}).status_code == 200
         assert len(api.get(CAMERAS).json()) == 2

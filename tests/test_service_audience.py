@@ -21,10 +21,10 @@ def test_who_comes_later_gets_the_video_from_its_last_key_on() -> None:
         *(fragment("key", b"3"), fragment("delta", b"4")),
     ]
     for one in video:
-        audience.tell(one)
+        audience.publish(one)
     audience.join(Fragment, later.append)
     assert later == [video[0], *video[3:]]
-    audience.tell(last := fragment("delta", b"5"))
+    audience.publish(last := fragment("delta", b"5"))
     assert first == [*video, last]
     assert later == [video[0], *video[3:], last]
 
@@ -33,7 +33,7 @@ def test_a_video_of_another_size_begins_anew() -> None:
     audience = Audience("street")
     audience.join(Fragment, lambda one: None)
     for one in (fragment("header", b"small"), fragment("key", b"1"), fragment("header", b"large")):
-        audience.tell(one)
+        audience.publish(one)
     later: list[Fragment] = []
     audience.join(Fragment, later.append)
     assert later == [fragment("header", b"large")]
@@ -42,17 +42,17 @@ def test_a_video_of_another_size_begins_anew() -> None:
 def test_nothing_is_kept_of_a_video_that_nobody_looks_at() -> None:
     audience = Audience("street")
     audience.join(Fragment, first := [].append)
-    audience.tell(fragment("header", b"head"))
-    audience.tell(fragment("key", b"1"))
+    audience.publish(fragment("header", b"head"))
+    audience.publish(fragment("key", b"1"))
     audience.leave(Fragment, first)
     # What was on its way still comes.
     for one in (fragment("delta", b"2"), fragment("header", b"late"), fragment("key", b"late")):
-        audience.tell(one)
+        audience.publish(one)
     later: list[Fragment] = []
     audience.join(Fragment, later.append)
     assert later == []
     # It has no header: no player could begin with it.
-    audience.tell(fragment("key", b"3"))
+    audience.publish(fragment("key", b"3"))
     latest: list[Fragment] = []
     audience.join(Fragment, latest.append)
     assert latest == []
@@ -67,8 +67,8 @@ def test_each_gets_what_it_asked_for_and_nothing_else_is_made() -> None:
     assert audience.wanted == Watch("street", pictures=True)
     audience.join(Found, found.append)
     assert audience.wanted == Watch("street", pictures=True, detections=True)
-    audience.tell(picture := Picture("street", b"jpeg"))
-    audience.tell(record := Found("street", b"{}"))
+    audience.publish(picture := Picture("street", b"jpeg"))
+    audience.publish(record := Found("street", b"{}"))
     assert (pictures, found) == ([picture], [record])
     audience.leave(Picture, pictures.append)
     assert audience.wanted == Watch("street", detections=True)

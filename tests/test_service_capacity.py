@@ -14,7 +14,7 @@ CALM = Load(
     cameras=4,
     frames_read=1200,
     frames_done=1195,
-    frames_left_out=5,
+    frames_skipped=5,
     processor=0.5,
 )
 
@@ -31,11 +31,11 @@ CALM = Load(
         # Nobody knows what would be short far beyond what was measured.
         (replace(CALM, processor=0.05), 4, "At least 4 more cameras like these fit"),
         (replace(CALM, processor=0.0), 4, "At least 4 more"),
-        (replace(CALM, processor=None), None, "cannot be told"),
+        (replace(CALM, processor=None), None, "not known on this machine"),
         (
-            replace(CALM, frames_done=600, frames_left_out=600, processor=0.1),
+            replace(CALM, frames_done=600, frames_skipped=600, processor=0.1),
             0,
-            "of 20 frames a second, 10 are looked at",
+            "10 of 20 frames per second are processed",
         ),
     ],
 )
@@ -60,8 +60,8 @@ def test_the_meter_measures_the_last_minute() -> None:
     assert load.seconds == pytest.approx(OBSERVED_S, abs=1.5)
     assert load.cameras == 2
     assert load.frames_done == pytest.approx(6 * load.seconds)
-    assert load.frames_left_out == 90
-    assert load.frames_read == load.frames_done + load.frames_left_out
+    assert load.frames_skipped == 90
+    assert load.frames_read == load.frames_done + load.frames_skipped
     assert load.processor is None or 0 <= load.processor <= 1
 
 

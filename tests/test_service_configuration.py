@@ -73,22 +73,22 @@ cameras:
             "4: cameras.gate.outputs.segments: 7 is wrong: it has to be true, false, or keys with values",
         ),
         (GATE + "    fps: 0\n", "4: cameras.gate.fps: 0 is wrong: input should be greater than 0"),
-        ("cameras:\n  gate:\n    fps: 3\n", "2: cameras.gate: it lacks source: add it"),
+        ("cameras:\n  gate:\n    fps: 3\n", "2: cameras.gate: the key source is missing: add it"),
         (
             GATE + "  gate:\n    source: rtsp://192.0.2.2/a\n",
-            "4: cameras.gate: it is there already, in line 2: leave one of them out",
+            "4: cameras.gate: line 2 has the same key: remove one of them",
         ),
         (
             "cameras: {gate: {source: udp://h:1, fps: 1, fps: 1}}",
-            "1: cameras.gate.fps: it is there already, in line 1: leave one of them out",
+            "1: cameras.gate.fps: line 1 has the same key: remove one of them",
         ),
         (
             GATE + "    password: [\n",
-            "5: this is no YAML: expected the node content, but found '<stream end>'",
+            "5: this is not YAML: expected the node content, but found '<stream end>'",
         ),
         (
             "cameras:\n\tgate: 1\n",
-            "2: this is no YAML: found character '\\t' that cannot start any token",
+            "2: this is not YAML: found character '\\t' that cannot start any token",
         ),
         ("- gate\n", "1: it has to be keys with values, as in 'key: 1'"),
         (
@@ -113,24 +113,24 @@ cameras:
         ),
         (
             GATE + "    password: x\n",
-            "2: cameras.gate: there is a password of nobody: name the username",
+            "2: cameras.gate: there is a password without a username: add username",
         ),
         (
             "server:\n  url: h:1\n  profile: cpu\n" + GATE,
-            "1: server: profile is for a Triton that is started here: leave it out, or url",
+            "1: server: profile is for a Triton that the service starts, but url names a running one: remove one of them",
         ),
         (
             GATE + "x: &x {x: *x}\n",
-            "4: x: there is no such key, only: server, web, log, outputs, traces, state, defaults, "
+            "4: x: there is no such key; the keys are server, web, log, outputs, traces, state, defaults, "
             "cameras",
         ),
         (
             GATE + '  yard: {source: "udp://h:1\\0"}\n',
-            "4: cameras.yard.source: there is a character NUL in it: leave it out",
+            "4: cameras.yard.source: the value contains a NUL character: remove it",
         ),
         (
             'outputs: {folder: "a\\0b"}\n' + GATE,
-            "1: outputs.folder: there is a character NUL in it: leave it out",
+            "1: outputs.folder: the value contains a NUL character: remove it",
         ),
         (
             "web: {address: '127.0.0.1:99999'}\n" + GATE,
@@ -150,7 +150,7 @@ cameras:
         ),
         (
             GATE + "x: !secret x\n",
-            "4: this is no YAML: could not determine a constructor for the tag '!secret'",
+            "4: this is not YAML: could not determine a constructor for the tag '!secret'",
         ),
     ],
 )

@@ -122,7 +122,7 @@ def test_a_few_are_looked_at_at_once(
         answers.append(requests.post(api.url + PATH, data=data, timeout=60).status_code)
 
     monkeypatch.setattr(api.context.ensembles, "detector", wait)
-    threads = [threading.Thread(target=send) for _ in range(detect.MOST_AT_ONCE)]
+    threads = [threading.Thread(target=send) for _ in range(detect.MAX_CONCURRENT)]
     for thread in threads:
         thread.start()
     for _ in threads:
@@ -132,4 +132,4 @@ def test_a_few_are_looked_at_at_once(
     for thread in threads:
         thread.join()
     check_problem(refused, 429, "busy")
-    assert answers == [200] * detect.MOST_AT_ONCE
+    assert answers == [200] * detect.MAX_CONCURRENT

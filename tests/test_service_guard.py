@@ -23,7 +23,7 @@ from yolostream.service.settings import WebTls
 from yolostream.service.tokens import Tokens, new_token
 from yolostream.service.web import body_limit, connection, detect, server
 from yolostream.service.web.access import Access
-from yolostream.service.web.logins import COOKIE, MOST_FAILURES
+from yolostream.service.web.logins import COOKIE, MAX_FAILURES
 
 CAMERAS = "/api/v1/cameras"
 SESSION = "/api/v1/session"
@@ -153,14 +153,14 @@ def test_an_upload_that_does_not_say_its_size_is_cut_off(api: Api) -> None:
         pass
     else:
         check_problem(answer, 413, "too-large")
-    assert sent < detect.MOST_BYTES + (16 << 20)
+    assert sent < detect.MAX_BYTES + (16 << 20)
 
 
 def test_who_says_nothing_or_one_letter_at_a_time_is_left(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "REQUEST_S", 1.0)
-    monkeypatch.setattr(body_limit, "MOST_S", 1.0)
+    monkeypatch.setattr(body_limit, "MAX_BODY_S", 1.0)
     head = b"PUT /api/v1/cameras/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n"
     with contextlib.ExitStack() as stack:
         silent, slow, begun = (stack.enter_context(api.raw()) for _ in range(3))
@@ -179,7 +179,7 @@ def test_who_says_nothing_or_one_letter_at_a_time_is_left(
 def test_many_connections_leave_files_for_the_cameras(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "MOST", 20)
+    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 20)
     with contextlib.ExitStack() as stack:
         many = [stack.enter_context(api.raw()) for _ in range(40)]
         for one in many[20:]:
@@ -267,7 +267,7 @@ def test_a_page_shows_its_token_in_a_cookie_that_no_script_reads(locked: Locked)
 
 def test_wrong_tokens_are_answered_a_few_times_a_minute(locked: Locked) -> None:
     api, wrong = locked.api, {"Authorization": "Bearer wrong"}
-    for _ in range(MOST_FAILURES):
+    for _ in range(MAX_FAILURES):
         check_problem(api.get(CAMERAS, headers=wrong), 401, "unknown-token")
     limited = api.ask("POST", SESSION, json={"token": "wrong"})
     check_problem(limited, 429, "too-many-failures")
@@ -296,7 +296,7 @@ def test_a_file_without_tokens_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="yolostream token"):
         Tokens(file)
     file.write_text("# nothing\n")
-    with pytest.raises(ServiceError, match="no token in it"):
+    with pytest.raises(ServiceError, match="contains no token"):
         Tokens(file)
     file.write_text("write my-own-password\n")
     with pytest.raises(ServiceError, match="line 1") as error:
@@ -376,7 +376,7 @@ def test_it_stops_though_somebody_follows(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_who_stops_reading_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_STUCK_MS", 2000)
+    monkeypatch.setattr(server, "_SEND_TIMEOUT_MS", 2000)
     with serve_api() as api, socket.socket() as reader:
         events = api.service.events
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

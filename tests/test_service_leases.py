@@ -156,6 +156,20 @@ class Group:
 
         poll(are_written, what=f"lines of {list(leases)} after the leases {leases}")
 
+    def check_takeovers(self, leases: dict[str, int], previous: str, words: str) -> None:
+        """The next owner of each camera tells how the lease before was lost."""
+        for name, number in leases.items():
+            told = [
+                (event["details"].get("previous_lease"), instance)
+                for instance in self.alive.values()
+                for event in instance.events
+                if event["type"] == "lease_acquired"
+                and (event["camera"], event["details"]["lease"]) == (name, number + 1)
+            ]
+            ((kind, owner),) = told
+            assert kind == previous, (name, number)
+            owner.service.wait_for(f"{name}: taken over from {words}")
+
 
 @pytest.fixture
 def group(tmp_path: Path, instant: EmbeddedTriton) -> Iterator[Group]:
@@ -241,6 +255,7 @@ def test_each_camera_has_one_owner_at_a_time_whatever_befalls_them(group: Group)
     killed.signal(signal.SIGKILL)
     group.wait_for_lines(lost)
     group.wait("after a kill")
+    group.check_takeovers(lost, "expired", "a, whose lease expired")
     counts = [metrics_of(one) for one in group.alive.values()]
     assert sum(one["yolostream_lease_takeovers_total"] for one in counts) >= len(lost)
 
@@ -287,11 +302,13 @@ def test_each_camera_has_one_owner_at_a_time_whatever_befalls_them(group: Group)
     assert ended.service.stop()[0] == 0
     group.wait("after an end")
     group.wait_for_lines(lost)
+    group.check_takeovers(lost, "released", "c, which released the lease")
     for name in ("a", "b"):
         assert group.alive[name].service.stop()[0] == 0
     check_one_owner_at_a_time(group)
-    # Nothing is left of those that ended.
-    assert not list((leases / "member").glob("[bc]_*"))
+    # All that is left of an instance that ended is a record without a holder.
+    left = [json.loads(path.read_text()) for path in (leases / "member").glob("*/*.json")]
+    assert {record["holder"] for record in left} == {""}
 
 
 def test_a_lease_that_expired_before_it_was_heard_of_leads_to_nothing() -> None:

@@ -236,7 +236,7 @@ def test_a_camera_that_dies_says_so_and_comes_back(page: Browser, api: Api, web)
     web.is_on = False
     wait_for_state(page, "gate", "away")
     page.wait(lambda: "Away since" in page.text(card("gate", ".away")), "words on its picture")
-    page.wait(lambda: "tried again" in page.text(card("gate", ".away")), "when it is tried again")
+    page.wait(lambda: "next attempt" in page.text(card("gate", ".away")), "when it is tried again")
     # The last picture is still there behind the words.
     assert page.run("return document.querySelector('[data-camera=gate] video').readyState") >= 2
     web.is_on = True
@@ -304,7 +304,7 @@ def test_a_token_is_asked_for_and_one_that_only_reads_changes_nothing(
     with serve_api(instant.url, cameras=cameras, access=access) as api:
         page.open(api.url)
         enter("wrong")
-        page.wait(lambda: "not known" in page.text("#token-error"), "why it is refused")
+        page.wait(lambda: "unknown" in page.text("#token-error"), "why it is refused")
         assert not page.text("#cameras")
         page.type(Keys.ESCAPE, Keys.ESCAPE)
         enter(tokens["read"])
@@ -380,7 +380,7 @@ def test_an_address_where_nothing_is_says_so_before_it_is_added(page: Browser, a
         page.find("[name=name]").send_keys("nobody")
         page.find("[name=source]").send_keys(f"rtsp://127.0.0.1:{port}/cam")
         page.find("[name=save]").click()
-        page.wait(lambda: "Nothing listens there." in page.text("#probed"), "the reason")
+        page.wait(lambda: "The connection was refused." in page.text("#probed"), "the reason")
         assert page.find("[name=save]").text == "Add anyway"
         page.find("[name=cancel]").click()
     assert api.get("/api/v1/cameras/nobody").status_code == 404
@@ -395,7 +395,7 @@ def test_a_refused_address_says_why_once_and_for_this_page(page: Browser, api: A
         page.find(f"[name={button}]").click()
         page.wait(lambda: "only the configuration file" in page.text("#camera-error"), "the reason")
         page.wait(lambda: page.find("[name=check]").is_enabled(), "the end of the check")
-        assert page.text("#camera-dialog").count("no address of a camera") == 1
+        assert page.text("#camera-dialog").count("not the network address of a camera") == 1
         assert "API" not in page.text("#camera-dialog")
     page.find("[name=source]").send_keys("!")
     page.wait(lambda: page.text("#camera-error") == "", "the words to go")

@@ -102,12 +102,12 @@ def test_a_few_at_once(api: Api) -> None:
         statuses.append(answer.status_code)
 
     with silent() as source:
-        threads = [threading.Thread(target=ask) for _ in range(probe.MOST_AT_ONCE + 3)]
+        threads = [threading.Thread(target=ask) for _ in range(probe.MAX_CONCURRENT + 3)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert sorted(statuses) == [200] * probe.MOST_AT_ONCE + [429] * 3
+    assert sorted(statuses) == [200] * probe.MAX_CONCURRENT + [429] * 3
 
 
 def test_a_question_that_is_none(api: Api) -> None:

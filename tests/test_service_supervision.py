@@ -144,7 +144,7 @@ def test_a_device_that_is_not_plugged_in_and_a_file_that_goes_are_waited_for(sit
     clip = street(site.folder)
     site.write({"usb": {"source": "/dev/video77"}, "clip": {"source": str(clip)}})
     with site.running() as service:
-        assert "/dev/video77 is not there" in service.wait_for("it is waited for")
+        assert "/dev/video77 is not there" in service.wait_for("the service waits for it")
         service.wait_for_frames("clip")
         poll(lambda: service.cameras()["usb"]["state"] == "backoff", what="the device to be away")
         assert "plugged in" in service.cameras()["usb"]["trouble"]

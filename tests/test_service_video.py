@@ -17,7 +17,7 @@ from yolostream.detections import Detections
 from yolostream.pipeline.trails import Trails
 from yolostream.service.fragmented_mp4 import FragmentedMp4
 from yolostream.service.messages import Found, Fragment
-from yolostream.service.web.live import MOST_BYTES_WAITING, Wanted, _Viewer
+from yolostream.service.web.live import MAX_QUEUED_BYTES, Wanted, _Viewer
 
 RATE = Fraction(5)
 
@@ -139,7 +139,7 @@ def test_who_does_not_take_it_misses_pictures_up_to_the_next_key() -> None:
         viewer.want(Wanted(video={"a", "b", "nobody"}, detections={"a"}))
         assert set(studio.on_fragment) == {"a", "b"}
         sending = asyncio.create_task(viewer.send_to(socket))
-        half = bytes(MOST_BYTES_WAITING // 2)
+        half = bytes(MAX_QUEUED_BYTES // 2)
         fragments = [
             *(Fragment("a", "header", b"head", "avc1"), Fragment("a", "key", half)),
             *(Fragment("a", "delta", b"1" + half), Fragment("a", "delta", b"missed")),

@@ -44,6 +44,10 @@ class Service:
         for line in self.process.stderr:
             self.said.append(line.rstrip("\n"))
 
+    def join(self) -> None:
+        """Wait for the end of the log."""
+        self._listener.join(DEADLINE_S)
+
     def wait_for(self, words: str, *, times: int = 1) -> str:
         """Wait for a line with these words on stderr, the first or the `times`-th; return it."""
         poll(
@@ -87,7 +91,7 @@ class Service:
         self.process.send_signal(number)
         code = self.process.wait(DEADLINE_S)
         took_s = time.monotonic() - asked_at
-        self._listener.join(DEADLINE_S)
+        self.join()
         assert "Traceback" not in "\n".join(self.said), self.said
         return code, took_s
 
@@ -141,7 +145,10 @@ def running(*arguments: object, **environment: str) -> Iterator[Service]:
         text=True,
         env={**os.environ, **environment},
     ) as process:
+        service = Service(process)
         try:
-            yield Service(process)
+            yield service
         finally:
             process.kill()
+            # Popen closes the pipe, which the listener may still read.
+            service.join()

@@ -80,10 +80,10 @@ def run(
     ):
         try:
             _log.info("the page is at %s", address)
-            systemd.tell(systemd.READY)
+            systemd.notify(systemd.READY)
             _watch_over(context.service)
         finally:
-            systemd.tell(systemd.STOPPING)
+            systemd.notify(systemd.STOPPING)
             # The page and the cameras stop at the same time.
             context.service.ask_to_stop()
 
@@ -138,7 +138,7 @@ def _following_the_file(site: Site, control: Control) -> Iterator[None]:
         yield
         return
     with reloading(control, site.path, site.contents) as reloader:
-        signal.signal(signal.SIGHUP, lambda number, frame: reloader.ask())
+        signal.signal(signal.SIGHUP, lambda number, frame: reloader.request())
         yield
 
 
@@ -151,8 +151,8 @@ def _watch_over(service: Service) -> None:
     pause_s = min(_CHECK_S, (systemd.watchdog_s() or _CHECK_S) / 3)
     never = threading.Event()
     with contextlib.suppress(KeyboardInterrupt):
-        while service.is_well:
-            systemd.tell(systemd.ALIVE)
+        while service.is_healthy:
+            systemd.notify(systemd.ALIVE)
             never.wait(pause_s)
         raise ServiceError("the service hangs, or has ended by a defect: start it again")
     _log.info("stopping")

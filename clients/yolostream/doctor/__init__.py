@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yolostream.doctor import machine, pod
+from yolostream.doctor import lease_store, machine, pod
 from yolostream.doctor.check import Check, Verdict, bad
 from yolostream.doctor.containers import containers
 from yolostream.doctor.deepstream.folder import check_deepstream
@@ -14,7 +14,11 @@ __all__ = ["Check", "Verdict", "examine"]
 
 
 def examine(
-    model_repository: Path, server_environment: Path, deepstream: Path | None
+    model_repository: Path,
+    server_environment: Path,
+    deepstream: Path | None,
+    *,
+    leases: str | None = None,
 ) -> list[Check]:
     """Run all checks. They start, change and download nothing.
 
@@ -22,6 +26,10 @@ def examine(
         model_repository: folder of models for Triton.
         server_environment: Python environment of the embedded Triton.
         deepstream: folder of DeepStream configurations; None for a wheel, which has none.
+        leases: `kubernetes:NAME` or a folder, as for `yolostream run --leases`; None without.
+
+    Raises:
+        PackageMissing: the packages that `leases` needs are not installed.
     """
     return [
         machine.client(),
@@ -33,6 +41,7 @@ def examine(
         machine.plan(model_repository),
         *containers(),
         *pod.leases(),
+        *([] if leases is None else [lease_store.check(leases)]),
         *_deepstream(deepstream, model_repository),
     ]
 

@@ -1,4 +1,4 @@
-"""Whether this is a pod of Kubernetes, and what it has for leases."""
+"""Checks the service account of a pod of Kubernetes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def leases() -> list[Check]:
-    """Whether 'run --leases kubernetes:NAME' has a service account; nothing outside of a pod."""
+    """Check the service account that '--leases kubernetes:NAME' needs, if this is a pod."""
     if "KUBERNETES_SERVICE_HOST" not in os.environ:
         return []
     part = "Kubernetes"
@@ -20,6 +20,6 @@ def leases() -> list[Check]:
         (ACCOUNT / "token").read_text()
     except OSError as error:
         found = f"a pod without a service account ({error.strerror})"
-        fix = "for --leases kubernetes:NAME, say automountServiceAccountToken: true"
+        fix = "for --leases kubernetes:NAME, set automountServiceAccountToken: true"
         return [Check(part, Verdict.note, found, fix)]
     return [Check(part, Verdict.good, f"a pod of {namespace}, with a service account")]

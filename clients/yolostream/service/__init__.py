@@ -1,1 +1,1 @@
-"""The live service, `yolostream run`: cameras that are watched day and night."""
+"""The live service, `yolostream run`, which watches cameras continuously."""

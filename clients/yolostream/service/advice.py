@@ -1,4 +1,4 @@
-"""What is allowed in a configuration, and is hardly meant."""
+"""Warnings about a valid configuration."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from yolostream.sources.finding import device_that_is_away
 
 
 def advice(configuration: Configuration, path: Path | None) -> list[str]:
-    """One sentence for everything that somebody should look at.
+    """Find settings that are allowed but are probably mistakes.
 
     Args:
-        configuration: as it was read.
-        path: of its file.
+        configuration: the configuration.
+        path: its file; None if it was not read from a file.
+
+    Returns:
+        One message for each finding.
     """
     return [
         *_about_cameras(configuration),
         *(
-            f"{secret} can be read by all users of this machine: chmod 600 {secret}"
+            f"{secret} can be read by all users of this machine: run 'chmod 600 {secret}'"
             for secret in _secrets(configuration, path)
             if _is_open_to_all(secret)
         ),
@@ -31,22 +34,22 @@ def advice(configuration: Configuration, path: Path | None) -> list[str]:
 def _about_cameras(configuration: Configuration) -> Iterator[str]:
     cameras = configuration.cameras
     if not cameras:
-        yield "there are no cameras: name some in the configuration, or add them on the page"
+        yield "there are no cameras: add some to the configuration or on the page"
 
     for name, camera in cameras.items():
         if (device := device_that_is_away(camera.source)) is not None:
-            yield f"{name}: {device} is not there: it is waited for"
+            yield f"{name}: {device} is not there: the service waits for it"
 
     def address(name: str) -> str:
         return cameras[name].source
 
     for _, group in groupby(sorted(cameras, key=address), address):
         if len(names := sorted(group)) > 1:
-            yield f"{' and '.join(names)} have the same source: is that meant?"
+            yield f"{' and '.join(names)} have the same source: is that intended?"
 
 
 def _secrets(configuration: Configuration, path: Path | None) -> Iterator[Path]:
-    """Files that others should not read."""
+    """Files that contain secrets."""
     if path is not None and any(map(_has_password, configuration.cameras.values())):
         yield path
     files = [configuration.server.token_file, configuration.web.token_file]
@@ -57,7 +60,7 @@ def _secrets(configuration: Configuration, path: Path | None) -> Iterator[Path]:
 
 
 def _has_password(camera: CameraSettings) -> bool:
-    """Whether the file itself has it."""
+    """Whether the configuration itself contains the camera's password."""
     if camera.password is not None:
         return "${" not in camera.password.get_secret_value()
     _, _, rest = camera.source.partition("://")
@@ -68,5 +71,5 @@ def _is_open_to_all(path: Path) -> bool:
     try:
         return bool(path.stat().st_mode & stat.S_IROTH)
     except OSError:
-        # Who needs it says so.
+        # The code that reads the file reports the error.
         return False

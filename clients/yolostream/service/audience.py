@@ -1,4 +1,4 @@
-"""Those who look at a camera, and where its video begins for one who comes later."""
+"""The viewers of a camera, and the part of its video that a new viewer starts with."""
 
 from __future__ import annotations
 
@@ -11,63 +11,63 @@ Kind = TypeVar("Kind", bound=Made)
 
 
 class Audience:
-    """Who is told of the frames of one camera; nothing is made that nobody wants.
+    """Passes what a worker makes of a camera's frames to the viewers of the camera.
 
     Args:
-        camera: its name.
+        camera: name of the camera.
     """
 
     def __init__(self, camera: str) -> None:
         self._camera = camera
-        self._takers: dict[type[Any], set[Callable[[Any], None]]] = {
+        self._receivers: dict[type[Any], set[Callable[[Any], None]]] = {
             Fragment: set(),
             Picture: set(),
             Found: set(),
         }
-        # A header, and the fragments from the last one that a player may join at.
+        # The header, and all fragments from the latest key on.
         self._video: list[Fragment] = []
 
     @property
     def wanted(self) -> Watch:
-        """What the camera's worker has to make."""
+        """What the camera's worker has to make: only what somebody receives."""
         return Watch(
             self._camera,
-            video=bool(self._takers[Fragment]),
-            pictures=bool(self._takers[Picture]),
-            detections=bool(self._takers[Found]),
+            video=bool(self._receivers[Fragment]),
+            pictures=bool(self._receivers[Picture]),
+            detections=bool(self._receivers[Found]),
         )
 
     @property
     def viewers(self) -> int:
-        """How many look at its video."""
-        return len(self._takers[Fragment])
+        """Number of viewers of the video."""
+        return len(self._receivers[Fragment])
 
-    def join(self, kind: type[Kind], take: Callable[[Kind], None]) -> None:
-        """Tell one more, who is given the video from its last key on at once."""
+    def join(self, kind: type[Kind], receive: Callable[[Kind], None]) -> None:
+        """Add a viewer. A viewer of the video receives it from its latest key on, at once."""
         if kind is Fragment:
             for fragment in self._video:
-                take(fragment)  # type: ignore[arg-type]
-        self._takers[kind].add(take)
+                receive(fragment)  # type: ignore[arg-type]
+        self._receivers[kind].add(receive)
 
-    def leave(self, kind: type[Kind], take: Callable[[Kind], None]) -> None:
-        """Tell this one no more."""
-        self._takers[kind].discard(take)
-        if not self._takers[Fragment]:
+    def leave(self, kind: type[Kind], receive: Callable[[Kind], None]) -> None:
+        """Remove a viewer."""
+        self._receivers[kind].discard(receive)
+        if not self._receivers[Fragment]:
             self._video.clear()
 
-    def tell(self, made: Made) -> None:
-        """Hand on what was made."""
-        takers = self._takers[type(made)]
-        if takers and isinstance(made, Fragment):
+    def publish(self, made: Made) -> None:
+        """Pass a message of the worker to all viewers that receive this kind."""
+        receivers = self._receivers[type(made)]
+        if receivers and isinstance(made, Fragment):
             self._remember(made)
-        for take in list(takers):
-            take(made)
+        for receive in list(receivers):
+            receive(made)
 
     def _remember(self, fragment: Fragment) -> None:
         if fragment.kind == "header":
             self._video = [fragment]
         elif fragment.kind == "key":
-            # What is left of a video that began before somebody looked has no header.
+            # The rest of a video that began before the first viewer joined has no header.
             if self._video:
                 self._video[1:] = [fragment]
         elif len(self._video) > 1:

@@ -16,43 +16,43 @@ from yolostream.service.totals import Totals
 from yolostream.service.worker import Worker
 
 _RATE_S = 3.0
-"""Frames per second are counted over so long."""
+"""Seconds over which the frames per second are averaged."""
 
 
 class Camera:
-    """A camera that the service knows: what it is to do, its figures, and who looks at it.
+    """A camera of the service: its task, its figures and its viewers.
 
-    One thread at a time may use it.
+    It is not thread-safe.
 
     Args:
-        name: its name.
-        task: what is done with it once it runs.
+        name: name of the camera.
+        task: what a worker does when it runs the camera.
     """
 
     def __init__(self, name: str, task: CameraTask) -> None:
         self.task = task
         self.is_enabled = False
-        """Whether it is to be run, here or elsewhere."""
+        """Whether some instance should run it."""
         self.worker: Worker | None = None
-        """Runs it; None where it is paused, or not ours."""
+        """The worker that runs it; None if it is disabled or does not run on this instance."""
         self.lease: Lease | None = None
-        """The right to run it, where several instances share cameras out."""
+        """The right to run it, if several instances share the cameras."""
         self.owner: Owner | None = None
         """The other instance that runs it."""
         self.audience = Audience(name)
         self.totals = Totals(name)
-        """Of all its runs."""
+        """Figures of all its runs."""
         self.status = Status(name)
-        """Of its latest run."""
+        """Figures of its latest run."""
         self.ages = RecentAges()
-        """Of the results of this run."""
+        """Ages of the results of its latest run."""
         self._name = name
-        # Figures of this run in the last seconds, and when they came.
-        self._noted: deque[tuple[float, Status]] = deque()
+        # Reports of this run in the last seconds, with their times of arrival.
+        self._reports: deque[tuple[float, Status]] = deque()
 
     @property
     def state(self) -> str:
-        """What it is at: one of `yolostream.pipeline.status.State`, `disabled` or `elsewhere`."""
+        """One of `yolostream.pipeline.status.State`, `disabled` or `elsewhere`."""
         if not self.is_enabled:
             return "disabled"
         is_elsewhere = self.worker is None and self.owner is not None
@@ -60,50 +60,49 @@ class Camera:
 
     @property
     def recent(self) -> Status:
-        """What was counted in the last seconds."""
-        return self.status.since(self._noted[0][1]) if self._noted else self.status
+        """Figures of the last seconds."""
+        return self.status.since(self._reports[0][1]) if self._reports else self.status
 
     @property
     def frames_per_second(self) -> float:
-        """Of the last seconds."""
-        if len(self._noted) < 2:
+        """Frames done per second, averaged over the last seconds."""
+        if len(self._reports) < 2:
             return 0.0
-        return self.recent.frames_done / (self._noted[-1][0] - self._noted[0][0])
+        return self.recent.frames_done / (self._reports[-1][0] - self._reports[0][0])
 
     def run_on(self, worker: Worker) -> None:
-        """Have its task done there, in place of what was done of it before."""
+        """Run the task on this worker. It replaces a task that runs there already."""
         self.worker = worker
         worker.run(Run(replace(self.task, lease=self.lease)))
-        self.tell_what_is_wanted()
+        self.update_watch()
 
-    def rest(self) -> None:
-        """Run no more."""
+    def stop(self) -> None:
+        """Stop the camera, if it runs, and give up its lease."""
         if self.worker is not None:
             self.worker.drop(self._name)
         self.worker = self.lease = None
         self.status = Status(self._name)
-        self._begin_anew()
+        self._reset_figures()
 
-    def tell_what_is_wanted(self) -> None:
-        """Have the worker make what its audience wants, and nothing else."""
+    def update_watch(self) -> None:
+        """Tell the worker what the viewers want now."""
         if self.worker is not None:
             self.worker.watch(self.audience.wanted)
 
     def note(self, status: Status) -> None:
-        """Take the latest figures of a run: one that was stopped may tell of its last frames."""
+        """Update the figures. A stopped run may still report its last frames."""
         self.totals.note(status)
         if self.worker is None:
             return
         if status.began_at != self.status.began_at:
-            self._begin_anew()
+            self._reset_figures()
         self.status = status
         now = time.monotonic()
-        self._noted.append((now, status))
-        while now - self._noted[0][0] > _RATE_S:
-            self._noted.popleft()
+        self._reports.append((now, status))
+        while now - self._reports[0][0] > _RATE_S:
+            self._reports.popleft()
         self.ages.note(now, status.result_ages)
 
-    def _begin_anew(self) -> None:
-        """Of another run, nothing was noted."""
+    def _reset_figures(self) -> None:
         self.ages = RecentAges()
-        self._noted.clear()
+        self._reports.clear()

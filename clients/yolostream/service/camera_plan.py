@@ -1,4 +1,4 @@
-"""What the cameras are to be, by the file and by what the API changed; and what that changes."""
+"""The cameras that the configuration file and the API ask for, and how two such plans differ."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ from yolostream.service.camera_task import CameraTask
 from yolostream.service.runtime_store import RuntimeChange
 from yolostream.service.settings import CameraSettings, Configuration
 
+_FIXED_SECTIONS = ("server", "web", "log", "outputs", "traces", "state")
+"""Sections that are only read when the service starts."""
+
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of one camera."""
+    """How one camera differs between two plans."""
 
     camera: str
     kind: Literal["added", "changed", "removed", "untouched"]
     keys: tuple[str, ...] = ()
-    """Of the settings that differ from before."""
+    """Keys of the settings that differ."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What becomes of all cameras."""
+    """How two configurations differ."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     untouched: tuple[str, ...] = ()
-    """They lose no frame."""
+    """Cameras that stay as they are and lose no frame."""
     needs_restart: tuple[str, ...] = ()
-    """Sections of the file that differ, and count from the next start on."""
+    """Sections of the file that differ, and that take effect when the service is restarted."""
 
     @classmethod
     def of(cls, changes: Iterable[Change], before: Configuration, after: Configuration) -> Changes:
-        """Those of single cameras together, and what else differs between two configurations."""
+        """Combine the changes of single cameras with those of the other sections."""
         by_kind: dict[str, list[str]] = {}
         for change in changes:
             by_kind.setdefault(change.kind, []).append(change.camera)
@@ -44,32 +47,32 @@ class Changes:
             **{kind: tuple(names) for kind, names in by_kind.items()},
             needs_restart=tuple(
                 section
-                for section in ("server", "web", "log", "outputs", "traces", "state")
+                for section in _FIXED_SECTIONS
                 if getattr(before, section) != getattr(after, section)
             ),
         )
 
     @property
     def words(self) -> str:
-        """For people: what differs."""
+        """The changes as text for people."""
         parts = [
             f"{kind} {', '.join(names)}"
             for kind in ("added", "changed", "removed")
             if (names := getattr(self, kind))
         ]
         if self.needs_restart:
-            parts.append(f"{', '.join(self.needs_restart)}: from the next start on")
+            parts.append(f"restart the service to change {', '.join(self.needs_restart)}")
         return "; ".join(parts) or "nothing differs"
 
 
 @dataclass(frozen=True)
 class CameraPlan:
-    """The cameras as they are to be: all of them were looked at, and none is wrong."""
+    """All cameras that there should be. Their settings are valid."""
 
     own: Mapping[str, CameraSettings] = field(default_factory=dict)
-    """What each says itself."""
+    """The settings of each camera, without the configuration's defaults."""
     resolved: Mapping[str, CameraSettings] = field(default_factory=dict)
-    """The same, with the defaults where it says nothing."""
+    """The same settings, completed with the configuration's defaults."""
     tasks: Mapping[str, CameraTask] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -81,17 +84,17 @@ class CameraPlan:
         *,
         since: CameraPlan,
     ) -> CameraPlan:
-        """What the file and the API say.
+        """Combine the configuration file with the changes of the API.
 
         Args:
-            configuration: the file's.
-            runtime: what the API changed, by camera; it wins.
-            folder: for what is written of the cameras; None where nothing is.
-            since: the plan before. A camera that stays as it is may have lost its file since then:
-                no change of others fails by that.
+            configuration: content of the file.
+            runtime: changes of the API by camera, which take precedence over the file.
+            folder: folder for outputs; None writes none.
+            since: the previous plan. The tasks of unchanged cameras are taken from it, because a
+                camera whose video file has gone must not prevent changes of other cameras.
 
         Raises:
-            SourceError: the source of a camera that differs is none.
+            SourceError: the source of a new or changed camera is not valid.
         """
         both = configuration.cameras | {name: change.settings for name, change in runtime.items()}
         own = {name: settings for name, settings in both.items() if settings is not None}
@@ -105,7 +108,7 @@ class CameraPlan:
         return cls(own, resolved, tasks)
 
     def change(self, name: str, *, since: CameraPlan) -> Change:
-        """What becomes of a camera that was planned otherwise before."""
+        """How a camera differs from the previous plan. At least one of the plans contains it."""
         before, after = since.resolved.get(name), self.resolved.get(name)
         if before is None or after is None:
             return Change(name, "removed" if after is None else "added")
@@ -115,5 +118,5 @@ class CameraPlan:
         return Change(name, "changed" if keys else "untouched", keys)
 
     def changes(self, *, since: CameraPlan) -> list[Change]:
-        """What becomes of each camera that is planned now, or was before."""
+        """How each camera of this plan and of the previous one differs."""
         return [self.change(name, since=since) for name in {**self.own, **since.own}]

@@ -1,4 +1,4 @@
-"""Runs one camera in a worker: it begins, changes, waits for its server, and ends."""
+"""Runs one camera in a worker: starts it, changes it, and stops it."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from yolostream.service.messages import FromWorker, Statuses, Stopped, Switched,
 from yolostream.sources import Session
 
 SWITCH_RETRY_S = 10.0
-"""Between two attempts to give a camera the ensemble that is wanted."""
+"""Interval between two attempts to switch a camera to another ensemble."""
 
 
 class CameraRunner:
-    """Brings what runs of one camera in line with what is wanted, on a thread of its own.
+    """Runs the wanted task of one camera, in a thread of its own.
 
-    Several changes at once become one: only the last counts.
+    If the task changes several times while the thread is busy, only the last change counts.
 
     Args:
-        name: of the camera.
-        lanes: to the ensembles.
-        openings: how many sources are opened at once, all cameras of the process together.
-        fence: is asked whether results may leave.
-        sampling: which frames are followed; None follows none.
-        send: takes what the service is told.
+        name: name of the camera.
+        lanes: connections to the ensembles.
+        openings: limits how many sources the process opens at the same time.
+        fence: tells whether results may be written.
+        sampling: which frames are traced; None traces none.
+        send: sends messages to the service.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class CameraRunner:
         send: Callable[[FromWorker | Stopped], None],
     ) -> None:
         self.is_ended = False
-        """Whether nothing of it runs, and nothing will."""
+        """Whether the camera is stopped for good. A new task needs a new runner."""
         self._name = name
         self._lanes = lanes
         self._openings = openings
@@ -61,12 +61,12 @@ class CameraRunner:
         self._traces = None if sampling is None else FrameTraces(name, sampling, send)
         self._wanted: CameraTask | None = None
         self._ticket = 0
-        """Of the last time that nothing was wanted."""
+        """Ticket of the latest request to stop."""
         self._stream: Stream | None = None
-        self._is_left = threading.Event()
-        """Whether nobody waits for the stream any more: what hangs in it writes no more, either."""
+        self._is_abandoned = threading.Event()
+        """Set when the stream was stopped. Threads of it that hang must write nothing later."""
         self._lane: Lane | None = None
-        """Where the stream's frames go."""
+        """The lane that the stream's frames are sent on."""
         self._view: LiveView | None = None
         self._watch = Watch(name)
         self._trouble = ""
@@ -76,22 +76,23 @@ class CameraRunner:
 
     @property
     def status(self) -> Status:
-        """Its figures."""
+        """The figures of the camera."""
         stream = self._stream
         if stream is None:
-            # It has counted nothing, and is no run of its own.
+            # With a constant time, these figures never count as a new run.
             return Status(self._name, began_at=0.0, trouble=self._trouble)
         return stream.snapshot()
 
     def want(self, task: CameraTask | None, ticket: int = 0) -> bool:
-        """Run this from now on, or nothing any more.
+        """Change to another task, or stop.
 
         Args:
-            task: what is done; None for nothing.
-            ticket: of a `Drop`, with which the service is told when nothing runs any more.
+            task: the new task; None stops the camera.
+            ticket: ticket of the `Drop`, which is returned in `Stopped` when the camera has
+                stopped.
 
         Returns:
-            False where it has ended.
+            False if the runner has ended and does nothing any more.
         """
         with self._lock:
             self._wanted, self._ticket = task, ticket
@@ -99,13 +100,13 @@ class CameraRunner:
             return not self.is_ended
 
     def watch(self, wanted: Watch) -> None:
-        """Somebody looks, or nobody does."""
+        """Change what is made for viewers."""
         self._watch = wanted
         if self._view is not None:
             self._view.want(wanted)
 
     def end(self) -> Stream | None:
-        """Begin nothing any more; what is left to stop."""
+        """End the runner. The caller stops the stream that is returned."""
         with self._lock:
             self.is_ended = True
             self._changed.set()
@@ -119,25 +120,26 @@ class CameraRunner:
             running = self._change(running, self._wanted)
 
     def _change(self, running: CameraTask | None, wanted: CameraTask | None) -> CameraTask | None:
-        """Do what is wanted, and return what is done now."""
+        """Change from one task to another. Returns the task that runs afterwards."""
         stream = self._stream
         if stream is not None and running and wanted and running.goes_on_as(wanted):
             stream.follow(self._plan(wanted))
-            return self._switched(stream, running.model, wanted)
+            return self._switch_model(stream, running.model, wanted)
         if stream is not None:
             stop([stream])
-            self._is_left.set()
-            # What it counted since the last report would be missing.
+            self._is_abandoned.set()
+            # This contains the frames since the last regular report.
             self._send(Statuses({self._name: stream.snapshot()}))
             self._stream = self._view = self._lane = None
         if wanted is None:
             self._end_unless_wanted()
         return wanted if wanted and self._begin(wanted) else None
 
-    def _switched(self, stream: Stream, model: str, wanted: CameraTask) -> CameraTask:
-        """Send the next frame to another ensemble, once that has looked at a picture.
+    def _switch_model(self, stream: Stream, model: str, wanted: CameraTask) -> CameraTask:
+        """Send the next frames to the wanted ensemble, while the camera stays open.
 
-        The camera stays open. Where the other one fails, the one that it has goes on.
+        The ensemble is tested with one picture before. If it fails, `model` stays in use. Returns
+        the task that runs afterwards.
         """
         figures = stream.status
         if wanted.model == model:
@@ -147,7 +149,7 @@ class CameraRunner:
             lane = self._lanes.connected(wanted.model)
             warm(lane.detector)
         except YolostreamError as error:
-            trouble = f"{model} goes on: {error}"
+            trouble = f"{model} stays in use: {error}"
             if trouble != figures.model_trouble:
                 figures.model_trouble = trouble
                 self._send(Switched(self._name, wanted.model, trouble))
@@ -161,19 +163,19 @@ class CameraRunner:
 
     def _end_unless_wanted(self) -> None:
         with self._lock:
-            # Somebody may have wanted it again meanwhile.
+            # A new task may have arrived while the stream was being stopped.
             self.is_ended = self.is_ended or self._wanted is None
             if self.is_ended:
                 self._send(Stopped(self._name, self._ticket))
 
     def _begin(self, task: CameraTask) -> bool:
-        """Whether it could, before something else was wanted."""
+        """Start a task. Returns False if another change came first."""
         lane = self._lanes.of(task.model, on_trouble=self._note, unless=self._changed.is_set)
         with self._lock:
             if lane is None or self.is_ended:
                 return False
             self._lane = lane
-            self._is_left = threading.Event()
+            self._is_abandoned = threading.Event()
             self._stream = Stream(self._plan(task), lane.detector, on_ready=lane.dispatcher.wake)
             self._stream.status.model = task.model
             reading = replace(task.job.reading(lane.detector.model.input_size), fit=self._fit)
@@ -186,7 +188,7 @@ class CameraRunner:
         return replace(plan, outputs_of=partial(self._outputs, task), traces=self._traces)
 
     def _fit(self) -> tuple[int, int] | None:
-        """Height and width that frames are made to fit into: another ensemble has another input."""
+        """Height and width that frames are scaled to fit into: the input of the ensemble in use."""
         return None if self._lane is None else self._lane.detector.model.input_size
 
     def _note(self, trouble: YolostreamError) -> None:
@@ -200,8 +202,8 @@ class CameraRunner:
         return [partial(Fenced.of, make, permit) for make in (*written, new_view)]
 
     def _permit(self, lease: Lease) -> Permit:
-        is_left = self._is_left
-        return Permit(lease.number, lambda: self._fence.lets(lease) and not is_left.is_set())
+        is_abandoned = self._is_abandoned
+        return Permit(lease.number, lambda: self._fence.lets(lease) and not is_abandoned.is_set())
 
     def _new_view(self, session: Session, lease: int | None) -> LiveView:
         self._view = LiveView(

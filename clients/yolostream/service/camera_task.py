@@ -1,4 +1,4 @@
-"""What a worker is told of one camera."""
+"""The task of a worker for one camera."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from yolostream.sources import Source
 
 @dataclass(frozen=True)
 class CameraTask:
-    """What a worker is told of one camera. It can be pickled, and compared with another one."""
+    """What a worker does with one camera. Tasks can be pickled and compared."""
 
     source: Source
-    """Its name is the camera's."""
+    """The source, whose name is the camera's."""
     job: Job
     model: str
-    """Name of the ensemble that looks at its frames."""
+    """Name of the ensemble that its frames are sent to."""
     recording: Recording | None = None
-    """What is written of it."""
+    """Files that are written; None writes none."""
     lease: Lease | None = None
-    """The right to run it; None where it is nobody else's."""
+    """The right to run the camera; None if no other instance runs it."""
 
     def goes_on_as(self, other: CameraTask) -> bool:
-        """Whether one that runs becomes the other from one frame to the next."""
+        """Whether the camera can change to the other task while it stays open."""
         job = replace(
             self.job,
             detection_filter=other.job.detection_filter,

@@ -1,4 +1,4 @@
-"""Sends traces to who collects them: OpenTelemetry's protocol, OTLP over HTTP."""
+"""Exports traces by OpenTelemetry's protocol over HTTP (OTLP)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from yolostream.frame_trace import Trace
 from yolostream.spans import Span, SpanId
 
 _TIMEOUT_S = 5.0
-"""For what is sent at once, with all attempts."""
+"""Limit for one export, including retries."""
 
 _DELAY_S = 1.0
-"""What is finished waits so long for others."""
+"""Interval between two exports. All spans that have ended meanwhile are sent together."""
 
 _CLOSE_S = 0.3
-"""For what is left in the end."""
+"""Limit for the last export when the service stops."""
 
 _KINDS = {"request": SpanKind.CLIENT}
 
@@ -42,20 +42,22 @@ _log = logging.getLogger(__name__)
 
 
 class Collector:
-    """Takes traces, and sends them from a thread of its own.
+    """Sends traces to an OpenTelemetry collector, in a thread of its own.
 
-    A collector that is away or slow costs traces, and nothing else: about two thousand spans wait,
-    and the oldest of them go.
+    If the collector is unavailable or slow, only traces are lost. About two thousand spans are
+    queued; if there are more, the oldest are dropped.
 
     Args:
-        endpoint: where they are sent, with its path.
-        service_name: who we are.
+        endpoint: URL of the collector, with its path.
+        service_name: name of this service in the traces.
     """
 
     def __init__(self, endpoint: str, service_name: str) -> None:
-        # It says the same again for every batch.
+        # The library would log the same error for each export.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        exporter = _SayOnce(OTLPSpanExporter(endpoint=endpoint, timeout=_TIMEOUT_S), endpoint)
+        exporter = _LoggingExporter(
+            OTLPSpanExporter(endpoint=endpoint, timeout=_TIMEOUT_S), endpoint
+        )
         self._processor = BatchSpanProcessor(exporter, schedule_delay_millis=_DELAY_S * 1e3)
         self._ids = _GivenIds()
         provider = TracerProvider(
@@ -70,14 +72,13 @@ class Collector:
         self._tracer = provider.get_tracer("yolostream", __version__)
 
     def take(self, trace: Trace) -> None:
-        """Send a trace, soon. Called by one thread."""
+        """Queue a trace for the next export. It is not thread-safe."""
         self._add(trace.root, None)
         for part in trace.parts:
             self._add(part, trace.root.id)
 
     def close(self) -> None:
-        """Send what is left, for a moment."""
-        # Where the collector is slow, the thread is left behind.
+        """Export what is left. If the collector is slow, the rest is lost."""
         thread = threading.Thread(target=self._processor.shutdown, daemon=True)
         thread.start()
         thread.join(_CLOSE_S)
@@ -99,7 +100,7 @@ class Collector:
 
 
 class _GivenIds(IdGenerator):
-    """Ids that spans have already: the server was told them."""
+    """Gives spans the ids that they already have, because requests have carried them to Triton."""
 
     def __init__(self) -> None:
         self.next = SpanId(0, 0)
@@ -111,8 +112,8 @@ class _GivenIds(IdGenerator):
         return self.next.trace
 
 
-class _SayOnce(SpanExporter):
-    """Sends spans, and says once that they do not arrive, and once that they do again."""
+class _LoggingExporter(SpanExporter):
+    """Logs when exports begin to fail, and when they succeed again."""
 
     def __init__(self, exporter: SpanExporter, endpoint: str) -> None:
         self._exporter = exporter
@@ -126,7 +127,7 @@ class _SayOnce(SpanExporter):
         if is_away != self._is_away and not self._is_closed:
             self._is_away = is_away
             if is_away:
-                _log.warning("traces do not reach %s, and are lost meanwhile", self._endpoint)
+                _log.warning("traces do not reach %s and are lost", self._endpoint)
             else:
                 _log.warning("traces reach %s again", self._endpoint)
         return result

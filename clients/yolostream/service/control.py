@@ -1,4 +1,4 @@
-"""The configuration that is in force, and who may change it: the file, a signal, the API."""
+"""Applies the configuration file and the changes of the API to the service."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ _log = logging.getLogger(__name__)
 
 
 class Control:
-    """Keeps a service in line with its configuration, and changes no camera that need not.
+    """Makes the cameras of a service what the configuration file and the API ask for.
 
-    Two say what cameras there are: the file, and the API. For each camera the later of both
-    counts: a change over the API holds until the file says something else of this camera than it
-    did when it was changed. So it survives a restart, a reload, and changes of other cameras.
+    Cameras are defined in the file and over the API, and for each camera the later definition
+    applies: a change over the API applies until the camera's section in the file changes. It
+    survives a restart, a reload, and changes of other cameras. Only cameras that differ are
+    changed.
 
     All methods may be called from any thread.
 
     Args:
-        service: runs the cameras; its events tell of the file, when it is read again.
-        configuration: as it was read.
-        path: of the file that it was read from; None where there is none to read again.
-        store: keeps what the API changes; None forgets it at the end.
+        service: runs the cameras, and publishes an event when the file is read again.
+        configuration: content of the file.
+        path: the file; None if there is none that can be read again.
+        store: saves the changes of the API; None does not save them.
 
     Raises:
-        ServiceError: what the store has cannot be read.
-        SourceError: a camera's source is none.
+        ServiceError: the saved changes cannot be read.
+        SourceError: the source of a camera is not valid.
     """
 
     def __init__(
@@ -52,78 +53,84 @@ class Control:
         store: RuntimeStore | None = None,
     ) -> None:
         self.problem: str | None = None
-        """Why the file on disk is not in force; None where it is."""
+        """Why the present content of the file is not applied; None if it is."""
         self._service = service
         self._configuration = configuration
-        # What counts from the next start on stays as it was.
+        # A reload does not change it; see `Changes.needs_restart`.
         self._folder = configuration.outputs.folder
         self._path = path
         self._store = store
         self._lock = threading.RLock()
-        # Of two who read the file at once, one might put the older file in force last.
+        # Two reloads at the same time could apply the older content last.
         self._reading = threading.Lock()
-        # So that nobody guesses passwords by the versions of settings.
+        # A secret key, so that passwords cannot be guessed from the versions of settings.
         self._key = secrets.token_bytes(32)
-        # It is only ever replaced as a whole: who reads it waits for nobody.
+        # It is only replaced as a whole, so it can be read without the lock.
         self._plan = CameraPlan()
         self._runtime = still_valid({} if store is None else store.load(), configuration.cameras)
         self._apply(CameraPlan.of(configuration, self._runtime, self._folder, since=self._plan))
 
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """Nobody else changes anything inside of the block."""
+        """Prevent changes by other threads until the block ends."""
         with self._lock:
             yield
 
     @property
     def configuration(self) -> Configuration:
-        """What the file says, without what the API changed."""
+        """The content of the file, without the changes of the API."""
         return self._configuration
 
     def settings(self) -> dict[str, CameraSettings]:
-        """All cameras, with the defaults where they say nothing."""
+        """The settings of all cameras, completed with the configuration's defaults."""
         return dict(self._plan.resolved)
 
     def own_settings(self, name: str) -> CameraSettings:
-        """What a camera says itself: `model_fields_set` names the keys; others are defaults.
+        """The settings of a camera without the configuration's defaults.
+
+        `model_fields_set` contains the keys that are set.
 
         Raises:
-            KeyError: there is none of this name.
+            KeyError: there is no camera of this name.
         """
         return self._plan.own[name]
 
     def version(self, name: str) -> str:
-        """Differs where a camera's settings do; it tells nothing of them.
+        """A text that changes with a camera's settings, but does not reveal them.
 
         Raises:
-            KeyError: there is none of this name.
+            KeyError: there is no camera of this name.
         """
         words = json.dumps(self._plan.resolved[name].revealed(), sort_keys=True)
         return hmac.digest(self._key, words.encode(), "sha256").hex()[:16]
 
     def put(self, name: str, settings: CameraSettings, *, dry_run: bool = False) -> Change:
-        """Add a camera, or replace what it says.
+        """Add a camera, or replace its settings.
 
         Args:
-            name: of the camera.
-            settings: what it says itself; the rest is up to the defaults.
-            dry_run: only tell what would be.
+            name: name of the camera.
+            settings: its settings. The configuration's defaults apply to keys that are not set.
+            dry_run: only return what would change.
 
         Raises:
-            ConfigurationError: only the file may say that.
-            ServiceError: the change cannot be kept, so it is not made.
-            SourceError: its source is none.
+            ConfigurationError: the settings are only allowed in the file.
+            ServiceError: the change cannot be saved, so it is not made.
+            SourceError: the source is not valid.
         """
         with self._lock:
             check_runtime_secrets(name, settings, self._configuration.cameras.get(name))
             return self._set(name, settings, dry_run=dry_run)
 
     def remove(self, name: str, *, dry_run: bool = False) -> Change:
-        """Let go of a camera.
+        """Remove a camera.
+
+        Args:
+            name: name of the camera.
+            dry_run: only return what would change.
 
         Raises:
-            KeyError: there is none of this name.
-            ServiceError: the change cannot be kept, so it is not made.
+            KeyError: there is no camera of this name.
+            ServiceError: the change cannot be saved, so it is not made.
         """
         with self._lock:
             if name not in self._plan.own:
@@ -131,13 +138,13 @@ class Control:
             return self._set(name, None, dry_run=dry_run)
 
     def reload(self) -> Changes:
-        """Read the file again, and change what differs.
+        """Read the file again, and change the cameras that differ.
 
-        Where it is broken, all stays as it is, `problem` says why, and so does the log, once.
+        If that fails, nothing changes and `problem` is set. The same error is logged only once.
 
         Raises:
-            ConfigurationError: it is broken.
-            ServiceError: there is no file, or what the API changed cannot be kept.
+            ConfigurationError: the file is not valid.
+            ServiceError: there is no file, or the changes of the API cannot be saved.
         """
         publish = self._service.events.publish
         with self._reading:
@@ -156,13 +163,16 @@ class Control:
 
     def _reload(self) -> Changes:
         if self._path is None:
-            raise ServiceError("there is no file to read again: cameras were named to the command")
-        # A large one takes a while, in which others may change cameras.
+            raise ServiceError(
+                "there is no configuration to read again, because the cameras were given on the "
+                "command line: start the service with a cameras.yaml"
+            )
+        # Outside of the lock, because reading a large file takes long.
         configuration = configuration_file.read(self._path)
         with self._lock:
             runtime = still_valid(self._runtime, configuration.cameras)
             plan = CameraPlan.of(configuration, runtime, self._folder, since=self._plan)
-            self._keep(runtime)
+            self._save(runtime)
             before = self._configuration
             self._configuration = configuration
             return Changes.of(self._apply(plan), before, configuration)
@@ -173,11 +183,11 @@ class Control:
         plan = CameraPlan.of(self._configuration, runtime, self._folder, since=self._plan)
         change = plan.change(name, since=self._plan)
         if not dry_run:
-            self._keep(runtime)
+            self._save(runtime)
             self._apply(plan)
         return change
 
-    def _keep(self, runtime: dict[str, RuntimeChange]) -> None:
+    def _save(self, runtime: dict[str, RuntimeChange]) -> None:
         if runtime == self._runtime:
             return
         if self._store is not None:

@@ -1,4 +1,4 @@
-"""The server's ensembles, as the service itself uses them beside its workers."""
+"""The server's ensembles, as the service's own process uses them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _CLOSE_S = 1.0
 
 
 class Ensembles:
-    """Detectors of this process, each made when it is needed first.
+    """The detectors of this process. Each is made when it is first needed.
 
     All methods may be called from any thread.
 
     Args:
-        connect: makes them.
-        list_served: names of the ensembles that the server has ready.
+        connect: makes the detectors.
+        list_served: returns the names of the ensembles that are ready on the server.
     """
 
     def __init__(self, connect: Connect, list_served: Callable[[], list[str]]) -> None:
@@ -29,10 +29,10 @@ class Ensembles:
         self._lock = threading.Lock()
 
     def served(self) -> list[str] | None:
-        """Names of the ensembles that the server has ready; None where it tells that to nobody.
+        """Names of the ensembles that are ready; None if the server does not allow to list them.
 
         Raises:
-            ServerError: it is away.
+            ServerError: the server is unavailable.
         """
         try:
             return self._list_served()
@@ -43,12 +43,12 @@ class Ensembles:
         """The detector of an ensemble.
 
         Raises:
-            ServerError: the server is away, or has no such ensemble.
+            ServerError: the server is unavailable or has no such ensemble.
         """
         with self._lock:
             if model in self._detectors:
                 return self._detectors[model]
-        # It may take long, and those who want another one do not wait for it.
+        # Without the lock, because connecting may take long, and other ensembles may be needed.
         made = self._connect(model)
         with self._lock:
             kept = self._detectors.setdefault(model, made)
@@ -57,15 +57,15 @@ class Ensembles:
         return kept
 
     def check(self, model: str) -> None:
-        """Have an ensemble look at a picture.
+        """Test an ensemble with one picture.
 
         Raises:
-            YolostreamError: it cannot.
+            YolostreamError: the detection failed.
         """
         warm(self.detector(model))
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect from the server."""
         with self._lock:
             for detector in self._detectors.values():
                 detector.close(timeout_s=_CLOSE_S)

@@ -1,4 +1,4 @@
-"""What happens, for those who want to be told, also of what happened a little before."""
+"""Events of the service. A follower can also receive events of the recent past."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
-MOST_REMEMBERED = 1000
+MAX_REMEMBERED = 1000
 
 EventType = Literal[
     "camera_added",
@@ -30,50 +30,50 @@ EventType = Literal[
     "worker_restarted",
     "missed",
 ]
-"""`missed` comes first where more happened since the id that was given than is remembered."""
+"""A follower receives `missed` first if events after the id that it gave are forgotten."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened."""
+    """An event of the service or of a camera."""
 
     id: str
-    """Gives what came after it."""
+    """A follower that gives this id receives the events after it."""
     type: EventType
     time: float
     """Unix time in seconds."""
     camera: str = ""
-    """Empty where it is about none."""
+    """Name of the camera; empty if the event is not about one camera."""
     details: dict[str, Any] = field(default_factory=dict)
-    """By type; `docs/rest.md` has them."""
+    """Details, which depend on the type; `docs/rest.md` lists them."""
 
     @property
     def json(self) -> bytes:
-        """All of it on one line."""
+        """The event as one line of JSON."""
         return orjson.dumps(self)
 
 
 class Events:
-    """Remembers the last events, and tells those who follow.
+    """Passes events to followers, and remembers the last `MAX_REMEMBERED` of them.
 
     All methods may be called from any thread.
     """
 
     def __init__(self) -> None:
-        # Numbers begin anew with each start.
+        # Part of each id, because the numbers begin at 1 with each start of the service.
         self._start = secrets.token_hex(4)
         self._count = 0
-        self._last: deque[Event] = deque(maxlen=MOST_REMEMBERED)
+        self._last: deque[Event] = deque(maxlen=MAX_REMEMBERED)
         self._followers: set[Callable[[Event], None]] = set()
         self._lock = threading.Lock()
 
     @property
     def follower_count(self) -> int:
-        """How many follow."""
+        """Number of followers."""
         return len(self._followers)
 
     def publish(self, type: EventType, camera: str = "", **details: Any) -> None:
-        """Something happened."""
+        """Add an event that happens now, and pass it to all followers."""
         with self._lock:
             self._count += 1
             event = Event(self._id(self._count), type, round(time.time(), 3), camera, details)
@@ -83,11 +83,12 @@ class Events:
 
     @contextlib.contextmanager
     def following(self, on_event: Callable[[Event], None], *, after: str = "") -> Iterator[None]:
-        """Be told what happens, until the block ends.
+        """Follow the events until the block ends.
 
         Args:
-            on_event: is called in any thread, and returns at once.
-            after: id of the last event that is known: what came after it comes first.
+            on_event: called with each event, in any thread. It must not block.
+            after: id of the last event that the follower knows. Later events that are remembered
+                are passed first. Empty for new events only.
         """
         with self._lock:
             for event in self._since(after):

@@ -1,4 +1,4 @@
-"""H.264 in pieces that a browser plays as they come."""
+"""H.264 video as a fragmented MP4, which browsers play while it arrives."""
 
 from __future__ import annotations
 
@@ -17,40 +17,42 @@ from yolostream.outputs.planes import fitted, planes_of
 from yolostream.service.messages import Fragment
 from yolostream.service.mp4_fragment import fragment
 
-LARGEST = (720, 1280)
-"""Height and width that pictures are made to fit into."""
+MAX_SIZE = (720, 1280)
+"""Height and width that larger pictures are scaled to fit into."""
 
 _ENCODER_OPTIONS = {
     "preset": "ultrafast",
     "tune": "zerolatency",
     "forced-idr": "1",
-    # Of an even quality, however few frames of a second come; in bits per second, and bits.
+    # Constant quality below a limit, because the number of frames per second varies. `maxrate` is
+    # in bits per second, and `bufsize` in bits.
     "crf": "25",
     "maxrate": "4000000",
     "bufsize": "4000000",
 }
 
 KEYFRAME_INTERVAL_S = 1.0
-"""Who begins to look waits no longer for a picture."""
+"""Longest interval between two keys. A new viewer waits at most this long for a picture."""
 
 TIME_BASE = Fraction(1, 90_000)
 
-_SHOWN = 45_000
-"""Each picture is said to be shown for half a second, which the next one cuts short. Browsers throw
-all away up to the next key where a picture comes after more than twice as long: then it is one."""
+_DURATION = 45_000
+"""Declared duration of a picture, which is half a second in units of `TIME_BASE`. The next picture
+ends it earlier. If the next one comes after more than twice this time, browsers discard pictures up
+to the next key; but then the next one is a key, because `KEYFRAME_INTERVAL_S` has passed."""
 
-# Of FFmpeg's muxer comes the header alone: it would hold each picture back until the next one says
-# how long it is shown.
+# FFmpeg's muxer only writes the header. It would hold each picture back until the next one, which
+# determines the duration.
 _HEADER_ALONE = {"movflags": "empty_moov+default_base_moof"}
 
 
 class FragmentedMp4:
-    """Encodes annotated pictures; each becomes a fragment of its own.
+    """Encodes annotated pictures. Each picture becomes a fragment.
 
     Args:
-        camera: its name.
-        frame_rate: about so many pictures come in a second.
-        send: takes the fragments.
+        camera: name of the camera.
+        frame_rate: approximate number of pictures per second.
+        send: called with each fragment.
     """
 
     def __init__(self, camera: str, frame_rate: Fraction, send: Callable[[Fragment], None]) -> None:
@@ -68,20 +70,20 @@ class FragmentedMp4:
         """Add a picture.
 
         Args:
-            image: uint8 [H, W, 3], RGB; another size than before begins a new video.
-            time_s: of it, in seconds, later than that of the picture before.
+            image: uint8 [H, W, 3], RGB. A picture of another size than before begins a new video.
+            time_s: time of the picture in seconds, which must increase.
         """
-        size = downscaled(*image.shape[:2], fit=LARGEST)
+        size = downscaled(*image.shape[:2], fit=MAX_SIZE)
         if size != self._size:
             self.close()
             self._begin(size)
         frame = frame_of(planes_of(fitted(image, *size)))
-        # A second of the clock may have two pictures of the same rounded time.
+        # Two pictures may have the same time after rounding.
         pts = max(round(time_s / TIME_BASE), self._last_pts + 1)
         self._last_pts = frame.pts = pts
         frame.time_base = TIME_BASE
         if pts >= self._next_key_pts:
-            # By the clock: few frames of a second may reach us.
+            # Keys follow the clock and not the number of pictures, which may be small.
             self._next_key_pts = pts + round(KEYFRAME_INTERVAL_S / TIME_BASE)
             frame.pict_type = PictureType.I
         for packet in self._stream.encode(frame):
@@ -90,7 +92,7 @@ class FragmentedMp4:
                 bytes(packet),
                 number=self._number,
                 time=pts,
-                duration=_SHOWN,
+                duration=_DURATION,
                 is_key=packet.is_keyframe,
             )
             kind: Literal["key", "delta"] = "key" if packet.is_keyframe else "delta"
@@ -114,7 +116,7 @@ class FragmentedMp4:
             time_base=TIME_BASE,
             options=_ENCODER_OPTIONS,
         )
-        # FFmpeg keeps the unit of a stream that has one.
+        # The muxer would choose another time base for a stream that has none.
         self._stream.time_base = TIME_BASE
         context = self._stream.codec_context
         context.profile = "Constrained Baseline"
@@ -124,6 +126,6 @@ class FragmentedMp4:
 
 
 def _codec_name(extradata: bytes) -> str:
-    """As browsers want it (RFC 6381): the three bytes that begin the parameters of a sequence."""
+    """The codec's name for browsers (RFC 6381): the first bytes of the sequence parameter set."""
     at = extradata.index(b"\x00\x00\x01\x67") + 4
     return f"avc1.{extradata[at : at + 3].hex().upper()}"

@@ -1,4 +1,4 @@
-"""Pictures for browsers."""
+"""JPEG pictures for browsers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ QUALITY = 85
 
 
 def jpeg_of(image: Image) -> bytes:
-    """A JPEG of a picture, uint8 [H, W, 3], RGB, of at most 65,500 pixels on a side."""
+    """Encode a picture, uint8 [H, W, 3], RGB, whose sides have at most 65,500 pixels."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return data.tobytes()

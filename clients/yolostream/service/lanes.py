@@ -1,4 +1,4 @@
-"""The ways of frames to the server's ensembles, one to each."""
+"""Connections to the server's ensembles, over which the frames of a worker are sent."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from yolostream.pipeline.share import MAX_BATCH, MAX_IN_FLIGHT_ON_GPU, batch_siz
 from yolostream.pipeline.worker_process import CLOSE_TIMEOUT_S
 
 RETRY_S = 1.0
-"""Between two attempts to reach a server that is away."""
+"""Interval between two attempts to connect to the server."""
 
 
 class Connect(Protocol):
-    """Makes the detector of an ensemble. It can be pickled."""
+    """Makes the detector of an ensemble. It must be picklable."""
 
     def __call__(self, model: str) -> Detector:
-        """Connect to the server."""
+        """Connect to an ensemble of this name."""
 
 
 def warm(detector: Detector) -> None:
-    """One real detection, of a gray picture: the next one finds everything in place.
+    """Detect objects in a gray picture, so that the first frame meets no delay.
 
     Raises:
-        YolostreamError: it fails.
+        YolostreamError: the detection failed.
     """
     detector.detect(np.full((*detector.model.input_size, 3), 114, np.uint8))
 
 
 class Lane:
-    """What sends frames to one ensemble.
+    """Sends the frames of all cameras of a worker that use the same ensemble.
 
     Args:
-        detector: of the ensemble.
-        workers: processes that share the server, at most.
+        detector: detector of the ensemble.
+        workers: largest number of processes that share the server.
     """
 
     def __init__(self, detector: Detector, workers: int) -> None:
@@ -52,18 +52,19 @@ class Lane:
             most=detector.model.max_batch_size,
         )
         self.dispatcher = Dispatcher(detector, Batching(size))
-        # The first frames would wait for it. They do if the server is away now.
+        # Reserving memory takes time: done now, it does not delay the first frames. If the server
+        # is unavailable, it is done with the first frame.
         with contextlib.suppress(ServerError):
             detector.reserve(size)
 
 
 class Lanes:
-    """A lane for each ensemble, made when the first camera needs it.
+    """The lanes of a worker, one for each ensemble. A lane is made when a camera first needs it.
 
     Args:
         connect: makes the detectors.
-        workers: processes that share the server, at most.
-        stopping: is set once nobody waits for a server any more.
+        workers: largest number of processes that share the server.
+        stopping: set when the worker stops, which ends all waiting for the server.
     """
 
     def __init__(self, connect: Connect, workers: int, stopping: threading.Event) -> None:
@@ -75,7 +76,7 @@ class Lanes:
 
     @property
     def are_broken(self) -> bool:
-        """Whether a dispatcher has ended by a defect: a new process does better."""
+        """Whether a dispatcher has died by a defect, so that the worker should be restarted."""
         return any(not lane.dispatcher.is_alive for lane in list(self._lanes.values()))
 
     def of(
@@ -85,10 +86,15 @@ class Lanes:
         on_trouble: Callable[[YolostreamError], None],
         unless: Callable[[], bool],
     ) -> Lane | None:
-        """The lane of an ensemble; waits for a server that is away.
+        """Wait until the server is available, and return the lane of an ensemble.
+
+        Args:
+            model: name of the ensemble.
+            on_trouble: called with the error of each failed attempt.
+            unless: called before each attempt; waiting ends if it returns true.
 
         Returns:
-            None once we stop, or `unless` says that something else is wanted.
+            The lane; None if the worker stops or `unless` returned true.
         """
         while not (self._stopping.is_set() or unless()):
             try:
@@ -99,10 +105,10 @@ class Lanes:
         return None
 
     def connected(self, model: str) -> Lane:
-        """The lane of an ensemble.
+        """The lane of an ensemble. It is made if there is none yet.
 
         Raises:
-            YolostreamError: the server is away, or has none of this name.
+            YolostreamError: the server is unavailable or has no ensemble of this name.
         """
         with self._lock:
             if model not in self._lanes:
@@ -110,6 +116,6 @@ class Lanes:
             return self._lanes[model]
 
     def close(self) -> None:
-        """Disconnect from all."""
+        """Disconnect from the server."""
         for lane in self._lanes.values():
             lane.detector.close(timeout_s=CLOSE_TIMEOUT_S)

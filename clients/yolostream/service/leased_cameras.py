@@ -1,4 +1,4 @@
-"""The leases of a service's cameras: which of them may run here, and publish what they find."""
+"""The leases of a service's cameras: which cameras may run and publish results here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from yolostream.service.camera import Camera
 from yolostream.service.events import Events, EventType
+from yolostream.service.leases.host import PreviousLease
 from yolostream.service.leases.lease import Fence, Lease, Owner
 from yolostream.service.messages import Extend
 from yolostream.service.workers import Workers
@@ -25,9 +26,9 @@ class LeasedCameras:
         instance: name of this instance; None if cameras are not shared.
         cameras: all cameras of the service, which changes them.
         workers: run the cameras.
-        events: get the events of leases.
+        events: receives the events of leases.
         lock: guards the cameras.
-        stopping: is set when the service begins to stop.
+        stopping: set when the service begins to stop.
     """
 
     def __init__(
@@ -58,17 +59,18 @@ class LeasedCameras:
         self._fence.extend(session, until_s)
         self._workers.extend(Extend(session, until_s))
 
-    def acquire(self, name: str, lease: Lease) -> None:
+    def acquire(self, name: str, lease: Lease, previous: PreviousLease | None = None) -> None:
         """See `CameraHost`."""
         with self._lock:
             camera = self._cameras.get(name)
             if camera is None or not camera.is_enabled or camera.lease == lease:
                 return
-            # It may have expired since: this process may have been paused.
+            # The lease may have expired meanwhile, because this process may have been paused.
             if self._stopping.is_set() or not self._fence.lets(lease):
                 return
             camera.lease, camera.owner = lease, None
-            self.tell("lease_acquired", name, instance=self.instance)
+            details = {} if previous is None else {"previous_lease": previous}
+            self.publish("lease_acquired", name, instance=self.instance, **details)
             camera.run_on(camera.worker or self._workers.with_room())
 
     def release(self, name: str) -> None:
@@ -77,8 +79,8 @@ class LeasedCameras:
             camera = self._cameras.get(name)
             if camera is not None and camera.lease is not None:
                 if self._fence.lets(camera.lease):
-                    self.tell("lease_released", name, instance=self.instance)
-                camera.rest()
+                    self.publish("lease_released", name, instance=self.instance)
+                camera.stop()
 
     def is_stopped(self, name: str) -> bool:
         """See `CameraHost`."""
@@ -92,7 +94,7 @@ class LeasedCameras:
         with self._lock:
             lost = {name: one for name, one in self._cameras.items() if one.lease is not None}
             for camera in lost.values():
-                camera.rest()
+                camera.stop()
             for camera in self._cameras.values():
                 camera.owner = None
             if lost:
@@ -109,20 +111,20 @@ class LeasedCameras:
         """Whether an enabled camera may run on this instance."""
         return self.instance is None or camera.lease is not None
 
-    def stop_late(self) -> None:
+    def stop_expired(self) -> None:
         """Stop cameras whose leases have expired, even while the store does not answer."""
         leases = [camera.lease for camera in self._cameras.values() if camera.lease is not None]
         if not all(map(self._fence.lets, leases)):
             self.lose_leases("the leases were not renewed in time")
 
-    def may_tell(self, name: str) -> bool:
-        """Whether messages of a camera's worker may be published: its lease is still valid."""
-        camera = self._cameras.get(name)
+    def may_publish(self, name: str) -> bool:
+        """Whether messages about a camera may be published: its lease is still valid."""
         if self.instance is None:
             return True
+        camera = self._cameras.get(name)
         return camera is not None and camera.lease is not None and self._fence.lets(camera.lease)
 
-    def tell(self, type: EventType, name: str, **details: Any) -> None:
+    def publish(self, type: EventType, name: str, **details: Any) -> None:
         """Publish an event of a camera, with the number of its lease."""
         camera = self._cameras.get(name)
         lease = None if camera is None else camera.lease

@@ -1,30 +1,27 @@
-"""What people look at: annotated video, single pictures, and what was found, while they look."""
+"""The output for viewers: annotated video, single pictures and detections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
 
-import cv2
-
 from yolostream.detections import Detections
 from yolostream.frame import Frame
 from yolostream.image import Image
 from yolostream.outputs.jsonl import record_of
 from yolostream.service.fragmented_mp4 import FragmentedMp4
+from yolostream.service.jpeg import jpeg_of
 from yolostream.service.messages import Found, FromWorker, Picture, Watch
-
-JPEG_QUALITY = 85
 
 
 class LiveView:
-    """An output that costs nothing while nobody looks; see `Output`.
+    """An output that makes only what viewers want; see `Output`.
 
     Args:
-        camera: its name.
-        frame_rate: that the camera tells, in frames per second.
-        send: takes what is made for those who look.
-        lease: number of the lease of the camera; None where there is none.
+        camera: name of the camera.
+        frame_rate: frames per second that the camera declares.
+        send: called with what is made.
+        lease: number of the camera's lease; None if it has none.
     """
 
     kind = "live_view"
@@ -44,7 +41,7 @@ class LiveView:
         self._lease = lease
         self._wanted = Watch(camera)
         self._video: FragmentedMp4 | None = None
-        # Who looks again after a while needs a new beginning.
+        # Set when the last viewer has left: a later viewer needs a new video, with a header.
         self._is_over = False
 
     @property
@@ -53,20 +50,20 @@ class LiveView:
         return self._wanted.video or self._wanted.pictures
 
     def want(self, wanted: Watch) -> None:
-        """Somebody begins to look, or nobody does any more; from any thread."""
+        """Change what is made. It may be called from any thread."""
         self._wanted = wanted
         if not wanted.video:
             self._is_over = True
 
     def write(self, frame: Frame, annotated: Image, detections: Detections) -> None:
-        """Make what is wanted of one frame; see `Output`."""
+        """Make what viewers want of one frame; see `Output`."""
         if self._wanted.detections:
             record = record_of(frame, detections, source=self._camera, lease=self._lease)
             self._send(Found(self._camera, record))
-        # A frame that was on its way when somebody began to look was not drawn on.
+        # A frame that was read before the first viewer joined may have been downscaled.
         is_whole = annotated.shape[:2] == frame.size
         if self._wanted.pictures and is_whole:
-            self._send(Picture(self._camera, _jpeg(annotated)))
+            self._send(Picture(self._camera, jpeg_of(annotated)))
         if self._is_over:
             self._is_over = False
             self._end_video()
@@ -86,9 +83,3 @@ class LiveView:
         if self._video is not None:
             self._video.close()
             self._video = None
-
-
-def _jpeg(image: Image) -> bytes:
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return data.tobytes()

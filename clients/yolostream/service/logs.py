@@ -1,4 +1,4 @@
-"""What the service says of itself: one line for each thing that happens, without credentials."""
+"""The service's log, which contains no credentials."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _Event = MutableMapping[str, Any]
 
 
 def set_up(settings: LogSettings) -> None:
-    """Write all that is logged in this process to stderr, also what libraries say.
+    """Write all log records of this process to stderr, including those of libraries.
 
-    A line of JSON has `timestamp`, `level`, `logger` and `event`. A change of a source's state has
-    `source`, `from`, `to` and `reason` as well.
+    A line of JSON has `timestamp`, `level`, `logger` and `event`. A change of a source's state also
+    has `source`, `from`, `to` and `reason`.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -39,7 +39,7 @@ def set_up(settings: LogSettings) -> None:
             ],
         )
     )
-    # The package has a handler of its own, for commands that come to an end.
+    # The package's own handler is for the other commands.
     logging.getLogger("yolostream").handlers.clear()
     logging.basicConfig(handlers=[handler], level=settings.level.upper(), force=True)
     for library in ("asyncio", "uvicorn"):

@@ -1,4 +1,4 @@
-"""What the service and its workers say to each other, besides log records."""
+"""Messages between the service and its workers, besides log records."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from yolostream.frame_trace import Trace
 from yolostream.pipeline.status import Status
 from yolostream.service.camera_task import CameraTask
 
-# To a worker.
+# Commands, which the service sends to a worker.
 
 
 @dataclass(frozen=True)
 class Run:
-    """Run this camera, in place of what it was told of it before."""
+    """Run a camera with this task, which replaces its former task."""
 
     task: CameraTask
 
 
 @dataclass(frozen=True)
 class Drop:
-    """Let go of a camera."""
+    """Stop a camera."""
 
     camera: str
     ticket: int
-    """Comes back in `Stopped`."""
+    """Number that the answer `Stopped` repeats."""
 
 
 @dataclass(frozen=True)
 class Watch:
-    """Somebody looks at a camera from now on, or nobody does."""
+    """Make this for the viewers of a camera from now on."""
 
     camera: str
     video: bool = False
@@ -40,7 +40,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Extend:
-    """Leases of this session count until then, by `steady_s`, and no others."""
+    """Make the leases of this session valid until `until_s` (by `steady_s`), and no others."""
 
     session: str
     until_s: float
@@ -49,12 +49,12 @@ class Extend:
 Command = Run | Drop | Watch | Extend
 
 
-# From a worker.
+# Reports, which a worker sends to the service.
 
 
 @dataclass(frozen=True)
 class Statuses:
-    """The figures of all its cameras, several times a second."""
+    """The figures of all cameras of a worker, sent several times a second."""
 
     of_cameras: dict[str, Status]
 
@@ -68,11 +68,11 @@ class Fragment:
 
     camera: str
     kind: FragmentKind
-    """`header` begins a video; a player may join at a `key`."""
+    """`header` begins a video; a player can start with a `key` after it."""
     data: bytes = field(repr=False)
-    """Of a fragmented MP4."""
+    """Bytes of a fragmented MP4."""
     codec: str = ""
-    """Of a header, as browsers name it: `avc1.42C01F`."""
+    """In a header, the name of the codec for browsers, such as `avc1.42C01F`."""
 
 
 @dataclass(frozen=True)
@@ -85,58 +85,58 @@ class Picture:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in one frame."""
+    """The detections in one frame."""
 
     camera: str
     record: bytes = field(repr=False)
-    """JSON: `docs/outputs.md` has its schema."""
+    """The detections as JSON; `docs/outputs.md` shows the schema."""
 
 
 Made = Fragment | Picture | Found
-"""Of a frame, while somebody looks."""
+"""What is made of a frame for viewers."""
 
 
 @dataclass(frozen=True)
 class Transition:
-    """A camera's state changed."""
+    """The state of a camera has changed."""
 
     camera: str
     before: str
     after: str
     reason: str
-    """Empty where there is none."""
+    """Empty if there is no reason to tell."""
 
 
 @dataclass(frozen=True)
 class Switched:
-    """Another ensemble looks at the frames of a camera, or should and does not."""
+    """A camera uses another ensemble, or could not be switched to it."""
 
     camera: str
     model: str
     trouble: str = ""
-    """Why it does not."""
+    """Why the camera could not be switched; empty if it was."""
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """Nothing of a camera runs any more, and its outputs are closed."""
+    """A camera has stopped, and its outputs are closed."""
 
     camera: str
     ticket: int
-    """Of the `Drop`."""
+    """Ticket of the `Drop`."""
 
 
-# Of a worker.
+# A report about a worker, which the service itself makes.
 
 
 @dataclass(frozen=True)
 class WorkerDied:
-    """It is started again."""
+    """A worker has ended, and will be started again."""
 
     cameras: tuple[str, ...]
     exit_code: int | None
     wait_s: float
-    """Seconds until then."""
+    """Seconds until it is started again."""
 
 
 FromWorker = Statuses | Made | Trace | Transition | Switched | WorkerDied

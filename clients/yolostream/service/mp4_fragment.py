@@ -1,4 +1,4 @@
-"""One H.264 picture as a fragment of an MP4 (ISO/IEC 14496-12, 8.8)."""
+"""Writes one H.264 picture as a fragment of an MP4 (ISO/IEC 14496-12, 8.8)."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import re
 import struct
 
 _START_CODE = re.compile(rb"\x00{2,3}\x01")
-# Flags of a sample: another one is needed to show it, or none is.
+# Flags of a sample: it depends on other samples (and is no sync sample), or on none.
 _DELTA, _KEY = 0x01010000, 0x02000000
-# Where the picture's data begins, counted from the fragment's own beginning.
+# The offset of the picture's data counts from the beginning of the fragment.
 _DEFAULT_BASE_IS_MOOF = 0x020000
 _HAS_OFFSET, _HAS_DURATION, _HAS_SIZE, _HAS_FLAGS = 0x1, 0x100, 0x200, 0x400
 
 
 def fragment(picture: bytes, *, number: int, time: int, duration: int, is_key: bool) -> bytes:
-    """A fragment that holds one picture, of the first track.
+    """Make a fragment with one picture of the first track.
 
     Args:
-        picture: as the encoder gives it, with start codes (ISO/IEC 14496-10, annex B).
-        number: counts the fragments, from 1 on.
-        time: of the picture, in units of the track.
-        duration: how long it is shown unless another one follows, in the same units.
-        is_key: whether it can be shown without those before.
+        picture: the encoded picture, with start codes (ISO/IEC 14496-10, annex B).
+        number: number of the fragment; the first is 1.
+        time: time of the picture, in units of the track's time base.
+        duration: duration of the picture in the same units, if no other one follows.
+        is_key: whether the picture can be decoded without earlier ones.
     """
     data = b"".join(struct.pack(">I", len(unit)) + unit for unit in _units(picture))
+    # The offset of the data depends on the size of the head, which does not depend on the offset.
     head = _head(number, time, duration, is_key, size=len(data), offset=0)
     head = _head(number, time, duration, is_key, size=len(data), offset=len(head) + 8)
     return head + _box(b"mdat", data)
@@ -42,7 +43,7 @@ def _head(number: int, time: int, duration: int, is_key: bool, *, size: int, off
 
 
 def _units(picture: bytes) -> list[bytes]:
-    """What stands between the start codes."""
+    """The NAL units of a picture, without their start codes."""
     return [unit for unit in _START_CODE.split(picture) if unit]
 
 

@@ -1,4 +1,4 @@
-"""Looks what a camera sends, in a process that can be ended whatever it hangs in."""
+"""Probes the video of a camera, in a process that can be killed if it hangs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from yolostream.sources.opening import has_clock, open_container
 from yolostream.sources.stream_choice import chosen_video
 
 LIMIT_S = 20.0
-"""FFmpeg gives up by itself after ten seconds, unless it hangs."""
+"""Longest duration of a probe. FFmpeg itself gives up after ten seconds, unless it hangs."""
 _SILENCE_S = 5.0
 
 ErrorKind = Literal["auth_failed", "not_found", "unsupported", "timeout", "refused", "unreadable"]
@@ -47,41 +47,43 @@ class ProbeError(BaseModel):
 
 
 class Video(BaseModel):
-    """What a camera sends."""
+    """The video of a camera."""
 
     codec: str
-    """As FFmpeg calls it."""
+    """FFmpeg's name of the codec."""
     width: int
     height: int
     frames_per_second: float
-    """That it tells."""
+    """Frames per second that the camera declares."""
 
 
 class Probed(BaseModel):
-    """What is at an address; one of both."""
+    """The result of a probe: either the video or an error."""
 
     video: Video | None = None
     error: ProbeError | None = None
 
 
 def probe(address: str) -> Probed:
-    """Look what a camera sends. Takes `LIMIT_S` at most.
+    """Probe the video of a camera. Takes at most `LIMIT_S`.
 
     Args:
-        address: with a scheme, and user and password where they are needed.
+        address: address of the camera, with scheme, and with user and password if required.
     """
     process = ChildProcess(_work)
     is_over = False
     try:
-        # Through the pipe: a command line is there for all to see.
+        # Through the pipe, because every user of the machine can read a command line.
         process.connection.send(address)
         if process.connection.poll(LIMIT_S):
             with contextlib.suppress(EOFError):
                 answer: Probed = process.connection.recv()
                 is_over = True
                 return answer
-            return _failed(SourceError("FFmpeg crashed on what it sends: look at it with others"))
-        return _failed(SourceSilent(f"no answer within {LIMIT_S:g} s: is that its address?"))
+            return _failed(
+                SourceError("FFmpeg crashed on the camera's video: check it with another player")
+            )
+        return _failed(SourceSilent(f"no answer within {LIMIT_S:g} s: check the address"))
     finally:
         process.close(kill=not is_over)
 
@@ -101,7 +103,7 @@ def _video_at(address: str) -> Video:
         stream = chosen_video(container, None, source.shown)
         context = stream.codec_context
         if not context.width:
-            raise SourceUnsupported(f"{source.shown} sends no picture: look at the camera")
+            raise SourceUnsupported(f"{source.shown} sends no pictures: check the camera")
         return Video(
             codec=context.name,
             width=context.width,

@@ -1,4 +1,4 @@
-"""Reads the configuration again when its file has changed, or somebody asks."""
+"""Reads the configuration file again when it has changed, or on request."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ from pathlib import Path
 from yolostream.errors import ServiceError
 from yolostream.service.control import Control
 
-LOOK_S = 0.5
-"""Between two looks at the file. It counts once it was the same twice: an editor may still write.
-Looking costs next to nothing, and works where notifications do not: on network drives, for files
-that are mounted into a container, and for links that change, as Kubernetes has them."""
+POLL_S = 0.5
+"""Interval between two reads of the file. New content is applied when two reads in a row return it,
+because an editor may still be writing. Polling is cheap and works where notifications do not: on
+network drives, for files mounted into a container, and for the links of a Kubernetes ConfigMap."""
 
 
 class Reloader:
-    """Has the file of a configuration read again, in a thread of its own.
+    """Reads a configuration file again when it has changed, in a thread of its own.
 
     Args:
-        control: reads it.
-        path: of the file.
-        in_force: what was in it when it was read.
+        control: applies the file.
+        path: the file.
+        in_force: the content that is applied already.
     """
 
     def __init__(self, control: Control, path: Path, in_force: bytes) -> None:
         self._control = control
         self._path = path
         self._in_force: bytes | None = in_force
-        self._is_asked = False
+        self._is_requested = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reloader", daemon=True)
         self._thread.start()
 
-    def ask(self) -> None:
-        """Read the file again, whether it has changed or not; also from within a signal."""
-        # An event has a lock, which a second signal would wait for in vain.
-        self._is_asked = True
+    def request(self) -> None:
+        """Read the file again even if it has not changed. A signal handler may call this."""
+        # No `threading.Event`: a second signal would wait forever for the lock that it has.
+        self._is_requested = True
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop the thread."""
         self._stopping.set()
         self._thread.join()
 
     def _run(self) -> None:
         before = self._in_force
-        while not self._stopping.wait(LOOK_S):
+        while not self._stopping.wait(POLL_S):
             now = self._contents()
-            if self._is_asked or now == before != self._in_force:
-                self._is_asked = False
+            if self._is_requested or now == before != self._in_force:
+                self._is_requested = False
                 self._in_force = now
                 self._reload()
             before = now
 
     def _reload(self) -> None:
-        # The log has it, and so has `Control.problem`.
+        # `Control` logs the error and remembers it in `problem`.
         with contextlib.suppress(ServiceError):
             self._control.reload()
 
     def _contents(self) -> bytes | None:
-        """None while it is away, as when an editor puts another one in its place."""
+        """The content of the file; None while it is missing, such as when an editor replaces it."""
         try:
             return self._path.read_bytes()
         except OSError:
@@ -69,7 +69,7 @@ class Reloader:
 
 @contextlib.contextmanager
 def reloading(control: Control, path: Path, in_force: bytes) -> Iterator[Reloader]:
-    """Look at the file until the block ends; see `Reloader`."""
+    """Run a `Reloader` until the block ends."""
     reloader = Reloader(control, path, in_force)
     try:
         yield reloader

@@ -1,4 +1,4 @@
-"""Which addresses and logins may be given while the service runs: by the API, not by the file."""
+"""Checks the addresses and logins of cameras that are sent over the API."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from yolostream.service.settings import CameraSettings
 from yolostream.sources.address import SCHEMES, address_in, has_host
 
 LONGEST = 2000
+"""Largest number of characters in an address."""
 
 
 def check_runtime_address(source: str) -> str:
-    """Make sure that a source is the address of a camera on a network.
+    """Check that a source is the address of a camera on a network.
 
-    Files, devices and the service's own environment are for those who may write its file. This is
-    no firewall: a camera may be on any host, this one too.
+    Only the configuration file may name files, devices and environment variables. Any host is
+    allowed, including this one.
 
     Returns:
         The address, with its spaces encoded.
 
     Raises:
-        SourceError: it is something else.
+        SourceError: the source is not such an address.
     """
     address = address_in(source)
     if len(source) > LONGEST or address is None or not source.isprintable():
         raise SourceError(
-            f"{redact_argument(source[:100])!r} is no address of a camera on a network: begin it "
+            f"{redact_argument(source[:100])!r} is not the network address of a camera: begin it "
             f"with {', '.join(f'{scheme}://' for scheme in SCHEMES)}; only the configuration file "
             "may name files and devices"
         )
     if "${" in source:
         raise SourceError(
-            "${VARIABLES} are the service's own: give user and password themselves, or write the "
-            "camera into the configuration file"
+            "${VARIABLES} are only allowed in the configuration file: send the user and the "
+            "password themselves, or add the camera to the file"
         )
     if not has_host(address):
         raise SourceError(
-            f"{redact_argument(source)!r} names no host, or no port that can be: write "
+            f"{redact_argument(source)!r} has no host, or its port is not valid: write "
             "SCHEME://HOST:PORT/PATH"
         )
     return address
@@ -45,15 +46,16 @@ def check_runtime_address(source: str) -> str:
 def check_runtime_secrets(
     name: str, settings: CameraSettings, of_file: CameraSettings | None
 ) -> None:
-    """Make sure that a camera is told no variable and no file of the service's machine.
+    """Check that settings do not send variables or files of this machine to a camera.
 
     Args:
-        name: of the camera.
-        settings: what the API gives.
-        of_file: what the configuration says of it: what its source and login ask for is allowed.
+        name: name of the camera.
+        settings: settings that were sent over the API.
+        of_file: the camera's settings in the configuration file. The same source and login are
+            allowed over the API.
 
     Raises:
-        ConfigurationError: it would be told more.
+        ConfigurationError: the settings contain a variable or a password file.
     """
     if of_file and (of_file.source, of_file.login) == (settings.source, settings.login):
         return
@@ -61,6 +63,6 @@ def check_runtime_secrets(
     words = [settings.source] + ([login.username, login.password] if login else [])
     if settings.password_file is not None or any("${" in word for word in words):
         raise ConfigurationError(
-            f"camera {name} would be told secrets of this machine: variables and "
-            "password_file belong into the configuration, and not into what is sent"
+            f"camera {name} would receive secrets of this machine: variables and password_file "
+            "are only allowed in the configuration file"
         )

@@ -1,4 +1,4 @@
-"""What was changed over the API, how long it counts, and its file."""
+"""The changes of cameras that were made over the API, and the file that keeps them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from yolostream.errors import ServiceError
 from yolostream.service.settings import CameraName, CameraSettings
 
 _HEADER = """\
-# What was changed over the API of yolostream. The service writes this file: change cameras.yaml
-# instead. A camera here, or one that is null, which was removed, counts until cameras.yaml says
-# something else of it than it did when it was changed (its digest is below, in `instead_of`).
+# Changes of cameras that were made over the API of yolostream. A camera that is null was removed.
+# The service writes this file: to change a camera, edit cameras.yaml. A change here applies until
+# the camera's settings in cameras.yaml differ from those at the time of the change. `instead_of`
+# has the digests of those settings.
 """
 
 
@@ -29,14 +30,14 @@ class _File(BaseModel):
 
 
 class RuntimeChange(BaseModel):
-    """What the API made of one camera."""
+    """A change of one camera over the API."""
 
     model_config = ConfigDict(frozen=True)
 
     settings: CameraSettings | None
-    """None where it was removed."""
+    """The new settings; None if the camera was removed."""
     instead_of: str
-    """`_digest` of what cameras.yaml said of it then."""
+    """`_digest` of the camera's settings in cameras.yaml at the time of the change."""
 
 
 def changed(
@@ -45,16 +46,19 @@ def changed(
     settings: CameraSettings | None,
     of_file: CameraSettings | None,
 ) -> dict[str, RuntimeChange]:
-    """The changes, with one more.
+    """Add a change to others.
 
     Args:
-        changes: until now, by camera.
-        name: of the camera that is changed.
-        settings: what the API makes of it; None removes it.
-        of_file: what cameras.yaml says of it; None where it does not have it.
+        changes: the former changes, by camera.
+        name: name of the camera that is changed.
+        settings: its new settings; None removes it.
+        of_file: its settings in cameras.yaml; None if the camera is not there.
+
+    Returns:
+        All changes, by camera.
     """
     others = {key: one for key, one in changes.items() if key != name}
-    # What equals a default says more than one that is left out: the defaults may change.
+    # Digests also differ if one of the settings spells out a default: the default may change.
     if _digest(settings) == _digest(of_file):
         return others
     return others | {name: RuntimeChange(settings=settings, instead_of=_digest(of_file))}
@@ -63,7 +67,7 @@ def changed(
 def still_valid(
     changes: Mapping[str, RuntimeChange], of_file: Mapping[str, CameraSettings]
 ) -> dict[str, RuntimeChange]:
-    """The changes of cameras of which the file says what it said then."""
+    """The changes of cameras whose settings in cameras.yaml are the same as then."""
     return {
         name: change
         for name, change in changes.items()
@@ -72,35 +76,35 @@ def still_valid(
 
 
 class RuntimeStore:
-    """A file with what was changed over the API, which may have passwords in it.
+    """The file that keeps changes made over the API. It may contain passwords.
 
     Args:
-        path: of the file; it need not exist.
+        path: path of the file, which need not exist.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def load(self) -> dict[str, RuntimeChange]:
-        """What was changed, by camera.
+        """Read the changes, by camera.
 
         Raises:
-            ServiceError: the file is broken.
+            ServiceError: the file cannot be read or is not valid.
         """
         try:
             file = _File.model_validate(yaml.safe_load(self._path.read_text()) or {})
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, yaml.YAMLError) as error:
-            # Of a value, pydantic would show too much.
+            # Pydantic's own message would show values, such as passwords.
             wrong = (
                 ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
                 if isinstance(error, ValidationError)
                 else type(error).__name__
             )
             raise ServiceError(
-                f"{self._path}, what was changed over the API, cannot be read ({wrong}): mend it, "
-                "or move it away, and the cameras are those of the configuration"
+                f"the changes made over the API cannot be read from {self._path} ({wrong}): repair "
+                "the file, or move it away to use only the configuration"
             ) from None
         return {
             name: RuntimeChange(settings=settings, instead_of=file.instead_of.get(name, ""))
@@ -108,10 +112,10 @@ class RuntimeStore:
         }
 
     def save(self, changes: Mapping[str, RuntimeChange]) -> None:
-        """Write all of them, or leave the file as it was.
+        """Replace the file. If that fails, the file stays as it was.
 
         Raises:
-            ServiceError: the folder cannot be written.
+            ServiceError: the file cannot be written.
         """
         file = {
             "cameras": {
@@ -132,13 +136,14 @@ class RuntimeStore:
             beside.replace(self._path)
         except OSError as error:
             raise ServiceError(
-                f"the change cannot be kept in {self._path} ({error.strerror}), so it was not "
-                "made: let the service write there, or name another folder as `state`"
+                f"the change was not made, because it cannot be saved in {self._path} "
+                f"({error.strerror}): allow the service to write there, or set `state` to another "
+                "folder"
             ) from error
 
 
 def _digest(settings: CameraSettings | None) -> str:
-    """Differs where settings do; empty where there are none."""
+    """A digest of all settings that are set explicitly; empty for None."""
     if settings is None:
         return ""
     return hashlib.sha256(json.dumps(settings.revealed(), sort_keys=True).encode()).hexdigest()

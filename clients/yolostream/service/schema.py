@@ -1,4 +1,4 @@
-"""The JSON Schema of `cameras.yaml`, by which editors complete keys and mark what is wrong."""
+"""The JSON Schema of `cameras.yaml`, with which editors complete keys and mark errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from yolostream.service.settings import Configuration
 
 
 def schema() -> str:
-    """What `docs/cameras.schema.json` has in it; `make reference` writes it there."""
+    """The content of `docs/cameras.schema.json`, which `make reference` writes."""
     described = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cameras.yaml of yolostream",

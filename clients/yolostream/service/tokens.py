@@ -1,4 +1,4 @@
-"""Who may use the API: tokens, of which only digests are kept."""
+"""Tokens that give access to the API. Only their digests are stored."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Literal
 from yolostream.errors import ServiceError
 
 Scope = Literal["read", "write"]
-"""`read` looks; `write` also changes cameras and has addresses opened."""
+"""`read` gives read access; `write` also allows to change cameras and to probe addresses."""
 
 _HEADER = """\
-# Tokens of yolostream's API: a scope, and the SHA-256 of a token. Without its line, one counts no
-# longer.
+# Tokens of yolostream's API. Each line has a scope and the SHA-256 digest of a token. To revoke a
+# token, remove its line.
 """
 _LINE = re.compile(r"(?P<scope>read|write) (?P<digest>[0-9a-f]{64})")
 
@@ -26,16 +26,16 @@ _log = logging.getLogger(__name__)
 
 
 class Tokens:
-    """The tokens of a file, which may change at any time: what is removed counts no longer.
+    """The tokens in a file. Changes of the file take effect at once.
 
-    A plain SHA-256 is enough. A slow hash protects words that people choose, by making each guess
-    dear; these tokens are 32 random bytes, which nobody guesses at any price.
+    A plain SHA-256 is enough. Slow hashes protect passwords that people choose, because they make
+    each guess expensive; these tokens are 32 random bytes, which cannot be guessed.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        ServiceError: it cannot be read, or has no token in it.
+        ServiceError: the file cannot be read or contains no token.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,18 +50,20 @@ class Tokens:
                 f"cannot read the tokens in {path} ({error}): {_advice(path)}"
             ) from error
         if not self._scopes:
-            raise ServiceError(f"{path} has no token in it: {_advice(path)}")
+            raise ServiceError(f"{path} contains no token: {_advice(path)}")
 
     def scope_of(self, token: str) -> Scope | None:
-        """What somebody who knows `token` may do; None where it is none of ours."""
+        """The scope of a token; None if the token is not valid."""
         with self._lock:
             try:
                 self._read()
             except (OSError, ValueError) as error:
-                # Whom it named may have been turned out: nobody is let in.
+                # The tokens that were read earlier may have been revoked, so none is accepted.
                 self._state, self._scopes = None, {}
                 _log.warning(
-                    "nobody is let in: cannot read the tokens in %s (%s)", self._path, error
+                    "no token is accepted, because the tokens in %s cannot be read (%s)",
+                    self._path,
+                    error,
                 )
             return self._scopes.get(_digest(token))
 
@@ -72,20 +74,20 @@ class Tokens:
             return
         scopes: dict[str, Scope] = {}
         for number, line in enumerate(self._path.read_text().splitlines(), 1):
-            words = line.partition("#")[0].strip()
-            if said := _LINE.fullmatch(words):
-                scope: Scope = "write" if said["scope"] == "write" else "read"
-                scopes[said["digest"]] = scope
-            elif words:
-                raise ValueError(f"line {number} is no scope and digest")
+            entry = line.partition("#")[0].strip()
+            if match := _LINE.fullmatch(entry):
+                scope: Scope = "write" if match["scope"] == "write" else "read"
+                scopes[match["digest"]] = scope
+            elif entry:
+                raise ValueError(f"line {number} does not consist of a scope and a digest")
         self._state, self._scopes = state, scopes
 
 
 def new_token(path: Path, scope: Scope) -> str:
-    """Make a token, and add its digest to a file, which only its owner may read.
+    """Make a token, and add its digest to a file. Only the owner may read a new file.
 
     Returns:
-        The token, which is kept nowhere.
+        The token, which is not stored.
 
     Raises:
         ServiceError: the file cannot be written.
@@ -108,4 +110,4 @@ def _digest(token: str) -> str:
 
 
 def _advice(path: Path) -> str:
-    return f"'yolostream token write --file {path}' makes one"
+    return f"run 'yolostream token write --file {path}' to make one"

@@ -1,4 +1,4 @@
-"""What is counted of a camera for as long as the service knows it."""
+"""Counts of a camera since the service first knew it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from functools import reduce
 from yolostream.pipeline.status import Status
 
 _OPEN_RUNS = 4
-"""A run that was stopped goes on for seconds: it is heard of beside those that came after it."""
+"""Runs whose reports may still change: a stopped run reports for seconds beside newer ones."""
 
 
 class Totals:
-    """Counts of all runs of a camera, which never become less.
+    """Counts of all runs of a camera, which never decrease.
 
-    A run counts from zero, and one begins with every change of the camera and with every worker
-    that is started again. What a worker that was killed had counted since it last told, half a
-    second before at most, is missing.
+    Each run counts from zero. A run begins with each change of the camera and each restart of its
+    worker. A worker that was killed loses what it counted since its last report, which is at most
+    half a second old.
 
     Args:
-        camera: its name.
+        camera: name of the camera.
     """
 
     def __init__(self, camera: str) -> None:
@@ -26,12 +26,12 @@ class Totals:
         self._runs: dict[float, Status] = {}
 
     def note(self, status: Status) -> None:
-        """Take the latest figures of a run."""
+        """Replace the figures of the run that `status` belongs to."""
         self._runs[status.began_at] = status
         if len(self._runs) > _OPEN_RUNS:
             oldest = next(iter(self._runs))
             self._ended = self._ended.plus(self._runs.pop(oldest))
 
     def figures(self) -> Status:
-        """The counts of all runs; what is no count is of no use."""
+        """The sum of all runs. Only its counts and durations are meaningful."""
         return reduce(Status.plus, self._runs.values(), self._ended)

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a configuration, in words for people."""
+"""Turns the errors that pydantic finds in a configuration into messages for people."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from yolostream.redaction import redact_argument
 from yolostream.service.settings import Configuration
 from yolostream.service.yaml_document import Location, Problem
 
-_KINDS = frozenset(kind.__name__ for kind in (Rotation, Segments, Hls))
-"""Of values of which `true` stands for the usual ones."""
+_OUTPUT_TYPES = frozenset(kind.__name__ for kind in (Rotation, Segments, Hls))
+"""Types of outputs that can also be set by `true`."""
 
 UNKNOWN_KEY = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
-"""Of models and of dataclasses: pydantic's names for a key that there is not."""
+"""Pydantic's error types for an unknown key, of a model and of a dataclass."""
 
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
+"""Characters of a wrong value that a message shows."""
 
 
 def explained(error: ErrorDetails) -> Problem:
-    """What is wrong, and how to mend it."""
-    path = _as_written(error["loc"])
+    """The problem that an error of pydantic stands for."""
+    path = _without_types(error["loc"])
     match error["type"]:
         case kind if kind in UNKNOWN_KEY:
             return Problem(path, no_such_key(error["loc"], Configuration))
         case "missing":
-            return Problem(path[:-1], f"it lacks {path[-1]}: add it")
+            return Problem(path[:-1], f"the key {path[-1]} is missing: add it")
         case "value_error":
             return Problem(path, str(error["ctx"]["error"]))
         case "string_type":
@@ -53,53 +54,55 @@ def explained(error: ErrorDetails) -> Problem:
     return Problem(path, f"{_shown(error)}{error['msg'][0].lower()}{error['msg'][1:]}")
 
 
-def _as_written(path: Location) -> Location:
-    """Without the kinds that a value may be of, which pydantic names in between."""
+def _without_types(path: Location) -> Location:
+    """A path as it is in the file: pydantic inserts the type of a value that may have several."""
     if "outputs" not in path:
         return path
     begin = path.index("outputs")
-    return (*path[:begin], *(part for part in path[begin:] if part not in _KINDS))
+    return (*path[:begin], *(part for part in path[begin:] if part not in _OUTPUT_TYPES))
 
 
 def _shown(error: ErrorDetails) -> str:
-    """The value that is wrong, unless it is a secret."""
+    """The beginning of a message, with the wrong value; empty if the value is a secret."""
     value = error["input"]
     if "password" in str(error["loc"][-1:]) or not isinstance(value, str | int | float | None):
         return ""
     words = redact_argument(printable(str(value)))
-    return f"{words[:_MOST_SHOWN]}{'...' if len(words) > _MOST_SHOWN else ''} is wrong: "
+    return f"{words[:_MAX_SHOWN]}{'...' if len(words) > _MAX_SHOWN else ''} is wrong: "
 
 
 def no_such_key(path: Sequence[int | str], top: type[BaseModel]) -> str:
-    """What is said of an unknown key, with the nearest one.
+    """The message for an unknown key, which suggests the most similar key.
 
     Args:
-        path: of the key, as pydantic gives it.
+        path: path of the key, as pydantic gives it.
         top: the model that was validated.
     """
     keys = _keys_at(path[:-1], top)
     close = difflib.get_close_matches(str(path[-1]).lower(), keys, n=1, cutoff=0.5)
-    hint = f": is it {close[0]}?" if close else f", only: {', '.join(keys)}"
+    hint = f": is it {close[0]}?" if close else f"; the keys are {', '.join(keys)}"
     return f"there is no such key{hint}"
 
 
 def _keys_at(path: Sequence[int | str], top: type[BaseModel]) -> list[str]:
-    """The keys that a section has."""
-    kinds: list[Any] = [top]
+    """The keys of the section at a path."""
+    types: list[Any] = [top]
     for part in path:
-        # Where a value may be of several kinds, pydantic names the kind as well.
-        named = [kind for kind in kinds if getattr(kind, "__name__", "") == part]
-        kinds = named or [below for kind in kinds for below in _kinds_below(kind, str(part))]
-    return [key for kind in kinds for key in _fields_of(kind)]
+        # If a value may have several types, the path contains the name of the type as well.
+        named = [one for one in types if getattr(one, "__name__", "") == part]
+        types = named or [below for one in types for below in _types_below(one, str(part))]
+    return [key for one in types for key in _fields_of(one)]
 
 
-def _kinds_below(kind: Any, key: str) -> list[Any]:
+def _types_below(kind: Any, key: str) -> list[Any]:
+    """The types that the value of a key may have."""
     below = get_args(kind)[1] if get_origin(kind) is dict else _fields_of(kind).get(key)
     is_choice = below is not None and get_origin(below) in (Union, UnionType)
     return list(get_args(below)) if is_choice else [below]
 
 
 def _fields_of(kind: Any) -> dict[str, Any]:
+    """The fields of a model or a dataclass, with their types."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return {name: field.annotation for name, field in kind.model_fields.items()}
     return get_type_hints(kind) if is_dataclass(kind) else {}

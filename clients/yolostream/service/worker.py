@@ -1,4 +1,4 @@
-"""A process that runs some of the cameras, as the service sees it."""
+"""A worker, as the service sees it."""
 
 from __future__ import annotations
 
@@ -25,103 +25,103 @@ from yolostream.service.messages import (
 )
 from yolostream.service.watched_child import WatchedChild
 
-_WAIT_S = (0.5, 30.0)
-"""Shortest and longest wait until a worker that died is started again."""
+_MIN_WAIT_S, _MAX_WAIT_S = 0.5, 30.0
+"""Shortest and longest wait before a worker that died is started again."""
 _HEALTHY_S = 60.0
-"""One that lived so long starts to count anew."""
+"""Lifetime of a process after which the wait starts with the shortest one again."""
 
 _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """A child process that is started again, with all its cameras, whenever it dies or hangs.
+    """Runs some of the cameras in a child process, which is restarted whenever it dies or hangs.
 
     Args:
-        connect: makes its detectors.
-        workers: processes that share the server, at most.
-        receive: takes what it says, in the thread that calls `take`.
-        sampling: which frames are followed; None follows none.
+        connect: makes the detectors of the process.
+        workers: largest number of processes that share the server.
+        handle: called with each message of the process, in the thread that calls `receive`.
+        sampling: which frames are traced; None traces none.
     """
 
     def __init__(
         self,
         connect: Connect,
         workers: int,
-        receive: Callable[[FromWorker], None],
+        handle: Callable[[FromWorker], None],
         sampling: Sampling | None = None,
     ) -> None:
         self.cameras: dict[str, Run] = {}
-        """What it runs."""
+        """The latest command for each of its cameras."""
         self.restarts = 0
         self.is_done = False
+        """Whether it was asked to stop and has ended."""
         self._connect = connect
         self._workers = workers
-        self._receive = receive
+        self._handle = handle
         self._sampling = sampling
         self._watched: dict[str, Watch] = {}
         self._extended = Extend("", 0.0)
         self._tickets = itertools.count(1)
         self._stopping_cameras: dict[str, int] = {}
-        """Tickets of those of which something may still run."""
-        self._wait_s = _WAIT_S[0]
+        """Tickets of the cameras that were dropped and may not have stopped yet."""
+        self._wait_s = _MIN_WAIT_S
         self._start_at = 0.0
         self._stopping = False
-        # Commands come from several threads.
         self._lock = threading.RLock()
         self._child: WatchedChild | None = None
         self._start()
 
     @property
     def connection(self) -> Connection | None:
-        """What it says comes here; None while it does not run."""
+        """The pipe that messages of the process arrive on; None while there is no process."""
         return None if self._child is None else self._child.connection
 
     @property
     def pid(self) -> int | None:
-        """The system's number of its process."""
+        """The process id; None while there is no process."""
         return None if self._child is None else self._child.pid
 
     def run(self, command: Run) -> None:
-        """Run a camera, in place of what it was told of it before."""
+        """Run a camera. The command replaces the camera's former one."""
         with self._lock:
             self.cameras[command.task.source.name] = command
             self._stopping_cameras.pop(command.task.source.name, None)
             self._send(command)
 
     def drop(self, camera: str) -> None:
-        """Let go of a camera."""
+        """Stop a camera."""
         with self._lock:
             self.cameras.pop(camera, None)
             self._watched.pop(camera, None)
             if self._child is not None:
                 ticket = next(self._tickets)
                 self._stopping_cameras[camera] = ticket
-                self._child.tell(Drop(camera, ticket))
+                self._child.send(Drop(camera, ticket))
 
     def is_stopping(self, camera: str) -> bool:
-        """Whether something may still run of a camera that it was to let go of."""
+        """Whether a camera was dropped and may not have stopped yet."""
         return camera in self._stopping_cameras
 
     def extend(self, command: Extend) -> None:
-        """Let leases count for longer."""
+        """Extend the leases of the cameras."""
         with self._lock:
             self._extended = command
             self._send(command)
 
     def watch(self, command: Watch) -> None:
-        """Somebody looks at a camera, or nobody does."""
+        """Change what is made for the viewers of a camera."""
         with self._lock:
             self._watched[command.camera] = command
             self._send(command)
 
-    def take(self) -> None:
-        """Take one message, or its end."""
+    def receive(self) -> None:
+        """Receive one message, or notice that the process has ended."""
         assert self._child is not None
         try:
-            message = self._child.hear()
+            message = self._child.receive()
         except (EOFError, OSError):
-            if (died := self._died()) is not None:
-                self._receive(died)
+            if (died := self._note_end()) is not None:
+                self._handle(died)
             return
         match message:
             case None:
@@ -133,18 +133,18 @@ class Worker:
                 if logger.isEnabledFor(message.levelno):
                     logger.handle(message)
                 if (transition := _transition_in(message)) is not None:
-                    self._receive(transition)
+                    self._handle(transition)
             case _:
-                self._receive(message)
+                self._handle(message)
 
-    def tend(self) -> None:
-        """Start it again if it has died, and its time has come."""
+    def restart_if_due(self) -> None:
+        """Start the process again, if it has died and its wait is over."""
         with self._lock:
             if self._child is None and not self.is_done and time.monotonic() >= self._start_at:
                 self._start()
 
     def ask_to_stop(self) -> None:
-        """Let it finish what is on its way."""
+        """Let the process finish the frames in flight, and end."""
         with self._lock:
             self._stopping = True
             if self._child is None:
@@ -153,13 +153,13 @@ class Worker:
                 self._child.ask_to_stop()
 
     def close(self) -> None:
-        """End it, if it has not ended."""
+        """End the process. It is killed if it has not ended since `ask_to_stop`."""
         if self._child is not None:
             self._child.end(kill=not self.is_done)
 
     def _note_stopped(self, stopped: Stopped) -> None:
         with self._lock:
-            # It may have been told to run, and to stop, again.
+            # If the tickets differ, the camera was run and dropped again meanwhile.
             if self._stopping_cameras.get(stopped.camera) == stopped.ticket:
                 del self._stopping_cameras[stopped.camera]
 
@@ -167,20 +167,21 @@ class Worker:
         try:
             self._child = WatchedChild(self._connect, self._workers, self._sampling)
         except OSError as error:
-            # Too many files are open, or there is too little memory: that may pass.
-            _log.error("a worker cannot be started (%s): %s", error.strerror, self._again())
+            # The reason may pass, such as too many open files or too little memory.
+            _log.error(
+                "a worker cannot be started (%s): %s", error.strerror, self._schedule_restart()
+            )
             return
-        self._child.tell(self._extended)
-        for run in self.cameras.values():
-            self._child.tell(run)
-        for watch in self._watched.values():
-            self._child.tell(watch)
+        commands: list[Command] = [*self.cameras.values(), *self._watched.values()]
+        for command in (self._extended, *commands):
+            self._child.send(command)
 
     def _send(self, command: Command) -> None:
         if self._child is not None:
-            self._child.tell(command)
+            self._child.send(command)
 
-    def _died(self) -> WorkerDied | None:
+    def _note_end(self) -> WorkerDied | None:
+        """Note that the process has ended. Returns None if it was asked to."""
         with self._lock:
             assert self._child is not None
             age_s, code = self._child.age_s, self._child.end()
@@ -190,23 +191,24 @@ class Worker:
                 self.is_done = True
                 return None
             if age_s > _HEALTHY_S:
-                self._wait_s = _WAIT_S[0]
+                self._wait_s = _MIN_WAIT_S
             self.restarts += 1
             died = WorkerDied(tuple(self.cameras), code, self._wait_s)
-            _log.warning("a worker ended with code %s: %s", code, self._again())
+            _log.warning("a worker ended with code %s: %s", code, self._schedule_restart())
             return died
 
-    def _again(self) -> str:
-        """Have it started again in a while, and say so."""
+    def _schedule_restart(self) -> str:
+        """Plan the next start of the process, and return text about it for the log."""
         wait_s = self._wait_s
         self._start_at = time.monotonic() + wait_s
-        self._wait_s = min(2 * wait_s, _WAIT_S[1])
-        return f"it is started again in {wait_s:.1f} s; it runs {', '.join(self.cameras)}"
+        self._wait_s = min(2 * wait_s, _MAX_WAIT_S)
+        cameras = ", ".join(self.cameras) or "none"
+        return f"it is started again in {wait_s:.1f} s; its cameras: {cameras}"
 
 
 def _transition_in(record: logging.LogRecord) -> Transition | None:
-    """The change of a source's state that a record tells; see `Status.enter`."""
-    told = vars(record)
-    if not {"source", "from", "to", "reason"} <= told.keys():
+    """The change of a source's state in a log record of `Status.enter`; None in other records."""
+    fields = vars(record)
+    if not {"source", "from", "to", "reason"} <= fields.keys():
         return None
-    return Transition(told["source"], told["from"], told["to"], redact(told["reason"]))
+    return Transition(fields["source"], fields["from"], fields["to"], redact(fields["reason"]))

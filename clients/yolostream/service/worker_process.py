@@ -1,4 +1,4 @@
-"""What a process does that runs some of the cameras: they come and go while it lives."""
+"""The process of a worker, which runs some of the cameras. They are added and removed any time."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from yolostream.service.lanes import Connect, Lanes
 from yolostream.service.leases.lease import Fence
 from yolostream.service.messages import Command, Drop, Extend, Run, Statuses, Stopped, Watch
 
-TELL_S = 0.5
-"""Between two reports of all figures."""
+STATUS_INTERVAL_S = 0.5
+"""Interval between two reports of the cameras' figures."""
 
-GIVE_BACK_S = 10.0
-"""Between two times that memory is given back which is free."""
+MEMORY_INTERVAL_S = 10.0
+"""Interval between two returns of free memory to the system."""
 
 STOP_TIMEOUT_S = 2.8
-"""What is on its way may take so long once the service stops."""
+"""Seconds that frames in flight may take when the service stops."""
 
 
 @print_traceback()
 def work(connect: Connect, workers: int, sampling: Sampling | None, connection: Connection) -> None:
-    """What the process does: what it is told, until it is told `None`.
+    """Execute the commands of the service until it sends `None` or ends.
 
     Args:
-        connect: makes its detectors.
-        workers: processes that share the server, at most.
-        sampling: which frames are followed; None follows none.
-        connection: to the service.
+        connect: makes the detectors.
+        workers: largest number of processes that share the server.
+        sampling: which frames are traced; None traces none.
+        connection: pipe to the service.
     """
-    asked = threading.Event()
+    stopping = threading.Event()
     parent = ToParent(connection)
-    begin(parent, on_stop=asked.set)
-    # The service says which of it counts.
+    begin(parent, on_stop=stopping.set)
+    # All records are sent, and the service's log level applies to them.
     logging.getLogger("yolostream").setLevel(logging.DEBUG)
     limit_memory_growth()
-    lanes = Lanes(connect, workers, asked)
+    lanes = Lanes(connect, workers, stopping)
     fence = Fence()
     new_camera = partial(
         CameraRunner,
@@ -57,32 +57,32 @@ def work(connect: Connect, workers: int, sampling: Sampling | None, connection: 
         send=parent.put_nowait,
     )
     cameras: dict[str, CameraRunner] = {}
-    told_at = 0.0
-    given_back_at = time.monotonic()
-    while not asked.is_set() and not lanes.are_broken:
-        if connection.poll(max(0.0, told_at + TELL_S - time.monotonic())):
-            if (message := _received(connection)) is None:
+    reported_at = 0.0
+    trimmed_at = time.monotonic()
+    while not stopping.is_set() and not lanes.are_broken:
+        if connection.poll(max(0.0, reported_at + STATUS_INTERVAL_S - time.monotonic())):
+            if (command := _received(connection)) is None:
                 break
-            if isinstance(message, Extend):
-                fence.extend(message.session, message.until_s)
-            elif (answer := _follow(message, cameras, new_camera)) is not None:
+            if isinstance(command, Extend):
+                fence.extend(command.session, command.until_s)
+            elif (answer := _execute(command, cameras, new_camera)) is not None:
                 parent.put_nowait(answer)
-        if time.monotonic() - told_at >= TELL_S:
-            told_at = time.monotonic()
+        if time.monotonic() - reported_at >= STATUS_INTERVAL_S:
+            reported_at = time.monotonic()
             cameras = {name: one for name, one in cameras.items() if not one.is_ended}
             parent.put_nowait(_statuses(cameras))
-        if time.monotonic() - given_back_at >= GIVE_BACK_S:
-            given_back_at = time.monotonic()
+        if time.monotonic() - trimmed_at >= MEMORY_INTERVAL_S:
+            trimmed_at = time.monotonic()
             give_back_memory()
-    asked.set()
-    _end(cameras.values())
+    stopping.set()
+    _stop_all(cameras.values())
     parent.put_nowait(_statuses(cameras))
     lanes.close()
     parent.put_nowait(None)
 
 
 def _received(connection: Connection) -> Command | None:
-    """What the service says; None once it wants an end, or is gone."""
+    """The next command; None if the process should end or the service has ended."""
     try:
         command: Command | None = connection.recv()
     except EOFError:
@@ -90,12 +90,12 @@ def _received(connection: Connection) -> Command | None:
     return command
 
 
-def _follow(
-    command: Command,
+def _execute(
+    command: Run | Drop | Watch,
     cameras: dict[str, CameraRunner],
     new_camera: Callable[[str], CameraRunner],
 ) -> Stopped | None:
-    """Do what a command says; what is to be answered at once."""
+    """Execute a command, and return its answer if there is one at once."""
     match command:
         case Run(task):
             name = task.source.name
@@ -114,7 +114,7 @@ def _statuses(cameras: dict[str, CameraRunner]) -> Statuses:
     return Statuses({name: camera.status for name, camera in cameras.items()})
 
 
-def _end(cameras: Iterable[CameraRunner]) -> None:
-    """Stop all at the same time, within the limits of `stop`."""
+def _stop_all(cameras: Iterable[CameraRunner]) -> None:
+    """Stop all cameras at the same time."""
     streams = [stream for camera in cameras if (stream := camera.end()) is not None]
     stop(streams, timeout_s=STOP_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""The processes that run the cameras: started as they are needed, listened to, and stopped."""
+"""The workers of the service."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from yolostream.service.messages import Extend
 from yolostream.service.worker import Worker
 
 CAMERAS_A_WORKER = 4
-"""As many as one interpreter feeds with ease."""
+"""Cameras that one Python interpreter can serve with time to spare."""
 
 STOP_TIMEOUT_S = 3.8
 """Workers that take longer to stop are killed."""
 
 _POLL_S = 0.25
-"""A worker that died is looked after so often, and all that stop are."""
+"""Longest time that `listen` waits for a message."""
 
 
 class Workers:
-    """As many processes as the cameras need.
+    """Starts workers when cameras need them, receives their messages, and stops them.
 
-    All methods but `listen` and `stop` may be called from any thread.
+    All methods except `listen` and `stop` may be called from any thread.
 
     Args:
-        new_worker: starts one more; what that says is received by the thread that calls `listen`
-            or `stop`.
-        most: processes at most.
+        new_worker: starts a worker. Its messages are handled in the thread that calls `listen` or
+            `stop`.
+        most: largest number of workers.
     """
 
     def __init__(self, new_worker: Callable[[], Worker], most: int) -> None:
@@ -41,12 +41,12 @@ class Workers:
         self._woken, self._wake = Pipe(duplex=False)
 
     def all(self) -> Sequence[Worker]:
-        """All that were started; one keeps its place here."""
+        """All workers, in the order in which they were first started."""
         with self._lock:
             return list(self._workers)
 
     def with_room(self) -> Worker:
-        """The one with the fewest cameras, or a new one where all have enough."""
+        """The worker with the fewest cameras, or a new one if all have enough."""
         with self._lock:
             least = min(self._workers, key=lambda worker: len(worker.cameras), default=None)
             is_full = least is None or len(least.cameras) >= CAMERAS_A_WORKER
@@ -54,40 +54,40 @@ class Workers:
                 least = self._new_worker()
                 least.extend(self._extended)
                 self._workers.append(least)
-                # It is listened to from now on.
+                # A call of `listen` that waits now does not know the new worker's pipe.
                 self.wake()
             assert least is not None
             return least
 
     def extend(self, command: Extend) -> None:
-        """Let leases count for longer, in all of them."""
+        """Extend the leases of all cameras."""
         with self._lock:
             self._extended = command
             for worker in self._workers:
                 worker.extend(command)
 
     def are_stopping(self, camera: str) -> bool:
-        """Whether something may still run of a camera that one of them was to let go of."""
+        """Whether a worker has dropped a camera that may not have stopped yet."""
         return any(worker.is_stopping(camera) for worker in self.all())
 
     def wake(self) -> None:
-        """Have `listen` return at once."""
+        """Make `listen` return at once."""
         self._wake.send_bytes(b"")
 
     def listen(self) -> None:
-        """Take what they say, and start those again that died; waits a fraction of a second."""
+        """Handle messages that arrive within `_POLL_S`, and restart workers that died."""
         workers = [one for one in self.all() if not one.is_done]
         for worker in workers:
-            worker.tend()
+            worker.restart_if_due()
         of_connection = {one.connection: one for one in workers if one.connection is not None}
         for ready in wait([*of_connection, self._woken], _POLL_S):
             if ready is self._woken:
                 self._woken.recv_bytes()
             else:
-                of_connection[ready].take()  # type: ignore[index]
+                of_connection[ready].receive()  # type: ignore[index]
 
     def stop(self) -> None:
-        """End them all: what is on its way comes back. It takes `STOP_TIMEOUT_S` at most."""
+        """End all workers after their frames in flight. Takes at most `STOP_TIMEOUT_S`."""
         for worker in self.all():
             worker.ask_to_stop()
         deadline = time.monotonic() + STOP_TIMEOUT_S

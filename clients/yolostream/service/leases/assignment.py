@@ -1,4 +1,4 @@
-"""Assignment of cameras to instances. All instances compute the same one."""
+"""Assigns cameras to instances. All instances compute the same assignment."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ def assigned(cameras: Iterable[str], members: Mapping[str, str]) -> dict[str, st
     names = sorted(set(cameras))
     if not members:
         return {}
-    share, larger = divmod(len(names), len(members))
+    least, remainder = divmod(len(names), len(members))
     pairs = [
         (-_weight(name, instance), name, session)
         for name in names
         for session, instance in members.items()
     ]
     heapq.heapify(pairs)
-    found: dict[str, str] = {}
+    sessions: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    while len(found) < len(names):
+    while len(sessions) < len(names):
         _, name, session = heapq.heappop(pairs)
-        if name in found or counts[session] >= share + (larger > 0):
+        if name in sessions or counts[session] >= least + (remainder > 0):
             continue
         counts[session] += 1
-        larger -= counts[session] > share
-        found[name] = session
-    return found
+        remainder -= counts[session] > least
+        sessions[name] = session
+    return sessions
 
 
 def _weight(camera: str, instance: str) -> int:
-    words = f"{camera}\n{instance}".encode()
-    return int.from_bytes(hashlib.blake2b(words, digest_size=8).digest())
+    pair = f"{camera}\n{instance}".encode()
+    return int.from_bytes(hashlib.blake2b(pair, digest_size=8).digest())

@@ -9,15 +9,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from yolostream.service.leases.assignment import assigned
-from yolostream.service.leases.host import CameraHost
+from yolostream.service.leases.host import CameraHost, PreviousLease
 from yolostream.service.leases.lease import GUARD, Lease, Owner, steady_s
 from yolostream.service.leases.members import Members
 from yolostream.service.leases.session import Session, instance_of
-from yolostream.service.leases.store import Conflict, Kind, Record, Store, StoreAway
+from yolostream.service.leases.store import Conflict, Kind, Record, Store, StoreUnavailable
 
 _END_S = 0.5
-"""For an update that is in progress at the end, and for the end of the session. A store that hangs
-must not delay a stop, whatever the duration."""
+"""Longest time to wait for the store when the instance stops. A store that hangs must not delay the
+stop."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Coordinator:
         clock: Callable[[], float] = steady_s,
     ) -> None:
         self.takeovers = 0
-        """Cameras that were acquired from an instance that had died or ended, since the start."""
+        """Cameras that were acquired after their instance had died or stopped, since the start."""
         self.problem: str | None = None
         """Why the store cannot be used; None if it can."""
         self._store = store
@@ -60,7 +60,7 @@ class Coordinator:
         self._lock = threading.Lock()
         self._members = Members()
         self._session = Session(store, instance, duration_s, host, self._members, clock)
-        self._is_behind = False
+        self._is_unfinished = False
         self._assigned: Mapping[str, str] = {}
         self._assigned_for: tuple[frozenset[str], Mapping[str, str]] = (frozenset(), {})
 
@@ -79,11 +79,11 @@ class Coordinator:
             return self._tick()
 
     def leave(self) -> None:
-        """End the session, which frees all its leases. All cameras must have been stopped.
+        """Release all leases by ending the session. All cameras must have been stopped.
 
-        If the store does not answer, others take the cameras when the session has expired.
+        If the store does not answer, other instances take the cameras when the session has expired.
         """
-        # It is locked if the store hangs in `tick`.
+        # The lock is not free if the store hangs in `tick`.
         if self._lock.acquire(blocking=False):
             self._session.leave(_END_S)
 
@@ -91,26 +91,27 @@ class Coordinator:
         began, session = self._clock(), self._session
         session.end_if_late()
         try:
-            # Asked once: they must be those that the others are told of.
+            # Read once, because the session publishes a digest of exactly these cameras.
             wanted = frozenset(self._host.enabled_cameras())
             session.renew(wanted)
-            cameras = self._look()
-            self._share_out(wanted, cameras)
-        except StoreAway as error:
-            self._tell(str(error))
-            # Called again at the deadline at the latest.
-            left = session.look_s if session.record is None else session.until_s - self._clock()
-            return max(0.05, min(session.look_s - (self._clock() - began), left))
-        self._tell(None)
-        if self._is_behind or session.record is None:
+            cameras = self._camera_records()
+            self._update_leases(wanted, cameras)
+        except StoreUnavailable as error:
+            self._report(str(error))
+            # The next call must not be later than the end of the session.
+            left = session.period_s if session.record is None else session.until_s - self._clock()
+            return max(0.05, min(session.period_s - (self._clock() - began), left))
+        self._report(None)
+        if self._is_unfinished or session.record is None:
             return 0.05
-        wake_at = min(began + session.look_s, self._members.next_end_s() + 0.01)
+        wake_at = min(began + session.period_s, self._members.next_end_s() + 0.01)
         return max(0.05, wake_at - self._clock())
 
-    def _look(self) -> dict[str, Record]:
+    def _camera_records(self) -> dict[str, Record]:
+        """Read all records, and update the members."""
         asked_at = self._clock()
         records = self._store.records(self._session.timeout_s)
-        self._members.look(
+        self._members.update(
             _of_kind(records, "member").values(), asked_at=asked_at, answered_at=self._clock()
         )
         for member in self._members.dead():
@@ -118,27 +119,27 @@ class Coordinator:
                 self._store.delete(member, self._session.timeout_s)
         return _of_kind(records, "camera")
 
-    def _share_out(self, wanted: frozenset[str], cameras: dict[str, Record]) -> None:
+    def _update_leases(self, wanted: frozenset[str], cameras: dict[str, Record]) -> None:
         self._session.end_if_late()
         if (me := self._session.record) is None:
             return
         alive = {member.name: member for member in self._members.alive()}
-        # Instances with other cameras, such as during a change of the file, are not counted.
+        # Instances with other cameras are ignored. They may have read another version of the file.
         ours = {
             name: instance_of(name)
             for name, member in alive.items()
             if member.cameras == me.cameras
         }
         shares = self._shares(wanted, ours | {me.name: self._instance})
-        self._is_behind = False
+        self._is_unfinished = False
         for name in sorted(wanted | cameras.keys()):
             before = cameras.get(name, Record("camera", name, duration_s=self._duration_s))
             with contextlib.suppress(Conflict):
-                cameras[name] = self._settle(before, shares.get(name, ""), alive)
+                cameras[name] = self._update_lease(before, shares.get(name, ""), alive)
             is_written = cameras.get(name, before) is not before
-            if is_written and self._clock() - self._session.renewed_at >= self._session.look_s:
-                # With many cameras, the session has to be renewed in between.
-                self._is_behind = True
+            if is_written and self._clock() - self._session.renewed_at >= self._session.period_s:
+                # The session has to be renewed before the other cameras are updated.
+                self._is_unfinished = True
                 break
         self._host.note_owners(
             {
@@ -149,18 +150,18 @@ class Coordinator:
         )
 
     def _shares(self, cameras: frozenset[str], members: Mapping[str, str]) -> Mapping[str, str]:
-        # It takes seconds for 10,000 cameras, and seldom changes.
+        # The assignment of 10,000 cameras takes seconds, and it seldom changes.
         if self._assigned_for != (cameras, members):
             self._assigned_for = (cameras, members)
             self._assigned = assigned(cameras, members)
         return self._assigned
 
-    def _settle(self, record: Record, share: str, alive: Collection[str]) -> Record:
+    def _update_lease(self, record: Record, share: str, alive: Collection[str]) -> Record:
         """Acquire, keep or release one camera.
 
         Raises:
             Conflict: another instance changed the record first.
-            StoreAway: the store cannot be used.
+            StoreUnavailable: the store cannot be used.
         """
         assert self._session.record is not None
         session, name = self._session.record.name, record.name
@@ -180,14 +181,26 @@ class Coordinator:
             record, holder=session, number=record.number + 1, duration_s=self._duration_s
         )
         written = self._store.write(taken, self._session.timeout_s)
+        previous = self._previous_lease(record)
         if record.holder:
             self.takeovers += 1
-            _log.warning("%s is taken over from %s", name, instance_of(record.holder))
-        self._host.acquire(name, Lease(written.number, session))
+            instance = instance_of(record.holder)
+            if previous == "released":
+                _log.info("%s: taken over from %s, which released the lease", name, instance)
+            else:
+                _log.warning("%s: taken over from %s, whose lease expired", name, instance)
+        self._host.acquire(name, Lease(written.number, session), previous)
         return written
 
-    def _tell(self, problem: str | None) -> None:
-        """Log once that the store is not available, and once that it is available again."""
+    def _previous_lease(self, record: Record) -> PreviousLease:
+        if record.number == 0:
+            return "none"
+        if not record.holder or self._members.is_released(record.holder):
+            return "released"
+        return "expired"
+
+    def _report(self, problem: str | None) -> None:
+        """Log changes only: the store is not available, or it is available again."""
         if (problem is None) != (self.problem is None):
             if problem is None:
                 _log.warning("the leases are available again")
@@ -211,8 +224,10 @@ def running_coordinator(coordinator: Coordinator) -> Iterator[None]:
             try:
                 wait_s = coordinator.tick()
             except Exception:
-                # Without this thread the cameras would stop for good.
-                _log.exception("unexpected error while leases were updated; it is tried again")
+                # Without this thread, all cameras would stop and stay stopped.
+                _log.exception(
+                    "an update of the leases failed unexpectedly; the next one is in 1 s"
+                )
                 wait_s = 1.0
 
     thread = threading.Thread(target=run, name="leases", daemon=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from yolostream.service.leases.store import Conflict, Kind, Record, StoreAway
+from yolostream.service.leases.store import Conflict, Kind, Record, StoreUnavailable
 
 _RECORD = TypeAdapter(Record)
 _SUFFIX = ".json"
@@ -28,7 +28,8 @@ class FolderStore:
     can do. There is no lock, so an instance that hangs does not block others.
 
     Args:
-        folder: it must exist. All instances must see changes at once, as on a local file system.
+        folder: an existing folder, whose changes all instances see at once. That is so on local
+            file systems.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,7 +38,7 @@ class FolderStore:
     def records(self, timeout_s: float) -> dict[tuple[Kind, str], Record]:
         """See `Store`."""
         found: dict[tuple[Kind, str], Record] = {}
-        with self._reached():
+        with self._translated_errors():
             # Cameras first: a holder is always created before the leases that name it.
             for kind in _KINDS:
                 for folder in _folders(self._folder / kind):
@@ -49,11 +50,11 @@ class FolderStore:
         """See `Store`."""
         folder = self._folder / record.kind / record.name
         number = int(record.version or 0) + 1
-        with self._reached():
+        with self._translated_errors():
             if not record.version:
                 folder.mkdir(parents=True, exist_ok=True)
             _link(folder, number, orjson.dumps(record))
-            # Their names become free again, so a late writer may take one: see the check below.
+            # A late writer may link an old version again once its name is free: see below.
             newest = max(_versions(folder), default=0)
             for version in _versions(folder):
                 if version < newest:
@@ -65,45 +66,45 @@ class FolderStore:
     def delete(self, record: Record, timeout_s: float) -> None:
         """See `Store`."""
         folder = self._folder / record.kind / record.name
-        with self._reached():
+        with self._translated_errors():
             if max(_versions(folder), default=0) != int(record.version):
                 raise Conflict
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager
-    def _reached(self) -> Iterator[None]:
-        # A folder that is created again would begin with fencing number 1 again.
+    def _translated_errors(self) -> Iterator[None]:
+        # It is not created again, because its fencing numbers would begin with 1 again.
         if not self._folder.is_dir():
-            raise StoreAway(f"the folder of the leases, {self._folder}, is gone: restore it")
+            raise StoreUnavailable(f"the folder of the leases, {self._folder}, is gone: restore it")
         try:
             yield
         except OSError as error:
-            raise StoreAway(
+            raise StoreUnavailable(
                 f"the leases in {self._folder} cannot be read or written ({error.strerror}): give "
                 "all instances write access to it"
             ) from error
 
 
 def _link(folder: Path, version: int, data: bytes) -> None:
-    beside = folder / f".{secrets.token_hex(8)}.new"
+    temporary = folder / f".{secrets.token_hex(8)}.new"
     try:
-        with beside.open("xb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
-            # After a power failure, no fencing number may be assigned a second time.
+            # Otherwise, a power failure could undo it, and a fencing number could be used twice.
             os.fsync(file.fileno())
-        os.link(beside, folder / f"{version}{_SUFFIX}")
+        os.link(temporary, folder / f"{version}{_SUFFIX}")
     except FileExistsError:
         raise Conflict from None
     except FileNotFoundError:
         if folder.parent.parent.is_dir():
-            # The member was deleted.
+            # The folder of the record is gone: the member was deleted.
             raise Conflict from None
         raise
     finally:
         with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-            # Only possible if it is empty: a new record could not be written.
+            temporary.unlink(missing_ok=True)
+            # This succeeds only if the folder is empty, because the first version was not written.
             folder.rmdir()
     _sync(folder)
 
@@ -140,22 +141,24 @@ def _newest(folder: Path) -> Record | None:
         try:
             record = _with_version(_RECORD.validate_json(path.read_bytes()), version)
         except FileNotFoundError:
-            # It was replaced since the folder was listed. A link to nowhere is listed again.
+            # A newer version has replaced it. Only a broken link is listed a second time.
             if version == missing:
                 raise _not_valid(path) from None
             missing = version
         except ValidationError:
             raise _not_valid(path) from None
         else:
-            # The folder may be a copy of another one.
+            # Somebody may have copied the folder of another record.
             if (record.kind, record.name) != (folder.parent.name, folder.name):
                 raise _not_valid(path)
             return record
     return None
 
 
-def _not_valid(path: Path) -> StoreAway:
-    return StoreAway(f"{path} is not a valid lease: stop all instances and delete the folder")
+def _not_valid(path: Path) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{path} is not a valid lease: stop all instances, and delete the folder"
+    )
 
 
 def _with_version(record: Record, version: int) -> Record:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 GUARD = 0.75
-"""Part of a lease's duration after which its holder stops. Other instances wait for the whole
-duration: the rest covers clocks that run at different speeds."""
+"""Fraction of a lease's duration after which its holder stops. Other instances wait for the whole
+duration. The difference covers clocks that run at different speeds."""
 
 
 def steady_s() -> float:
@@ -39,7 +39,7 @@ class Owner:
 
 
 class Fence:
-    """Tells whether a lease is valid now. It is asked before each result is written.
+    """Checks whether a lease is valid now. Every result is checked before it is written.
 
     It may be used from any thread.
 
@@ -49,7 +49,7 @@ class Fence:
 
     def __init__(self, clock: Callable[[], float] = steady_s) -> None:
         self._clock = clock
-        # One tuple, so that readers never see half of a change.
+        # It is one tuple, so that other threads never see a half-made change.
         self._session: tuple[str, float] = ("", 0.0)
 
     def extend(self, session: str, until_s: float) -> None:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from yolostream.service.leases.host import CameraHost
 from yolostream.service.leases.lease import GUARD
 from yolostream.service.leases.members import Members
-from yolostream.service.leases.store import Conflict, Record, Store, StoreAway
+from yolostream.service.leases.store import Conflict, Record, Store, StoreUnavailable
 
-LOOKS = 4
+RENEWALS = 4
 """Renewals of the session within its duration."""
 
 REQUEST_TIMEOUT_S = 4.0
@@ -24,14 +24,14 @@ class Session:
     """Begins, renews and ends the session of this instance.
 
     A session that is not renewed in time never becomes valid again: its holder stops its cameras
-    first, then the others take them, and the instance begins a new session.
+    first. Then other instances take them, and this one begins a new session.
 
     Args:
         store: store that all instances share.
         instance: name of this instance.
         duration_s: seconds without renewal after which others consider this instance dead.
         host: runs the cameras.
-        members: is told when a session ends.
+        members: learns which sessions have ended.
         clock: returns the current time in seconds.
     """
 
@@ -52,7 +52,7 @@ class Session:
         """Time at which the last successful renewal began."""
         self.failed_renewals = 0
         """Failed renewals since the start."""
-        self.look_s = duration_s / LOOKS
+        self.period_s = duration_s / RENEWALS
         """Seconds between two renewals."""
         self._store = store
         self._instance = instance
@@ -64,7 +64,7 @@ class Session:
     @property
     def timeout_s(self) -> float:
         """Timeout of a request, in seconds: it ends before the session expires."""
-        longest_s = min(self.look_s, REQUEST_TIMEOUT_S)
+        longest_s = min(self.period_s, REQUEST_TIMEOUT_S)
         if self.record is None:
             return longest_s
         return max(0.05, min(longest_s, self.until_s - self._clock()))
@@ -81,13 +81,13 @@ class Session:
             cameras: names of all cameras that should run on some instance.
 
         Raises:
-            StoreAway: the store cannot be used; the session stays valid until it expires.
+            StoreUnavailable: the store cannot be used; the session stays valid until it expires.
         """
         began = self._clock()
         me = replace(self.record or self._new(), cameras=_digest(cameras))
         try:
             written = self._written(me)
-        except StoreAway:
+        except StoreUnavailable:
             self.failed_renewals += 1
             raise
         except Conflict:
@@ -104,10 +104,14 @@ class Session:
         self._host.extend(written.name, until_s)
 
     def leave(self, timeout_s: float) -> None:
-        """Delete the session, which frees all its leases, unless the store does not answer."""
+        """Release all leases of the session at once.
+
+        The record stays without a holder until it is as old as its duration, so that others can
+        tell released leases from expired ones.
+        """
         if self.record is not None:
-            with contextlib.suppress(StoreAway, Conflict):
-                self._store.delete(self.record, timeout_s)
+            with contextlib.suppress(StoreUnavailable, Conflict):
+                self._store.write(replace(self.record, holder=""), timeout_s)
 
     def _end(self, reason: str) -> None:
         if self.record is not None:
@@ -120,7 +124,7 @@ class Session:
         try:
             return self._store.write(me, self.timeout_s)
         except Conflict:
-            # An earlier renewal may have been stored although its answer was lost.
+            # An earlier renewal may have been stored although its response was lost.
             found = self._store.records(self.timeout_s).get(("member", me.name))
             if found is None:
                 raise

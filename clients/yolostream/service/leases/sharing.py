@@ -64,10 +64,10 @@ def _store_of(leases: str) -> Store:
     if not leases:
         raise ServiceError("--leases is empty: use a folder, or --leases kubernetes:cameras")
     scheme, _, group = leases.partition(":")
-    # Without a name, a folder in each pod would be used, and all pods would run all cameras.
+    # `kubernetes` without a name is not a folder: each pod would have its own, and run all cameras.
     if scheme.lower() != _KUBERNETES:
         folder = Path(leases)
-        # It is not created: an instance with a misspelt folder would run all cameras once more.
+        # It is not created: an instance with a misspelt folder would run all cameras, too.
         if not folder.is_dir():
             raise ServiceError(
                 f"there is no folder {folder} for --leases: create it once for all instances, or "

@@ -11,7 +11,7 @@ from yolostream.errors import ServiceError
 Kind = Literal["camera", "member"]
 
 
-class StoreAway(ServiceError):
+class StoreUnavailable(ServiceError):
     """The store does not answer, or answers with an error. A later request may succeed."""
 
 
@@ -27,15 +27,16 @@ class Record:
     name: str
     """Name of the camera; for a member, its session."""
     holder: str = ""
-    """Session that holds the camera; empty if it is free. For a member, its session."""
+    """Session that holds the camera; empty if it is free. For a member, its session; empty if the
+    instance has stopped and released all its leases."""
     number: int = 0
     """Number of holders that the camera has had: the fencing number. It never decreases."""
     duration_s: int = 1
-    """For a member: it is dead if its record does not change for so many seconds."""
+    """Seconds without a change after which a member counts as dead."""
     cameras: str = ""
-    """For a member: digest of the names of its enabled cameras."""
+    """Digest of the names of a member's enabled cameras."""
     version: str = field(default="", compare=False)
-    """Changes with each write; empty if the record is not stored yet."""
+    """Version in the store, which changes with each write; empty before the first write."""
 
 
 class Store(Protocol):
@@ -45,7 +46,7 @@ class Store(Protocol):
         """All records. The member that holds a camera is included unless it was deleted.
 
         Raises:
-            StoreAway: they cannot be read within the timeout.
+            StoreUnavailable: they cannot be read within the timeout.
         """
 
     def write(self, record: Record, timeout_s: float) -> Record:
@@ -57,7 +58,7 @@ class Store(Protocol):
         Raises:
             Conflict: the stored version is another one. It may also be raised if the write
                 succeeded and another one followed at once.
-            StoreAway: the store failed; the record may have been written.
+            StoreUnavailable: the store failed; the record may have been written.
         """
 
     def delete(self, record: Record, timeout_s: float) -> None:
@@ -65,5 +66,5 @@ class Store(Protocol):
 
         Raises:
             Conflict: the stored version is another one.
-            StoreAway: the store failed; the member may have been deleted.
+            StoreUnavailable: the store failed; the member may have been deleted.
         """

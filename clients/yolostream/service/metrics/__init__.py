@@ -1,1 +1,1 @@
-"""What Prometheus is told. Each name and its meaning are in `docs/monitoring.md`."""
+"""Metrics for Prometheus. `docs/monitoring.md` explains each of them."""

@@ -1,4 +1,4 @@
-"""What is measured of each camera: the name of a metric, its meaning, and where its value is."""
+"""The metrics of each camera: names, help texts, and where the values come from."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from yolostream.pipeline.status import Drop, State, Status
 from yolostream.service.camera import Camera
 
 STATES: tuple[str, ...] = (*get_args(State), "disabled")
-"""What a camera can be at; see `yolostream.pipeline.status.State`."""
+"""The states of a camera; see `yolostream.pipeline.status.State`."""
 
 REASONS: tuple[Drop, ...] = ("superseded", "stale", "server_unavailable")
-"""Why frames are left out. What was too much for an output is told by output."""
+"""Why frames are dropped. Results that an output was too slow for are counted for the output."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A camera at the moment of a scrape."""
+    """The figures of a camera at the time of a scrape."""
 
     name: str
     state: str
     status: Status
     totals: Status
     viewers: int
-    oldest_s: float
-    """Frames that are older are not sent."""
+    max_age_s: float
+    """Age in seconds above which its frames are not sent to the server."""
 
     @classmethod
     def of(cls, name: str, camera: Camera) -> Seen:
-        """Its figures as they are now."""
+        """The present figures of a camera."""
         return cls(
             name,
             camera.state,
@@ -42,13 +42,13 @@ class Seen:
 
 
 Plain = tuple[str, str, Callable[[Seen], float | None]]
-"""Name, meaning and value of a metric with one series a camera, or none where there is no value."""
+"""Name, help text and value of a metric with one series for each camera that has a value."""
 
 Labeled = tuple[str, str, str, Callable[[Seen], Mapping[str, float]]]
-"""Name, meaning, label and values of a metric with a series for each value of the label."""
+"""Name, help text, label and values of a metric with a series for each camera and label value."""
 
 GAUGES: tuple[Plain, ...] = (
-    ("camera_up", "Whether frames of a camera come.", lambda one: float(one.state == "live")),
+    ("camera_up", "Whether frames of a camera arrive.", lambda one: float(one.state == "live")),
     (
         "last_frame_timestamp_seconds",
         "Unix time at which the newest frame with a result was decoded.",
@@ -56,8 +56,8 @@ GAUGES: tuple[Plain, ...] = (
     ),
     (
         "frame_age_limit_seconds",
-        "Age after which a frame is not worth sending any more, as it was set.",
-        lambda one: one.oldest_s,
+        "Configured age above which a frame is not sent to the server.",
+        lambda one: one.max_age_s,
     ),
     (
         "objects",
@@ -78,7 +78,7 @@ COUNTERS: tuple[Plain, ...] = (
     ("reconnects", "How often a camera was opened again.", lambda one: one.totals.reconnects),
     (
         "stalls",
-        "How often frames stayed away while a camera was connected.",
+        "How often no frames arrived although a camera was connected.",
         lambda one: one.totals.stalls,
     ),
 )
@@ -95,13 +95,13 @@ LABELED_GAUGES: tuple[Labeled, ...] = (
 LABELED_COUNTERS: tuple[Labeled, ...] = (
     (
         "frames_dropped",
-        "Frames that were left out, with nothing wrong with them.",
+        "Frames that were dropped, by reason.",
         "reason",
         lambda one: {reason: one.totals.dropped[reason] for reason in REASONS},
     ),
     (
         "frames_lost",
-        "Frames that the server failed on, by the class of the error.",
+        "Frames for which the server returned an error, by the class of the error.",
         "error",
         lambda one: one.totals.lost,
     ),
@@ -113,7 +113,7 @@ LABELED_COUNTERS: tuple[Labeled, ...] = (
     ),
     (
         "sink_dropped",
-        "Results that an output was too slow for.",
+        "Results that were dropped because an output was too slow.",
         "sink",
         lambda one: {sink: counts.dropped for sink, counts in one.totals.sinks.items()},
     ),

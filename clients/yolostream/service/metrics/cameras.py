@@ -1,4 +1,4 @@
-"""Metrics of the cameras and of what is done with their frames."""
+"""Metrics of the cameras and their frames."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from yolostream.service.service import Service
 
 
 class CameraMetrics(Collector):
-    """Reads what the workers have told last: a scrape waits for none of them.
+    """Collects the latest reports of the workers, without waiting for any of them.
 
-    Series of a camera end when it is removed, and pause while another instance runs it.
+    The series of a camera end when it is removed, and pause while another instance runs it.
 
     Args:
-        service: whose cameras.
+        service: the service that runs the cameras.
     """
 
     def __init__(self, service: Service) -> None:
@@ -48,7 +48,7 @@ class CameraMetrics(Collector):
             stages = self._service.stages_of_removed
         seen = [one for one in everywhere if one.state != "elsewhere"]
         yield GaugeMetricFamily(
-            f"{PREFIX}cameras", "Cameras that the service knows, paused ones too.", value=count
+            f"{PREFIX}cameras", "Number of cameras, including disabled ones.", value=count
         )
         yield from (_labeled(GaugeMetricFamily, one, seen) for one in LABELED_GAUGES)
         yield from (_plain(GaugeMetricFamily, one, seen) for one in GAUGES)
@@ -82,7 +82,7 @@ def _labeled(kind: _Kind, metric: Labeled, seen: Sequence[Seen]) -> Metric:
 def _ages(seen: Sequence[Seen]) -> Metric:
     ages = HistogramMetricFamily(
         f"{PREFIX}frame_age_seconds",
-        "From decoding a frame until its objects were known and followed.",
+        "Time from decoding a frame until its objects were detected and tracked.",
         labels=("camera",),
     )
     for one in seen:
@@ -94,7 +94,7 @@ def _ages(seen: Sequence[Seen]) -> Metric:
 def _stages(seen: Sequence[Seen], of_removed: StageTimer) -> Metric:
     stages = HistogramMetricFamily(
         f"{PREFIX}stage_seconds",
-        "What a frame took in a stage, all cameras together; decode contains the wait for it.",
+        "Time of a frame in a stage, over all cameras; decode includes waiting for the frame.",
         labels=("stage",),
     )
     timer = reduce(StageTimer.__add__, (one.totals.timer for one in seen), of_removed)

@@ -1,4 +1,4 @@
-"""Histograms as Prometheus takes them."""
+"""Converts histograms of durations to those of Prometheus."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ _ABOUT_S = (
 )
 _BUCKETS = tuple(bucket_of(seconds) for seconds in _ABOUT_S)
 EDGES_S = tuple(float(f"{edge_s(bucket):.6g}") for bucket in _BUCKETS)
-"""Upper limits of the buckets. They are edges of `Durations`, so that each count is exact, and
-within 1.5% of round numbers."""
+"""Upper bounds of the buckets. They are edges of `Durations`, so that each count is exact, and they
+are within 1.5% of round numbers."""
 
 
 def buckets(durations: Durations) -> list[tuple[str, float]]:
-    """The upper limit of each bucket, as Prometheus writes it, and how many do not exceed it."""
-    reached = durations.counts.cumsum()
+    """For each bucket, its upper bound as text, and the number of durations up to it."""
+    cumulative = durations.counts.cumsum()
     pairs = [
-        (repr(edge), float(reached[bucket])) for edge, bucket in zip(EDGES_S, _BUCKETS, strict=True)
+        (repr(edge), float(cumulative[bucket]))
+        for edge, bucket in zip(EDGES_S, _BUCKETS, strict=True)
     ]
-    return [*pairs, ("+Inf", float(reached[-1]))]
+    return [*pairs, ("+Inf", float(cumulative[-1]))]

@@ -1,4 +1,4 @@
-"""Metrics of the leases with which several instances share cameras out."""
+"""Metrics of the leases with which several instances share cameras."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from yolostream.service.service import Service
 
 @dataclass(frozen=True)
 class LeaseMetrics(Collector):
-    """Reads what is known here: a scrape does not ask the store.
+    """Collects what this instance knows of its leases. A scrape does not access the store.
 
     Args:
-        service: that runs the cameras.
-        coordinator: of their leases.
+        service: runs the cameras.
+        coordinator: coordinates the leases.
     """
 
     service: Service
@@ -30,11 +30,11 @@ class LeaseMetrics(Collector):
         with self.service.cameras() as cameras:
             held = {name: one.lease for name, one in cameras.items() if one.lease is not None}
         yield GaugeMetricFamily(
-            f"{PREFIX}cameras_held", "Cameras whose leases this instance has.", value=len(held)
+            f"{PREFIX}cameras_held", "Cameras whose leases this instance holds.", value=len(held)
         )
         numbers = GaugeMetricFamily(
             f"{PREFIX}camera_lease",
-            "Number of the lease with which a camera is run here; it grows with each holder.",
+            "Number of the lease with which a camera runs here. It grows with each new holder.",
             labels=("camera",),
         )
         for name, lease in held.items():

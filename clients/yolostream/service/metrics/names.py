@@ -1,3 +1,3 @@
-"""How all metrics of the service begin."""
+"""The prefix of the names of all metrics."""
 
 PREFIX = "yolostream_"

@@ -1,4 +1,4 @@
-"""Metrics of the processes that run the cameras; the service's own are prometheus-client's."""
+"""Metrics of the workers' processes. Those of the service's own process are prometheus-client's."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _CPU_S, _MEMORY, _FILES = (
 
 @dataclass
 class _Processor:
-    """Seconds of processor time of all processes that a worker has been.
+    """Processor time in seconds of all processes of a worker, one after the other.
 
-    Of one that ended, what it took since it was looked at last is missing.
+    The time that a process used between the last scrape and its end is missing.
     """
 
     of_ended_s: float = 0.0
@@ -34,6 +34,7 @@ class _Processor:
     latest_s: float = 0.0
 
     def note(self, pid: int | None, seconds: float) -> float:
+        """Add the time of the present process, and return the sum."""
         if pid != self.pid:
             self.of_ended_s += self.latest_s
             self.pid, self.latest_s = pid, 0.0
@@ -42,16 +43,16 @@ class _Processor:
 
 
 class WorkerMetrics(Collector):
-    """Reads `/proc`. Workers are numbered from 1 on.
+    """Collects the use of resources from `/proc`. Workers are numbered from 1 on.
 
     Args:
-        service: whose workers.
+        service: the service that has the workers.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._processors: dict[int, _Processor] = {}
-        # Two may scrape at the same time.
+        # Two scrapes may come at the same time.
         self._lock = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
@@ -91,7 +92,7 @@ class WorkerMetrics(Collector):
 
 
 def _usage_of(pid: int | None) -> dict[str, float]:
-    """Values by name; none of a process that is away."""
+    """The values of a process by name; empty if there is no process."""
     if pid is None:
         return {}
     collector = ProcessCollector(pid=partial(int, pid), registry=None)

@@ -20,11 +20,13 @@ from yolostream.service.service import Service
 
 
 class _BuildInfo(Collector):
-    """What runs."""
+    """The version of the service."""
 
     def collect(self) -> Iterator[Metric]:
         """See `Collector`."""
-        build = GaugeMetricFamily(f"{PREFIX}build_info", "What runs here.", labels=("version",))
+        build = GaugeMetricFamily(
+            f"{PREFIX}build_info", "Version of the service.", labels=("version",)
+        )
         build.add_metric((__version__,), 1.0)
         yield build
 
@@ -35,9 +37,9 @@ def registry_of(
     """All metrics of a service.
 
     Args:
-        service: it.
-        triton: that was started for it; None where another one is asked.
-        coordinator: of the leases; None where there are none.
+        service: the service.
+        triton: the Triton that was started for it; None if it uses another one.
+        coordinator: coordinates the leases; None if there are none.
     """
     registry = CollectorRegistry()
     registry.register(_BuildInfo())

@@ -1,4 +1,4 @@
-"""Metrics of the Triton that was started for the service, as the one who looks after it sees it."""
+"""Metrics of the Triton that the service has started."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from yolostream.service.metrics.names import PREFIX
 
 @dataclass(frozen=True)
 class ServerMetrics(Collector):
-    """Asks for the health, which is known without asking the server.
+    """Collects the latest known health, without a request to the server.
 
     Args:
-        health: of the server.
+        health: returns the health of the server.
     """
 
     health: Ask
@@ -27,15 +27,17 @@ class ServerMetrics(Collector):
         health = self.health()
         yield GaugeMetricFamily(
             f"{PREFIX}server_up",
-            "Whether the Triton that was started for the service runs, with all of its steps.",
+            "Whether the Triton that the service has started runs, with all of its steps.",
             value=float(health.is_up),
         )
         yield CounterMetricFamily(
-            f"{PREFIX}server_restarts", "How often it was started again.", value=health.restarts
+            f"{PREFIX}server_restarts",
+            "How often this Triton was started again.",
+            value=health.restarts,
         )
         answers = GaugeMetricFamily(
             f"{PREFIX}server_model_up",
-            "Whether an ensemble has answered its last question.",
+            "Whether an ensemble has answered its last probe.",
             labels=("model",),
         )
         for model, is_up in health.models.items():

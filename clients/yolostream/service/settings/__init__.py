@@ -1,4 +1,4 @@
-"""What people say of the service and its cameras: one module a section of `cameras.yaml`."""
+"""The content of `cameras.yaml`, with one module for each section."""
 
 from yolostream.service.settings.cameras import CameraDefaults, CameraName, CameraSettings
 from yolostream.service.settings.configuration import Configuration

@@ -1,4 +1,4 @@
-"""What people say of cameras."""
+"""The settings of cameras."""
 
 from __future__ import annotations
 
@@ -28,112 +28,116 @@ CameraName = Annotated[
     str,
     Field(
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}$",
-        description="At most 64 letters, digits, '-' and '_'. It names files and addresses.",
+        description="At most 64 letters, digits, '-' and '_'. It is part of file names and of "
+        "addresses of the API.",
     ),
 ]
-"""Of one camera: it is part of names of files, and of addresses of the API."""
 
 TRAIL_S = 3.0
-"""Seconds that the trails of objects reach back."""
+"""Duration in seconds of the trails behind objects."""
 
 
 def _joined(value: Any) -> Any:
-    """Several classes as one text: a list is easier to read in a file."""
+    """Join a list of classes into a text separated by commas."""
     if isinstance(value, list) and all(isinstance(one, str | int) for one in value):
         return ",".join(map(str, value))
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class CameraDefaults(Section):
-    """What holds for every camera that says nothing else."""
+    """Defaults for cameras that do not set a key themselves."""
 
     enabled: bool = True
-    """A camera that is not is left alone, and keeps its place."""
+    """Whether the camera runs."""
     fps: float | None = Field(default=None, gt=0)
-    """Frames per second that are looked at, at most; all by default. The others are decoded, and
-    cost no more than that."""
+    """Largest number of frames per second that are processed; by default all. Other frames are
+    only decoded."""
     confidence: float = Field(default=0.0, ge=0, le=1)
-    """Objects that are less certain are left out."""
+    """Objects with a lower confidence are left out."""
     classes: Annotated[
         str | None,
         BeforeValidator(_joined, json_schema_input_type=str | list[str | int] | int | None),
     ] = None
-    """Names or numbers of classes, as a list or separated by commas; all by default."""
+    """Names or numbers of the classes to detect, as a list or separated by commas; by default
+    all."""
     track: bool = True
-    """Number the objects through time."""
+    """Whether objects are tracked: an object has the same number in all frames."""
     model: str = DEFAULT_MODEL
-    """Name of the ensemble that looks at its frames."""
+    """Name of the ensemble that processes the frames."""
     decoder: DecoderName = "auto"
-    """What decodes its video; `auto` is the GPU where there is one."""
+    """Decoder of the video. `auto` uses the GPU if there is one."""
     max_age: float = Field(default=MAX_AGE_S, gt=0)
-    """Seconds after which a frame is not worth sending any more."""
+    """Age in seconds above which a frame is not sent to the server any more."""
     stale_after: float = Field(default=STALE_AFTER_S, ge=0.5, le=3600)
     """Seconds without a frame after which the camera is opened again."""
     loop: bool = True
-    """A video file begins again at its end."""
+    """Whether a video file starts again at its end."""
     stream_index: int | None = Field(default=None, ge=0)
-    """Which of its streams, as FFmpeg counts them; by default the one it takes for the best."""
+    """Index of the video stream, as FFmpeg counts the streams; by default the one that FFmpeg
+    considers the best."""
     outputs: OutputSettings = OutputSettings()
-    """What is written of it. What a camera says takes the place of all that the defaults say."""
+    """Outputs of the camera. If a camera sets this key, all output settings of the defaults are
+    replaced."""
 
 
 class CameraSettings(CameraDefaults):
     """One camera."""
 
     source: str = Field(min_length=1, repr=False)
-    """Address of a camera, number of a local one, or a video file, which plays like a camera."""
+    """Address of a camera, number of a local camera, or path of a video file, which plays in real
+    time."""
     username: str | None = None
-    """Of the camera, where it is not part of the address."""
+    """User name for the camera, if it is not part of the address."""
     password: Secret | None = None
-    """Of the camera. It may have any character in it."""
+    """Password for the camera. It may contain any character."""
     password_file: Path | None = None
-    """File with the password in it instead. It is read whenever the camera is opened."""
+    """File that contains the password. It is read each time the camera is opened."""
 
     @model_validator(mode="after")
     def _has_one_login(self) -> CameraSettings:
         if self.password is not None and self.password_file is not None:
-            raise ValueError("password and password_file are two passwords: leave one of them out")
+            raise ValueError("password and password_file are both set: remove one of them")
         if self.username is None and (self.password or self.password_file):
-            raise ValueError("there is a password of nobody: name the username")
+            raise ValueError("there is a password without a username: add username")
         if self.username is not None:
             if "://" not in self.source:
-                raise ValueError("only an address of a camera has a username: leave it out")
+                raise ValueError("username is only for network addresses: remove it")
             if "@" in self.source:
-                raise ValueError("the address has a user in it, too: leave one of them out")
+                raise ValueError("both username and the address name a user: remove one of them")
         return self
 
     @property
     def login(self) -> Login | None:
-        """Of the camera, apart from its address."""
+        """User name and password that are not part of the address; None if there are none."""
         if self.username is None:
             return None
         password = "" if self.password is None else self.password.get_secret_value()
         return Login(self.username, password, self.password_file)
 
     def revealed(self) -> dict[str, Any]:
-        """What it says itself, in words that JSON and YAML know. It has the password in it."""
-        said = self.model_dump(mode="json", exclude_unset=True)
+        """The keys that are set, as values for JSON and YAML. Secrets are included."""
+        values = self.model_dump(mode="json", exclude_unset=True)
         if self.password is not None:
-            said["password"] = self.password.get_secret_value()
+            values["password"] = self.password.get_secret_value()
         if self.outputs.push is not None:
-            said["outputs"]["push"] = self.outputs.push.get_secret_value()
-        return said
+            values["outputs"]["push"] = self.outputs.push.get_secret_value()
+        return values
 
     def task(self, name: str, folder: Path | None) -> CameraTask:
-        """What a worker is told.
+        """The task of a worker that runs the camera.
 
         Args:
-            name: of the camera.
-            folder: for results; None writes none.
+            name: name of the camera.
+            folder: folder for outputs; None writes none.
 
         Raises:
-            SourceError: `source` is no single camera or video.
+            SourceError: `source` is not exactly one camera or video.
         """
         job = Job(
-            # A recording takes their place: it may go on for ever.
+            # Outputs are written as a recording, which may continue for any time.
             results=Results(Path(), frozenset()),
             track=self.track,
-            # The page says the name beside the picture.
+            # The page shows the name beside the picture.
             title=False,
             trail_s=TRAIL_S,
             detection_filter=DetectionFilter(self.confidence, self.classes),
@@ -154,9 +158,12 @@ class CameraSettings(CameraDefaults):
         if errors:
             raise errors[0]
         if len(found) != 1 or not isinstance(found[0], Video):
-            raise SourceError(f"camera {name}: its source is {len(found)} files, or no video")
+            what = "is not a video" if len(found) == 1 else f"stands for {len(found)} files"
+            raise SourceError(
+                f"the source of camera {name} {what}: name one camera or one video file"
+            )
         video = replace(found[0], name=name, login=self.login)
         if video.login is not None:
-            # It says what is missing now, and not only where the camera is opened.
+            # A missing variable or file is reported now, not only when the camera is opened.
             completed(video.uri, video.login)
         return video if video.is_live else Realtime(video, loops=self.loop)

@@ -1,4 +1,4 @@
-"""All of `cameras.yaml`."""
+"""The whole content of `cameras.yaml`."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from yolostream.service.settings.web import WebSettings
 
 
 class Configuration(Section):
-    """All of `cameras.yaml`."""
+    """The whole content of `cameras.yaml`."""
 
     server: ServerSettings = ServerSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
     outputs: OutputFolder = OutputFolder()
     traces: TraceSettings | None = None
-    """Without it, no frame is followed."""
+    """Export of traces. Without this section, no frame is traced."""
     state: Path | None = None
-    """Folder for what was changed over the API; by default the one of the configuration."""
+    """Folder for changes that are made over the API; by default the folder of this file."""
     defaults: CameraDefaults = CameraDefaults()
     cameras: dict[CameraName, CameraSettings] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
-    def _without_empty_sections(cls, said: Any) -> Any:
-        """A section whose keys are all comments says nothing."""
-        if not isinstance(said, dict):
-            return said
+    def _without_empty_sections(cls, values: Any) -> Any:
+        """Use the defaults for an empty section, such as one whose lines are all comments."""
+        if not isinstance(values, dict):
+            return values
         return {
             key: value
-            for key, value in said.items()
+            for key, value in values.items()
             if value is not None or key not in cls.model_fields
         }
 
     def resolved(self, camera: CameraSettings) -> CameraSettings:
-        """A camera's settings, with the defaults where it says nothing."""
-        said = {name: getattr(camera, name) for name in camera.model_fields_set}
+        """A camera's settings, completed with the defaults."""
+        own = {name: getattr(camera, name) for name in camera.model_fields_set}
         usual = {name: getattr(self.defaults, name) for name in self.defaults.model_fields_set}
-        return CameraSettings.model_validate({**usual, **said})
+        return CameraSettings.model_validate({**usual, **own})

@@ -1,4 +1,4 @@
-"""What is written, and where."""
+"""The settings of outputs."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _RTSP = re.compile(r"rtsps?://[^/\s]\S*", re.IGNORECASE)
 
 
 class OutputFolder(Section):
-    """Where results go."""
+    """Where outputs are written."""
 
     folder: Path | None = None
-    """Each camera has a folder of its name in there. Without it, nothing is written."""
+    """Folder for outputs, with a subfolder for each camera. Without it, cameras have no outputs."""
 
 
 class OutputSettings(Section):
-    """What is written of a camera, where the configuration has a folder for outputs.
+    """The outputs of a camera. They need the folder in the section `outputs`.
 
-    `true` stands for the usual limits.
+    `true` turns an output on with its default limits.
     """
 
     jsonl: Rotation | bool = True
-    """JSON Lines: one line a frame."""
+    """JSON Lines files, with one line for each frame."""
     csv: Rotation | bool = False
-    """One row an object."""
+    """CSV files, with one row for each object."""
     segments: Segments | bool = False
-    """Annotated MP4 files, one after the other."""
+    """Annotated video as consecutive MP4 files."""
     hls: Hls | bool = False
-    """The last seconds, annotated, for players."""
+    """The last seconds of annotated video, for HLS players."""
     push: Secret | None = None
     """Address of an RTSP server that annotated video is sent to."""
 
@@ -51,13 +51,13 @@ class OutputSettings(Section):
         return push
 
     def recording(self, folder: Path) -> Recording:
-        """The same, as the pipeline has it."""
+        """The settings of the same outputs for the pipeline."""
         return Recording(
             folder,
-            jsonl=_or_usual(self.jsonl, Rotation),
-            csv=_or_usual(self.csv, Rotation),
-            segments=_or_usual(self.segments, Segments),
-            hls=_or_usual(self.hls, Hls),
+            jsonl=_limits(self.jsonl, Rotation),
+            csv=_limits(self.csv, Rotation),
+            segments=_limits(self.segments, Segments),
+            hls=_limits(self.hls, Hls),
             push_url=None if self.push is None else self.push.get_secret_value(),
         )
 
@@ -69,7 +69,8 @@ def _is_rtsp(address: str) -> bool:
 _Limits = TypeVar("_Limits")
 
 
-def _or_usual(said: _Limits | bool, usual: Callable[[], _Limits]) -> _Limits | None:
-    if isinstance(said, bool):
-        return usual() if said else None
-    return said
+def _limits(setting: _Limits | bool, usual: Callable[[], _Limits]) -> _Limits | None:
+    """The limits of an output, which are `usual()` for true; None if the output is off."""
+    if isinstance(setting, bool):
+        return usual() if setting else None
+    return setting

@@ -1,4 +1,4 @@
-"""What all sections of a configuration have in common."""
+"""What all sections of the configuration have in common."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
 
 HIDDEN = SecretStr("**********")
-"""What a secret is shown as. Over the API it means the one that there is."""
+"""Placeholder for a secret. A client of the API that sends it keeps the present secret."""
 
 
 def _without_surrogates(secret: SecretStr) -> SecretStr:
-    """Halves of characters can be sent as JSON, and to no camera."""
+    """Refuse lone surrogates: JSON can contain them, but they cannot be sent to a camera."""
     try:
         secret.get_secret_value().encode()
     except UnicodeEncodeError:
-        raise ValueError("it has half a character in it (a lone surrogate)") from None
+        raise ValueError("it contains half of a character (a lone surrogate): remove it") from None
     return secret
 
 
 Secret = Annotated[SecretStr, AfterValidator(_without_surrogates)]
-"""Is shown as stars, and may have any character in it."""
+"""A text that is displayed as asterisks. It may contain any character."""
 
 
 class Section(BaseModel):
-    """Keys with values; others are refused."""
+    """A section of the configuration. Unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

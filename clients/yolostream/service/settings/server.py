@@ -1,4 +1,4 @@
-"""Which Triton looks at the frames."""
+"""The settings of the Triton server."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from yolostream.service.settings.section import Section
 
 
 class ClientTls(Section):
-    """How a Triton behind TLS is known, and we to it; files in PEM."""
+    """Certificates for a connection to Triton over TLS, as PEM files."""
 
     ca: FilePath | None = None
-    """Root certificates; else the public ones."""
+    """Root certificates that verify the server; by default the public ones."""
     certificate: FilePath | None = None
-    """That a server may ask for."""
+    """Certificate of this client, for a server that requires one."""
     key: FilePath | None = None
-    """Its private key."""
+    """Private key of `certificate`."""
 
     @model_validator(mode="after")
     def _is_a_pair(self) -> ClientTls:
@@ -26,34 +26,35 @@ class ClientTls(Section):
 
 
 class ServerSettings(Section):
-    """The Triton that looks at the frames: one that runs somewhere, or one that is started."""
+    """The Triton that processes the frames: a running one, or one that the service starts."""
 
     url: str | None = None
-    """Its gRPC address, host:port; several, separated by commas, share the frames. Without it, a
-    Triton is started here."""
+    """gRPC address of a running Triton, host:port. Several addresses, separated by commas, share
+    the load. Without it, the service starts a Triton."""
     token_file: FilePath | None = None
-    """File with its token."""
+    """File with the token of the running Triton."""
     tls: ClientTls | None = None
-    """For a grpcs:// address."""
+    """Certificates for a grpcs:// address."""
     profile: Profile | None = None
-    """Of the Triton that is started here; by default what the machine allows."""
+    """Profile of the Triton that the service starts; by default the fastest that the machine
+    supports."""
     model_repository: DirectoryPath | None = None
-    """The models that it serves."""
+    """Models that this Triton serves."""
     environment: DirectoryPath | None = None
-    """Its Python environment, or an installation of Triton."""
+    """Python environment of this Triton, or an installation of Triton."""
 
     @model_validator(mode="after")
-    def _is_one_of_both(self) -> ServerSettings:
-        ours = {"profile", "model_repository", "environment"} & self.model_fields_set
-        theirs = {"token_file", "tls"} & self.model_fields_set
-        if self.url is not None and ours:
+    def _is_started_or_running(self) -> ServerSettings:
+        of_started = {"profile", "model_repository", "environment"} & self.model_fields_set
+        of_running = {"token_file", "tls"} & self.model_fields_set
+        if self.url is not None and of_started:
             raise ValueError(
-                f"{', '.join(sorted(ours))} is for a Triton that is started here: "
-                "leave it out, or url"
+                f"{', '.join(sorted(of_started))} is for a Triton that the service starts, but url "
+                "names a running one: remove one of them"
             )
-        if self.url is None and theirs:
+        if self.url is None and of_running:
             raise ValueError(
-                f"{', '.join(sorted(theirs))} is for a Triton that runs elsewhere: "
-                "leave it out, or name its url"
+                f"{', '.join(sorted(of_running))} is for a running Triton: add its url, or remove "
+                "this key"
             )
         return self

@@ -1,1 +1,1 @@
-"""The service on the web: a page, and what programs ask."""
+"""The web server of the live service: its page and its API."""

@@ -1,4 +1,4 @@
-"""Who may reach the service, and by which names."""
+"""Access to the service: its address, tokens, certificate and host names."""
 
 from __future__ import annotations
 
@@ -15,38 +15,40 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Access:
-    """Who may reach the service.
+    """Where the service listens, and which clients it accepts.
 
     Raises:
-        ServiceError: everybody could, and nobody has said that this is meant.
+        ServiceError: other machines could use the service without a token, and `insecure` is not
+            set.
     """
 
     host: str = LOOPBACK
-    """Address on which it listens."""
+    """Address on which the service listens."""
     port: int = 8080
-    """0 takes any that is free."""
+    """TCP port; 0 means any free port."""
     tokens: Tokens | None = field(default=None, repr=False)
-    """Without, all who reach it may do everything."""
+    """Accepted tokens. Without them, every client may do everything."""
     tls: WebTls | None = None
+    """Certificate and key for HTTPS; None means HTTP."""
     names: frozenset[str] = frozenset()
-    """By which browsers reach it, besides addresses and the machine's own name."""
+    """Host names that browsers may use, besides IP addresses and the machine's own name."""
     insecure: bool = False
-    """It may listen beyond this machine without tokens."""
+    """Whether the service may listen on a network without tokens."""
 
     def __post_init__(self) -> None:
         if not (_is_loopback(self.host) or self.tokens or self.insecure):
             raise ServiceError(
-                f"{self.host} is reached by others, who could see and change all cameras: make a "
-                "token ('yolostream token write --file FILE') and name FILE with --web-token-file, "
-                "or say --insecure"
+                f"other machines can reach {self.host}, and could see and change all cameras: "
+                "create a token with 'yolostream token write --file FILE' and use "
+                "--web-token-file FILE, or use --insecure"
             )
 
     @classmethod
     def of(cls, settings: WebSettings) -> Access:
-        """As the configuration has it.
+        """Create it from the section `web` of the configuration.
 
         Raises:
-            ServiceError: see above, or the tokens cannot be read.
+            ServiceError: see the class, or the tokens cannot be read.
         """
         return cls(
             settings.host,
@@ -59,14 +61,18 @@ class Access:
 
     @property
     def scheme(self) -> str:
-        """Of its address."""
+        """Scheme of the service's address: `http` or `https`."""
         return "http" if self.tls is None else "https"
 
-    def knows(self, host: str) -> bool:
-        """Whether a browser that asks for `host`, without its port, means this service.
+    def accepts_host(self, host: str) -> bool:
+        """Whether a request for this host name is accepted.
 
-        A stranger's page may have its own name resolve to this machine ("DNS rebinding"), and be
-        taken for ours. It cannot have a bare address for its name, nor a name of this machine.
+        This prevents DNS rebinding: the name of a malicious site may resolve to this machine, so
+        that its page counts as ours. IP addresses and names of this machine are safe, because no
+        other site can use them as its name.
+
+        Args:
+            host: `Host` header without the port.
         """
         host = host.lower().rstrip(".")
         own = {"localhost", socket.gethostname().lower()}

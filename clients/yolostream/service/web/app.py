@@ -1,4 +1,4 @@
-"""Everything that the service answers over HTTP."""
+"""The ASGI application of the service."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _TOPICS = (
 
 
 def new_api() -> FastAPI:
-    """The routes alone, without a service behind them. Their description is `openapi()`."""
+    """The routes without a service, from which `openapi()` generates the schema."""
     app = FastAPI(
         title="yolostream",
         version=__version__,
@@ -64,7 +64,7 @@ def new_app(context: Context) -> FastAPI:
     docs.add_docs(app)
     app.mount("/", PageFiles())
     add_exception_handlers(app)
-    app.add_middleware(BodyLimit, larger={detect.PATH: detect.MOST_BYTES})
+    app.add_middleware(BodyLimit, larger={detect.PATH: detect.MAX_BYTES})
     app.add_middleware(
         Guard,
         access=context.access,
@@ -76,7 +76,7 @@ def new_app(context: Context) -> FastAPI:
 
 
 def _open_paths() -> frozenset[str]:
-    """Of files that are the same for everybody, and of what one shows a token to."""
+    """Paths that need no token: static files, the schema, and the login."""
     pages = {"/": FOLDER, f"{docs.PATH}/": docs.FOLDER}
     files = (
         path + str(file.relative_to(folder))

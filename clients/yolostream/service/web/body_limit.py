@@ -1,4 +1,4 @@
-"""Keeps requests small."""
+"""Limits the size and the duration of request bodies."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yolostream.service.web.problems import Problem
 
-MOST_BYTES = 64 * 1024
-"""Of settings, and of whatever is no picture."""
+MAX_BYTES = 64 * 1024
+"""Largest body in bytes, unless a path has its own limit."""
 
-MOST_S = 120.0
-"""That a body may take to come."""
+MAX_BODY_S = 120.0
+"""Seconds within which a body has to arrive."""
 
 
 class BodyLimit:
-    """Refuses a body that is too large, before it is read where it says how large it is.
+    """Rejects bodies that are too large or arrive too slowly.
 
-    And one that does not come: it would keep its connection for ever.
+    If `Content-Length` is too large, the body is not read at all.
 
     Args:
-        app: answers what is not refused.
-        larger: bytes that may be sent to some paths.
+        app: application that handles the accepted requests.
+        larger: paths with a limit of their own, in bytes.
     """
 
     def __init__(self, app: ASGIApp, larger: Mapping[str, int]) -> None:
@@ -34,51 +34,51 @@ class BodyLimit:
         self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or let it through."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._larger.get(scope["path"], MOST_BYTES)
-        said = HTTPConnection(scope).headers.get("content-length", "0")
-        if said.isdecimal() and int(said) > most:
-            await _too_large(most).response(scope, receive, send)
+        limit = self._larger.get(scope["path"], MAX_BYTES)
+        declared = HTTPConnection(scope).headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared) > limit:
+            await _too_large(limit).response(scope, receive, send)
             return
         received = 0
-        is_whole = False
-        until = time.monotonic() + MOST_S
+        is_complete = False
+        deadline = time.monotonic() + MAX_BODY_S
 
-        async def receiving() -> Message:
-            nonlocal received, is_whole
-            if is_whole:
-                # Whoever answers waits for its reader to go, however long that takes.
+        async def receive_limited() -> Message:
+            nonlocal received, is_complete
+            if is_complete:
+                # The next message is the client's disconnect, which has no deadline.
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), until - time.monotonic())
+                message = await asyncio.wait_for(receive(), deadline - time.monotonic())
             except TimeoutError:
                 raise _TOO_SLOW from None
             received += len(message.get("body", b""))
-            is_whole = not message.get("more_body", False)
-            if received > most:
-                raise _too_large(most)
+            is_complete = not message.get("more_body", False)
+            if received > limit:
+                raise _too_large(limit)
             return message
 
-        await self._app(scope, receiving, send)
+        await self._app(scope, receive_limited, send)
 
 
 _TOO_SLOW = Problem(
     HTTPStatus.REQUEST_TIMEOUT,
-    f"the body took longer than {MOST_S:g} s",
-    "send less, or faster",
+    f"the body took longer than {MAX_BODY_S:g} s",
+    "send a smaller body, or use a faster connection",
     kind="too-slow",
     headers={"Connection": "close"},
 )
 
 
-def _too_large(most: int) -> Problem:
+def _too_large(limit: int) -> Problem:
     return Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"the body has more than {most:,} bytes",
-        "send less",
+        f"the body has more than {limit:,} bytes",
+        "send a smaller body",
         kind="too-large",
         headers={"Connection": "close"},
     )

@@ -1,4 +1,4 @@
-"""Cameras as resources."""
+"""Endpoints that read cameras: their state, their settings and their newest frame."""
 
 from __future__ import annotations
 
@@ -14,56 +14,57 @@ from yolostream.service.messages import Picture
 from yolostream.service.service import Service
 from yolostream.service.settings import CameraSettings
 from yolostream.service.web.context import Context, InContext, TheService
-from yolostream.service.web.hidden import shown
+from yolostream.service.web.hidden import without_secrets
 from yolostream.service.web.problems import Problem, responses
 
 PICTURE_TIMEOUT_S = 2.0
-"""A camera that has no frame for so long is away."""
+"""Seconds that `frame.jpg` waits for a frame."""
 
 router = APIRouter(prefix="/api/v1", tags=["cameras"])
 
 
 class CameraState(BaseModel):
-    """How a camera is."""
+    """State, measurements and settings of a camera."""
 
     name: str
     state: str
     trouble: str
-    """What is wrong with it now; empty where nothing is."""
+    """Current error; empty if there is none."""
     frames_per_second: float
     objects: int
-    """In the newest frame."""
+    """Objects in the newest frame."""
     age_s: float | None
-    """Seconds from a frame's decoding to its objects, half the frames of the last seconds were
-    younger; None without any."""
+    """Median age of results in the last seconds: seconds from the decoding of a frame until its
+    objects are known. None if there were no results."""
     age_p50_s: float | None
-    """Seconds from a frame's decoding to its objects, of the last minute; None without any."""
+    """The same over the last minute."""
     age_p99_s: float | None
+    """The 99th percentile over the last minute."""
     away_since: float | None
-    """Unix time in seconds at which its trouble began; None where there is none."""
+    """Unix time in seconds at which the current error began; None if there is none."""
     retry_at: float | None
-    """Unix time in seconds at which it is opened again; None where it is not waited for."""
+    """Unix time in seconds of the next attempt to open the camera; None if none is scheduled."""
     frames_done: int
     dropped: dict[str, int]
-    """Frames that were left out, by cause."""
+    """Frames that were dropped, by cause."""
     reconnects: int
     size: tuple[int, int] | None
-    """Width and height of its pictures; None before the first."""
+    """Width and height of the frames; None before the first."""
     model: str
-    """The ensemble that looks at its frames now; empty while it is not connected to any."""
+    """Ensemble that is used now; empty while the camera is connected to none."""
     model_trouble: str
-    """Why it is not the one of the settings; empty where it is."""
+    """Why another ensemble than that of the settings is used; empty if it is the same."""
     instance: str | None
-    """Which runs it, where several share cameras out; None while none does."""
+    """With leases: the instance that runs the camera; None while no instance does."""
     lease: int | None
-    """Number of that instance's lease. It grows by one with each that takes the camera."""
+    """Number of that instance's lease. It grows by one with each new owner."""
     settings: CameraSettings
-    """Without user, password and whatever else may be secret in its address."""
+    """Settings without secrets."""
 
 
 @router.get("/cameras")
 def list_cameras(context: InContext) -> list[CameraState]:
-    """All cameras, in the order in which they were added."""
+    """List all cameras in the order in which they were added."""
     settings = context.control.settings()
     with context.service.cameras() as cameras:
         return [
@@ -75,7 +76,7 @@ def list_cameras(context: InContext) -> list[CameraState]:
 
 @router.get("/cameras/{name}", responses=responses(HTTPStatus.NOT_FOUND))
 def one_camera(name: str, context: InContext, response: Response) -> CameraState:
-    """One camera. The header `ETag` is the version of its settings, for `If-Match`."""
+    """Get one camera. The header `ETag` is the version of its settings, for `If-Match`."""
     response.headers["ETag"] = etag(context, name)
     return state_of(context, name)
 
@@ -89,27 +90,27 @@ def one_camera(name: str, context: InContext, response: Response) -> CameraState
     },
 )
 async def latest_frame(name: str, service: TheService) -> Response:
-    """The next annotated frame."""
+    """Get the next annotated frame."""
     loop = asyncio.get_running_loop()
     picture: asyncio.Future[bytes] = loop.create_future()
 
-    def settle(jpeg: bytes) -> None:
+    def resolve(jpeg: bytes) -> None:
         if not picture.done():
             picture.set_result(jpeg)
 
-    def take(taken: Picture) -> None:
-        loop.call_soon_threadsafe(settle, taken.jpeg)
+    def on_picture(received: Picture) -> None:
+        loop.call_soon_threadsafe(resolve, received.jpeg)
 
     try:
-        with service.following(name, Picture, take):
+        with service.following(name, Picture, on_picture):
             jpeg = await asyncio.wait_for(picture, PICTURE_TIMEOUT_S)
     except KeyError:
         raise no_camera(name) from None
     except TimeoutError:
         raise Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            f"camera {name} gives no frames now",
-            "its state says why: ask again when it is live",
+            f"camera {name} has no frames at the moment",
+            f"GET /api/v1/cameras/{name} tells why; try again when its state is 'live'",
             kind="no-frames",
             headers={"Retry-After": "2"},
         ) from None
@@ -117,10 +118,10 @@ async def latest_frame(name: str, service: TheService) -> Response:
 
 
 def state_of(context: Context, name: str) -> CameraState:
-    """How a camera is.
+    """State of a camera.
 
     Raises:
-        Problem: there is none of this name.
+        Problem: there is no camera of this name.
     """
     settings = context.control.settings()
     with context.service.cameras() as cameras:
@@ -130,10 +131,10 @@ def state_of(context: Context, name: str) -> CameraState:
 
 
 def etag(context: Context, name: str) -> str:
-    """The version of a camera's settings.
+    """Version of a camera's settings, as an entity tag.
 
     Raises:
-        Problem: there is none of this name.
+        Problem: there is no camera of this name.
     """
     try:
         return f'"{context.control.version(name)}"'
@@ -142,7 +143,7 @@ def etag(context: Context, name: str) -> str:
 
 
 def no_camera(name: str) -> Problem:
-    """That there is none of this name."""
+    """Error for the name of a camera that does not exist."""
     return Problem(
         HTTPStatus.NOT_FOUND,
         f"there is no camera {name[:64]!r}",
@@ -173,7 +174,7 @@ def _state_of(service: Service, name: str, camera: Camera, settings: CameraSetti
         model_trouble=status.model_trouble,
         instance=instance,
         lease=lease,
-        settings=shown(settings),
+        settings=without_secrets(settings),
     )
 
 

@@ -1,4 +1,4 @@
-"""Cameras that are added, changed and removed."""
+"""Endpoints that add, change and remove cameras."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import BaseModel, ValidationError
 
-from yolostream.errors import (
-    ConfigurationError,
-    ServiceError,
-    SourceError,
-)
+from yolostream.errors import ConfigurationError, ServiceError, SourceError
 from yolostream.service.camera_plan import Change
 from yolostream.service.settings import HIDDEN, CameraName, CameraSettings
 from yolostream.service.web.cameras import CameraState, etag, no_camera, state_of
 from yolostream.service.web.context import Context, InContext
-from yolostream.service.web.hidden import completed
+from yolostream.service.web.hidden import with_secrets
 from yolostream.service.web.merge_patch import merged
 from yolostream.service.web.model_check import check_model, is_new
 from yolostream.service.web.preconditions import IfMatch, IfNoneMatch, check_version
@@ -27,17 +23,17 @@ from yolostream.service.web.probe import not_allowed
 from yolostream.service.web.problems import Problem, faults_of, invalid, responses
 
 
-def _ours_alone(context: InContext) -> None:
-    """Refuse what other instances would not hear of.
+def _reject_if_shared(context: InContext) -> None:
+    """Reject changes while several instances share the cameras.
 
     Raises:
-        Problem: there are others.
+        Problem: this instance uses leases.
     """
     if context.coordinator is not None:
         raise Problem(
             HTTPStatus.CONFLICT,
-            "several instances share these cameras, and would not hear of the change",
-            "change the configuration file that all of them read",
+            "several instances share these cameras, and the others would not get this change",
+            "change the configuration file that all instances read",
             kind="shared-cameras",
         )
 
@@ -45,7 +41,7 @@ def _ours_alone(context: InContext) -> None:
 router = APIRouter(
     prefix="/api/v1/cameras",
     tags=["cameras"],
-    dependencies=[Depends(_ours_alone)],
+    dependencies=[Depends(_reject_if_shared)],
     responses=responses(
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,
@@ -55,17 +51,17 @@ router = APIRouter(
     ),
 )
 
-_DryRun = Annotated[bool, Query(description="Only tell what would change.")]
+_DryRun = Annotated[bool, Query(description="Report what would change, and change nothing.")]
 
 
 class Changed(BaseModel):
-    """What became of a camera, or with `dry_run` what would."""
+    """Result of a change. With `dry_run`, the change was not made."""
 
     kind: Literal["added", "changed", "removed", "untouched"]
     keys: list[str]
-    """Of the settings that differ from before."""
+    """Settings that differ from the previous ones."""
     camera: CameraState | None
-    """As it is now; None where it is not there."""
+    """Current state of the camera; None if it does not exist."""
 
 
 @router.put("/{name}", responses={201: {"model": Changed, "description": "Added"}})
@@ -78,14 +74,15 @@ def put(
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
 ) -> Changed:
-    """Add a camera, or replace what it says. The same again changes nothing.
+    """Add a camera, or replace its settings. Equal settings change nothing.
 
-    An address or a password as it is shown, without what is secret, means the one that it has.
+    Responses show secrets as stars. If stars or a redacted address are sent back, the camera keeps
+    its secret.
     """
 
     def wanted() -> CameraSettings:
         check_version(context, name, if_match, if_none_match)
-        return _completed(context, name, settings, keeps_password=settings.password == HIDDEN)
+        return _with_secrets(context, name, settings, keeps_password=settings.password == HIDDEN)
 
     return _put(context, name, wanted, response, dry_run)
 
@@ -110,10 +107,10 @@ def patch(
     dry_run: _DryRun = False,
     if_match: IfMatch = None,
 ) -> Changed:
-    """Change what is named (JSON merge patch); `null` brings a default back.
+    """Change some settings of a camera (JSON merge patch). `null` restores a default.
 
-    `{"enabled": false}` pauses a camera. Another `model` is connected and has looked at a picture
-    before the first frame goes there; the camera stays open meanwhile, and no frame is lost.
+    `{"enabled": false}` pauses a camera. A new `model` is tested with a picture before the first
+    frame is sent to it. The camera stays open meanwhile, and no frame is lost.
     """
 
     def wanted() -> CameraSettings:
@@ -123,7 +120,7 @@ def patch(
             raise no_camera(name)
         settings = CameraSettings.model_validate(merged(own.revealed(), changes))
         keeps_password = "password" not in changes or settings.password == HIDDEN
-        return _completed(context, name, settings, keeps_password=keeps_password)
+        return _with_secrets(context, name, settings, keeps_password=keeps_password)
 
     return _put(context, name, wanted, response, dry_run)
 
@@ -132,8 +129,8 @@ def patch(
 def delete(
     name: str, context: InContext, dry_run: _DryRun = False, if_match: IfMatch = None
 ) -> Changed:
-    """Let go of a camera. What was written of it stays."""
-    with context.control.undisturbed(), _checked():
+    """Remove a camera. Its recorded files are kept."""
+    with context.control.undisturbed(), _errors_as_problems():
         check_version(context, name, if_match, None)
         try:
             change = context.control.remove(name, dry_run=dry_run)
@@ -149,18 +146,18 @@ def _put(
     response: Response,
     dry_run: bool,
 ) -> Changed:
-    """Change a camera.
+    """Add or change a camera.
 
-    An ensemble that nobody has looked at takes long to answer, and others may change cameras
-    meanwhile. So what is wanted is asked for again afterwards.
+    The check of a new ensemble takes long and does not hold the lock, so other requests may change
+    cameras meanwhile. Therefore `wanted` is evaluated again after the check.
     """
-    works: set[str] = set()
+    checked: set[str] = set()
     while True:
-        with context.control.undisturbed(), _checked():
+        with context.control.undisturbed(), _errors_as_problems():
             settings = wanted()
             change = context.control.put(name, settings, dry_run=True)
             model = context.control.configuration.resolved(settings).model
-            if model in works or not is_new(context, model, change):
+            if model in checked or not is_new(context, model, change):
                 if not dry_run:
                     change = context.control.put(name, settings)
                     response.headers["ETag"] = etag(context, name)
@@ -168,14 +165,14 @@ def _put(
                         response.status_code = HTTPStatus.CREATED
                 return _changed(context, change)
         check_model(context, model, is_added=change.kind == "added")
-        works.add(model)
+        checked.add(model)
 
 
-def _completed(
+def _with_secrets(
     context: Context, name: str, wanted: CameraSettings, *, keeps_password: bool
 ) -> CameraSettings:
     resolved = context.control.settings().get(name)
-    return completed(wanted, _own(context, name), resolved, keeps_password=keeps_password)
+    return with_secrets(wanted, _own(context, name), resolved, keeps_password=keeps_password)
 
 
 def _own(context: Context, name: str) -> CameraSettings | None:
@@ -186,8 +183,8 @@ def _own(context: Context, name: str) -> CameraSettings | None:
 
 
 @contextmanager
-def _checked() -> Iterator[None]:
-    """Answer what is wrong with settings."""
+def _errors_as_problems() -> Iterator[None]:
+    """Translate the errors of a change into responses."""
     try:
         yield
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""One connection to the web server, which may be of somebody who means no good."""
+"""Limits for connections to the web server, against clients that exhaust it."""
 
 from __future__ import annotations
 
@@ -8,45 +8,53 @@ import resource
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-MOST = 1000
-"""Connections at once, and never more than half of the files that the process may open: cameras,
-workers and files need the others."""
+MAX_CONNECTIONS = 1000
+"""Largest number of open connections; see also `max_connections`."""
 
 REQUEST_S = 20.0
-"""In which a request is whole, but for its body."""
+"""Seconds within which a request has to arrive, except for its body."""
 
 _log = logging.getLogger(__name__)
 
 
 class Connection(H11Protocol):
-    """HTTP as uvicorn has it, within limits.
+    """The HTTP protocol of uvicorn, with a limit on connections and a timeout for requests.
 
-    Who opens connections and says nothing, or one letter after the other, would keep them for ever.
+    Without the timeout, clients that send nothing, or one byte at a time, could hold their
+    connections forever (a "Slowloris" attack).
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Listen to somebody, or hang up where too many are listened to."""
+        """Accept a new connection, or close it if too many are open."""
         super().connection_made(transport)
-        if len(self.connections) > most_connections():
-            # Not once for each: they may be thousands.
-            _log.debug("%d connections are open: another one is refused", most_connections())
+        if len(self.connections) > max_connections():
+            # An attack would fill the log at a higher level.
+            _log.debug("%d connections are open: a new one is closed", max_connections())
             transport.abort()
             return
-        self.loop.call_later(REQUEST_S, self._look, None)
+        self.loop.call_later(REQUEST_S, self._close_if_idle, None)
 
-    def _look(self, before: RequestResponseCycle | None) -> None:
-        """Hang up where no request has come since the last look."""
+    def _close_if_idle(self, before: RequestResponseCycle | None) -> None:
+        """Close the connection if no new request has arrived since the last check.
+
+        Args:
+            before: the newest request at the last check.
+        """
         if self.transport.is_closing() or self.transport.get_protocol() is not self:
-            # It is over, or a WebSocket now.
+            # The connection is closed, or has become a WebSocket.
             return
         request = self.cycle
         if request is before and (request is None or request.response_complete):
             self.transport.abort()
             return
-        self.loop.call_later(REQUEST_S, self._look, request)
+        self.loop.call_later(REQUEST_S, self._close_if_idle, request)
 
 
-def most_connections() -> int:
-    """That are kept at once."""
+def max_connections() -> int:
+    """Largest number of open connections.
+
+    They use at most half of the file descriptors of the process: cameras, workers and files need
+    the others.
+    """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(MOST, files // 2)
+    return min(MAX_CONNECTIONS, files // 2)

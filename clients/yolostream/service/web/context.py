@@ -1,4 +1,4 @@
-"""What the endpoints work with."""
+"""The objects that endpoints use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from yolostream.service.web.stream import Streams
 
 @dataclass(frozen=True)
 class Context:
-    """What the endpoints work with."""
+    """The objects that endpoints use."""
 
     service: Service
     control: Control
@@ -30,19 +30,19 @@ class Context:
     failures: Failures = field(default_factory=Failures)
     streams: Streams = field(default_factory=Streams)
     triton: EmbeddedTriton | None = None
-    """That was started for the service; None where another one is asked."""
+    """The Triton that was started for the service; None if an existing one is used."""
     coordinator: Coordinator | None = None
-    """Of the leases; None where all cameras are ours."""
+    """Coordinator of the leases; None if this instance runs all cameras."""
 
 
 def context_of(connection: HTTPConnection) -> Context:
-    """That of the application that answers."""
+    """Context of the application that handles a request."""
     context: Context = connection.app.state.context
     return context
 
 
 def service_of(connection: HTTPConnection) -> Service:
-    """The service that answers."""
+    """Service of the application that handles a request."""
     return context_of(connection).service
 
 

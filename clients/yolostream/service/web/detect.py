@@ -1,4 +1,4 @@
-"""A picture in; boxes, or the picture with boxes, out."""
+"""Endpoint that detects objects in a picture."""
 
 from __future__ import annotations
 
@@ -19,41 +19,44 @@ from yolostream.outputs.jsonl import record_of
 from yolostream.pipeline.drawing import Annotator
 from yolostream.pipeline.filters import DetectionFilter
 from yolostream.service.jpeg import jpeg_of
+from yolostream.service.web.concurrency_limit import ConcurrencyLimit
 from yolostream.service.web.context import InContext
-from yolostream.service.web.places import Places
 from yolostream.service.web.problems import Problem, of_server, responses
 from yolostream.sources.still import picture_in, size_in
 
 PATH = "/api/v1/detect"
-MOST_BYTES = 32 * 1024 * 1024
-MOST_PIXELS = 64_000_000
-"""A picture is decoded whole: this is 200 MB."""
-MOST_SIDE = 16_384
-MOST_AT_ONCE = 4
+MAX_BYTES = 32 * 1024 * 1024
+"""Largest body."""
+MAX_PIXELS = 64_000_000
+"""Largest picture. Its decoded pixels take 200 MB."""
+MAX_SIDE = 16_384
+"""Largest width and height in pixels."""
+MAX_CONCURRENT = 4
+"""Requests that are handled at the same time."""
 
 _TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "image/*")
 _JPEG = "image/jpeg"
 
-# We look at the size ourselves, and before anything is decoded.
+# The size is checked here, before anything is decoded.
 Pillow.MAX_IMAGE_PIXELS = None
 
 router = APIRouter(tags=["detect"])
-_places = Places(MOST_AT_ONCE, "detection")
+_limit = ConcurrencyLimit(MAX_CONCURRENT, "detection")
 
 
 class FoundObject(BaseModel):
-    """One object."""
+    """One detected object."""
 
     class_id: int
     class_name: str = Field(alias="class")
     confidence: float
     box: list[float]
-    """x1, y1, x2, y2 in pixels of the picture."""
+    """Left, top, right and bottom edge in pixels of the picture."""
     track_id: int | None
 
 
 class FoundInPicture(BaseModel):
-    """What was found, in the words of JSON Lines."""
+    """Detected objects, with the keys of a record of JSON Lines."""
 
     source: str
     frame: int
@@ -93,17 +96,18 @@ async def detect(
     confidence: Annotated[float, Query(ge=0, le=1)] = 0.0,
     accept: Annotated[str, Header()] = "",
 ) -> Response:
-    """Find the objects in a picture, which is the body: JPEG, PNG, WebP, HEIC, AVIF and others.
+    """Detect objects in a picture. The body is a JPEG, PNG, WebP, HEIC, AVIF or similar file.
 
-    With `Accept: image/jpeg` the answer is the picture with its boxes drawn.
+    With `Accept: image/jpeg`, the response is the picture with the boxes drawn.
     """
-    with _places.taken():
+    with _limit.slot():
         data = await request.body()
         frame = await run_in_threadpool(_frame, data)
         try:
             name = model or context.control.configuration.defaults.model
-            found = await run_in_threadpool(context.ensembles.detector, name)
-            return await run_in_threadpool(_answer, frame, found, confidence, _JPEG in accept)
+            detector = await run_in_threadpool(context.ensembles.detector, name)
+            is_drawn = _JPEG in accept
+            return await run_in_threadpool(_respond, frame, detector, confidence, is_drawn)
         except YolostreamError as error:
             raise of_server(error) from None
 
@@ -114,29 +118,29 @@ def _frame(data: bytes) -> Frame:
 
 def _picture(data: bytes) -> Image:
     size = size_in(data)
-    if size is not None and (size[0] * size[1] > MOST_PIXELS or max(size) > MOST_SIDE):
+    if size is not None and (size[0] * size[1] > MAX_PIXELS or max(size) > MAX_SIDE):
         raise Problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"the picture has {size[1]}x{size[0]} pixels",
-            f"send at most {MOST_PIXELS:,} pixels, and {MOST_SIDE:,} on a side",
+            f"send at most {MAX_PIXELS:,} pixels, and at most {MAX_SIDE:,} on each side",
             kind="too-many-pixels",
         )
     try:
         if size is None:
-            # Nobody knows how many pixels it would become.
-            raise SourceError("it is of no kind that is read here")
+            # Without the size, the memory for decoding is unknown.
+            raise SourceError("unknown format")
         return picture_in(data)
     except SourceError as error:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the body ({len(data):,} bytes) is no picture that can be read: {error}",
-            "send the bytes of a JPEG, PNG, WebP, HEIC or AVIF, and nothing around them",
+            f"the body ({len(data):,} bytes) cannot be read as a picture: {error}",
+            "send the bytes of a JPEG, PNG, WebP, HEIC or AVIF file as the body, without a form",
             kind="no-picture",
         ) from error
 
 
-def _answer(frame: Frame, detector: Detector, confidence: float, is_drawn: bool) -> Response:
-    image: Image = frame.image  # type: ignore[assignment]  # it was read here
+def _respond(frame: Frame, detector: Detector, confidence: float, is_drawn: bool) -> Response:
+    image: Image = frame.image  # type: ignore[assignment]  # a decoded picture is in host memory
     found = DetectionFilter(confidence)(detector.detect(image))
     if is_drawn:
         return Response(jpeg_of(Annotator("").draw(image, found)), media_type=_JPEG)

@@ -1,4 +1,4 @@
-"""What is found in each frame of a camera, as it is found."""
+"""Endpoint that streams the detections of a camera."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ router = APIRouter(tags=["cameras"])
     responses=responses(HTTPStatus.NOT_FOUND),
 )
 async def detections(name: str, context: InContext) -> StreamingResponse:
-    """Server-sent events: a record of JSON Lines for each frame, from now on."""
+    """Stream a record of JSON Lines for each new frame, as server-sent events."""
     with context.service.cameras() as cameras:
         if name not in cameras:
             raise no_camera(name)

@@ -1,4 +1,4 @@
-"""What happens, told as it happens."""
+"""Endpoints that stream the events of the service."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ async def follow(
     after: _After = "",
     last_event_id: Annotated[str, Header(max_length=100)] = "",
 ) -> StreamingResponse:
-    """Server-sent events: state changes, cameras that come and go, the configuration, workers.
+    """Stream events as server-sent events: changes of states, cameras, configuration and workers.
 
-    `Last-Event-ID`, or `?after=`, gives what came since; the last thousand are remembered.
+    With `Last-Event-ID` or `?after=`, the stream begins after that event. The last thousand events
+    are available.
     """
     following = partial(context.service.events.following, after=last_event_id or after)
     return context.streams.events(following, _lines_of)
@@ -32,7 +33,7 @@ async def follow(
 
 @router.websocket("/ws")
 async def follow_by_socket(socket: WebSocket, after: _After = "") -> None:
-    """The same, each as a JSON text."""
+    """Stream events over a WebSocket, each as a JSON text."""
     await socket.accept()
     context = context_of(socket)
     following = partial(context.service.events.following, after=after)

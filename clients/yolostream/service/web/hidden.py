@@ -1,4 +1,4 @@
-"""What may be secret in settings: it is not shown, and what is shown instead means it."""
+"""Removes secrets from settings for responses, and restores them in requests."""
 
 from __future__ import annotations
 
@@ -10,50 +10,51 @@ from yolostream.service.runtime_address import check_runtime_address
 from yolostream.service.settings import HIDDEN, CameraSettings
 
 
-def shown(settings: CameraSettings) -> CameraSettings:
-    """Settings without what may be secret."""
+def without_secrets(settings: CameraSettings) -> CameraSettings:
+    """Settings as responses show them: without secrets in the address of the camera."""
     return settings.model_copy(update={"source": redact_argument(settings.source)})
 
 
-def completed(
+def with_secrets(
     wanted: CameraSettings,
     own: CameraSettings | None,
     resolved: CameraSettings | None,
     *,
     keeps_password: bool,
 ) -> CameraSettings:
-    """Settings with the secrets that were not shown, as far as they may go where it is wanted.
+    """Settings of a request, with redacted values replaced by the current secrets.
 
     Args:
-        wanted: they may have been shown before.
-        own: what the camera has said itself until now; None where it is new.
+        wanted: settings of the request. Values may be redacted, as they were in a response.
+        own: current settings of the camera itself; None if the camera is new.
         resolved: the same, with the defaults.
-        keeps_password: whether it is the one that the camera has.
+        keeps_password: whether the camera keeps its current password.
 
     Raises:
-        SourceError: the address is none that may be given over the API, there is no secret to take
-            from before, or it would go to another host.
+        SourceError: the API does not allow this address, there is no current secret, or the
+            current password would be sent to another host.
     """
-    said = wanted.revealed()
-    if own is not None and wanted.source == shown(own).source:
-        said["source"] = own.source
+    values = wanted.revealed()
+    if own is not None and wanted.source == without_secrets(own).source:
+        values["source"] = own.source
     if wanted.outputs.push == HIDDEN:
         if resolved is None or resolved.outputs.push is None:
-            raise SourceError("outputs.push is stars, and there was no address: name it")
-        said["outputs"]["push"] = resolved.outputs.push.get_secret_value()
-    if own is None or said["source"] != own.source:
-        check_runtime_address(said["source"])
+            raise SourceError("outputs.push is hidden, but none was set before: give its address")
+        values["outputs"]["push"] = resolved.outputs.push.get_secret_value()
+    if own is None or values["source"] != own.source:
+        check_runtime_address(values["source"])
     if not keeps_password or own is None or own.password is None:
-        return CameraSettings.model_validate(said)
-    if wanted.username is not None and _place(said["source"]) != _place(own.source):
+        return CameraSettings.model_validate(values)
+    if wanted.username is not None and _server_of(values["source"]) != _server_of(own.source):
         raise SourceError(
-            "the password was given for another host, and is not sent to this one: give it again"
+            "the password is known for another host only, and is not sent to this one: give it "
+            "again"
         )
-    said["password"] = own.password.get_secret_value()
-    return CameraSettings.model_validate(said)
+    values["password"] = own.password.get_secret_value()
+    return CameraSettings.model_validate(values)
 
 
-def _place(address: str) -> tuple[str, str]:
-    """Who is sent a password."""
+def _server_of(address: str) -> tuple[str, str]:
+    """Scheme, host and port of the server that would receive the password."""
     parts = urlsplit(address)
     return parts.scheme, parts.netloc

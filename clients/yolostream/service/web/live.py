@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 
 import orjson
 from fastapi import APIRouter, WebSocket
@@ -16,15 +17,16 @@ from yolostream.service.messages import Found, Fragment, Picture
 from yolostream.service.service import Service
 from yolostream.service.web.cameras import no_camera
 from yolostream.service.web.context import TheService, service_of
+from yolostream.service.web.problems import responses
 
-MOST_BYTES_WAITING = 4_000_000
-"""What waits for one viewer at most; one that takes less misses pictures, and nobody else does."""
+MAX_QUEUED_BYTES = 4_000_000
+"""Largest number of bytes queued for one viewer. A slower viewer misses pictures; others do not."""
 
-MOST_MESSAGES_WAITING = 2000
-"""The same for small ones."""
+MAX_QUEUED_MESSAGES = 2000
+"""Largest number of messages queued for one viewer."""
 
-MOST_CAMERAS = 256
-"""That one viewer may look at."""
+MAX_CAMERAS = 256
+"""Largest number of cameras for one viewer, separately for video and for detections."""
 
 _BOUNDARY = "picture"
 
@@ -32,22 +34,27 @@ router = APIRouter(prefix="/api/v1")
 
 
 class Wanted(BaseModel):
-    """What a viewer wants from now on, in place of what it wanted before."""
+    """Message of a viewer: the streams that it wants. It replaces the previous message."""
 
     video: frozenset[str] = frozenset()
     """Names of cameras whose video is sent."""
     detections: frozenset[str] = frozenset()
-    """Names of cameras of which is told what is found in each frame."""
+    """Names of cameras whose detections are sent."""
 
 
 @router.websocket("/live")
 async def live(socket: WebSocket) -> None:
-    """Send video and detections of the cameras that the viewer names, as often as it likes.
+    """Send video and detections of several cameras over one WebSocket.
 
-    It names them as JSON, `{"video": ["gate"], "detections": []}`, all of them each time.
-    It is sent `{"camera": "gate", "codec": "avc1.42C01F"}` where a video begins, the frame's record
-    as `{"camera": "gate", "found": {...}}`, and the video as bytes: the length of the camera's name
-    in one byte, the name, and a piece of a fragmented MP4. Its times are `pts_seconds`.
+    The viewer sends JSON texts such as `{"video": ["gate"], "detections": []}`. Each of them
+    replaces the previous one.
+
+    The service sends:
+
+    - `{"camera": "gate", "codec": "avc1.42C01F"}` before a video begins,
+    - `{"camera": "gate", "found": {...}}` with the record of JSON Lines of a frame,
+    - video as bytes: the length of the camera's name in one byte, the name, and a fragment of a
+      fragmented MP4, whose times are `pts_seconds`.
     """
     await socket.accept()
     viewer = _Viewer(service_of(socket))
@@ -56,10 +63,10 @@ async def live(socket: WebSocket) -> None:
         while True:
             viewer.want(Wanted.model_validate_json(await socket.receive_text()))
     except (WebSocketDisconnect, RuntimeError, KeyError):
-        # Gone, or it sent bytes, which is nothing that we know.
+        # The viewer is gone, or it sent bytes instead of a text.
         pass
     except ValidationError:
-        await socket.close(1007, 'say {"video": [...], "detections": [...]}')
+        await socket.close(1007, 'send {"video": [...], "detections": [...]}')
     finally:
         viewer.close()
         sending.cancel()
@@ -67,11 +74,15 @@ async def live(socket: WebSocket) -> None:
             await sending
 
 
-@router.get("/cameras/{name}/stream.mjpeg", response_class=StreamingResponse)
+@router.get(
+    "/cameras/{name}/stream.mjpeg",
+    response_class=StreamingResponse,
+    responses=responses(HTTPStatus.NOT_FOUND),
+)
 async def mjpeg(name: str, service: TheService) -> StreamingResponse:
-    """Annotated frames one after the other, for what plays no MP4: `<img>`, curl, old players.
+    """Stream annotated frames as MJPEG, for clients that cannot play MP4, such as `<img>` or curl.
 
-    A reader that is slow misses frames.
+    A slow reader misses frames.
     """
     with service.cameras() as cameras:
         if name not in cameras:
@@ -92,11 +103,11 @@ async def _parts(service: Service, name: str) -> AsyncIterator[bytes]:
             newest.get_nowait()
         newest.put_nowait(jpeg)
 
-    def take(picture: Picture) -> None:
+    def on_picture(picture: Picture) -> None:
         loop.call_soon_threadsafe(replace, picture.jpeg)
 
-    # One that was removed in this moment has no pictures.
-    with contextlib.suppress(KeyError), service.following(name, Picture, take):
+    # The camera may have been removed since the request was checked.
+    with contextlib.suppress(KeyError), service.following(name, Picture, on_picture):
         while True:
             jpeg = await newest.get()
             head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}"
@@ -104,32 +115,32 @@ async def _parts(service: Service, name: str) -> AsyncIterator[bytes]:
 
 
 class _Viewer:
-    """What one viewer wants, and what waits for it. All but callbacks runs in the web's thread."""
+    """Subscriptions and queue of one viewer. Only `_on_message` runs outside of the event loop."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._loop = asyncio.get_running_loop()
-        self._waiting: asyncio.Queue[Fragment | Found] = asyncio.Queue()
-        self._bytes_waiting = 0
+        self._queue: asyncio.Queue[Fragment | Found] = asyncio.Queue()
+        self._queued_bytes = 0
         self._videos: dict[str, contextlib.ExitStack] = {}
         self._detections: dict[str, contextlib.ExitStack] = {}
-        # Cameras of which something was left out: the next key is where it goes on.
-        self._missed: set[str] = set()
+        # Cameras whose fragments were dropped. Their video continues with the next key frame.
+        self._interrupted: set[str] = set()
 
     def want(self, wanted: Wanted) -> None:
-        """Begin to look at some cameras, and leave others."""
+        """Replace the subscriptions."""
         self._follow(self._videos, wanted.video, Fragment)
         self._follow(self._detections, wanted.detections, Found)
 
     def close(self) -> None:
-        """It is gone."""
+        """End all subscriptions."""
         self.want(Wanted())
 
     async def send_to(self, socket: WebSocket) -> None:
-        """Send all that comes, until cancelled or the viewer is gone."""
+        """Send queued messages until the task is cancelled or the viewer is gone."""
         while True:
-            message = await self._waiting.get()
-            self._bytes_waiting -= _size_of(message)
+            message = await self._queue.get()
+            self._queued_bytes -= _size_of(message)
             if isinstance(message, Found):
                 record = orjson.Fragment(message.record)
                 await _send_text(socket, {"camera": message.camera, "found": record})
@@ -147,39 +158,36 @@ class _Viewer:
     ) -> None:
         for name in followed.keys() - names:
             followed.pop(name).close()
-        for name in sorted(names - followed.keys())[: MOST_CAMERAS - len(followed)]:
+        for name in sorted(names - followed.keys())[: MAX_CAMERAS - len(followed)]:
             stack = contextlib.ExitStack()
-            # One that is not there (any more) has nothing to show.
+            # There may be no such camera.
             with contextlib.suppress(KeyError):
-                stack.enter_context(self._service.following(name, kind, self._take))
+                stack.enter_context(self._service.following(name, kind, self._on_message))
                 followed[name] = stack
 
-    def _take(self, message: Fragment | Found) -> None:
-        # Called in the service's thread.
+    def _on_message(self, message: Fragment | Found) -> None:
+        # The service calls it in its own thread.
         self._loop.call_soon_threadsafe(self._add, message)
 
     def _add(self, message: Fragment | Found) -> None:
-        if not self._goes_on_with(message):
+        if not self._accepts(message):
             return
-        self._bytes_waiting += _size_of(message)
-        self._waiting.put_nowait(message)
+        self._queued_bytes += _size_of(message)
+        self._queue.put_nowait(message)
 
-    def _goes_on_with(self, message: Fragment | Found) -> bool:
-        is_full = (
-            self._bytes_waiting > MOST_BYTES_WAITING
-            or self._waiting.qsize() > MOST_MESSAGES_WAITING
-        )
+    def _accepts(self, message: Fragment | Found) -> bool:
+        is_full = self._queued_bytes > MAX_QUEUED_BYTES or self._queue.qsize() > MAX_QUEUED_MESSAGES
         if isinstance(message, Found):
             return not is_full
         if message.kind == "header":
-            # Nothing after it makes sense without.
-            self._missed.discard(message.camera)
+            # It is queued even if the queue is full: what follows cannot be decoded without it.
+            self._interrupted.discard(message.camera)
         elif is_full:
-            self._missed.add(message.camera)
+            self._interrupted.add(message.camera)
             return False
         elif message.kind == "key":
-            self._missed.discard(message.camera)
-        return message.camera not in self._missed
+            self._interrupted.discard(message.camera)
+        return message.camera not in self._interrupted
 
 
 def _size_of(message: Fragment | Found) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 
-def merged(said: Any, changes: Any) -> Any:
-    """What was said, with the changes of a patch; null takes a key away."""
-    if not isinstance(changes, dict):
-        return changes
-    kept = said if isinstance(said, dict) else {}
-    whole = kept | {key: merged(kept.get(key), change) for key, change in changes.items()}
-    return {key: value for key, value in whole.items() if value is not None}
+def merged(target: Any, patch: Any) -> Any:
+    """Apply a patch to a JSON value, and return the result. Null removes a key."""
+    if not isinstance(patch, dict):
+        return patch
+    before = target if isinstance(target, dict) else {}
+    after = before | {key: merged(before.get(key), value) for key, value in patch.items()}
+    return {key: value for key, value in after.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes."""
+"""Endpoints for Prometheus."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from yolostream.service.web.context import context_of
 router = APIRouter()
 
 
-# Not on the event loop: many cameras have many series.
+# It is not async, because formatting the metrics of many cameras would block the event loop.
 @router.get("/metrics", response_class=Response, include_in_schema=False)
 def metrics(request: Request) -> Response:
-    """All metrics, in the format that is asked for."""
+    """Return all metrics in the format of the header `Accept`."""
     registry: CollectorRegistry = request.app.state.metrics
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(registry), headers={"Content-Type": content_type})
@@ -24,9 +24,9 @@ def metrics(request: Request) -> Response:
 
 @router.get("/metrics/targets", include_in_schema=False)
 async def targets(request: Request) -> list[dict[str, list[str]]]:
-    """Where the Triton that was started for the service has its metrics, each time elsewhere.
+    """Return the address of the metrics of the embedded Triton, whose port is not fixed.
 
-    It is said as Prometheus asks for it, see `http_sd_configs`.
+    The format is that of Prometheus' HTTP service discovery (`http_sd_configs`).
     """
     triton = context_of(request).triton
     if triton is None:

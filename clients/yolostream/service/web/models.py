@@ -1,4 +1,4 @@
-"""The ensembles that can look at frames."""
+"""Endpoint that lists the ensembles."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ router = APIRouter(tags=["models"])
 
 
 class EnsembleInUse(BaseModel):
-    """One ensemble."""
+    """An ensemble, and the cameras that use it."""
 
     name: str
     is_served: bool | None
-    """Whether the server has it ready; None where the server tells that to nobody."""
+    """Whether Triton has loaded it; None if Triton does not reveal its models."""
     cameras: list[str]
-    """Of which it looks at the frames, by their settings."""
+    """Names of the cameras whose settings name it."""
 
 
 @router.get("/api/v1/models", responses=responses(HTTPStatus.SERVICE_UNAVAILABLE))
 def list_models(context: InContext) -> list[EnsembleInUse]:
-    """The server's ensembles, and those that cameras name.
+    """List the ensembles of Triton, and those that cameras name.
 
-    A camera takes any of those that are served: `PATCH` its `model`. A model that was installed
-    since is served after the next start.
+    `PATCH` the `model` of a camera to use another one that is served. A model that was installed
+    while Triton runs is served after its next start.
     """
     try:
         served = context.ensembles.served()

@@ -1,4 +1,4 @@
-"""The service as a whole."""
+"""Endpoint for the state of the whole service."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ router = APIRouter(prefix="/api/v1", tags=["service"])
 
 
 class Problem(BaseModel):
-    """What is wrong with more than a camera."""
+    """A problem that concerns several cameras."""
 
     kind: Literal["server", "leases", "configuration"]
     words: str
 
 
 class CapacityInWords(BaseModel):
-    """How many cameras more the machine takes."""
+    """Estimate of how many more cameras the machine can process."""
 
     more: int | None
-    """None where it is not known."""
+    """Number of cameras; None if it is not known."""
     words: str
 
 
 class Overview(BaseModel):
-    """How the service is."""
+    """State of the service."""
 
     version: str
     instance: str | None
-    """Its name among those that share the cameras out; None where there are no others."""
+    """Name of this instance; None without leases."""
     capacity: CapacityInWords
     problems: list[Problem]
-    """The worst first."""
+    """Current problems, the worst first."""
 
 
 @router.get("/service")
 def overview(context: InContext) -> Overview:
-    """How the service is, and how many cameras more its machine takes."""
+    """Get the state of the service, and the number of cameras that its machine can still take."""
     capacity = capacity_of(context.service.load)
     with context.service.cameras() as cameras:
-        problems = _of_server(list(cameras.values()))
+        problems = _server_problems(list(cameras.values()))
     if context.coordinator is not None and context.coordinator.problem is not None:
         problems.append(Problem(kind="leases", words=context.coordinator.problem))
     if context.control.problem is not None:
@@ -59,12 +59,12 @@ def overview(context: InContext) -> Overview:
     )
 
 
-def _of_server(cameras: list[Camera]) -> list[Problem]:
+def _server_problems(cameras: list[Camera]) -> list[Problem]:
     waiting = [one for one in cameras if one.status.state == "waiting" and one.status.trouble]
     if waiting:
         return [Problem(kind="server", words=waiting[0].status.trouble)]
     recent = [one.recent for one in cameras]
     if any(one.dropped["server_unavailable"] and not one.frames_done for one in recent):
-        words = "Triton does not answer. Frames are left out until it does."
+        words = "Triton does not answer. Frames are dropped until it does."
         return [Problem(kind="server", words=words)]
     return []

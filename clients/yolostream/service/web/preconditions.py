@@ -1,4 +1,4 @@
-"""Changes that only one version of a camera is to get: `If-Match` and `If-None-Match`."""
+"""Conditional requests: `If-Match` and `If-None-Match`."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from yolostream.service.web.cameras import etag
 from yolostream.service.web.context import Context
 from yolostream.service.web.problems import Problem
 
-IfMatch = Annotated[str | None, Header(description="The `ETag` that is expected, or `*`.")]
-IfNoneMatch = Annotated[Literal["*"] | None, Header(description="`*`: only add.")]
+IfMatch = Annotated[str | None, Header(description="The expected `ETag`, or `*` for any version.")]
+IfNoneMatch = Annotated[Literal["*"] | None, Header(description="`*`: only add a camera.")]
 
 
 def check_version(
     context: Context, name: str, if_match: str | None, if_none_match: str | None
 ) -> None:
-    """Let a change through that is meant for the version that a camera has.
+    """Check the preconditions of a change.
 
     Raises:
-        Problem: it is meant for another one.
+        Problem: the camera has another version, or whether it exists differs from what is expected.
     """
     is_there = name in context.control.settings()
     if if_none_match is not None and is_there:
-        raise _other_version(f"there is a camera {name}")
+        raise _other_version(f"camera {name} exists already")
     if if_match is None:
         return
     if not is_there:
@@ -38,6 +38,6 @@ def _other_version(detail: str) -> Problem:
     return Problem(
         HTTPStatus.PRECONDITION_FAILED,
         detail,
-        "get the camera again, look at it, and send its new ETag",
+        "get the camera again, and send its new ETag",
         kind="other-version",
     )

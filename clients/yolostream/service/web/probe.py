@@ -1,4 +1,4 @@
-"""What is at an address."""
+"""Endpoint that tests the address of a camera."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from yolostream.errors import SourceError
 from yolostream.service.probing import Probed, probe
 from yolostream.service.runtime_address import LONGEST, check_runtime_address
 from yolostream.service.settings import Secret
-from yolostream.service.web.places import Places
+from yolostream.service.web.concurrency_limit import ConcurrencyLimit
 from yolostream.service.web.problems import Problem, responses
 
 router = APIRouter(tags=["cameras"])
-MOST_AT_ONCE = 2
-_places = Places(MOST_AT_ONCE, "a probe")
+MAX_CONCURRENT = 2
+"""Probes that run at the same time."""
+_limit = ConcurrencyLimit(MAX_CONCURRENT, "a probe")
 
 
 class Question(BaseModel):
-    """What is to be looked at."""
+    """The camera to probe."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,10 +33,10 @@ class Question(BaseModel):
     password: Annotated[Secret | None, Field(max_length=200)] = None
 
     def address(self) -> str:
-        """All of it, as one address.
+        """Address of the camera, including user and password.
 
         Raises:
-            SourceError: it is none that may be given over the API.
+            SourceError: the API does not allow this address.
         """
         source = check_runtime_address(self.source)
         if self.username is None:
@@ -46,22 +47,22 @@ class Question(BaseModel):
         return urlunsplit(parts._replace(netloc=login + parts.netloc.rpartition("@")[2]))
 
 
-# Not on the event loop: it waits for another process.
+# It is not async, because it blocks until another process has ended.
 @router.post("/api/v1/probe", responses=responses(HTTPStatus.BAD_REQUEST))
 def look(question: Question) -> Probed:
-    """Look what a camera sends, without adding it. It takes 20 s at most.
+    """Probe what a camera sends, without adding it. It takes 20 s at most.
 
-    A camera that cannot be read is an answer, too: `error` says why.
+    If the camera cannot be read, the response still has the status 200, and `error` tells why.
     """
     try:
         address = question.address()
     except SourceError as error:
         raise not_allowed(error) from None
-    with _places.taken():
+    with _limit.slot():
         return probe(address)
 
 
 def not_allowed(error: SourceError) -> Problem:
-    """A source that may not be given over the API, or is none."""
+    """Error for a source that is not valid or that the API does not allow."""
     detail, _, fix = str(error).partition(": ")
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, fix, kind="source-not-allowed")

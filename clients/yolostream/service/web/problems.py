@@ -1,4 +1,4 @@
-"""Errors as programs and people read them: problem+json, RFC 9457."""
+"""Error responses: problem details for HTTP APIs, RFC 9457."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Fault(BaseModel):
-    """One thing that is wrong with a request."""
+    """One error in a request."""
 
     where: str
-    """Such as `body.confidence`."""
+    """Place of the error, such as `body.confidence`."""
     message: str
 
 
 class ProblemDetails(BaseModel):
-    """What an error's body says."""
+    """Body of an error response."""
 
     type: str
-    """`about:blank`, or `urn:yolostream:` and a word that stays the same."""
+    """`urn:yolostream:` and a stable name of the error, or `about:blank`."""
     title: str
-    """The status in words."""
+    """Phrase of the status."""
     status: int
     detail: str
-    """What is wrong, with the value."""
+    """What is wrong, with the wrong value."""
     fix: str
-    """What helps."""
+    """How to solve it."""
     errors: list[Fault] = Field(default_factory=list)
-    """Of a request with several faults: each."""
+    """Each error of a request that is not valid."""
 
 
 class Problem(HTTPException):
-    """An error that the API answers.
+    """An error response.
 
     Args:
-        status: of HTTP.
-        detail: what is wrong, with the value.
-        fix: what helps.
-        kind: a word for programs, which stays the same.
-        headers: of the answer.
-        errors: of a request with several faults: each.
+        status: HTTP status.
+        detail: what is wrong, with the wrong value.
+        fix: how to solve it.
+        kind: stable name of the error for programs.
+        headers: additional headers of the response.
+        errors: each error of a request that is not valid.
     """
 
     def __init__(
@@ -80,19 +80,19 @@ class Problem(HTTPException):
 
     @classmethod
     def of(cls, error: YolostreamError, status: HTTPStatus, *, kind: str) -> Problem:
-        """What is answered to an error, whose message ends with the fix."""
+        """Response for an error whose message ends with a colon and the fix."""
         detail, _, fix = str(error).rpartition(": ")
         return cls(status, detail or str(error), fix, kind=kind)
 
     @property
     def response(self) -> JSONResponse:
-        """As it is sent."""
+        """The HTTP response."""
         content = self.details.model_dump(exclude_defaults=True)
         return JSONResponse(content, self.status_code, self.headers, MEDIA_TYPE)
 
 
 def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of the errors of an endpoint."""
+    """OpenAPI description of the errors of an endpoint."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
     return {int(status): {"description": status.phrase, "content": content} for status in statuses}
 
@@ -107,15 +107,15 @@ COMMON = responses(
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR,
 )
-"""Of every endpoint."""
+"""Errors that every endpoint may return."""
 
 
 def faults_of(errors: Any, body: type[BaseModel] | None) -> list[Fault]:
-    """What pydantic finds, without the values: they may be secret.
+    """Convert validation errors. They do not contain the values, which may be secret.
 
     Args:
-        errors: as pydantic or FastAPI gives them.
-        body: the model that the request's body was validated with.
+        errors: validation errors of pydantic or FastAPI.
+        body: model of the request's body.
     """
     return [
         Fault(where=".".join(map(str, one["loc"])), message=redact(_message(one, body)))
@@ -126,22 +126,22 @@ def faults_of(errors: Any, body: type[BaseModel] | None) -> list[Fault]:
 def _message(error: Any, body: type[BaseModel] | None) -> str:
     if body is None or error["type"] not in UNKNOWN_KEY:
         return str(error["msg"])
-    # FastAPI says in which part of the request a fault is.
+    # FastAPI puts the part of the request before the path.
     path = error["loc"][1:] if error["loc"][0] == "body" else error["loc"]
     return no_such_key(path, body)
 
 
 def invalid(faults: list[Fault]) -> Problem:
-    """A request that says something wrong."""
-    words = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
-    fix = "mend what is named; /docs has the schema"
+    """Error for a request that is not valid."""
+    detail = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
+    fix = "correct the named fields; /docs has the schema"
     return Problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, words, fix, kind="invalid-request", errors=faults
+        HTTPStatus.UNPROCESSABLE_ENTITY, detail, fix, kind="invalid-request", errors=faults
     )
 
 
 def of_server(error: YolostreamError) -> Problem:
-    """What is answered where Triton fails."""
+    """Response for an error of Triton."""
     match error:
         case ModelUnavailable():
             status, kind = HTTPStatus.NOT_FOUND, "model-unavailable"

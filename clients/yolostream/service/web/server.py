@@ -1,4 +1,4 @@
-"""Serves the application on a thread of its own."""
+"""Runs the web server in a thread of its own."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from yolostream.service.web.connection import Connection
 from yolostream.service.web.context import Context
 
 _STOP_S = 2.0
-"""What requests may take that are on their way when the service stops."""
+"""Seconds that running requests may still take when the service stops."""
 
-_STUCK_MS = 30_000
-"""A reader that takes nothing for so long is cut off, and what waits for it in the socket goes."""
+_SEND_TIMEOUT_MS = 30_000
+"""A connection is closed if the client does not acknowledge sent data for so long."""
 
 
 @contextlib.contextmanager
 def serving(context: Context) -> Iterator[str]:
-    """Serve until the block ends, and give the address, `http://host:port`.
+    """Serve until the block ends.
+
+    Yields:
+        The address of the service, `http://host:port`.
 
     Raises:
-        ServiceError: the port is taken, or the files for TLS cannot be read.
+        ServiceError: the port is in use, or the files for TLS cannot be read.
     """
     access = context.access
     with contextlib.closing(_listener(access)) as listener:
@@ -48,16 +51,16 @@ def _listener(access: Access) -> socket.socket:
     listener = socket.socket(family)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Its connections have it from here.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STUCK_MS)
+        # Accepted connections inherit this option.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SEND_TIMEOUT_MS)
         listener.bind((access.host, access.port))
-        # Who is told the address may ask at once.
+        # Clients may connect as soon as the address is known, before uvicorn runs.
         listener.listen()
     except OSError as error:
         listener.close()
         raise ServiceError(
-            f"cannot listen on {access.host}:{access.port} ({error.strerror}): choose another with "
-            "--listen"
+            f"cannot listen on {access.host}:{access.port} ({error.strerror}): choose another "
+            "address or port with --listen"
         ) from error
     return listener
 
@@ -78,6 +81,6 @@ def _config(context: Context) -> uvicorn.Config:
         config.load()
     except (OSError, ValueError) as error:
         raise ServiceError(
-            f"cannot read the files for TLS ({error}): are they PEM files?"
+            f"cannot read the files for TLS ({error}): give a certificate and its key as PEM files"
         ) from error
     return config

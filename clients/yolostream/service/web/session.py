@@ -1,4 +1,4 @@
-"""Lets the page use a token without knowing it: in a cookie that no script can read."""
+"""Login of the page: the browser keeps the token in a cookie that scripts cannot read."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ router = APIRouter(tags=["session"])
 
 
 class Login(BaseModel):
-    """What somebody typed."""
+    """A token that was entered."""
 
     token: str = Field(max_length=200, repr=False)
 
 
 class Session(BaseModel):
-    """What whoever asks may do."""
+    """Permissions of the client."""
 
     scope: Scope | None
-    """None: nothing, without a token."""
+    """Scope of its token; None without a valid token."""
 
 
 @router.get(PATH)
 def session(request: Request, context: InContext) -> Session:
-    """What you may do."""
-    tokens, shown = context.access.tokens, token_in(request)
+    """Get the permissions of the token of this request."""
+    tokens, token = context.access.tokens, token_in(request)
     if tokens is None:
         return Session(scope="write")
-    return Session(scope=tokens.scope_of(shown) if shown else None)
+    return Session(scope=tokens.scope_of(token) if token else None)
 
 
 @router.post(PATH, responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS))
 def log_in(login: Login, request: Request, response: Response, context: InContext) -> Session:
-    """Have this browser show the token from now on, for a month.
+    """Store the token in a cookie of this browser for a month.
 
-    The cookie is the token itself: it holds when the service is started again, and is revoked with
-    the token.
+    The cookie is the token itself. So it stays valid after a restart of the service, and it is
+    revoked together with the token.
     """
     tokens = context.access.tokens
     if tokens is None:
@@ -66,5 +66,5 @@ def log_in(login: Login, request: Request, response: Response, context: InContex
 
 @router.delete(PATH, status_code=HTTPStatus.NO_CONTENT)
 def log_out(response: Response) -> None:
-    """Have this browser forget the token."""
+    """Delete the cookie."""
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")

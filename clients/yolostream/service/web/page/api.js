@@ -1,4 +1,4 @@
-// What the page asks the service. Every error is a ServiceError with words for people.
+// Requests of the page to the API. Every error is a ServiceError with a message for people.
 
 import { sentence } from "./words.js";
 
@@ -6,21 +6,21 @@ const TIMEOUT_MS = 8000;
 const ROOT = new URL("api/v1/", document.baseURI);
 
 export class ServiceError extends Error {
-  constructor(status, words) {
-    super(words);
-    // 0: no answer came.
+  constructor(status, message) {
+    super(message);
+    // HTTP status; 0 without a response.
     this.status = status;
   }
 }
 
-export const cameras = () => ask("GET", "cameras");
-export const overview = () => ask("GET", "service");
-export const putCamera = (name, settings) => ask("PUT", `cameras/${encodeURIComponent(name)}`, settings);
-export const changeCamera = (name, settings) => ask("PATCH", `cameras/${encodeURIComponent(name)}`, settings);
-export const removeCamera = (name) => ask("DELETE", `cameras/${encodeURIComponent(name)}`);
-export const camera = (name) => ask("GET", `cameras/${encodeURIComponent(name)}`);
-export const probe = (source) => ask("POST", "probe", source, 40_000);
-export const logIn = (token) => ask("POST", "session", { token });
+export const cameras = () => request("GET", "cameras");
+export const overview = () => request("GET", "service");
+export const putCamera = (name, settings) => request("PUT", `cameras/${encodeURIComponent(name)}`, settings);
+export const changeCamera = (name, settings) => request("PATCH", `cameras/${encodeURIComponent(name)}`, settings);
+export const removeCamera = (name) => request("DELETE", `cameras/${encodeURIComponent(name)}`);
+export const camera = (name) => request("GET", `cameras/${encodeURIComponent(name)}`);
+export const probe = (source) => request("POST", "probe", source, 40_000);
+export const logIn = (token) => request("POST", "session", { token });
 
 export const streamUrl = (name) => new URL(`cameras/${encodeURIComponent(name)}/stream.mjpeg`, ROOT).href;
 export const pictureUrl = (name) => new URL(`cameras/${encodeURIComponent(name)}/frame.jpg?${Date.now()}`, ROOT).href;
@@ -31,7 +31,7 @@ export function liveUrl() {
   return url.href;
 }
 
-async function ask(method, path, body, timeoutMs = TIMEOUT_MS) {
+async function request(method, path, body, timeoutMs = TIMEOUT_MS) {
   let response;
   try {
     response = await fetch(new URL(path, ROOT), {
@@ -44,11 +44,11 @@ async function ask(method, path, body, timeoutMs = TIMEOUT_MS) {
     throw new ServiceError(0, "The service does not answer.");
   }
   const answer = await response.json().catch(() => null);
-  if (!response.ok) throw new ServiceError(response.status, wordsOf(answer, response));
+  if (!response.ok) throw new ServiceError(response.status, messageOf(answer, response));
   return answer;
 }
 
-function wordsOf(problem, response) {
+function messageOf(problem, response) {
   const detail = typeof problem?.detail === "string" ? problem.detail : response.statusText;
   return [detail, problem?.fix].filter(Boolean).map(sentence).join(" ") || `Status ${response.status}.`;
 }

@@ -1,4 +1,4 @@
-// The page: asks the service once a second how all is, and shows it.
+// The page. It requests the state of the service once a second, and shows it.
 
 import * as api from "./api.js";
 import { Card } from "./card.js";
@@ -7,9 +7,10 @@ import { Live } from "./live.js";
 import { Plots } from "./plot.js";
 import { summary } from "./words.js";
 
-const ASK_MS = 1000;
-// Long enough to be read, and it may stand before what is to be done next.
+const REFRESH_MS = 1000;
+// A message stays long enough to be read. It may cover controls, so it does not stay forever.
 const NOTICE_MS = 10_000;
+// Pairs: largest number of cameras, columns.
 const COLUMNS = [[1, 1], [4, 2], [9, 3]];
 
 const byId = (id) => document.getElementById(id);
@@ -19,12 +20,13 @@ const live = new Live();
 const plots = new Plots();
 const cards = new Map();
 const onScreen = new Set();
+// Name of the camera that is shown large; null for all cameras.
 let large = null;
 let timer = 0;
 let version = "";
 let notice = "";
 let noticedAt = 0;
-let misses = 0;
+let failures = 0;
 
 // Cameras.
 
@@ -34,12 +36,12 @@ const seen = new IntersectionObserver(
       if (isIntersecting) onScreen.add(target.dataset.camera);
       else onScreen.delete(target.dataset.camera);
     }
-    wantWhatIsSeen();
+    playVisibleCameras();
   },
   { rootMargin: "80px" },
 );
 
-function wantWhatIsSeen() {
+function playVisibleCameras() {
   for (const [name, card] of cards) card.isWanted = !document.hidden && onScreen.has(name);
 }
 
@@ -88,10 +90,10 @@ async function attempt(action) {
     notice = problem.message;
     noticedAt = Date.now();
   }
-  ask();
+  refresh();
 }
 
-// One camera large: its name stands in the address, so that it can be linked to.
+// The large camera. Its name is the fragment of the URL, so that it can be linked to.
 
 function route() {
   const name = decodeURIComponent(location.hash.slice(1));
@@ -116,13 +118,13 @@ addEventListener("keydown", (event) => {
 
 // Banners.
 
-function tell(problems) {
+function showBanners(problems) {
   if (Date.now() - noticedAt > NOTICE_MS) notice = "";
-  const words = [...problems, ...(notice ? [{ title: "That did not work.", words: notice }] : [])];
-  const told = JSON.stringify(words);
-  if (banners.dataset.told === told) return;
-  banners.dataset.told = told;
-  banners.replaceChildren(...words.map(bannerOf));
+  const shown = [...problems, ...(notice ? [{ title: "That did not work.", words: notice }] : [])];
+  const key = JSON.stringify(shown);
+  if (banners.dataset.shown === key) return;
+  banners.dataset.shown = key;
+  banners.replaceChildren(...shown.map(bannerOf));
 }
 
 function bannerOf({ title, words }) {
@@ -135,55 +137,55 @@ function bannerOf({ title, words }) {
 
 const TITLES = {
   server: "Nothing is detected now.",
-  leases: "Cameras cannot be shared out.",
+  leases: "The leases are not available.",
   configuration: "The configuration file is broken.",
 };
 
-// Asking.
+// Refresh.
 
-async function ask() {
+async function refresh() {
   clearTimeout(timer);
   try {
     const [cameras, overview] = await Promise.all([api.cameras(), api.overview()]);
-    found(cameras, overview);
+    update(cameras, overview);
   } catch (problem) {
-    // It asks again when there is a token: a wrong one is counted each time.
+    // The dialog refreshes the page when it closes. Until then, each request would count as a failed login.
     if (problem.status === 401) return askForToken();
-    missed(problem);
+    showFailure(problem);
   }
-  if (!document.hidden) timer = setTimeout(ask, ASK_MS);
+  if (!document.hidden) timer = setTimeout(refresh, REFRESH_MS);
 }
 
-function found(cameras, overview) {
-  // Another service may have another page.
+function update(cameras, overview) {
+  // Another version of the service may have another page.
   if (version && overview.version !== version) return location.reload();
   version = overview.version;
-  if (misses) live.retryNow();
-  misses = 0;
+  if (failures) live.retryNow();
+  failures = 0;
   document.body.classList.remove("lost");
   document.body.classList.toggle("shared", overview.instance !== null);
   show(cameras);
   byId("capacity").textContent = overview.capacity.words;
-  tell(overview.problems.map(({ kind, words }) => ({ title: TITLES[kind] ?? "", words })));
+  showBanners(overview.problems.map(({ kind, words }) => ({ title: TITLES[kind] ?? "", words })));
 }
 
-function missed(problem) {
-  misses += 1;
-  // One answer may be late.
-  if (misses < 2) return;
+function showFailure(problem) {
+  failures += 1;
+  // A single failure may only be a late response.
+  if (failures < 2) return;
   document.body.classList.add("lost");
-  const away = { title: "The service does not answer.", words: "What you see is of the past. The page goes on by itself when it is back." };
-  tell([problem.status ? { title: "The service refuses to answer.", words: problem.message } : away]);
+  const away = { title: "The service does not answer.", words: "The page shows old data. It continues when the service is back." };
+  showBanners([problem.status ? { title: "The service returns an error.", words: problem.message } : away]);
 }
 
 document.addEventListener("visibilitychange", () => {
-  wantWhatIsSeen();
-  if (!document.hidden) ask();
+  playVisibleCameras();
+  if (!document.hidden) refresh();
 });
 
 const editing = cameraDialog(() => attempt(async () => {}));
 const askToRemove = removeDialog(() => attempt(async () => {}));
-const askForToken = tokenDialog(ask);
+const askForToken = tokenDialog(refresh);
 byId("add").addEventListener("click", () => editing.add());
 byId("add-first").addEventListener("click", () => editing.add());
-ask();
+refresh();

@@ -1,10 +1,11 @@
-// One camera on the page.
+// The card of one camera.
 
 import { FoundList, setText } from "./found.js";
 import { Player, canPlay } from "./video.js";
 import { Stills } from "./stills.js";
 import { absenceOf, age, isAway, sentence, stateOf } from "./words.js";
 
+// Time without video after which it is requested again.
 const SILENCE_MS = 6000;
 
 const template = document.getElementById("card");
@@ -16,11 +17,11 @@ export class Card {
   #stills = null;
   #isWanted = false;
   #isLarge = false;
-  #askedAt = 0;
+  #requestedAt = 0;
   #list;
   #parts;
 
-  // `on` has pause(camera), edit(camera) and remove(camera).
+  // `on` has the functions pause(camera), edit(camera) and remove(camera).
   constructor(camera, live, on) {
     this.#live = live;
     this.#camera = camera;
@@ -33,8 +34,8 @@ export class Card {
     };
     find("h2").textContent = camera.name;
     this.#parts.picture.href = `#${camera.name}`;
-    this.#name(find(".edit"), `Edit ${camera.name}`);
-    this.#name(find(".remove"), `Remove ${camera.name}`);
+    this.#label(find(".edit"), `Edit ${camera.name}`);
+    this.#label(find(".remove"), `Remove ${camera.name}`);
     this.#parts.pause.onclick = () => on.pause(this.#camera);
     find(".edit").onclick = () => on.edit(this.#camera);
     find(".remove").onclick = () => on.remove(this.#camera);
@@ -52,20 +53,20 @@ export class Card {
     picture.setAttribute("aria-label", `${camera.name}, ${word}${this.#isLarge ? "" : ": show it large"}`);
     const isPaused = camera.state === "disabled";
     setIcon(pause, isPaused ? "play" : "pause");
-    this.#name(pause, `${isPaused ? "Resume" : "Pause"} ${camera.name}`);
+    this.#label(pause, `${isPaused ? "Resume" : "Pause"} ${camera.name}`);
     const here = !isAway(camera);
     setFigure(this.#parts.fps, here ? camera.frames_per_second.toFixed(1) : "–", "fps");
     setFigure(this.#parts.age, ...age(here ? camera.age_s : null));
     setFigure(this.#parts.objects, here ? camera.objects : "–", camera.objects === 1 ? "object" : "objects");
     this.#showAbsence();
-    this.#watchOrRest();
+    this.#startOrStop();
   }
 
-  // Whether it is on the screen, on a page that is looked at.
+  // Whether the card is visible.
   set isWanted(wanted) {
     if (wanted === this.#isWanted) return;
     this.#isWanted = wanted;
-    this.#watchOrRest();
+    this.#startOrStop();
   }
 
   set isLarge(large) {
@@ -74,7 +75,7 @@ export class Card {
     this.#parts.side.hidden = !large;
     const { picture } = this.#parts;
     if (large) {
-      // Nowhere to go from here: it is a picture, and no link any more.
+      // The link would lead to this view itself.
       picture.removeAttribute("href");
       picture.role = "img";
     } else {
@@ -82,7 +83,7 @@ export class Card {
       picture.href = `#${this.#camera.name}`;
     }
     if (large) this.#list.start();
-    else this.#list.rest();
+    else this.#list.stop();
     this.#live.listen(this.#camera.name, large ? (record) => this.#list.add(record) : null);
   }
 
@@ -93,9 +94,9 @@ export class Card {
   close() {
     this.#live.watch(this.#camera.name, null);
     this.#live.listen(this.#camera.name, null);
-    this.#list.rest();
+    this.#list.stop();
     this.#player?.close();
-    this.#stills?.rest();
+    this.#stills?.stop();
     this.element.remove();
   }
 
@@ -117,34 +118,33 @@ export class Card {
     }
   }
 
-  #watchOrRest() {
+  #startOrStop() {
     const { name, state } = this.#camera;
-    const watched = this.#isWanted && !["disabled", "elsewhere"].includes(state);
+    const isWatched = this.#isWanted && !["disabled", "elsewhere"].includes(state);
     if (this.#stills) {
-      if (watched) this.#stills.start();
-      else this.#stills.rest();
+      if (isWatched) this.#stills.start();
+      else this.#stills.stop();
       return;
     }
-    this.#live.watch(name, watched ? this.#player : null);
-    if (!watched) {
-      this.#player.rest();
-      this.#askedAt = 0;
+    this.#live.watch(name, isWatched ? this.#player : null);
+    if (!isWatched) {
+      this.#player.stop();
+      this.#requestedAt = 0;
       return;
     }
     const now = performance.now();
-    this.#askedAt ||= now;
-    const isSilent = now - Math.max(this.#askedAt, this.#player.arrived) > SILENCE_MS;
+    this.#requestedAt ||= now;
+    const isSilent = now - Math.max(this.#requestedAt, this.#player.arrivedAt) > SILENCE_MS;
     if (!isAway(this.#camera) && isSilent) {
-      this.#askedAt = now;
-      this.#live.again(name);
+      this.#requestedAt = now;
+      this.#live.restart(name);
     }
   }
 
   #showAbsence() {
     const { away } = this.#parts;
-    const hasNothing = isAway(this.#camera);
-    away.hidden = !hasNothing;
-    if (!hasNothing) return;
+    away.hidden = !isAway(this.#camera);
+    if (away.hidden) return;
     const isPaused = this.#camera.state === "disabled";
     const [headline, next] = absenceOf(this.#camera);
     setIcon(away, stateOf(this.#camera).icon);
@@ -154,7 +154,7 @@ export class Card {
     setText(trouble, isPaused || !this.#camera.trouble ? "" : sentence(this.#camera.trouble));
   }
 
-  #name(button, words) {
+  #label(button, words) {
     setText(button.querySelector(".unseen"), words);
     button.title = words;
   }

@@ -1,7 +1,7 @@
-// Add, change and remove a camera; show a token.
+// The dialogs: add, change or remove a camera, and enter a token.
 
 import * as api from "./api.js";
-import { notSent, sent } from "./words.js";
+import { probeErrorWords, videoWords } from "./words.js";
 
 const NUMBERS = ["fps", "confidence"];
 const DEFAULTS = { track: true };
@@ -11,7 +11,7 @@ function open(dialog) {
   dialog.showModal();
 }
 
-// `onDone` is called with the name of a camera that was added or changed.
+// Calls `onDone` with the name of the camera that was added or changed.
 export function cameraDialog(onDone) {
   const dialog = document.getElementById("camera-dialog");
   const form = dialog.querySelector("form");
@@ -22,26 +22,26 @@ export function cameraDialog(onDone) {
   let before = {};
   let checked = "";
 
-  const say = (words, tone) => {
+  const showResult = (words, tone) => {
     result.textContent = words || "\u00a0";
     result.dataset.tone = tone;
   };
 
-  // Whether the camera answers as it is described.
+  // Probes the camera, shows the result, and returns whether it sends video.
   const check = async () => {
     const source = login(fields);
     checked = JSON.stringify(source);
     error.textContent = "";
-    say("Looking at it…", "quiet");
+    showResult("Checking…", "quiet");
     fields.check.disabled = true;
     try {
       const { video, error: fault } = await api.probe(source);
-      if (video) say(`It answers: ${sent(video)}.`, "good");
-      else say(notSent(fault), "bad");
+      if (video) showResult(`The camera works: ${videoWords(video)}.`, "good");
+      else showResult(probeErrorWords(fault), "bad");
       return Boolean(video);
     } catch (problem) {
-      // Adding it would be refused in the same words: they have one place.
-      say("", "quiet");
+      // It is shown where an error of "Add" is shown, which would be the same one.
+      showResult("", "quiet");
       error.textContent = problem.message;
       return false;
     } finally {
@@ -52,9 +52,9 @@ export function cameraDialog(onDone) {
   const save = async () => {
     error.textContent = faultOf(fields, edited);
     if (error.textContent) return;
-    // The address as it is shown lacks what is secret: only another one can be looked at.
-    const isNew = fields.source.value !== before.source && JSON.stringify(login(fields)) !== checked;
-    if (isNew && !(await check())) {
+    // The shown address lacks its secrets, so only a changed one can be probed.
+    const isUnchecked = fields.source.value !== before.source && JSON.stringify(login(fields)) !== checked;
+    if (isUnchecked && !(await check())) {
       fields.save.textContent = `${edited ? "Save" : "Add"} anyway`;
       return;
     }
@@ -78,22 +78,22 @@ export function cameraDialog(onDone) {
   fields.check.addEventListener("click", () => fields.source.value && check());
   fields.cancel.addEventListener("click", () => dialog.close());
   fields.source.addEventListener("input", () => {
-    say("", "quiet");
+    showResult("", "quiet");
     error.textContent = "";
     fields.save.textContent = edited ? "Save" : "Add";
   });
 
-  const show = (name, said) => {
+  const show = (name, current) => {
     form.reset();
-    say("", "quiet");
+    showResult("", "quiet");
     checked = "";
     edited = name;
     document.getElementById("camera-dialog-title").textContent = name ? `Edit ${name}` : "Add camera";
     fields.save.textContent = name ? "Save" : "Add";
     fields.name.value = name ?? "";
     fields.name.disabled = Boolean(name);
-    for (const key of [...NUMBERS, "source", "classes", "username"]) fields[key].value = said[key] ?? "";
-    fields.track.checked = said.track ?? true;
+    for (const key of [...NUMBERS, "source", "classes", "username"]) fields[key].value = current[key] ?? "";
+    fields.track.checked = current.track ?? true;
     before = name ? settings(fields) : {};
     open(dialog);
   };
@@ -105,25 +105,25 @@ export function cameraDialog(onDone) {
 }
 
 function login(fields) {
-  const said = { source: fields.source.value.trim() };
-  for (const key of ["username", "password"]) if (fields[key].value) said[key] = fields[key].value;
-  return said;
+  const values = { source: fields.source.value.trim() };
+  for (const key of ["username", "password"]) if (fields[key].value) values[key] = fields[key].value;
+  return values;
 }
 
 function settings(fields) {
-  const said = { username: null, ...login(fields), classes: fields.classes.value.trim() || null };
-  for (const key of NUMBERS) said[key] = fields[key].value ? Number(fields[key].value) : null;
-  return { ...said, track: fields.track.checked };
+  const values = { username: null, ...login(fields), classes: fields.classes.value.trim() || null };
+  for (const key of NUMBERS) values[key] = fields[key].value ? Number(fields[key].value) : null;
+  return { ...values, track: fields.track.checked };
 }
 
-// What is new; what nobody has said is up to the defaults.
-const differing = (said, before) =>
-  Object.fromEntries(Object.entries(said).filter(([key, value]) => value !== (before[key] ?? DEFAULTS[key] ?? null)));
+// The settings that changed. Settings that equal the defaults are left to the service.
+const differing = (values, before) =>
+  Object.fromEntries(Object.entries(values).filter(([key, value]) => value !== (before[key] ?? DEFAULTS[key] ?? null)));
 
 function faultOf(fields, edited) {
   if (!edited && !fields.name.validity.valid) {
     fields.name.focus();
-    return "The name has to be 1 to 64 letters, digits, - and _, and to begin with a letter or digit.";
+    return "The name needs 1 to 64 letters, digits, - or _, and has to begin with a letter or digit.";
   }
   if (!fields.source.value.trim()) {
     fields.source.focus();
@@ -163,7 +163,7 @@ export function tokenDialog(onDone) {
   const fields = dialog.querySelector("form").elements;
   const error = document.getElementById("token-error");
   dialog.addEventListener("cancel", (event) => event.preventDefault());
-  // Some browsers close it all the same: it comes back where a token is still missing.
+  // Some browsers close it nevertheless. It opens again if a token is still missing.
   dialog.addEventListener("close", () => onDone());
   dialog.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -1,36 +1,36 @@
-// What is found in the picture that is shown, as a list.
+// The list of the objects in the frame that is shown.
 
-// Records wait for their pictures, which are played with a lag: some seconds of a fast camera.
-const MOST_RECORDS = 300;
-// Seconds: no camera is as fast, and browsers round.
-const SAME = 0.001;
+// Records are kept until their frames are shown, because the video plays with a lag.
+const MAX_RECORDS = 300;
+// In seconds. It covers the rounding of browsers, and is shorter than any interval of frames.
+const TIME_TOLERANCE = 0.001;
 
 export class FoundList {
   #video;
   #records = [];
-  #asked = 0;
+  #callback = 0;
   #rows;
   #table;
   #nothing;
 
-  // `video` shows the pictures; null where they do not tell their times: the newest record is listed.
+  // `video` tells which frame is shown. Without it, the newest record is listed.
   constructor(side, video) {
     this.#video = video && "requestVideoFrameCallback" in video ? video : null;
     [this.#rows, this.#table, this.#nothing] = ["tbody", "table", ".nothing"].map((part) => side.querySelector(part));
   }
 
   start() {
-    this.#asked ||= this.#video?.requestVideoFrameCallback((_, { mediaTime }) => {
-      this.#asked = 0;
+    this.#callback ||= this.#video?.requestVideoFrameCallback((_, { mediaTime }) => {
+      this.#callback = 0;
       this.start();
-      const shown = this.#records.findLast((record) => Math.abs(record.pts_seconds - mediaTime) < SAME);
+      const shown = this.#records.findLast((record) => Math.abs(record.pts_seconds - mediaTime) < TIME_TOLERANCE);
       if (shown) this.#show(shown);
     });
   }
 
-  rest() {
-    this.#video?.cancelVideoFrameCallback(this.#asked);
-    this.#asked = 0;
+  stop() {
+    this.#video?.cancelVideoFrameCallback(this.#callback);
+    this.#callback = 0;
     this.#records = [];
     this.#table.hidden = this.#nothing.hidden = true;
   }
@@ -38,7 +38,7 @@ export class FoundList {
   add(record) {
     if (!this.#video) return this.#show(record);
     this.#records.push(record);
-    if (this.#records.length > MOST_RECORDS) this.#records.shift();
+    if (this.#records.length > MAX_RECORDS) this.#records.shift();
   }
 
   #show({ detections }) {
@@ -57,7 +57,7 @@ export class FoundList {
   }
 }
 
-// Nothing is touched that stays the same: a page that changes nothing costs nothing.
+// Assigning the same text would make the browser render the element again.
 export function setText(element, text) {
   if (element.textContent !== String(text)) element.textContent = text;
 }

@@ -1,59 +1,60 @@
-// The one WebSocket over which the video of all cameras on the page comes.
+// Receives the video and the detections of all cameras over one WebSocket.
 
 import { liveUrl } from "./api.js";
 
-const WAIT_MS = [300, 10_000];
+// Shortest and longest time before a new connection.
+const RETRY_MS = [300, 10_000];
 
 export class Live {
   #socket = null;
   #video = new Map();
   #found = new Map();
-  #waitMs = WAIT_MS[0];
+  #retryMs = RETRY_MS[0];
   #timer = 0;
-  #told = "";
-  #asked = false;
+  #sent = "";
+  #isScheduled = false;
 
-  // `player` has begin(codec), add(data) and lost(). It is fed from now on, or no more where null.
+  // Sends the video of a camera to `player`, which has begin(codec), add(data) and lost(). Null ends it.
   watch(camera, player) {
     set(this.#video, camera, player);
-    this.#tell();
+    this.#schedule();
   }
 
-  // `onFound` is called with the record of each frame; null ends it.
+  // Calls `onFound` with the record of each frame of a camera. Null ends it.
   listen(camera, onFound) {
     set(this.#found, camera, onFound);
-    this.#tell();
+    this.#schedule();
   }
 
-  // Nothing comes of a camera that should send: ask for it anew.
-  again(camera) {
+  // Subscribes to the video of a camera again, because none arrives.
+  restart(camera) {
     const player = this.#video.get(camera);
     this.watch(camera, null);
-    this.#say();
+    this.#subscribe();
     this.watch(camera, player);
   }
 
-  // The service answers again: do not wait for the next attempt.
+  // The service answers again, so the next attempt need not wait.
   retryNow() {
     if (this.#timer) this.#connect();
   }
 
-  #tell() {
-    // Several changes of one moment become one message.
-    if (this.#asked) return;
-    this.#asked = true;
+  #schedule() {
+    // All changes of one task are sent in one message.
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
     queueMicrotask(() => {
-      this.#asked = false;
-      this.#say();
+      this.#isScheduled = false;
+      this.#subscribe();
     });
   }
 
-  #say() {
+  #subscribe() {
     const wanted = JSON.stringify({ video: [...this.#video.keys()], detections: [...this.#found.keys()] });
     const isIdle = !this.#video.size && !this.#found.size;
     if (!this.#socket && !this.#timer && !isIdle) this.#connect();
-    if (this.#socket?.readyState !== WebSocket.OPEN || wanted === this.#told) return;
-    this.#told = wanted;
+    if (this.#socket?.readyState !== WebSocket.OPEN || wanted === this.#sent) return;
+    this.#sent = wanted;
     this.#socket.send(wanted);
   }
 
@@ -63,29 +64,29 @@ export class Live {
     const socket = new WebSocket(liveUrl());
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
-      this.#told = "";
-      this.#say();
+      this.#sent = "";
+      this.#subscribe();
     };
     socket.onmessage = ({ data }) => {
-      this.#waitMs = WAIT_MS[0];
-      if (typeof data === "string") this.#take(JSON.parse(data));
-      else this.#takeFragment(data);
+      this.#retryMs = RETRY_MS[0];
+      if (typeof data === "string") this.#onText(JSON.parse(data));
+      else this.#onFragment(data);
     };
     socket.onclose = () => {
       this.#socket = null;
       for (const player of this.#video.values()) player.lost();
-      this.#timer = setTimeout(() => this.#connect(), this.#waitMs * (0.5 + Math.random() / 2));
-      this.#waitMs = Math.min(2 * this.#waitMs, WAIT_MS[1]);
+      this.#timer = setTimeout(() => this.#connect(), this.#retryMs * (0.5 + Math.random() / 2));
+      this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MS[1]);
     };
     this.#socket = socket;
   }
 
-  #take(message) {
+  #onText(message) {
     if (message.codec) this.#video.get(message.camera)?.begin(message.codec);
     if (message.found) this.#found.get(message.camera)?.(message.found);
   }
 
-  #takeFragment(data) {
+  #onFragment(data) {
     const length = new Uint8Array(data, 0, 1)[0];
     const camera = new TextDecoder().decode(new Uint8Array(data, 1, length));
     this.#video.get(camera)?.add(new Uint8Array(data, 1 + length));

@@ -1,10 +1,11 @@
-// The last minutes of all cameras: objects in sight, and how old what is shown is.
+// Plots of the last minutes: the number of objects, and the age of the results.
 
 /* global uPlot */
 
+// Length of the time axis.
 const SECONDS = 300;
-// Between two times below a plot: they are told in minutes.
-const WHOLE_MINUTES = [60, 120, 300];
+// Possible distances of two labels on the time axis, in seconds. Labels have no seconds.
+const TICK_SECONDS = [60, 120, 300];
 const COLORS = {
   light: ["#0b5bd3", "#b45309", "#0b7a52", "#a3278f", "#5b4bc4", "#b4231a", "#0e7490", "#5d6b16"],
   dark: ["#6aaeff", "#f3a64a", "#4fd6a0", "#f08be0", "#a99bff", "#ff8f86", "#4cc9dd", "#c2d05a"],
@@ -29,7 +30,7 @@ export class Plots {
     new ResizeObserver(() => this.#resize()).observe(this.#section);
   }
 
-  // Only this camera; null: all.
+  // Name of the camera whose curves are shown; null for all cameras.
   set shown(name) {
     this.#shown = name;
     this.#names = "";
@@ -89,15 +90,15 @@ export class Plots {
       plot.chart?.destroy();
       const options = {
         ...size(plot.element),
-        // On the right, half of a time has room beyond the newest second.
+        // The label of the newest time needs space on the right.
         padding: [12, 20, 4, 0],
         legend: { show: false },
         cursor: { show: false },
         scales: {
           x: { range: () => [Date.now() / 1000 - SECONDS, Date.now() / 1000] },
-          y: { range: (_, __, most) => [0, Math.max(4, (most ?? 0) * 1.15)] },
+          y: { range: (_, __, max) => [0, Math.max(4, (max ?? 0) * 1.15)] },
         },
-        axes: [{ ...axis, values: clock, incrs: WHOLE_MINUTES, space: 70, size: 28 }, { ...axis, size: 44, space: 36 }],
+        axes: [{ ...axis, values: clock, incrs: TICK_SECONDS, space: 70, size: 28 }, { ...axis, size: 44, space: 36 }],
         series: [{}, ...rows.map(({ color }) => ({ stroke: color, width: 2, points: { show: false } }))],
       };
       plot.chart = new uPlot(options, [[], ...rows.map(() => [])], plot.element);

@@ -1,17 +1,19 @@
-// Plays the fragments of one camera as they come, close to the newest, for days.
+// Plays the live video of one camera with Media Source Extensions.
 
 const Source = globalThis.ManagedMediaSource ?? globalThis.MediaSource;
 
-// Seconds. How far behind the newest picture we play: as little as the camera's rhythm allows.
-const LEAST_LAG = 0.12;
-const MOST_LAG = 1.0;
+// Times are in seconds. The lag is the distance between the newest frame and the playback position.
+// It adapts to the jitter of the camera.
+const MIN_LAG = 0.12;
+const MAX_LAG = 1.0;
 const JUMP_LAG = 1.5;
+// Played video is removed when more than TRIM_AT is buffered; KEPT stays.
 const KEPT = 10;
 const TRIM_AT = 30;
-const TEND_MS = 100;
-// The last picture is said to be shown for so long, for want of the next one (fragmented_mp4.py).
-const SHOWN = 0.5;
-const MOST_WAITING = 600;
+const MAINTAIN_MS = 100;
+// Duration of the newest frame in the stream. The true one is not known yet (fragmented_mp4.py).
+const LAST_FRAME = 0.5;
+const MAX_QUEUED = 600;
 
 export const canPlay = () => Boolean(Source?.isTypeSupported('video/mp4; codecs="avc1.42C01F"'));
 
@@ -21,10 +23,11 @@ export class Player {
   #buffer = null;
   #codec = "";
   #queue = [];
-  #isWhole = false;
-  #lag = LEAST_LAG;
+  // Whether all fragments since the last header arrived. Otherwise, the next ones cannot be decoded.
+  #isComplete = false;
+  #lag = MIN_LAG;
   #timer = 0;
-  #arrived = 0;
+  #arrivedAt = 0;
 
   constructor(video, onPicture) {
     this.#video = video;
@@ -33,54 +36,53 @@ export class Player {
     video.addEventListener("error", () => this.#rebuild());
   }
 
-  // When the last piece came, in ms of performance.now().
-  get arrived() {
-    return this.#arrived;
+  // Time at which the last fragment arrived, in ms of performance.now().
+  get arrivedAt() {
+    return this.#arrivedAt;
   }
 
-  // The next piece is the header of a new video.
+  // Begins a new video, whose header is added next.
   begin(codec) {
-    this.#arrived = performance.now();
-    this.#timer ||= setInterval(() => this.#tend(), TEND_MS);
+    this.#arrivedAt = performance.now();
+    this.#timer ||= setInterval(() => this.#maintain(), MAINTAIN_MS);
     if (codec !== this.#codec || !this.#source || this.#source.readyState === "ended") {
       this.#codec = codec;
       this.#rebuild();
     } else {
-      // The picture that is shown stays until the first one of the new video.
+      // The old frame stays visible until the first frame of the new video.
       this.#queue = [{ clears: true }];
     }
-    this.#isWhole = true;
+    this.#isComplete = true;
     this.#feed();
   }
 
   add(data) {
-    this.#arrived = performance.now();
-    // What follows something that is missing cannot be decoded.
-    if (!this.#isWhole) return;
-    if (this.#queue.length > MOST_WAITING) {
-      this.#isWhole = false;
+    this.#arrivedAt = performance.now();
+    if (!this.#isComplete) return;
+    if (this.#queue.length > MAX_QUEUED) {
+      this.#isComplete = false;
       return;
     }
     this.#queue.push({ data });
     this.#feed();
   }
 
-  // The connection is gone: what comes next begins with a header.
+  // The connection is lost. The next one begins with a header.
   lost() {
-    this.#isWhole = false;
+    this.#isComplete = false;
   }
 
-  // Nobody looks any more. The last picture stays.
-  rest() {
+  // Stops the playback. The last frame stays visible.
+  stop() {
     clearInterval(this.#timer);
     this.#timer = 0;
-    this.#isWhole = false;
+    this.#isComplete = false;
     this.#queue = [];
     this.#video.pause();
   }
 
   close() {
-    this.rest();
+    this.stop();
     this.#video.removeAttribute("src");
     this.#video.load();
     this.#source = this.#buffer = null;
@@ -89,7 +91,7 @@ export class Player {
   #rebuild() {
     if (!this.#codec) return;
     this.#queue = [];
-    this.#isWhole = false;
+    this.#isComplete = false;
     this.#buffer = null;
     const source = (this.#source = new Source());
     source.addEventListener(
@@ -112,7 +114,7 @@ export class Player {
     if (!buffer || buffer.updating || this.#source.readyState !== "open") return;
     const next = this.#queue.shift();
     if (!next) {
-      this.#follow();
+      this.#adjustPlayback();
       return;
     }
     try {
@@ -123,34 +125,34 @@ export class Player {
       } else buffer.appendBuffer(next.data);
     } catch (error) {
       if (error.name === "QuotaExceededError") this.#trim(1);
-      // The browser gave the decoder up: the next header begins anew.
+      // The decoder has failed. The next header creates a new one.
       else this.#source = null;
-      this.#isWhole = false;
+      this.#isComplete = false;
     }
   }
 
-  #tend() {
+  #maintain() {
     this.#trim(TRIM_AT);
-    this.#follow();
-    // Without a stop for minutes: a little closer to the newest picture.
-    this.#lag = Math.max(LEAST_LAG, this.#lag * 0.9997);
+    this.#adjustPlayback();
+    // The lag shrinks slowly while the playback does not stall.
+    this.#lag = Math.max(MIN_LAG, this.#lag * 0.9997);
   }
 
-  #follow() {
+  #adjustPlayback() {
     const video = this.#video;
     const ranges = this.#buffer?.buffered;
     if (!ranges?.length || video.seeking) return;
     const begin = ranges.start(ranges.length - 1);
-    const newest = ranges.end(ranges.length - 1) - SHOWN;
+    const newest = ranges.end(ranges.length - 1) - LAST_FRAME;
     const behind = newest - video.currentTime;
-    if (video.currentTime < begin || behind > JUMP_LAG || behind < -SHOWN) {
+    if (video.currentTime < begin || behind > JUMP_LAG || behind < -LAST_FRAME) {
       video.currentTime = Math.max(begin, newest - this.#lag);
     } else if (video.paused) {
       if (behind >= this.#lag) video.play().catch(() => {});
     } else if (behind < 0.02) {
-      // The next picture is late: the clock may not run ahead of it, and we play farther behind.
+      // The next frame is late. The playback waits for it, and then continues with a larger lag.
       video.pause();
-      this.#lag = Math.min(MOST_LAG, this.#lag + 0.06);
+      this.#lag = Math.min(MAX_LAG, this.#lag + 0.06);
     } else {
       const over = behind - this.#lag;
       video.playbackRate = over > 0.6 ? 1.1 : over > 0.3 ? 1.05 : 1;
@@ -161,7 +163,7 @@ export class Player {
     const buffer = this.#buffer;
     if (!buffer || buffer.updating || !buffer.buffered.length) return;
     const begin = buffer.buffered.start(0);
-    const now = this.#video.currentTime;
-    if (now - begin > length) buffer.remove(0, now - Math.min(length, KEPT));
+    const position = this.#video.currentTime;
+    if (position - begin > length) buffer.remove(0, position - Math.min(length, KEPT));
   }
 }

@@ -1,5 +1,6 @@
-// How the page says things.
+// Texts of the page.
 
+// Word, tone and icon of each state.
 const STATES = {
   live: ["live", "good", "good"],
   connecting: ["connecting", "busy", "busy"],
@@ -8,7 +9,7 @@ const STATES = {
   stale: ["no pictures", "bad", "bad"],
   backoff: ["away", "bad", "bad"],
   auth_failed: ["login refused", "bad", "lock"],
-  unsupported: ["not playable", "bad", "bad"],
+  unsupported: ["unsupported", "bad", "bad"],
   failed: ["failed", "bad", "bad"],
   ended: ["ended", "quiet", "pause"],
   disabled: ["paused", "quiet", "pause"],
@@ -17,21 +18,21 @@ const STATES = {
 
 // Word, tone and icon of a camera's state.
 export function stateOf(camera) {
-  const isAgain = ["connecting", "waiting"].includes(camera.state) && camera.away_since;
-  const [said, tone, icon] = (isAgain ? STATES.backoff : STATES[camera.state]) ?? [camera.state, "busy", "busy"];
-  const word = camera.state === "elsewhere" ? `on ${camera.instance}` : said;
+  const isRetry = ["connecting", "waiting"].includes(camera.state) && camera.away_since;
+  const [name, tone, icon] = (isRetry ? STATES.backoff : STATES[camera.state]) ?? [camera.state, "busy", "busy"];
+  const word = camera.state === "elsewhere" ? `on ${camera.instance}` : name;
   return { word, tone, icon };
 }
 
 export const isAway = (camera) => !["live", "running"].includes(camera.state);
 
-// What stands on the picture of a camera that shows nothing: its headline and what happens next.
+// The text over the picture of a camera without video: its headline, and what happens next.
 export function absenceOf(camera, nowS = Date.now() / 1000) {
   if (camera.state === "disabled") return ["Paused", ""];
-  if (camera.state === "elsewhere") return [`On ${camera.instance}`, "open the page of that instance to see it"];
+  if (camera.state === "elsewhere") return [`On ${camera.instance}`, "Its video is on the page of that instance."];
   if (!camera.away_since) return [camera.state === "connecting" ? "Connecting" : "Waiting for a picture", ""];
   const left = Math.ceil((camera.retry_at ?? nowS) - nowS);
-  const next = camera.retry_at ? `tried again ${left > 0 ? `in ${duration(left)}` : "now"}` : "being tried again";
+  const next = left > 0 ? `The next attempt is in ${duration(left)}.` : "The next attempt is under way.";
   return [`Away since ${time(camera.away_since)}`, next];
 }
 
@@ -68,22 +69,22 @@ export function summary(cameras) {
   ].filter(Boolean).join(" · ");
 }
 
-// What a camera sends, such as "H264, 1280 × 720, 25 frames a second".
-export const sent = ({ codec, width, height, frames_per_second: rate }) =>
+// The video of a camera, such as "H264, 1280 × 720, 25 frames a second".
+export const videoWords = ({ codec, width, height, frames_per_second: rate }) =>
   `${codec.toUpperCase()}, ${width} × ${height}, ${Math.round(rate * 100) / 100} frames a second`;
 
 const PROBE_ERRORS = {
-  auth_failed: "It refuses this user and password.",
-  not_found: "There is nothing at this address.",
-  unsupported: "What it sends cannot be played.",
-  timeout: "It does not answer.",
-  refused: "Nothing listens there.",
-  unreadable: "It cannot be read.",
+  auth_failed: "The camera rejects this user and password.",
+  not_found: "There is no video at this address.",
+  unsupported: "The video of the camera cannot be decoded.",
+  timeout: "The camera does not answer.",
+  refused: "The connection was refused.",
+  unreadable: "The video of the camera cannot be read.",
 };
 
-export const notSent = ({ kind, message }) => [PROBE_ERRORS[kind], message].filter(Boolean).map(sentence).join(" ");
+export const probeErrorWords = ({ kind, message }) => [PROBE_ERRORS[kind], message].filter(Boolean).map(sentence).join(" ");
 
 export function sentence(words) {
-  const begun = words.charAt(0).toUpperCase() + words.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+  const capitalized = words.charAt(0).toUpperCase() + words.slice(1);
+  return /[.!?]$/.test(capitalized) ? capitalized : `${capitalized}.`;
 }
