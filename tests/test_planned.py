@@ -1,4 +1,4 @@
-"""Plans, carried out on the CPU, against what ONNX Runtime computes in float32."""
+"""Plans that are carried out on the CPU give the rows of ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from version_folder import part
 from tools.yolo_layouts import served
 
 half = part("yolov7_fp16", "half")
-errors, placement, planner, plans, precisions = (
-    part("yolov7_fp16", f"planned.{name}")
-    for name in ("errors", "placement", "planner", "plan", "precision")
+errors, placement, planner, plans = (
+    part("yolov7_fp16", f"planned.{name}") for name in ("errors", "placement", "planner", "plan")
 )
 SHIPPED = ROOT / "yolov7_fp16" / "1" / "model.onnx"
 
@@ -36,7 +35,7 @@ def planned(model, size=(640, 640)):
 
 
 def carried_out(plan, pictures, folder):
-    return Interpreter(plan, precisions.half(plan), len(pictures), folder).run(pictures)
+    return Interpreter(plan, len(pictures), folder).run(pictures)
 
 
 def test_the_shipped_network(tmp_path):
@@ -44,7 +43,7 @@ def test_the_shipped_network(tmp_path):
     expected = by_onnx_runtime(model, pictures)
     found = carried_out(planned(model), pictures, tmp_path)
     in_half = by_onnx_runtime(half.to_fp16(model), pictures)
-    # Not further away than ONNX Runtime's own float16, roughly: roundings fall differently.
+    # About as far away as ONNX Runtime's own float16, which rounds at other places.
     for columns in (slice(4), 4):
         error, usual = (
             np.abs(rows[..., columns] - expected[..., columns]) for rows in (found, in_half)
@@ -62,14 +61,14 @@ def test_every_layout(kind, classes, size, tmp_path):
     pictures = noise(3, size)
     expected = by_onnx_runtime(half.to_fp16(model), pictures)
     found = carried_out(planned(model, size), pictures, tmp_path)
-    # One convolution, summed in another order, and the same float32 afterwards.
+    # The network has one convolution, which sums in another order, and float32 after it.
     np.testing.assert_allclose(found[..., :4], expected[..., :4], rtol=0, atol=0.2)
     np.testing.assert_allclose(found[..., 4], expected[..., 4], rtol=0, atol=2e-3)
     assert (found[..., 5] != expected[..., 5]).mean() < 0.01
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_of_classes_as_likely_as_each_other_the_first_counts(kind, tmp_path):
+def test_the_first_of_equally_likely_classes_counts(kind, tmp_path):
     model = served(exported(kind), source="")
     for tensor in model.graph.initializer:
         if tensor.name.startswith("kernel"):
@@ -80,7 +79,7 @@ def test_of_classes_as_likely_as_each_other_the_first_counts(kind, tmp_path):
 
 
 class Small:
-    """A network of a few operators; the last map becomes the rows."""
+    """A network of a few operators, whose last map becomes the rows of the output."""
 
     def __init__(self, side=16):
         self.rng = np.random.default_rng(0)
@@ -125,7 +124,7 @@ class Small:
 
 
 def assert_computed(small, last, channels, folder, **counts):
-    """Right rows, from so many launches of each kind."""
+    """Check the rows, and the number of launches of each kind."""
     model, pictures = small.model(last, channels), noise(2, (small.side, small.side))
     plan = planned(model, (small.side, small.side))
     found = carried_out(plan, pictures, folder)
@@ -137,7 +136,7 @@ def assert_computed(small, last, channels, folder, **counts):
     return plan
 
 
-def test_activations_are_part_of_the_convolution(tmp_path):
+def test_activations_are_fused_into_the_convolution(tmp_path):
     small = Small()
     last = small.silu(small.conv("input", 16, 3, kernel=3))
     last = small.node("LeakyRelu", small.conv(last, 16, 16), alpha=0.2)
@@ -148,7 +147,7 @@ def test_activations_are_part_of_the_convolution(tmp_path):
     assert kinds == ["silu", "leaky", "relu", "sigmoid", "none"]
 
 
-def test_a_map_that_is_added_is_part_of_the_convolution(tmp_path):
+def test_an_addition_is_fused_into_the_convolution(tmp_path):
     small = Small()
     first = small.silu(small.conv("input", 16, 3))
     later = small.silu(small.conv(first, 16, 16))
@@ -156,7 +155,7 @@ def test_a_map_that_is_added_is_part_of_the_convolution(tmp_path):
     assert_computed(small, last, 16, tmp_path, Convolution=4, Add=0)
 
 
-def test_maps_that_others_read_too_are_added_alone(tmp_path):
+def test_a_map_with_another_reader_is_added_by_a_launch_of_its_own(tmp_path):
     small = Small()
     one = small.conv("input", 16, 3)
     other = small.conv(one, 16, 16)
@@ -165,7 +164,7 @@ def test_maps_that_others_read_too_are_added_alone(tmp_path):
     assert_computed(small, last, 32, tmp_path, Convolution=5, Add=1)
 
 
-def test_concatenations_are_written_where_they_belong(tmp_path):
+def test_the_inputs_of_a_concatenation_are_written_into_it(tmp_path):
     small = Small()
     first = small.conv("input", 8, 3)
     inner = small.node("Concat", small.conv(first, 16, 8), first, axis=1)
@@ -174,7 +173,7 @@ def test_concatenations_are_written_where_they_belong(tmp_path):
     assert [buffer.channels for buffer in plan.buffers] == [8, 32, 8]
 
 
-def test_a_map_in_two_concatenations_is_copied_for_the_other(tmp_path):
+def test_a_map_in_two_concatenations_is_copied_into_the_second(tmp_path):
     small = Small()
     first = small.conv("input", 8, 3)
     one = small.node("Concat", first, small.conv(first, 8, 8), axis=1)
@@ -183,7 +182,7 @@ def test_a_map_in_two_concatenations_is_copied_for_the_other(tmp_path):
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_convolutions_that_write_beside_each_other_are_one(order, tmp_path):
+def test_convolutions_that_write_adjacent_channels_are_merged(order, tmp_path):
     small = Small()
     first = small.conv("input", 8, 3)
     branches = [small.silu(small.conv(first, channels, 8)) for channels in (8, 16, 24)]
@@ -192,7 +191,7 @@ def test_convolutions_that_write_beside_each_other_are_one(order, tmp_path):
     assert_computed(small, last, 56, tmp_path, Convolution=4)
 
 
-def test_convolutions_of_other_kinds_stay_alone(tmp_path):
+def test_convolutions_with_other_settings_are_not_merged(tmp_path):
     small = Small()
     first = small.conv("input", 8, 3)
     plain, bent = small.conv(first, 8, 8), small.silu(small.conv(first, 8, 8))
@@ -201,7 +200,7 @@ def test_convolutions_of_other_kinds_stay_alone(tmp_path):
     assert_computed(small, last, 24, tmp_path, Convolution=5)
 
 
-def test_parts_of_a_map_stay_where_they_are(tmp_path):
+def test_parts_of_a_split_map_are_not_copied(tmp_path):
     small = Small()
     whole = small.conv("input", 32, 3)
     one, two = small.node("Split", whole, small.weight(np.array([16, 16])), outputs=2, axis=1)
@@ -210,7 +209,7 @@ def test_parts_of_a_map_stay_where_they_are(tmp_path):
     assert_computed(small, last, 48, tmp_path, Convolution=3, Upsample=0)
 
 
-def test_parts_in_another_order_are_copied(tmp_path):
+def test_parts_of_a_split_map_in_another_order_are_copied(tmp_path):
     small = Small()
     whole = small.conv("input", 32, 3)
     one, two = small.node("Split", whole, small.weight(np.array([16, 16])), outputs=2, axis=1)
@@ -218,7 +217,7 @@ def test_parts_in_another_order_are_copied(tmp_path):
     assert_computed(small, last, 32, tmp_path, Upsample=2)
 
 
-def test_a_slice_of_channels_stays_where_it_is(tmp_path):
+def test_a_slice_of_channels_is_not_copied(tmp_path):
     small = Small()
     whole = small.conv("input", 32, 3)
     numbers = [small.weight(np.array([number])) for number in (8, 24, 1)]
@@ -227,7 +226,7 @@ def test_a_slice_of_channels_stays_where_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([5, 9, 13])))
-def test_larger_pools_are_made_of_smaller_ones(order, tmp_path):
+def test_larger_pools_are_computed_from_smaller_ones(order, tmp_path):
     small = Small()
     first = small.conv("input", 8, 3)
     pools = [
@@ -257,17 +256,17 @@ def test_pads_that_differ_and_dilations(tmp_path):
     assert_computed(small, last, 8, tmp_path, Convolution=3)
 
 
-def test_channels_that_do_not_fill_a_group_are_filled_up(tmp_path):
+def test_channels_are_filled_up_to_a_multiple_of_8(tmp_path):
     small = Small()
     last = small.silu(small.conv(small.silu(small.conv("input", 5, 3)), 13, 5, kernel=3))
     plan = assert_computed(small, last, 13, tmp_path)
     assert [buffer.channels for buffer in plan.buffers] == [8, 8, 16, 8]
 
 
-def test_no_memory_is_shared_by_what_is_needed_at_the_same_time():
+def test_buffers_that_are_needed_at_the_same_time_share_no_memory():
     plan = planned(onnx.load(SHIPPED))
-    sizes = [2 * buffer.elements for buffer in plan.buffers]
-    places = placement.place(plan, [2] * len(plan.buffers))
+    sizes = [buffer.bytes for buffer in plan.buffers]
+    places = placement.place(plan)
     spans = placement.lifetimes(plan)
     pairs = list(itertools.combinations(range(len(sizes)), 2))
     together = [
@@ -289,42 +288,19 @@ def test_no_memory_is_shared_by_what_is_needed_at_the_same_time():
         ("Concat", {"axis": 2}),
     ],
 )
-def test_what_would_be_computed_wrong_is_not_planned(operator, attribute):
+def test_attributes_that_no_launch_supports_are_refused(operator, attribute):
     model = half.to_fp16(onnx.load(SHIPPED))
     node = next(node for node in model.graph.node if node.op_type == operator)
     (name,) = attribute
     kept = [one for one in node.attribute if one.name != name]
     del node.attribute[:]
     node.attribute.extend([*kept, *(onnx.helper.make_attribute(*one) for one in attribute.items())])
-    with pytest.raises((errors.PlanError, onnx.shape_inference.InferenceError)):
+    with pytest.raises(errors.PlanError, match=r"'cudnn-gpu' does not support .*'onnx-gpu'"):
         planner.plan_of(model, names=("input", "output"), image_shape=(3, 640, 640))
 
 
-def test_an_unknown_operator_is_named():
+def test_an_operator_that_no_launch_computes_is_named():
     small = Small()
     last = small.node("Tanh", small.conv("input", 16, 3))
     with pytest.raises(errors.PlanError, match=r"Tanh.*'onnx-gpu'"):
         planned(small.model(last, 16), (16, 16))
-
-
-def test_float8_keeps_images_and_boxes_and_what_is_moved_has_one_scale():
-    plan = planned(onnx.load(SHIPPED))
-    peaks = [1.0 + number for number in range(len(plan.buffers))]
-    precision = precisions.float8(plan, peaks)
-    kept = [plan.launches[0].target, *plan.launches[-1].sources]
-    assert {precision.kinds[one.buffer] for one in kept} == {"half"}
-    assert precision.kinds.count("float8") > len(plan.buffers) - 8
-    for launch in plan.launches:
-        if isinstance(launch, plans.Pool | plans.Upsample):
-            one, other = launch.source.buffer, launch.target.buffer
-            assert precision.kinds[one] == precision.kinds[other]
-            assert precision.scales[one] == precision.scales[other] >= peaks[one] / 448
-
-
-def test_float8_is_near(tmp_path):
-    plan, pictures = planned(onnx.load(SHIPPED)), noise(1, (640, 640))
-    (tmp_path / "half").mkdir()
-    exact = Interpreter(plan, precisions.half(plan), 1, tmp_path / "half")
-    expected = exact.run(pictures)
-    found = Interpreter(plan, precisions.float8(plan, exact.peaks), 1, tmp_path).run(pictures)
-    assert np.abs(found[..., :4] - expected[..., :4]).mean() < 2

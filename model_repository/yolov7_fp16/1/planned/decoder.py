@@ -1,9 +1,9 @@
-"""Writes the kernel for what follows the last convolutions.
+"""Writes the kernel for everything after the last convolutions.
 
-Each tensor of that part of the graph becomes a function of its index, which calls those of the
-tensors that it is made of; a thread computes one row of the output. So the part is one launch,
-whatever it consists of, and nothing between is ever in memory. The functions are plain C, and the
-compiler, which knows every shape, makes one expression of them.
+Each tensor of that part of the graph becomes a C function of its index, which calls the functions
+of the tensors that it is made of. A thread computes one row of the output. So one launch computes
+the whole part, and nothing in between is in memory. The compiler knows all shapes, and makes one
+expression of the functions.
 """
 
 from __future__ import annotations
@@ -19,24 +19,36 @@ from .errors import PlanError
 from .graph import Array, Graph, Node
 
 ROW = 6
+"""Values of a row: x1, y1, x2, y2, confidence, class id."""
+
+_KERNEL = f"""
+// outputs: float32 [batch, ROWS, {ROW}].
+KERNEL void decode(Maps maps, const float* k, float* outputs, int count) {{
+    EACH(index, count) {{
+        float values[{ROW}];
+        row(maps, k, index / ROWS, index % ROWS, values);
+        for (int i = 0; i < {ROW}; ++i) outputs[(long)index * {ROW} + i] = values[i];
+    }}
+}}
+"""
 
 
 class Decoder:
-    """The source of a kernel, and its constants.
+    """The source of the kernel, and its constants.
 
     Args:
-        graph: The whole.
-        nodes: Those after the last convolutions, in order.
-        maps: Names of the maps that they read, in the order of the kernel's arguments.
-        output: Name of the rows.
+        graph: The whole graph.
+        nodes: The nodes after the last convolutions, in order.
+        maps: Names of the maps that these nodes read, in the order of the kernel's arguments.
+        output: Name of the output.
 
     Attributes:
         graph: As given.
-        constants: float32 [n], which the kernel gets.
-        rows: Of one image.
+        constants: float32 [n], an argument of the kernel.
+        rows: Rows of the output for one image.
 
     Raises:
-        PlanError: An operator is not known, or the output is not [1, rows, 6].
+        PlanError: An operator is not supported, or the output is not [1, rows, 6].
     """
 
     def __init__(self, graph: Graph, nodes: Sequence[Node], maps: Sequence[str], output: str):
@@ -56,7 +68,7 @@ class Decoder:
         self._output = self._names[output]
 
     def source(self, pitches: Sequence[int]) -> str:
-        """C of a function `row`, for images whose maps have so many channels in memory.
+        """CUDA C of the kernel `decode`, which has to follow `kernels.cu`.
 
         Args:
             pitches: Channels of the buffer of each map.
@@ -64,7 +76,7 @@ class Decoder:
         sizes = [prod(self.graph.shapes[name][2:]) for name in self._maps]
         lines = [
             f"#define ROWS {self.rows}",
-            # By value, so that the kernel finds them in its arguments.
+            # A structure, because kernels get it by value: no array of addresses has to be copied.
             f"struct Maps {{ const Half* first[{len(self._maps)}]; }};",
             "#define IN const Maps& maps, const float* k, int b",
             *(f"#define PITCH{number} {pitch}" for number, pitch in enumerate(pitches)),
@@ -77,7 +89,7 @@ class Decoder:
             *(f"    values[{n}] = {self._output}(maps, k, b, i, {n});" for n in range(ROW)),
             "}",
         ]
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines) + _KERNEL
 
     def _read_map(self, number: int, name: str) -> None:
         _, _, _, width = self.graph.shapes[name]
@@ -102,19 +114,19 @@ class Decoder:
             self._define(name, _WRITERS[node.operator](self, node, position))
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Of a tensor or a constant, the batch included where it has one."""
+        """The shape of a tensor or a constant; tensors begin with a batch of 1."""
         if name in self.graph.constants:
             return self.graph.constants[name].shape
         return self.graph.shapes[name]
 
     def at(self, name: str, indexes: Sequence[Any]) -> str:
-        """C of a tensor's value at indexes, without that of the batch."""
+        """C of the value of a tensor at these indexes, which leave the batch out."""
         if name in self.graph.constants:
             return self._constant_at(self.graph.constants[name], indexes)
         return f"{self._names[name]}(maps, k, b{''.join(f', {index}' for index in indexes)})"
 
     def broadcast(self, name: str, rank: int) -> str:
-        """C of a value at the indexes i0, i1, ... of a result of so many axes besides the batch."""
+        """C of the value for i0, i1, ... of a result that has `rank` axes after the batch."""
         shape = self.shape(name)
         missing = rank + 1 - len(shape)
         indexes = [
@@ -136,7 +148,7 @@ class Decoder:
 
 
 def _flat(indexes: Sequence[Any], shape: Sequence[int]) -> str:
-    """C of the place of an element in memory."""
+    """C of the position of an element among all elements in order."""
     place = "0"
     for index, size in zip(indexes, shape, strict=True):
         place = f"({place} * {size} + {index})" if place != "0" else f"({index})"
@@ -152,10 +164,11 @@ def _own(rank: int) -> list[str]:
 
 
 _Writer = Callable[[Decoder, Node, int], str]
+"""Returns the C of a function's body, for the output of a node at a position."""
 
 
 def _elementwise(form: str) -> _Writer:
-    """`form` has {0}, {1} where the inputs stand."""
+    """An operator on single elements; `form` is its C, with {0} and {1} for the inputs."""
 
     def write(decoder: Decoder, node: Node, position: int) -> str:
         rank = _rank(decoder, node.outputs[0])
@@ -168,16 +181,13 @@ def _reshape(decoder: Decoder, node: Node, position: int) -> str:
     before, after = (decoder.shape(name)[1:] for name in (node.inputs[0], node.outputs[0]))
     if prod(before) != prod(after):
         raise PlanError(f"{node.operator} that mixes images")
-    return _refolded(decoder, node.inputs[0], _flat(_own(len(after)), after), before)
-
-
-def _refolded(decoder: Decoder, name: str, place: str, shape: Sequence[int]) -> str:
     indexes: list[str] = []
-    left = prod(shape)
-    for size in shape:
+    left = prod(before)
+    for size in before:
         left //= size
         indexes.append(f"p / {left} % {size}" if left > 1 else f"p % {size}")
-    return f"const int p = {place}; return {decoder.at(name, indexes)};"
+    value = decoder.at(node.inputs[0], indexes)
+    return f"const int p = {_flat(_own(len(after)), after)}; return {value};"
 
 
 def _transpose(decoder: Decoder, node: Node, position: int) -> str:
@@ -259,7 +269,7 @@ def _gather_elements(decoder: Decoder, node: Node, position: int) -> str:
 
 
 def _reduction(start: str, step: str, end: str) -> _Writer:
-    """A loop over one axis; `step` uses `v`, the value at `j`."""
+    """A reduction of one axis in C; `step` uses `v`, the value at index `j` of the axis."""
 
     def write(decoder: Decoder, node: Node, position: int) -> str:
         graph = decoder.graph
@@ -310,10 +320,6 @@ def _mat_mul(decoder: Decoder, node: Node, position: int) -> str:
     )
 
 
-def _unsqueeze(decoder: Decoder, node: Node, position: int) -> str:
-    return _reshape(decoder, node, position)
-
-
 _WRITERS: dict[str, _Writer] = {
     "Add": _elementwise("{0} + {1}"),
     "ArgMax": _reduction(
@@ -338,5 +344,5 @@ _WRITERS: dict[str, _Writer] = {
     "Split": _split,
     "Sub": _elementwise("{0} - {1}"),
     "Transpose": _transpose,
-    "Unsqueeze": _unsqueeze,
+    "Unsqueeze": _reshape,
 }

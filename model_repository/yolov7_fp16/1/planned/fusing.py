@@ -1,4 +1,4 @@
-"""Takes together what one launch computes."""
+"""Finds nodes of the graph that one launch can compute together."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .plan import Activation
 
 @dataclass(frozen=True)
 class Step:
-    """A node, with those around it that are computed in the same launch.
+    """A node, and the following nodes that are computed in the same launch.
 
     Attributes:
-        node: What it is in the main.
-        inputs: Maps that it reads.
-        output: Map that it makes.
-        activation: After a convolution.
-        slope: Of a leaky activation.
-        added: Map that is added at last.
+        node: The first node.
+        inputs: Names of the maps that the step reads.
+        output: Name of the map that the last of its nodes makes.
+        activation: The activation after a convolution.
+        slope: Factor for negative values of the activation `leaky`.
+        added: Name of the map that is added at the end.
     """
 
     node: Node
@@ -32,7 +32,14 @@ class Step:
 
 
 def steps_of(graph: Graph, body: set[str]) -> tuple[list[Step], dict[str, str]]:
-    """One step a node, without casts and identities; and the maps that those stand for."""
+    """Make a step of each node that makes one of the tensors in `body`.
+
+    Casts and identities change nothing, because all maps are float16. They become no step.
+
+    Returns:
+        The steps in order, and the names of the maps that casts and identities repeat, by the names
+        of their outputs.
+    """
     alias: dict[str, str] = {}
     steps = []
     for node in graph.nodes:
@@ -47,15 +54,15 @@ def steps_of(graph: Graph, body: set[str]) -> tuple[list[Step], dict[str, str]]:
 
 
 def fused(steps: list[Step], kept: set[str]) -> list[Step]:
-    """Take activations and additions into the convolutions before them.
+    """Fuse activations and additions into the convolutions before them.
 
     Args:
-        steps: In their order.
-        kept: Maps that are needed as they are.
+        steps: In order.
+        kept: Names of maps that have to be in memory, because something else reads them.
     """
     readers: dict[str, list[Step]] = defaultdict(list)
     for name in kept:
-        readers[name].append(Step(_AFTERWARDS, (name,), ""))
+        readers[name].append(Step(_SOMETHING_ELSE, (name,), ""))
     for step in steps:
         for name in step.inputs:
             readers[name].append(step)
@@ -63,30 +70,30 @@ def fused(steps: list[Step], kept: set[str]) -> list[Step]:
     places = {step.output: place for place, step in enumerate(steps)}
     for place, step in enumerate(steps):
         if step.node.operator == "Conv" and len(step.inputs) == 1:
-            whole, passed = _with_added(*_activated(step, readers), readers)
-            for name in (*passed, whole.output):
+            whole, between = _with_added(*_activated(step, readers), readers)
+            for name in (*between, whole.output):
                 result[places[name]] = None
-            # A map that is added is ready where it was added; an activation need not wait.
+            # The added map exists at the place of the addition, maybe not before.
             result[place if whole.added is None else places[whole.output]] = whole
     return [step for step in result if step is not None]
 
 
 def _with_added(
-    step: Step, passed: set[str], readers: dict[str, list[Step]]
+    step: Step, between: set[str], readers: dict[str, list[Step]]
 ) -> tuple[Step, set[str]]:
-    """A convolution with the map that is added to it; and the maps between."""
+    """Fuse the addition that follows, if there is one; `between` are maps that vanish by fusing."""
     following = readers[step.output]
-    if len(following) != 1 or not _adds(following[0]):
-        return step, passed
+    if len(following) != 1 or not _is_addition(following[0]):
+        return step, between
     (other,) = [name for name in following[0].inputs if name != step.output]
-    return replace(step, output=following[0].output, added=other), passed | {step.output}
+    return replace(step, output=following[0].output, added=other), between | {step.output}
 
 
 def _activated(step: Step, readers: dict[str, list[Step]]) -> tuple[Step, set[str]]:
-    """A convolution with its activation; and the maps between that nobody else reads."""
+    """Fuse the activation that follows, if there is one; returns also the maps that vanish."""
     after = readers[step.output]
-    kinds = sorted(one.node.operator for one in after)
-    if kinds == ["Mul", "Sigmoid"]:
+    operators = sorted(one.node.operator for one in after)
+    if operators == ["Mul", "Sigmoid"]:
         product, sigmoid = sorted(after, key=lambda one: one.node.operator)
         if (
             set(product.inputs) == {step.output, sigmoid.output}
@@ -95,27 +102,28 @@ def _activated(step: Step, readers: dict[str, list[Step]]) -> tuple[Step, set[st
             silu = replace(step, output=product.output, activation="silu")
             return silu, {step.output, sigmoid.output}
     simple: dict[str, Activation] = {"LeakyRelu": "leaky", "Relu": "relu", "Sigmoid": "sigmoid"}
-    if len(kinds) == 1 and kinds[0] in simple:
+    if len(operators) == 1 and operators[0] in simple:
         (one,) = after
-        slope = one.node.attributes.get("alpha", 0.01) if kinds[0] == "LeakyRelu" else 0.0
-        activated = replace(step, output=one.output, activation=simple[kinds[0]], slope=slope)
-        return activated, {step.output}
+        # ONNX's default slope.
+        slope = one.node.attributes.get("alpha", 0.01) if operators[0] == "LeakyRelu" else 0.0
+        activation = simple[operators[0]]
+        return replace(step, output=one.output, activation=activation, slope=slope), {step.output}
     return step, set()
 
 
-def _adds(step: Step) -> bool:
+def _is_addition(step: Step) -> bool:
     return step.node.operator == "Add" and len(set(step.inputs)) == 2
 
 
-_AFTERWARDS = Node("", (), (), {})
-"""Stands for all that reads a map after the convolutions."""
+_SOMETHING_ELSE = Node("", (), (), {})
+"""Stands for any reader that is not a step."""
 
 
 def pools_together(steps: list[Step]) -> list[Step]:
     """Compute larger pools of a map from the smaller ones.
 
-    The largest value of 9x9 is that of 5x5 largest values of 5x5, and so on: equal results for less
-    reading.
+    A pool of 9x9 is a pool of 5x5 of a pool of 5x5, and so on. The results are equal, and fewer
+    values are read.
     """
     groups: dict[str, list[Step]] = defaultdict(list)
     for step in steps:
@@ -128,7 +136,7 @@ def pools_together(steps: list[Step]) -> list[Step]:
     result = []
     for step in steps:
         if step.node.operator == "MaxPool" and _keeps_size(step.node):
-            # All of them where the first stood: their source is ready.
+            # All pools of a map take the place of the first: their source exists there.
             result += chained.pop(step.inputs[0], [])
         else:
             result.append(step)
@@ -146,10 +154,9 @@ def _keeps_size(node: Node) -> bool:
 
 
 def _from_smaller(smaller: Step, larger: Step) -> Step:
-    left = (
-        larger.node.attributes["kernel_shape"][0] - smaller.node.attributes["kernel_shape"][0] + 1
-    )
-    attributes = larger.node.attributes | {"kernel_shape": [left] * 2, "pads": [left // 2] * 4}
-    return replace(
-        larger, node=replace(larger.node, attributes=attributes), inputs=(smaller.output,)
-    )
+    """The larger pool as a pool of the smaller one's result."""
+    one, other = (step.node.attributes["kernel_shape"][0] for step in (smaller, larger))
+    side = other - one + 1
+    attributes = larger.node.attributes | {"kernel_shape": [side] * 2, "pads": [side // 2] * 4}
+    node = replace(larger.node, attributes=attributes)
+    return replace(larger, node=node, inputs=(smaller.output,))

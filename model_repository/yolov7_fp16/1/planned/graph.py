@@ -1,8 +1,7 @@
-"""An ONNX graph with its constants and shapes at hand."""
+"""Reads an ONNX graph, with its constants and shapes."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,18 +10,20 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from .errors import PlanError
+
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Node:
-    """An operator that depends on the input.
+    """An operator whose result depends on the image.
 
     Attributes:
-        operator: Its ONNX name.
-        inputs: Names of tensors; empty for one that is left out.
+        operator: ONNX's name of it.
+        inputs: Names of tensors; an empty name stands for an optional input that is left out.
         outputs: Names of tensors.
-        attributes: As ONNX has them.
+        attributes: The values that ONNX gives, by name.
     """
 
     operator: str
@@ -37,37 +38,38 @@ class Graph:
 
     Attributes:
         nodes: In an order in which they can be computed.
-        constants: Tensors that depend on nothing, by name.
-        shapes: Of all other tensors, for a batch of one.
+        constants: Tensors that do not depend on the image, by name.
+        shapes: Shapes of all other tensors by name, for a batch of one.
     """
 
     nodes: tuple[Node, ...]
     constants: dict[str, Array]
     shapes: dict[str, tuple[int, ...]]
 
-    def consumers(self) -> dict[str, list[Node]]:
-        """The nodes that read each tensor."""
-        found = defaultdict(list)
-        for node in self.nodes:
-            for name in node.inputs:
-                found[name].append(node)
-        return found
-
     def numbers(self, node: Node, position: int, attribute: str = "") -> list[int] | None:
-        """Integers that are an input in newer opsets, and an attribute in older ones."""
-        if position < len(node.inputs) and node.inputs[position]:
-            found: list[int] = self.constants[node.inputs[position]].tolist()
-            return found
-        return node.attributes.get(attribute)
+        """Integers that are an input in newer opsets, and an attribute in older ones.
+
+        Raises:
+            PlanError: They are computed from the image.
+        """
+        if position >= len(node.inputs) or not node.inputs[position]:
+            return node.attributes.get(attribute)
+        if node.inputs[position] not in self.constants:
+            raise PlanError(f"{node.operator} with a computed input {position}")
+        found: list[int] = self.constants[node.inputs[position]].tolist()
+        return found
 
 
 def read(model: onnx.ModelProto, *, name: str, image_shape: tuple[int, int, int]) -> Graph:
     """Fold constants and infer shapes.
 
     Args:
-        model: It is left as it is.
-        name: Of the input.
-        image_shape: Channels, height and width of an image.
+        model: The network; it is not changed.
+        name: Name of the input.
+        image_shape: Channels, height, width.
+
+    Raises:
+        PlanError: The shapes cannot be inferred.
     """
     constants = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
     nodes, protos = [], []
@@ -92,13 +94,16 @@ def read(model: onnx.ModelProto, *, name: str, image_shape: tuple[int, int, int]
 def _shapes(
     single: onnx.ModelProto, name: str, image_shape: tuple[int, int, int]
 ) -> dict[str, tuple[int, ...]]:
-    """Of all tensors, for a batch of one; the model is changed."""
+    """Shapes of all tensors for a batch of one. The model is changed."""
     for one in single.graph.output:
         one.type.tensor_type.ClearField("shape")
     for one in single.graph.input:
         kind = one.type.tensor_type.elem_type
         one.CopyFrom(helper.make_tensor_value_info(name, kind, (1, *image_shape)))
-    graph = onnx.shape_inference.infer_shapes(single, data_prop=True, strict_mode=True).graph
+    try:
+        graph = onnx.shape_inference.infer_shapes(single, data_prop=True, strict_mode=True).graph
+    except onnx.shape_inference.InferenceError as error:
+        raise PlanError(f"a graph whose shapes cannot be inferred ({error})") from error
     return {
         one.name: tuple(dim.dim_value for dim in one.type.tensor_type.shape.dim)
         for one in (*graph.input, *graph.value_info, *graph.output)
@@ -106,11 +111,13 @@ def _shapes(
 
 
 def _constant(node: Node, constants: dict[str, Array]) -> Array | None:
-    """What a node that depends on nothing gives; None where it depends on the input."""
+    """The result of a node that does not depend on the image; None for all others."""
     if node.operator == "Constant":
+        if "value" not in node.attributes:
+            raise PlanError(f"Constant with {list(node.attributes)}")
         return numpy_helper.to_array(node.attributes["value"])
     if node.operator in ("Cast", "Identity") and node.inputs[0] in constants:
-        # Conversion to float16 casts constants to float16 and back.
+        # The conversion to float16 casts some constants to float16 and back.
         value = constants[node.inputs[0]]
         if node.operator == "Identity":
             return value

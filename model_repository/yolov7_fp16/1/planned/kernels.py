@@ -1,8 +1,9 @@
-"""Launches of everything but convolutions, on fixed addresses."""
+"""Binds the kernels of a plan other than convolutions to fixed addresses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,162 +12,114 @@ import numpy as np
 
 from .convolutions import Map
 from .decoder import Decoder
-from .plan import Activation
-from .precision import BYTES
+from .plan import ALIGNMENT
 
 _THREADS = 256
 _MOST_BLOCKS = 1 << 20
-_PACK_BYTES = 16
-_ACTIVATIONS: dict[Activation, int] = {"none": 0, "silu": 1, "leaky": 2, "relu": 3, "sigmoid": 4}
-"""As `activated` in kernels.cu has them."""
-_FOLDER = Path(__file__).parent
+_SOURCE = Path(__file__).with_name("kernels.cu")
 
-Launch = Callable[[], None]
+Call = Callable[[], None]
+"""Launches a kernel on the current stream."""
 
 
-def bytes_of(one: Map) -> int:
-    """Of a map of one image."""
-    return one.height * one.width * one.pitch * BYTES[one.kind]
+@dataclass(frozen=True)
+class Place:
+    """A slice in device memory.
 
+    Attributes:
+        map: The shape of the slice, whose channels are a multiple of 8.
+        address: Where its first channel of the first pixel is.
+    """
 
-def packs_of(one: Map, channels: int) -> int:
-    """Packs of 16 bytes that so many channels are."""
-    return channels * BYTES[one.kind] // _PACK_BYTES
+    map: Map
+    address: int
+
+    @property
+    def pitch(self) -> int:
+        """Packs of 16 bytes from one pixel to the next."""
+        return self.map.pitch // ALIGNMENT
+
+    @property
+    def packs(self) -> int:
+        """Packs of 16 bytes that a pixel of the slice has."""
+        return self.map.channels // ALIGNMENT
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of one image."""
+        return self.map.height * self.map.width
 
 
 class Kernels:
-    """The kernels of kernels.cu, compiled for the current device."""
+    """The kernels, compiled for the current device. Each method returns a call for `batch` images.
 
-    def __init__(self) -> None:
-        self._module = cp.RawModule(code=_text("half.cuh") + _text("kernels.cu"))
+    Args:
+        decoder: Writes the source of the last kernel.
+        pitches: Channels of the buffer of each map that the last kernel reads.
+    """
 
-    def convert(self, batch: int, images: int, channels: int, target: Map, address: int) -> Launch:
-        """Float32 images [batch, channels, H, W] to maps."""
-        pixels = target.height * target.width
-        numbers = (_pitch(target), channels, pixels, batch * pixels)
-        return self._launch("convert", batch * pixels, images, address, *map(np.int32, numbers))
+    def __init__(self, decoder: Decoder, pitches: Sequence[int]) -> None:
+        source = _SOURCE.read_text(encoding="utf-8") + decoder.source(pitches)
+        self._module = cp.RawModule(code=source)
+        self._constants, self._rows = cp.asarray(decoder.constants), decoder.rows
+
+    def convert(self, batch: int, images: int, channels: int, target: Place) -> Call:
+        """Turn float32 [batch, channels, H, W] at the address `images` into a map."""
+        numbers = _numbers(target.pitch, channels, target.pixels, batch * target.pixels)
+        return self._call("convert", batch * target.pixels, images, target.address, *numbers)
 
     def pool(
-        self, batch: int, ends: tuple[tuple[Map, int], tuple[Map, int]], window: Sequence[int]
-    ) -> Launch:
-        """Largest values: `window` is kernel, stride, pad; `ends` are maps with addresses."""
-        (source, read), (target, written) = ends
-        packs = packs_of(target, target.channels)
-        count = batch * target.height * target.width * packs
-        sizes = (source.height, source.width, target.height, target.width, *window)
-        return self._launch(
-            f"pool_{target.kind}",
+        self, batch: int, source: Place, target: Place, *, kernel: int, stride: int, pad: int
+    ) -> Call:
+        """Take the largest value of each window."""
+        one, other = source.map, target.map
+        sizes = (one.height, one.width, other.height, other.width, kernel, stride, pad)
+        count = batch * target.pixels * target.packs
+        return self._call(
+            "pool",
             count,
-            read,
-            np.int32(_pitch(source)),
-            written,
-            *map(np.int32, (_pitch(target), packs)),
-            _struct(sizes),
+            *_pointers(source, target),
+            np.int32(target.packs),
+            _struct(sizes, "i4"),
             np.int32(count),
         )
 
-    def upsample(
-        self, batch: int, ends: tuple[tuple[Map, int], tuple[Map, int]], scale: int
-    ) -> Launch:
-        """Each pixel `scale` times in both directions."""
-        (source, read), (target, written) = ends
-        packs = packs_of(target, target.channels)
-        count = batch * target.height * target.width * packs
-        numbers = (_pitch(target), packs, source.height, source.width, scale, count)
-        return self._launch(
-            "upsample", count, read, np.int32(_pitch(source)), written, *map(np.int32, numbers)
-        )
+    def upsample(self, batch: int, source: Place, target: Place, *, scale: int) -> Call:
+        """Repeat each pixel `scale` times in both directions."""
+        count = batch * target.pixels * target.packs
+        numbers = (target.packs, source.map.height, source.map.width, scale, count)
+        return self._call("upsample", count, *_pointers(source, target), *_numbers(*numbers))
 
-    def add(self, batch: int, maps: Sequence[tuple[Map, int]]) -> Launch:
-        """The sum of two maps: first, second, result, with their addresses."""
-        (one, first), (other, second), (target, written) = maps
-        packs = packs_of(target, target.channels)
-        count = batch * target.height * target.width * packs
-        return self._launch(
-            "add",
-            count,
-            first,
-            np.int32(_pitch(one)),
-            second,
-            np.int32(_pitch(other)),
-            written,
-            *map(np.int32, (_pitch(target), packs, count)),
-        )
+    def add(self, batch: int, source: Place, other: Place, target: Place) -> Call:
+        """Add two maps."""
+        count = batch * target.pixels * target.packs
+        pointers = _pointers(source, other, target)
+        return self._call("add", count, *pointers, *_numbers(target.packs, count))
 
-    def finish(
-        self,
-        batch: int,
-        ends: tuple[tuple[Map, int], tuple[Map, int]],
-        bias: int,
-        activation: Activation,
-        slope: float,
-        *,
-        added: tuple[Map, int] | None,
-    ) -> Launch:
-        """Bias, activation and an added map; `ends` are maps with addresses."""
-        (source, read), (target, written) = ends
-        packs = packs_of(target, target.channels)
-        count = batch * target.height * target.width * packs
-        other, pitch = (0, 0) if added is None else (added[1], _pitch(added[0]))
-        return self._launch(
-            "finish",
-            count,
-            read,
-            np.int32(_pitch(source)),
-            written,
-            np.int32(_pitch(target)),
-            bias,
-            np.int32(_ACTIVATIONS[activation]),
-            np.float32(slope),
-            other,
-            *map(np.int32, (pitch, packs, count)),
-        )
+    def decode(self, batch: int, maps: Sequence[Place], rows: int) -> Call:
+        """Write float32 [batch, rows, 6] to the address `rows`; `maps` have the decoder's order."""
+        count = batch * self._rows
+        addresses = _struct([one.address for one in maps], "u8")
+        return self._call("decode", count, addresses, self._constants, rows, np.int32(count))
 
-    def _launch(self, name: str, count: int, *arguments: Any) -> Launch:
-        return launch_of(self._module.get_function(name), count, *arguments)
+    def _call(self, name: str, count: int, *arguments: Any) -> Call:
+        """A call of a kernel with a thread for each of `count` elements; ints are addresses."""
+        function = self._module.get_function(name)
+        blocks = min(-(-count // _THREADS), _MOST_BLOCKS)
+        given = tuple(np.uint64(one) if isinstance(one, int) else one for one in arguments)
+        return lambda: function((blocks,), (_THREADS,), given)
 
 
-def decoding(decoder: Decoder, maps: Sequence[tuple[Map, int]], batch: int, rows: int) -> Launch:
-    """The rows of the output at an address, from maps with theirs.
-
-    Args:
-        decoder: Its source and constants.
-        maps: In the decoder's order.
-        batch: Images.
-        rows: Address of float32 [batch, rows, 6].
-    """
-    source = decoder.source([one.pitch for one, _ in maps])
-    module = cp.RawModule(code=_text("half.cuh") + source + _text("decode.cu"))
-    constants = cp.asarray(decoder.constants)
-    count = batch * decoder.rows
-    addresses = _struct([address for _, address in maps], "u8")
-    launch = launch_of(
-        module.get_function("decode"), count, addresses, constants, rows, np.int32(count)
-    )
-    cp.cuda.Device().synchronize()
-    return launch
+def _pointers(*places: Place) -> list[Any]:
+    """The address and the pitch of each place, as kernels take them."""
+    return [value for one in places for value in (one.address, np.int32(one.pitch))]
 
 
-def launch_of(function: Any, count: int, *arguments: Any) -> Launch:
-    """A kernel for so many elements; addresses are Python's integers."""
-    blocks = min(-(-count // _THREADS), _MOST_BLOCKS)
-    given = tuple(np.uint64(one) if isinstance(one, int) else one for one in arguments)
-
-    def launch() -> None:
-        function((blocks,), (_THREADS,), given)
-
-    return launch
+def _numbers(*values: int) -> list[np.int32]:
+    return [np.int32(value) for value in values]
 
 
-def _struct(values: Sequence[int], kind: str = "i4") -> Any:
+def _struct(values: Sequence[int], kind: str) -> Any:
     """A structure that a kernel takes by value."""
     fields = [(f"f{number}", kind) for number in range(len(values))]
     return np.array(tuple(values), np.dtype(fields))
-
-
-def _pitch(one: Map) -> int:
-    return packs_of(one, one.pitch)
-
-
-def _text(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")

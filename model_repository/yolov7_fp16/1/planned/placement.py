@@ -1,4 +1,4 @@
-"""Shares memory among buffers that are never needed at the same time."""
+"""Lets buffers share memory that are never needed at the same time."""
 
 from __future__ import annotations
 
@@ -7,37 +7,29 @@ from dataclasses import dataclass
 
 from .plan import Plan, target_of
 
-_GRANULE = 256
-"""Bytes that addresses are multiples of."""
+_ALIGNMENT_BYTES = 256
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where each buffer begins, for a batch of one; all of it times the batch size for more.
+    """Where each buffer begins, for a batch of one image. A batch of n takes n times as much.
 
     Attributes:
-        offsets: Bytes, by number of the buffer.
-        size: Bytes of all together.
+        offsets: Bytes from the start of the memory, by number of the buffer.
+        size: Bytes of the whole memory.
     """
 
     offsets: tuple[int, ...]
     size: int
 
 
-def place(plan: Plan, bytes_per_element: Sequence[int]) -> Placement:
-    """Give each buffer a place that no other has while it is needed.
+def place(plan: Plan) -> Placement:
+    """Give each buffer memory that no other buffer uses while it is needed.
 
-    The largest first, each at the lowest free place.
-
-    Args:
-        plan: Whose buffers.
-        bytes_per_element: Of each buffer.
+    The largest buffer comes first, and each takes the lowest free offset.
     """
     spans = lifetimes(plan)
-    sizes = [
-        -(-buffer.elements * width // _GRANULE) * _GRANULE
-        for buffer, width in zip(plan.buffers, bytes_per_element, strict=True)
-    ]
+    sizes = [-(-buffer.bytes // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES for buffer in plan.buffers]
     offsets = [0] * len(sizes)
     placed: list[int] = []
     for number in sorted(range(len(sizes)), key=lambda one: -sizes[one]):
@@ -53,7 +45,7 @@ def place(plan: Plan, bytes_per_element: Sequence[int]) -> Placement:
 
 
 def lifetimes(plan: Plan) -> list[tuple[int, int]]:
-    """The first launch that writes each buffer, and the last that needs it."""
+    """The numbers of the first and the last launch that use each buffer."""
     spans: dict[int, tuple[int, int]] = {}
     for step, launch in enumerate(plan.launches):
         target = target_of(launch)

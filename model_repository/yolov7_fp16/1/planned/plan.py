@@ -1,7 +1,7 @@
-"""Launches, and the memory that they work on.
+"""The plan: launches, and the memory that they read and write.
 
-Maps lie in memory as [batch, height, width, channels]. A concatenation is a buffer whose parts are
-written where they belong, so nothing is copied for it.
+All maps are float16 with channels last, [batch, height, width, channels]. A concatenation is one
+buffer; each of its parts is written directly into its channels, so nothing is copied.
 """
 
 from __future__ import annotations
@@ -16,38 +16,40 @@ if TYPE_CHECKING:
     from .decoder import Decoder
 
 ALIGNMENT = 8
-"""Channels of a buffer come in groups of so many, 16 bytes of float16."""
+"""The number of channels of a buffer is a multiple of this: 16 bytes of float16."""
+
+BYTES = np.dtype(np.float16).itemsize
 
 Activation = Literal["none", "silu", "leaky", "relu", "sigmoid"]
 
 
 def aligned(channels: int) -> int:
-    """So many channels, and those that fill the last group up."""
+    """The number of channels, rounded up to a multiple of `ALIGNMENT`."""
     return -(-channels // ALIGNMENT) * ALIGNMENT
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory for maps of one size, [height, width, channels] of each image."""
+    """Memory for float16 [height, width, channels] of each image."""
 
     height: int
     width: int
     channels: int
 
     @property
-    def elements(self) -> int:
-        """Of one image."""
-        return self.height * self.width * self.channels
+    def bytes(self) -> int:
+        """Bytes for one image."""
+        return self.height * self.width * self.channels * BYTES
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Some channels of a buffer.
+    """A range of channels of a buffer.
 
     Attributes:
         buffer: Number of the buffer in the plan.
         start: First channel.
-        channels: How many, those that only fill up included.
+        channels: Number of channels, with those that only fill up to `ALIGNMENT`.
     """
 
     buffer: int
@@ -57,33 +59,34 @@ class Slice:
 
 @dataclass(frozen=True)
 class Convert:
-    """Float32 images [batch, channels, H, W] to maps; channels that fill up become 0."""
+    """Turns float32 images [batch, channels, H, W] into a map. Channels that fill up become 0."""
 
     target: Slice
     channels: int
 
     @property
     def reads(self) -> tuple[Slice, ...]:
-        """Slices that it depends on."""
+        """The slices that the launch reads."""
         return ()
 
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """Convolution, bias and activation, and one more map that is added afterwards.
+    """A convolution, then the bias, an activation, and the sum with one more map.
 
     Attributes:
-        weight: float32 [K, R, S, C] of as many channels as target and source have.
+        weight: float16 [K, R, S, C], where target and source have K and C channels.
         bias: float32 [K].
-        strides: Of height and width, as the others.
+        strides: Vertical, horizontal.
         pads: Top, left, bottom, right.
-        slope: Of negative values, for `leaky`.
-        added: As large as `target`.
+        dilations: Vertical, horizontal.
+        slope: Factor for negative values of the activation `leaky`.
+        added: A slice with the shape of `target`.
     """
 
     source: Slice
     target: Slice
-    weight: npt.NDArray[np.float32]
+    weight: npt.NDArray[np.float16]
     bias: npt.NDArray[np.float32]
     strides: tuple[int, int]
     pads: tuple[int, int, int, int]
@@ -94,13 +97,13 @@ class Convolution:
 
     @property
     def reads(self) -> tuple[Slice, ...]:
-        """Slices that it depends on."""
+        """The slices that the launch reads."""
         return (self.source,) if self.added is None else (self.source, self.added)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The largest value of a square window; outside of the map there is nothing."""
+    """The largest value of a square window. Pixels outside of the map do not count."""
 
     source: Slice
     target: Slice
@@ -110,13 +113,13 @@ class Pool:
 
     @property
     def reads(self) -> tuple[Slice, ...]:
-        """Slices that it depends on."""
+        """The slices that the launch reads."""
         return (self.source,)
 
 
 @dataclass(frozen=True)
 class Upsample:
-    """Every pixel `scale` times in height and width; with 1, a copy."""
+    """Repeats each pixel `scale` times in both directions. A scale of 1 is a copy."""
 
     source: Slice
     target: Slice
@@ -124,7 +127,7 @@ class Upsample:
 
     @property
     def reads(self) -> tuple[Slice, ...]:
-        """Slices that it depends on."""
+        """The slices that the launch reads."""
         return (self.source,)
 
 
@@ -138,20 +141,20 @@ class Add:
 
     @property
     def reads(self) -> tuple[Slice, ...]:
-        """Slices that it depends on."""
+        """The slices that the launch reads."""
         return self.source, self.other
 
 
 @dataclass(frozen=True, eq=False)
 class Decode:
-    """What follows the last convolutions, in float32: the rows of the output."""
+    """Everything after the last convolutions: computes float32 [batch, rows, 6], the output."""
 
     sources: tuple[Slice, ...]
     decoder: Decoder
 
     @property
     def reads(self) -> tuple[Slice, ...]:
-        """Slices that it depends on."""
+        """The slices that the launch reads."""
         return self.sources
 
 
@@ -163,8 +166,8 @@ class Plan:
     """A network for images of one size.
 
     Attributes:
-        buffers: Memory, by number.
-        launches: In the order in which they are launched.
+        buffers: The memory; a `Slice` names a buffer by its index.
+        launches: In order. The first is a `Convert`, and only the last is a `Decode`.
     """
 
     buffers: tuple[Buffer, ...]
@@ -172,5 +175,5 @@ class Plan:
 
 
 def target_of(launch: Launch) -> Slice | None:
-    """What a launch writes; None for the rows of the output."""
+    """The slice that a launch writes; None for `Decode`, which writes the output."""
     return None if isinstance(launch, Decode) else launch.target

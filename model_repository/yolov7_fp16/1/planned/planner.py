@@ -1,14 +1,15 @@
-"""Makes the launches of a detector's graph."""
+"""Turns the graph of a detector into a plan."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
-from . import filters
 from .decoder import Decoder
 from .errors import PlanError
 from .fusing import Step, fused, pools_together, steps_of
@@ -33,15 +34,15 @@ from .siblings import merged
 def plan_of(
     model: onnx.ModelProto, *, names: tuple[str, str], image_shape: tuple[int, int, int]
 ) -> Plan:
-    """Plan a graph whose convolutions are float16, as `half.to_fp16` makes it.
+    """Plan a network whose convolutions are float16, as `half.to_fp16` makes it.
 
     Args:
-        model: It is left as it is.
-        names: Of the input and the output.
-        image_shape: Channels, height and width of an image.
+        model: The network; it is not changed.
+        names: Names of the input and the output.
+        image_shape: Channels, height, width.
 
     Raises:
-        PlanError: The graph has something that is not planned.
+        PlanError: The network has something that no launch computes.
     """
     graph = read(model, name=names[0], image_shape=image_shape)
     body = _body(graph)
@@ -54,7 +55,7 @@ def plan_of(
 
 
 def _body(graph: Graph) -> set[str]:
-    """Tensors that convolutions depend on or make, the input included."""
+    """Names of the outputs of convolutions, and of all tensors that these depend on."""
     maker = {name: node for node in graph.nodes for name in node.outputs}
     waiting = [name for node in graph.nodes if node.operator == "Conv" for name in node.outputs]
     body: set[str] = set()
@@ -68,7 +69,7 @@ def _body(graph: Graph) -> set[str]:
 
 @dataclass(frozen=True)
 class _Home:
-    """Where a map lies: from a channel of another map on."""
+    """The place of a map that is a part of another map: it begins at the channel `start` of it."""
 
     name: str
     start: int
@@ -76,7 +77,18 @@ class _Home:
 
 @dataclass
 class _Layout:
-    """Gives maps their places in buffers, and makes the launches."""
+    """Assigns maps to slices of buffers, and makes the launches.
+
+    Attributes:
+        graph: The graph.
+        steps: The steps up to the last convolutions, in order.
+        input: Name of the input.
+        homes: The places of maps that are parts of other maps, by name.
+        buffers: The buffers so far.
+        places: The slices of maps so far, by name.
+        copies: Maps that have to be copied into a concatenation, each with its first channel there,
+            by the concatenation's name.
+    """
 
     graph: Graph
     steps: list[Step]
@@ -91,7 +103,7 @@ class _Layout:
         for step in self.steps:
             if step.node.operator in ("Split", "Slice"):
                 self.homes[step.output] = _part(self.graph, step)
-        # The outer before the inner.
+        # A concatenation that is itself a part of a later one needs its home first.
         for step in reversed(self.steps):
             if step.node.operator == "Concat":
                 self._gather(step, makers)
@@ -103,7 +115,7 @@ class _Layout:
         return Plan(tuple(self.buffers), tuple(merged(launches)))
 
     def place(self, name: str) -> Slice:
-        """The place of a map, which is made at the first call."""
+        """The slice of a map. The first call for a map that has no home makes a buffer."""
         if name not in self.places:
             channels, height, width = self._shape(name)
             if name in self.homes:
@@ -119,17 +131,20 @@ class _Layout:
     def _shape(self, name: str) -> tuple[int, int, int]:
         shape = self.graph.shapes[name]
         if len(shape) != 4:
-            raise PlanError(f"the shape {shape} between convolutions")
+            raise PlanError(f"a tensor of the shape {list(shape)} between convolutions")
         return shape[1], shape[2], shape[3]
 
     def _gather(self, step: Step, makers: dict[str, Step]) -> None:
+        """Give the inputs of a concatenation their homes in it; who has one already is copied."""
         if step.node.attributes["axis"] not in (1, -3):
-            raise PlanError(f"Concat of axis {step.node.attributes['axis']}")
+            raise PlanError(f"Concat of axis {step.node.attributes['axis']} between convolutions")
         start = 0
         for name in self._whole(step.inputs):
             channels = self._shape(name)[0]
             if channels % ALIGNMENT:
-                raise PlanError(f"Concat of {channels} channels")
+                raise PlanError(
+                    f"Concat of {channels} channels, which are no multiple of {ALIGNMENT}"
+                )
             if name in makers and name not in self.homes:
                 self.homes[name] = _Home(step.output, start)
             else:
@@ -137,7 +152,7 @@ class _Layout:
             start += channels
 
     def _whole(self, names: tuple[str, ...]) -> list[str]:
-        """Parts of a map that stand beside each other, as they were, are the map itself."""
+        """Replace all parts of a split map, if they are in their old order, by the map itself."""
         result: list[str] = []
         waiting = list(names)
         while waiting:
@@ -154,6 +169,7 @@ class _Layout:
         return result
 
     def _base(self, name: str) -> str | None:
+        """The map that was split, if this is a part of one."""
         splits = {one.output for one in self.steps if one.node.operator in ("Split", "Slice")}
         return self.homes[name].name if name in splits else None
 
@@ -175,7 +191,7 @@ class _Layout:
         if operator == "Resize":
             return [Upsample(sources[0], target, self._scale(step))]
         if operator == "Add" and len(sources) == 2:
-            return [Add(*sources, target)]
+            return [Add(sources[0], sources[1], target)]
         raise PlanError(f"{operator} between convolutions")
 
     @staticmethod
@@ -185,18 +201,19 @@ class _Layout:
     def _convolution(self, step: Step, source: Slice, target: Slice) -> Convolution:
         node, attributes = step.node, step.node.attributes
         if attributes.get("group", 1) != 1 or attributes.get("auto_pad", b"NOTSET") != b"NOTSET":
-            raise PlanError("Conv of groups, or with auto_pad")
+            raise PlanError("Conv with groups or auto_pad")
         weight = self.graph.constants.get(node.inputs[1])
         if weight is None or weight.ndim != 4:
-            raise PlanError("Conv with a filter that is computed")
-        given = len(node.inputs) > 2 and node.inputs[2]
-        bias = self.graph.constants[node.inputs[2]] if given else np.zeros(len(weight))
+            raise PlanError("Conv with a computed filter, or of other than two dimensions")
+        bias = np.zeros(len(weight))
+        if len(node.inputs) > 2 and node.inputs[2]:
+            bias = self.graph.constants[node.inputs[2]]
         top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
         return Convolution(
             source=source,
             target=target,
-            weight=filters.laid_out(weight, target.channels, source.channels),
-            bias=filters.filled_up(bias, target.channels),
+            weight=_filter(weight, target.channels, source.channels),
+            bias=np.pad(bias.astype(np.float32), (0, target.channels - len(bias))),
             strides=tuple(attributes.get("strides", (1, 1))),
             pads=(top, left, bottom, right),
             dilations=tuple(attributes.get("dilations", (1, 1))),
@@ -213,14 +230,20 @@ class _Layout:
             attributes.get("coordinate_transformation_mode", b"half_pixel") == b"align_corners"
         )
         scale = tall // height
-        # For whole scales, all other coordinate modes choose the same nearest pixel.
+        # For integer scales, all other coordinate modes choose the same nearest pixel.
         if mode != b"nearest" or aligned_corners or (tall, wide) != (scale * height, scale * width):
             raise PlanError(f"Resize {mode!r} from {(height, width)} to {(tall, wide)}")
         return scale
 
 
+def _filter(weight: npt.NDArray[Any], outputs: int, inputs: int) -> npt.NDArray[np.float16]:
+    """Convert ONNX's [K, C, R, S] to float16 [outputs, R, S, inputs], filled up with zeros."""
+    last = weight.astype(np.float16).transpose(0, 2, 3, 1)
+    return np.pad(last, ((0, outputs - len(last)), (0, 0), (0, 0), (0, inputs - last.shape[3])))
+
+
 def _part(graph: Graph, step: Step) -> _Home:
-    """Where the channels lie that a split or slice takes."""
+    """The channels that a split or a slice takes."""
     node = step.node
     channels = graph.shapes[step.inputs[0]][1]
     if node.operator == "Split":
@@ -238,7 +261,7 @@ def _part(graph: Graph, step: Step) -> _Home:
             raise PlanError(f"Slice of axes {axes} by {steps} between convolutions")
         start = starts[0] % channels
     if start % ALIGNMENT or graph.shapes[step.output][1] % ALIGNMENT:
-        raise PlanError(f"{node.operator} from channel {start} on")
+        raise PlanError(f"{node.operator} from channel {start}, no multiple of {ALIGNMENT}")
     return _Home(step.inputs[0], start)
 
 

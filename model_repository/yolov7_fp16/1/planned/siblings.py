@@ -1,7 +1,7 @@
-"""Makes one convolution of those that read the same map and write beside each other.
+"""Merges convolutions that read the same map and write channels beside each other.
 
-The two branches of a block begin so. One launch reads the map once, and has more channels to fill
-the GPU with.
+The two branches of a YOLOv7 block begin like that. The merged launch reads the map once, and its
+larger number of channels uses the GPU better.
 """
 
 from __future__ import annotations
@@ -17,42 +17,43 @@ from .plan import Convolution, Launch, Slice
 
 
 def merged(launches: Sequence[Launch]) -> list[Launch]:
-    """Merge where that is possible, each into the first of them."""
+    """Merge all siblings; a merged launch takes the place of the first of them."""
     result = list(launches)
-    # What two have become may have another sibling.
+    # A merged launch may itself have another sibling.
     while (pair := _siblings(result)) is not None:
         first, second = pair
         one, other = result[first], result.pop(second)
         assert isinstance(one, Convolution)
         assert isinstance(other, Convolution)
-        result[first] = _together(one, other)
+        result[first] = _merged_pair(one, other)
     return result
 
 
 def _siblings(launches: Sequence[Launch]) -> tuple[int, int] | None:
+    """The indices of two launches that can be merged."""
     by_source: dict[Slice, list[tuple[int, Convolution]]] = defaultdict(list)
-    for place, launch in enumerate(launches):
+    for index, launch in enumerate(launches):
         if isinstance(launch, Convolution):
-            by_source[launch.source].append((place, launch))
+            by_source[launch.source].append((index, launch))
     for group in by_source.values():
         for (first, one), (second, other) in combinations(group, 2):
-            if _alike(one, other):
+            if _can_merge(one, other):
                 return first, second
     return None
 
 
-def _alike(one: Convolution, other: Convolution) -> bool:
-    def how(launch: Convolution) -> tuple[object, ...]:
-        shape = launch.weight.shape[1:]
-        kind = (launch.activation, launch.slope)
-        return launch.source, shape, launch.strides, launch.pads, launch.dilations, kind
+def _can_merge(one: Convolution, other: Convolution) -> bool:
+    def settings(launch: Convolution) -> tuple[object, ...]:
+        kernel = launch.weight.shape[1:]
+        activation = (launch.activation, launch.slope)
+        return kernel, launch.strides, launch.pads, launch.dilations, activation
 
-    low, high = sorted((one.target, other.target), key=lambda place: place.start)
-    beside = low.buffer == high.buffer and low.start + low.channels == high.start
-    return beside and one.added is other.added is None and how(one) == how(other)
+    low, high = sorted((one.target, other.target), key=lambda target: target.start)
+    adjacent = low.buffer == high.buffer and low.start + low.channels == high.start
+    return adjacent and one.added is other.added is None and settings(one) == settings(other)
 
 
-def _together(one: Convolution, other: Convolution) -> Convolution:
+def _merged_pair(one: Convolution, other: Convolution) -> Convolution:
     low, high = sorted((one, other), key=lambda launch: launch.target.start)
     channels = low.target.channels + high.target.channels
     return replace(

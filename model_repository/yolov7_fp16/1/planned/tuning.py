@@ -1,13 +1,11 @@
-"""Finds the fastest way to compute each convolution, and keeps it on disk."""
+"""Finds the fastest execution plan for each convolution, by timing what cuDNN offers."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import cupy as cp
@@ -15,210 +13,112 @@ import numpy as np
 
 from . import convolutions, cudnn, store
 from .convolutions import Spec
-from .cudnn import Context, CudnnError, Descriptor
-from .kernels import Kernels, bytes_of
-from .store import Choice
+from .cudnn import Context, Descriptor
+from .errors import CudnnError
 
+_CANDIDATES = 4
+"""Configurations that are tried for each convolution. Each takes up to seconds to compile."""
 _REPEATS = 10
-"""Launches that are timed as one."""
+"""Launches of a plan in one timed CUDA graph."""
 _ROUNDS = 3
-_MOST_WORKSPACE = 256 << 20
-_ALIGNMENT = 256
-_NUMBERS = 1 << 20
-"""Different ones to time with."""
+"""Times that this graph is timed; the shortest counts."""
+_MOST_WORKSPACE_BYTES = 256 << 20
+_RANDOM_VALUES = 1 << 20
+"""Distinct values in the maps that plans are timed with; larger maps repeat them."""
 
-
-@dataclass(frozen=True)
-class Search:
-    """How much is tried. A kernel takes up to seconds of a core to compile.
-
-    Attributes:
-        fused: Most candidates of a convolution with bias and activation, best guess first.
-        alone: Most candidates of one without: they need no compiler, but a second launch.
-        every: Of so many convolutions with the most work, every kernel is tried.
-    """
-
-    fused: int = 4
-    alone: int = 6
-    every: int = 0
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """A convolution that is ready to be launched.
-
-    Attributes:
-        choice: Which was the fastest.
-        plan: Ready.
-        workspace: Bytes that it needs.
-    """
-
-    choice: Choice
-    plan: Descriptor
-    workspace: int
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    spec: Spec
-    fused: bool
-    engine: str
-    configuration: Descriptor
+Plans = dict[Spec, Descriptor]
 
 
 class Tuner:
-    """Chooses among cuDNN's engines by the clock.
+    """Finds and keeps execution plans.
 
     Args:
-        context: Of the device.
-        stream: Where launches are timed.
-        kernels: For what a convolution leaves to others.
-        path: File of the choices.
-        search: How much to try.
-
-    Attributes:
-        refused: What cuDNN said of the candidates that did not work.
-        tried: Microseconds of all that did: specification, engine, whether fused.
+        context: cuDNN on the current device.
+        stream: The context's CUDA stream.
+        path: The file that keeps the plans.
     """
 
-    def __init__(
-        self,
-        context: Context,
-        *,
-        stream: cp.cuda.Stream,
-        kernels: Kernels,
-        path: Path,
-        search: Search,
-    ) -> None:
-        self._context, self._stream, self._kernels, self._path = context, stream, kernels, path
-        self._search = search
-        self.refused: list[str] = []
-        self.tried: list[tuple[Spec, str, bool, float]] = []
+    def __init__(self, context: Context, *, stream: cp.cuda.Stream, path: Path) -> None:
+        self._context, self._stream, self._path = context, stream, path
 
-    def tuned(self, specs: Sequence[Spec]) -> dict[Spec, Tuned]:
-        """The fastest way for each, from the file or by trying.
+    def plans(self, specs: Sequence[Spec]) -> Plans:
+        """The fastest plan for each specification, from the file or else by trying.
 
         Raises:
-            CudnnError: There is none for one of them.
+            CudnnError: No configuration computes one of the convolutions.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self._path.parent.stat().st_uid != os.getuid():
-            raise PermissionError(f"{self._path.parent} is somebody else's: set TMPDIR to another")
-        with self._path.with_suffix(".lock").open("w") as lock:
-            # Another process of this step waits here, and then finds what this one has found.
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            return self._found(specs)
+        with store.locked(self._path):
+            kept = store.read(self._path)
+            plans = dict(self._loaded(specs, kept))
+            if missing := [spec for spec in dict.fromkeys(specs) if spec not in plans]:
+                found = self._tried(missing)
+                plans |= found
+                kept |= {_key(spec): cudnn.bytes_of(plan) for spec, plan in found.items()}
+                store.write(self._path, kept)
+        return plans
 
-    def _found(self, specs: Sequence[Spec]) -> dict[Spec, Tuned]:
-        kept = store.read(self._path)
-        ready: dict[Spec, Tuned] = {}
+    def _loaded(
+        self, specs: Sequence[Spec], kept: Mapping[str, bytes]
+    ) -> Iterator[tuple[Spec, Descriptor]]:
         for spec in dict.fromkeys(specs):
-            choice = kept.get(store.name_of(spec))
-            if choice is not None and (tuned := self._loaded(spec, choice)):
-                ready[spec] = tuned
-        if missing := [spec for spec in dict.fromkeys(specs) if spec not in ready]:
-            ready |= self._tried(missing)
-            kept |= {store.name_of(spec): one.choice for spec, one in ready.items()}
-            store.write(self._path, kept)
-        return ready
+            try:
+                yield spec, self._context.load(kept[_key(spec)])
+            except (KeyError, CudnnError):
+                continue
 
-    def _loaded(self, spec: Spec, choice: Choice) -> Tuned | None:
-        try:
-            plan = self._context.plan_of_text(choice.plan)
-        except CudnnError as error:
-            self.refused.append(f"kept {choice.engine}: {error}")
-            return None
-        return Tuned(choice, plan, needed(spec, plan, fused=choice.fused))
-
-    def _tried(self, specs: Sequence[Spec]) -> dict[Spec, Tuned]:
-        """Compile on all cores, and time what is ready meanwhile."""
-        best: dict[Spec, Tuned] = {}
+    def _tried(self, specs: Sequence[Spec]) -> Plans:
+        """Compile on all cores, and time each plan as soon as it is compiled."""
+        fastest: dict[Spec, tuple[float, Descriptor]] = {}
+        refusals: dict[Spec, str] = {}
         scratch = _Scratch(specs)
         device = cp.cuda.Device()
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=device.use) as pool:
-            # The most work first: its turn to be timed comes while the rest is compiled.
-            ranked = sorted(specs, key=_work, reverse=True)
-            waiting: dict[Future[Descriptor], _Candidate] = {}
-            for candidates in pool.map(self._candidates, ranked, range(len(ranked))):
+            # The largest first, so that no long compilation is left for the end.
+            ordered = sorted(specs, key=lambda spec: spec.products, reverse=True)
+            waiting: dict[Future[Descriptor], Spec] = {}
+            for spec, candidates in zip(ordered, pool.map(self._candidates, ordered), strict=True):
                 for one in candidates:
-                    waiting[pool.submit(self._context.plan, one.configuration)] = one
+                    waiting[pool.submit(self._context.plan, one)] = spec
             for future in as_completed(waiting):
-                candidate = waiting.pop(future)
-                spec = candidate.spec
+                spec = waiting.pop(future)
                 try:
                     plan = future.result()
-                    microseconds, workspace = self._timed(candidate, plan, scratch)
+                    microseconds = self._timed(spec, plan, scratch)
                 except (CudnnError, cp.cuda.runtime.CUDARuntimeError, MemoryError) as error:
-                    self.refused.append(f"{candidate.engine} for {spec}: {error}")
+                    refusals[spec] = getattr(error, "reason", str(error))
                     continue
-                self.tried.append((spec, candidate.engine, candidate.fused, microseconds))
-                if spec not in best or microseconds < best[spec].choice.microseconds:
-                    text = cudnn.text_of(plan)
-                    choice = Choice(candidate.fused, candidate.engine, microseconds, text)
-                    best[spec] = Tuned(choice, plan, workspace)
+                if spec not in fastest or microseconds < fastest[spec][0]:
+                    fastest[spec] = microseconds, plan
         for spec in specs:
-            if spec not in best:
-                raise CudnnError(f"no engine computes {spec}: {self.refused[-1:]}")
-        return best
+            if spec not in fastest:
+                raise _no_plan(spec, refusals.get(spec, "no configuration is offered"))
+        return {spec: plan for spec, (_, plan) in fastest.items()}
 
-    def _candidates(self, spec: Spec, rank: int) -> list[_Candidate]:
-        """What to try for a convolution; `rank` is 0 for the one with the most work."""
-        every = rank < self._search.every
-        found = self._engines(spec, spec, self._search.fused, every=every)
-        if spec.source.kind == spec.target.kind == "half":
-            alone = convolutions.alone(spec)
-            found += self._engines(spec, alone, self._search.alone, every=False)
-        return found
-
-    def _engines(self, spec: Spec, way: Spec, most: int, *, every: bool) -> list[_Candidate]:
-        chosen: dict[str, Descriptor] = {}
-        with self._refusing(f"graph of {way}"):
-            graph = convolutions.graph_of(self._context, way)
-            chosen = self._named(way, graph, most)
-            for number in {cudnn.number_of(one) for one in chosen.values()} if every else ():
-                with self._refusing(f"kernels of engine {number} of {way}"):
-                    for one in self._context.all_configurations(graph, number):
-                        chosen.setdefault(cudnn.engine_of(one), one)
-        return [_Candidate(spec, way.fused, engine, one) for engine, one in chosen.items()]
-
-    def _named(self, spec: Spec, graph: Descriptor, most: int) -> dict[str, Descriptor]:
-        """What the heuristics name, without repetitions."""
-        seen: dict[str, Descriptor] = {}
-        for mode in cudnn.HEURISTIC_MODES:
-            with self._refusing(f"heuristic {mode} of {spec}"):
-                for one in self._context.configurations(graph, mode)[:most]:
-                    seen.setdefault(cudnn.engine_of(one), one)
-        return dict(list(seen.items())[:most])
-
-    @contextlib.contextmanager
-    def _refusing(self, what: str) -> Iterator[None]:
-        """Note what cuDNN refuses, and go on."""
+    def _candidates(self, spec: Spec) -> list[Descriptor]:
+        """The first configurations that cuDNN's heuristics name, without repetitions."""
+        found: dict[str, Descriptor] = {}
         try:
-            yield
+            graph = convolutions.graph_of(self._context, spec)
         except CudnnError as error:
-            self.refused.append(f"{what}: {error}")
+            raise _no_plan(spec, error.reason) from error
+        for mode in cudnn.HEURISTIC_MODES:
+            try:
+                for one in self._context.configurations(graph, mode)[:_CANDIDATES]:
+                    found.setdefault(cudnn.name_of(one), one)
+            except CudnnError:
+                # Another heuristic may have an answer.
+                continue
+        return list(found.values())[:_CANDIDATES]
 
-    def _timed(
-        self, candidate: _Candidate, plan: Descriptor, scratch: _Scratch
-    ) -> tuple[float, int]:
-        """Microseconds of a launch, and bytes that it needs beside its maps."""
-        spec, fused = candidate.spec, candidate.fused
-        workspace = needed(spec, plan, fused=fused)
-        if workspace > _MOST_WORKSPACE:
-            raise CudnnError(f"a workspace of {workspace} bytes")
-        launch = bound(
-            self._context,
-            spec,
-            plan,
-            fused=fused,
-            addresses=scratch.addresses(spec),
-            workspace=scratch.workspace(workspace),
-            kernels=self._kernels,
-        )
-        return self._clock(launch), workspace
+    def _timed(self, spec: Spec, plan: Descriptor, scratch: _Scratch) -> float:
+        """Microseconds that a launch takes."""
+        workspace = cudnn.workspace_of(plan)
+        if workspace > _MOST_WORKSPACE_BYTES:
+            raise CudnnError(f"a plan needs a workspace of {workspace} bytes")
+        addresses = scratch.addresses(spec)
+        return self._clock(bound(self._context, plan, addresses, scratch.workspace(workspace)))
 
     def _clock(self, launch: Callable[[], None]) -> float:
-        """Microseconds of one launch among others, as part of a recorded graph."""
         with self._stream:
             launch()
             self._stream.synchronize()
@@ -236,127 +136,73 @@ class Tuner:
                 end.record(self._stream)
                 end.synchronize()
                 times.append(cp.cuda.get_elapsed_time(start, end))
-        return 1000 * min(times) / _REPEATS
+        return float(1000 * min(times) / _REPEATS)
 
 
-def _work(spec: Spec) -> int:
-    pixels = spec.batch * spec.target.height * spec.target.width
-    return pixels * spec.target.channels * spec.source.channels * spec.filter[0] * spec.filter[1]
+def _key(spec: Spec) -> str:
+    """The name of a convolution in the file."""
+    return sha256(repr(spec).encode()).hexdigest()
+
+
+def _no_plan(spec: Spec, reason: str) -> CudnnError:
+    device = cp.cuda.Device()
+    return CudnnError(
+        f"cuDNN has no plan for {spec} on this GPU, compute capability "
+        f"{device.compute_capability} ({reason})"
+    )
 
 
 class _Scratch:
-    """Memory to time on: numbers like those of a network, large enough for all."""
+    """Device memory to time plans on, large enough for each convolution, with plausible values."""
 
     def __init__(self, specs: Sequence[Spec]) -> None:
-        maps = [one for spec in specs for one in (spec.source, spec.target, spec.added) if one]
-        batch = max(spec.batch for spec in specs)
-        size = max(bytes_of(one) for one in maps) * batch
-        some = np.random.default_rng(0).standard_normal(_NUMBERS).astype(np.float16)
-        self._maps = [cp.resize(cp.asarray(some), size // 2) for _ in range(3)]
-        filters = max(
-            spec.target.channels * spec.filter[0] * spec.filter[1] * spec.source.channels
+        elements = max(
+            spec.batch * one.height * one.width * one.pitch
             for spec in specs
+            for one in (spec.source, spec.target, spec.added)
+            if one is not None
         )
-        # Small, so that nothing overflows.
-        self._weights = cp.resize(cp.asarray(some / np.float16(64)), filters)
+        weights = max(spec.target.channels * spec.filter_size for spec in specs)
         channels = max(spec.target.channels for spec in specs)
-        self._vector = cp.full(channels, 0.01, cp.float32)
+        values = np.random.default_rng(0).standard_normal(_RANDOM_VALUES).astype(np.float16)
+        self._source, self._target, self._added = (
+            cp.resize(cp.asarray(values), elements) for _ in range(3)
+        )
+        # Small weights, so that no sum overflows.
+        self._weight = cp.resize(cp.asarray(values / np.float16(64)), weights)
+        self._bias = cp.full(channels, 0.01, cp.float32)
         self._workspace = cp.empty(1, cp.uint8)
         cp.cuda.Device().synchronize()
 
     def addresses(self, spec: Spec) -> dict[int, int]:
-        one, other, third = (array.data.ptr for array in self._maps)
-        vector = self._vector.data.ptr
-        return addresses_of(
-            spec,
-            source=one,
-            target=other,
-            added=third,
-            weight=self._weights.data.ptr,
-            bias=vector,
-            factors=vector,
-            quotient=vector,
-        )
+        """The addresses for a convolution, by uid."""
+        arrays = {
+            convolutions.SOURCE: self._source,
+            convolutions.WEIGHT: self._weight,
+            convolutions.BIAS: self._bias,
+            convolutions.TARGET: self._target,
+        }
+        if spec.added is not None:
+            arrays[convolutions.ADDED] = self._added
+        return {uid: int(array.data.ptr) for uid, array in arrays.items()}
 
     def workspace(self, size: int) -> int:
+        """The address of at least `size` bytes."""
         if size > self._workspace.size:
             self._workspace = cp.empty(size, cp.uint8)
         return int(self._workspace.data.ptr)
 
 
-def addresses_of(spec: Spec, **known: int) -> dict[int, int]:
-    """Those addresses that a convolution needs, by uid.
-
-    Args:
-        spec: Which.
-        known: Addresses of `source`, `weight`, `bias`, `target`, `added`, `factors`, `quotient`.
-    """
-    found = {
-        convolutions.SOURCE: known["source"],
-        convolutions.WEIGHT: known["weight"],
-        convolutions.TARGET: known["target"],
-        convolutions.BIAS: known["bias"],
-    }
-    if spec.added is not None:
-        found[convolutions.ADDED] = known["added"]
-    if spec.source.kind == "float8":
-        found[convolutions.FACTORS] = known["factors"]
-    if spec.target.kind == "float8":
-        found[convolutions.QUOTIENT] = known["quotient"]
-    return found
-
-
-def needed(spec: Spec, plan: Descriptor, *, fused: bool) -> int:
-    """Bytes that a convolution needs beside its maps; the plan's own come last."""
-    return (0 if fused else _packed_bytes(spec)) + cudnn.workspace_of(plan)
-
-
-def _packed_bytes(spec: Spec) -> int:
-    size = spec.batch * bytes_of(convolutions.alone(spec).target)
-    return -(-size // _ALIGNMENT) * _ALIGNMENT
-
-
 def bound(
-    context: Context,
-    spec: Spec,
-    plan: Descriptor,
-    *,
-    fused: bool,
-    addresses: dict[int, int],
-    workspace: int,
-    kernels: Kernels,
+    context: Context, plan: Descriptor, addresses: Mapping[int, int], workspace: int
 ) -> Callable[[], None]:
-    """A launch of a convolution with all that belongs to it, on fixed addresses.
+    """A function that launches a plan on fixed addresses.
 
     Args:
-        context: Of the device.
-        spec: What is computed.
-        plan: How, of `spec` or of `convolutions.alone(spec)`.
-        fused: Which of the two.
-        addresses: By uid.
-        workspace: Address of as many bytes as `needed` says.
-        kernels: For what cuDNN leaves.
+        context: cuDNN on the current device.
+        plan: The execution plan.
+        addresses: Address of each tensor, by uid.
+        workspace: Address of as many bytes as `cudnn.workspace_of(plan)` says.
     """
-    library, handle = context.library, context.handle
-    assert handle is not None
-    if fused:
-        pack = cudnn.variant_pack(library, addresses, workspace)
-        return lambda: cudnn.execute(library, handle, plan, pack)
-    given = {uid: addresses[uid] for uid in (convolutions.SOURCE, convolutions.WEIGHT)}
-    given[convolutions.TARGET] = workspace
-    pack = cudnn.variant_pack(library, given, workspace + _packed_bytes(spec))
-    packed = (convolutions.alone(spec).target, workspace)
-    finish = kernels.finish(
-        spec.batch,
-        (packed, (spec.target, addresses[convolutions.TARGET])),
-        addresses[convolutions.BIAS],
-        spec.activation,
-        spec.slope,
-        added=None if spec.added is None else (spec.added, addresses[convolutions.ADDED]),
-    )
-
-    def both() -> None:
-        cudnn.execute(library, handle, plan, pack)
-        finish()
-
-    return both
+    pack = cudnn.variant_pack(context.library, addresses, workspace)
+    return lambda: context.execute(plan, pack)
