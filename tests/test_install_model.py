@@ -223,7 +223,7 @@ def test_code_and_model_are_copies_and_labels_are_the_model_s_own(repository, ce
     assert written[Path("cells/labels.txt")] == b"left\nright\n"
     for copy, source in (("cells_fp16", "yolov7_fp16"), ("preprocess_320", "preprocess")):
         version = ROOT / source / "1"
-        codes = [path for path in version.rglob("*") if path.suffix in (".py", ".cu", ".cuh")]
+        codes = [path for path in version.rglob("*") if path.suffix in (".py", ".cu")]
         for code in codes:
             assert written[Path(copy, "1", code.relative_to(version))] == code.read_bytes()
         assert len(codes) > len(list(version.glob("*.py")))

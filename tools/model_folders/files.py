@@ -144,7 +144,7 @@ def _folder(repository: Path, source: str, name: str, edit: Callable[[Any], None
         files[Path(name, path)] = _text(repository, Path(name, path), config, Path(source, path))
     version = repository / source / "1"
     for code in sorted(version.rglob("*")):
-        if code.suffix in (".py", ".cu", ".cuh"):
+        if code.suffix in (".py", ".cu"):
             files[Path(name, "1", code.relative_to(version))] = code.read_bytes()
     return files
 
