@@ -109,8 +109,9 @@ def test_profiles_differ_only_in_how_a_model_is_run(model, profile):
     assert shared.items() <= parameters(model, profile).items()
 
 
-def test_preprocess_differs_for_a_faster_network_in_having_more_processes_only():
-    default, other = config("preprocess"), config("preprocess", "torch-gpu")
+@pytest.mark.parametrize("profile", ["cudnn-gpu", "torch-gpu"])
+def test_preprocess_differs_for_a_faster_network_in_having_more_processes_only(profile):
+    default, other = config("preprocess"), config("preprocess", profile)
     assert other.instance_group[0].count > default.instance_group[0].count
     other.instance_group[0].count = default.instance_group[0].count
     assert other == default
@@ -122,6 +123,7 @@ def test_preprocess_differs_for_a_faster_network_in_having_more_processes_only()
     [
         (None, pb.ModelInstanceGroup.KIND_GPU),
         ("onnx-gpu", pb.ModelInstanceGroup.KIND_GPU),
+        ("cudnn-gpu", pb.ModelInstanceGroup.KIND_GPU),
         ("torch-gpu", pb.ModelInstanceGroup.KIND_GPU),
         ("cpu", pb.ModelInstanceGroup.KIND_CPU),
     ],
