@@ -37,7 +37,7 @@ def _age(figures: Figures) -> list[Row]:
 
 def _capacity(figures: Figures) -> list[Row]:
     title = (
-        "cameras of 1280x720 at 30 frames/s with tracking, p99 age at most "
+        "cameras at 30 frames/s with tracking, p99 age at most "
         f"{figures['age_p99_bar_ms']:.0f} ms, metrics scraped, nobody watching (the bar is for a "
         "GPU)"
     )

@@ -101,10 +101,13 @@ def _take_away(sites: Sequence[Site]) -> None:
     elsewhere = [one.results.with_suffix(".away") for one in sites]
     for one, away in zip(sites, elsewhere, strict=True):
         one.results.rename(away)
+        # The service would make the folder again, but cannot where a file has its name.
+        one.results.touch()
     try:
         _wait_for_failures(sites, before)
     finally:
         for one, away in zip(sites, elsewhere, strict=True):
+            one.results.unlink()
             away.rename(one.results)
 
 

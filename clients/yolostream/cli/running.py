@@ -1,4 +1,4 @@
-"""The run of `yolostream run`: starts Triton and the service, and stops them in the end."""
+"""Starts Triton and the service for `yolostream run`, and stops them at the end."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def run(
         _served(configuration) as server,
         _watched(site, server, _tls(server_settings), tracing, web_access, sharing) as context,
         serving(context) as address,
-        _following_the_file(site, context.control),
+        _reloading_file(site, context.control),
     ):
         try:
             _log.info("the page is at %s", address)
             systemd.notify(systemd.READY)
-            _watch_over(context.service)
+            _run_until_stopped(context.service)
         finally:
             systemd.notify(systemd.STOPPING)
             # The page and the cameras stop at the same time.
@@ -103,36 +103,36 @@ def _watched(
     instance = None if sharing is None else sharing.instance
     with (
         contextlib.closing(Ensembles(connect, list_served)) as ensembles,
-        contextlib.ExitStack() as in_the_end,
+        contextlib.ExitStack() as after_cameras,
         contextlib.closing(Service(connect, tracing=tracing, instance=instance)) as service,
-        contextlib.ExitStack() as meanwhile,
+        contextlib.ExitStack() as while_running,
     ):
-        # Of what one of several instances was told over the API, the others have not heard.
+        # Instances do not tell each other about changes made over the API.
         store = site.store if sharing is None else None
         control = Control(service, site.configuration, path=site.path, store=store)
         coordinator = None
         if sharing is not None:
-            _say_what_does_not_count(site.store)
+            _warn_of_ignored_changes(site.store)
             coordinator = sharing.coordinator(service.leased)
-            meanwhile.enter_context(running_coordinator(coordinator))
-            # Not before all cameras are stopped.
-            in_the_end.callback(coordinator.leave)
+            while_running.enter_context(running_coordinator(coordinator))
+            # The leases are released after all cameras have stopped.
+            after_cameras.callback(coordinator.leave)
         yield Context(
             service, control, ensembles, web_access, triton=server.triton, coordinator=coordinator
         )
 
 
-def _say_what_does_not_count(store: RuntimeStore | None) -> None:
+def _warn_of_ignored_changes(store: RuntimeStore | None) -> None:
     if store is not None and (changes := store.load()):
         _log.warning(
-            "%s: what was changed over the API does not count with --leases, only the "
-            "configuration does",
+            "%s: changes that were made over the API are ignored with --leases, because only the "
+            "configuration counts",
             ", ".join(changes),
         )
 
 
 @contextlib.contextmanager
-def _following_the_file(site: Site, control: Control) -> Iterator[None]:
+def _reloading_file(site: Site, control: Control) -> Iterator[None]:
     """Read the site's file again when it has changed, and on SIGHUP, until the block ends."""
     if site.path is None:
         yield
@@ -142,7 +142,7 @@ def _following_the_file(site: Site, control: Control) -> Iterator[None]:
         yield
 
 
-def _watch_over(service: Service) -> None:
+def _run_until_stopped(service: Service) -> None:
     """Tell systemd that the service is healthy, until the process is asked to stop.
 
     Raises:
@@ -154,7 +154,7 @@ def _watch_over(service: Service) -> None:
         while service.is_healthy:
             systemd.notify(systemd.ALIVE)
             never.wait(pause_s)
-        raise ServiceError("the service hangs, or has ended by a defect: start it again")
+        raise ServiceError("the service hangs, or has ended because of a defect: start it again")
     _log.info("stopping")
 
 
