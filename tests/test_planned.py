@@ -285,6 +285,8 @@ def test_buffers_that_are_needed_at_the_same_time_share_no_memory():
         ("Conv", {"group": 2}),
         ("MaxPool", {"pads": [0, 0, 1, 1]}),
         ("Resize", {"mode": "linear"}),
+        ("MaxPool", {"auto_pad": "SAME_UPPER"}),
+        ("Resize", {"nearest_mode": "ceil"}),
         ("Concat", {"axis": 2}),
     ],
 )
@@ -297,6 +299,52 @@ def test_attributes_that_no_launch_supports_are_refused(operator, attribute):
     node.attribute.extend([*kept, *(onnx.helper.make_attribute(*one) for one in attribute.items())])
     with pytest.raises(errors.PlanError, match=r"'cudnn-gpu' does not support .*'onnx-gpu'"):
         planner.plan_of(model, names=("input", "output"), image_shape=(3, 640, 640))
+
+
+def test_maps_of_different_shapes_are_not_added(tmp_path):
+    small = Small()
+    first = small.conv("input", 16, 3)
+    one = small.node("MaxPool", first, kernel_shape=[16, 16], strides=[16, 16])
+    last = small.node("Add", one, small.conv(first, 16, 16))
+    with pytest.raises(errors.PlanError, match="Add of maps with different shapes"):
+        planned(small.model(last, 16), (16, 16))
+
+
+@pytest.mark.parametrize(("scale", "is_planned"), [(2, True), (4, False)])
+def test_a_resize_that_does_not_repeat_pixels_is_refused(scale, is_planned, tmp_path):
+    small = Small()
+    coarse = small.conv("input", 16, 3, strides=[4, 4])
+    scales = small.weight(np.array([1, 1, scale, scale], np.float32))
+    modes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "round_prefer_floor"}
+    last = small.node("Resize", coarse, "", scales, **modes)
+    if is_planned:
+        assert_computed(small, last, 16, tmp_path, Upsample=1)
+    else:
+        with pytest.raises(errors.PlanError, match="round_prefer_floor"):
+            planned(small.model(last, 16), (16, 16))
+
+
+def test_a_cast_to_integers_is_refused():
+    small = Small()
+    model = small.model(small.conv("input", 16, 3), 16)
+    node = model.graph.node[-1]
+    whole = helper.make_node("Cast", node.output, ["whole"], to=TensorProto.INT32)
+    back = helper.make_node("Cast", ["whole"], ["output"], to=TensorProto.FLOAT)
+    node.output[0] = whole.input[0] = "rows"
+    model.graph.node.extend([whole, back])
+    with pytest.raises(errors.PlanError, match="Cast to integers"):
+        planned(model, (16, 16))
+
+
+def test_a_softmax_over_several_axes_is_refused():
+    small = Small()
+    model = small.model(small.conv("input", 16, 3), 16)
+    node = model.graph.node[-1]
+    node.output[0] = "rows"
+    model.graph.node.append(helper.make_node("Softmax", ["rows"], ["output"], axis=1))
+    model.opset_import[0].version = 12
+    with pytest.raises(errors.PlanError, match="Softmax"):
+        planned(model, (16, 16))
 
 
 def test_an_operator_that_no_launch_computes_is_named():

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import PlanError
-from .graph import Array, Graph, Node
+from .graph import Array, Graph, Node, casts_to_float
 
 ROW = 6
 """Values of a row: x1, y1, x2, y2, confidence, class id."""
@@ -177,6 +177,12 @@ def _elementwise(form: str) -> _Writer:
     return write
 
 
+def _cast(decoder: Decoder, node: Node, position: int) -> str:
+    if not casts_to_float(node):
+        raise PlanError("Cast to integers after the last convolutions")
+    return _elementwise("{0}")(decoder, node, position)
+
+
 def _reshape(decoder: Decoder, node: Node, position: int) -> str:
     before, after = (decoder.shape(name)[1:] for name in (node.inputs[0], node.outputs[0]))
     if prod(before) != prod(after):
@@ -327,7 +333,7 @@ _WRITERS: dict[str, _Writer] = {
         "if (v > best) { best = v; place = j; }",
         "return (float)place;",
     ),
-    "Cast": _elementwise("{0}"),
+    "Cast": _cast,
     "Concat": _concat,
     "Div": _elementwise("{0} / {1}"),
     "Gather": _gather,

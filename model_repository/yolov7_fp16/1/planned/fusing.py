@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from .graph import Graph, Node
+from .graph import Graph, Node, casts_to_float
 from .plan import Activation
 
 
@@ -46,7 +46,7 @@ def steps_of(graph: Graph, body: set[str]) -> tuple[list[Step], dict[str, str]]:
         if not body.intersection(node.outputs):
             continue
         inputs = tuple(alias.get(name, name) for name in node.inputs if name in graph.shapes)
-        if node.operator in ("Cast", "Identity"):
+        if node.operator == "Identity" or (node.operator == "Cast" and casts_to_float(node)):
             alias[node.outputs[0]] = inputs[0]
         else:
             steps += [Step(node, inputs, output) for output in node.outputs]

@@ -14,6 +14,9 @@ from .errors import PlanError
 
 Array = npt.NDArray[Any]
 
+_SOFTMAX_OF_ONE_AXIS = 13
+"""The first opset whose Softmax normalizes one axis."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -88,7 +91,25 @@ def read(model: onnx.ModelProto, *, name: str, image_shape: tuple[int, int, int]
     single.graph.initializer.extend(
         numpy_helper.from_array(value, key) for key, value in constants.items()
     )
-    return Graph(tuple(nodes), constants, _shapes(single, name, image_shape))
+    graph = Graph(tuple(nodes), constants, _shapes(single, name, image_shape))
+    opset = max(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    if opset < _SOFTMAX_OF_ONE_AXIS:
+        _check_softmax(graph)
+    return graph
+
+
+def _check_softmax(graph: Graph) -> None:
+    """Refuse a softmax that older opsets compute over several axes together."""
+    for node in graph.nodes:
+        if node.operator == "Softmax":
+            rank = len(graph.shapes[node.inputs[0]])
+            if node.attributes.get("axis", 1) % rank != rank - 1:
+                raise PlanError("Softmax of another axis than the last, before opset 13")
+
+
+def casts_to_float(node: Node) -> bool:
+    """Whether a node of the type Cast changes no value, save for rounding."""
+    return node.attributes["to"] in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
 
 def _shapes(

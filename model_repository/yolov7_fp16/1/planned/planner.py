@@ -67,6 +67,19 @@ def _body(graph: Graph) -> set[str]:
     return body
 
 
+_REPEATS = {
+    (b"nearest", b"asymmetric", b"floor"),
+    *(
+        (b"nearest", coordinates, rounding)
+        for coordinates in (b"half_pixel", b"pytorch_half_pixel")
+        for rounding in (b"round_prefer_floor", b"round_prefer_ceil")
+    ),
+}
+"""Modes of Resize that repeat each pixel, whatever the integer scale."""
+_ROUNDS_DOWN_HALVES = (b"nearest", b"asymmetric", b"round_prefer_floor")
+"""Modes that do so for a scale of 2 only."""
+
+
 @dataclass(frozen=True)
 class _Home:
     """The place of a map that is a part of another map: it begins at the channel `start` of it."""
@@ -180,10 +193,13 @@ class _Layout:
         target = self.place(step.output)
         if operator == "Concat":
             return [
-                Upsample(self.place(name), self._sub(target, start, self._shape(name)[0]), 1)
+                Upsample(self.place(name), self._part(target, name, start), 1)
                 for name, start in self.copies[step.output]
             ]
         sources = [self.place(name) for name in step.inputs]
+        added = step.inputs if operator == "Add" else [step.added] if step.added else []
+        if any(self._shape(name) != self._shape(step.output) for name in added):
+            raise PlanError("Add of maps with different shapes")
         if operator == "Conv":
             return [self._convolution(step, sources[0], target)]
         if operator == "MaxPool":
@@ -194,9 +210,9 @@ class _Layout:
             return [Add(sources[0], sources[1], target)]
         raise PlanError(f"{operator} between convolutions")
 
-    @staticmethod
-    def _sub(outer: Slice, start: int, channels: int) -> Slice:
-        return Slice(outer.buffer, outer.start + start, channels)
+    def _part(self, outer: Slice, name: str, start: int) -> Slice:
+        """The channels of a concatenation that a copy of a map takes."""
+        return Slice(outer.buffer, outer.start + start, self._shape(name)[0])
 
     def _convolution(self, step: Step, source: Slice, target: Slice) -> Convolution:
         node, attributes = step.node, step.node.attributes
@@ -207,6 +223,8 @@ class _Layout:
             raise PlanError("Conv with a computed filter, or of other than two dimensions")
         bias = np.zeros(len(weight))
         if len(node.inputs) > 2 and node.inputs[2]:
+            if node.inputs[2] not in self.graph.constants:
+                raise PlanError("Conv with a computed bias")
             bias = self.graph.constants[node.inputs[2]]
         top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
         return Convolution(
@@ -224,15 +242,16 @@ class _Layout:
 
     def _scale(self, step: Step) -> int:
         (_, height, width), (_, tall, wide) = map(self._shape, (step.inputs[0], step.output))
-        attributes = step.node.attributes
-        mode = attributes.get("mode", b"nearest")
-        aligned_corners = (
-            attributes.get("coordinate_transformation_mode", b"half_pixel") == b"align_corners"
+        attributes, scale = step.node.attributes, tall // height
+        modes = (
+            attributes.get("mode", b"nearest"),
+            attributes.get("coordinate_transformation_mode", b"half_pixel"),
+            attributes.get("nearest_mode", b"round_prefer_floor"),
         )
-        scale = tall // height
-        # For integer scales, all other coordinate modes choose the same nearest pixel.
-        if mode != b"nearest" or aligned_corners or (tall, wide) != (scale * height, scale * width):
-            raise PlanError(f"Resize {mode!r} from {(height, width)} to {(tall, wide)}")
+        rounds = modes == _ROUNDS_DOWN_HALVES and scale <= 2
+        repeats = rounds or modes in _REPEATS
+        if not repeats or (tall, wide) != (scale * height, scale * width):
+            raise PlanError(f"Resize {modes} from {(height, width)} to {(tall, wide)}")
         return scale
 
 
@@ -273,6 +292,7 @@ def _pool(node: Node, source: Slice, target: Slice) -> Pool:
         len({*kernel}) == len({*strides}) == len({*pads}) == 1
         and not attributes.get("ceil_mode", 0)
         and set(attributes.get("dilations", [1, 1])) == {1}
+        and attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
         and len(node.outputs) == 1
     )
     if not plain:
