@@ -45,6 +45,8 @@ def tuning(monkeypatch):
     device = types.SimpleNamespace(compute_capability="75", use=lambda: None)
     cupy = types.ModuleType("cupy")
     error = type("CUDARuntimeError", (RuntimeError,), {})
+    pool = types.SimpleNamespace(free_all_blocks=lambda: None)
+    cupy.get_default_memory_pool = lambda: pool
     cupy.cuda = types.SimpleNamespace(
         Device=lambda: device, runtime=types.SimpleNamespace(CUDARuntimeError=error)
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cupy as cp
+import numpy as np
 import onnx
 
 from ..half import INPUT, OUTPUT, to_fp16
@@ -57,7 +58,7 @@ class PlannedRuntime:
         self._placement = place(self._plan)
         self._memory = cp.zeros(self._placement.size * batch_sizes[-1], cp.uint8)
         self._weights = {
-            launch: (cp.asarray(launch.weight), cp.asarray(launch.bias))
+            launch: (cp.asarray(np.ascontiguousarray(launch.weight)), cp.asarray(launch.bias))
             for launch in _convolutions(self._plan)
         }
         self._kernels = _kernels(self._plan)

@@ -52,6 +52,8 @@ class Tuner:
             plans = dict(self._loaded(specs, kept))
             if missing := [spec for spec in dict.fromkeys(specs) if spec not in plans]:
                 found = self._tried(missing)
+                # CuPy's pool would keep the memory that plans were timed on.
+                cp.get_default_memory_pool().free_all_blocks()
                 plans |= found
                 kept |= {_key(spec): cudnn.bytes_of(plan) for spec, plan in found.items()}
                 store.write(self._path, kept)
