@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .plan import Plan, target_of
+from .plan import Plan, slices_of
 
 _ALIGNMENT_BYTES = 256
 
@@ -48,8 +48,7 @@ def lifetimes(plan: Plan) -> list[tuple[int, int]]:
     """The numbers of the first and the last launch that use each buffer."""
     spans: dict[int, tuple[int, int]] = {}
     for step, launch in enumerate(plan.launches):
-        target = target_of(launch)
-        for slice_ in (*launch.reads, *((target,) if target else ())):
+        for slice_ in slices_of(launch):
             first, _ = spans.get(slice_.buffer, (step, step))
             spans[slice_.buffer] = (first, step)
     return [spans[number] for number in range(len(plan.buffers))]

@@ -64,11 +64,6 @@ class Convert:
     target: Slice
     channels: int
 
-    @property
-    def reads(self) -> tuple[Slice, ...]:
-        """The slices that the launch reads."""
-        return ()
-
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
@@ -95,11 +90,6 @@ class Convolution:
     slope: float = 0.0
     added: Slice | None = None
 
-    @property
-    def reads(self) -> tuple[Slice, ...]:
-        """The slices that the launch reads."""
-        return (self.source,) if self.added is None else (self.source, self.added)
-
 
 @dataclass(frozen=True)
 class Pool:
@@ -111,11 +101,6 @@ class Pool:
     stride: int
     pad: int
 
-    @property
-    def reads(self) -> tuple[Slice, ...]:
-        """The slices that the launch reads."""
-        return (self.source,)
-
 
 @dataclass(frozen=True)
 class Upsample:
@@ -124,11 +109,6 @@ class Upsample:
     source: Slice
     target: Slice
     scale: int
-
-    @property
-    def reads(self) -> tuple[Slice, ...]:
-        """The slices that the launch reads."""
-        return (self.source,)
 
 
 @dataclass(frozen=True)
@@ -139,11 +119,6 @@ class Add:
     other: Slice
     target: Slice
 
-    @property
-    def reads(self) -> tuple[Slice, ...]:
-        """The slices that the launch reads."""
-        return self.source, self.other
-
 
 @dataclass(frozen=True, eq=False)
 class Decode:
@@ -151,11 +126,6 @@ class Decode:
 
     sources: tuple[Slice, ...]
     decoder: Decoder
-
-    @property
-    def reads(self) -> tuple[Slice, ...]:
-        """The slices that the launch reads."""
-        return self.sources
 
 
 Launch = Convert | Convolution | Pool | Upsample | Add | Decode
@@ -174,6 +144,8 @@ class Plan:
     launches: tuple[Launch, ...]
 
 
-def target_of(launch: Launch) -> Slice | None:
-    """The slice that a launch writes; None for `Decode`, which writes the output."""
-    return None if isinstance(launch, Decode) else launch.target
+def slices_of(launch: Launch) -> tuple[Slice, ...]:
+    """The slices that a launch reads and writes."""
+    if isinstance(launch, Decode):
+        return launch.sources
+    return tuple(value for value in vars(launch).values() if isinstance(value, Slice))

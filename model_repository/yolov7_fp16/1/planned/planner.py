@@ -121,8 +121,8 @@ class _Layout:
             if step.node.operator == "Concat":
                 self._gather(step, makers)
         launches: list[Launch] = [Convert(self.place(self.input), self._shape(self.input)[0])]
-        for group in pools_together(self.steps):
-            launches += self._launches(group)
+        for step in pools_together(self.steps):
+            launches += self._launches(step)
         sources = tuple(self.place(name) for name in heads.values())
         launches.append(Decode(sources, Decoder(self.graph, tail, tuple(heads), output)))
         return Plan(tuple(self.buffers), tuple(merged(launches)))

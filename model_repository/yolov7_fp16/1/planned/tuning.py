@@ -147,10 +147,11 @@ def _key(spec: Spec) -> str:
 
 
 def _no_plan(spec: Spec, reason: str) -> CudnnError:
-    device = cp.cuda.Device()
+    # CuPy gives 9.0 as "90".
+    *major, minor = cp.cuda.Device().compute_capability
     return CudnnError(
-        f"cuDNN has no plan for {spec} on this GPU, compute capability "
-        f"{device.compute_capability} ({reason})"
+        f"cuDNN has no plan for {spec} on this GPU, whose compute capability is "
+        f"{''.join(major)}.{minor} ({reason})"
     )
 
 
