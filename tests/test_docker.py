@@ -321,7 +321,7 @@ def test_it_says_what_it_is_and_what_is_in_it(engine, image, clone) -> None:
 
 
 def pins(name: str) -> Iterator[tuple[str, str]]:
-    for line in (REPOSITORY / "requirements" / f"{name}.txt").read_text().splitlines():
+    for line in (REPOSITORY / "requirements" / f"{name}.in").read_text().splitlines():
         if line and not line.startswith("#"):
             wanted = Requirement(line)
             # The image has Python 3.11.
