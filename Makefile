@@ -99,13 +99,14 @@ up-cpu: ## like 'up', but without a GPU and without NVIDIA's images
 	$(COMPOSE) --file docker-compose.cpu.yaml build
 	$(COMPOSE) --file docker-compose.cpu.yaml run --rm client
 
-DOCKER_VARIABLE = $(shell sed -n 's/^$(1)=//p' .env)
+# As with Compose, a variable of the shell beats the line of .env.
+PYTHON_IMAGE ?= $(shell sed -n 's/^PYTHON_IMAGE=//p' .env)
 
 .PHONY: image
 image: ## an image with code, models and the CPU server inside; what is in it goes to output/sbom-*
 	mkdir -p output
 	docker build --file docker/python.Dockerfile --target yolostream --tag yolostream \
-		--build-arg PYTHON_IMAGE=$(call DOCKER_VARIABLE,PYTHON_IMAGE) \
+		--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) \
 		--build-arg VERSION=$$(sed -n 's/__version__ = "\(.*\)"/\1/p' clients/yolostream/_version.py) \
 		--build-arg REVISION=$$(git rev-parse HEAD) .
 	for part in client server; do docker run --rm --entrypoint cat yolostream \
