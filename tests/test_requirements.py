@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -77,6 +78,15 @@ def test_pip_refuses_packages_without_hashes_wherever_it_reads_a_list():
 @pytest.mark.parametrize("name", LISTS)
 def test_every_package_is_pinned_to_one_version(name):
     assert all(pin.startswith("==") and "," not in pin for pin in pins(name).values())
+
+
+def test_the_lists_are_complete():
+    check = [sys.executable, "-m", "pip", "check"]
+    told = subprocess.run(check, capture_output=True, text=True).stdout
+    # See dev.in.
+    unwanted = {"axe-playwright-python": "playwright", "trackers": "opencv-python"}
+    found = re.findall(r"^(\S+) \S+ requires (\S+), which is not installed", told, re.MULTILINE)
+    assert dict(found) == unwanted, told
 
 
 def test_a_package_is_in_one_of_the_lists_of_an_environment():
