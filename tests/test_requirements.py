@@ -75,6 +75,15 @@ def test_pip_refuses_packages_without_hashes_wherever_it_reads_a_list():
     assert all("--editable ." in one or "--no-index /wheel/" in one for one in rest)
 
 
+def test_another_build_of_pytorch_is_asked_for_by_its_version_alone():
+    make = ["make", "--dry-run", "--always-make", ".venv-tools/.tools", "ANY_TORCH=1"]
+    told = subprocess.run(make, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    (pip,) = (line for line in told.stdout.splitlines() if "torch==" in line)
+    assert pip.split()[-1] == f"torch{pins('tools')['torch']}"
+    assert "--no-deps" not in pip
+    assert "tools.txt" not in told.stdout
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_every_package_is_pinned_to_one_version(name):
     assert all(pin.startswith("==") and "," not in pin for pin in pins(name).values())
