@@ -173,6 +173,7 @@ def test_what_is_missing_or_contradicts_itself_is_an_error_that_names_it(said, w
         (within("triton.profile", "gpu"), "'/triton/profile': value must be one of 'plan'"),
         (within("triton.sharedMemory", "1gb"), "'/triton/sharedMemory'"),
         (within("networkPolicy.cameras", ["10.0.0.5"]), "'/networkPolicy/cameras/0'"),
+        (within("networkPolicy.dnsCaches", ["10.0.0.5"]), "'/networkPolicy/dnsCaches/0'"),
         (
             within("cameras.gate", {"source": "rtsp://h/s", "confidance": 0.5}),
             "'/cameras/gate': additional properties 'confidance' not allowed",
@@ -357,6 +358,19 @@ def test_nobody_reaches_anything_but_what_is_named():
     from_ingest = [ports for who, way, _, ports in found if (who, way) == ("ingest", "egress")]
     # Triton, names, leases, and cameras at whatever ports they have.
     assert from_ingest == [{8001}, {53}, {443, 6443}, set()]
+
+
+@pytest.mark.parametrize(
+    ("values", "caches"),
+    [({}, ["169.254.20.10/32"]), (within("networkPolicy.dnsCaches", []), [])],
+)
+def test_names_are_looked_up_in_the_cluster_and_in_a_node_s_cache(values, caches):
+    (peers,) = (
+        peers for *_, peers, ports in flows(render(merged(ON_GPU, values))) if ports == {53}
+    )
+    cluster, *blocks = json.loads(peers)
+    assert cluster["podSelector"]["matchLabels"] == {"k8s-app": "kube-dns"}
+    assert [one["ipBlock"]["cidr"] for one in blocks] == caches
 
 
 def test_without_prometheus_nobody_reaches_metrics_or_page():

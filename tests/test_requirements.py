@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -9,15 +12,24 @@ from conftest import REPOSITORY
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-NEWEST = {"python_version": "3.13"}
-OLDEST = {"python_version": "3.11"}
-LISTS = sorted(path.stem for path in (REPOSITORY / "requirements").glob("*.txt"))
+NEWEST = {"python_version": "3.13", "python_full_version": "3.13.0"}
+OLDEST = {"python_version": "3.11", "python_full_version": "3.11.0"}
+LISTS = sorted(path.stem for path in (REPOSITORY / "requirements").glob("*.in"))
+
+# 'yolostream install-server' and the load test read the other lists.
+FROM_OUTSIDE = set(LISTS) - {"server-gpu", "server-torch", "perf-analyzer"}
 
 
-def pins(name, environment=NEWEST):
+def entries(file):
+    """What a file of requirements/ lists: for each package its requirement and its hashes."""
+    text = (REPOSITORY / "requirements" / file).read_text().replace("\\\n", "")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(Requirement(line.split(" --hash")[0]), line.split()[1:]) for line in lines]
+
+
+def pins(name, environment=NEWEST, suffix="in"):
     """Package -> version of one list, on the Python of `environment`."""
-    lines = (REPOSITORY / "requirements" / f"{name}.txt").read_text().splitlines()
-    listed = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    listed = [requirement for requirement, _ in entries(f"{name}.{suffix}")]
     return {
         canonicalize_name(one.name): str(one.specifier)
         for one in listed
@@ -32,16 +44,65 @@ def shared(*names, environment=NEWEST):
     return {package: {one[package] for one in lists if package in one} for package in several}
 
 
+def test_pip_reads_what_people_edit():
+    assert sorted(path.stem for path in (REPOSITORY / "requirements").glob("*.txt")) == LISTS
+    for name in LISTS:
+        for environment in (OLDEST, NEWEST):
+            pip_s = pins(name, environment, suffix="txt")
+            assert pip_s == pins(name, environment), f"{name}.in has changed: run 'make pins'"
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_pip_knows_the_hashes_of_every_package(name):
+    for requirement, words in entries(f"{name}.txt"):
+        hashes = [word for word in words if word.startswith("--hash")]
+        assert hashes, requirement
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes)
+
+
+def test_pip_refuses_packages_without_hashes_wherever_it_reads_a_list():
+    goals = ["install", "tools", "docs", "helm", "gpu", "gpu-check", "pins"]
+    make = ["make", "--dry-run", "--always-make", *goals]
+    told = subprocess.run(make, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    scripts = [path.read_text() for path in (REPOSITORY / "docker").glob("*.Dockerfile")]
+    text = "\n".join([told.stdout, *scripts]).replace("\\\n", "").replace("&&", "\n")
+    installing = re.findall(r".*\bpip .*\binstall .*", text)
+    reading = [one for one in installing if ".txt" in one]
+    assert {list_ for one in reading for list_ in re.findall(r"([\w-]+)\.txt", one)} == FROM_OUTSIDE
+    assert all("--require-hashes" in one for one in reading)
+    # The others install the project itself.
+    rest = set(installing) - set(reading)
+    assert all("--editable ." in one or "--no-index /wheel/" in one for one in rest)
+
+
+def test_another_build_of_pytorch_is_asked_for_by_its_version_alone():
+    make = ["make", "--dry-run", "--always-make", ".venv-tools/.tools", "ANY_TORCH=1"]
+    told = subprocess.run(make, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    (pip,) = (line for line in told.stdout.splitlines() if "torch==" in line)
+    assert pip.split()[-1] == f"torch{pins('tools')['torch']}"
+    assert "--no-deps" not in pip
+    assert "tools.txt" not in told.stdout
+
+
 @pytest.mark.parametrize("name", LISTS)
 def test_every_package_is_pinned_to_one_version(name):
     assert all(pin.startswith("==") and "," not in pin for pin in pins(name).values())
 
 
+def test_the_lists_are_complete():
+    check = [sys.executable, "-m", "pip", "check"]
+    told = subprocess.run(check, capture_output=True, text=True).stdout
+    # See dev.in.
+    unwanted = {"axe-playwright-python": "playwright", "trackers": "opencv-python"}
+    found = re.findall(r"^(\S+) \S+ requires (\S+), which is not installed", told, re.MULTILINE)
+    assert dict(found) == unwanted, told
+
+
 def test_a_package_is_in_one_of_the_lists_of_an_environment():
-    # Those of make install, make helm, make gpu, make gpu-check, make gpu TORCH=1.
-    assert not shared(
-        "client", "build", "service", "traces", "dev", "helm", "gpu-client", "deepstream"
-    )
+    # Those of make install, make helm, make gpu, make gpu-check, make tools, make gpu TORCH=1.
+    clone = ("client", "build", "service", "traces", "dev")
+    assert not shared(*clone, "helm", "gpu-client", "deepstream")
+    assert not shared(*clone, "tools")
     assert not shared("server-gpu", "server-torch")
 
 
