@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from docker_engine import PYTHON_IMAGE, Engine, missing, stand_in_for_haproxy
+from docker_engine import PYTHON_IMAGE, Engine, build_haproxy_image, missing
 from docker_engine import engine as an_engine
 from docker_project import DEADLINE_S, Project, any_compose, project, until, user_and_group
 from docker_project import clone as a_clone
@@ -139,10 +139,10 @@ def test_the_client_finds_what_is_found_without_containers(cpu, without_containe
 
 
 def test_the_page_shows_the_cameras_of_the_configuration(cpu) -> None:
-    assert cpu.asked("/").startswith(b"<!doctype html>")
-    cpu.wait_until_frames_come()
+    assert cpu.get("/").startswith(b"<!doctype html>")
+    cpu.wait_for_frames()
     assert set(cpu.cameras()) == {"gate", "yard"}
-    assert cpu.asked("/api/v1/cameras/gate/frame.jpg").startswith(b"\xff\xd8")
+    assert cpu.get("/api/v1/cameras/gate/frame.jpg").startswith(b"\xff\xd8")
     assert list((cpu.clone / "output" / "live" / "gate").glob("*.jsonl"))
 
 
@@ -153,7 +153,7 @@ def test_a_camera_is_changed_and_that_is_kept(cpu) -> None:
         f"r = u.Request('{url}', b'{{\"confidence\": 0.5}}', method='PATCH', "
         "headers={'Content-Type': 'application/json'}); print(u.urlopen(r).status)"
     )
-    assert cpu.inside("live", "python", "-c", ask) == "200"
+    assert cpu.execute("live", "python", "-c", ask) == "200"
     assert "0.5" in (cpu.clone / "output" / "cameras.runtime.yaml").read_text()
 
 
@@ -162,7 +162,7 @@ def test_a_camera_is_changed_and_that_is_kept(cpu) -> None:
 
 @pytest.mark.parametrize("service", ["triton", "live"])
 def test_a_container_has_no_rights(cpu, service) -> None:
-    told = cpu.inspected(cpu.container(service))
+    told = cpu.inspect(cpu.container(service))
     host = told["HostConfig"]
     assert told["Config"]["User"] == cpu.environ["YOLOSTREAM_USER"]
     assert host["ReadonlyRootfs"]
@@ -174,7 +174,7 @@ def test_a_container_has_no_rights(cpu, service) -> None:
     assert {one["HostIp"] for one in published} == {"127.0.0.1"}
     status = dict(
         line.split(":\t", 1)
-        for line in cpu.inside(service, "cat", "/proc/1/status").splitlines()
+        for line in cpu.execute(service, "cat", "/proc/1/status").splitlines()
         if ":\t" in line
     )
     user, _ = user_and_group()
@@ -187,18 +187,18 @@ def test_a_container_has_no_rights(cpu, service) -> None:
 def test_a_container_writes_where_it_should_and_nowhere_else(cpu, service) -> None:
     folders = ("/", "/var/tmp", "/opt", "/workspace/yolostream", "/tmp", "/dev/shm")
     tries = "for f in {}; do touch $f/probe 2>/dev/null && rm $f/probe && echo $f; done; true"
-    written = cpu.inside(service, "sh", "-c", tries.format(" ".join(folders))).split()
+    written = cpu.execute(service, "sh", "-c", tries.format(" ".join(folders))).split()
     assert written == ["/tmp", "/dev/shm"]
 
 
 def test_client_and_server_share_their_memory(cpu) -> None:
-    cpu.inside("triton", "touch", "/dev/shm/seen")
-    assert cpu.inside("live", "ls", "/dev/shm/seen") == "/dev/shm/seen"
-    size = cpu.inside("live", "df", "--block-size=1", "--output=size", "/dev/shm").split()[-1]
+    cpu.execute("triton", "touch", "/dev/shm/seen")
+    assert cpu.execute("live", "ls", "/dev/shm/seen") == "/dev/shm/seen"
+    size = cpu.execute("live", "df", "--block-size=1", "--output=size", "/dev/shm").split()[-1]
     assert int(size) == 1 << 30
-    shared = {cpu.inside(service, "readlink", "/proc/1/ns/ipc") for service in ("triton", "live")}
+    shared = {cpu.execute(service, "readlink", "/proc/1/ns/ipc") for service in ("triton", "live")}
     assert len(shared) == 1
-    cpu.inside("triton", "rm", "/dev/shm/seen")
+    cpu.execute("triton", "rm", "/dev/shm/seen")
 
 
 # What brings them back
@@ -216,10 +216,10 @@ for process in pathlib.Path("/proc").glob("[0-9]*"):
 
 def test_a_step_that_is_killed_costs_no_frame_of_a_file(cpu, without_containers) -> None:
     with detecting(cpu, "killed") as process:
-        assert cpu.inside("triton", "python", "-c", KILL)
+        assert cpu.execute("triton", "python", "-c", KILL)
         check_all_found(cpu, "killed", without_containers, process)
     assert "it is restarted now" in cpu.run("logs", "triton").stdout
-    cpu.wait_until_frames_come()
+    cpu.wait_for_frames()
 
 
 def test_a_container_that_is_paused_costs_no_frame_of_a_file(cpu, without_containers) -> None:
@@ -228,7 +228,7 @@ def test_a_container_that_is_paused_costs_no_frame_of_a_file(cpu, without_contai
         time.sleep(5)
         cpu.run("unpause", "triton")
         check_all_found(cpu, "paused", without_containers, process)
-    cpu.wait_until_frames_come()
+    cpu.wait_for_frames()
 
 
 def kill_process(engine: Engine, pid: int) -> None:
@@ -241,10 +241,10 @@ def kill_process(engine: Engine, pid: int) -> None:
 def test_a_container_that_is_killed_comes_back(cpu, service) -> None:
     name = cpu.container(service)
     # Not 'docker kill', after which it is left alone.
-    kill_process(cpu.engine, cpu.inspected(name)["State"]["Pid"])
-    until(lambda: cpu.inspected(name)["RestartCount"] == 1, what=f"{service} to be started again")
+    kill_process(cpu.engine, cpu.inspect(name)["State"]["Pid"])
+    until(lambda: cpu.inspect(name)["RestartCount"] == 1, what=f"{service} to be started again")
     cpu.wait_until_healthy("triton", "live")
-    cpu.wait_until_frames_come()
+    cpu.wait_for_frames()
 
 
 def test_after_a_restart_of_the_engine_all_is_back(cpu) -> None:
@@ -253,7 +253,7 @@ def test_after_a_restart_of_the_engine_all_is_back(cpu) -> None:
     cpu.engine.stop()
     cpu.engine.start()
     cpu.wait_until_healthy("triton", "live")
-    cpu.wait_until_frames_come()
+    cpu.wait_for_frames()
 
 
 def test_on_a_full_disk_the_client_says_so_and_what_was_written_is_whole(
@@ -270,7 +270,7 @@ def test_on_a_full_disk_the_client_says_so_and_what_was_written_is_whole(
         for path in small.glob("*.jsonl"):
             written = boxes(path)
             assert written == without_containers[path.stem][: len(written)]
-    cpu.wait_until_frames_come()
+    cpu.wait_for_frames()
 
 
 # The image that stands alone
@@ -361,7 +361,7 @@ def scale(scaled: Project, count: int) -> None:
 
 def answered(scaled: Project, name: str) -> int:
     """How many frames a server has answered; it counts from zero when it was started again."""
-    (network,) = scaled.inspected(name)["NetworkSettings"]["Networks"].values()
+    (network,) = scaled.inspect(name)["NetworkSettings"]["Networks"].values()
     with (
         contextlib.suppress(YolostreamError, InferenceServerException),
         connect(f"{network['IPAddress']}:8001", Access()) as client,
@@ -436,7 +436,7 @@ def test_frames_are_spread_and_none_is_lost_when_servers_come_and_go(scaled) -> 
 
 
 def test_a_balancer_spreads_them_too_and_finds_the_server_that_was_added(scaled) -> None:
-    stand_in_for_haproxy(scaled.engine)
+    build_haproxy_image(scaled.engine)
     scaled.run("up", "--detach", "--no-recreate", "--no-build", "--scale", "triton=2", "balancer")
     with asked_all_the_time(scaled, "balancer:8001") as became:
         first, second = scaled.containers("triton")

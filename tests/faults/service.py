@@ -94,7 +94,7 @@ class Service:
         while not (self.is_whole() and answers()):
             if time.monotonic() > deadline:
                 raise SystemExit(f"the server was not brought back: {self.health}")
-            # Checking more often would take CPU time from the server that starts.
+            # More frequent checks would take CPU time from the server that starts.
             time.sleep(_LOOK_S)
         before, self._restarts = self._restarts, self.health.restarts
         return self._restarts > before
