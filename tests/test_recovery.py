@@ -1,4 +1,4 @@
-"""One fault costs what it has to and nothing more: through real servers, workers and cameras."""
+"""A fault costs no more than necessary; with real servers, workers and cameras."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_an_error_of_one_frame_costs_that_frame(
     tmp_path, yolostream_cli, instant, image, error
 ) -> None:
     path = write_clip(tmp_path / "clip.mp4", [*steps(6), image, *steps(6)])
-    # One on its way at a time: the next one must not wait for the slow one's answer too long.
+    # One frame in flight, so that the next one does not time out behind the slow one.
     slowly = ("--timeout", 1, "--in-flight", 1)
     finished = run(yolostream_cli, instant, tmp_path / "out", path, *slowly)
     check(finished, error.exit_code, "clip: 1 frame was lost", instant.url)
@@ -62,7 +62,7 @@ def test_an_error_of_one_frame_costs_that_frame(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_server_that_is_restarted_costs_a_file_nothing(tmp_path, workers) -> None:
+def test_a_restart_of_the_server_costs_no_frame_of_a_file(tmp_path, workers) -> None:
     clips = [write_clip(tmp_path / f"{name}.mp4", steps(5) * 80) for name in "ab"]
     out = tmp_path / "out"
     with contextlib.ExitStack() as running:
@@ -79,7 +79,7 @@ def test_a_server_that_is_restarted_costs_a_file_nothing(tmp_path, workers) -> N
         assert frames_in(out / f"{name}.jsonl") == list(range(400))
 
 
-def test_a_server_that_is_restarted_costs_a_camera_the_time_that_it_was_away(tmp_path) -> None:
+def test_a_restart_of_the_server_costs_a_camera_only_the_outage(tmp_path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", steps(5) * 40, rate=20)
     out = tmp_path / "out"
     with contextlib.ExitStack() as running:
@@ -102,14 +102,12 @@ def test_a_server_that_is_restarted_costs_a_camera_the_time_that_it_was_away(tmp
 
 
 def worker_of(process) -> psutil.Process:
-    """One of the processes that feed the sources."""
+    """A worker process."""
     children = psutil.Process(process.pid).children()
     return next(child for child in children if "spawn_main" in " ".join(child.cmdline()))
 
 
-def test_a_worker_that_is_killed_is_started_again_and_its_files_are_whole(
-    tmp_path, instant
-) -> None:
+def test_a_killed_worker_is_restarted_and_its_files_are_complete(tmp_path, instant) -> None:
     clips = [write_clip(tmp_path / f"{name}.mp4", steps(5) * 80) for name in "abcd"]
     out = tmp_path / "out"
     asked = ("--url", instant.url, "--model", MODEL, "--output", out)
@@ -129,7 +127,7 @@ def test_a_worker_that_is_killed_is_started_again_and_its_files_are_whole(
 # The outputs
 
 
-def test_a_full_disk_ends_one_output_and_no_other(tmp_path, yolostream_cli, instant) -> None:
+def test_a_full_disk_ends_only_one_output(tmp_path, yolostream_cli, instant) -> None:
     images = [noise(n) for n in range(24)]
     path = write_clip(tmp_path / "clip.mp4", images, rate=2)
     other = write_clip(tmp_path / "other.mp4", steps(9))
@@ -149,7 +147,7 @@ def test_a_full_disk_ends_one_output_and_no_other(tmp_path, yolostream_cli, inst
 # The sources
 
 
-def test_five_broken_sources_of_sixty_four_are_named_and_cost_no_other(
+def test_five_broken_sources_of_64_are_named_and_do_not_affect_others(
     tmp_path, yolostream_cli, instant
 ) -> None:
     for n in range(64):
@@ -171,7 +169,7 @@ def test_five_broken_sources_of_sixty_four_are_named_and_cost_no_other(
 
 
 @needs_rtsp
-def test_a_source_without_a_first_frame_holds_nobody_back(
+def test_a_source_without_a_first_frame_does_not_block_others(
     tmp_path, yolostream_cli, instant
 ) -> None:
     path = write_clip(tmp_path / "clip.mp4", steps(9))
@@ -184,7 +182,7 @@ def test_a_source_without_a_first_frame_holds_nobody_back(
 
 
 @needs_rtsp
-def test_a_camera_that_closes_is_opened_again(tmp_path, instant) -> None:
+def test_a_camera_that_closes_its_connection_is_opened_again(tmp_path, instant) -> None:
     path = write_clip(tmp_path / "cam.mp4", steps(5) * 6, rate=15)
     out = tmp_path / "out"
     with rtsp_camera({"cam": path}) as camera, fault_proxy(camera.url) as proxy:
@@ -210,10 +208,8 @@ def test_a_camera_that_closes_is_opened_again(tmp_path, instant) -> None:
 
 
 @needs_rtsp
-def test_a_server_that_is_too_slow_costs_a_camera_frames_and_not_its_freshness(
-    tmp_path, instant
-) -> None:
-    # Fifteen frames come a second, and three of each second's answers.
+def test_a_slow_server_drops_frames_of_a_camera_but_does_not_age_them(tmp_path, instant) -> None:
+    # The camera has 15 frames per second, and the server answers 3 of them.
     path = write_clip(tmp_path / "cam.mp4", [SLUGGISH] * 30, rate=15)
     out = tmp_path / "out"
     asked = ("--url", instant.url, "--model", MODEL, "--output", out, "--save", "jsonl")
@@ -228,8 +224,8 @@ def test_a_server_that_is_too_slow_costs_a_camera_frames_and_not_its_freshness(
         assert ended(process).returncode == EXIT_INTERRUPTED
     (cam,) = json.loads((tmp_path / "summary.json").read_text())["sources"]
     assert cam["dropped"]["superseded"] > 20
-    # Three are on their way, and one waits in the mailbox: a second and a half. Behind all that
-    # came it would be eight by now.
+    # Three frames are in flight and one waits in the mailbox, which takes 1.5 s. With an unlimited
+    # queue, the age would be 8 s.
     assert cam["age_ms"]["p99"] < 5000
 
 
@@ -237,14 +233,14 @@ def test_a_server_that_is_too_slow_costs_a_camera_frames_and_not_its_freshness(
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.5, 1.5, 3.0])
-def test_ctrl_c_at_any_moment_ends_all_workers_and_leaves_whole_files(
+def test_ctrl_c_at_any_moment_ends_all_workers_and_leaves_complete_files(
     tmp_path, instant, after_s
 ) -> None:
     clips = [write_clip(tmp_path / f"{name}.mp4", steps(5) * 400) for name in "abc"]
     out = tmp_path / "out"
     asked = ("--url", instant.url, "--model", MODEL, "--output", out, "--workers", 3)
     with started(tmp_path, "detect", *clips, *asked) as process:
-        # From the start of the workers to the middle of the run.
+        # At different moments, from the start of the workers to the middle of the run.
         poll(out.exists, what="the folder of the results")
         time.sleep(after_s)
         os.kill(process.pid, signal.SIGINT)
