@@ -98,8 +98,8 @@ class Browser:
 
     def messages(self) -> list[str]:
         """The errors and warnings of the console since the last call."""
-        said = self.driver.execute("getLog", {"type": "browser"})["value"]
-        return [one["message"] for one in said if one["level"] in ("SEVERE", "WARNING")]
+        entries = self.driver.execute("getLog", {"type": "browser"})["value"]
+        return [one["message"] for one in entries if one["level"] in ("SEVERE", "WARNING")]
 
 
 @contextlib.contextmanager

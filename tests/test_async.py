@@ -109,9 +109,9 @@ def test_submit_and_detect_async_do_not_wait_for_each_other(detector):
         calls = [asyncio.create_task(detector.detect_async(LATE)) for _ in range(12)]
         # These get their slots between those calls, and need a thread for their answers.
         submitted = [asyncio.create_task(asyncio.to_thread(detector.submit, LATE)) for _ in "ab"]
-        await asyncio.gather(*await asyncio.gather(*submitted), *calls)
+        return await asyncio.gather(*await asyncio.gather(*submitted), *calls)
 
-    asyncio.run(main())
+    assert [len(found) for found in asyncio.run(main())] == [0] * 14
 
 
 def test_waiting_calls_fail_if_the_detector_is_closed(server):

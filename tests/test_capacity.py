@@ -174,15 +174,15 @@ def test_frames_are_downscaled_before_the_measurement(connected):
 
 @pytest.mark.parametrize("truth", [0, 1, 2, 3, 11, 64, MAX_CAMERAS])
 def test_the_search_finds_the_largest_number_and_tries_the_next_one(truth):
-    asked = []
+    tried = []
 
     def holds(cameras):
-        asked.append(cameras)
+        tried.append(cameras)
         return cameras <= truth
 
     assert capacity(holds) == truth
-    assert truth == MAX_CAMERAS or truth + 1 in asked
-    assert truth == 0 or asked.count(truth) > 1, "the answer must hold twice"
+    assert truth == MAX_CAMERAS or truth + 1 in tried
+    assert truth == 0 or tried.count(truth) > 1, "the answer must hold twice"
 
 
 def test_one_failed_attempt_does_not_change_the_result_of_the_search():

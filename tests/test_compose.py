@@ -301,7 +301,7 @@ def test_a_container_is_healthy_when_its_model_answers(triton):
         assert not is_healthy(port=str(port))
         answer_with(triton.health)
         poll(lambda: is_healthy(port=str(port)), what="the canary's answer")
-        assert not is_healthy(port=str(port), model="nobody")
+        assert not is_healthy(port=str(port), model="unknown")
 
 
 def is_healthy(*, port, model="yolov7"):

@@ -74,7 +74,7 @@ def assert_same(path: Path) -> None:
     for frame, other in zip(frames, expected, strict=True):
         image = on_host(frame.image)
         assert image.shape == other.image.shape
-        # FFmpeg's RGB is computed in 16 bits, ours in 32.
+        # FFmpeg computes RGB in 16 bits, the GPU decoder in 32 bits.
         assert np.abs(image.astype(int) - other.image).mean() < 1
 
 

@@ -94,11 +94,11 @@ BROKEN = {
         *(INFER, 'tensor_name: "frames"', 'tensor_name: "images"'),
         *("preprocess.tensor_name", "no input 'images'", "frames"),
     ),
-    "sizes left open": (
+    "variable sizes": (
         *(INFER, "dims: [ 640, 640, 3 ]", "dims: [ -1, -1, 3 ]"),
         *("backend.inputs.dims", "[-1, -1, 3] does not fit", "[ 640, 640, 3 ]"),
     ),
-    "sizes forgotten": (
+    "missing sizes": (
         *(INFER, "dims: [ 640, 640, 3 ]", ""),
         *("backend.inputs.dims", "does not fit", "[ 640, 640, 3 ]"),
     ),
@@ -130,7 +130,7 @@ BROKEN = {
         *(INFER, '{ name: "num_detections" }', '{ name: "num_dets" }'),
         *("backend.outputs", "no output 'num_dets'", "num_detections"),
     ),
-    "an output that the parser needs and nobody asks for": (
+    "an output that the parser needs is not requested": (
         *(INFER, '{ name: "detection_scores" },', ""),
         *("backend.outputs", "'detection_scores' is not asked for", "add"),
     ),
@@ -148,7 +148,7 @@ BROKEN = {
         *(INFER, 'model_name: "yolov7"', 'model_name: "yolo11"'),
         *("model_name", "has no yolo11/config.pbtxt", "yolov7"),
     ),
-    "a version that is not there": (
+    "a missing version": (
         *(INFER, "version: -1", "version: 7"),
         *("version", "no version 7", "-1"),
     ),
@@ -160,11 +160,11 @@ BROKEN = {
         *(INFER, "threshold: 0.0", "threshold: 0.5"),
         *("simple_cluster.threshold", "0.5 drops boxes", "model_repository/nms/config.pbtxt"),
     ),
-    "suppression of what is suppressed": (
+    "suppression after that of the ensemble": (
         *(INFER, "simple_cluster { threshold: 0.0 }", "nms { iou_threshold: 0.45 }"),
         *("postprocess.detection.nms", "already", "simple_cluster"),
     ),
-    "no suppression without the ensemble": (
+    "no suppression in the direct mode": (
         *(DIRECT, "iou_threshold: 0.45", ""),
         *("postprocess.detection.nms", "does not suppress", "iou_threshold"),
     ),
@@ -172,11 +172,11 @@ BROKEN = {
         *(INFER, "NvDsInferParseCustomTfSSD", "NvDsInferParseYolo"),
         *("custom_parse_bbox_func", "six numbers", "NvDsInferParseCustomTfSSD"),
     ),
-    "a parser by position": (
+    "a parser that uses positions": (
         *(INFER, "NvDsInferParseCustomTfSSD", "NvDsInferParseCustomBatchedNMSTLT"),
         *("custom_parse_bbox_func", "BatchedNMS", "NvDsInferParseCustomTfSSD"),
     ),
-    "a parser library that is nowhere": (
+    "a missing parser library": (
         *(INFER, "libnvds_infercustomparser.so", "libnvds_customparser.so"),
         *("custom_lib.path", "libnvds_customparser.so", "libnvds_infercustomparser.so"),
     ),
@@ -184,11 +184,11 @@ BROKEN = {
         *(INFER, "input_control {", "output_control { detect_control { } }\ninput_control {"),
         *("output_control.detect_control", "lower edge", "remove"),
     ),
-    "clipping to no region": (
+    "clipping to an empty region": (
         *(INFER, "unique_id: 1", "unique_id: 1 clip_object_outside_roi: true"),
         *("clip_object_outside_roi", "makes boxes empty", "remove"),
     ),
-    "a threshold for a class that is not there": (
+    "a threshold for a missing class": (
         INFER,
         "num_detected_classes: 80",
         "num_detected_classes: 80 per_class_params { key: 80 value { pre_threshold: 0.3 } }",
@@ -198,7 +198,7 @@ BROKEN = {
         *(INFER, "num_detected_classes: 80", "num_detected_classes: 81"),
         *("num_detected_classes", "81, but labels.txt has 80 lines", "write 80"),
     ),
-    "labels that are nowhere": (
+    "a missing label file": (
         *(INFER, "../../model_repository/yolov7/labels.txt", "labels.txt"),
         *("labelfile_path", "no 'labels.txt'", "relative to this file"),
     ),
@@ -222,15 +222,15 @@ BROKEN = {
         *(INFER, LABELS, "/opt/nvidia/deepstream/deepstream/samples/models/labels.txt"),
         *("labelfile_path", "does not have the labels of yolov7", LABELS),
     ),
-    "true for a number": (
+    "true instead of a number": (
         *(INFER, "maintain_aspect_ratio: 1", "maintain_aspect_ratio: true"),
         *("", "Couldn't parse integer: true", "config_infer_yolov7.txt"),
     ),
-    "a field of nobody": (
+    "an unknown field": (
         *(INFER, "unique_id: 1", "unique_id: 1 colour: 2"),
         *("", 'no field named "colour"', "config_infer_yolov7.txt"),
     ),
-    "a field that 6.3 does not know": (
+    "a field that DeepStream 6.3 lacks": (
         *(INFER, "backend {", "backend { disable_warmup: true"),
         *("", 'no field named "disable_warmup"', "config_infer_yolov7.txt"),
     ),
@@ -246,7 +246,7 @@ BROKEN = {
         *("benchmark.txt", "batch-size=16", "batch-size=32"),
         *("[primary-gie] batch-size", "32 is not within yolov7's max_batch_size, 16", "lower"),
     ),
-    "nvinfer in place of nvinferserver": (
+    "nvinfer instead of nvinferserver": (
         *("dual_video.txt", "plugin-type=1", "plugin-type=0"),
         *("[primary-gie] plugin-type", "nvinfer would run", "write 1"),
     ),
@@ -262,19 +262,19 @@ BROKEN = {
         *("dual_video.txt", "[primary-gie]\nenable=1", "[primary-gie]\nenable=0"),
         *("[primary-gie]", "not enabled", "enable=1"),
     ),
-    "an inference configuration that is nowhere": (
+    "a missing inference configuration": (
         *("dual_video.txt", "config-file=config_infer", "config-file=configs/config_infer"),
         *("[primary-gie] config-file", "no 'configs/config_infer_yolov7_shrunk.txt'", "relative"),
     ),
-    "a comment behind a value": (
+    "a comment after a value": (
         *("dual_video.txt", "batch-size=2", "batch-size=2  # both videos"),
         *("[streammux] batch-size", "'2  # both videos' contains a comment", "line of its own"),
     ),
-    "a word for a number": (
+    "a word instead of a number": (
         *("dual_video.txt", "sync=0", "sync=false"),
         *("[sink0] sync", "'false' is not an integer", "whole number"),
     ),
-    "a color of three": (
+    "a color of three values": (
         *("dual_video.txt", "bbox-border-color=0;1;0;1", "bbox-border-color=0;1;0"),
         *("[primary-gie] bbox-border-color", "'0;1;0' is not a color", "alpha"),
     ),
@@ -290,15 +290,15 @@ BROKEN = {
         *("rtsp_cameras.txt", "latency=200", "leaky=2"),
         *("[source0] leaky", "no such key", "remove"),
     ),
-    "a key of the tracker that is gone": (
+    "a removed key of the tracker": (
         *("dual_video.txt", "display-tracking-id=1", "enable-batch-process=1"),
         *("[tracker] enable-batch-process", "no such key", "remove"),
     ),
-    "a tracker off its grid": (
+    "a tracker size that is no multiple of 32": (
         *("dual_video.txt", "tracker-height=544", "tracker-height=540"),
         *("[tracker] tracker-height", "540 is not a multiple of 32", "write 544"),
     ),
-    "a tracker library that is nowhere": (
+    "a missing tracker library": (
         *("dual_video.txt", "libnvds_nvmultiobjecttracker.so", "libnvds_nvdcf.so"),
         *("[tracker] ll-lib-file", "libnvds_nvdcf.so", "libnvds_nvmultiobjecttracker.so"),
     ),
@@ -306,7 +306,7 @@ BROKEN = {
         *("dual_video.txt", "mb2_2.mp4", "mb3_3.mp4"),
         *("[source1] uri", "no '../../videos/mb3_3.mp4'", "relative to this file"),
     ),
-    "a missing video under the mount": (
+    "a missing video below the mount": (
         *("dual_video.txt", "../../videos/mb2_2.mp4", "/workspace/yolostream/videos/mb3_3.mp4"),
         *("[source1] uri", "no '/workspace/yolostream/videos/mb3_3.mp4'", "relative to this file"),
     ),
@@ -314,15 +314,15 @@ BROKEN = {
         *("dual_video.txt", "../../videos/mb2_2.mp4", "../../../videos/mb2_2.mp4"),
         *("[source1] uri", "/workspace/videos/mb2_2.mp4 in the container", "into the repository"),
     ),
-    "a path in place of a URI": (
+    "a path instead of a URI": (
         *("dual_video.txt", "file://../../videos/mb1_1", "../../videos/mb1_1"),
         *("[source0] uri", "is not a URI", "write file://"),
     ),
-    "a source without a muxer that knows it is live": (
+    "a live source with a muxer for files": (
         *("rtsp_cameras.txt", "live-source=1", "live-source=0"),
         *("[streammux] live-source", "0 does not fit", "write 1"),
     ),
-    "a silent camera that stops all": (
+    "a silent camera that blocks all others": (
         *("rtsp_cameras.txt", "batched-push-timeout=40000\n", ""),
         *("[streammux] batched-push-timeout", "silent camera", "40000"),
     ),
@@ -330,11 +330,11 @@ BROKEN = {
         *("rtsp_cameras.txt", "rtsp-reconnect-attempts=-1", "rtsp-reconnect-attempts=0"),
         *("[source0] rtsp-reconnect-attempts", "0 makes DeepStream give up", "write -1"),
     ),
-    "a camera left to the default": (
+    "a camera with the default number of reconnects": (
         *("rtsp_cameras.txt", "rtsp-reconnect-attempts=-1\n", ""),
         *("[source0] rtsp-reconnect-attempts", "no value makes DeepStream give up", "write -1"),
     ),
-    "a camera that is never asked again": (
+    "a camera that is never reconnected": (
         *("rtsp_cameras.txt", "rtsp-reconnect-interval-sec=10\n", ""),
         *("[source0] rtsp-reconnect-interval-sec", "never connects again", "10"),
     ),
@@ -342,19 +342,19 @@ BROKEN = {
         *("dual_video.txt", f"config-file={SHRUNK}", f"config-file={FULL_FRAME}"),
         *("[streammux] width", "640x720 is stretched to the tensor's 1280x720", "[ 720, 640, 3 ]"),
     ),
-    "a sink of no source": (
+    "a sink without a source": (
         *("dual_video.txt", "source-id=1", "source-id=2"),
         *("[sink1] source-id", "no source 2", "0 to 1"),
     ),
-    "a sink that the tiler leaves empty": (
+    "a sink that gets nothing from the tiler": (
         *("tiled_rtsp.txt", "sync=1", "sync=1\nsource-id=1"),
         *("[sink0] source-id", "1 gets nothing while the tiler is on", "write 0"),
     ),
-    "a tiler without room": (
+    "a tiler with too few tiles": (
         *("tiled_rtsp.txt", "columns=2", "columns=1"),
         *("[tiled-display] rows", "no room for 2 sources", "raise"),
     ),
-    "two sinks into one file": (
+    "two sinks with the same file": (
         *("dual_video.txt", "detections_1.mp4", "detections_0.mp4"),
         *("[sink1] output-file", "that of [sink0] too", "its own"),
     ),
@@ -362,7 +362,7 @@ BROKEN = {
         *("dual_video.txt", "bitrate=2000000\n", ""),
         *("[sink0] bitrate", "missing", "bits per second"),
     ),
-    "messages that nobody writes": (
+    "messages that are never sent": (
         *("kafka.txt", "msg-conv-msg2p-new-api=1\n", ""),
         *("[sink1] msg-conv-msg2p-new-api", "no message is sent", "write 1"),
     ),
@@ -374,7 +374,7 @@ BROKEN = {
             "host;port;topic",
         ),
     ),
-    "a key written twice": (
+    "a duplicate key": (
         *("dual_video.txt", "live-source=0", "live-source=0\nlive-source=0"),
         *("", "already exists", "key=value"),
     ),

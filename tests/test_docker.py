@@ -293,17 +293,17 @@ def test_the_image_runs_the_demo_without_mounts(engine, image) -> None:
     try:
         page = f"http://{engine.run('port', name, '8080').splitlines()[0]}"
 
-        def asked(path: str) -> bytes:
+        def get(path: str) -> bytes:
             with urllib.request.urlopen(page + path, timeout=60) as answer:
                 return answer.read()
 
         def detects() -> bool:
             with contextlib.suppress(OSError):
-                return all(one["objects"] for one in json.loads(asked("/api/v1/cameras")))
+                return all(one["objects"] for one in json.loads(get("/api/v1/cameras")))
             return False
 
         until(detects, what="objects of both cameras")
-        assert asked("/").startswith(b"<!doctype html>")
+        assert get("/").startswith(b"<!doctype html>")
         assert engine.run("exec", name, "id", "-u") == "1000"
         assert json.loads(engine.run("inspect", name))[0]["Mounts"] == []
     finally:

@@ -129,10 +129,10 @@ def test_a_graph_with_other_results_is_not_written(tmp_path):
     with torch.no_grad():
         other.detect.m[0].bias[0] += 0.05
     path = tmp_path / "model.onnx"
-    path.write_text("what was there before")
+    path.write_text("earlier content")
     with pytest.raises(ExportError, match=r"differ by .* px at most"):
         write(Graph(graph.model, (), reference=graph_of(other).reference), path, metadata={})
-    assert path.read_text() == "what was there before"
+    assert path.read_text() == "earlier content"
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.onnx"]
 
 

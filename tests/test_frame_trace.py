@@ -82,7 +82,7 @@ def test_a_failed_frame_is_traced_without_its_error_message() -> None:
     begun(traces).release()
     failing = begun(traces, 1)
     begin_request([failing], 1)
-    failing.answered(time.time_ns(), ServerUnavailable(f"nobody answers at {SECRET}"))
+    failing.answered(time.time_ns(), ServerUnavailable(f"no server answers at {SECRET}"))
     failing.release()
     assert kept[1].root.attributes["yolostream.traced"] == "failed"
     assert kept[1].root.error == "ServerUnavailable"

@@ -329,8 +329,8 @@ def test_a_plan_is_removed_when_its_onnx_file_is_replaced(repository, tmp_path, 
     main([str(retrained), "yolov7", "--repository", str(repository)])
 
     assert not any(plan.exists() for plan in plans)
-    said = capsys.readouterr().out
-    assert all(f"remove   {plan.relative_to(repository)}" in said for plan in plans)
+    output = capsys.readouterr().out
+    assert all(f"remove   {plan.relative_to(repository)}" in output for plan in plans)
 
 
 # Errors, which must not change the repository
@@ -568,10 +568,10 @@ def test_errors_have_one_line_and_an_exit_code(repository, tmp_path, capsys, nam
     with pytest.raises(SystemExit) as ended:
         main([str(tmp_path / "none.onnx"), name, "--repository", str(repository)])
     assert ended.value.code == code
-    said = capsys.readouterr()
-    assert not said.out
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
+    output = capsys.readouterr()
+    assert not output.out
+    assert output.err.startswith("error: ")
+    assert output.err.count("\n") == 1
 
 
 # Serving

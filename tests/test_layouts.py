@@ -110,8 +110,8 @@ def names_of(model):
     return json.loads({entry.key: entry.value for entry in model.metadata_props}["names"])
 
 
-def assert_serves(model, kind, classes=5, size=SQUARE, *, asked=None):
-    result = served(model, source="best.onnx", size=asked)
+def assert_serves(model, kind, classes=5, size=SQUARE, *, size_option=None):
+    result = served(model, source="best.onnx", size=size_option)
     for batch in (1, 3):
         pictures = noise(batch, size)
         expected = decoded(run(model, pictures), kind, classes)
@@ -324,7 +324,7 @@ def test_a_dynamic_size_becomes_that_in_the_metadata(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dynamic_size_becomes_that_of_the_caller(kind):
     model = ultralytics(dynamic_size(exported(kind)), imgsz=list(WIDE))
-    assert_serves(model, kind, asked=SQUARE)
+    assert_serves(model, kind, size_option=SQUARE)
 
 
 def in_a_branch(model):
@@ -748,10 +748,10 @@ def test_the_tool_converts_an_exported_file_for_installation(kind, half, tmp_pat
     written = read_served_onnx(output)
     assert (written.height, written.width) == SQUARE
     assert written.names == tuple(labels.read_text().splitlines())
-    said = capsys.readouterr()
-    assert "picture alone differ by 0.0" in said.err
-    assert ("float16 and float32" in said.err) is half
-    assert f"{written.rows} rows of 5 classes" in said.out
+    output = capsys.readouterr()
+    assert "picture alone differ by 0.0" in output.err
+    assert ("float16 and float32" in output.err) is half
+    assert f"{written.rows} rows of 5 classes" in output.out
     expected = decoded(run(exported(kind), noise(2)), kind, 5)
     close = 0.5 if half else 1e-3
     np.testing.assert_allclose(

@@ -62,7 +62,7 @@ def test_an_ensemble_without_statistics_is_checked_at_the_interval(liveness):
     "error",
     [
         DeadlineExceeded("no answer"),
-        ServerUnavailable("nobody"),
+        ServerUnavailable("no server"),
         Overloaded("its queue is full"),
     ],
 )

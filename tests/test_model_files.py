@@ -45,11 +45,11 @@ def refusal(tool, capsys, *arguments):
     """The only line of an error, and its exit code."""
     with pytest.raises(SystemExit) as end:
         tool.main([*map(str, arguments)])
-    said = capsys.readouterr()
-    assert not said.out
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
-    return said.err, end.value.code
+    output = capsys.readouterr()
+    assert not output.out
+    assert output.err.startswith("error: ")
+    assert output.err.count("\n") == 1
+    return output.err, end.value.code
 
 
 # Files that ONNX Runtime can run
@@ -170,8 +170,8 @@ def test_scores_that_quantization_has_rounded_to_one_value_are_reported(
     quantize_static(*paths[:2], Pictures((side, side)), quant_format=format_)
     with contextlib.suppress(SystemExit):
         export_onnx.main([*map(str, paths[1:])])
-    said = capsys.readouterr().err
-    assert what in said
+    output = capsys.readouterr().err
+    assert what in output
 
 
 def test_there_is_no_warning_about_different_scores(model, tmp_path, capsys):
@@ -398,9 +398,9 @@ def test_the_installation_warns_about_scores_of_one_value(repository, model, tmp
     onnx.save(plain, tmp_path / "blind.onnx")
     capsys.readouterr()
     installed(repository, tmp_path / "blind.onnx")
-    said = capsys.readouterr()
-    assert "have the score 0: check that it is trained" in said.err
-    assert "installed mine (128x128 pixels (height x width)" in said.out
+    output = capsys.readouterr()
+    assert "have the score 0: check that it is trained" in output.err
+    assert "installed mine (128x128 pixels (height x width)" in output.out
 
 
 def test_the_installation_says_that_a_running_server_must_be_restarted(

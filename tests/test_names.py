@@ -1,6 +1,6 @@
 """Files and addresses with any name are found, and outputs get valid file names.
 
-A comment refers to an issue of another project if a name comes from there.
+A comment refers to an issue of another project if a name comes from it.
 """
 
 from __future__ import annotations
@@ -288,9 +288,9 @@ def test_ignored_files_of_a_folder_are_logged(caplog: pytest.LogCaptureFixture) 
     Path("g.mp4").mkdir()
     with caplog.at_level(logging.WARNING, "yolostream"):
         assert names_of(".") == ["clip"]
-    (told,) = caplog.messages
-    assert "a.xyz, b\\n.pdf, c.json, d.txt, e.txt and 2 more" in told
-    assert "hidden" not in told
+    (message,) = caplog.messages
+    assert "a.xyz, b\\n.pdf, c.json, d.txt, e.txt and 2 more" in message
+    assert "hidden" not in message
     Path("street").mkdir()
     clip("street/a.mp4")
     Path("street/b.mp4").mkdir()
@@ -339,8 +339,8 @@ def test_digits_of_other_scripts_are_no_camera() -> None:
 
 def test_a_number_is_a_camera_if_the_device_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     clip("0")
-    there = os.path.exists
-    monkeypatch.setattr(os.path, "exists", lambda path: path == "/dev/video0" or there(path))
+    exists = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: path == "/dev/video0" or exists(path))
     found, _ = find_sources(["0", "./0"])
     assert [(source.name, source.is_live) for source in found] == [("camera0", True), ("0", False)]
 

@@ -293,8 +293,10 @@ def test_a_checkpoint_of_another_program_is_named_with_the_command_that_exports_
     name, what, tmp_path
 ):
     path = legacy(tmp_path / "best.pt", b"\x80\x02c" + name.encode() + b"\n.")
-    asked = name.replace("\n", ".")
-    with pytest.raises(CheckpointError, match=f"asks for {asked}, .*nothing of it was run: {what}"):
+    shown_name = name.replace("\n", ".")
+    with pytest.raises(
+        CheckpointError, match=f"asks for {shown_name}, .*nothing of it was run: {what}"
+    ):
         read_network(path)
 
 

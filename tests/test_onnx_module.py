@@ -72,7 +72,7 @@ def test_a_fourth_stride_and_raw_maps_give_the_same_rows(kind):
     assert_same_rows(served(model, source=""), noise(3, (128, 192)))
 
 
-def test_one_module_takes_batches_of_every_size():
+def test_one_module_supports_batches_of_every_size():
     model = served(exported("v8"), source="")
     module = part("yolov7_fp16", "onnx_module").module_of(model)
     for batch in (1, 2, 5):

@@ -130,13 +130,13 @@ def test_all_frames_are_rotated_by_the_orientation_in_keyframes(
     with av.open(str(plain)) as source, av.open(str(path), "w") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
-        tell = BitStreamFilterContext(
+        with_orientation = BitStreamFilterContext(
             "h264_metadata=display_orientation=insert:rotate=90", stream, copy
         )
         for packet in source.demux(stream):
-            for told in tell.filter(packet if packet.size else None):
-                told.stream = copy
-                target.mux(told)
+            for changed in with_orientation.filter(packet if packet.size else None):
+                changed.stream = copy
+                target.mux(changed)
     (turned_source,) = opened(path)
     frames = frames_of(turned_source)
     assert len(frames) == 12

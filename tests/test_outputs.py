@@ -408,8 +408,8 @@ def test_jsonl_has_the_documented_schema(tmp_path: Path) -> None:
 
 def test_jsonl_has_the_time_of_the_source_if_it_differs(tmp_path: Path) -> None:
     output = JsonLines(tmp_path / "a.jsonl", source="street")
-    for number, said in enumerate([5.0, 3605.0000004, None]):
-        output.write(replace(frame(number), source_pts_seconds=said), gray(0), NOTHING)
+    for number, source_time in enumerate([5.0, 3605.0000004, None]):
+        output.write(replace(frame(number), source_pts_seconds=source_time), gray(0), NOTHING)
     output.close()
     records = read_jsonl(tmp_path / "a.jsonl")
     assert [record.get("source_pts_seconds") for record in records] == [None, 3605.0, None]

@@ -123,10 +123,10 @@ def test_the_password_is_not_logged(tmp_path, caplog, capfd):
             assert "Unauthorized" in output.trouble
             server.stop()
             poll(lambda: "refused" in output.trouble, what="the stream")
-    said = caplog.text + "".join(capfd.readouterr()) + output.trouble + repr(output)
-    assert f"rtsp://{LOOPBACK}:{server.port}/street" in said
-    assert SECRET not in said
-    assert "admin" not in said
+    texts = caplog.text + "".join(capfd.readouterr()) + output.trouble + repr(output)
+    assert f"rtsp://{LOOPBACK}:{server.port}/street" in texts
+    assert SECRET not in texts
+    assert "admin" not in texts
 
 
 def test_while_the_camera_is_away_the_stream_continues(tmp_path):

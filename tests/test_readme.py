@@ -22,10 +22,10 @@ ACCURACY = json.loads((REPOSITORY / "docs" / "model_accuracy.json").read_text())
 def test_the_figures_of_the_readme_are_those_of_the_committed_results():
     ratio = read(RESULTS_FOLDER / "speed.json")["figures"]["median"]["detect_over_bare"]
     assert f"`detect` reaches {ratio:.2f} of a bare ONNX Runtime loop" in README
-    told = pages.texts("")
+    texts = pages.texts("")
     for name, found in (("gpu", r"(\d+) cameras at 30 frames/s"), ("endtoend", r"(\d+) tracked")):
         (cameras,) = re.findall(found, README)
-        assert re.search(rf"^\|.* 48 \|.*\b{cameras}, (met|missed)", told[name], re.MULTILINE)
+        assert re.search(rf"^\|.* 48 \|.*\b{cameras}, (met|missed)", texts[name], re.MULTILINE)
 
 
 def test_the_make_commands_of_the_readme_exist():
@@ -60,8 +60,8 @@ def test_the_badges_of_the_readme_are_right():
         "python": f"{versions[0]} to {versions[-1]}",
         "triton": "2.51.0",
     }
-    for name, said in badges.items():
-        assert f">{said}<" in (REPOSITORY / "docs" / "images" / f"badge-{name}.svg").read_text()
+    for name, text in badges.items():
+        assert f">{text}<" in (REPOSITORY / "docs" / "images" / f"badge-{name}.svg").read_text()
 
 
 def test_the_model_card_describes_the_served_model():

@@ -33,8 +33,8 @@ OVERLOADED, SLOW, SLUGGISH = gray(250), gray(236), gray(222)
 
 
 def run(yolostream_cli, server: EmbeddedTriton, out: Path, *arguments: object):
-    asked = ("--url", server.url, "--model", MODEL, "--output", out)
-    return yolostream_cli("detect", *arguments, *asked)
+    options = ("--url", server.url, "--model", MODEL, "--output", out)
+    return yolostream_cli("detect", *arguments, *options)
 
 
 def frames_in(path: Path) -> list[int]:
@@ -67,8 +67,8 @@ def test_a_restart_of_the_server_costs_no_frame_of_a_file(tmp_path, workers) -> 
     out = tmp_path / "out"
     with contextlib.ExitStack() as running:
         server = running.enter_context(serve_instant())
-        asked = ("--url", server.url, "--model", MODEL, "--output", out, "--save", "jsonl")
-        with started(tmp_path, "detect", *clips, *asked, "--workers", workers) as process:
+        options = ("--url", server.url, "--model", MODEL, "--output", out, "--save", "jsonl")
+        with started(tmp_path, "detect", *clips, *options, "--workers", workers) as process:
             poll(lambda: has_lines(out / "a.jsonl", 50), what="fifty frames")
             running.close()
             time.sleep(2)
@@ -84,8 +84,8 @@ def test_a_restart_of_the_server_costs_a_camera_only_the_outage(tmp_path) -> Non
     out = tmp_path / "out"
     with contextlib.ExitStack() as running:
         server = running.enter_context(serve_instant())
-        asked = ("--url", server.url, "--model", MODEL, "--output", out, "--save", "jsonl")
-        with started(tmp_path, "detect", clip, *asked, "--realtime") as process:
+        options = ("--url", server.url, "--model", MODEL, "--output", out, "--save", "jsonl")
+        with started(tmp_path, "detect", clip, *options, "--realtime") as process:
             poll(lambda: has_lines(out / "clip.jsonl", 10), what="ten frames")
             running.close()
             with serve_instant(Ports(grpc=server.ports.grpc)):
@@ -110,8 +110,8 @@ def worker_of(process) -> psutil.Process:
 def test_a_killed_worker_is_restarted_and_its_files_are_complete(tmp_path, instant) -> None:
     clips = [write_clip(tmp_path / f"{name}.mp4", steps(5) * 80) for name in "abcd"]
     out = tmp_path / "out"
-    asked = ("--url", instant.url, "--model", MODEL, "--output", out)
-    with started(tmp_path, "detect", *clips, *asked, "--workers", 2) as process:
+    options = ("--url", instant.url, "--model", MODEL, "--output", out)
+    with started(tmp_path, "detect", *clips, *options, "--workers", 2) as process:
         poll(lambda: has_lines(out / "a.jsonl", 20), what="twenty frames")
         worker_of(process).kill()
         finished = ended(process)
@@ -186,8 +186,8 @@ def test_a_camera_that_closes_its_connection_is_opened_again(tmp_path, instant) 
     path = write_clip(tmp_path / "cam.mp4", steps(5) * 6, rate=15)
     out = tmp_path / "out"
     with rtsp_camera({"cam": path}) as camera, fault_proxy(camera.url) as proxy:
-        asked = ("--url", instant.url, "--model", MODEL, "--output", out, "--save", "jsonl")
-        with started(tmp_path, "detect", proxy.url, *asked) as process:
+        options = ("--url", instant.url, "--model", MODEL, "--output", out, "--save", "jsonl")
+        with started(tmp_path, "detect", proxy.url, *options) as process:
             poll(lambda: has_lines(out / "cam.jsonl", 10), what="ten frames")
             proxy.mode = "close"
             time.sleep(0.3)
@@ -197,9 +197,9 @@ def test_a_camera_that_closes_its_connection_is_opened_again(tmp_path, instant) 
             process.send_signal(signal.SIGINT)
             finished = ended(process)
     check(finished, EXIT_INTERRUPTED, "interrupted")
-    said = finished.stderr.replace("\n", " ")
-    assert "cam: live -> backoff: the stream ended; opened again in" in said
-    assert said.count("cam: connecting -> live") == 1
+    log = finished.stderr.replace("\n", " ")
+    assert "cam: live -> backoff: the stream ended; opened again in" in log
+    assert log.count("cam: connecting -> live") == 1
     records = lines(out / "cam.jsonl")
     times = [record["pts_seconds"] for record in records]
     assert times == sorted(set(times))
@@ -212,11 +212,11 @@ def test_a_slow_server_drops_frames_of_a_camera_but_does_not_age_them(tmp_path, 
     # The camera has 15 frames per second, and the server answers 3 of them.
     path = write_clip(tmp_path / "cam.mp4", [SLUGGISH] * 30, rate=15)
     out = tmp_path / "out"
-    asked = ("--url", instant.url, "--model", MODEL, "--output", out, "--save", "jsonl")
+    options = ("--url", instant.url, "--model", MODEL, "--output", out, "--save", "jsonl")
     with (
         rtsp_camera({"cam": path}) as camera,
         started(
-            tmp_path, "detect", camera.url, *asked, "--summary", tmp_path / "summary.json"
+            tmp_path, "detect", camera.url, *options, "--summary", tmp_path / "summary.json"
         ) as process,
     ):
         poll(lambda: has_lines(out / "cam.jsonl", 30), what="thirty frames")
@@ -238,8 +238,8 @@ def test_ctrl_c_at_any_moment_ends_all_workers_and_leaves_complete_files(
 ) -> None:
     clips = [write_clip(tmp_path / f"{name}.mp4", steps(5) * 400) for name in "abc"]
     out = tmp_path / "out"
-    asked = ("--url", instant.url, "--model", MODEL, "--output", out, "--workers", 3)
-    with started(tmp_path, "detect", *clips, *asked) as process:
+    options = ("--url", instant.url, "--model", MODEL, "--output", out, "--workers", 3)
+    with started(tmp_path, "detect", *clips, *options) as process:
         # At different moments, from the start of the workers to the middle of the run.
         poll(out.exists, what="the folder of the results")
         time.sleep(after_s)

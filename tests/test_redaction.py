@@ -93,5 +93,5 @@ def test_the_parts_that_distinguish_cameras_are_shown(address, shown):
 
 
 def test_the_text_around_an_address_is_kept():
-    said = "rtsp://u:p@h/a: refused, 'http://h/b?key=k', (srt://h:1); see docs"
-    assert redact(said) == "rtsp://h/a: refused, 'http://h/b?***', (srt://h:1); see docs"
+    sentence = "rtsp://u:p@h/a: refused, 'http://h/b?key=k', (srt://h:1); see docs"
+    assert redact(sentence) == "rtsp://h/a: refused, 'http://h/b?***', (srt://h:1); see docs"

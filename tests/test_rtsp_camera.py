@@ -136,7 +136,7 @@ def test_only_the_right_password_is_accepted(clip):
     with rtsp_camera(clip, user="guard", password="secret") as camera:
         with fault_proxy(camera.url) as proxy:
             assert plays(proxy.url)
-        for login in ("guard:wrong@", "nobody:secret@", ""):
+        for login in ("guard:wrong@", "other:secret@", ""):
             with pytest.raises(av.HTTPUnauthorizedError, match="401"):
                 connect(camera.url.replace("guard:secret@", login))
 

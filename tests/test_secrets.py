@@ -63,7 +63,7 @@ class Seen:
     """All texts of a command that other users can see, by their location."""
 
     def __init__(self) -> None:
-        self.words: dict[str, str] = {}
+        self.texts: dict[str, str] = {}
         self.code = -1
 
     def watch(self, folder: Path, known: str, ended: threading.Event) -> None:
@@ -78,18 +78,18 @@ class Seen:
                 with contextlib.suppress(OSError):
                     command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
                     if command != known:
-                        self.words[f"/proc {command}"] = command
+                        self.texts[f"/proc {command}"] = command
 
     def look_into(self, folder: Path) -> None:
         """Record the names and the contents of all files."""
         for path in folder.rglob("*"):
-            self.words[str(path)] = str(path.relative_to(folder))
+            self.texts[str(path)] = str(path.relative_to(folder))
             if path.is_file() and path.name != "clip.mp4":
-                self.words[str(path)] += path.read_bytes().decode(errors="replace")
+                self.texts[str(path)] += path.read_bytes().decode(errors="replace")
 
     def check(self) -> None:
         """Check that no text contains the canary."""
-        leaks = {where: text for where, text in self.words.items() if CANARY in text}
+        leaks = {where: text for where, text in self.texts.items() if CANARY in text}
         assert not leaks, leaks
 
 
@@ -117,7 +117,7 @@ def run(tmp_path: Path) -> Callable[..., Seen]:
         watcher = threading.Thread(target=seen.watch, args=(folder, known, ended))
         watcher.start()
         try:
-            seen.words["stdout"], seen.words["stderr"] = process.communicate(timeout=240)
+            seen.texts["stdout"], seen.texts["stderr"] = process.communicate(timeout=240)
         finally:
             ended.set()
             process.kill()
@@ -179,7 +179,7 @@ def test_a_login_to_a_host_that_refuses_is_not_shown(run, triton, tmp_path):
         )
     assert seen.code == SourceError.exit_code
     assert len(json.loads((tmp_path / "summary.json").read_text())["sources"]) > 35
-    assert sum(where.startswith("/proc") for where in seen.words) >= 2
+    assert sum(where.startswith("/proc") for where in seen.texts) >= 2
     seen.check()
 
 
@@ -197,8 +197,8 @@ def test_a_login_to_a_web_camera_is_not_shown(run, triton, clip, tmp_path, lets_
             *("--summary", "summary.json", "--limit", 5),
         )
     assert len(addresses) > 15
-    assert (seen.code == 0) == lets_in, seen.words["stderr"]
-    assert ("401" in seen.words["stderr"] or "Unauthorized" in seen.words["stderr"]) != lets_in
+    assert (seen.code == 0) == lets_in, seen.texts["stderr"]
+    assert ("401" in seen.texts["stderr"] or "Unauthorized" in seen.texts["stderr"]) != lets_in
     assert len(list((tmp_path / "out").glob("*.mp4"))) == (len(addresses) + 1 if lets_in else 0)
     seen.check()
 
@@ -217,7 +217,7 @@ def test_a_login_to_a_real_camera_is_not_shown(run, triton, clip, password):
             *("detect", *addresses, "--url", triton.url, "--output", "out", "--limit", 5),
             *("--summary", "summary.json"),
         )
-    assert (seen.code == 0) == (password == CANARY), seen.words["stderr"]
+    assert (seen.code == 0) == (password == CANARY), seen.texts["stderr"]
     seen.check()
 
 
@@ -230,7 +230,7 @@ def test_a_password_from_the_environment_is_not_shown(run, clip, tmp_path):
             *("--output", "out", "--limit", 5, "--profile", "cpu", "--summary", "summary.json"),
             password=password,
         )
-    assert seen.code == 0, seen.words["stderr"]
+    assert seen.code == 0, seen.texts["stderr"]
     assert (tmp_path / "out" / "street.jsonl").read_text().count("\n") == 5
     seen.check()
 

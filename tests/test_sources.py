@@ -162,9 +162,9 @@ def test_a_clock_that_steps_back_is_continued_by_the_usual_step(tmp_path: Path) 
     write_clip(path, steps(10), rate=30, pts=ticks(0, 15_000), time_base=TICK, gop=1)
     frames = read(the_only(retimed(path, back)))
     assert np.diff(times_ms(frames)).tolist() == pytest.approx([1000 / 30] * 9, abs=1.1)
-    said = [frame.source_pts_seconds for frame in frames]
-    assert said[4] == pytest.approx(10 + 4 / 30, abs=0.001)
-    assert said[5] == pytest.approx(8, abs=0.001)
+    source_times = [frame.source_pts_seconds for frame in frames]
+    assert source_times[4] == pytest.approx(10 + 4 / 30, abs=0.001)
+    assert source_times[5] == pytest.approx(8, abs=0.001)
 
 
 def test_the_clock_of_mpeg_ts_may_wrap_around(tmp_path: Path) -> None:

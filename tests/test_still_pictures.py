@@ -184,9 +184,9 @@ def test_a_pipe_with_the_suffix_of_a_picture_is_not_read(tmp_path: Path, suffix:
     os.mkfifo(tmp_path / f"b.{suffix}")
     assert cv2.imwrite(str(tmp_path / "a.png"), quarters())
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        told = pool.apply_async(_frames_and_error, [tmp_path]).get(timeout=60)
-    assert told[0] == 1
-    assert re.search(rf"no readable picture: .*b\.{suffix} \(it is a pipe\)", told[1])
+        result = pool.apply_async(_frames_and_error, [tmp_path]).get(timeout=60)
+    assert result[0] == 1
+    assert re.search(rf"no readable picture: .*b\.{suffix} \(it is a pipe\)", result[1])
 
 
 def _frames_and_error(folder: Path) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from yolostream.pipeline.status import Status
 from yolostream.pipeline.supervision import STEADY_S, Limits, Retry, Supervision
 from yolostream.sources.address import is_of_a_file
 
-AWAY = SourceError("nobody answers")
+AWAY = SourceError("no answer")
 LONGEST = 1.0
 
 

@@ -295,7 +295,7 @@ def test_serve_reports_its_health(tmp_path, monkeypatch) -> None:
     with serving(tmp_path, INSTANT, *words) as process:
         poll(lambda: get(port, "/health")[0] == 200, what="health")
         assert get(port, f"/health/{MODEL}")[0] == 200
-        assert get(port, "/health/nobody")[0] == 503
+        assert get(port, "/health/unknown")[0] == 503
         assert get(port, "/")[0] == 404
         step = process_of(tritonserver_of(process), "instant_answer")
         step.suspend()

@@ -149,9 +149,9 @@ def test_reading_a_pipe_without_a_writer_can_be_interrupted(
     ):
         poll(lambda: has_lines(out / "clip.jsonl", 3), what="the other source")
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=DEADLINE_S)
+        _, log = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == EXIT_INTERRUPTED
-    assert "interrupted" in said
+    assert "interrupted" in log
 
 
 def test_a_limit_ends_a_pipe_that_stays_open(tmp_path: Path, detect: Cli) -> None:

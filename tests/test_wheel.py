@@ -152,9 +152,9 @@ def files_in(folder: Path) -> list[Path]:
 
 def test_the_core_is_a_client_and_a_command_without_ffmpeg(core: Place) -> None:
     assert core.yolostream("--version").stdout == f"yolostream {__version__}\n"
-    assert core.said_by("import yolostream; print(yolostream.Detector.__name__)") == "Detector"
+    assert core.output_of("import yolostream; print(yolostream.Detector.__name__)") == "Detector"
     absent = "import importlib.util as util; print(*map(util.find_spec, ('av', 'fastapi')))"
-    assert core.said_by(absent) == "None None"
+    assert core.output_of(absent) == "None None"
     checks = json.loads(core.yolostream("doctor", "--json").stdout)
     assert {check["part"] for check in checks} >= {"client", "embedded Triton", "DeepStream files"}
     check(
@@ -184,7 +184,7 @@ def test_only_the_server_environment_is_in_the_cache(whole: Place) -> None:
 
 def test_only_one_opencv_is_installed(whole: Place) -> None:
     owners = "from importlib import metadata; print(*metadata.packages_distributions()['cv2'])"
-    assert set(whole.said_by(owners).split()) == {"opencv-python-headless"}
+    assert set(whole.output_of(owners).split()) == {"opencv-python-headless"}
 
 
 def test_detect_starts_its_own_server(whole: Place) -> None:

@@ -134,16 +134,21 @@ def _reconfigure(sites: Sequence[Site], clip: Path) -> None:
 
     for one in sites:
         one.write("cameras: [")
-    follow("says that the file is broken", lambda one: one.is_misconfigured)
+    follow("reports an invalid file", lambda one: one.is_misconfigured)
     for one in sites:
         one.configure({GUEST: guest})
-    follow("watches one more", lambda one: one.done().get(GUEST, 0.0) > 1)
+    follow("runs another camera", lambda one: one.done().get(GUEST, 0.0) > 1)
     for one in sites:
         # This change makes the service open the camera again.
         one.configure({GUEST: {**guest, "track": False}})
-    follow("has changed it", lambda one: one.ask(f"cameras/{GUEST}")["settings"]["track"] is False)
+    follow(
+        "has changed the camera",
+        lambda one: one.ask(f"cameras/{GUEST}")["settings"]["track"] is False,
+    )
     done = {one.name: one.done()[GUEST] for one in sites}
-    follow("watches it again", lambda one: one.done()[GUEST] > done[one.name] + 1)
+    follow("runs the changed camera", lambda one: one.done()[GUEST] > done[one.name] + 1)
     for one in sites:
         one.configure({})
-    follow("has let go of it", lambda one: GUEST not in one.done() and not one.is_misconfigured)
+    follow(
+        "has removed the camera", lambda one: GUEST not in one.done() and not one.is_misconfigured
+    )

@@ -86,8 +86,8 @@ def main() -> None:
         for fault in (stopped, unplugged):
             times = fault(seconds)
             longest_s = max(longest_s, *times.values())
-            told = ", ".join(f"{name} {time_s:.2f} s" for name, time_s in times.items())
-            print(f"{fault.__name__} for {seconds:g} s: {told}", flush=True)
+            times_text = ", ".join(f"{name} {time_s:.2f} s" for name, time_s in times.items())
+            print(f"{fault.__name__} for {seconds:g} s: {times_text}", flush=True)
     sys.exit(1 if longest_s > MOST_S else 0)
 
 
