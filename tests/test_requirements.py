@@ -44,44 +44,44 @@ def shared(*names, environment=NEWEST):
     return {package: {one[package] for one in lists if package in one} for package in several}
 
 
-def test_pip_reads_what_people_edit():
+def test_the_files_for_pip_agree_with_the_edited_ones():
     assert sorted(path.stem for path in (REPOSITORY / "requirements").glob("*.txt")) == LISTS
     for name in LISTS:
         for environment in (OLDEST, NEWEST):
-            pip_s = pins(name, environment, suffix="txt")
-            assert pip_s == pins(name, environment), f"{name}.in has changed: run 'make pins'"
+            for_pip = pins(name, environment, suffix="txt")
+            assert for_pip == pins(name, environment), f"{name}.in has changed: run 'make pins'"
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_pip_knows_the_hashes_of_every_package(name):
+def test_every_package_has_hashes(name):
     for requirement, words in entries(f"{name}.txt"):
         hashes = [word for word in words if word.startswith("--hash")]
         assert hashes, requirement
         assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes)
 
 
-def test_pip_refuses_packages_without_hashes_wherever_it_reads_a_list():
+def test_every_installation_from_a_file_requires_hashes():
     goals = ["install", "tools", "docs", "helm", "gpu", "gpu-check", "pins"]
     make = ["make", "--dry-run", "--always-make", *goals]
-    told = subprocess.run(make, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    commands = subprocess.run(make, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     scripts = [path.read_text() for path in (REPOSITORY / "docker").glob("*.Dockerfile")]
-    text = "\n".join([told.stdout, *scripts]).replace("\\\n", "").replace("&&", "\n")
+    text = "\n".join([commands.stdout, *scripts]).replace("\\\n", "").replace("&&", "\n")
     installing = re.findall(r".*\bpip .*\binstall .*", text)
     reading = [one for one in installing if ".txt" in one]
     assert {list_ for one in reading for list_ in re.findall(r"([\w-]+)\.txt", one)} == FROM_OUTSIDE
     assert all("--require-hashes" in one for one in reading)
-    # The others install the project itself.
+    # The other commands install the project itself.
     rest = set(installing) - set(reading)
     assert all("--editable ." in one or "--no-index /wheel/" in one for one in rest)
 
 
-def test_another_build_of_pytorch_is_asked_for_by_its_version_alone():
+def test_another_build_of_pytorch_is_installed_by_its_version_without_hashes():
     make = ["make", "--dry-run", "--always-make", ".venv-tools/.tools", "ANY_TORCH=1"]
-    told = subprocess.run(make, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    (pip,) = (line for line in told.stdout.splitlines() if "torch==" in line)
+    commands = subprocess.run(make, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    (pip,) = (line for line in commands.stdout.splitlines() if "torch==" in line)
     assert pip.split()[-1] == f"torch{pins('tools')['torch']}"
     assert "--no-deps" not in pip
-    assert "tools.txt" not in told.stdout
+    assert "tools.txt" not in commands.stdout
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -89,7 +89,7 @@ def test_every_package_is_pinned_to_one_version(name):
     assert all(pin.startswith("==") and "," not in pin for pin in pins(name).values())
 
 
-def test_the_lists_are_complete():
+def test_the_requirements_files_are_complete():
     check = [sys.executable, "-m", "pip", "check"]
     report = subprocess.run(check, capture_output=True, text=True).stdout
     # The reasons are in dev.in.

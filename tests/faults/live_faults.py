@@ -101,7 +101,7 @@ def _take_away(sites: Sequence[Site]) -> None:
     elsewhere = [one.results.with_suffix(".away") for one in sites]
     for one, away in zip(sites, elsewhere, strict=True):
         one.results.rename(away)
-        # The service would make the folder again, but cannot where a file has its name.
+        # A file with the name of the folder prevents the service from creating it again.
         one.results.touch()
     try:
         _wait_for_failures(sites, before)
