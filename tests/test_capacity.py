@@ -236,15 +236,15 @@ def test_a_quick_run_reports_the_number_of_cameras_and_the_limit(triton, tmp_pat
     done = run_capacity(
         *("--url", triton.url, "--quick", "--frames-per-second", 25, "--output", output)
     )
-    said, progress = done.communicate(timeout=120)
+    printed, progress = done.communicate(timeout=120)
     assert done.returncode == 0, progress
     result = json.loads(output.read_text())
     figures = result["figures"]
     assert result["partial"] is False
-    assert said == figures["sentence"] + "\n"
+    assert printed == figures["sentence"] + "\n"
     assert f"**{figures['sentence']}.**" in section(result)
-    assert said.startswith(f"{figures['cameras']} camera")
-    assert "; the next one breaks it: " in said
+    assert printed.startswith(f"{figures['cameras']} camera")
+    assert "; the next one breaks it: " in printed
     beyond = [s for s in figures["steps"] if s["cameras"] == figures["cameras"] + 1]
     assert beyond[-1]["broken_by"] == figures["broken_by"] != ""
     assert figures["bound_ms"] == 200

@@ -270,13 +270,13 @@ def imported(path):
 def test_tritonserver_has_every_option():
     _, _, options = GPU["triton"]["command"].partition(" -- ")
     environment = ServerEnvironment.check(REPOSITORY / ".venv-server")
-    told = subprocess.run(
+    shown = subprocess.run(
         [environment.wheel / "bin" / "tritonserver", "--help"],
         capture_output=True,
         text=True,
         env={"LD_LIBRARY_PATH": str(environment.libraries)},
     )
-    known = set(re.findall(r"^  (--[\w-]+)", told.stdout + told.stderr, re.MULTILINE))
+    known = set(re.findall(r"^  (--[\w-]+)", shown.stdout + shown.stderr, re.MULTILINE))
     assert options
     assert {option.split("=")[0] for option in options.split()} <= known
 
@@ -405,13 +405,13 @@ def test_monitoring_is_the_same_in_both_files_and_starts_with_its_profile(name):
 
 def test_prometheus_and_grafana_find_their_files_and_each_other():
     prometheus, grafana = (GPU[name] for name in MONITORING)
-    told = dict(word.removeprefix("--").split("=") for word in prometheus["command"].split())
-    assert on_host(prometheus, told["config.file"]).is_file()
+    options = dict(word.removeprefix("--").split("=") for word in prometheus["command"].split())
+    assert on_host(prometheus, options["config.file"]).is_file()
     provisioning = on_host(grafana, grafana["environment"]["GF_PATHS_PROVISIONING"])
     (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())[
         "datasources"
     ]
-    assert source["url"] == f"http://{told['web.listen-address']}"
+    assert source["url"] == f"http://{options['web.listen-address']}"
     (provider,) = yaml.safe_load((provisioning / "dashboards/yolostream.yml").read_text())[
         "providers"
     ]

@@ -118,8 +118,8 @@ def count_lines(folder: Path) -> int:
 
 
 def check_all_found(cpu: Project, folder: str, without_containers, process) -> None:
-    _, told = process.communicate(timeout=900)
-    assert process.returncode == 0, told
+    _, log = process.communicate(timeout=900)
+    assert process.returncode == 0, log
     found = {path.stem: boxes(path) for path in (cpu.clone / "output" / folder).glob("*.jsonl")}
     assert found == without_containers
 
@@ -162,9 +162,9 @@ def test_a_change_of_a_camera_is_saved(cpu) -> None:
 
 @pytest.mark.parametrize("service", ["triton", "live"])
 def test_a_container_has_no_privileges(cpu, service) -> None:
-    told = cpu.inspect(cpu.container(service))
-    host = told["HostConfig"]
-    assert told["Config"]["User"] == cpu.environ["YOLOSTREAM_USER"]
+    state = cpu.inspect(cpu.container(service))
+    host = state["HostConfig"]
+    assert state["Config"]["User"] == cpu.environ["YOLOSTREAM_USER"]
     assert host["ReadonlyRootfs"]
     assert host["CapDrop"] == ["ALL"]
     assert not host["Privileged"]
@@ -311,8 +311,8 @@ def test_the_image_runs_the_demo_without_mounts(engine, image) -> None:
 
 
 def test_the_image_has_its_version_and_a_bill_of_materials(engine, image, clone) -> None:
-    (told,) = json.loads(engine.run("image", "inspect", image))
-    labels = told["Config"]["Labels"]
+    (inspected,) = json.loads(engine.run("image", "inspect", image))
+    labels = inspected["Config"]["Labels"]
     assert labels["org.opencontainers.image.version"] == __version__
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert engine.run("run", "--rm", image, "--version") == f"yolostream {__version__}"
