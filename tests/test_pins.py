@@ -1,4 +1,4 @@
-"""`make pins`, and what pip makes of the lists that it writes, with a package index of our own."""
+"""`make pins`, and installation by pip from the files that it writes, with a local index."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Index(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def publish(self, version: str, code: str) -> None:
-        """Put a wheel there, instead of one with the same name."""
+        """Add a wheel, or replace the one with the same name."""
         wheel = self.package / f"thing-{version}-py3-none-any.whl"
         about = f"Metadata-Version: 2.1\nName: thing\nVersion: {version}\n"
         tags = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -62,7 +62,7 @@ def index(tmp_path: Path):
 
 
 class Clone:
-    """A Makefile with one list, and an environment to install it into."""
+    """A Makefile with one requirements file, and a folder to install its packages into."""
 
     def __init__(self, folder: Path, index: Index) -> None:
         self.folder = folder
@@ -73,7 +73,7 @@ class Clone:
         self.environ = {
             **inherited,
             "UV_DEFAULT_INDEX": index.url,
-            # Wheels change under their names here.
+            # Wheels with the same name may change in these tests.
             "UV_NO_CACHE": "1",
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_CACHE_DIR": "1",
@@ -84,8 +84,8 @@ class Clone:
         (self.folder / "requirements" / "things.in").write_text(f"# Things.\nthing=={version}\n")
 
     def make_pins(self) -> str:
-        """The list that is written."""
-        # .venv-uv is that of the repository, and made by its own list.
+        """Run `make pins`; return the written file."""
+        # The clone uses the .venv-uv of the repository, which must not be built again.
         make = ["make", "--old-file", ".venv-uv/.uv", "pins"]
         done = subprocess.run(
             make, cwd=self.folder, env=self.environ, capture_output=True, text=True
@@ -95,7 +95,7 @@ class Clone:
         return written.read_text()
 
     def install(self) -> str:
-        """The code of the package, or what pip says if it refuses."""
+        """Install with pip; return the code of the package, or the error of pip."""
         target = self.folder / "installed"
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target]
         done = subprocess.run(
@@ -113,7 +113,7 @@ def clone(tmp_path: Path, index: Index) -> Clone:
     return Clone(tmp_path / "clone", index)
 
 
-def test_pip_refuses_another_file_under_the_name_of_a_pinned_one(clone: Clone, index: Index):
+def test_pip_refuses_another_file_with_the_name_of_a_pinned_one(clone: Clone, index: Index):
     index.publish("1.0", "ours = True")
     clone.list("1.0")
     clone.make_pins()
@@ -122,7 +122,7 @@ def test_pip_refuses_another_file_under_the_name_of_a_pinned_one(clone: Clone, i
     assert "DO NOT MATCH THE HASHES" in clone.install()
 
 
-def test_a_version_is_changed_by_one_line_and_one_command(clone: Clone, index: Index):
+def test_a_version_is_changed_by_editing_one_line_and_make_pins(clone: Clone, index: Index):
     index.publish("1.0", "version = 1")
     index.publish("2.0", "version = 2")
     clone.list("1.0")
@@ -132,7 +132,7 @@ def test_a_version_is_changed_by_one_line_and_one_command(clone: Clone, index: I
     assert clone.install() == "version = 2"
 
 
-def test_an_index_with_builds_of_its_own_gets_pins_of_its_own(clone: Clone, index: Index):
+def test_the_hashes_are_those_of_the_files_in_the_index(clone: Clone, index: Index):
     index.publish("1.0", "built_by = 'its authors'")
     clone.list("1.0")
     before = clone.make_pins()
@@ -143,7 +143,7 @@ def test_an_index_with_builds_of_its_own_gets_pins_of_its_own(clone: Clone, inde
     assert "127.0.0.1" not in after
 
 
-def test_a_list_that_stays_the_same_is_not_written_again(clone: Clone, index: Index):
+def test_an_unchanged_file_is_not_written_again(clone: Clone, index: Index):
     index.publish("1.0", "")
     clone.list("1.0")
     clone.make_pins()
@@ -153,7 +153,7 @@ def test_a_list_that_stays_the_same_is_not_written_again(clone: Clone, index: In
     assert written.stat().st_mtime == 1
 
 
-def test_the_server_s_packages_are_checked_too(
+def test_the_packages_of_the_server_must_have_hashes(
     clone: Clone,
     index: Index,
     monkeypatch: pytest.MonkeyPatch,
