@@ -20,7 +20,7 @@ live: install ## run the live service with the demo videos as cameras: http://12
 
 # Three processes on two cores, because tests often wait for a server or a camera.
 .PHONY: test
-test: install .venv/.dev check ## run all checks and tests that need no GPU, with a real Triton
+test: install .venv/.dev .venv-uv/.uv check ## run all checks and tests that need no GPU, with a real Triton
 	.venv/bin/pytest -m "not alone" --numprocesses 3 --dist loadfile --no-loadscope-reorder
 	.venv/bin/pytest -m alone
 
@@ -38,7 +38,7 @@ faults: install .venv/.dev ## pause, kill and fuzz a server while clients check 
 	test -z "$$failed"
 
 .PHONY: tools
-tools: install .venv-tools/.tools ## make the environment for tools/ with PyTorch: export, evaluate, train
+tools: install .venv-tools/.tools ## make the environment for tools/ with PyTorch: export, evaluate, train (ANY_TORCH=1: any build of it)
 
 .PHONY: test-tools
 test-tools: tools ## run the tests that need PyTorch: network, checkpoints, export, training
@@ -49,6 +49,18 @@ check: .venv/.dev ## check formatting, lint and types
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+
+# From the package index that uv is set to, as by UV_DEFAULT_INDEX, or else from PyPI.
+UV_COMPILE := .venv-uv/bin/uv pip compile --quiet --no-deps --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --custom-compile-command 'make pins'
+
+# A list that stays the same keeps its date, or else environments would be made again.
+.PHONY: pins
+pins: .venv-uv/.uv ## write requirements/*.txt, with hashes, after a change of requirements/*.in
+	@for list in $(basename $(wildcard requirements/*.in)); do \
+		$(UV_COMPILE) --output-file $$list.new $$list.in || exit 1; \
+		cmp --silent $$list.new $$list.txt && rm $$list.new || mv $$list.new $$list.txt; \
+	done
 
 .PHONY: reference
 reference: install ## write the generated pages of docs/, after a change of the API, cameras.yaml or the errors
@@ -87,13 +99,14 @@ up-cpu: ## like 'up', but without a GPU and without NVIDIA's images
 	$(COMPOSE) --file docker-compose.cpu.yaml build
 	$(COMPOSE) --file docker-compose.cpu.yaml run --rm client
 
-DOCKER_VARIABLE = $(shell sed -n 's/^$(1)=//p' .env)
+# As with Compose, a variable of the shell beats the line of .env.
+PYTHON_IMAGE ?= $(shell sed -n 's/^PYTHON_IMAGE=//p' .env)
 
 .PHONY: image
 image: ## an image with code, models and the CPU server inside; what is in it goes to output/sbom-*
 	mkdir -p output
 	docker build --file docker/python.Dockerfile --target yolostream --tag yolostream \
-		--build-arg PYTHON_IMAGE=$(call DOCKER_VARIABLE,PYTHON_IMAGE) \
+		--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) \
 		--build-arg VERSION=$$(sed -n 's/__version__ = "\(.*\)"/\1/p' clients/yolostream/_version.py) \
 		--build-arg REVISION=$$(git rev-parse HEAD) .
 	for part in client server; do docker run --rm --entrypoint cat yolostream \
@@ -181,15 +194,16 @@ helm-schema: install ## write the chart's schema, after docs/cameras.schema.json
 
 .PHONY: clean
 clean: ## remove environments and results
-	rm -rf .venv .venv-server .venv-tools .venv-perf .venv-docs .cache dist $(OUTPUT)
+	rm -rf .venv .venv-server .venv-tools .venv-perf .venv-docs .venv-uv .cache dist $(OUTPUT)
 
 # --no-deps, because the lists are complete, and some packages have contradictory requirements.
-PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --no-deps
+PIP := bin/python -m pip install --quiet --disable-pip-version-check --no-deps
+PIP_INSTALL := $(PIP) --require-hashes
 
 .venv/.client: requirements/client.txt requirements/build.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/$(PIP_INSTALL) -r requirements/client.txt -r requirements/build.txt
-	.venv/$(PIP_INSTALL) --no-build-isolation --editable .
+	.venv/$(PIP) --no-build-isolation --editable .
 	@touch $@
 
 .venv/.service: requirements/service.txt .venv/.client
@@ -209,11 +223,18 @@ PIP_INSTALL := bin/python -m pip install --quiet --disable-pip-version-check --n
 	@touch $@
 
 TOOLS := $(patsubst %,requirements/%.txt,client build service traces dev)
+# Builds of PyTorch without CUDA are not on PyPI, and need fewer packages.
+ANY_BUILD := bin/python -m pip install --quiet --disable-pip-version-check $(shell grep ^torch== requirements/tools.in)
 .venv-tools/.tools: $(TOOLS) requirements/tools.txt pyproject.toml
 	$(PYTHON) -m venv .venv-tools
 	.venv-tools/$(PIP_INSTALL) $(TOOLS:%=-r %)
-	.venv-tools/$(PIP_INSTALL) --no-build-isolation --editable .
-	.venv-tools/bin/python -m pip install --quiet -r requirements/tools.txt
+	.venv-tools/$(if $(ANY_TORCH),$(ANY_BUILD),$(PIP_INSTALL) -r requirements/tools.txt)
+	.venv-tools/$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+.venv-uv/.uv: requirements/uv.txt
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/$(PIP_INSTALL) -r requirements/uv.txt
 	@touch $@
 
 .venv-docs/.docs: requirements/docs.txt

@@ -3,7 +3,7 @@
 ARG PYTHON_IMAGE
 FROM ${PYTHON_IMAGE} AS client
 COPY requirements/client.txt requirements/service.txt /requirements/
-RUN python -m pip install --no-cache-dir --no-deps \
+RUN python -m pip install --no-cache-dir --no-deps --require-hashes \
     --requirement /requirements/client.txt --requirement /requirements/service.txt
 ENV HOME=/tmp
 ENTRYPOINT ["python", "-m", "yolostream"]
@@ -11,12 +11,12 @@ ENTRYPOINT ["python", "-m", "yolostream"]
 FROM client AS triton-cpu
 COPY requirements/server.txt /requirements/
 RUN python -m venv /opt/server --without-pip \
- && python -m pip --python /opt/server/bin/python install --no-cache-dir --no-deps \
+ && python -m pip --python /opt/server/bin/python install --no-cache-dir --no-deps --require-hashes \
     --requirement /requirements/server.txt
 
 FROM client AS wheel
 COPY requirements/build.txt /requirements/
-RUN python -m pip install --no-cache-dir --no-deps --requirement /requirements/build.txt
+RUN python -m pip install --no-cache-dir --no-deps --require-hashes --requirement /requirements/build.txt
 COPY . /source
 WORKDIR /source
 RUN python -m hatchling build --target wheel --directory /wheel
@@ -33,7 +33,7 @@ RUN folder=$(python -c "from yolostream.server import installing; print(installi
 FROM complete AS sbom
 COPY requirements/sbom.txt /requirements/
 RUN python -m venv /opt/sbom \
- && /opt/sbom/bin/python -m pip install --no-cache-dir --no-deps \
+ && /opt/sbom/bin/python -m pip install --no-cache-dir --no-deps --require-hashes \
     --requirement /requirements/sbom.txt
 RUN mkdir /sbom \
  && for environment in client=$(command -v python) server=/opt/server/bin/python; do \

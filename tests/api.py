@@ -95,7 +95,7 @@ def check_problem(answer: requests.Response, status: int, kind: str = "") -> dic
     return problem
 
 
-def nobody(model: str) -> Detector:
+def connect_without_server(model: str) -> Detector:
     """A `connect` that fails as if no server ran."""
     raise ServerUnavailable(f"no Triton answers for {model}: is it running?")
 
@@ -117,7 +117,7 @@ def serve_api(
     configuration = Configuration.model_validate(
         {"defaults": {"model": model}, "cameras": cameras or {}}
     )
-    connect = nobody if server is None else partial(Detector, server, token=token)
+    connect = connect_without_server if server is None else partial(Detector, server, token=token)
     listing = partial(served_ensembles, server or "127.0.0.1:1", TritonAccess(token))
     service = Service(connect, instance=instance)
     ensembles = Ensembles(connect, listing)

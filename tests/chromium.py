@@ -32,10 +32,10 @@ needs_chromium = skip_where(
 
 _SWITCHES = (
     "--headless=new",
-    # Not through a port of localhost, because some machines cannot resolve that name.
+    # Not a port of localhost, because some machines cannot resolve that name.
     "--remote-debugging-pipe",
     *("--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
-    # Chromium's sandbox does not run as root, as containers do.
+    # Chromium's sandbox does not work for root, and containers run as root.
     "--no-sandbox",
 )
 
@@ -98,8 +98,8 @@ class Browser:
 
     def messages(self) -> list[str]:
         """The errors and warnings of the console since the last call."""
-        said = self.driver.execute("getLog", {"type": "browser"})["value"]
-        return [one["message"] for one in said if one["level"] in ("SEVERE", "WARNING")]
+        entries = self.driver.execute("getLog", {"type": "browser"})["value"]
+        return [one["message"] for one in entries if one["level"] in ("SEVERE", "WARNING")]
 
 
 @contextlib.contextmanager

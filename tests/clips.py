@@ -28,7 +28,7 @@ MATRICES = [
 
 
 def opened(spec: object) -> list[Source]:
-    """The sources that `spec` names; raises the error if it names none."""
+    """The sources that `spec` names; raises its error if it is invalid."""
     named, unknown = find_sources([str(spec)], decoder="cpu")
     sources, unreadable = check_files(named)
     for error in [*unknown, *unreadable]:
@@ -101,7 +101,7 @@ def write_clip(
 
 
 def retimed(path: Path, pts: Sequence[int]) -> Path:
-    """Replace the timestamps (33 bits) in an MPEG-TS by ones that no muxer would write."""
+    """Replace the 33-bit timestamps in an MPEG-TS, also by ones that no muxer would write."""
     data, times = bytearray(path.read_bytes()), iter(pts)
     for start in range(0, len(data), 188):
         begins, has_adaptation = data[start + 1] & 0x40, data[start + 3] & 0x20
@@ -135,7 +135,7 @@ def play(path: Path) -> list[tuple[float, Image]]:
 
 
 def play_torn(path: Path) -> list[Image]:
-    """The pictures of a file that was cut off in the middle of one."""
+    """The complete pictures of a file that ends in the middle of a picture."""
     images = []
     with av.open(str(path)) as container, contextlib.suppress(av.InvalidDataError):
         for frame in container.decode(video=0):
@@ -144,7 +144,7 @@ def play_torn(path: Path) -> list[Image]:
 
 
 def boxes(path: Path) -> list[str]:
-    """Names of an MP4's outermost boxes, in order."""
+    """Names of an MP4's top-level boxes, in order."""
     data, position, names = path.read_bytes(), 0, []
     while position < len(data):
         size, name = struct.unpack_from(">I4s", data, position)
@@ -176,7 +176,7 @@ def trimmed(path: Path) -> Path:
 
 @contextlib.contextmanager
 def full_disk(after_bytes: int) -> Iterator[None]:
-    """Simulate a full disk: writing beyond `after_bytes` of a file fails, with EFBIG for ENOSPC."""
+    """Simulate a full disk: a file that exceeds `after_bytes` fails, with EFBIG, not ENOSPC."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (after_bytes, hard))
     try:

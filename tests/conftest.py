@@ -34,7 +34,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def _stop_signals_as_before() -> Iterator[None]:
-    # A command that runs in this process changes the handlers, and ignores the signals in the end.
+    # A command that runs in this process changes the handlers, and leaves the signals ignored.
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     yield
     for number, handler in before.items():
@@ -46,7 +46,7 @@ def triton() -> Iterator[embedded.EmbeddedTriton]:
     with embedded.serve(
         REPOSITORY / "model_repository",
         environment=REPOSITORY / ".venv-server",
-        # Not all models: those that a developer has installed may be broken.
+        # Only this model, because others that a developer has installed may be broken.
         models=["yolov7"],
         profile="cpu",
         stop_timeout_s=0,
@@ -74,7 +74,7 @@ def detector(
     """One detector for all tests.
 
     If the machine was suspended for a second, Triton is restarted, and the detector's next frame
-    fails. That frame is sent here, so that no test fails by it.
+    fails. That frame is sent here, so that no test fails because of it.
     """
     restarts = triton.health().restarts
     if restarts not in _restarts_seen:
@@ -107,7 +107,7 @@ def yolostream_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
     ) -> subprocess.CompletedProcess[str]:
         program = ["-m", "yolostream"]
         if largest_file is not None:
-            # Not by preexec_fn, which would fork this process: gRPC's threads do not survive that.
+            # Not with preexec_fn, which forks this process: gRPC's threads do not survive a fork.
             program = ["-c", _LIMITED.format(limit=largest_file)]
         return subprocess.run(
             [sys.executable, *program, *map(str, arguments)],

@@ -1,10 +1,10 @@
-"""A Docker engine: the one of this machine, or one that is started here and leaves nothing.
+"""Provides a Docker engine: the one that runs on this machine, or a temporary one.
 
-The latter pulls nothing: in place of Python's image it gets the Python of Debian's packages.
+A temporary engine pulls no images. Its image of Python is built from Debian's packages.
 
     python3 tests/docker_engine.py --check
 
-ends with 0 where there can be one.
+exits with 0 if this machine runs an engine or can start a temporary one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HAPROXY_IMAGE = "haproxy:2.6.12"
 _PACKAGES = "python3,python3-venv,python3-pip,python-is-python3,libpython3.11,ca-certificates"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _BRIDGE = Path("/sys/class/net/docker0")
-# An empty table is saved as nothing, and restoring nothing would not empty it again.
+# iptables-save omits empty tables, so restoring its output alone would not empty them again.
 _FLUSHED = b"*filter\nCOMMIT\n*nat\nCOMMIT\n"
 _START_TIMEOUT_S = 120
 _STOP_TIMEOUT_S = 120
@@ -34,16 +34,16 @@ _STOP_TIMEOUT_S = 120
 
 @dataclass
 class Engine:
-    """One that answers."""
+    """A running Docker engine."""
 
     folder: Path | None = None
-    """Of one that was started here: on a disk, as images are large. Nobody else uses it."""
+    """The data of a temporary engine; None for the engine of this machine."""
     environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
-    """What `docker` and Compose need to find it."""
+    """Environment variables with which `docker` and Compose find the engine."""
     _process: subprocess.Popen[bytes] | None = None
 
     def run(self, *arguments: object) -> str:
-        """What `docker` says on stdout."""
+        """Run `docker`, which must succeed; return its stdout."""
         done = subprocess.run(
             ["docker", *map(str, arguments)],
             env=self.environ,
@@ -55,12 +55,12 @@ class Engine:
         return done.stdout.strip()
 
     def answers(self) -> bool:
-        told = subprocess.run(
+        version = subprocess.run(
             ["docker", "version", "--format", "{{.Server.Version}}"],
             env=self.environ,
             capture_output=True,
         )
-        return told.returncode == 0
+        return version.returncode == 0
 
     def start(self) -> None:
         assert self.folder is not None
@@ -74,7 +74,7 @@ class Engine:
                 ],
                 stdout=log,
                 stderr=log,
-                # Ctrl-C ends the tests, and they end it.
+                # Ctrl-C in a terminal must end only the tests, which then stop the engine.
                 start_new_session=True,
             )
         deadline = time.monotonic() + _START_TIMEOUT_S
@@ -84,14 +84,14 @@ class Engine:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """End it and its containers, as a machine does that is shut down."""
+        """Stop the engine and its containers, as a shutdown of the machine does."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(_STOP_TIMEOUT_S)
 
 
 def missing() -> str:
-    """Why no engine can be had; empty where one answers, or can be started."""
+    """What this machine lacks; empty if an engine runs or can be started."""
     if shutil.which("docker") is None:
         return "docker"
     if Engine().answers():
@@ -104,25 +104,25 @@ def missing() -> str:
 
 @contextlib.contextmanager
 def engine() -> Iterator[Engine]:
-    """The one of this machine, which pulls what it is asked for, or one without that need."""
+    """Provide the engine of this machine, or else a temporary one with an image of Python."""
     here = Engine()
     if here.answers():
         yield here
         return
     with started_engine() as engine:
         assert engine.folder is not None
-        _stand_in_for_python(engine, engine.folder / "python")
+        _build_python_image(engine, engine.folder / "python")
         yield engine
 
 
 @contextlib.contextmanager
 def started_engine() -> Iterator[Engine]:
-    """One without images, until the block ends."""
-    # Not /tmp, which is memory on some machines.
+    """Run a temporary engine without images until the block ends."""
+    # Not in /tmp, which is in memory on some machines: images are large.
     folder = Path(tempfile.mkdtemp(prefix="yolostream-docker-", dir="/var/tmp"))
     started = Engine(folder, {**os.environ, "DOCKER_HOST": f"unix://{folder}/socket"})
     try:
-        with _network_as_before():
+        with _network_restored():
             try:
                 started.start()
                 yield started
@@ -134,8 +134,8 @@ def started_engine() -> Iterator[Engine]:
 
 
 @contextlib.contextmanager
-def _network_as_before() -> Iterator[None]:
-    """Without the bridge and the rules of the firewall that an engine leaves when it ends."""
+def _network_restored() -> Iterator[None]:
+    """Remove the bridge and the firewall rules that an engine leaves when it stops."""
     forwarding = Path("/proc/sys/net/ipv4/ip_forward")
     rules = subprocess.run(["iptables-save"], capture_output=True, check=True).stdout
     had_bridge, forwarded = _BRIDGE.exists(), forwarding.read_text()
@@ -148,14 +148,14 @@ def _network_as_before() -> Iterator[None]:
             subprocess.run(["ip", "link", "delete", _BRIDGE.name], check=True)
 
 
-def _stand_in_for_python(engine: Engine, folder: Path) -> None:
-    """Debian's Python in a container, where pip may install, as in Python's own image."""
+def _build_python_image(engine: Engine, folder: Path) -> None:
+    """Build an image of Debian's Python in which pip may install, as in Python's own image."""
     folder.mkdir()
     packed = folder / "debian.tar"
     made = subprocess.run(
         [
             *("mmdebstrap", "--variant=minbase", f"--include={_PACKAGES}"),
-            # It is thrown away, so what has reached the disk does not matter.
+            # The result is temporary, so it need not be synchronized to the disk.
             *("--dpkgopt=force-unsafe-io", "--aptopt=Acquire::Languages none"),
             *("bookworm", packed),
         ],
@@ -165,7 +165,7 @@ def _stand_in_for_python(engine: Engine, folder: Path) -> None:
     assert made.returncode == 0, made.stderr[-3000:]
     engine.run("import", packed, PYTHON_IMAGE)
     packed.unlink()
-    # Whom this machine trusts: packages may come through a proxy.
+    # The certificates that this machine trusts, because packages may come through a proxy.
     shutil.copy(_CERTIFICATES, folder / "certificates")
     (folder / "pip.conf").write_text(f"[global]\ncert = {_CERTIFICATES}\n")
     (folder / "Dockerfile").write_text(
@@ -177,8 +177,8 @@ def _stand_in_for_python(engine: Engine, folder: Path) -> None:
     engine.run("build", "--tag", PYTHON_IMAGE, folder)
 
 
-def stand_in_for_haproxy(engine: Engine) -> None:
-    """Debian's HAProxy, of the same version, where nothing is pulled."""
+def build_haproxy_image(engine: Engine) -> None:
+    """Build an image of Debian's HAProxy, of the same version, for a temporary engine."""
     if engine.folder is None:
         return
     folder = engine.folder / "haproxy"

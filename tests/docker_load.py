@@ -1,4 +1,4 @@
-"""Asks servers for as long as stdin is open, and prints what became of the frames.
+"""Sends frames to servers until stdin is closed, then prints the number of each outcome as JSON.
 
 python tests/docker_load.py dns:///triton:8001
 """
@@ -21,19 +21,19 @@ def main() -> None:
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     frame = np.full((36, 64, 3), 114, np.uint8)
-    became: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     with Detector(sys.argv[1], "instant", max_in_flight=IN_FLIGHT, timeout_s=30) as detector:
         pending = deque(detector.submit(frame) for _ in range(IN_FLIGHT))
         at = time.monotonic()
         while pending:
             error = pending.popleft().exception()
-            became["answered" if error is None else type(error).__name__] += 1
+            outcomes["answered" if error is None else type(error).__name__] += 1
             if not ended.is_set():
                 try:
                     pending.append(detector.submit(frame))
                 except YolostreamError as error:
-                    became[type(error).__name__] += 1
-        json.dump({**became, "seconds": time.monotonic() - at}, sys.stdout)
+                    outcomes[type(error).__name__] += 1
+        json.dump({**outcomes, "seconds": time.monotonic() - at}, sys.stdout)
 
 
 if __name__ == "__main__":

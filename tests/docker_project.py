@@ -1,4 +1,4 @@
-"""Containers of the compose files, made from a copy of this repository."""
+"""Runs the containers of the compose files from a copy of this repository."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NEEDED_BY = {"1": "REQUIRE_DOCKER_COMPOSE", "2": "REQUIRE_COMPOSE_PLUGIN"}
 
 
 def compose(version: str) -> Sequence[str]:
-    """The command of one Compose; leaves out the test where it is not installed."""
+    """The command of one version of Compose; skips the test if it is not installed."""
     command = COMPOSES[version]
     if not _runs(command):
         lacking(" ".join(command), variable=_NEEDED_BY[version])
@@ -37,7 +37,7 @@ def compose(version: str) -> Sequence[str]:
 
 
 def any_compose() -> Sequence[str]:
-    """The newest Compose, or none."""
+    """The command of the newest Compose that is installed; empty if none is."""
     return next((one for one in reversed(COMPOSES.values()) if _runs(one)), ())
 
 
@@ -49,7 +49,7 @@ def _runs(command: Sequence[str]) -> bool:
 
 @dataclass
 class Project:
-    """Containers that belong together."""
+    """A project of Compose: the containers that it starts together."""
 
     engine: Engine
     compose: Sequence[str]
@@ -89,12 +89,12 @@ class Project:
         (name,) = self.containers(service)
         return name
 
-    def inspected(self, name: str) -> dict:
-        (told,) = json.loads(self.engine.run("inspect", name))
-        return told
+    def inspect(self, name: str) -> dict:
+        (state,) = json.loads(self.engine.run("inspect", name))
+        return state
 
     def is_healthy(self, name: str) -> bool:
-        state = self.inspected(name)["State"]
+        state = self.inspect(name)["State"]
         return state["Running"] and state["Health"]["Status"] == "healthy"
 
     def wait_until_healthy(self, *services: str) -> None:
@@ -103,24 +103,24 @@ class Project:
             what=f"{' and '.join(services)} to be healthy",
         )
 
-    def inside(self, service: str, *command: object) -> str:
-        """What a command says that is run in the container of a service."""
+    def execute(self, service: str, *command: object) -> str:
+        """Run a command in the container of a service; return its stdout."""
         return self.engine.run("exec", self.container(service), *command)
 
-    def asked(self, path: str) -> bytes:
-        """What the page answers."""
+    def get(self, path: str) -> bytes:
+        """The response of the live page's server."""
         url = f"http://127.0.0.1:{self.environ['YOLOSTREAM_PAGE_PORT']}{path}"
         with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.read()
 
     def cameras(self) -> dict[str, dict]:
-        return {one["name"]: one for one in json.loads(self.asked("/api/v1/cameras"))}
+        return {one["name"]: one for one in json.loads(self.get("/api/v1/cameras"))}
 
-    def wait_until_frames_come(self, count: int = 5) -> None:
-        """Until every camera has so many more, also where it counts from zero again."""
+    def wait_for_frames(self, count: int = 5) -> None:
+        """Wait for `count` more frames of every camera; counters may restart at zero."""
         before: dict[str, int] = {}
 
-        def come() -> bool:
+        def have_frames() -> bool:
             with contextlib.suppress(OSError, ValueError):
                 now = {name: one["frames_done"] for name, one in self.cameras().items()}
                 for name, frames in now.items():
@@ -128,7 +128,7 @@ class Project:
                 return bool(now) and all(now[name] - before[name] >= count for name in now)
             return False
 
-        until(come, what="frames of every camera")
+        until(have_frames, what="frames of every camera")
 
 
 def until(condition, *, what: str, deadline_s: float = DEADLINE_S) -> None:
@@ -140,7 +140,7 @@ def until(condition, *, what: str, deadline_s: float = DEADLINE_S) -> None:
 
 @contextlib.contextmanager
 def clone() -> Iterator[Path]:
-    """What is in Git of this repository, as it is now: containers write into it."""
+    """Copy the files that Git does not ignore, because containers write into the folder."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -148,7 +148,7 @@ def clone() -> Iterator[Path]:
         text=True,
         check=True,
     )
-    # Not /tmp: an engine that was started here earlier may not see ours.
+    # Not in /tmp: the engine may have a /tmp of its own.
     folder = Path("/var/tmp") / f"yolostream-clone-{secrets.token_hex(4)}"
     try:
         for name in filter(None, listed.stdout.split("\0")):
@@ -164,7 +164,7 @@ def clone() -> Iterator[Path]:
 
 
 def user_and_group() -> tuple[int, int]:
-    """User and group of the containers; never root."""
+    """Ids of the user and the group of the containers; never root."""
     return (os.getuid(), os.getgid()) if os.getuid() else (1000, 1000)
 
 
@@ -172,7 +172,10 @@ def user_and_group() -> tuple[int, int]:
 def project(
     engine: Engine, compose: Sequence[str], clone: Path, *files: str, **variables: str
 ) -> Iterator[Project]:
-    """Containers of these files; none, no network and no volume is left."""
+    """Provide a project of these compose files; at the end, remove all of its parts.
+
+    Its containers, networks and volumes must be gone then.
+    """
     name = f"yolostream-test-{secrets.token_hex(4)}"
     ports = {f"YOLOSTREAM_{port}": str(_free_port()) for port in _PORTS}
     environ = {
@@ -180,12 +183,12 @@ def project(
         **ports,
         "COMPOSE_PROJECT_NAME": name,
         "YOLOSTREAM_USER": ":".join(map(str, user_and_group())),
-        # The builder that is part of every engine.
+        # The legacy builder, which every engine includes.
         "DOCKER_BUILDKIT": "0",
         **variables,
     }
-    words = [*compose, *(word for file in files for word in ("--file", file))]
-    made = Project(engine, words, clone, environ)
+    command = [*compose, *(word for file in files for word in ("--file", file))]
+    made = Project(engine, command, clone, environ)
     try:
         yield made
     finally:

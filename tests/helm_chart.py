@@ -1,7 +1,7 @@
-"""The chart for Kubernetes, rendered by Helm itself.
+"""Renders the chart for Kubernetes with Helm itself.
 
-Tests that need Helm are skipped by name, and fail where REQUIRE_HELM=1 promises it: 'make helm'
-installs it, and .ci/run does.
+Tests that need Helm are skipped if it is not installed. With REQUIRE_HELM=1 they fail instead;
+'make helm' and .ci/run install it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ needs_helm = skip_where(
     "" if importlib.util.find_spec("helm_python") else "helm-python-sdk ('make helm')",
     variable="REQUIRE_HELM",
 )
-"""A whole file's `pytestmark`."""
+"""To be used as the `pytestmark` of a whole file."""
 
 Values = dict[str, Any]
 Object = dict[str, Any]
@@ -33,7 +33,7 @@ ON_GPU: Values = {
     "triton": {"image": "registry/triton:1", "plan": {"image": "registry/engine:1"}},
     "ingest": {"image": "registry/yolostream:1", "tokenSecret": "tokens"},
 }
-"""The least that has to be said."""
+"""The required values only."""
 EVERYTHING: Values = {
     "cameras": {
         "gate": {
@@ -84,7 +84,7 @@ ON_CPU: Values = yaml.safe_load((CHART / "values-cpu.yaml").read_text())
 
 
 def merged(*values: Values) -> Values:
-    """As Helm does it with several files: the last one wins."""
+    """Merge values as Helm merges several files: the last one wins."""
     result: Values = {}
     for one in values:
         for key, value in one.items():
@@ -128,7 +128,7 @@ def _chart() -> Any:
 
 
 def render(values: Values, chart: Any = None) -> list[Object]:
-    """The objects that are installed with these values, for nobody to change."""
+    """The objects that are installed with these values; they are cached, so do not change them."""
     return _objects(json.dumps(values), chart or _chart())
 
 
@@ -140,13 +140,13 @@ def _objects(values: str, chart: Any) -> list[Object]:
 
 
 def notes(values: Values) -> str:
-    """What Helm says when it has installed it."""
+    """The text that Helm prints after the installation."""
     files = _chart().render(values, name=RELEASE, namespace=NAMESPACE)
     return files["yolostream/templates/NOTES.txt"]
 
 
 def only(objects: list[Object], kind: str, name: str = "") -> Object:
-    """The one of a kind, whose name ends like this."""
+    """The only object of this kind whose name ends with `name`."""
     (found,) = [
         one for one in objects if one["kind"] == kind and one["metadata"]["name"].endswith(name)
     ]
@@ -154,7 +154,7 @@ def only(objects: list[Object], kind: str, name: str = "") -> Object:
 
 
 def pods(objects: list[Object]) -> dict[str, Object]:
-    """What pods of each component are made after."""
+    """The pod template of each component."""
     return {
         one["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"][
             "template"
@@ -165,6 +165,6 @@ def pods(objects: list[Object]) -> dict[str, Object]:
 
 
 def containers(pod: Object) -> Iterator[Object]:
-    """Those that start, too."""
+    """All containers of a pod, including the init containers."""
     yield from pod["spec"].get("initContainers", ())
     yield from pod["spec"]["containers"]

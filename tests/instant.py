@@ -60,6 +60,6 @@ def serve_instant(
         host=host,
         ports=ports,
         access=access,
-        # By default, a stop waits for two seconds, which no test needs.
+        # No test needs the default, which makes a stop wait for two seconds.
         stop_timeout_s=0,
     )

@@ -1,4 +1,4 @@
-"""What Kubernetes' API server does with leases, over HTTPS, and what goes wrong with it."""
+"""A fake of the Lease API of Kubernetes over HTTPS, which can also fail."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Refused(Exception):
 
 
 class LeaseApi:
-    """Leases by their names, whose tokens count, and what to do wrong next."""
+    """The leases by name, the valid tokens, and the faults that tests set."""
 
     def __init__(self) -> None:
         self.leases: dict[str, dict] = {}
@@ -41,9 +41,9 @@ class LeaseApi:
         self.denied: set[str] = set()
         """Verbs that the service account lacks, for reviews of access only."""
         self.wrong: int | None = None
-        """Status that all requests are answered by."""
+        """The status of all answers; None for no fault."""
         self.silent = threading.Event()
-        """Set: nobody is answered, and what was asked is done all the same."""
+        """While this is set, requests are executed but not answered."""
         self.over = threading.Event()
         self.lock = threading.Lock()
         self._version = 1000
@@ -126,7 +126,7 @@ class LeaseApi:
 
 
 def _check(lease: dict) -> None:
-    """As Kubernetes validates it."""
+    """Validate a lease as Kubernetes does."""
     metadata, spec = lease["metadata"], lease["spec"]
     labels = [*metadata["labels"].values()]
     is_valid = (
@@ -146,13 +146,17 @@ def _check(lease: dict) -> None:
 
 @contextlib.contextmanager
 def serve_leases(folder: Path) -> Iterator[tuple[LeaseApi, str]]:
-    """An API server, its address, and in `folder` the files of a pod's service account."""
+    """Run an API server; `folder` gets the files of a pod's service account.
+
+    Yields the server and its URL.
+    """
     _make_account(folder)
     api = LeaseApi()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        # An answer in several parts would wait for what the client's system says of the first.
+        # The buffer holds a whole answer; a second part would wait for the TCP acknowledgement of
+        # the first one.
         wbufsize = 1 << 16
 
         def _answer(self) -> None:

@@ -28,9 +28,9 @@ def tiled(
     """Write the tiled video as an animation.
 
     Args:
-        video: Of at least 10 s; a part from its middle is taken.
-        width: In pixels.
-        frames_per_s: Of the animation.
+        video: A video of at least 10 s; a part from its middle is taken.
+        width: Width of the animation in pixels.
+        frames_per_s: Frame rate of the animation.
     """
     begins = 4.0
     with av.open(str(video)) as container:
@@ -48,9 +48,9 @@ def page(url: str = "http://127.0.0.1:8080", *, width: int = 960, frames_per_s: 
     """Write the live page as an animation.
 
     Args:
-        url: Where `yolostream run --demo` serves it.
-        width: In pixels.
-        frames_per_s: Of the animation; Chromium takes a few screenshots a second.
+        url: The address at which `yolostream run --demo` serves the page.
+        width: Width of the animation in pixels.
+        frames_per_s: Frame rate of the animation; Chromium takes only a few screenshots a second.
     """
     with chromium() as open_window:
         window = open_window()

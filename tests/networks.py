@@ -9,7 +9,7 @@ from torch import nn
 
 from tools.yolov7 import Network, load_table
 
-# Two threads on busy cores spend their time waiting for each other.
+# With two threads on busy cores, each would mostly wait for the other.
 torch.set_num_threads(1)
 
 

@@ -81,7 +81,7 @@ def _layer(index: int, network: Network) -> Any:
 
 
 def _renamed(module: nn.Module) -> nn.Module:
-    """Convert an inner convolution block to the official class."""
+    """Convert a convolution block inside another layer to the official class."""
     if type(module).__name__ != "Conv":
         return module
     block = _new("models.common", "Conv")

@@ -23,7 +23,7 @@ from running import DEADLINE_S, poll
 needs_prometheus = skip_where(
     missing_programs("prometheus", "promtool"), variable="REQUIRE_PROMETHEUS"
 )
-"""Marks a test, or a whole file as its `pytestmark`."""
+"""A mark for a test, or for a whole file as its `pytestmark`."""
 
 
 def promtool(*arguments: object, given: str | None = None) -> str:
@@ -31,9 +31,9 @@ def promtool(*arguments: object, given: str | None = None) -> str:
     done = subprocess.run(
         ["promtool", *map(str, arguments)], input=given, capture_output=True, text=True, timeout=60
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return output
 
 
 class Prometheus:
@@ -46,10 +46,10 @@ class Prometheus:
         """The current series of an expression."""
         words = urllib.parse.urlencode({"query": expression})
         with urllib.request.urlopen(f"{self._url}/query?{words}", timeout=60) as answer:
-            told = json.load(answer)
-        assert told["status"] == "success"
-        assert told["data"]["resultType"] == "vector", expression
-        return told["data"]["result"]
+            response = json.load(answer)
+        assert response["status"] == "success"
+        assert response["data"]["resultType"] == "vector", expression
+        return response["data"]["result"]
 
     def wait_for(self, expression: str, *, deadline_s: float = DEADLINE_S) -> list[dict]:
         """Wait until a series of an expression has a value other than NaN; return the series."""

@@ -37,7 +37,7 @@ def assert_letterboxed(frames, images, letterboxes):
     np.testing.assert_array_equal(letterboxes[:, 4:], digesting.digests(frames))
     for frame, image, expected in zip(frames, images, expected_images, strict=True):
         apart = np.abs(image - expected).max() * 255
-        # A little more than 1 and 0, because values are scaled to 0..1 and back.
+        # Slightly above 1 and 0 gray levels, because values are scaled to 0..1 and back.
         limit = 1.01 if max(frame.shape[:2]) < SIDE else 0.01
         assert apart < limit, f"{frame.shape}: {apart} gray levels"
 

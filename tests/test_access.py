@@ -1,4 +1,4 @@
-"""Who may use a server: a token and TLS, with the real Triton and its real clients."""
+"""Access to a server: tokens and TLS, with a real Triton and its real clients."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def serving(access: Access):
 
 
 def refused(url: str, **options: object) -> set[str]:
-    """Names of the calls that the server refuses before it looks at them."""
+    """Names of the calls that the server refuses before it parses them."""
     with grpc.insecure_channel(url) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         return {name for name in _METHODS if _is_refused(stub, name, **options)}
@@ -72,11 +72,11 @@ def http_status(
         connection.close()
 
 
-# What a server lets through
+# Tokens
 
 
-def test_without_a_token_administration_is_for_nobody():
-    # Not the server of other tests: without a token, the calls that are asked here end all regions.
+def test_without_a_token_administration_calls_are_refused():
+    # With a server of its own, because these calls unregister all shared memory if they succeed.
     with serving(Access()) as server:
         assert refused(server.url) == ADMINISTRATION
         for path in ("/v2/logging", "/v2/repository/index", "/v2/repository/models/yolov7/unload"):
@@ -93,8 +93,8 @@ def guarded() -> Iterator[embedded.EmbeddedTriton]:
         yield server
 
 
-def test_with_a_token_all_but_health_asks_for_it(guarded):
-    # A call that a newer Triton has is refused too, or this fails.
+def test_with_a_token_all_calls_but_health_require_it(guarded):
+    # If a newer Triton adds a call that is not refused, this fails.
     assert refused(guarded.url) == set(_METHODS) - HEALTH
     assert refused(guarded.url, metadata=[(GRPC_HEADER, "another")]) == set(_METHODS) - HEALTH
     assert not refused(guarded.url, metadata=[(GRPC_HEADER, TOKEN)])
@@ -103,11 +103,11 @@ def test_with_a_token_all_but_health_asks_for_it(guarded):
         assert http_status(guarded.http_url, path, **{HTTP_HEADER: TOKEN}) == 200
     assert http_status(guarded.http_url, "/v2/models/yolov7/infer", "POST") == 403
     assert http_status(guarded.http_url, "/v2/health/ready") == 200
-    poll(lambda: guarded.health().of("yolov7"), what="an answer to whoever looks after it")
+    poll(lambda: guarded.health().of("yolov7"), what="an answer to the supervisor's health check")
     assert TOKEN not in guarded.log.read_text()
 
 
-def test_what_ends_a_server_is_refused_before_it_is_looked_at(guarded):
+def test_requests_that_crash_a_server_are_refused_before_they_are_parsed(guarded):
     frames = service_pb2.ModelInferRequest.InferInputTensor(
         name="frames", datatype="UINT8", shape=[1, 4611686018427387904, 4, 3]
     )
@@ -134,13 +134,13 @@ def test_a_detector_with_the_token_detects(guarded, detector, demo_frames, trans
 
 
 @pytest.mark.parametrize("token", [None, "another-token-0123"])
-def test_a_detector_without_the_token_is_told(guarded, token):
+def test_a_detector_without_the_token_is_denied_access(guarded, token):
     with pytest.raises(AccessDenied, match="--token-file") as caught:
         Detector(guarded.url, token=token)
     assert "another-token" not in str(caught.value)
 
 
-def test_a_wrong_token_is_no_outage_to_wait_for(yolostream_cli, guarded, tmp_path):
+def test_detect_fails_at_once_without_the_token(yolostream_cli, guarded, tmp_path):
     path = write_clip(tmp_path / "clip.mp4", steps(4), rate=10)
     arguments = ("detect", path, "--url", guarded.url, "--output", tmp_path / "out")
     check(yolostream_cli(*arguments), AccessDenied.exit_code, "--token-file")
@@ -150,7 +150,7 @@ def test_a_wrong_token_is_no_outage_to_wait_for(yolostream_cli, guarded, tmp_pat
     assert len(lines(tmp_path / "out" / "clip.jsonl")) == 4
 
 
-def test_nobody_else_uses_the_server_that_detect_starts(tmp_path):
+def test_the_server_that_detect_starts_refuses_other_clients(tmp_path):
     path = write_clip(tmp_path / "clip.mp4", steps(4) * 200, rate=20)
     arguments = ("--output", tmp_path / "out", "--profile", "cpu", "--workers", 2)
     with started(tmp_path, "detect", path, path, *arguments) as process:
@@ -167,7 +167,7 @@ def test_nobody_else_uses_the_server_that_detect_starts(tmp_path):
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory) -> Path:
-    """A folder with an authority, and what it says of a server on loopback and of a client."""
+    """A folder with a certificate authority, and certificates of a server and a client."""
     folder = tmp_path_factory.mktemp("certificates")
 
     def openssl(*arguments: str) -> None:
@@ -186,7 +186,7 @@ def certificates(tmp_path_factory) -> Path:
     return folder
 
 
-def test_tls_lets_in_who_knows_the_authority_and_nobody_in_the_clear(
+def test_tls_requires_the_authority_and_refuses_unencrypted_clients(
     certificates, detector, demo_frames
 ):
     tls = ServerTls(certificates / "server.pem", certificates / "server.key")
@@ -196,7 +196,9 @@ def test_tls_lets_in_who_knows_the_authority_and_nobody_in_the_clear(
         with Detector(url, token=TOKEN, tls=known) as ours:
             assert ours.transport == "shared-memory"
             assert ours.detect(frame).boxes.tolist() == detector.detect(frame).boxes.tolist()
-        poll(lambda: server.health().of("yolov7"), what="an answer to whoever looks after it")
+        poll(
+            lambda: server.health().of("yolov7"), what="an answer to the supervisor's health check"
+        )
         with pytest.raises(AccessDenied, match="--token-file"):
             Detector(url, tls=known)
         with pytest.raises(ServerUnavailable, match=r"(?i)certificate"):
@@ -207,7 +209,7 @@ def test_tls_lets_in_who_knows_the_authority_and_nobody_in_the_clear(
             Detector(url, tls=Tls(Path("no.pem")))
 
 
-def test_mutual_tls_lets_in_who_has_a_certificate(certificates, demo_frames):
+def test_mutual_tls_requires_a_client_certificate(certificates, demo_frames):
     tls = ServerTls(*(certificates / name for name in ("server.pem", "server.key", "ca.pem")))
     (frame,) = demo_frames("mb1_1", [10])
     with serving(Access(tls=tls)) as server:
@@ -222,7 +224,7 @@ def test_mutual_tls_lets_in_who_has_a_certificate(certificates, demo_frames):
 # The command
 
 
-def test_serve_says_what_is_open_and_takes_its_token_from_the_environment(
+def test_serve_logs_what_is_exposed_and_detect_reads_its_token_from_the_environment(
     certificates, tmp_path, yolostream_cli
 ):
     path = write_clip(tmp_path / "clip.mp4", steps(4), rate=10)
@@ -238,11 +240,11 @@ def test_serve_says_what_is_open_and_takes_its_token_from_the_environment(
         text=True,
     ) as process:
         try:
-            said = ""
-            while "Ctrl-C stops it" not in said:
-                said += process.stderr.readline()
-                assert process.poll() is None, said
-            port = said.partition("0.0.0.0:")[2].split()[0]
+            log = ""
+            while "Ctrl-C stops it" not in log:
+                log += process.stderr.readline()
+                assert process.poll() is None, log
+            port = log.partition("0.0.0.0:")[2].split()[0]
             finished = yolostream_cli(
                 *("detect", path, "--url", f"grpcs://{LOOPBACK}:{port}", "--save", "jsonl"),
                 *("--tls-ca", certificates / "ca.pem", "--output", tmp_path / "out"),
@@ -251,9 +253,9 @@ def test_serve_says_what_is_open_and_takes_its_token_from_the_environment(
         finally:
             process.terminate()
     assert (finished.returncode, errors_of(finished)) == (0, [])
-    assert f"HTTP {LOOPBACK}:" in said
-    assert "note:" not in said
-    assert "cAnArY7" not in said
+    assert f"HTTP {LOOPBACK}:" in log
+    assert "note:" not in log
+    assert "cAnArY7" not in log
 
 
 @pytest.mark.parametrize(
@@ -268,7 +270,7 @@ def test_serve_says_what_is_open_and_takes_its_token_from_the_environment(
         ("0.0.0.0", Access(tls=ServerTls(Path("a"), Path("b"), Path("c"))), None),
     ],
 )
-def test_what_is_open_to_others_is_said(host, access, words):
+def test_exposure_to_other_hosts_is_described_with_the_fix(host, access, words):
     exposure = access.exposure(host)
     assert exposure is None if words is None else words in exposure
 
@@ -276,7 +278,7 @@ def test_what_is_open_to_others_is_said(host, access, words):
 @pytest.mark.parametrize(
     "content", ["", "short", "a token with spaces", "x" * 20 + "\n" + "y" * 20]
 )
-def test_a_file_without_a_token_is_refused(yolostream_cli, tmp_path, content):
+def test_a_token_file_without_a_valid_token_is_refused(yolostream_cli, tmp_path, content):
     path = tmp_path / "token"
     path.write_text(content)
     finished = yolostream_cli("serve", "--token-file", path)
@@ -285,7 +287,7 @@ def test_a_file_without_a_token_is_refused(yolostream_cli, tmp_path, content):
     assert not content or content not in finished.stderr
 
 
-def test_tokens_are_not_alike_and_nobody_shows_them():
+def test_tokens_are_random_and_not_in_the_repr():
     assert is_token(new_token())
     assert new_token() != new_token()
     assert TOKEN not in repr(Access(TOKEN))

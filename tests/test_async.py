@@ -1,4 +1,4 @@
-"""The client in asyncio, against a real Triton that answers at once, late, or not at all."""
+"""The client in asyncio, with a real Triton that answers at once, late, or with an error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def detector(server, request):
 
 
 async def longest_pause(until: asyncio.Task) -> float:
-    """Of the event loop, in seconds."""
+    """The longest pause of the event loop in seconds."""
     longest, before = 0.0, time.monotonic()
     while not until.done():
         await asyncio.sleep(0.001)
@@ -47,9 +47,9 @@ async def gathered(calls):
     return await asyncio.gather(*calls)
 
 
-def test_more_calls_than_places_wait_without_holding_up_the_loop(detector):
+def test_calls_beyond_the_slots_wait_without_blocking_the_event_loop(detector):
     async def main():
-        # Two have a place: five turns of a third of a second, one step of the server at a time.
+        # With two slots, ten calls take five rounds of a third of a second.
         started = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             calls = tasks.create_task(gathered(detector.detect_async(LATE) for _ in range(10)))
@@ -58,11 +58,11 @@ def test_more_calls_than_places_wait_without_holding_up_the_loop(detector):
 
     found, pause_s, took_s = asyncio.run(main())
     assert [len(one) for one in found] == [0] * 10
-    # Whoever waited for a place in the loop itself would hold it for four of the five turns.
+    # A call that waited for a slot in the loop itself would block it for four of five rounds.
     assert pause_s < took_s / 2
 
 
-def test_a_cancelled_wait_gives_its_place_back_once_the_server_is_done(detector):
+def test_a_cancelled_call_frees_its_slot_once_the_server_has_answered(detector):
     async def main():
         calls = [asyncio.create_task(detector.detect_async(VERY_LATE)) for _ in range(6)]
         while detector._pool.free.qsize():
@@ -71,18 +71,18 @@ def test_a_cancelled_wait_gives_its_place_back_once_the_server_is_done(detector)
             call.cancel()
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
-        # The server may still read both.
+        # The server may still read the frames in both slots.
         assert detector._pool.free.qsize() < 2
         return await detector.detect_async(LATE)
 
     before = detector.statistics()
     assert len(asyncio.run(main())) == 0
     (totals,) = (after.since(before[step]) for step, after in detector.statistics().items())
-    assert totals.requests < 7, "those that were cancelled before their turn were not sent"
+    assert totals.requests < 7, "calls that were cancelled before they had a slot were not sent"
     assert detector._pool.free.qsize() == 2
 
 
-def test_what_was_submitted_can_be_awaited_and_cancelled(detector):
+def test_a_submitted_frame_can_be_awaited_with_a_timeout(detector):
     async def main():
         pending = detector.submit(VERY_LATE)
         with pytest.raises(TimeoutError):
@@ -94,7 +94,7 @@ def test_what_was_submitted_can_be_awaited_and_cancelled(detector):
     assert detector._pool.free.qsize() == 2
 
 
-def test_errors_arrive_where_they_are_awaited(detector):
+def test_errors_are_raised_where_a_call_is_awaited(detector):
     async def main():
         with pytest.raises(yolostream.FrameError, match="float32"):
             await detector.detect_async(np.zeros((8, 8, 3), np.float32))
@@ -107,14 +107,14 @@ def test_errors_arrive_where_they_are_awaited(detector):
 def test_submit_and_detect_async_do_not_wait_for_each_other(detector):
     async def main():
         calls = [asyncio.create_task(detector.detect_async(LATE)) for _ in range(12)]
-        # They get their places between those calls, and their answers need a thread after that.
+        # These get their slots between those calls, and need a thread for their answers.
         submitted = [asyncio.create_task(asyncio.to_thread(detector.submit, LATE)) for _ in "ab"]
-        await asyncio.gather(*await asyncio.gather(*submitted), *calls)
+        return await asyncio.gather(*await asyncio.gather(*submitted), *calls)
 
-    asyncio.run(main())
+    assert [len(found) for found in asyncio.run(main())] == [0] * 14
 
 
-def test_a_detector_that_is_closed_says_so_to_those_who_wait(server):
+def test_waiting_calls_fail_if_the_detector_is_closed(server):
     async def main():
         detector = Detector(server.url, MODEL, max_in_flight=1)
         calls = [asyncio.create_task(detector.detect_async(LATE)) for _ in range(3)]
@@ -128,7 +128,7 @@ def test_a_detector_that_is_closed_says_so_to_those_who_wait(server):
     assert all(isinstance(error, yolostream.ServerUnavailable) for error in others)
 
 
-def test_the_guide_s_example_runs(server, capsys):
+def test_the_example_in_the_guide_runs(server, capsys):
     (example,) = re.findall(r"```python\n(import asyncio\n.*?)```", GUIDE.read_text(), re.DOTALL)
     example = example.replace('"127.0.0.1:8001"', f'"{server.url}", "{MODEL}"')
     exec(compile(example, str(GUIDE), "exec"), {"__name__": "__main__"})

@@ -1,4 +1,4 @@
-"""What goes wrong ends in one line that names it and its fix, an exit code, and whole files."""
+"""Every error ends with one line that names the cause and the fix, an exit code and whole files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Cli = Callable[..., Finished]
 
 
 def abandoned() -> set[str]:
-    """Shared memory that nobody is alive to remove; other programs' is not."""
+    """Shared memory of clients that have ended; clients that run hold a lock on theirs."""
     found = set()
     for path in SHARED_MEMORY.glob("yolostream-frames-*"):
         with contextlib.suppress(OSError), path.open("rb") as file:
@@ -66,15 +66,15 @@ def nothing_is_left_in_shared_memory() -> Iterator[None]:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """The command line without the seconds that a new interpreter takes to start."""
+    """The command line in this process, which saves the seconds that a new interpreter takes."""
     log = logging.getLogger("yolostream")
 
     def run(*arguments: object) -> Finished:
-        # The command replaces it, and adds a handler.
+        # The command replaces stderr, and adds a handler.
         monkeypatch.setattr(sys, "stderr", sys.stderr)
         monkeypatch.setattr(log, "handlers", list(log.handlers))
         monkeypatch.setattr(sys, "argv", ["yolostream", *map(str, arguments)])
-        # Any exception but this one would be a traceback.
+        # Any other exception would show a traceback.
         with pytest.raises(SystemExit) as ended:
             main()
         captured = capfd.readouterr()
@@ -91,30 +91,32 @@ def clip(folder: Path, name: str = "clip", images: list[Image] | None = None) ->
 # Sources
 
 
-def test_missing_file(tmp_path: Path, here: Cli) -> None:
+def test_a_missing_file_is_named(tmp_path: Path, here: Cli) -> None:
     finished = here("detect", tmp_path / "gone.mp4", "--output", tmp_path / "out")
     check(finished, SourceError.exit_code, str(tmp_path / "gone.mp4"))
 
 
-def test_empty_folder(tmp_path: Path, here: Cli) -> None:
+def test_an_empty_folder_is_named(tmp_path: Path, here: Cli) -> None:
     check(here("detect", tmp_path), SourceError.exit_code, str(tmp_path), "put pictures or videos")
 
 
 @pytest.mark.parametrize("content", [b"I am a text.\n", b""])
-def test_text_and_nothing_named_mp4(tmp_path: Path, here: Cli, content: bytes) -> None:
+def test_a_file_named_mp4_with_text_or_without_content_is_named(
+    tmp_path: Path, here: Cli, content: bytes
+) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
     check(here("detect", path), SourceError.exit_code, str(path), "check that it is a video file")
 
 
 @pytest.mark.parametrize("name", ["cam[red].mp4", "cam[/b].mp4", "cam:car:.mp4", "a [1, w].mp4"])
-def test_name_is_shown_as_it_is(tmp_path: Path, here: Cli, name: str) -> None:
-    # Brackets and colons are markup to the library that prints.
+def test_a_name_with_markup_is_shown_unchanged(tmp_path: Path, here: Cli, name: str) -> None:
+    # Rich, which prints errors, treats brackets and colons as markup.
     check(here("detect", tmp_path / name), SourceError.exit_code, str(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["[/b]", ":car:"])
-def test_source_of_any_name_is_detected_and_reported(
+def test_a_source_with_any_name_is_detected_and_reported(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton, name: str
 ) -> None:
     source = tmp_path / f"cam{name.replace('/', '')}" / f"{name.replace('/', '')}.mp4"
@@ -128,8 +130,10 @@ def test_source_of_any_name_is_detected_and_reported(
     assert f"{out}/" in finished.stdout.replace("\n", "")
 
 
-def test_name_that_is_no_utf8(tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton) -> None:
-    # Recorders with an old file system write Latin-1.
+def test_a_name_that_is_not_utf8_is_reported(
+    tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
+) -> None:
+    # Recorders with an old file system encode names in Latin-1.
     path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     clip(tmp_path, "plain", steps(1)).rename(path)
     out = tmp_path / "out"
@@ -138,7 +142,7 @@ def test_name_that_is_no_utf8(tmp_path: Path, here: Cli, triton: embedded.Embedd
     assert len(errors_of(finished)) == (finished.returncode != 0)
 
 
-def test_truncated_mp4_keeps_what_came_before(
+def test_a_truncated_mp4_keeps_the_results_before_its_end(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
 ) -> None:
     path = clip(tmp_path, images=steps(10))
@@ -155,7 +159,7 @@ def test_truncated_mp4_keeps_what_came_before(
     assert len(play(out / "clip.mp4")) == len(written)
 
 
-def test_one_bad_source_does_not_stop_the_others(
+def test_a_bad_source_does_not_stop_the_others(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
 ) -> None:
     cut = clip(tmp_path, "cut", steps(6))
@@ -180,7 +184,7 @@ def test_one_bad_source_does_not_stop_the_others(
 # Outputs
 
 
-def test_missing_output_folder_is_made(
+def test_a_missing_output_folder_is_created(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
 ) -> None:
     out = tmp_path / "not" / "yet"
@@ -190,10 +194,10 @@ def test_missing_output_folder_is_made(
 
 
 @pytest.mark.parametrize("below", ["", "deeper"])
-def test_output_folder_that_cannot_be_written(
+def test_an_output_folder_that_cannot_be_written_is_named(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton, below: str
 ) -> None:
-    # Tests may run as root, whom no permission stops; a file in the way stops everybody.
+    # A file at this path, not permissions, because tests may run as root.
     (tmp_path / "out").write_text("mine")
     out = tmp_path / "out" / below
     finished = here("detect", clip(tmp_path), "--url", triton.url, "--output", out)
@@ -201,7 +205,7 @@ def test_output_folder_that_cannot_be_written(
     assert (tmp_path / "out").read_text() == "mine"
 
 
-def test_output_file_that_cannot_be_written(
+def test_an_output_file_that_cannot_be_written_is_named(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
 ) -> None:
     out = tmp_path / "out"
@@ -210,7 +214,7 @@ def test_output_file_that_cannot_be_written(
     check(finished, OutputError.exit_code, f"cannot write {out / 'clip.mp4'}", "--output")
 
 
-def test_source_is_never_overwritten(
+def test_a_source_is_never_overwritten(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
 ) -> None:
     path = clip(tmp_path)
@@ -219,13 +223,13 @@ def test_source_is_never_overwritten(
     assert cv2.imwrite(str(picture), gray(90))
     originals = {original: original.read_bytes() for original in (path, picture)}
     finished = here(*("detect", path, picture.parent, "--url", triton.url, "--output", tmp_path))
-    # Refused, or written elsewhere; never lost.
+    # The run is refused or writes elsewhere, but never loses a source.
     assert finished.returncode in (0, OutputError.exit_code)
     for original, content in originals.items():
         assert original.read_bytes() == content
 
 
-def test_source_named_like_the_grid_loses_neither(
+def test_a_source_with_the_name_of_the_tiled_video_keeps_both_results(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
 ) -> None:
     sources = [clip(tmp_path, name, steps(2)) for name in ("tiled", "other")]
@@ -236,13 +240,13 @@ def test_source_named_like_the_grid_loses_neither(
     assert sizes == [64, 64, 1280]
 
 
-def test_full_disk_keeps_what_came_before(
+def test_a_full_disk_keeps_the_results_before_it(
     tmp_path: Path, yolostream_cli: Cli, triton: embedded.EmbeddedTriton
 ) -> None:
     images = [noise(n) for n in range(14)]
     path = write_clip(tmp_path / "clip.mp4", images, rate=2)
     out = tmp_path / "out"
-    # No file grows beyond this. At 2 frames/s a keyframe comes every 4 frames, about 300 kB.
+    # The largest size of a file. At 2 frames/s there is a keyframe every 4 frames, or about 300 kB.
     limit = 700_000
     finished = yolostream_cli(
         *("detect", path, "--url", triton.url, "--output", out, "--save", "mp4"),
@@ -259,10 +263,10 @@ def test_full_disk_keeps_what_came_before(
     assert not list(out.glob(".*"))
 
 
-def test_full_shared_memory_is_no_traceback(
+def test_full_shared_memory_is_handled_without_a_traceback(
     tmp_path: Path, yolostream_cli: Cli, triton: embedded.EmbeddedTriton
 ) -> None:
-    # Docker gives 64 MB; here there is room for the first try and for small frames only.
+    # Docker's default is 64 MB. Here, only a trial buffer and small frames fit.
     limit = 1_500_000
     path = clip(tmp_path, images=[gray(100, width=1280, height=720)])
     finished = yolostream_cli(
@@ -288,14 +292,14 @@ def closed_port() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def test_no_server(tmp_path: Path, here: Cli, closed_port: str) -> None:
+def test_a_missing_server_is_named(tmp_path: Path, here: Cli, closed_port: str) -> None:
     out = tmp_path / "out"
     finished = here("detect", clip(tmp_path), "--url", closed_port, "--output", out)
     check(finished, ServerUnavailable.exit_code, closed_port, "start it")
     assert not out.exists()
 
 
-def test_http_port_instead_of_grpc(
+def test_the_http_port_instead_of_the_grpc_port_is_explained(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
 ) -> None:
     check(
@@ -307,7 +311,7 @@ def test_http_port_instead_of_grpc(
 
 
 @pytest.mark.parametrize("model", ["yolov9", "nms"])
-def test_model_that_is_not_loaded_or_no_ensemble(
+def test_a_model_that_is_not_loaded_or_is_no_ensemble_is_named(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton, model: str
 ) -> None:
     check(
@@ -318,7 +322,7 @@ def test_model_that_is_not_loaded_or_no_ensemble(
     )
 
 
-def test_missing_server_environment(tmp_path: Path, here: Cli) -> None:
+def test_a_missing_server_environment_is_named(tmp_path: Path, here: Cli) -> None:
     missing = tmp_path / "venv"
     check(
         here("detect", clip(tmp_path), "--server-environment", missing),
@@ -328,7 +332,9 @@ def test_missing_server_environment(tmp_path: Path, here: Cli) -> None:
     )
 
 
-def test_server_killed_midway_keeps_what_came_before(tmp_path: Path, here: Cli) -> None:
+def test_a_server_killed_during_a_run_keeps_the_results_before_it(
+    tmp_path: Path, here: Cli
+) -> None:
     sources = [clip(tmp_path, name, steps(4) * 100) for name in ("a", "b")]
     out = tmp_path / "out"
     with embedded.serve(
@@ -364,7 +370,7 @@ def check_interrupted(finished: Finished, out: Path) -> None:
     assert f"{out}/" in finished.stdout.replace("\n", "")
 
 
-def test_ctrl_c_finishes_the_files(tmp_path: Path, triton: embedded.EmbeddedTriton) -> None:
+def test_ctrl_c_completes_the_files(tmp_path: Path, triton: embedded.EmbeddedTriton) -> None:
     out = tmp_path / "out"
     path = clip(tmp_path, images=steps(4) * 200)
     with started(tmp_path, "detect", path, "--url", triton.url, "--output", out) as process:
@@ -374,7 +380,7 @@ def test_ctrl_c_finishes_the_files(tmp_path: Path, triton: embedded.EmbeddedTrit
     check_nothing_left(tmp_path)
 
 
-def test_sigterm_finishes_the_files_and_ends_the_embedded_server(tmp_path: Path) -> None:
+def test_sigterm_completes_the_files_and_ends_the_embedded_server(tmp_path: Path) -> None:
     out = tmp_path / "out"
     path = clip(tmp_path, images=steps(4) * 200)
     with started(tmp_path, "detect", path, "--output", out, "--profile", "cpu") as process:
@@ -397,29 +403,29 @@ def test_ctrl_c_while_the_server_starts_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-def test_killed_process_leaves_playable_files_and_the_next_one_cleans_up(
+def test_a_killed_process_leaves_playable_files_and_the_next_run_cleans_up(
     tmp_path: Path, here: Cli, triton: embedded.EmbeddedTriton
 ) -> None:
     out = tmp_path / "out"
-    # At 1 frame/s every second frame is a keyframe.
+    # At 1 frame/s, every second frame is a keyframe.
     path = write_clip(tmp_path / "clip.mp4", steps(4) * 100, rate=1)
     with started(tmp_path, "detect", path, "--url", triton.url, "--output", out) as process:
         poll(lambda: has_lines(out / "clip.jsonl", 20), what="twenty frames")
         process.kill()
         assert ended(process).returncode == -signal.SIGKILL
     assert abandoned()
-    # The fixture above sees whether that is gone after the next run.
+    # The next run must remove the shared memory, which the fixture of this module checks.
     short = clip(tmp_path, "short", steps(1))
     next_out = tmp_path / "next"
     assert here("detect", short, "--url", triton.url, "--output", next_out).returncode == 0
-    # The encoder holds frames back, a fragment waits for its end, and outputs do not wait for
-    # each other: what is in their queues is lost.
+    # The frames in the encoder, in an incomplete fragment and in the queue of the output are
+    # lost; the outputs do not wait for each other.
     held_back = LOOKAHEAD + CAPACITY + 3
     assert len(play(out / "clip.mp4")) >= len(lines(out / "clip.jsonl")) - held_back
 
 
 def test_nothing_is_left_in_the_temporary_folder() -> None:
-    # Those of servers that run now, also other people's, are locked by their owners.
+    # The folders of servers that run now are locked by their owners.
     for run in Path(tempfile.gettempdir()).glob("yolostream-server-*"):
         with pytest.raises(BlockingIOError), run_folder.locked(run, fcntl.LOCK_NB):
             pass

@@ -39,29 +39,29 @@ def results(pending):
     return [one.result(60) for one in pending]
 
 
-def test_a_batch_answers_as_its_frames_do_one_by_one(by, frames):
+def test_a_batch_has_the_same_results_as_its_frames_alone(by, frames):
     expected = [by.detect(frame) for frame in frames]
     assert all(len(found) > 0 for found in expected)
-    # More, then fewer than before: what a buffer held last must not come back.
+    # A larger and then a smaller batch: the earlier contents of a buffer must not be detected.
     for count in (1, len(frames), 2):
         found = results(by.submit_batch(frames[:count]))
         assert len(found) == count
         assert all(map(same, found, expected))
 
 
-def test_frames_of_several_sizes_that_downscale_to_one_travel_together(by, frames):
+def test_frames_of_different_sizes_that_downscale_to_one_size_are_a_batch(by, frames):
     small = cv2.resize(frames[1], (960, 540))
     whole, downscaled = results(by.submit_batch([frames[0], small]))
     assert same(whole, by.detect(frames[0]))
     assert same(downscaled, by.detect(small))
 
 
-def test_rows_of_one_array_are_a_batch(by, frames):
+def test_one_array_of_frames_is_a_batch(by, frames):
     batch = np.stack([cv2.resize(frame, (640, 360)) for frame in frames[:2]])
     assert all(map(same, results(by.submit_batch(batch)), map(by.detect, batch)))
 
 
-def test_nothing_to_send_is_nothing_to_wait_for(detector):
+def test_an_empty_batch_has_no_results(detector):
     assert detector.submit_batch([]) == []
 
 
@@ -70,12 +70,12 @@ def test_a_batch_is_one_request(triton, frames):
         before = detector.statistics()["preprocess"]
         pending = detector.submit_batch(frames)
         results(pending)
-        # Whoever looks after the server may send one of its own meanwhile.
+        # The health check may send a request, too.
         assert 1 <= detector.statistics()["preprocess"].since(before).requests <= 2 < len(frames)
         assert len({one.request_s > 0 for one in pending}) == 1
 
 
-def test_sizes_that_differ_are_refused_by_name_and_cost_no_place(by, frames):
+def test_different_sizes_are_named_in_an_error_and_occupy_no_slot(by, frames):
     upright = np.ascontiguousarray(frames[0].swapaxes(0, 1))
     for _ in range(20):
         with pytest.raises(yolostream.FrameError, match=r"360x640 and 640x360"):
@@ -94,12 +94,12 @@ def test_boxes_are_in_the_pixels_of_the_picture_that_the_caller_downscaled(by, f
     assert same(by.submit(downscaled[0], size=(height, width)).result(), expected[0])
 
 
-def test_sizes_are_one_a_frame(detector, frames):
+def test_the_number_of_sizes_must_be_that_of_the_frames(detector, frames):
     with pytest.raises(yolostream.FrameError, match="2 frames came with 1 sizes"):
         detector.submit_batch(frames[:2], sizes=[(720, 1280)])
 
 
-def test_a_batch_is_as_large_as_the_ensemble_says(detector):
+def test_the_largest_batch_is_that_of_the_ensemble(detector):
     largest = config("yolov7").max_batch_size
     assert detector.model.max_batch_size == largest
     gray = np.full((64, 64, 3), 114, np.uint8)
@@ -108,12 +108,12 @@ def test_a_batch_is_as_large_as_the_ensemble_says(detector):
     assert len(results(detector.submit_batch([gray] * largest))) == largest
 
 
-def test_one_bad_frame_is_told_before_anything_is_sent(detector, frames):
+def test_a_batch_with_an_invalid_frame_is_rejected(detector, frames):
     with pytest.raises(yolostream.FrameError, match="float32"):
         detector.submit_batch([frames[0], frames[1].astype(np.float32)])
 
 
-def test_an_error_of_the_request_reaches_every_frame(triton):
+def test_an_error_of_the_request_is_raised_for_every_frame(triton):
     with Detector(triton.url, downscale=False) as whole:
         for one in whole.submit_batch([np.zeros((8200, 4, 3), np.uint8)] * 3):
             with pytest.raises(yolostream.FrameError, match="8200"):
@@ -143,10 +143,10 @@ def test_a_pending_frame_is_a_future():
         assert pending[0].request_s >= 2
 
 
-def test_a_message_is_what_protobuf_would_make_of_it():
+def test_the_message_is_valid_protobuf_with_all_pixels():
     frames = np.random.default_rng(0).integers(0, 256, (2, 30, 40, 3), np.uint8)
     message = pb.ModelInferRequest.FromString(
-        # One that lies in memory otherwise, too.
+        # The second frame has another memory layout.
         with_pixels(request("yolov7", frames.shape), [frames[0], np.asfortranarray(frames[1])])
     )
     assert message.model_name == "yolov7"
@@ -154,7 +154,7 @@ def test_a_message_is_what_protobuf_would_make_of_it():
     assert message.raw_input_contents == [frames.tobytes()]
 
 
-def test_memory_that_was_reserved_serves_all_batches_up_to_that_size(triton, frames):
+def test_reserved_memory_is_used_for_batches_up_to_its_size(triton, frames):
     def regions():
         with InferenceServerClient(triton.url) as client:
             return set(client.get_system_shared_memory_status().regions)

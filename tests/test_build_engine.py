@@ -31,7 +31,7 @@ from tools.exporting.half import to_fp16
 
 SHIPPED = ROOT / "yolov7_fp16"
 RECIPE = Recipe("0" * 64, (3, 640, 640), min_batch=1, opt_batch=8, max_batch=16)
-# A twentieth of a pixel of a 640 x 640 input; steps of FP16 are half a pixel there.
+# In pixels of a 640 x 640 input, where neighboring FP16 numbers differ by half a pixel.
 CLOSE_PX = 0.05
 
 
@@ -43,7 +43,7 @@ def install(path: Path, script: Path | str) -> None:
 
 @pytest.fixture
 def no_tensorrt(tmp_path, monkeypatch):
-    """An empty folder is all of PATH."""
+    """Set PATH to an empty folder; return the folder."""
     programs = tmp_path / "programs"
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs))
@@ -104,7 +104,7 @@ def run_network(network: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     return session.run(["output"], {"input": images})[0]
 
 
-def test_the_shapes_of_a_plan_are_those_of_the_config():
+def test_the_shapes_of_a_plan_come_from_the_config():
     settings = config("yolov7_fp16")
     recipe = read_recipe(SHIPPED)
     assert recipe.dims == tuple(settings.input[0].dims)
@@ -117,14 +117,14 @@ def test_the_shapes_of_a_plan_are_those_of_the_config():
     )
 
 
-def test_without_preferred_sizes_the_largest_batch_is_the_best(model):
+def test_without_preferred_sizes_the_plan_is_optimized_for_the_largest_batch(model):
     edit(model / "config.pbtxt", "preferred_batch_size: [ 4, 8, 16 ]", "")
     edit(model / "config.pbtxt", "max_batch_size: 16", "max_batch_size: 12")
     assert read_recipe(model).opt_batch == 12
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "error", "said"),
+    ("old", "new", "error", "words"),
     [
         ("dims: [ 3, 640, 640 ]", "dims: [ 3, 640, 320 ]", EngineError, "320"),
         ('name: "input"', 'name: "images"', EngineError, "images"),
@@ -133,13 +133,13 @@ def test_without_preferred_sizes_the_largest_batch_is_the_best(model):
         ("max_batch_size: 16", "max_batch_size: many", RepositoryError, "config.pbtxt"),
     ],
 )
-def test_a_config_for_another_network_is_named(model, old, new, error, said):
+def test_a_config_for_another_network_is_named(model, old, new, error, words):
     edit(model / "config.pbtxt", old, new)
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=words):
         read_recipe(model)
 
 
-def test_boxes_stay_where_they_are_because_only_the_convolutions_are_fp16(demo_frames):
+def test_boxes_do_not_move_because_only_the_convolutions_are_fp16(demo_frames):
     exact = onnx.load(SHIPPED / "1" / "model.onnx")
     image = np.empty((1, 3, 640, 640), np.float32)
     letterbox(demo_frames("mb1_1", [40])[0], image[0])
@@ -158,7 +158,7 @@ def test_boxes_stay_where_they_are_because_only_the_convolutions_are_fp16(demo_f
     assert np.abs(run_network(everything, image) - expected)[seen][:, :4].max() > CLOSE_PX
 
 
-def test_the_types_stand_in_the_graph():
+def test_the_graph_contains_the_types():
     graph = to_fp16(onnx.load(SHIPPED / "1" / "model.onnx"))
     typed = onnx.shape_inference.infer_shapes(graph, strict_mode=True).graph
     kinds = {value.name: value.type.tensor_type.elem_type for value in typed.value_info}
@@ -201,12 +201,12 @@ def test_a_constant_may_be_used_before_and_after_the_last_convolutions():
     assert np.array_equal(run_network(to_fp16(network), image), run_network(network, image))
 
 
-def test_a_network_that_was_exported_with_half_is_built_as_it_is():
+def test_a_network_that_was_exported_with_half_is_not_changed():
     graph = to_fp16(onnx.load(SHIPPED / "1" / "model.onnx"))
     assert to_fp16(graph) == graph
 
 
-def test_trtexec_is_asked_for_exactly_this(tmp_path):
+def test_trtexec_gets_exactly_these_arguments(tmp_path):
     arguments = trtexec.build_arguments(
         tmp_path / "a.onnx", tmp_path / "a.plan", tmp_path / "a.cache", RECIPE, workspace_gib=1.5
     )
@@ -231,7 +231,7 @@ def test_trtexec_is_asked_for_exactly_this(tmp_path):
 
 
 @pytest.mark.parametrize("image", [None, "example/triton:1"])
-def test_without_a_local_trtexec_the_image_s_is_used(no_tensorrt, tmp_path, image):
+def test_without_a_local_trtexec_that_of_the_image_is_used(no_tensorrt, tmp_path, image):
     install(no_tensorrt / "docker", "")
     assert trtexec.command(tmp_path, image=image) == [
         *(f"{no_tensorrt}/docker", "run", "--rm", "--gpus", "all", "--init"),
@@ -247,7 +247,7 @@ def test_a_local_trtexec_is_used_unless_an_image_is_named(stand_in, tmp_path):
     assert trtexec.command(tmp_path, image="example/triton:1")[0] == f"{stand_in}/docker"
 
 
-def test_a_plan_and_what_it_was_built_from_lie_side_by_side(stand_in, model, tool, capsys):
+def test_the_sidecar_of_a_plan_records_how_it_was_built(stand_in, model, tool, capsys):
     assert tool() == 0
     assert sorted(contents(model)) == [
         *("model.onnx", "model.plan", "model.plan.cache", "model.plan.json")
@@ -276,7 +276,7 @@ def test_a_plan_and_what_it_was_built_from_lie_side_by_side(stand_in, model, too
     assert "[W] [TRT] a warning" in err
 
 
-def test_a_plan_that_fits_is_left_alone(stand_in, model, tool, capsys):
+def test_a_plan_that_fits_is_not_built_again(stand_in, model, tool, capsys):
     tool()
     written = sidecar_of(model).stat().st_mtime_ns
     assert tool() == 0
@@ -343,7 +343,7 @@ def a_missing_plan(model, monkeypatch):
         a_missing_plan,
     ],
 )
-def test_a_plan_that_does_not_fit_is_told_and_built_again(
+def test_a_plan_that_does_not_fit_is_reported_and_built_again(
     stand_in, model, tool, monkeypatch, capsys, change
 ):
     tool()
@@ -351,9 +351,9 @@ def test_a_plan_that_does_not_fit_is_told_and_built_again(
     before = contents(model)
     capsys.readouterr()
     assert tool("--check") == EngineError.exit_code
-    said = capsys.readouterr().err
-    assert reason in said
-    assert "python -m tools.build_engine yolov7" in said
+    error = capsys.readouterr().err
+    assert reason in error
+    assert "python -m tools.build_engine yolov7" in error
     assert contents(model) == before
 
     assert tool() == 0
@@ -368,7 +368,9 @@ def test_a_plan_that_does_not_run_does_not_fit(stand_in, tool, monkeypatch, caps
     assert "[E] Inference set up failed" in capsys.readouterr().err
 
 
-def test_the_last_build_says_how_long_the_next_one_takes(stand_in, model, tool, capsys):
+def test_the_duration_of_the_last_build_is_the_estimate_for_the_next_one(
+    stand_in, model, tool, capsys
+):
     tool()
     known = json.loads(sidecar_of(model).read_text())
     sidecar_of(model).write_text(json.dumps(known | {"build_seconds": 372.4}))
@@ -377,11 +379,11 @@ def test_the_last_build_says_how_long_the_next_one_takes(stand_in, model, tool, 
     assert "of about 0:06:12" in capsys.readouterr().err
 
 
-def test_timings_are_kept_for_the_next_build(stand_in, model, tool, monkeypatch):
+def test_the_timing_cache_is_kept_for_the_next_build(stand_in, model, tool, monkeypatch):
     tool()
     timings = model / "1" / "model.plan.cache"
     assert timings.read_text() == "10.3.0"
-    # The stand-in refuses those of another TensorRT, as createTimingCache may.
+    # The fake refuses the cache of another TensorRT, as createTimingCache may.
     monkeypatch.setenv("STAND_IN_TENSORRT", "10.9.0")
     assert tool("--force") == 0
     assert timings.read_text() == "10.9.0"
@@ -392,7 +394,7 @@ In node 3 with name: /m/Foo and operator: Foo (parseNode): UNSUPPORTED_NODE"""
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "words"),
     [
         ({"STAND_IN_FAILS": PARSER}, ["/m/Foo_output_0", "name: /m/Foo"]),
         (
@@ -404,8 +406,8 @@ In node 3 with name: /m/Foo and operator: Foo (parseNode): UNSUPPORTED_NODE"""
         ({"STAND_IN_GPU": ""}, ["Cannot find any available devices", "nvidia-smi"]),
     ],
 )
-def test_a_failed_build_says_why_and_leaves_everything_as_it_was(
-    stand_in, model, tool, monkeypatch, capsys, variables, said
+def test_a_failed_build_shows_the_reason_and_changes_no_file(
+    stand_in, model, tool, monkeypatch, capsys, variables, words
 ):
     tool()
     before = contents(model)
@@ -414,7 +416,7 @@ def test_a_failed_build_says_why_and_leaves_everything_as_it_was(
     capsys.readouterr()
     assert tool("--force") == EngineError.exit_code
     error = capsys.readouterr().err.partition("error: ")[2]
-    assert all(text in error for text in said), error
+    assert all(text in error for text in words), error
     assert contents(model) == before
 
 
@@ -425,11 +427,11 @@ def test_a_plan_that_cannot_be_replaced_is_named(stand_in, model, tool, capsys):
     assert sorted(path.name for path in (model / "1").iterdir()) == ["model.onnx", "model.plan"]
 
 
-def test_without_tensorrt_and_docker_the_message_says_what_to_install(no_tensorrt, tool, capsys):
+def test_without_tensorrt_and_docker_the_error_names_what_to_install(no_tensorrt, tool, capsys):
     assert tool() == EngineError.exit_code
-    said = capsys.readouterr().err
-    assert IMAGE in said
-    assert "NVIDIA Container Toolkit" in said
+    error = capsys.readouterr().err
+    assert IMAGE in error
+    assert "NVIDIA Container Toolkit" in error
 
 
 def test_a_trtexec_that_cannot_be_started_is_named(stand_in, tool, capsys):
@@ -438,15 +440,13 @@ def test_a_trtexec_that_cannot_be_started_is_named(stand_in, tool, capsys):
     assert str(stand_in / "trtexec") in capsys.readouterr().err
 
 
-def test_a_model_that_is_not_there_is_named(tool, model, capsys):
+def test_a_missing_model_is_reported_with_the_fix(tool, model, capsys):
     shutil.rmtree(model)
     assert tool() == EngineError.exit_code
     assert "tools.install_model" in capsys.readouterr().err
 
 
-def test_docker_builds_and_checks_in_the_one_folder_that_it_is_given(
-    no_tensorrt, model, tool, capsys
-):
+def test_docker_builds_and_checks_in_the_mounted_folder(no_tensorrt, model, tool, capsys):
     install(no_tensorrt / "in-image", Path(__file__).with_name("stand_in_trtexec.py"))
     install(
         no_tensorrt / "docker",
@@ -472,7 +472,7 @@ os.execv(program, [program, *sys.argv[at + 2 :]])
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "start Docker"),
     ],
 )
-def test_what_docker_lacks_is_said(no_tensorrt, model, tool, capsys, words, fix):
+def test_an_error_of_docker_is_shown_with_its_fix(no_tensorrt, model, tool, capsys, words, fix):
     install(no_tensorrt / "docker", f'import sys; sys.exit("docker: " + {words!r})')
     assert tool() == EngineError.exit_code
     error = capsys.readouterr().err.partition("error: ")[2]
@@ -481,7 +481,7 @@ def test_what_docker_lacks_is_said(no_tensorrt, model, tool, capsys, words, fix)
     assert list(contents(model)) == ["model.onnx"]
 
 
-def test_ctrl_c_ends_trtexec_and_leaves_nothing_behind(stand_in, model, tmp_path):
+def test_ctrl_c_ends_trtexec_and_leaves_no_files(stand_in, model, tmp_path):
     hanging = tmp_path / "pid"
     tool = subprocess.Popen(
         [sys.executable, "-m", "tools.build_engine", f"--repository={model.parent}"],
@@ -495,9 +495,9 @@ def test_ctrl_c_ends_trtexec_and_leaves_nothing_behind(stand_in, model, tmp_path
             assert tool.poll() is None
             time.sleep(0.05)
         tool.send_signal(signal.SIGINT)
-        _, said = tool.communicate(timeout=60)
+        _, log = tool.communicate(timeout=60)
     assert tool.returncode == 130
-    assert "interrupted" in said
+    assert "interrupted" in log
     assert not Path("/proc", hanging.read_text()).exists()
     assert list(contents(model)) == ["model.onnx"]
 

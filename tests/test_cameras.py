@@ -1,4 +1,4 @@
-"""What a camera can do to a run: on GStreamer's RTSP server, through a network that fails."""
+"""Camera failures during a run: GStreamer's RTSP server behind a proxy that simulates faults."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ def longest_gap_s(records: list[dict]) -> float:
 
 @needs_rtsp
 @pytest.mark.parametrize(("mode", "workers"), [("freeze", 1), ("half-open", 2)])
-def test_a_camera_whose_frames_stay_away_is_stale_and_comes_back(
+def test_a_camera_without_frames_becomes_stale_and_recovers(
     tmp_path, instant, camera, mode, workers
 ) -> None:
-    asked = ("--stale-after", 2, "--workers", workers)
+    options = ("--stale-after", 2, "--workers", workers)
     with (
         fault_proxy(camera.url) as proxy,
-        detecting(tmp_path, instant.url, proxy.url, camera.urls["other"], *asked) as run,
+        detecting(tmp_path, instant.url, proxy.url, camera.urls["other"], *options) as run,
     ):
         run.wait_for_frames(10)
         proxy.mode = mode
         before = run.count("other")
         stale_at = run.wait_for("cam: live -> stale: no frame for 2 s")
-        # It is said while the other one goes on.
+        # The other camera continues meanwhile.
         assert run.count("other") > before
         proxy.mode = "forward"
         run.wait_for("cam: connecting -> live", since=stale_at)
@@ -68,14 +68,14 @@ def test_a_camera_whose_frames_stay_away_is_stale_and_comes_back(
         finished, _ = run.interrupt()
     check(finished, EXIT_INTERRUPTED, "interrupted")
     check_order(run.records())
-    told = run.summary()
-    assert (told["cam"]["stalls"], told["cam"]["abandoned_readers"]) == (1, 0)
-    assert (told["cam"]["state"], told["other"]["state"]) == ("live", "live")
-    assert (told["other"]["reconnects"], told["other"]["stalls"]) == (0, 0)
+    summary = run.summary()
+    assert (summary["cam"]["stalls"], summary["cam"]["abandoned_readers"]) == (1, 0)
+    assert (summary["cam"]["state"], summary["other"]["state"]) == ("live", "live")
+    assert (summary["other"]["reconnects"], summary["other"]["stalls"]) == (0, 0)
 
 
 @needs_rtsp
-def test_a_camera_without_its_plug_is_waited_for(tmp_path, instant, clip) -> None:
+def test_a_camera_that_loses_its_power_is_waited_for(tmp_path, instant, clip) -> None:
     with (
         rtsp_camera({"cam": clip}) as camera,
         detecting(tmp_path, instant.url, camera.url) as run,
@@ -84,9 +84,9 @@ def test_a_camera_without_its_plug_is_waited_for(tmp_path, instant, clip) -> Non
         camera.stop()
         away_at = run.wait_for("cam: live -> backoff")
         run.wait_for("Connection refused", since=away_at)
-        # Trouble is said once, however often it is tried.
+        # An error is logged once, although there are several attempts.
         time.sleep(3)
-        assert sum("refused" in line for _, line in run.said) == 1
+        assert sum("refused" in line for _, line in run.log) == 1
         camera.start()
         run.wait_for("cam: connecting -> live", since=away_at)
         run.wait_for_frames(10)
@@ -112,7 +112,7 @@ def test_a_camera_that_is_switched_on_after_the_start_is_waited_for(
 
 
 @needs_rtsp
-def test_a_wrong_password_is_an_error_at_once(tmp_path, instant, clip) -> None:
+def test_a_wrong_password_is_an_error_without_a_retry(tmp_path, instant, clip) -> None:
     with rtsp_camera({"cam": clip}, user="guard", password="right") as camera:
         wrong = camera.url.replace("right", "wrong")
         with detecting(tmp_path, instant.url, wrong, "--camera-patience", 30) as run:
@@ -123,7 +123,7 @@ def test_a_wrong_password_is_an_error_at_once(tmp_path, instant, clip) -> None:
 
 
 @needs_rtsp
-def test_a_password_that_is_missing_is_asked_for(tmp_path, instant, clip) -> None:
+def test_a_missing_password_is_named(tmp_path, instant, clip) -> None:
     with rtsp_camera({"cam": clip}, user="guard", password="right") as camera:
         without = camera.url.replace("guard:right@", "")
         with detecting(tmp_path, instant.url, without) as run:
@@ -133,11 +133,11 @@ def test_a_password_that_is_missing_is_asked_for(tmp_path, instant, clip) -> Non
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("path", ["mjpeg", "clip.mp4", "live.m3u8"])
-def test_a_wrong_password_is_called_that_on_the_web_too(tmp_path, instant, status, path) -> None:
+def test_a_wrong_password_over_http_is_named(tmp_path, instant, status, path) -> None:
     with web_camera(denies=status) as camera:
         wrong = camera.url.replace("http://", "http://guard:wrong@").replace("cam", path)
         with detecting(tmp_path, instant.url, wrong, "--camera-patience", 30) as run:
-            finished = run.process.wait(150), "\n".join(line for _, line in run.said)
+            finished = run.process.wait(150), "\n".join(line for _, line in run.log)
     assert finished[0] == SourceError.exit_code
     assert "refuses this user and password" in finished[1].replace("\n", " ")
     assert str(status) in finished[1]
@@ -158,7 +158,7 @@ def test_a_wrong_password_is_tried_once_in_a_minute(tmp_path, instant, clip) -> 
     assert run.summary()["cam"]["state"] == "auth_failed"
 
 
-def test_what_is_no_video_is_looked_at_again_much_later(tmp_path, instant) -> None:
+def test_a_source_that_is_no_video_becomes_unsupported(tmp_path, instant) -> None:
     path = tmp_path / "sound.wav"
     with wave.open(str(path), "wb") as sound:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
@@ -176,7 +176,9 @@ def test_what_is_no_video_is_looked_at_again_much_later(tmp_path, instant) -> No
 
 
 @needs_rtsp
-def test_pictures_of_another_size_are_said_and_go_on(tmp_path, instant, clip) -> None:
+def test_a_change_of_the_picture_size_is_logged_and_the_run_continues(
+    tmp_path, instant, clip
+) -> None:
     large = write_clip(tmp_path / "large.mp4", steps(15, width=96, height=64), rate=RATE)
     with (
         rtsp_camera({"cam": [clip, large]}) as camera,
@@ -194,7 +196,7 @@ def test_pictures_of_another_size_are_said_and_go_on(tmp_path, instant, clip) ->
 
 @needs_rtsp
 @pytest.mark.parametrize("mode", ["garbage", "loss"])
-def test_spoilt_packets_cost_pictures_and_nothing_else(tmp_path, instant, camera, mode) -> None:
+def test_damaged_packets_cost_only_their_pictures(tmp_path, instant, camera, mode) -> None:
     with (
         fault_proxy(camera.url) as proxy,
         detecting(tmp_path, instant.url, proxy.url, "--stale-after", 60) as run,
@@ -205,16 +207,18 @@ def test_spoilt_packets_cost_pictures_and_nothing_else(tmp_path, instant, camera
         proxy.mode = "forward"
         run.wait_for_frames(20)
         finished, _ = run.interrupt()
-    # A spoilt picture may be one of those that this model has trouble with.
+    # This model fails on some gray levels, which a damaged picture may contain.
     assert finished.returncode == EXIT_INTERRUPTED
     assert "interrupted" in errors_of(finished)[-1]
     check_order(run.records())
-    told = run.summary()["cam"]
-    assert (told["state"], told["stalls"]) == ("live", 0)
+    summary = run.summary()["cam"]
+    assert (summary["state"], summary["stalls"]) == ("live", 0)
 
 
 @needs_rtsp
-def test_a_clock_that_is_set_moves_no_time(tmp_path, instant, camera) -> None:
+def test_setting_the_clock_of_a_camera_does_not_change_timestamps(
+    tmp_path, instant, camera
+) -> None:
     with fault_proxy(camera.url) as proxy, detecting(tmp_path, instant.url, proxy.url) as run:
         for mode in ("forward", "clock-set", "forward"):
             proxy.mode = mode
@@ -223,13 +227,13 @@ def test_a_clock_that_is_set_moves_no_time(tmp_path, instant, camera) -> None:
     records = run.records()
     check_order(records)
     passed_s = records[-1]["pts_seconds"] - records[0]["pts_seconds"]
-    # An hour back would be as many 90,000ths of a second as there were pictures.
+    # After a jump back by an hour, each picture would be one tick of 1/90,000 s after the last one.
     assert 2 < passed_s < 600
     assert run.summary()["cam"]["reconnects"] == 0
 
 
 @needs_rtsp
-def test_a_camera_that_refuses_tcp_is_asked_for_udp(tmp_path, instant, clip) -> None:
+def test_a_refusal_of_tcp_leads_to_udp(tmp_path, instant, clip) -> None:
     with (
         rtsp_camera({"cam": clip}, only="udp") as camera,
         detecting(tmp_path, instant.url, camera.url, "--limit", 20) as run,
@@ -246,14 +250,12 @@ def test_a_camera_that_refuses_tcp_is_asked_for_udp(tmp_path, instant, clip) -> 
         "406 TCP TRANSPORT IS NOT SUPPORTED",  # deepch/RTSPtoWeb#249
         "400 Bad Request",  # bluenviron/mediamtx#1650
         "551 Option not supported",
-        # An answer about UDP to a question about TCP, bluenviron/gortsplib#142.
+        # A request for TCP is answered with UDP: bluenviron/gortsplib#142.
         "200 OK\r\nTransport: RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001",
         "",
     ],
 )
-def test_a_camera_that_refuses_tcp_in_its_own_way_is_asked_for_udp(
-    tmp_path, instant, camera, answer
-) -> None:
+def test_a_nonstandard_refusal_of_tcp_leads_to_udp(tmp_path, instant, camera, answer) -> None:
     with (
         stubborn_camera(camera.url, answer) as stubborn,
         detecting(tmp_path, instant.url, stubborn.url, "--limit", 20) as run,
@@ -266,16 +268,14 @@ def test_a_camera_that_refuses_tcp_in_its_own_way_is_asked_for_udp(
 
 
 @needs_rtsp
-def test_a_path_that_is_not_there_is_called_that_whatever_the_transport(
-    tmp_path, instant, camera
-) -> None:
+def test_a_missing_path_is_named_with_either_transport(tmp_path, instant, camera) -> None:
     wrong = camera.url.replace("/cam", "/gone")
     with detecting(tmp_path, instant.url, wrong, "--camera-patience", 1) as run:
         finished = run.ended()
     check(finished, SourceError.exit_code, "404", "check the address")
 
 
-def test_mjpeg_has_the_times_of_its_arrival_and_is_opened_again(tmp_path, instant) -> None:
+def test_mjpeg_is_timed_by_arrival_and_reconnected(tmp_path, instant) -> None:
     with web_camera() as camera, detecting(tmp_path, instant.url, camera.url) as run:
         camera.interval_s = 0.25
         run.wait_for_frames(9)
@@ -289,15 +289,15 @@ def test_mjpeg_has_the_times_of_its_arrival_and_is_opened_again(tmp_path, instan
     check_order(run.records())
     records = run.records()
     first = records[2:9]
-    # Six intervals, the first picture perhaps late. FFmpeg would say that it has 25 pictures a
-    # second, and make up when each was taken.
+    # Six intervals, because the first picture may be late. FFmpeg would assume 25 pictures a
+    # second and derive the times from that.
     assert first[-1]["pts_seconds"] - first[0]["pts_seconds"] > 6 * 0.1
     assert not any("source_pts_seconds" in record for record in records[:9])
 
 
 @needs_rtsp
 @pytest.mark.parametrize("mode", ["silent", "freeze", "refuse", "close"])
-def test_a_run_stops_whatever_its_camera_does(tmp_path, instant, camera, mode) -> None:
+def test_a_run_can_be_stopped_during_any_fault(tmp_path, instant, camera, mode) -> None:
     with fault_proxy(camera.url) as proxy:
         with detecting(tmp_path, instant.url, proxy.url, camera.urls["other"]) as run:
             run.wait_for_frames(5)
@@ -312,11 +312,11 @@ def test_a_run_stops_whatever_its_camera_does(tmp_path, instant, camera, mode) -
 
 
 @needs_rtsp
-def test_cameras_that_are_opened_again_and_again_leave_nothing_behind(tmp_path) -> None:
-    # `make faults` does it a thousand times.
+def test_repeated_reconnects_do_not_leak(tmp_path) -> None:
+    # `make faults` runs a thousand reconnects.
     sizes = reconnect(60, tmp_path, cameras=6)
     assert sizes[-1].reconnects >= 60
-    # Until each thread has its share of memory, there is always more of it.
+    # The first half is left out, because each new thread allocates memory.
     assert growth_mb(sizes[len(sizes) // 2 :]) < MOST_MB
     assert sizes[-1].threads <= sizes[1].threads + 20
     assert sizes[-1].descriptors <= sizes[1].descriptors + 20

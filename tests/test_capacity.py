@@ -1,4 +1,4 @@
-"""Cameras that do not wait, and how many of them a server can take."""
+"""The load test that searches for the largest number of cameras that a server can serve."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def camera_processes():
     return [child for child in children if "loadtest.camera" in child.cmdline()]
 
 
-def test_a_camera_goes_on_while_the_server_stands_still(instant, connected, monkeypatch):
-    # It is to stand still, and not to be started again.
+def test_a_camera_keeps_its_rate_while_the_server_is_paused(instant, connected, monkeypatch):
+    # The server must stay paused, so its supervisor must not restart it.
     monkeypatch.setattr(StepProcesses, "fault", lambda steps: None)
     rate = 20
     records = []
@@ -110,17 +110,17 @@ def test_a_camera_goes_on_while_the_server_stands_still(instant, connected, monk
     thread.join()
 
     due = [record.scheduled_s for record in sorted(records, key=lambda r: r.scheduled_s)]
-    assert np.allclose(np.diff(due), 1 / rate), "no frame is missing and none was put off"
+    assert np.allclose(np.diff(due), 1 / rate), "each frame has its scheduled time"
     assert due[-1] - due[0] > ended - started - 0.5
     outcomes = Counter(record.outcome for record in records)
     assert set(outcomes) == {ANSWERED, LATE, DROPPED}
-    assert outcomes[DROPPED] > rate, "a second and a half stood still, less what was on its way"
+    assert outcomes[DROPPED] > rate, "frames are dropped for most of the 1.5 s"
     assert all(record.sent_s is None for record in records if record.outcome == DROPPED)
     slowest = max(record.latency_s for record in records if record.latency_s is not None)
-    assert slowest > 1, "counted from when the frame was due"
+    assert slowest > 1, "the latency counts from the scheduled time"
 
 
-def test_a_server_with_nothing_to_do_answers_every_frame(instant):
+def test_an_idle_server_answers_every_frame(instant):
     bound = Bound(frames_per_second=5, latency_s=5)
     with (
         Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras,
@@ -130,7 +130,9 @@ def test_a_server_with_nothing_to_do_answers_every_frame(instant):
     assert {record.outcome for record in records} == {ANSWERED}
 
 
-def test_a_hundred_frames_a_second_cost_the_client_little_and_go_out_in_time(instant, connected):
+def test_the_load_generator_sends_a_hundred_frames_per_second_with_little_cpu_time(
+    instant, connected
+):
     bound = Bound(frames_per_second=10, latency_s=1)
     with Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras:
         step = measure(target(instant), connected, cameras, count=10, seconds=2)
@@ -139,7 +141,7 @@ def test_a_hundred_frames_a_second_cost_the_client_little_and_go_out_in_time(ins
     assert step.compute_ms.keys() == {"instant_answer"}
 
 
-def test_many_cameras_are_shared_out_among_processes(instant):
+def test_many_cameras_are_distributed_among_processes(instant):
     bound = Bound(frames_per_second=FRAMES_PER_PROCESS / 2, latency_s=1)
     with Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras:
         with cameras.showing(5) as records:
@@ -149,11 +151,11 @@ def test_many_cameras_are_shared_out_among_processes(instant):
         before = len(records)
         with cameras.showing(1) as fewer:
             poll(lambda: ANSWERED in {record.outcome for record in list(fewer)}, what="an answer")
-        assert len(records) == before, "of one that has ended no frame comes any more"
+        assert len(records) == before, "cameras that have ended record no frames"
     assert camera_processes() == []
 
 
-def test_cameras_that_cannot_start_say_so(capfd):
+def test_cameras_that_cannot_start_raise_the_reason(capfd):
     with (
         Cameras("127.0.0.1:1", MODEL, clip="mb1_1", bound=BOUND) as cameras,
         pytest.raises(LoadTestError, match=f"exit code {errors.ServerUnavailable.exit_code}"),
@@ -163,7 +165,7 @@ def test_cameras_that_cannot_start_say_so(capfd):
     assert "no Triton answers at 127.0.0.1:1" in capfd.readouterr().err
 
 
-def test_frames_are_downscaled_beforehand(connected):
+def test_frames_are_downscaled_before_the_measurement(connected):
     frames = clip_frames("mb1_1", connected.model, first=2)
     assert [(frame.shape, frame.dtype) for frame in frames] == [((360, 640, 3), np.uint8)] * 2
     with pytest.raises(errors.SourceError, match="nope"):
@@ -171,24 +173,24 @@ def test_frames_are_downscaled_beforehand(connected):
 
 
 @pytest.mark.parametrize("truth", [0, 1, 2, 3, 11, 64, MAX_CAMERAS])
-def test_the_search_finds_the_edge_and_has_looked_beyond_it(truth):
-    asked = []
+def test_the_search_finds_the_largest_number_and_tries_the_next_one(truth):
+    tried = []
 
     def holds(cameras):
-        asked.append(cameras)
+        tried.append(cameras)
         return cameras <= truth
 
     assert capacity(holds) == truth
-    assert truth == MAX_CAMERAS or truth + 1 in asked
-    assert truth == 0 or asked.count(truth) > 1, "it held twice"
+    assert truth == MAX_CAMERAS or truth + 1 in tried
+    assert truth == 0 or tried.count(truth) > 1, "the answer must hold twice"
 
 
-def test_one_hiccup_does_not_change_what_the_search_finds():
-    hiccups = {4}
+def test_one_failed_attempt_does_not_change_the_result_of_the_search():
+    failures = {4}
 
     def holds(cameras):
-        if cameras in hiccups:
-            hiccups.discard(cameras)
+        if cameras in failures:
+            failures.discard(cameras)
             return False
         return cameras <= 5
 
@@ -216,12 +218,12 @@ def test_a_number_that_does_not_hold_again_is_not_the_answer():
         ({"sent_late_p99_ms": 90.0}, "the load generator, which sends late"),
     ],
 )
-def test_the_resource_that_ran_out_is_named(changes, resource):
+def test_the_limiting_resource_is_named(changes, resource):
     assert bound_by(dataclasses.replace(STEP, **changes), BOUND) == resource
 
 
-def test_the_nearest_number_that_was_tried_says_why_not_more():
-    # The search goes down in steps of more than one where a number does not hold again.
+def test_the_reason_is_that_of_the_nearest_larger_number_that_was_tried():
+    # The search goes down by more than one if a number does not hold a second time.
     tried = [dataclasses.replace(STEP, cameras=cameras) for cameras in (64, 60)]
     held = dataclasses.replace(STEP, cameras=58, broken_by="")
     answer = _answer(58, [*tried, held], BOUND)
@@ -229,20 +231,20 @@ def test_the_nearest_number_that_was_tried_says_why_not_more():
     assert answer["sentence"].startswith("58 cameras at 10 fps; 60 break it: p99 age 300 ms; bound")
 
 
-def test_a_quick_run_says_how_many_and_why_not_more(triton, tmp_path):
+def test_a_quick_run_reports_the_number_of_cameras_and_the_limit(triton, tmp_path):
     output = tmp_path / "capacity.json"
     done = run_capacity(
         *("--url", triton.url, "--quick", "--frames-per-second", 25, "--output", output)
     )
-    said, progress = done.communicate(timeout=120)
+    printed, progress = done.communicate(timeout=120)
     assert done.returncode == 0, progress
     result = json.loads(output.read_text())
     figures = result["figures"]
     assert result["partial"] is False
-    assert said == figures["sentence"] + "\n"
+    assert printed == figures["sentence"] + "\n"
     assert f"**{figures['sentence']}.**" in section(result)
-    assert said.startswith(f"{figures['cameras']} camera")
-    assert "; the next one breaks it: " in said
+    assert printed.startswith(f"{figures['cameras']} camera")
+    assert "; the next one breaks it: " in printed
     beyond = [s for s in figures["steps"] if s["cameras"] == figures["cameras"] + 1]
     assert beyond[-1]["broken_by"] == figures["broken_by"] != ""
     assert figures["bound_ms"] == 200
@@ -253,9 +255,9 @@ def test_a_quick_run_says_how_many_and_why_not_more(triton, tmp_path):
         assert sum(step["outcomes"].values()) == step["frames"] > 0
 
 
-# Beside other tests, a step of the server may stand still for a second, which restarts it.
+# With other tests, a step of the server may get no CPU time for a second, which restarts it.
 @pytest.mark.alone
-def test_a_flood_is_rejected_in_words_and_survived(triton, demo_frames):
+def test_an_overload_is_rejected_with_a_message_and_survived(triton, demo_frames):
     with Detector(triton.url) as detector:
         result = overload(
             target(triton),
@@ -274,13 +276,13 @@ def test_a_flood_is_rejected_in_words_and_survived(triton, demo_frames):
     assert "% Overloaded" in said(result)
 
 
-def test_a_flood_counts_as_over_only_when_all_was_well_for_a_while():
+def test_an_overload_ends_with_the_last_frame_that_was_not_answered_in_time():
     assert _recovery_s([(0.5, LATE), (1.5, DROPPED), (1.6, ANSWERED), (4.9, ANSWERED)]) == 1.5
     assert _recovery_s([(0.1, ANSWERED), (4.9, ANSWERED)]) == 0
     assert _recovery_s([(0.5, ANSWERED), (4.9, LATE)]) is None
 
 
-def test_a_camera_process_that_is_killed_is_an_error_and_no_hang(instant):
+def test_a_killed_camera_process_is_an_error(instant):
     bound = Bound(frames_per_second=100, latency_s=1)
     with Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras:
         showing = cameras.showing(1)
@@ -291,7 +293,7 @@ def test_a_camera_process_that_is_killed_is_an_error_and_no_hang(instant):
             showing.__exit__(None, None, None)
 
 
-def test_without_a_server_or_its_model_the_old_figures_stay(instant, tmp_path):
+def test_without_a_server_or_its_model_the_old_figures_are_kept(instant, tmp_path):
     output = tmp_path / "capacity.json"
     output.write_text("old")
     for arguments, error in (
@@ -306,7 +308,7 @@ def test_without_a_server_or_its_model_the_old_figures_stay(instant, tmp_path):
     assert output.read_text() == "old"
 
 
-def test_a_server_that_dies_leaves_what_was_measured_until_then(tmp_path):
+def test_the_measurements_before_the_end_of_a_server_are_kept(tmp_path):
     output = tmp_path / "capacity.json"
     with serve_instant() as server:
         running = run_capacity(

@@ -1,4 +1,4 @@
-"""Classes that are asked for by their names, whatever is in those."""
+"""Selection of classes by their names, which may contain commas, colons and digits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LABELS = ("car", "light, red", "light", "red", "a,b,c", "7", "bus: school")
 
 
 @pytest.mark.parametrize(
-    ("asked", "ids"),
+    ("selection", "ids"),
     [
         ("car", {0}),
         ("car,light, red", {0, 1}),
@@ -21,12 +21,12 @@ LABELS = ("car", "light, red", "light", "red", "a,b,c", "7", "bus: school")
         ("7", {5}),
     ],
 )
-def test_a_name_with_commas_is_one_name(asked, ids):
-    # ultralytics/yolov5#7049: names with commas are usual.
-    assert class_ids(asked, LABELS) == ids
+def test_a_name_with_commas_is_one_class(selection, ids):
+    # Names with commas are common: ultralytics/yolov5#7049.
+    assert class_ids(selection, LABELS) == ids
 
 
-@pytest.mark.parametrize("asked", ["a,b", "", "car,", "light, green"])
-def test_a_part_of_a_name_is_none(asked):
+@pytest.mark.parametrize("selection", ["a,b", "", "car,", "light, green"])
+def test_a_part_of_a_name_is_no_class(selection):
     with pytest.raises(ValueError, match="the model has no class"):
-        class_ids(asked, LABELS)
+        class_ids(selection, LABELS)

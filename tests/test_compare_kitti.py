@@ -13,12 +13,12 @@ LABELS = ("car", "traffic light", "bus")
 
 
 def detections(*rows):
-    """From x1, y1, x2, y2, score, class id each."""
+    """Make detections from rows of x1, y1, x2, y2, score, class id."""
     table = np.array(rows, np.float32).reshape(-1, 6)
     return Detections(table[:, :4], table[:, 4], table[:, 5].astype(np.int64), LABELS)
 
 
-def test_a_line_is_deepstream_s_own(tmp_path):
+def test_a_line_has_the_format_of_deepstream(tmp_path):
     write_kitti(tmp_path, source=1, number=23, found=detections((1, 2.5, 30, 40, 0.5, 1)))
     assert (tmp_path / "00_001_000023.txt").read_text() == (
         "traffic light 0.0 0 0.0 1.000000 2.500000 30.000000 40.000000"
@@ -26,7 +26,7 @@ def test_a_line_is_deepstream_s_own(tmp_path):
     )
 
 
-def test_labels_with_blanks_are_read_whole(tmp_path):
+def test_labels_with_spaces_are_read_whole(tmp_path):
     found = detections((1, 2, 30, 40, 0.5, 1), (5, 6, 7, 8, 0.25, 0))
     write_kitti(tmp_path, source=0, number=0, found=found)
     read = read_kitti(tmp_path / "00_000_000000.txt")
@@ -35,7 +35,7 @@ def test_labels_with_blanks_are_read_whole(tmp_path):
     assert np.array_equal(read.scores, found.scores)
 
 
-def test_boxes_are_paired_within_their_class_the_best_first():
+def test_boxes_of_a_class_are_paired_with_the_best_pairs_first():
     one = detections((0, 0, 100, 100, 0.9, 0), (0, 0, 100, 100, 0.8, 2))
     other = detections((0, 0, 100, 80, 0.9, 0), (0, 0, 100, 98, 0.88, 0), (0, 0, 100, 100, 0.8, 1))
     compared = agreement([(one, other), (one, one), (detections(), detections())])
@@ -54,11 +54,11 @@ def test_boxes_are_paired_within_their_class_the_best_first():
         ((0, 0, 100, 100, 0.831, 0), 0),
     ],
 )
-def test_a_pair_agrees_up_to_the_bars(row, share):
+def test_a_pair_agrees_within_the_tolerances(row, share):
     assert agreement([(detections((0, 0, 100, 100, 0.8, 0)), detections(row))]).share == share
 
 
-def test_nothing_agrees_with_nothing():
+def test_two_frames_without_boxes_agree():
     assert agreement([(detections(), detections())]).share == 1
     assert agreement([(detections(), detections((0, 0, 9, 9, 0.5, 0)))]).share == 0
 
@@ -110,7 +110,7 @@ def test_folders_that_cannot_be_compared_are_named(folders, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("line", ["car 1 2 3", "car " + "x " * 15, ""])
-def test_a_line_that_is_no_kitti_is_named(folders, line):
+def test_a_line_in_another_format_is_named(folders, line):
     path = folders[0] / "00_000_000000.txt"
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(DatasetError, match=r"00_000_000000\.txt:2"):

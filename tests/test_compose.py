@@ -1,4 +1,4 @@
-"""The containers, as far as they can be held to the rest without running one."""
+"""The compose files and Dockerfiles, compared with the code without running containers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read(path):
 
 
 def service_of(path, name):
-    """A service with variables put in, `extends` followed, and paths of the host absolute."""
+    """A service with its variables and `extends` resolved, and with absolute paths on the host."""
     service = parsed(path)[name]
     if build := service.get("build"):
         build["context"] = (path.parent / build["context"]).resolve()
@@ -86,7 +86,7 @@ MONITORING = ("prometheus", "grafana")
 
 
 def on_host(service, path):
-    """Where a path inside a container lies on the host."""
+    """The path on the host of a path in a container."""
     folder = PurePosixPath(service.get("working_dir", "/"))
     inside = PurePosixPath(os.path.normpath(folder / path))
     for host, target, _ in sorted(service["volumes"], key=lambda mounted: -len(str(mounted[1]))):
@@ -132,16 +132,18 @@ def health_check(service):
     return service.get("healthcheck", {}).get("test")
 
 
-def test_with_mps_every_process_on_the_gpu_is_one_user_s_and_finds_the_daemon(docker_compose):
+def test_with_mps_all_processes_on_the_gpu_share_the_user_and_the_daemon(docker_compose):
     file = "docker-compose.mps.yaml"
     services, added = resolved(docker_compose, FILES[0], file), parsed(REPOSITORY / file)
     assert services["triton"]["depends_on"]["mps"]["condition"] == "service_healthy"
     on_gpu = {"mps", "triton", "deepstream"}
     assert {name for name, service in added.items() if "volumes" in service} == on_gpu
     assert {service["user"] for service in services.values()} == {VARIABLES["YOLOSTREAM_USER"]}
-    # The engine has ended before anybody serves.
-    apart = {"engine", *MONITORING}
-    joined = {name: service.get("ipc") for name, service in services.items() if name not in apart}
+    # `engine` ends before the server starts.
+    separate = {"engine", *MONITORING}
+    joined = {
+        name: service.get("ipc") for name, service in services.items() if name not in separate
+    }
     assert joined.pop("mps") == "shareable"
     assert set(joined.values()) == {"service:mps"}
 
@@ -153,13 +155,13 @@ def test_every_variable_is_used():
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_path_of_the_host_is_there(service):
+def test_every_path_on_the_host_exists(service):
     if build := service.get("build"):
         assert build["dockerfile"] in DOCKERFILES
         stage = build.get("target")
         assert stage is None or f" AS {stage}\n" in build["dockerfile"].read_text()
     for host, _, _ in service["volumes"]:
-        # A run makes output/.
+        # output/ is created by a run.
         assert host.exists() or host == REPOSITORY / "output"
     if "working_dir" in service:
         assert on_host(service, ".").is_relative_to(REPOSITORY)
@@ -168,7 +170,7 @@ def test_every_path_of_the_host_is_there(service):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_container_may_write_results_and_plans_only(service):
+def test_a_container_can_write_only_results_or_plans(service):
     assert service["user"] == VARIABLES["YOLOSTREAM_USER"]
     assert not service["user"].startswith("0:")
     assert service["cap_drop"] == ["ALL"]
@@ -186,7 +188,7 @@ def test_the_host_listens_on_loopback_only(service):
 
 
 @pytest.mark.parametrize("services", [GPU, CPU, SCALED], ids=FILES)
-def test_the_page_stays_on_this_machine_whatever_the_others_listen_on(services):
+def test_the_page_is_published_on_loopback_even_if_other_services_are_not(services):
     opened = parsed(REPOSITORY / "docker" / "services.yaml", YOLOSTREAM_HOST="0.0.0.0")
     (port,) = opened["live"]["ports"]
     assert [port] == services["live"]["ports"]
@@ -194,14 +196,14 @@ def test_the_page_stays_on_this_machine_whatever_the_others_listen_on(services):
     assert option(words, "--listen").rpartition(":")[2] == port.rpartition(":")[2]
 
 
-def test_servers_that_are_scaled_want_no_port_of_the_host():
-    # The second one would not get it.
+def test_scaled_servers_publish_no_port():
+    # The port would be in use when the second server starts.
     assert "ports" not in SCALED["triton"]
     without_ports = {key: value for key, value in CPU["triton"].items() if key != "ports"}
     assert SCALED["triton"] == without_ports
 
 
-def test_the_balancer_asks_servers_where_they_answer():
+def test_the_balancer_uses_the_ports_of_the_servers():
     words = SCALED["triton"]["command"].split()
     text = (REPOSITORY / "docker" / "haproxy.cfg").read_text()
     assert f"http-check connect port {option(words, '--health-port')} " in text
@@ -209,7 +211,7 @@ def test_the_balancer_asks_servers_where_they_answer():
     assert "bind :8001 " in text
 
 
-def test_stand_ins_are_named_after_the_images_whose_place_they_take():
+def test_images_for_tests_have_the_names_of_the_images_that_they_replace():
     assert VARIABLES["PYTHON_IMAGE"] == docker_engine.PYTHON_IMAGE
     assert VARIABLES["HAPROXY_IMAGE"] == docker_engine.HAPROXY_IMAGE
 
@@ -225,7 +227,7 @@ def test_ports_are_the_same_everywhere():
         assert option(client["command"].split(), "--url") == f"triton:{defaults['grpc_port']}"
 
 
-def test_images_are_the_contract_s():
+def test_images_are_those_of_the_contract():
     assert VARIABLES["TRITON_IMAGE"] == trtexec.IMAGE == "nvcr.io/nvidia/tritonserver:24.08-py3"
     assert VARIABLES["DEEPSTREAM_IMAGE"] == "nvcr.io/nvidia/deepstream:7.1-triton-multiarch"
 
@@ -233,8 +235,7 @@ def test_images_are_the_contract_s():
 def test_dockerfiles_take_their_versions_from_the_requirements():
     for path in DOCKERFILES:
         text = path.read_text()
-        # uv is nobody's requirement: it fetches a Python and is done.
-        assert set(re.findall(r"(\S+)==", text)) <= {"uv"}
+        assert "==" not in text
         for copied in re.findall(r"^COPY (.+) /requirements/$", text, re.MULTILINE):
             for name in copied.split():
                 assert (REPOSITORY / "requirements" / PurePosixPath(name).name).exists()
@@ -244,10 +245,10 @@ def test_dockerfiles_take_their_versions_from_the_requirements():
 def test_the_triton_image_has_what_the_python_stages_import(model):
     dockerfile = GPU["triton"]["build"]["dockerfile"].read_text()
     stage = dockerfile.partition(" AS engine")[0]
-    listed, _ = re.findall(r"--requirement /requirements/(\S+)", stage)
+    listed, *_ = re.findall(r"--requirement /requirements/(\S+)", stage)
     pins = (REPOSITORY / "requirements" / listed).read_text()
     installed = re.findall(r"^([\w-]+)==", pins, re.MULTILINE)
-    # CuPy is not where this runs.
+    # CuPy is not installed for this test.
     packages = {**importlib.metadata.packages_distributions(), "cupy": ["cupy-cuda12x"]}
     for path in (REPOSITORY / "model_repository" / model / "1").glob("*.py"):
         for name in imported(path) - sys.stdlib_module_names - {"triton_python_backend_utils"}:
@@ -255,7 +256,7 @@ def test_the_triton_image_has_what_the_python_stages_import(model):
 
 
 def imported(path):
-    # Ubuntu 22.04, on which the image stands, has Python 3.10.
+    # The image is based on Ubuntu 22.04, which has Python 3.10.
     tree = ast.walk(ast.parse(path.read_text(), feature_version=(3, 10)))
     names = set()
     for node in tree:
@@ -266,25 +267,25 @@ def imported(path):
     return {name.split(".")[0] for name in names}
 
 
-def test_tritonserver_knows_every_option():
+def test_tritonserver_has_every_option():
     _, _, options = GPU["triton"]["command"].partition(" -- ")
     environment = ServerEnvironment.check(REPOSITORY / ".venv-server")
-    told = subprocess.run(
+    shown = subprocess.run(
         [environment.wheel / "bin" / "tritonserver", "--help"],
         capture_output=True,
         text=True,
         env={"LD_LIBRARY_PATH": str(environment.libraries)},
     )
-    known = set(re.findall(r"^  (--[\w-]+)", told.stdout + told.stderr, re.MULTILINE))
+    known = set(re.findall(r"^  (--[\w-]+)", shown.stdout + shown.stderr, re.MULTILINE))
     assert options
     assert {option.split("=")[0] for option in options.split()} <= known
 
 
-def test_shared_memory_holds_a_region_a_process_and_the_client_s_frames():
+def test_shared_memory_has_room_for_all_processes_and_frames():
     size, unit = re.fullmatch(r"(\d+)(gb|mb)", VARIABLES["YOLOSTREAM_SHARED_MEMORY"]).groups()
     total = int(size) << {"mb": 20, "gb": 30}[unit]
     groups = [group for model in ("preprocess", "nms") for group in config(model).instance_group]
-    # Room for one instance more, as a user may want.
+    # Room for one more instance, which a user may add.
     processes = 1 + sum(group.count for group in groups)
     frames = MAX_IN_FLIGHT * 1080 * 1920 * 3
     assert processes * gpus.HOST_REGION_BYTES + frames <= total
@@ -300,7 +301,7 @@ def test_a_container_is_healthy_when_its_model_answers(triton):
         assert not is_healthy(port=str(port))
         answer_with(triton.health)
         poll(lambda: is_healthy(port=str(port)), what="the canary's answer")
-        assert not is_healthy(port=str(port), model="nobody")
+        assert not is_healthy(port=str(port), model="unknown")
 
 
 def is_healthy(*, port, model="yolov7"):
@@ -312,18 +313,18 @@ def is_healthy(*, port, model="yolov7"):
     return not subprocess.run(command, capture_output=True).returncode
 
 
-def test_the_health_check_asks_where_the_server_tells():
+def test_the_health_check_uses_the_health_port():
     for triton in (CPU["triton"], GPU["triton"]):
         port = option(triton["command"].split(), "--health-port")
         assert f'("127.0.0.1", {port}, ' in health_check(triton)[-1]
 
 
-def test_nobody_loads_models_over_the_network():
-    # Triton's default mode refuses to; the other two would run the code of whoever reaches it.
+def test_models_cannot_be_loaded_over_the_network():
+    # Triton's default mode refuses it. The other two would run the code of any client.
     assert "control-mode" not in GPU["triton"]["command"] + CPU["triton"]["command"]
 
 
-def test_the_client_s_command_runs(triton, yolostream_cli, tmp_path):
+def test_the_command_of_the_client_runs(triton, yolostream_cli, tmp_path):
     words = GPU["client"]["command"].split()
     words[words.index("--url") + 1] = triton.url
     done = yolostream_cli(
@@ -333,14 +334,14 @@ def test_the_client_s_command_runs(triton, yolostream_cli, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_without_a_gpu_the_server_s_command_is_the_command_line_s(yolostream_cli, tmp_path):
+def test_the_command_of_the_server_on_a_cpu_is_valid(yolostream_cli, tmp_path):
     words = CPU["triton"]["command"].split()
     environment = option(words, "--server-environment")
     assert f"-m venv {environment} " in CPU["triton"]["build"]["dockerfile"].read_text()
     check_command(yolostream_cli, words, environment, tmp_path)
 
 
-def test_on_a_gpu_too_and_the_image_has_what_it_needs(yolostream_cli, tmp_path):
+def test_the_command_of_the_server_on_a_gpu_is_valid_in_its_image(yolostream_cli, tmp_path):
     python, *words = GPU["triton"]["command"].split()
     assert words[:2] == ["-m", "yolostream"]
     stage = GPU["triton"]["build"]["dockerfile"].read_text().partition(" AS engine")[0]
@@ -355,12 +356,12 @@ def check_command(yolostream_cli, words, environment, tmp_path):
     words[words.index(environment)] = str(tmp_path)
     words[words.index("--health-port") + 1] = "0"
     done = yolostream_cli(*words)
-    # It has read every option and looked for the server, which is elsewhere here.
+    # The command has accepted all options, and does not find the server in this folder.
     assert done.returncode == ServerStartError.exit_code
     assert str(tmp_path) in done.stderr.replace("\n", "")
 
 
-def test_the_command_of_the_engine_is_one_of_the_tool_s(tmp_path):
+def test_the_command_of_the_engine_is_valid(tmp_path):
     python, *words = GPU["engine"]["command"].split()
     assert python == "python"
     done = subprocess.run(
@@ -373,11 +374,11 @@ def test_the_command_of_the_engine_is_one_of_the_tool_s(tmp_path):
     assert f"no {tmp_path}/yolov7_fp16/config.pbtxt" in done.stderr
 
 
-def test_the_doctor_maps_paths_as_the_compose_file_mounts_them():
+def test_the_doctor_maps_paths_like_the_mounts_of_the_compose_file():
     assert on_host(GPU["deepstream"], paths.MOUNT) == REPOSITORY
 
 
-def test_the_deepstream_image_has_what_the_configurations_need():
+def test_the_deepstream_image_has_the_libraries_that_the_configurations_need():
     dockerfile = GPU["deepstream"]["build"]["dockerfile"].read_text()
     assert "user_additional_install.sh" in dockerfile  # x264enc, for enc-type=1
     assert "librdkafka1" in dockerfile  # for kafka.txt
@@ -395,22 +396,22 @@ def test_deepstream_finds_its_configurations_and_its_ports_are_published():
 
 
 @pytest.mark.parametrize("name", MONITORING)
-def test_monitoring_is_the_same_with_and_without_a_gpu_and_starts_where_it_is_asked_for(name):
+def test_monitoring_is_the_same_in_both_files_and_starts_with_its_profile(name):
     assert GPU[name] == CPU[name]
     assert GPU[name]["profiles"] == ["monitoring"]
-    # No tag that moves.
+    # A complete version, because shorter tags are moved to newer images.
     assert re.search(r":v?\d+\.\d+\.\d+$", GPU[name]["image"])
 
 
-def test_prometheus_finds_its_configuration_and_is_where_grafana_looks_for_it():
+def test_prometheus_and_grafana_find_their_files_and_each_other():
     prometheus, grafana = (GPU[name] for name in MONITORING)
-    told = dict(word.removeprefix("--").split("=") for word in prometheus["command"].split())
-    assert on_host(prometheus, told["config.file"]).is_file()
+    options = dict(word.removeprefix("--").split("=") for word in prometheus["command"].split())
+    assert on_host(prometheus, options["config.file"]).is_file()
     provisioning = on_host(grafana, grafana["environment"]["GF_PATHS_PROVISIONING"])
     (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())[
         "datasources"
     ]
-    assert source["url"] == f"http://{told['web.listen-address']}"
+    assert source["url"] == f"http://{options['web.listen-address']}"
     (provider,) = yaml.safe_load((provisioning / "dashboards/yolostream.yml").read_text())[
         "providers"
     ]
@@ -421,7 +422,7 @@ def test_prometheus_finds_its_configuration_and_is_where_grafana_looks_for_it():
 
 def test_monitoring_listens_on_loopback_only():
     prometheus, grafana = (GPU[name] for name in MONITORING)
-    # They share the host's network, and no port is published.
+    # Both use the host's network, so no port is published.
     assert prometheus["network_mode"] == grafana["network_mode"] == "host"
     assert "--web.listen-address=127.0.0.1:" in prometheus["command"]
     assert grafana["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Every copy of a fact is held to the one place where it lives."""
+"""Compares every copy of a fact with its one source, mostly in config.pbtxt."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ CONTRACT_OUT = {
 }
 
 
-def test_the_ensemble_is_what_every_caller_was_promised():
+def test_the_ensemble_has_the_tensors_of_the_contract():
     ensemble = config("yolov7")
     assert ensemble.platform == "ensemble"
     assert ensemble.max_batch_size > 1
     assert tensors(ensemble.input) == CONTRACT_IN
     assert tensors(ensemble.output) == CONTRACT_OUT
-    # DeepStream reads the layout from here.
+    # DeepStream reads the layout from this field.
     assert ensemble.input[0].format == pb.ModelInput.FORMAT_NHWC
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_wire_of_the_ensemble_fits_at_both_ends(profile):
+def test_both_ends_of_every_tensor_in_the_ensemble_agree(profile):
     ensemble = config("yolov7", profile)
     wires = tensors(ensemble.input)
     for step in ensemble.ensemble_scheduling.step:
@@ -65,7 +65,7 @@ def test_every_wire_of_the_ensemble_fits_at_both_ends(profile):
 
 
 def fits(written, read):
-    """Whether a step can read what another wrote; -1 at the reader takes any size."""
+    """Whether a step can read a tensor of another step; -1 at the reader accepts any size."""
     (type_, sizes), (read_type, read_sizes) = written, read
     return (
         type_ == read_type
@@ -75,9 +75,9 @@ def fits(written, read):
 
 
 @pytest.mark.parametrize("profile", PROFILES[1:])
-def test_a_network_in_python_hands_on_whose_rows_it_gives(profile):
+def test_a_network_in_python_passes_on_the_letterbox(profile):
     ensemble, default = config("yolov7", profile), config("yolov7")
-    assert config(DETECTOR, profile).input[1].optional, "others call the network alone"
+    assert config(DETECTOR, profile).input[1].optional, "other clients call the network alone"
     _, network, nms = ensemble.ensemble_scheduling.step
     assert network.input_map.pop("letterbox") == "letterbox"
     assert network.output_map.pop("letterbox") == nms.input_map["letterbox"] != "letterbox"
@@ -85,7 +85,7 @@ def test_a_network_in_python_hands_on_whose_rows_it_gives(profile):
     assert ensemble == default
 
 
-def test_nms_takes_any_number_of_rows_and_nothing_else_is_open():
+def test_only_the_number_of_rows_of_nms_is_variable():
     for profile in PROFILES:
         assert tensors(config("nms", profile).input) == {
             "output": (pb.TYPE_FP32, [-1, 6]),
@@ -95,9 +95,9 @@ def test_nms_takes_any_number_of_rows_and_nothing_else_is_open():
 
 @pytest.mark.parametrize("model", STEPS)
 @pytest.mark.parametrize("profile", PROFILES[1:])
-def test_profiles_differ_only_in_how_a_model_is_run(model, profile):
+def test_profiles_differ_only_in_how_they_run_a_model(model, profile):
     default, other = config(model), config(model, profile)
-    # A network in Python hands that on, too; a TensorRT plan cannot.
+    # A network in Python also passes on the letterbox; a TensorRT plan cannot.
     carried = {"letterbox": (pb.TYPE_FP32, [6])} if model == DETECTOR else {}
     assert tensors(other.input) == tensors(default.input) | carried
     assert tensors(other.output) == tensors(default.output) | carried
@@ -110,7 +110,7 @@ def test_profiles_differ_only_in_how_a_model_is_run(model, profile):
 
 
 @pytest.mark.parametrize("profile", ["cudnn-gpu", "torch-gpu"])
-def test_preprocess_differs_for_a_faster_network_in_having_more_processes_only(profile):
+def test_preprocess_for_a_faster_network_differs_only_in_its_processes(profile):
     default, other = config("preprocess"), config("preprocess", profile)
     assert other.instance_group[0].count > default.instance_group[0].count
     other.instance_group[0].count = default.instance_group[0].count
@@ -128,29 +128,29 @@ def test_preprocess_differs_for_a_faster_network_in_having_more_processes_only(p
         ("cpu", pb.ModelInstanceGroup.KIND_CPU),
     ],
 )
-def test_instances_are_where_the_profile_says(model, profile, kind):
+def test_instances_run_on_the_device_of_the_profile(model, profile, kind):
     assert [group.kind for group in config(model, profile).instance_group] == [kind]
 
 
 @pytest.mark.parametrize("model", STEPS)
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_step_batches_and_the_slow_one_rejects_when_its_queue_is_full(model, profile):
+def test_every_step_batches_and_only_the_network_has_a_limited_queue(model, profile):
     settings = config(model, profile)
     assert settings.HasField("dynamic_batching")
     queue_size = settings.dynamic_batching.default_queue_policy.max_queue_size
     if model == DETECTOR:
         assert queue_size >= settings.max_batch_size
     else:
-        assert queue_size == 0, "with one, Triton 2.51 now and then keeps a request waiting"
+        assert queue_size == 0, "with a limit, Triton 2.51 sometimes delays a request"
 
 
 @pytest.mark.parametrize("name", ["gpu.py", "pause.py"])
-def test_every_step_has_the_same_copy(name):
+def test_the_copies_of_a_module_in_all_steps_are_equal(name):
     first, *others = ((ROOT / model / "1" / name).read_text() for model in STEPS)
     assert all(other == first for other in others)
 
 
-def test_the_client_makes_digests_as_preprocess_does():
+def test_the_client_and_preprocess_have_the_same_digest_module():
     assert Path(digest.__file__).read_text() == (ROOT / "preprocess/1/digest.py").read_text()
 
 
@@ -171,7 +171,7 @@ def test_the_default_profile_serves_a_warmed_up_tensorrt_plan():
         assert list(warmup.inputs["input"].dims) == list(plan.input[0].dims)
 
 
-def test_thresholds_are_the_contract_s():
+def test_thresholds_are_those_of_the_contract():
     assert parameters("nms", "cpu") == {
         "confidence_threshold": "0.25",
         "iou_threshold": "0.45",
@@ -192,7 +192,7 @@ def test_the_guide_has_the_thresholds_the_opsets_and_the_commands_of_the_code():
         assert f"`{command}`" in guide
 
 
-def test_labels_are_coco_s_eighty():
+def test_labels_are_the_80_of_coco():
     labels = (ROOT / "yolov7" / "labels.txt").read_text()
     assert "\r" not in labels
     names = labels.splitlines()
@@ -229,41 +229,41 @@ def test_choices_on_the_command_line_are_those_of_the_library():
 def test_every_profile_on_the_command_line_has_its_configs():
     for profile in typing.get_args(embedded.Profile):
         assert (ROOT / DETECTOR / "configs" / f"{profile}.pbtxt").exists()
-        # Where a step has none, the default serves: that of a GPU.
+        # A step without a config for this profile uses the default, which is for a GPU.
         for model in STEPS:
             on_gpu = config(model, profile).instance_group[0].kind == pb.ModelInstanceGroup.KIND_GPU
             assert on_gpu == (profile != "cpu"), model
 
 
-def test_no_number_of_sources_overruns_the_server_s_queues():
+def test_the_frames_of_any_number_of_sources_fit_into_the_queues():
     queue = config(DETECTOR, "cpu").dynamic_batching.default_queue_policy.max_queue_size
     assert queue > MAX_IN_FLIGHT
-    # Of one model's queue on a GPU; and all images between two steps lie in the pool.
+    # The queue of one model on a GPU. All images between two steps are in the memory pool.
     assert config(DETECTOR).dynamic_batching.default_queue_policy.max_queue_size > (
         MAX_IN_FLIGHT_ON_GPU
     )
     assert MAX_IN_FLIGHT_ON_GPU * 3 * 640 * 640 * 4 < GPU_POOL_BYTES
 
 
-def test_exit_codes_tell_errors_apart():
+def test_exit_codes_of_errors_differ():
     codes = {}
     for module in (errors, tool_errors):
         for kind in vars(module).values():
             if isinstance(kind, type) and issubclass(kind, errors.YolostreamError):
                 assert kind.__name__ in module.__doc__
-                if "exit_code" in vars(kind):  # Others are kinds of another error, and end as that.
+                if "exit_code" in vars(kind):  # Other classes inherit the code of their base class.
                     codes[kind] = kind.exit_code
-    # A tool's error that is nothing more ends as any error of the package does.
+    # A tool's error without a code of its own has the code of the package's base class.
     assert tool_errors.ToolError.exit_code == codes[errors.YolostreamError]
     assert len(set(codes.values())) == len(codes) == 24
-    # 2 is the command line's own, for wrong options.
+    # The command line itself uses 2 for wrong options.
     assert not {0, 2, interruption.EXIT_INTERRUPTED} & set(codes.values())
 
 
-def test_the_public_surface_is_small_and_whole():
+def test_all_lists_every_public_name():
     public = {name for name in vars(yolostream) if not name.startswith("_")}
     modules = {name for name in public if type(getattr(yolostream, name)).__name__ == "module"}
-    # Imported only when somebody asks for it.
+    # These names are imported on first use.
     assert public - modules <= set(yolostream.__all__)
     for name in yolostream.__all__:
         assert getattr(yolostream, name).__name__ == name if name != "__version__" else True

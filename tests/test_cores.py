@@ -9,7 +9,7 @@ from yolostream.server.cores import busy_poll_cores
 ALL = os.sched_getaffinity(0)
 
 
-def test_every_core_turns_at_the_lowest_priority_until_the_block_ends():
+def test_every_core_is_kept_busy_at_the_lowest_priority_until_the_block_ends():
     wait_until_busy(set())
     with busy_poll_cores():
         wait_until_busy(ALL)
@@ -17,7 +17,7 @@ def test_every_core_turns_at_the_lowest_priority_until_the_block_ends():
     wait_until_busy(set())
 
 
-def test_an_error_in_the_block_lets_them_sleep_too():
+def test_cores_become_idle_after_an_error_in_the_block():
     def fail():
         wait_until_busy(ALL)
         raise RuntimeError
@@ -27,7 +27,7 @@ def test_an_error_in_the_block_lets_them_sleep_too():
     wait_until_busy(set())
 
 
-def test_only_cores_that_the_process_may_use_turn():
+def test_only_cores_that_the_process_may_use_are_kept_busy():
     first = min(ALL)
     os.sched_setaffinity(0, {first})
     try:

@@ -1,4 +1,4 @@
-"""The CUDA kernels, compiled for the CPU, against the stages of the CPU."""
+"""Compares the CUDA kernels, compiled for the CPU, with the CPU stages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def libraries(tmp_path_factory):
 
 
 @pytest.mark.parametrize("frames", batches_of_mixed_frames())
-def test_a_batch_of_mixed_sizes_is_letterboxed_as_on_the_cpu(libraries, frames):
+def test_a_batch_of_mixed_sizes_is_letterboxed_as_by_the_cpu_stage(libraries, frames):
     images = np.full((len(frames), 3, SIDE, SIDE), np.nan, np.float32)
     letterboxes = np.full((len(frames), 6), np.nan, np.float32)
     table = tables.FrameTable(MAX_BATCH, (SIDE, SIDE))
@@ -57,7 +57,7 @@ def test_a_batch_of_mixed_sizes_is_letterboxed_as_on_the_cpu(libraries, frames):
 
 @pytest.mark.parametrize("class_agnostic", [False, True], ids=["of a class", "of any class"])
 @pytest.mark.parametrize("case", SUPPRESSION_CASES.values(), ids=SUPPRESSION_CASES)
-def test_rows_are_those_of_the_cpu(libraries, case, class_agnostic):
+def test_rows_are_those_of_the_cpu_stage(libraries, case, class_agnostic):
     predictions, letterboxes = case()
     frames, rows = predictions.shape[:2]
     table = np.zeros((2, MAX_BATCH), np.uint64)
@@ -74,4 +74,4 @@ def test_rows_are_those_of_the_cpu(libraries, case, class_agnostic):
     assert_suppressed(
         suppressing.Detections(*found), predictions, letterboxes, class_agnostic=class_agnostic
     )
-    assert not counts.any(), "the next batch counts from zero"
+    assert not counts.any(), "the counters are reset for the next batch"

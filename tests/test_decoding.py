@@ -1,4 +1,4 @@
-"""Which decoder a video gets, and that all decoders give the same, without a GPU."""
+"""Choice of the decoder, and equality of all decoders, without a GPU."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def without_nvdec(monkeypatch):
 
 
 def read(path: Path, decoder: DecoderName):
-    """Frames, and the session that they are of."""
+    """The frames of a video, and its session."""
     (source,), errors = find_sources([str(path)], decoder=decoder)
     assert not errors
     with contextlib.closing(source.open()) as session:
@@ -74,13 +74,13 @@ def assert_same(path: Path) -> None:
     for frame, other in zip(frames, expected, strict=True):
         image = on_host(frame.image)
         assert image.shape == other.image.shape
-        # FFmpeg's RGB is computed in 16 bits, ours in 32.
+        # FFmpeg computes RGB in 16 bits, the GPU decoder in 32 bits.
         assert np.abs(image.astype(int) - other.image).mean() < 1
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".mov"])
-def test_times_and_pictures_are_those_of_the_cpu(tmp_path, with_nvdec, suffix):
-    # Noise makes the encoder look ahead and back: pictures are not sent in the order of showing.
+def test_times_and_pictures_are_those_of_the_cpu_decoder(tmp_path, with_nvdec, suffix):
+    # With noise, the encoder uses B-frames, so packets are not in presentation order.
     images = [noise(number) // 4 + image[0, 0, 0] // 2 for number, image in enumerate(_grays(20))]
     assert_same(write_clip(tmp_path / f"clip{suffix}", images))
 
@@ -94,20 +94,20 @@ def test_a_variable_frame_rate_is_kept(tmp_path, with_nvdec):
     assert_same(write_clip(tmp_path / "c.mkv", steps(6), pts=times, time_base=MILLISECOND))
 
 
-def test_a_video_without_timestamps_is_timed_the_same(tmp_path, with_nvdec):
+def test_a_video_without_timestamps_has_the_same_times(tmp_path, with_nvdec):
     assert_same(write_clip(tmp_path / "clip.h264", steps(8), format="h264"))
 
 
-def test_what_an_edit_list_hides_stays_hidden(tmp_path, with_nvdec):
+def test_frames_that_an_edit_list_hides_are_left_out(tmp_path, with_nvdec):
     assert_same(trimmed(write_clip(tmp_path / "clip.mp4", steps(20))))
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
-def test_a_phone_s_video_is_turned_upright(tmp_path, with_nvdec, matrix):
+def test_a_video_of_a_phone_is_rotated_upright(tmp_path, with_nvdec, matrix):
     assert_same(turned(write_clip(tmp_path / "clip.mp4", [noise(1)]), matrix))
 
 
-def test_a_video_behind_its_sound_is_turned_upright(tmp_path, with_nvdec):
+def test_a_video_stream_after_an_audio_stream_is_rotated_upright(tmp_path, with_nvdec):
     path = tmp_path / "clip.mp4"
     with av.open(str(path), "w") as container:
         sound = container.add_stream("aac", rate=8000)
@@ -126,14 +126,14 @@ def test_a_video_behind_its_sound_is_turned_upright(tmp_path, with_nvdec):
 
 
 @pytest.mark.parametrize("matrix", MATRICES)
-def test_pixels_are_made_square_the_same(tmp_path, with_nvdec, matrix):
+def test_pixels_are_made_square_by_both_decoders(tmp_path, with_nvdec, matrix):
     scene = cv2.resize(noise(1, width=8, height=6), (320, 240))
     path = write_clip(tmp_path / "clip.mp4", [scene], pixel_aspect=Fraction(4, 3))
     assert_same(turned(path, matrix))
 
 
 @pytest.mark.parametrize("transfer", [ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67])
-def test_a_high_dynamic_range_is_toned_down_by_the_cpu(tmp_path, with_nvdec, caplog, transfer):
+def test_hdr_is_decoded_and_tone_mapped_on_the_cpu(tmp_path, with_nvdec, caplog, transfer):
     path = write_clip(tmp_path / "clip.mp4", [gray(100)], transfer=transfer)
     frames, _ = read(path, "gpu")
     expected, _ = read(path, "cpu")
@@ -142,14 +142,14 @@ def test_a_high_dynamic_range_is_toned_down_by_the_cpu(tmp_path, with_nvdec, cap
     assert "is decoded on the CPU: tone mapping of high dynamic range" in note
 
 
-def test_a_truncated_video_breaks_off_the_same(tmp_path, with_nvdec):
+def test_a_truncated_video_ends_with_an_error(tmp_path, with_nvdec):
     path = write_clip(tmp_path / "clip.mp4", steps(12))
     path.write_bytes(path.read_bytes()[: packets(path)[6][0] + 5])
     with pytest.raises(SourceError, match=r"breaks off after .* of 12 frames"):
         read(path, "gpu")
 
 
-def test_without_nvdec_it_is_the_cpu_and_one_line_says_so(tmp_path, without_nvdec, caplog):
+def test_without_nvdec_the_cpu_is_used_and_one_line_is_logged(tmp_path, without_nvdec, caplog):
     for name in "ab":
         write_clip(tmp_path / f"{name}.mp4", steps(3))
     sources, _ = find_sources([f"{tmp_path}/*.mp4"], decoder="gpu")
@@ -161,13 +161,13 @@ def test_without_nvdec_it_is_the_cpu_and_one_line_says_so(tmp_path, without_nvde
 
 
 @pytest.mark.parametrize("decoder", ["cpu", "auto"])
-def test_the_cpu_is_taken_in_silence(tmp_path, without_nvdec, caplog, decoder):
+def test_the_cpu_is_used_without_a_log_line(tmp_path, without_nvdec, caplog, decoder):
     frames, _ = read(write_clip(tmp_path / "clip.mp4", steps(3)), decoder)
     assert all(isinstance(frame.image, np.ndarray) for frame in frames)
     assert caplog.messages == []
 
 
-def test_small_pictures_are_made_on_the_gpu(tmp_path, with_nvdec):
+def test_downscaled_pictures_are_made_on_the_gpu(tmp_path, with_nvdec):
     path = write_clip(tmp_path / "clip.mp4", [noise(1, width=640, height=480)])
     (frame,) = frames_of(Video(str(path), "clip", decoder="gpu"), Reading(fit=(320, 320)))
     assert isinstance(frame.image, DeviceArray)
@@ -175,7 +175,7 @@ def test_small_pictures_are_made_on_the_gpu(tmp_path, with_nvdec):
     assert frame.size == (480, 640)
 
 
-def test_a_library_that_does_not_load_is_said_in_one_line(
+def test_a_library_that_does_not_load_is_logged_in_one_line(
     tmp_path, with_nvdec, monkeypatch, caplog
 ):
     module = types.ModuleType("PyNvVideoCodec")
@@ -199,7 +199,9 @@ def test_a_library_that_does_not_load_is_said_in_one_line(
         (("clip.mp4", {"width": 33, "height": 47}), "yuv444p 47x33 (height x width)"),
     ],
 )
-def test_what_nvdec_cannot_do_falls_back_by_name(tmp_path, with_nvdec, caplog, clip, named):
+def test_a_video_that_nvdec_cannot_decode_falls_back_with_the_reason(
+    tmp_path, with_nvdec, caplog, clip, named
+):
     name, features = clip
     size = {key: features.pop(key) for key in ("width", "height") if key in features}
     path = write_clip(tmp_path / name, steps(3, **size), **features)
@@ -211,7 +213,7 @@ def test_what_nvdec_cannot_do_falls_back_by_name(tmp_path, with_nvdec, caplog, c
 
 
 class Failing:
-    """Gives a picture for each packet, as FFmpeg does, and at one of them up."""
+    """A decoder that fails at one packet; before that, it may return a picture for each packet."""
 
     def __init__(self, stream, *, at: int, pictures: bool) -> None:
         self._inner = CpuDecoder(stream)
@@ -235,7 +237,9 @@ def failing_nvdec(with_nvdec, monkeypatch):
 
 
 @pytest.mark.parametrize("at", [0, 3, 100])
-def test_a_gpu_that_gives_no_picture_costs_no_frame(tmp_path, failing_nvdec, caplog, at):
+def test_a_gpu_that_fails_before_the_first_picture_costs_no_frame(
+    tmp_path, failing_nvdec, caplog, at
+):
     path = write_clip(tmp_path / "clip.mp4", steps(12))
     failing_nvdec(at=at, pictures=False)
     frames, _ = read(path, "gpu")
@@ -246,7 +250,7 @@ def test_a_gpu_that_gives_no_picture_costs_no_frame(tmp_path, failing_nvdec, cap
     assert all(np.array_equal(a.image, b.image) for a, b in zip(frames, expected, strict=True))
 
 
-def test_a_gpu_that_gives_up_later_breaks_the_video_off(tmp_path, failing_nvdec, caplog):
+def test_a_gpu_that_fails_later_ends_the_video_with_an_error(tmp_path, failing_nvdec, caplog):
     path = write_clip(tmp_path / "clip.mp4", steps(23))
     failing_nvdec(at=20, pictures=True)
     (source,), _ = find_sources([str(path)], decoder="gpu")
@@ -254,7 +258,7 @@ def test_a_gpu_that_gives_up_later_breaks_the_video_off(tmp_path, failing_nvdec,
 
     def take() -> None:
         for frame in session:
-            frames.append(frame)  # what came before the error counts
+            frames.append(frame)  # the frames before the error are needed
 
     broken = r"breaks off after 21 .*resolution not supported"
     with contextlib.closing(source.open()) as session, pytest.raises(SourceError, match=broken):
@@ -263,9 +267,9 @@ def test_a_gpu_that_gives_up_later_breaks_the_video_off(tmp_path, failing_nvdec,
     assert caplog.messages == []
 
 
-def test_the_command_line_says_it_once_and_goes_on(tmp_path, triton, yolostream_cli):
+def test_the_command_line_logs_the_fallback_once_and_continues(tmp_path, triton, yolostream_cli):
     if importlib.util.find_spec("cupy") is not None:
-        pytest.skip("cupy is here: test_gpu_transport.py has the rest")
+        pytest.skip("cupy is installed; test_gpu_transport.py covers this case")
     paths = [write_clip(tmp_path / f"{name}.mp4", steps(3)) for name in "ab"]
     arguments = ("detect", *paths, "--url", triton.url, "--save", "jsonl", "--decoder", "gpu")
     done = yolostream_cli(*arguments, "--output", tmp_path / "output")
@@ -277,8 +281,8 @@ def test_the_command_line_says_it_once_and_goes_on(tmp_path, triton, yolostream_
         assert [json.loads(line)["width"] for line in lines] == [64] * 3
 
 
-def test_nothing_of_a_packet_is_lost_to_the_filter(tmp_path, with_nvdec):
-    # FFmpeg's bitstream filters take the data out of what they are given.
+def test_the_bitstream_filter_leaves_the_packet_intact(tmp_path, with_nvdec):
+    # FFmpeg's bitstream filters take the data out of the packet that they get.
     path = write_clip(tmp_path / "clip.mp4", steps(3))
     with av.open(str(path)) as container:
         stream = container.streams.video[0]

@@ -1,4 +1,4 @@
-"""DeepStream's configurations against its rules, as its sources and runs of it show them."""
+"""Checks of DeepStream's configurations by the rules that its sources and test runs show."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ ENSEMBLE = "../../model_repository/yolov7/config.pbtxt"
 
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch):
-    """The machine of every test but one; to none of the other checks does it matter."""
+    """Simulate a machine without a GPU, for all tests but one."""
     monkeypatch.setattr(inference_config, "gpu_numbers", list)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A copy of clients/deepstream, with what it refers to where it is in the repository."""
+    """A copy of clients/deepstream, and of the files that it refers to, at their relative paths."""
     folder = tmp_path / "clients" / "deepstream"
     shutil.copytree(SHIPPED, folder)
     shutil.copytree(
@@ -60,16 +60,16 @@ def problems_in(folder):
 
 def edit(path, old, new):
     content = path.read_bytes().decode()
-    assert old in content, f"{path.name} no longer holds what this test breaks"
+    assert old in content, f"{path.name} no longer contains the text that this test changes"
     path.write_bytes(content.replace(old, new, 1).encode())
 
 
-def test_what_is_shipped_has_no_problems(folder):
+def test_the_shipped_configurations_have_no_problems(folder):
     assert problems_in(folder) == []
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)
-def test_what_is_shipped_as_a_comment_has_no_problems_either(folder, name):
+def test_the_configurations_in_shipped_comments_have_no_problems(folder, name):
     path = folder / name
     text = path.read_text()
     alternatives = re.findall(r"^#([a-z-]+)=(.+)$", text, re.MULTILINE)
@@ -80,7 +80,7 @@ def test_what_is_shipped_as_a_comment_has_no_problems_either(folder, name):
         assert problems_in(folder) == []
 
 
-# File, what stands there, what is broken, field, words of the finding, word of the fix.
+# File, shipped text, invalid text, field, words of the problem, words of the fix.
 BROKEN = {
     "a batch larger than the model's": (
         *(INFER, "max_batch_size: 16", "max_batch_size: 17"),
@@ -94,11 +94,11 @@ BROKEN = {
         *(INFER, 'tensor_name: "frames"', 'tensor_name: "images"'),
         *("preprocess.tensor_name", "no input 'images'", "frames"),
     ),
-    "sizes left open": (
+    "variable sizes": (
         *(INFER, "dims: [ 640, 640, 3 ]", "dims: [ -1, -1, 3 ]"),
         *("backend.inputs.dims", "[-1, -1, 3] does not fit", "[ 640, 640, 3 ]"),
     ),
-    "sizes forgotten": (
+    "missing sizes": (
         *(INFER, "dims: [ 640, 640, 3 ]", ""),
         *("backend.inputs.dims", "does not fit", "[ 640, 640, 3 ]"),
     ),
@@ -130,7 +130,7 @@ BROKEN = {
         *(INFER, '{ name: "num_detections" }', '{ name: "num_dets" }'),
         *("backend.outputs", "no output 'num_dets'", "num_detections"),
     ),
-    "an output that the parser needs and nobody asks for": (
+    "an output that the parser needs is not requested": (
         *(INFER, '{ name: "detection_scores" },', ""),
         *("backend.outputs", "'detection_scores' is not asked for", "add"),
     ),
@@ -148,7 +148,7 @@ BROKEN = {
         *(INFER, 'model_name: "yolov7"', 'model_name: "yolo11"'),
         *("model_name", "has no yolo11/config.pbtxt", "yolov7"),
     ),
-    "a version that is not there": (
+    "a missing version": (
         *(INFER, "version: -1", "version: 7"),
         *("version", "no version 7", "-1"),
     ),
@@ -160,11 +160,11 @@ BROKEN = {
         *(INFER, "threshold: 0.0", "threshold: 0.5"),
         *("simple_cluster.threshold", "0.5 drops boxes", "model_repository/nms/config.pbtxt"),
     ),
-    "suppression of what is suppressed": (
+    "suppression after that of the ensemble": (
         *(INFER, "simple_cluster { threshold: 0.0 }", "nms { iou_threshold: 0.45 }"),
         *("postprocess.detection.nms", "already", "simple_cluster"),
     ),
-    "no suppression without the ensemble": (
+    "no suppression in the direct mode": (
         *(DIRECT, "iou_threshold: 0.45", ""),
         *("postprocess.detection.nms", "does not suppress", "iou_threshold"),
     ),
@@ -172,11 +172,11 @@ BROKEN = {
         *(INFER, "NvDsInferParseCustomTfSSD", "NvDsInferParseYolo"),
         *("custom_parse_bbox_func", "six numbers", "NvDsInferParseCustomTfSSD"),
     ),
-    "a parser by position": (
+    "a parser that uses positions": (
         *(INFER, "NvDsInferParseCustomTfSSD", "NvDsInferParseCustomBatchedNMSTLT"),
         *("custom_parse_bbox_func", "BatchedNMS", "NvDsInferParseCustomTfSSD"),
     ),
-    "a parser library that is nowhere": (
+    "a missing parser library": (
         *(INFER, "libnvds_infercustomparser.so", "libnvds_customparser.so"),
         *("custom_lib.path", "libnvds_customparser.so", "libnvds_infercustomparser.so"),
     ),
@@ -184,11 +184,11 @@ BROKEN = {
         *(INFER, "input_control {", "output_control { detect_control { } }\ninput_control {"),
         *("output_control.detect_control", "lower edge", "remove"),
     ),
-    "clipping to no region": (
+    "clipping to an empty region": (
         *(INFER, "unique_id: 1", "unique_id: 1 clip_object_outside_roi: true"),
         *("clip_object_outside_roi", "makes boxes empty", "remove"),
     ),
-    "a threshold for a class that is not there": (
+    "a threshold for a missing class": (
         INFER,
         "num_detected_classes: 80",
         "num_detected_classes: 80 per_class_params { key: 80 value { pre_threshold: 0.3 } }",
@@ -198,7 +198,7 @@ BROKEN = {
         *(INFER, "num_detected_classes: 80", "num_detected_classes: 81"),
         *("num_detected_classes", "81, but labels.txt has 80 lines", "write 80"),
     ),
-    "labels that are nowhere": (
+    "a missing label file": (
         *(INFER, "../../model_repository/yolov7/labels.txt", "labels.txt"),
         *("labelfile_path", "no 'labels.txt'", "relative to this file"),
     ),
@@ -222,15 +222,15 @@ BROKEN = {
         *(INFER, LABELS, "/opt/nvidia/deepstream/deepstream/samples/models/labels.txt"),
         *("labelfile_path", "does not have the labels of yolov7", LABELS),
     ),
-    "true for a number": (
+    "true instead of a number": (
         *(INFER, "maintain_aspect_ratio: 1", "maintain_aspect_ratio: true"),
         *("", "Couldn't parse integer: true", "config_infer_yolov7.txt"),
     ),
-    "a field of nobody": (
+    "an unknown field": (
         *(INFER, "unique_id: 1", "unique_id: 1 colour: 2"),
         *("", 'no field named "colour"', "config_infer_yolov7.txt"),
     ),
-    "a field that 6.3 does not know": (
+    "a field that DeepStream 6.3 lacks": (
         *(INFER, "backend {", "backend { disable_warmup: true"),
         *("", 'no field named "disable_warmup"', "config_infer_yolov7.txt"),
     ),
@@ -246,7 +246,7 @@ BROKEN = {
         *("benchmark.txt", "batch-size=16", "batch-size=32"),
         *("[primary-gie] batch-size", "32 is not within yolov7's max_batch_size, 16", "lower"),
     ),
-    "nvinfer in place of nvinferserver": (
+    "nvinfer instead of nvinferserver": (
         *("dual_video.txt", "plugin-type=1", "plugin-type=0"),
         *("[primary-gie] plugin-type", "nvinfer would run", "write 1"),
     ),
@@ -262,19 +262,19 @@ BROKEN = {
         *("dual_video.txt", "[primary-gie]\nenable=1", "[primary-gie]\nenable=0"),
         *("[primary-gie]", "not enabled", "enable=1"),
     ),
-    "an inference configuration that is nowhere": (
+    "a missing inference configuration": (
         *("dual_video.txt", "config-file=config_infer", "config-file=configs/config_infer"),
         *("[primary-gie] config-file", "no 'configs/config_infer_yolov7_shrunk.txt'", "relative"),
     ),
-    "a comment behind a value": (
+    "a comment after a value": (
         *("dual_video.txt", "batch-size=2", "batch-size=2  # both videos"),
         *("[streammux] batch-size", "'2  # both videos' contains a comment", "line of its own"),
     ),
-    "a word for a number": (
+    "a word instead of a number": (
         *("dual_video.txt", "sync=0", "sync=false"),
         *("[sink0] sync", "'false' is not an integer", "whole number"),
     ),
-    "a color of three": (
+    "a color of three values": (
         *("dual_video.txt", "bbox-border-color=0;1;0;1", "bbox-border-color=0;1;0"),
         *("[primary-gie] bbox-border-color", "'0;1;0' is not a color", "alpha"),
     ),
@@ -290,15 +290,15 @@ BROKEN = {
         *("rtsp_cameras.txt", "latency=200", "leaky=2"),
         *("[source0] leaky", "no such key", "remove"),
     ),
-    "a key of the tracker that is gone": (
+    "a removed key of the tracker": (
         *("dual_video.txt", "display-tracking-id=1", "enable-batch-process=1"),
         *("[tracker] enable-batch-process", "no such key", "remove"),
     ),
-    "a tracker off its grid": (
+    "a tracker size that is no multiple of 32": (
         *("dual_video.txt", "tracker-height=544", "tracker-height=540"),
         *("[tracker] tracker-height", "540 is not a multiple of 32", "write 544"),
     ),
-    "a tracker library that is nowhere": (
+    "a missing tracker library": (
         *("dual_video.txt", "libnvds_nvmultiobjecttracker.so", "libnvds_nvdcf.so"),
         *("[tracker] ll-lib-file", "libnvds_nvdcf.so", "libnvds_nvmultiobjecttracker.so"),
     ),
@@ -306,7 +306,7 @@ BROKEN = {
         *("dual_video.txt", "mb2_2.mp4", "mb3_3.mp4"),
         *("[source1] uri", "no '../../videos/mb3_3.mp4'", "relative to this file"),
     ),
-    "a missing video under the mount": (
+    "a missing video below the mount": (
         *("dual_video.txt", "../../videos/mb2_2.mp4", "/workspace/yolostream/videos/mb3_3.mp4"),
         *("[source1] uri", "no '/workspace/yolostream/videos/mb3_3.mp4'", "relative to this file"),
     ),
@@ -314,15 +314,15 @@ BROKEN = {
         *("dual_video.txt", "../../videos/mb2_2.mp4", "../../../videos/mb2_2.mp4"),
         *("[source1] uri", "/workspace/videos/mb2_2.mp4 in the container", "into the repository"),
     ),
-    "a path in place of a URI": (
+    "a path instead of a URI": (
         *("dual_video.txt", "file://../../videos/mb1_1", "../../videos/mb1_1"),
         *("[source0] uri", "is not a URI", "write file://"),
     ),
-    "a source without a muxer that knows it is live": (
+    "a live source with a muxer for files": (
         *("rtsp_cameras.txt", "live-source=1", "live-source=0"),
         *("[streammux] live-source", "0 does not fit", "write 1"),
     ),
-    "a silent camera that stops all": (
+    "a silent camera that blocks all others": (
         *("rtsp_cameras.txt", "batched-push-timeout=40000\n", ""),
         *("[streammux] batched-push-timeout", "silent camera", "40000"),
     ),
@@ -330,11 +330,11 @@ BROKEN = {
         *("rtsp_cameras.txt", "rtsp-reconnect-attempts=-1", "rtsp-reconnect-attempts=0"),
         *("[source0] rtsp-reconnect-attempts", "0 makes DeepStream give up", "write -1"),
     ),
-    "a camera left to the default": (
+    "a camera with the default number of reconnects": (
         *("rtsp_cameras.txt", "rtsp-reconnect-attempts=-1\n", ""),
         *("[source0] rtsp-reconnect-attempts", "no value makes DeepStream give up", "write -1"),
     ),
-    "a camera that is never asked again": (
+    "a camera that is never reconnected": (
         *("rtsp_cameras.txt", "rtsp-reconnect-interval-sec=10\n", ""),
         *("[source0] rtsp-reconnect-interval-sec", "never connects again", "10"),
     ),
@@ -342,19 +342,19 @@ BROKEN = {
         *("dual_video.txt", f"config-file={SHRUNK}", f"config-file={FULL_FRAME}"),
         *("[streammux] width", "640x720 is stretched to the tensor's 1280x720", "[ 720, 640, 3 ]"),
     ),
-    "a sink of no source": (
+    "a sink without a source": (
         *("dual_video.txt", "source-id=1", "source-id=2"),
         *("[sink1] source-id", "no source 2", "0 to 1"),
     ),
-    "a sink that the tiler leaves empty": (
+    "a sink that gets nothing from the tiler": (
         *("tiled_rtsp.txt", "sync=1", "sync=1\nsource-id=1"),
         *("[sink0] source-id", "1 gets nothing while the tiler is on", "write 0"),
     ),
-    "a tiler without room": (
+    "a tiler with too few tiles": (
         *("tiled_rtsp.txt", "columns=2", "columns=1"),
         *("[tiled-display] rows", "no room for 2 sources", "raise"),
     ),
-    "two sinks into one file": (
+    "two sinks with the same file": (
         *("dual_video.txt", "detections_1.mp4", "detections_0.mp4"),
         *("[sink1] output-file", "that of [sink0] too", "its own"),
     ),
@@ -362,7 +362,7 @@ BROKEN = {
         *("dual_video.txt", "bitrate=2000000\n", ""),
         *("[sink0] bitrate", "missing", "bits per second"),
     ),
-    "messages that nobody writes": (
+    "messages that are never sent": (
         *("kafka.txt", "msg-conv-msg2p-new-api=1\n", ""),
         *("[sink1] msg-conv-msg2p-new-api", "no message is sent", "write 1"),
     ),
@@ -374,7 +374,7 @@ BROKEN = {
             "host;port;topic",
         ),
     ),
-    "a key written twice": (
+    "a duplicate key": (
         *("dual_video.txt", "live-source=0", "live-source=0\nlive-source=0"),
         *("", "already exists", "key=value"),
     ),
@@ -394,18 +394,18 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-def test_whatever_is_broken_is_told_with_file_field_and_fix(folder, broken):
+def test_an_invalid_configuration_is_reported_with_file_field_and_fix(folder, broken):
     name, old, new, field, what, fix = broken
     if field == "[streammux] width":
         edit(folder / name, "width=1280", "width=640")
     edit(folder / name, old, new)
     found = problems_in(folder)
-    # What is wrong with a model or its labels is told with the configuration that asks for them.
+    # A problem of a model or its labels is reported for the configuration that uses them.
     file = INFER if name.startswith("..") else Path(name).name
     where = f"{file}: {field}" if field else file
-    told = [problem for problem in found if problem.where == where]
-    assert any(what in problem.what and fix in problem.fix for problem in told), found
-    assert where in str(told[0])
+    reported = [problem for problem in found if problem.where == where]
+    assert any(what in problem.what and fix in problem.fix for problem in reported), found
+    assert where in str(reported[0])
 
 
 def test_with_a_gpu_cuda_buffer_sharing_is_no_problem(folder, monkeypatch):
@@ -414,7 +414,7 @@ def test_with_a_gpu_cuda_buffer_sharing_is_no_problem(folder, monkeypatch):
     assert problems_in(folder) == []
 
 
-# What [streammux] of a size and a filter give. Pixels as measured in DeepStream 9.1.
+# Problems by the size of [streammux] and the filter, with pixels as measured in DeepStream 9.1.
 SCALED = [
     (INFER, "1280x720", 1, "1 moves every box 1.0 pixels to the right and 1.0 down"),
     (SHRUNK, "1280x720", 1, "1 moves every box 1.0 pixels to the right and 1.0 down"),
@@ -434,14 +434,14 @@ SCALED = [
 ]
 
 
-@pytest.mark.parametrize(("file", "size", "number", "told"), SCALED)
-def test_a_filter_that_does_harm_is_told(folder, file, size, number, told):
+@pytest.mark.parametrize(("file", "size", "number", "reported"), SCALED)
+def test_a_filter_that_moves_boxes_or_fails_is_reported(folder, file, size, number, reported):
     width, height = size.split("x")
     edit(folder / "dual_video.txt", f"config-file={SHRUNK}", f"config-file={file}")
     edit(folder / "dual_video.txt", "width=1280\nheight=720", f"width={width}\nheight={height}")
     edit(folder / file, "frame_scaling_filter: 2", f"frame_scaling_filter: {number}")
     found = [p for p in problems_in(folder) if p.where.startswith("dual_video.txt")]
-    assert [told in problem.what for problem in found] == ([] if told is None else [True])
+    assert [reported in problem.what for problem in found] == ([] if reported is None else [True])
     for problem in found:
         assert problem.where == "dual_video.txt: [primary-gie] config-file: frame_scaling_filter"
         assert problem.fix == "write 2, cubic"
@@ -456,7 +456,7 @@ def test_a_filter_that_does_harm_is_told(folder, file, size, number, told):
         ("576x704", 59, 1.1, "width=574 and height=704"),
     ],
 )
-def test_a_size_whose_picture_lands_beside_its_place_is_told_with_a_better_one(
+def test_a_size_that_shifts_the_picture_is_reported_with_a_better_size(
     folder, size, odd, moved, better
 ):
     width, height = size.split("x")
@@ -473,7 +473,7 @@ def test_a_size_whose_picture_lands_beside_its_place_is_told_with_a_better_one(
 
 
 @pytest.mark.parametrize("width", [0, 1, 3, 10_000_000])
-def test_a_size_of_nobody_s_ends_no_check(folder, width):
+def test_an_extreme_size_does_not_crash_the_check(folder, width):
     path = folder / "dual_video.txt"
     edit(path, f"config-file={SHRUNK}", f"config-file={INFER}")
     edit(path, "width=1280", f"width={width}")
@@ -481,12 +481,12 @@ def test_a_size_of_nobody_s_ends_no_check(folder, width):
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (640, 480), (1080, 1920), (640, 640)])
-def test_the_usual_sizes_land_where_they_should(size):
+def test_the_usual_sizes_do_not_shift_the_picture(size):
     preprocess = read_inference_config(SHIPPED / INFER).infer_config.preprocess
     assert not content_rect(size, (640, 640), preprocess).is_shifted
 
 
-def test_a_better_size_is_next_to_the_given_one():
+def test_a_better_size_is_close_to_the_given_one():
     preprocess = read_inference_config(SHIPPED / INFER).infer_config.preprocess
     for width in range(320, 2000, 94):
         for height in range(240, 1200, 62):
@@ -495,7 +495,7 @@ def test_a_better_size_is_next_to_the_given_one():
             assert abs(better[0] - width) + abs(better[1] - height) <= 10
 
 
-def test_models_that_deepstream_would_load_itself_are_told(folder):
+def test_models_that_deepstream_would_load_itself_are_reported(folder):
     path = folder / INFER
     in_process, replaced = re.subn(r"grpc \{.*?\}", "model_repo { }", path.read_text(), flags=re.S)
     path.write_text(in_process)
@@ -503,28 +503,30 @@ def test_models_that_deepstream_would_load_itself_are_told(folder):
     assert f"{INFER}: grpc" in [problem.where for problem in problems_in(folder)]
 
 
-def test_a_model_that_triton_cannot_read_is_told(folder):
+def test_a_model_that_triton_cannot_read_is_reported(folder):
     edit(folder / ENSEMBLE, "max_batch_size: 16", "max_batch_size: sixteen")
-    told = [problem for problem in problems_in(folder) if problem.where == f"{INFER}: model_name"]
-    assert "sixteen" in told[0].what
+    reported = [
+        problem for problem in problems_in(folder) if problem.where == f"{INFER}: model_name"
+    ]
+    assert "sixteen" in reported[0].what
 
 
-def test_a_folder_without_configurations_is_told(tmp_path):
+def test_a_folder_without_configurations_is_reported(tmp_path):
     (problem,) = check_deepstream(tmp_path / "nothing", REPOSITORY / "model_repository")
     assert "nothing" in problem.where
 
 
 @pytest.mark.parametrize("count", [16, 17])
-def test_with_a_list_of_sources_their_number_is_the_batch(folder, count):
+def test_the_batch_size_of_a_source_list_is_its_length(folder, count):
     path = folder / "dual_video.txt"
     text = re.sub(r"\[source0\].*?(?=\[streammux\])", "", path.read_text(), flags=re.DOTALL)
     uris = ";".join(["file://../../videos/mb1_1.mp4"] * count)
     path.write_text(f"{text}\n[source-list]\nlist={uris}\n\n[source-attr-all]\nenable=1\ntype=2\n")
-    told = [problem.where for problem in problems_in(folder)]
-    assert told == ["dual_video.txt: [primary-gie] batch-size"] * (count > 16)
+    reported = [problem.where for problem in problems_in(folder)]
+    assert reported == ["dual_video.txt: [primary-gie] batch-size"] * (count > 16)
 
 
-def test_the_modes_differ_in_the_letterbox_alone():
+def test_the_modes_differ_only_in_the_letterbox():
     modes = [read_inference_config(SHIPPED / name) for name in (INFER, FULL_FRAME, SHRUNK)]
     for config in modes:
         preprocess = config.infer_config.preprocess
@@ -535,7 +537,7 @@ def test_the_modes_differ_in_the_letterbox_alone():
     assert len({text_format.MessageToString(config) for config in modes}) == 1
 
 
-def test_the_direct_way_suppresses_as_the_ensemble_does():
+def test_the_direct_mode_has_the_suppression_parameters_of_the_ensemble():
     nms = read_inference_config(SHIPPED / DIRECT).infer_config.postprocess.detection.nms
     served = parameters("nms")
     assert f"{nms.confidence_threshold:g}" == served["confidence_threshold"]
@@ -543,7 +545,7 @@ def test_the_direct_way_suppresses_as_the_ensemble_does():
     assert str(nms.topk) == served["max_detections"]
 
 
-def test_the_tracker_s_limits_are_those_of_the_python_client():
+def test_the_limits_of_the_tracker_are_those_of_the_python_client():
     limits = yaml.safe_load((SHIPPED / TRACKER).read_text().removeprefix("%YAML:1.0"))
     assert limits["TargetManagement"]["maxTargetsPerStream"] == TrackerLimits().max_targets
     assert limits["BaseConfig"]["minDetectorConfidence"] == TrackerLimits().min_confidence
@@ -552,7 +554,7 @@ def test_the_tracker_s_limits_are_those_of_the_python_client():
     )
 
 
-def test_every_stream_has_a_sensor_in_kafka_s_messages():
+def test_every_stream_has_a_sensor_in_the_kafka_messages():
     application, sensors = configparser.RawConfigParser(), configparser.RawConfigParser()
     application.read(SHIPPED / "kafka.txt")
     sensors.read(SHIPPED / application["sink1"]["msg-conv-config"])
@@ -563,13 +565,13 @@ def test_every_stream_has_a_sensor_in_kafka_s_messages():
 
 
 @pytest.mark.parametrize("name", [INFER, FULL_FRAME, SHRUNK, DIRECT])
-def test_triton_is_where_the_compose_file_puts_it(name):
+def test_the_address_of_triton_is_a_service_of_the_compose_file(name):
     host, _ = read_inference_config(SHIPPED / name).infer_config.backend.triton.grpc.url.split(":")
     services = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())["services"]
     assert host in services
 
 
-def test_a_file_of_the_host_that_no_container_sees_is_told(folder):
+def test_a_file_outside_of_the_mount_is_reported(folder):
     outside = REPOSITORY / "videos" / "mb2_2.mp4"
     assert outside.exists()
     edit(folder / "dual_video.txt", "../../videos/mb2_2.mp4", str(outside))
@@ -579,7 +581,7 @@ def test_a_file_of_the_host_that_no_container_sees_is_told(folder):
     assert "into the repository" in problem.fix
 
 
-def test_paths_of_the_containers_are_not_looked_for_on_the_host(folder):
+def test_paths_in_containers_are_valid(folder):
     path = folder / "kafka.txt"
     streams = "/opt/nvidia/deepstream/deepstream/samples/streams/sample_1080p_h264.mp4"
     edit(path, "file://../../videos/mb1_1.mp4", "file:///workspace/yolostream/videos/mb1_1.mp4")
@@ -589,7 +591,7 @@ def test_paths_of_the_containers_are_not_looked_for_on_the_host(folder):
     edit(folder / INFER, LABELS, "/workspace/yolostream/model_repository/yolov7/labels.txt")
     edit(folder / INFER, "/deepstream/lib/", "/deepstream-7.1/lib/")
     assert problems_in(folder) == []
-    # It is read, too.
+    # The file that they refer to is checked, too.
     edit(path, "\nbatch-size=2\ninterval", "\nbatch-size=32\ninterval")
     assert [problem.where for problem in problems_in(folder)] == [
         "kafka.txt: [primary-gie] batch-size"
@@ -597,7 +599,7 @@ def test_paths_of_the_containers_are_not_looked_for_on_the_host(folder):
 
 
 @pytest.fixture
-def beside(folder):
+def other_model(folder):
     """Another detector with as many classes, of other names, as `tools.install_model` adds it."""
     models = folder.parents[1] / "model_repository"
     for name in ("yolov7", "yolov7_fp16"):
@@ -610,26 +612,24 @@ def beside(folder):
 
 
 @pytest.mark.parametrize("file", [INFER, DIRECT])
-def test_a_configuration_for_another_model_with_the_labels_of_the_first_is_told(
-    folder, beside, file
-):
+def test_a_configuration_with_the_labels_of_another_model_is_reported(folder, other_model, file):
     path = folder / file
-    edit(path, 'model_name: "yolov7', f'model_name: "{beside}')
+    edit(path, 'model_name: "yolov7', f'model_name: "{other_model}')
     (problem,) = problems_in(folder)
     assert problem.where == f"{path.name}: labelfile_path"
-    assert f"the labels of {beside}" in problem.what
-    edit(path, "model_repository/yolov7/labels.txt", f"model_repository/{beside}/labels.txt")
+    assert f"the labels of {other_model}" in problem.what
+    edit(path, "model_repository/yolov7/labels.txt", f"model_repository/{other_model}/labels.txt")
     assert problems_in(folder) == []
     assert problem.fix.removeprefix("write ") in path.read_text()
 
 
-def test_a_copy_of_the_model_s_labels_is_as_good(folder):
+def test_a_copy_of_the_labels_is_accepted(folder):
     shutil.copy(folder / LABELS, folder / "names")
     edit(folder / INFER, LABELS, "names")
     assert problems_in(folder) == []
 
 
-def test_the_direct_parser_is_built_upon_the_service_s_image_and_a_commit():
+def test_the_direct_parser_is_built_from_the_image_of_the_service_and_a_fixed_commit():
     service = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())["services"]
     dockerfile = (SHIPPED / "direct" / "Dockerfile").read_text()
     stages = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
@@ -640,7 +640,7 @@ def test_the_direct_parser_is_built_upon_the_service_s_image_and_a_commit():
     )
 
 
-def test_the_script_builds_the_service_s_image_before_the_parser_s(tmp_path):
+def test_the_script_builds_the_image_of_the_service_before_that_of_the_parser(tmp_path):
     docker = tmp_path / "docker"
     docker.write_text(f'#!/bin/sh\necho "$PWD: $*" >> {tmp_path}/calls\n')
     docker.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The README's first command, and how good its results are against the clips' exact truth."""
+"""The first command in the README, and the accuracy of its results on the demo clips."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def records(folder, clip):
     return [json.loads(line) for line in (folder / f"{clip}.jsonl").read_text().splitlines()]
 
 
-def test_it_writes_everything_that_the_readme_promises(demo):
+def test_the_demo_writes_all_files_that_the_readme_names(demo):
     folder, _ = demo
     suffixes = ("mp4", "jsonl", "csv", "txt")
     expected = {f"{clip}.{suffix}" for clip in CLIPS for suffix in suffixes} | {"tiled.mp4"}
@@ -43,7 +43,7 @@ def test_it_writes_everything_that_the_readme_promises(demo):
 
 
 @pytest.mark.parametrize("name", [*CLIPS, "tiled"])
-def test_the_videos_are_whole(demo, name):
+def test_the_videos_are_complete(demo, name):
     folder, _ = demo
     with av.open(str(folder / f"{name}.mp4")) as container:
         stream = container.streams.video[0]
@@ -68,7 +68,7 @@ def test_json_csv_and_mot_agree(demo, clip):
     assert [(int(row[0]), int(row[1])) for row in mot] == tracked
 
 
-def test_the_report_says_where_the_time_went(demo):
+def test_the_report_has_the_times_of_the_stages(demo):
     _, run = demo
     for word in (*CLIPS, "together", "frames/s", "request p50", "p99"):
         assert word in run.stdout
@@ -108,7 +108,7 @@ def test_objects_are_found(demo, clip):
 
 
 @pytest.mark.parametrize("clip", CLIPS)
-def test_objects_are_followed(demo, clip, tmp_path):
+def test_objects_are_tracked(demo, clip, tmp_path):
     folder, _ = demo
     truth = tmp_path / "truth.txt"
     truth.write_text(scored(REPOSITORY / "videos" / f"{clip}.mot.txt"))
@@ -118,7 +118,7 @@ def test_objects_are_followed(demo, clip, tmp_path):
 
 
 def scored(path: Path) -> str:
-    """The truth as MOT17 writes it, which the evaluator knows: 1 counts, 8 is a distractor."""
+    """The ground truth in the format of MOT17: class 1 counts, class 8 is a distractor."""
     rows = [line.split(",") for line in path.read_text().splitlines()]
     return "".join(
         ",".join([*row[:6], "1", "1" if row[6] == "1" else "8", row[8]]) + "\n" for row in rows

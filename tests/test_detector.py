@@ -1,4 +1,4 @@
-"""The client against a real Triton."""
+"""The client with a real Triton."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def frame(demo_frames):
     return demo_frames("mb1_1", [120])[0]
 
 
-def test_it_knows_the_model_from_the_server_alone(detector):
+def test_the_properties_of_the_model_come_from_the_server(detector):
     assert len(detector.labels) == 80
     assert detector.labels[2] == "car"
     assert detector.model.input_size == tuple(config("preprocess").output[0].dims[1:])
     assert detector.model.steps == ("preprocess", "yolov7_fp16", "nms")
 
 
-def test_a_detection_is_arrays_side_by_side(detector, frame):
+def test_detections_are_arrays_of_one_length(detector, frame):
     found = detector.detect(frame)
     count = len(found)
     assert count > 0
@@ -72,17 +72,17 @@ def test_a_detection_is_arrays_side_by_side(detector, frame):
     assert set(cars.names) <= {"car"}
 
 
-def test_frames_come_back_in_the_original_s_pixels_whether_downscaled_or_not(triton, frame):
+def test_boxes_are_in_pixels_of_the_original_with_and_without_downscaling(triton, frame):
     with Detector(triton.url) as downscaling, Detector(triton.url, downscale=False) as whole:
         for height, width in SIZES:
             resized = cv2.resize(frame, (width, height))
             one, other = downscaling.detect(resized), whole.detect(resized)
-            # Half a pixel of the network's input: the downscaled frame's size is whole pixels.
+            # Half a pixel of the network's input, because the downscaled size is rounded.
             assert same(one, other, atol=max(height, width) / 1280)
             assert len(one) > 0 or min(height, width) < 100
 
 
-def test_both_transports_give_the_same(triton, frame):
+def test_both_transports_give_the_same_results(triton, frame):
     with (
         Detector(triton.url, transport="shared-memory") as shared,
         Detector(triton.url, transport="grpc") as grpc,
@@ -92,21 +92,21 @@ def test_both_transports_give_the_same(triton, frame):
 
 
 @pytest.mark.alone
-def test_shared_memory_is_taken_where_it_works_and_left_clean(triton, frame):
+def test_shared_memory_is_used_if_possible_and_removed_at_the_end(triton, frame):
     before = regions()
     with Detector(triton.url, max_in_flight=2) as detector:
         assert detector.transport == "shared-memory"
         for _ in range(5):
             detector.detect(frame)
-        assert len(regions() - before) == 1, "one place was enough, and it was reused"
-        # A larger frame needs a larger place; the old one goes.
+        assert len(regions() - before) == 1, "one slot is enough, and is reused"
+        # A stream uses both slots.
         list(detector.stream([frame] * 6))
         assert len(regions() - before) == 2
     assert regions() == before
 
 
 @pytest.mark.alone
-def test_leftovers_of_killed_clients_go_and_those_of_living_ones_stay(triton, detector, frame):
+def test_only_the_shared_memory_of_killed_clients_is_removed(triton, detector, frame):
     detector.detect(frame)
     leftover = Path("/dev/shm/yolostream-frames-leftover")
     leftover.write_bytes(b"x")
@@ -116,7 +116,7 @@ def test_leftovers_of_killed_clients_go_and_those_of_living_ones_stay(triton, de
     assert regions() == before - {leftover}
 
 
-def test_a_killed_client_leaves_nothing_registered_once_another_comes(triton, detector, frame):
+def test_a_new_client_unregisters_the_shared_memory_of_a_killed_one(triton, detector, frame):
     def registered() -> set[str]:
         return set(client.get_system_shared_memory_status().regions)
 
@@ -137,20 +137,20 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert killed.returncode == -signal.SIGKILL
         left = registered() - living
         assert left
-        # As a client in a container registers it, whose /dev/shm is another one.
+        # A client in a container has another /dev/shm, so its file does not exist here.
         os.posix_fallocate(foreign.file.fileno(), 0, 16)
-        elsewhere = "yolostream-frames-000000000000-1"
-        client.register_system_shared_memory(elsewhere, f"/{foreign.name}", 16)
-        # Another one may have removed the files already.
+        in_container = "yolostream-frames-000000000000-1"
+        client.register_system_shared_memory(in_container, f"/{foreign.name}", 16)
+        # Another client may have removed the file already.
         Path("/dev/shm", min(left)).unlink(missing_ok=True)
         with Detector(triton.url):
-            assert registered() == living | {elsewhere}
-        client.unregister_system_shared_memory(elsewhere)
+            assert registered() == living | {in_container}
+        client.unregister_system_shared_memory(in_container)
         detector.detect(frame)
         assert registered() == living
 
 
-def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector, demo_frames):
+def test_a_stream_keeps_the_order_and_limits_the_frames_in_flight(detector, demo_frames):
     frames = demo_frames("mb1_1", range(40))
     taken = []
 
@@ -167,7 +167,7 @@ def test_a_stream_keeps_its_order_and_takes_frames_only_as_answers_come(detector
     assert len(taken) == len(frames)
 
 
-def test_waiting_for_a_place_is_not_taken_for_work(triton, frame, monkeypatch):
+def test_downscale_time_excludes_the_wait_for_a_slot(triton, frame, monkeypatch):
     with Detector(triton.url, max_in_flight=1) as detector:
         write = GrpcFallback.write
         written_s = []
@@ -183,9 +183,9 @@ def test_waiting_for_a_place_is_not_taken_for_work(triton, frame, monkeypatch):
         for answer in pending:
             answer.result()
         waited_s = sum(answer.request_s for answer in pending[:2])
-    # All but the first found no free place.
-    handed_over_s = sum(answer.downscale_s for answer in pending)
-    assert sum(written_s) <= handed_over_s < sum(written_s) + waited_s / 2
+    # All frames but the first waited for a slot.
+    downscale_s = sum(answer.downscale_s for answer in pending)
+    assert sum(written_s) <= downscale_s < sum(written_s) + waited_s / 2
 
 
 def test_many_streams_share_one_detector(triton, demo_frames):
@@ -217,13 +217,13 @@ def test_many_streams_share_one_detector(triton, demo_frames):
         ([[1, 2, 3]], "list"),
     ],
 )
-def test_bad_frames_are_the_caller_s_fault_and_cost_no_place(detector, frame, named):
+def test_invalid_frames_raise_a_frame_error_and_occupy_no_slot(detector, frame, named):
     for _ in range(20):
         with pytest.raises(yolostream.FrameError, match=named):
             detector.submit(frame)
 
 
-def test_a_frame_that_the_server_refuses_is_the_caller_s_fault_too(triton):
+def test_a_frame_that_the_server_rejects_raises_a_frame_error(triton):
     with (
         Detector(triton.url, downscale=False) as whole,
         pytest.raises(yolostream.FrameError, match="8200"),
@@ -231,29 +231,29 @@ def test_a_frame_that_the_server_refuses_is_the_caller_s_fault_too(triton):
         whole.detect(np.zeros((8200, 4, 3), np.uint8))
 
 
-def test_nobody_at_the_address():
+def test_an_address_without_a_server_is_unavailable():
     with pytest.raises(yolostream.ServerUnavailable, match=r"127\.0\.0\.1:1 .*yolostream serve"):
         Detector("127.0.0.1:1")
 
 
-def test_no_such_model(triton):
+def test_an_unknown_model_is_named(triton):
     with pytest.raises(yolostream.ModelUnavailable, match=r"'nope'.* restart the server"):
         Detector(triton.url, "nope")
 
 
-def test_a_model_that_is_no_ensemble(triton):
+def test_a_model_that_is_no_ensemble_is_named(triton):
     with pytest.raises(yolostream.ModelUnavailable, match="not an ensemble"):
         Detector(triton.url, "yolov7_fp16")
 
 
-def test_an_answer_that_takes_too_long(triton, frame):
+def test_a_late_answer_is_a_timeout(triton, frame):
     with Detector(triton.url, max_in_flight=1) as detector:
         detector.timeout_s = 0.001
         with pytest.raises(yolostream.DeadlineExceeded, match="in time"):
             detector.detect(frame)
 
 
-def test_a_full_queue_is_told_apart(triton, frame):
+def test_a_full_queue_raises_overloaded(triton, frame):
     queue_size = config("yolov7_fp16", "cpu").dynamic_batching.default_queue_policy.max_queue_size
     with Detector(triton.url, max_in_flight=6 * queue_size, transport="grpc") as detector:
         small = np.zeros((64, 64, 3), np.uint8)
@@ -265,11 +265,11 @@ def test_a_full_queue_is_told_apart(triton, frame):
             except yolostream.Overloaded:
                 rejected += 1
         assert 0 < rejected < len(pending)
-        # And once it has room again, all is well.
+        # The server answers again once its queue has room.
         assert len(detector.detect(frame)) > 0
 
 
-def test_a_server_that_dies_is_noticed_by_every_frame_on_its_way(frame):
+def test_every_frame_in_flight_fails_if_the_server_dies(frame):
     repository = Path(__file__).parents[1]
     with (
         embedded.serve(
@@ -295,7 +295,7 @@ def test_a_server_that_dies_is_noticed_by_every_frame_on_its_way(frame):
         assert time.monotonic() - started < 100
 
 
-def test_a_server_that_was_restarted_is_used_again(frame):
+def test_a_restarted_server_is_used_again(frame):
     repository = Path(__file__).parents[1]
     serving = partial(
         embedded.serve,
@@ -320,7 +320,7 @@ def test_a_server_that_was_restarted_is_used_again(frame):
 
 
 @pytest.mark.alone
-def test_a_stream_left_early_leaves_nothing_behind(triton, frame):
+def test_a_stream_that_is_left_early_leaves_no_shared_memory(triton, frame):
     before = regions()
     with Detector(triton.url) as detector:
         next(detector.stream([frame] * 8))
@@ -329,7 +329,7 @@ def test_a_stream_left_early_leaves_nothing_behind(triton, frame):
 
 @pytest.mark.alone
 @pytest.mark.parametrize("method", ["detect", "submit"])
-def test_an_interrupt_while_a_place_is_taken_does_not_hold_up_the_end(
+def test_an_interrupt_while_a_slot_is_taken_does_not_delay_closing(
     triton, frame, method, monkeypatch
 ):
     before = regions()
@@ -350,7 +350,7 @@ def test_an_interrupt_while_a_place_is_taken_does_not_hold_up_the_end(
     assert regions() == before
 
 
-def test_an_interrupt_while_a_frame_is_sent_gives_its_place_back_once(triton, frame, monkeypatch):
+def test_an_interrupt_while_a_frame_is_sent_frees_its_slot_once(triton, frame, monkeypatch):
     with Detector(triton.url, max_in_flight=2) as detector:
         send = detector._senders.submit
 
@@ -367,7 +367,7 @@ def test_an_interrupt_while_a_frame_is_sent_gives_its_place_back_once(triton, fr
         assert detector._pool.free.qsize() == 2
 
 
-def test_a_frame_that_was_given_up_before_it_was_sent_is_not_sent(triton, frame, monkeypatch):
+def test_a_frame_that_was_interrupted_before_it_was_sent_is_not_sent(triton, frame, monkeypatch):
     with Detector(triton.url, max_in_flight=1) as detector:
         late = []
 
@@ -385,7 +385,7 @@ def test_a_frame_that_was_given_up_before_it_was_sent_is_not_sent(triton, frame,
         assert detector._pool.free.qsize() == 1
 
 
-def test_a_buffer_is_given_back_once_whoever_and_however_many_release_it():
+def test_a_buffer_is_returned_once_although_several_threads_release_it():
     pool = SlotPool(1, lambda ensemble: GrpcBuffer("yolov7"), url="")
     for _ in range(20):
         lease = pool.lend(timeout_s=1)
@@ -409,13 +409,13 @@ def test_a_buffer_is_given_back_once_whoever_and_however_many_release_it():
 
 @pytest.fixture
 def _ctrl_c_interrupts():
-    # Commands that ran in this process have handlers of their own, which ignore what comes next.
+    # Commands that ran in this process may have left handlers that ignore the signal.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-def closes_soon(detector):
+def closes_in_time(detector):
     closing = threading.Thread(target=detector.close, daemon=True)
     closing.start()
     closing.join(30)
@@ -423,7 +423,7 @@ def closes_soon(detector):
 
 
 @pytest.mark.usefixtures("_ctrl_c_interrupts")
-def test_ctrl_c_while_a_frame_is_handed_over_does_not_hold_up_the_end(triton, frame, monkeypatch):
+def test_ctrl_c_while_a_frame_is_enqueued_does_not_delay_closing(triton, frame, monkeypatch):
     detector = Detector(triton.url, max_in_flight=2, timeout_s=60)
     detector.submit(frame)
     start = threading.Thread.start
@@ -436,22 +436,22 @@ def test_ctrl_c_while_a_frame_is_handed_over_does_not_hold_up_the_end(triton, fr
     with pytest.raises(KeyboardInterrupt):
         detector.submit(frame)
     monkeypatch.undo()
-    assert closes_soon(detector)
+    assert closes_in_time(detector)
 
 
 @pytest.mark.usefixtures("_ctrl_c_interrupts")
 @pytest.mark.parametrize("wait", [Detector.detect, lambda d, frame: d.submit(frame).result()])
-def test_ctrl_c_while_an_answer_is_waited_for_does_not_hold_up_the_end(wait):
+def test_ctrl_c_during_the_wait_for_an_answer_does_not_delay_closing(wait):
     with recording_triton(EnsembleTriton) as server:
         detector = Detector(server.url, timeout_s=60, transport="grpc")
         server.hold_s = 2
         threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
         with pytest.raises(KeyboardInterrupt):
             wait(detector, np.zeros((8, 8, 3), np.uint8))
-        assert closes_soon(detector)
+        assert closes_in_time(detector)
 
 
-def test_a_program_that_ctrl_c_meets_at_its_first_frame_ends(triton):
+def test_a_program_that_is_interrupted_at_its_first_frame_ends(triton):
     program = f"""
 import threading
 import numpy as np
@@ -474,7 +474,7 @@ for _ in range(3):
     subprocess.run([sys.executable, "-c", program], timeout=120, check=True)
 
 
-def test_close_waits_for_what_is_on_its_way_and_no_longer_than_allowed():
+def test_close_waits_for_frames_in_flight_until_its_timeout():
     with recording_triton(EnsembleTriton) as server:
         detector = Detector(server.url, timeout_s=60, transport="grpc")
         server.hold_s = 1
@@ -486,12 +486,12 @@ def test_close_waits_for_what_is_on_its_way_and_no_longer_than_allowed():
         lost = detector.submit(np.zeros((8, 8, 3), np.uint8))
         detector.timeout_s = 0.5
         detector.close()
-        # Had it waited longer, this would be the answer.
+        # If close had waited longer, the frame would have its answer.
         with pytest.raises(yolostream.ServerUnavailable, match="closed"):
             lost.result(1)
 
 
-def test_a_closed_detector_says_so(triton, frame):
+def test_a_closed_detector_raises_an_error(triton, frame):
     detector = Detector(triton.url, transport="grpc", timeout_s=1)
     detector.close()
     with pytest.raises(yolostream.ServerError):
@@ -499,9 +499,7 @@ def test_a_closed_detector_says_so(triton, frame):
 
 
 @pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
-def test_a_fork_is_told_to_make_its_own_detector_and_takes_nothing_from_its_parent(
-    triton, transport
-):
+def test_a_forked_process_cannot_use_the_detector_and_leaves_its_shared_memory(triton, transport):
     program = f"""
 import os, signal
 import numpy as np
@@ -539,9 +537,9 @@ assert not any(map(os.path.exists, mapped))
     subprocess.run([sys.executable, "-c", program], timeout=120, check=True)
 
 
-# Beside other tests, a step of the server may stand still for a second, which restarts it.
+# With other tests, a step of the server may get no CPU time for a second, which restarts it.
 @pytest.mark.alone
-def test_two_hundred_clients_that_come_at_once_all_get_in(triton):
+def test_two_hundred_clients_can_connect_at_once(triton):
     def connect(_):
         with Detector(triton.url, timeout_s=120) as detector:
             return detector.labels, detector.transport
@@ -550,4 +548,4 @@ def test_two_hundred_clients_that_come_at_once_all_get_in(triton):
         found = set(clients.map(connect, range(200)))
     ((labels, transport),) = found
     assert len(labels) == 80
-    assert transport == "shared-memory", "no probe was turned away either"
+    assert transport == "shared-memory", "no probe of shared memory was rejected"

@@ -1,4 +1,4 @@
-"""What tells one frame from another."""
+"""Digests, by which frames are told apart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def number(frame: np.ndarray) -> int:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_samples_are_spread_over_rows_columns_and_colors(size):
+def test_the_samples_are_spread_over_rows_columns_and_channels(size):
     height, width = size
     assert math.gcd(stride(height, width), 3 * width) == 1
     positions = np.arange(height * width * 3, dtype=np.uint32)[:: stride(height, width)]
@@ -34,7 +34,7 @@ def test_the_samples_are_spread_over_rows_columns_and_colors(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_any_sample_that_changes_changes_the_digest(size):
+def test_a_change_of_any_sample_changes_the_digest(size):
     frame = noise(*size)
     before = number(frame)
     chance = np.random.default_rng(1)
@@ -44,7 +44,7 @@ def test_any_sample_that_changes_changes_the_digest(size):
         assert number(changed) != before
 
 
-def test_an_object_that_moves_by_a_pixel_is_another_frame():
+def test_an_object_that_moves_by_a_pixel_changes_the_digest():
     found = set()
     for top in range(100, 140):
         for left in range(200, 240):
@@ -54,11 +54,11 @@ def test_an_object_that_moves_by_a_pixel_is_another_frame():
     assert len(found) == 40 * 40
 
 
-def test_frames_are_told_apart_however_many():
+def test_thousands_of_frames_have_different_digests():
     assert len({number(noise(36, 64, seed)) for seed in range(3000)}) == 3000
 
 
-def test_a_batch_has_one_for_each_frame_wherever_it_begins():
+def test_a_digest_does_not_depend_on_the_position_in_the_batch():
     batch = noise(99, 7)[np.newaxis].repeat(3, axis=0)
     batch[1] += np.uint8(1)
     first, second, third = digests(batch)

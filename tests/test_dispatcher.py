@@ -1,4 +1,4 @@
-"""Frames are sent in order, together where that is possible, and nobody is forgotten."""
+"""Frames are sent in the order of their source, in batches if possible, and none is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Source:
 
 
 class Answering:
-    """A detector that answers after a while, and notes what it was sent."""
+    """A detector that answers after a delay, and records the sizes of its batches."""
 
     def __init__(self, *, delay_s: float = 0.0, error: Exception | None = None) -> None:
         self.batches: list[int] = []
@@ -54,7 +54,7 @@ class Answering:
 
 
 class Dying(Answering):
-    """A detector whose server dies with one frame; it had answered the frame after that one."""
+    """A detector whose server dies at one frame, but answers the frame after that one."""
 
     url = "127.0.0.1:8001"
 
@@ -98,7 +98,7 @@ def frame(index: int, *, side: int = 32) -> Frame:
 
 
 def running(detector, numbers: dict[str, list[Frame]], *, size: int = 8, **planned):
-    """Streams whose frames are read by threads of their own, and their outputs."""
+    """Start streams that each have a reading thread; return them with their outputs."""
     dispatcher = Dispatcher(detector, Batching(size))
     outputs = {name: Recorder() for name in numbers}
     streams = []
@@ -150,7 +150,7 @@ def test_a_batch_has_one_frame_of_each_source_and_grows_while_the_server_is_busy
     assert set(alone.batches) == {1}
 
 
-def test_a_source_that_ends_beside_busy_ones_is_finished_at_once() -> None:
+def test_a_source_that_ends_is_finished_while_others_are_busy() -> None:
     detector = Answering(delay_s=0.005)
     long = [frame(n) for n in range(2000)]
     streams, outputs = running(detector, {"short": long[:5], "a": long, "b": long}, size=1)
@@ -163,7 +163,7 @@ def test_a_source_that_ends_beside_busy_ones_is_finished_at_once() -> None:
 
 
 @pytest.mark.parametrize("is_interrupted", [False, True])
-def test_a_file_has_no_hole_where_the_server_stayed_away(is_interrupted: bool) -> None:
+def test_a_file_has_no_gap_if_the_server_does_not_return(is_interrupted: bool) -> None:
     patience_s = 60.0 if is_interrupted else 0.0
     numbers = {"a": [frame(n) for n in range(9)]}
     (stream,), outputs = running(Dying(dies_with=3), numbers, server_patience_s=patience_s)
@@ -177,7 +177,7 @@ def test_a_file_has_no_hole_where_the_server_stayed_away(is_interrupted: bool) -
 
 
 @pytest.mark.parametrize("error", [MemoryError("no memory"), RuntimeError("a defect")])
-def test_a_defect_while_sending_fails_every_source_and_hangs_none(error: Exception) -> None:
+def test_a_defect_while_sending_ends_every_source_as_failed(error: Exception) -> None:
     streams, outputs = running(
         Answering(error=error), {name: [frame(n) for n in range(9)] for name in "ab"}
     )
@@ -189,7 +189,7 @@ def test_a_defect_while_sending_fails_every_source_and_hangs_none(error: Excepti
 
 
 class Quiet:
-    """A stream of which nothing comes."""
+    """A stream without frames."""
 
     def __init__(self) -> None:
         self.mailbox = self
@@ -204,15 +204,15 @@ class Quiet:
         self.ended.set()
 
 
-def test_a_stream_that_is_handed_over_wakes_who_has_it():
+def test_a_stream_wakes_the_dispatcher_that_it_was_handed_over_to():
     first, second = Dispatcher(None, Batching()), Dispatcher(None, Batching())
     stream = Quiet()
     first.add(stream)
     assert stream.on_ready == first.wake
     first.hand_over(stream, second)
-    poll(lambda: stream.on_ready == second.wake, what="the other to have it")
+    poll(lambda: stream.on_ready == second.wake, what="the second dispatcher to have the stream")
     first.close()
-    poll(lambda: not first.is_alive, what="the one that has none to end")
+    poll(lambda: not first.is_alive, what="the dispatcher without streams to end")
     stream.is_exhausted = True
     stream.on_ready()
     assert stream.ended.wait(60)

@@ -1,11 +1,10 @@
-"""Containers on a real engine: what they detect, what they may do, what brings them back."""
+"""Containers on a real engine: their results, their rights and their recovery."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import time
 import urllib.request
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from docker_engine import Engine, missing, stand_in_for_haproxy
+from docker_engine import PYTHON_IMAGE, Engine, build_haproxy_image, missing
 from docker_engine import engine as an_engine
 from docker_project import DEADLINE_S, Project, any_compose, project, until, user_and_group
 from docker_project import clone as a_clone
@@ -33,13 +32,13 @@ from yolostream.errors import OutputError
 IS_ASKED_FOR = os.environ.get("REQUIRE_DOCKER") == "1"
 
 pytestmark = [
-    # They build images, and an engine that they start changes the firewall.
+    # These tests build images, and an engine that they start changes the firewall.
     pytest.mark.skipif(not IS_ASKED_FOR, reason="runs with 'make test-docker' only"),
     skip_where(
         missing() or (not any_compose() and "Compose") if IS_ASKED_FOR else "",
         variable="REQUIRE_DOCKER",
     ),
-    # Debian is unpacked, and images are built.
+    # The first test waits until Debian is unpacked and all images are built.
     pytest.mark.timeout(1800),
 ]
 
@@ -70,7 +69,7 @@ def clone(engine):
 
 @pytest.fixture(scope="module")
 def cpu(engine, clone) -> Iterator[Project]:
-    """Everything of docker-compose.cpu.yaml that needs nothing to be pulled, healthy."""
+    """The healthy services of docker-compose.cpu.yaml whose images need not be pulled."""
     (clone / "cameras.yaml").write_text(CAMERAS)
     with project(
         engine, any_compose(), clone, "docker-compose.cpu.yaml", YOLOSTREAM_CAMERAS="cameras.yaml"
@@ -93,13 +92,13 @@ def without_containers(triton, yolostream_cli, tmp_path_factory) -> dict[str, li
 
 
 def boxes(path) -> list:
-    """What was found in each frame, without what is measured about it."""
+    """The detections of each frame, without the measured times."""
     return [(line["frame"], line["detections"]) for line in lines(path)]
 
 
 @contextlib.contextmanager
 def detecting(cpu: Project, folder: str) -> Iterator[subprocess.Popen[str]]:
-    """The client, which has written its first results."""
+    """Run the client; yields when it has written its first results."""
     command = ("run", "--rm", "-T", "client", *DETECT, "--url", "triton:8001", "--output")
     written = cpu.clone / "output" / folder
     deadline = time.monotonic() + DEADLINE_S
@@ -110,7 +109,7 @@ def detecting(cpu: Project, folder: str) -> Iterator[subprocess.Popen[str]]:
             if process.returncode in (None, 0):
                 yield process
                 return
-            # A machine that stood still has its Triton started again, at this moment maybe.
+            # If the machine was suspended, Triton may be restarting at this moment.
             assert time.monotonic() < deadline, process.communicate()
 
 
@@ -119,16 +118,16 @@ def count_lines(folder: Path) -> int:
 
 
 def check_all_found(cpu: Project, folder: str, without_containers, process) -> None:
-    _, told = process.communicate(timeout=900)
-    assert process.returncode == 0, told
+    _, log = process.communicate(timeout=900)
+    assert process.returncode == 0, log
     found = {path.stem: boxes(path) for path in (cpu.clone / "output" / folder).glob("*.jsonl")}
     assert found == without_containers
 
 
-# What they do
+# Results
 
 
-def test_the_client_finds_what_is_found_without_containers(cpu, without_containers) -> None:
+def test_the_client_has_the_same_results_as_without_containers(cpu, without_containers) -> None:
     assert {name: len(found) for name, found in without_containers.items()} == {
         "mb1_1": FRAMES,
         "mb2_2": FRAMES,
@@ -140,32 +139,32 @@ def test_the_client_finds_what_is_found_without_containers(cpu, without_containe
 
 
 def test_the_page_shows_the_cameras_of_the_configuration(cpu) -> None:
-    assert cpu.asked("/").startswith(b"<!doctype html>")
-    cpu.wait_until_frames_come()
+    assert cpu.get("/").startswith(b"<!doctype html>")
+    cpu.wait_for_frames()
     assert set(cpu.cameras()) == {"gate", "yard"}
-    assert cpu.asked("/api/v1/cameras/gate/frame.jpg").startswith(b"\xff\xd8")
+    assert cpu.get("/api/v1/cameras/gate/frame.jpg").startswith(b"\xff\xd8")
     assert list((cpu.clone / "output" / "live" / "gate").glob("*.jsonl"))
 
 
-def test_a_camera_is_changed_and_that_is_kept(cpu) -> None:
+def test_a_change_of_a_camera_is_saved(cpu) -> None:
     url = "http://127.0.0.1:8080/api/v1/cameras/gate"
     ask = (
         "import urllib.request as u; "
         f"r = u.Request('{url}', b'{{\"confidence\": 0.5}}', method='PATCH', "
         "headers={'Content-Type': 'application/json'}); print(u.urlopen(r).status)"
     )
-    assert cpu.inside("live", "python", "-c", ask) == "200"
+    assert cpu.execute("live", "python", "-c", ask) == "200"
     assert "0.5" in (cpu.clone / "output" / "cameras.runtime.yaml").read_text()
 
 
-# What they may do
+# Rights
 
 
 @pytest.mark.parametrize("service", ["triton", "live"])
-def test_a_container_has_no_rights(cpu, service) -> None:
-    told = cpu.inspected(cpu.container(service))
-    host = told["HostConfig"]
-    assert told["Config"]["User"] == cpu.environ["YOLOSTREAM_USER"]
+def test_a_container_has_no_privileges(cpu, service) -> None:
+    state = cpu.inspect(cpu.container(service))
+    host = state["HostConfig"]
+    assert state["Config"]["User"] == cpu.environ["YOLOSTREAM_USER"]
     assert host["ReadonlyRootfs"]
     assert host["CapDrop"] == ["ALL"]
     assert not host["Privileged"]
@@ -175,7 +174,7 @@ def test_a_container_has_no_rights(cpu, service) -> None:
     assert {one["HostIp"] for one in published} == {"127.0.0.1"}
     status = dict(
         line.split(":\t", 1)
-        for line in cpu.inside(service, "cat", "/proc/1/status").splitlines()
+        for line in cpu.execute(service, "cat", "/proc/1/status").splitlines()
         if ":\t" in line
     )
     user, _ = user_and_group()
@@ -185,26 +184,26 @@ def test_a_container_has_no_rights(cpu, service) -> None:
 
 
 @pytest.mark.parametrize("service", ["triton", "live"])
-def test_a_container_writes_where_it_should_and_nowhere_else(cpu, service) -> None:
+def test_a_container_can_write_only_to_its_temporary_folders(cpu, service) -> None:
     folders = ("/", "/var/tmp", "/opt", "/workspace/yolostream", "/tmp", "/dev/shm")
     tries = "for f in {}; do touch $f/probe 2>/dev/null && rm $f/probe && echo $f; done; true"
-    written = cpu.inside(service, "sh", "-c", tries.format(" ".join(folders))).split()
+    written = cpu.execute(service, "sh", "-c", tries.format(" ".join(folders))).split()
     assert written == ["/tmp", "/dev/shm"]
 
 
 def test_client_and_server_share_their_memory(cpu) -> None:
-    cpu.inside("triton", "touch", "/dev/shm/seen")
-    assert cpu.inside("live", "ls", "/dev/shm/seen") == "/dev/shm/seen"
-    size = cpu.inside("live", "df", "--block-size=1", "--output=size", "/dev/shm").split()[-1]
+    cpu.execute("triton", "touch", "/dev/shm/seen")
+    assert cpu.execute("live", "ls", "/dev/shm/seen") == "/dev/shm/seen"
+    size = cpu.execute("live", "df", "--block-size=1", "--output=size", "/dev/shm").split()[-1]
     assert int(size) == 1 << 30
-    shared = {cpu.inside(service, "readlink", "/proc/1/ns/ipc") for service in ("triton", "live")}
+    shared = {cpu.execute(service, "readlink", "/proc/1/ns/ipc") for service in ("triton", "live")}
     assert len(shared) == 1
-    cpu.inside("triton", "rm", "/dev/shm/seen")
+    cpu.execute("triton", "rm", "/dev/shm/seen")
 
 
-# What brings them back
+# Recovery
 
-# All processes of a container are one user's, and so may end each other.
+# All processes of a container belong to one user, so each can kill the others.
 KILL = """
 import os, pathlib
 for process in pathlib.Path("/proc").glob("[0-9]*"):
@@ -215,45 +214,49 @@ for process in pathlib.Path("/proc").glob("[0-9]*"):
 """
 
 
-def test_a_step_that_is_killed_costs_no_frame_of_a_file(cpu, without_containers) -> None:
+def test_a_killed_step_costs_no_frame_of_a_file(cpu, without_containers) -> None:
     with detecting(cpu, "killed") as process:
-        assert cpu.inside("triton", "python", "-c", KILL)
+        assert cpu.execute("triton", "python", "-c", KILL)
         check_all_found(cpu, "killed", without_containers, process)
     assert "it is restarted now" in cpu.run("logs", "triton").stdout
-    cpu.wait_until_frames_come()
+    cpu.wait_for_frames()
 
 
-def test_a_container_that_is_paused_costs_no_frame_of_a_file(cpu, without_containers) -> None:
+def test_a_paused_container_costs_no_frame_of_a_file(cpu, without_containers) -> None:
     with detecting(cpu, "paused") as process:
         cpu.run("pause", "triton")
         time.sleep(5)
         cpu.run("unpause", "triton")
         check_all_found(cpu, "paused", without_containers, process)
-    cpu.wait_until_frames_come()
+    cpu.wait_for_frames()
+
+
+def kill_process(engine: Engine, pid: int) -> None:
+    """Kill a process on the machine of the engine, which may be another one than this."""
+    kill = ("python", "-c", f"import os; os.kill({pid}, 9)")
+    engine.run("run", "--rm", "--pid", "host", "--user", "0", PYTHON_IMAGE, *kill)
 
 
 @pytest.mark.parametrize("service", ["triton", "live"])
-def test_a_container_that_is_killed_comes_back(cpu, service) -> None:
-    if cpu.engine.folder is None:
-        pytest.skip("an engine of this machine: its containers' processes may be another one's")
+def test_a_killed_container_is_restarted(cpu, service) -> None:
     name = cpu.container(service)
-    # Not 'docker kill', after which it is left alone.
-    os.kill(cpu.inspected(name)["State"]["Pid"], signal.SIGKILL)
-    until(lambda: cpu.inspected(name)["RestartCount"] == 1, what=f"{service} to be started again")
+    # Not 'docker kill', after which the engine does not restart the container.
+    kill_process(cpu.engine, cpu.inspect(name)["State"]["Pid"])
+    until(lambda: cpu.inspect(name)["RestartCount"] == 1, what=f"{service} to be started again")
     cpu.wait_until_healthy("triton", "live")
-    cpu.wait_until_frames_come()
+    cpu.wait_for_frames()
 
 
-def test_after_a_restart_of_the_engine_all_is_back(cpu) -> None:
+def test_all_services_recover_after_a_restart_of_the_engine(cpu) -> None:
     if cpu.engine.folder is None:
-        pytest.skip("an engine of this machine: others need it")
+        pytest.skip("a restart of this machine's engine would end the containers of other users")
     cpu.engine.stop()
     cpu.engine.start()
     cpu.wait_until_healthy("triton", "live")
-    cpu.wait_until_frames_come()
+    cpu.wait_for_frames()
 
 
-def test_on_a_full_disk_the_client_says_so_and_what_was_written_is_whole(
+def test_on_a_full_disk_the_client_reports_the_error_and_leaves_complete_records(
     cpu, without_containers
 ) -> None:
     with small_disk(cpu.clone / "output" / "small", 16) as small:
@@ -267,22 +270,22 @@ def test_on_a_full_disk_the_client_says_so_and_what_was_written_is_whole(
         for path in small.glob("*.jsonl"):
             written = boxes(path)
             assert written == without_containers[path.stem][: len(written)]
-    cpu.wait_until_frames_come()
+    cpu.wait_for_frames()
 
 
-# The image that stands alone
+# The standalone image
 
 
 @pytest.fixture(scope="module")
 def image(engine, clone, cpu) -> str:
-    # After those of Compose, whose layers are its first ones.
+    # After the images of Compose, because their layers are reused.
     subprocess.run(
         ["make", "image"], cwd=clone, env={**cpu.environ}, check=True, capture_output=True
     )
     return "yolostream"
 
 
-def test_it_runs_the_demo_with_nothing_mounted(engine, image) -> None:
+def test_the_image_runs_the_demo_without_mounts(engine, image) -> None:
     name = engine.run(
         *("run", "--detach", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),
         *("--security-opt", "no-new-privileges", "--publish", "127.0.0.1::8080", image),
@@ -290,26 +293,26 @@ def test_it_runs_the_demo_with_nothing_mounted(engine, image) -> None:
     try:
         page = f"http://{engine.run('port', name, '8080').splitlines()[0]}"
 
-        def asked(path: str) -> bytes:
+        def get(path: str) -> bytes:
             with urllib.request.urlopen(page + path, timeout=60) as answer:
                 return answer.read()
 
         def detects() -> bool:
             with contextlib.suppress(OSError):
-                return all(one["objects"] for one in json.loads(asked("/api/v1/cameras")))
+                return all(one["objects"] for one in json.loads(get("/api/v1/cameras")))
             return False
 
         until(detects, what="objects of both cameras")
-        assert asked("/").startswith(b"<!doctype html>")
+        assert get("/").startswith(b"<!doctype html>")
         assert engine.run("exec", name, "id", "-u") == "1000"
         assert json.loads(engine.run("inspect", name))[0]["Mounts"] == []
     finally:
         engine.run("rm", "--force", name)
 
 
-def test_it_says_what_it_is_and_what_is_in_it(engine, image, clone) -> None:
-    (told,) = json.loads(engine.run("image", "inspect", image))
-    labels = told["Config"]["Labels"]
+def test_the_image_has_its_version_and_a_bill_of_materials(engine, image, clone) -> None:
+    (inspected,) = json.loads(engine.run("image", "inspect", image))
+    labels = inspected["Config"]["Labels"]
     assert labels["org.opencontainers.image.version"] == __version__
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert engine.run("run", "--rm", image, "--version") == f"yolostream {__version__}"
@@ -321,7 +324,7 @@ def test_it_says_what_it_is_and_what_is_in_it(engine, image, clone) -> None:
 
 
 def pins(name: str) -> Iterator[tuple[str, str]]:
-    for line in (REPOSITORY / "requirements" / f"{name}.txt").read_text().splitlines():
+    for line in (REPOSITORY / "requirements" / f"{name}.in").read_text().splitlines():
         if line and not line.startswith("#"):
             wanted = Requirement(line)
             # The image has Python 3.11.
@@ -342,7 +345,7 @@ services:
 
 @pytest.fixture
 def scaled(engine, clone, cpu) -> Iterator[Project]:
-    """Two servers with a model that costs nothing."""
+    """Two servers with a model that takes no time."""
     (clone / "instant.yaml").write_text(INSTANT)
     files = ("docker-compose.scale.yaml", "instant.yaml")
     with project(engine, any_compose(), clone, *files, YOLOSTREAM_MODEL="instant") as made:
@@ -357,8 +360,8 @@ def scale(scaled: Project, count: int) -> None:
 
 
 def answered(scaled: Project, name: str) -> int:
-    """How many frames a server has answered; it counts from zero when it was started again."""
-    (network,) = scaled.inspected(name)["NetworkSettings"]["Networks"].values()
+    """The number of frames that a server has answered since its last start."""
+    (network,) = scaled.inspect(name)["NetworkSettings"]["Networks"].values()
     with (
         contextlib.suppress(YolostreamError, InferenceServerException),
         connect(f"{network['IPAddress']}:8001", Access()) as client,
@@ -369,7 +372,7 @@ def answered(scaled: Project, name: str) -> int:
 
 
 def more_answers(scaled: Project, *names: str, count: int = 200) -> list[int]:
-    """What each server has answered until all have answered so many more."""
+    """Wait for `count` more answers of each server; return how many more each has given."""
     before = {name: answered(scaled, name) for name in names}
     more: dict[str, int] = {}
 
@@ -385,17 +388,17 @@ def more_answers(scaled: Project, *names: str, count: int = 200) -> list[int]:
 
 
 @contextlib.contextmanager
-def asked_all_the_time(scaled: Project, url: str) -> Iterator[dict[str, float]]:
-    """What became of the frames that were sent meanwhile, once the block has ended."""
-    became: dict[str, float] = {}
+def continuous_load(scaled: Project, url: str) -> Iterator[dict[str, float]]:
+    """Send frames until the block ends; then the dictionary has the number of each outcome."""
+    outcomes: dict[str, float] = {}
     command = ("run", "--interactive", "--rm", "--network")
     network = f"{scaled.environ['COMPOSE_PROJECT_NAME']}_default"
-    inside = "/workspace/yolostream"
+    mounted = "/workspace/yolostream"
     with subprocess.Popen(
         [
-            *("docker", *command, network, "--volume", f"{scaled.clone}:{inside}:ro"),
-            *("--env", f"PYTHONPATH={inside}/clients", "--entrypoint", "python"),
-            *("yolostream/client", f"{inside}/tests/docker_load.py", url),
+            *("docker", *command, network, "--volume", f"{scaled.clone}:{mounted}:ro"),
+            *("--env", f"PYTHONPATH={mounted}/clients", "--entrypoint", "python"),
+            *("yolostream/client", f"{mounted}/tests/docker_load.py", url),
         ],
         env=scaled.environ,
         stdin=subprocess.PIPE,
@@ -404,16 +407,16 @@ def asked_all_the_time(scaled: Project, url: str) -> Iterator[dict[str, float]]:
         text=True,
     ) as process:
         try:
-            yield became
+            yield outcomes
             out, err = process.communicate("", timeout=300)
             assert process.returncode == 0, err
-            became.update(json.loads(out))
+            outcomes.update(json.loads(out))
         finally:
             process.kill()
 
 
-def test_frames_are_spread_and_none_is_lost_when_servers_come_and_go(scaled) -> None:
-    with asked_all_the_time(scaled, "dns:///triton:8001") as became:
+def test_frames_are_spread_and_none_is_lost_while_servers_are_added_and_removed(scaled) -> None:
+    with continuous_load(scaled, "dns:///triton:8001") as outcomes:
         first, second = scaled.containers("triton")
         more_answers(scaled, first, second)
         scale(scaled, 3)
@@ -421,21 +424,21 @@ def test_frames_are_spread_and_none_is_lost_when_servers_come_and_go(scaled) -> 
         more_answers(scaled, added)
 
         def evenly() -> bool:
-            # A server that was started again meanwhile, on a machine that stood still, has fewer.
+            # A server that was restarted, because the machine was suspended, has fewer answers.
             shares = more_answers(scaled, first, second, added, count=500)
             return min(shares) > sum(shares) / 5
 
         until(evenly, what="frames to be spread evenly")
-        # It is not started again.
+        # A container that was killed like this is not restarted.
         scaled.engine.run("kill", first)
         more_answers(scaled, second, added)
-    assert became.keys() == {"answered", "seconds"}, became
+    assert outcomes.keys() == {"answered", "seconds"}, outcomes
 
 
-def test_a_balancer_spreads_them_too_and_finds_the_server_that_was_added(scaled) -> None:
-    stand_in_for_haproxy(scaled.engine)
+def test_a_balancer_spreads_frames_and_finds_an_added_server(scaled) -> None:
+    build_haproxy_image(scaled.engine)
     scaled.run("up", "--detach", "--no-recreate", "--no-build", "--scale", "triton=2", "balancer")
-    with asked_all_the_time(scaled, "balancer:8001") as became:
+    with continuous_load(scaled, "balancer:8001") as outcomes:
         first, second = scaled.containers("triton")
         more_answers(scaled, first, second)
         scale(scaled, 3)
@@ -443,8 +446,8 @@ def test_a_balancer_spreads_them_too_and_finds_the_server_that_was_added(scaled)
         more_answers(scaled, added)
         scaled.engine.run("kill", first)
         more_answers(scaled, second, added)
-    # Frames on their way to the killed server fail, because the client knows only one. HAProxy
-    # answers UNAVAILABLE, or breaks off the answer, which is a ServerError.
-    assert became.keys() <= {"answered", "seconds", "ServerUnavailable", "ServerError"}, became
-    assert became["answered"] > 1000, became
-    assert became.get("ServerUnavailable", 0) + became.get("ServerError", 0) < 1000, became
+    # Frames in flight to the killed server fail, because the client knows only one address.
+    # HAProxy answers UNAVAILABLE, or cuts the answer, which is a ServerError.
+    assert outcomes.keys() <= {"answered", "seconds", "ServerUnavailable", "ServerError"}, outcomes
+    assert outcomes["answered"] > 1000, outcomes
+    assert outcomes.get("ServerUnavailable", 0) + outcomes.get("ServerError", 0) < 1000, outcomes

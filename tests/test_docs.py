@@ -39,14 +39,14 @@ ARCHITECTURE = (DOCS / "architecture.md").read_text()
 
 
 def rows(heading):
-    """Cells of each row of the table below a heading of the page about the architecture."""
+    """The cells of each row of the table below a heading in the page about the architecture."""
     section = ARCHITECTURE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 def defined(path):
-    """Names of what a file defines: `function`, `Class` and `Class.method`."""
+    """The names that a file defines: `function`, `Class` and `Class.method`."""
     found = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -57,7 +57,7 @@ def defined(path):
     return found
 
 
-def test_a_frame_is_followed_in_at_most_seven_stops():
+def test_the_path_of_a_frame_has_at_most_seven_stops():
     assert 1 <= len(rows("One frame in seven stops")) <= 7
 
 
@@ -94,7 +94,7 @@ def test_the_generated_pages_are_those_of_the_code():
 
 
 def own_texts():
-    """What the tables of the page about errors quote of our messages, without their values."""
+    """The messages of this project in the tables of the page about errors, without their values."""
     tables = (DOCS / "troubleshooting.md").read_text().partition("## Cameras")[2]
     tables = tables.partition("## DeepStream")[0]
     first_cells = [line.split("|")[1] for line in tables.splitlines() if line.startswith("| ")]
@@ -103,13 +103,13 @@ def own_texts():
 
 
 @pytest.mark.parametrize("text", own_texts())
-def test_an_error_is_quoted_as_the_code_says_it(text):
+def test_the_quoted_errors_are_in_the_code(text):
     files = [
         path
         for folder in ("clients/yolostream", "model_repository")
         for path in (REPOSITORY / folder).rglob("*.py")
     ]
-    # A message that goes on in the next line is one literal.
+    # Join the string literals of a message that spans several lines.
     code = re.sub(r"[\"']\s*\n\s*f?[\"']", "", "\n".join(path.read_text() for path in files))
     parts = re.split(r"\.\.\.|\(.*?\)|\[.*?\]|\b\d+\b|^preprocess", text)
     assert [part for part in parts if part.strip(" ?") not in code] == []
@@ -122,7 +122,7 @@ def test_every_page_is_in_the_navigation():
 
 
 @pytest.mark.parametrize("page", [REPOSITORY / "README.md", *PAGES], ids=lambda page: page.name)
-def test_every_link_leads_somewhere(page):
+def test_the_target_of_every_link_exists(page):
     text = page.read_text()
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)
     targets += re.findall(r'(?:src|srcset)="([^"]+)"', text)
@@ -131,19 +131,19 @@ def test_every_link_leads_somewhere(page):
 
 
 def anchors(page):
-    """Where a link may lead in a page: its headings, as GitHub and Zensical name them."""
+    """The anchors of the headings in a page, as GitHub and Zensical name them."""
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"\s+", "-", re.sub(r"[^\w\s-]", "", one).lower()) for one in headings}
 
 
 @pytest.mark.parametrize("page", [REPOSITORY / "README.md", *PAGES], ids=lambda page: page.name)
-def test_every_link_to_a_section_leads_to_one(page):
+def test_the_section_of_every_link_exists(page):
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text()):
         assert anchor in anchors(page.parent / target if target else page), (target, anchor)
 
 
-def test_a_link_out_of_the_documentation_leads_to_a_copy(tmp_path: Path, monkeypatch):
+def test_a_link_to_a_file_outside_of_the_documentation_leads_to_a_copy(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     folder = tmp_path / "reference"
     folder.mkdir()

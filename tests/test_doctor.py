@@ -28,15 +28,15 @@ DEEPSTREAM = REPOSITORY / "clients" / "deepstream"
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    """Puts a program on PATH that prints and ends as told; no other program is found then."""
+    """Makes the only program on PATH, which prints `prints` and exits with `code`."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
 
-    def make(name, *, says="", code=0):
+    def make(name, *, prints="", code=0):
         path = folder / name
         channel = "stderr" if code else "stdout"
-        text = f"import sys\nsys.{channel}.write({says!r})\nsys.exit({code})\n"
+        text = f"import sys\nsys.{channel}.write({prints!r})\nsys.exit({code})\n"
         path.write_text(f"#!{sys.executable}\n{text}")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
@@ -44,7 +44,7 @@ def program(tmp_path, monkeypatch):
 
 
 def docker_info(**changed):
-    """What `docker info` says, as far as it is read."""
+    """The part of the output of `docker info` that is read."""
     return json.dumps(
         {
             "ServerVersion": "28.2.2",
@@ -60,7 +60,7 @@ def by_part(checks):
     return {check.part: check for check in checks}
 
 
-def test_a_machine_that_serves_is_good_and_what_it_lacks_is_only_noted(yolostream_cli):
+def test_missing_optional_parts_of_a_working_machine_are_notes(yolostream_cli):
     done = yolostream_cli("doctor", "--json")
     checks = json.loads(done.stdout)
     wrong = [check for check in checks if check["verdict"] == "bad"]
@@ -71,7 +71,7 @@ def test_a_machine_that_serves_is_good_and_what_it_lacks_is_only_noted(yolostrea
     assert not done.stderr
 
 
-def test_what_is_wrong_is_said_with_its_fix_and_by_the_exit_code(yolostream_cli, tmp_path):
+def test_an_error_has_a_fix_and_sets_the_exit_code(yolostream_cli, tmp_path):
     done = yolostream_cli(
         "doctor", "--server-environment", tmp_path, env={**os.environ, "COLUMNS": "300"}
     )
@@ -95,7 +95,7 @@ def test_every_problem_of_the_deepstream_files_is_a_check(tmp_path):
     assert any(c.verdict == Verdict.bad and path.name in c.part + c.found for c in checks)
 
 
-def test_ports_tell_free_ones_from_a_triton_and_from_strangers(triton):
+def test_ports_are_free_or_used_by_triton_or_by_another_program(triton):
     http, grpc, metrics = (
         int(address.removesuffix("/metrics").rpartition(":")[2])
         for address in (triton.http_url, triton.url, triton.metrics_url)
@@ -114,7 +114,7 @@ def test_ports_tell_free_ones_from_a_triton_and_from_strangers(triton):
         assert "--help" in check.fix
 
 
-def test_shared_memory_tells_what_the_dead_left_from_what_the_living_hold(monkeypatch, tmp_path):
+def test_only_shared_memory_without_an_owner_is_left_over(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "_SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(ownership, "SHARED_MEMORY", tmp_path)
     living = ownership.OwnedFile()
@@ -124,14 +124,14 @@ def test_shared_memory_tells_what_the_dead_left_from_what_the_living_hold(monkey
     living.close()
 
 
-def test_too_little_shared_memory_is_wrong(monkeypatch):
+def test_too_little_shared_memory_is_an_error(monkeypatch):
     monkeypatch.setattr(machine, "SHARED_MEMORY_BYTES", shutil.disk_usage("/dev/shm").total + 1)
     check = machine.shared_memory()
     assert check.verdict == Verdict.bad
     assert "--shm-size" in check.fix
 
 
-def test_on_a_gpu_every_process_has_room_in_shared_memory(monkeypatch):
+def test_on_a_gpu_shared_memory_needs_room_for_every_process(monkeypatch):
     monkeypatch.setattr(machine, "HOST_REGION_BYTES", shutil.disk_usage("/dev/shm").total)
     monkeypatch.setattr(machine, "gpu_numbers", list)
     on_cpu = machine.shared_memory()
@@ -151,8 +151,8 @@ def test_on_a_gpu_every_process_has_room_in_shared_memory(monkeypatch):
         ("535.86.10", Verdict.note, "driver 580, the containers 560"),
     ],
 )
-def test_a_gpu_is_told_with_its_driver(program, driver, verdict, fix):
-    program("nvidia-smi", says=f"NVIDIA H200, 9.0, {driver}, 143771 MiB\n" * 2)
+def test_a_gpu_is_listed_with_its_driver(program, driver, verdict, fix):
+    program("nvidia-smi", prints=f"NVIDIA H200, 9.0, {driver}, 143771 MiB\n" * 2)
     first, second = machine.gpus()
     assert first == second
     assert first.verdict == verdict
@@ -162,7 +162,7 @@ def test_a_gpu_is_told_with_its_driver(program, driver, verdict, fix):
 
 @pytest.fixture
 def on_gpu(monkeypatch):
-    """As on a machine with a GPU and a server environment that has what is told."""
+    """Checks the profiles with a GPU and a server environment with these properties."""
 
     def make(**has):
         monkeypatch.setattr(gpu, "gpu_numbers", lambda: [0])
@@ -173,7 +173,7 @@ def on_gpu(monkeypatch):
     return make
 
 
-def test_a_gpu_without_its_packages_is_told_how_to_get_them(program, on_gpu):
+def test_missing_packages_for_a_gpu_are_noted_with_the_fix(program, on_gpu):
     checks = on_gpu(has_onnxruntime_gpu=False, has_torch=False)
     assert {check.verdict for check in checks.values()} == {Verdict.note}
     assert "install-server --profile onnx-gpu" in checks["profiles onnx-gpu, cudnn-gpu"].fix
@@ -192,7 +192,7 @@ def test_a_gpu_with_its_packages_serves_all_profiles(program, on_gpu, monkeypatc
     assert "runs" in on_gpu()["MPS"].found
 
 
-def test_pytorch_without_a_compiler_is_told_what_to_install(program, on_gpu, monkeypatch):
+def test_a_missing_compiler_for_pytorch_is_noted_with_the_fix(program, on_gpu, monkeypatch):
     monkeypatch.delenv("CC", raising=False)
     check = on_gpu(has_torch=True)["profile torch-gpu"]
     assert check.verdict == Verdict.note
@@ -211,32 +211,33 @@ def test_without_gpu_or_server_the_profiles_are_one_note(monkeypatch, tmp_path):
     assert "install-server --profile onnx-gpu" in check.fix
 
 
-def test_no_gpu_is_a_note_and_a_broken_driver_is_wrong(program):
+def test_no_gpu_is_a_note_and_a_broken_driver_is_an_error(program):
     (check,) = machine.gpus()
     assert check.verdict == Verdict.note
-    program("nvidia-smi", says="Driver/library version mismatch\n", code=18)
+    program("nvidia-smi", prints="Driver/library version mismatch\n", code=18)
     (check,) = machine.gpus()
     assert (check.verdict, check.found) == (Verdict.bad, "Driver/library version mismatch")
 
 
-def test_containers_are_noted_part_by_part(program, monkeypatch):
+def test_each_missing_part_for_containers_is_a_note(program, monkeypatch):
     (check,) = containers()
     assert (check.part, check.verdict) == ("Docker", Verdict.note)
 
-    program("docker", says="Cannot connect to the Docker daemon\n", code=1)
+    program("docker", prints="Cannot connect to the Docker daemon\n", code=1)
     (check,) = containers()
     assert check.found == "Cannot connect to the Docker daemon"
     assert check.verdict == Verdict.note
 
     free_gb = shutil.disk_usage("/").free / 1e9
-    program("docker", says=docker_info())
+    program("docker", prints=docker_info())
     checks = by_part(containers())
     room = checks.pop("room for images")
     assert {check.verdict for check in checks.values()} == {Verdict.good}
     assert (room.verdict == Verdict.good) == (free_gb >= GPU_IMAGES_GB)
 
     program(
-        "docker", says=docker_info(Runtimes={}, ClientInfo={"Plugins": None}, DockerRootDir="/none")
+        "docker",
+        prints=docker_info(Runtimes={}, ClientInfo={"Plugins": None}, DockerRootDir="/none"),
     )
     checks = by_part(containers())
     for part in ("Compose", "Container Toolkit", "room for images"):
@@ -245,12 +246,12 @@ def test_containers_are_noted_part_by_part(program, monkeypatch):
     assert "COMPOSE=docker-compose" in by_part(containers())["Compose"].fix
 
 
-def test_without_a_gpu_the_images_need_less_room(program, monkeypatch):
+def test_without_a_gpu_the_images_need_less_disk_space(program, monkeypatch):
     monkeypatch.setitem(containers.__globals__, "IMAGES_GB", 0)
     monkeypatch.setitem(containers.__globals__, "GPU_IMAGES_GB", 10**6)
-    program("docker", says=docker_info(Runtimes={}))
+    program("docker", prints=docker_info(Runtimes={}))
     assert by_part(containers())["room for images"].verdict == Verdict.good
-    program("docker", says=docker_info())
+    program("docker", prints=docker_info())
     room = by_part(containers())["room for images"]
     assert room.verdict == Verdict.note
     assert "without DeepStream" in room.fix
@@ -271,17 +272,17 @@ UNREACHABLE = {
 }
 
 
-@pytest.mark.parametrize(("says", "found"), UNREACHABLE.values(), ids=UNREACHABLE)
-def test_a_docker_that_ends_well_without_an_engine_is_noted(program, says, found):
-    program("docker", says=says)
+@pytest.mark.parametrize(("prints", "found"), UNREACHABLE.values(), ids=UNREACHABLE)
+def test_a_docker_command_that_succeeds_without_an_engine_is_a_note(program, prints, found):
+    program("docker", prints=prints)
     (check,) = containers()
     assert (check.part, check.verdict) == ("Docker", Verdict.note)
     assert found in check.found
     assert "start Docker" in check.fix
 
 
-def test_an_engine_that_says_nothing_but_its_version_is_noted_part_by_part(program):
-    program("docker", says=json.dumps({"ServerVersion": "20.10.24", "ClientInfo": None}))
+def test_missing_fields_in_the_output_of_docker_are_notes(program):
+    program("docker", prints=json.dumps({"ServerVersion": "20.10.24", "ClientInfo": None}))
     checks = by_part(containers())
     assert checks["Docker"].found == "engine 20.10.24"
     for part in ("Compose", "Container Toolkit"):
@@ -289,7 +290,7 @@ def test_an_engine_that_says_nothing_but_its_version_is_noted_part_by_part(progr
     assert "/var/lib/docker" in checks["room for images"].found
 
 
-def test_the_plan_is_told_by_what_the_builder_wrote_beside_it(tmp_path):
+def test_a_plan_is_described_by_its_sidecar(tmp_path):
     assert machine.plan(tmp_path).found == "not built"
     plan = tmp_path / "yolov7_fp16" / "1" / "model.plan"
     plan.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What `yolostream doctor --leases` finds in stores of leases."""
+"""The check of a store of leases by `yolostream doctor --leases`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check(where: Path | str) -> Check:
     return lease_store.check(str(where))
 
 
-def test_a_local_folder_is_good_and_nothing_stays_in_it(tmp_path: Path) -> None:
+def test_a_local_folder_is_good_and_no_files_are_left_in_it(tmp_path: Path) -> None:
     FolderStore(tmp_path).write(CAMERA, 1)
     before = sorted(tmp_path.rglob("*"))
     good = check(tmp_path)
@@ -53,7 +53,7 @@ def test_a_folder_that_cannot_be_written_is_bad(tmp_path: Path) -> None:
     assert "write to" in bad.fix
 
 
-def test_what_run_rejects_is_bad(tmp_path: Path) -> None:
+def test_a_store_that_run_would_reject_is_bad(tmp_path: Path) -> None:
     missing = check(tmp_path / "missing")
     assert (missing.verdict, missing.part) == (Verdict.bad, "leases")
     assert missing.fix.startswith("create it once")
@@ -85,7 +85,7 @@ def test_kubernetes_with_all_rights_is_good_and_nothing_is_written(served) -> No
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_right_that_is_missing_is_named(served, verb: str) -> None:
+def test_a_missing_permission_is_named(served, verb: str) -> None:
     api, store = served
     api.denied = {verb}
     bad = lease_store.kubernetes(store, NAME)

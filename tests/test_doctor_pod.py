@@ -1,22 +1,22 @@
-"""What `yolostream doctor` says in a pod of Kubernetes."""
+"""The checks of `yolostream doctor` in a Kubernetes pod."""
 
 from __future__ import annotations
 
 from yolostream.doctor import Verdict, pod
 
 
-def test_a_pod_is_told_whether_it_can_keep_leases_in_kubernetes(monkeypatch, tmp_path):
+def test_the_doctor_checks_whether_a_pod_can_keep_leases(monkeypatch, tmp_path):
     monkeypatch.setattr(pod, "ACCOUNT", tmp_path)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     assert pod.leases() == []
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
-    (without,) = pod.leases()
-    assert without.verdict == Verdict.note
-    assert "automountServiceAccountToken" in without.fix
+    (without_account,) = pod.leases()
+    assert without_account.verdict == Verdict.note
+    assert "automountServiceAccountToken" in without_account.fix
     (tmp_path / "namespace").write_text("cameras\n")
     (tmp_path / "token").write_text("secret")
-    (there,) = pod.leases()
-    assert (there.verdict, there.found) == (
+    (with_account,) = pod.leases()
+    assert (with_account.verdict, with_account.found) == (
         Verdict.good,
         "a pod of cameras, with a service account",
     )

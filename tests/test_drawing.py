@@ -1,4 +1,4 @@
-"""What is drawn on a frame."""
+"""Drawing of boxes, labels and titles on frames."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def gray(height=SIZE, width=SIZE):
 
 
 def dark_pixels(box):
-    """Of the label's letters; nothing else on the picture is dark."""
+    """The number of dark pixels, which only the letters of the label have."""
     picture = Annotator("").draw(gray(), found(box))
     return int((picture < GRAY // 2).all(axis=2).sum())
 
 
 def color_at(detections, row, column):
-    """Of the boxes alone, red, green, blue."""
+    """The color of a pixel when only boxes are drawn, as red, green, blue."""
     return tuple(Annotator("", labels=NO_LABELS).draw(gray(), detections)[row, column].tolist())
 
 
@@ -53,7 +53,7 @@ def color_at(detections, row, column):
     ],
     ids=["right", "top", "near the top", "bottom left", "whole picture", "outside", "a dot"],
 )
-def test_a_label_at_the_edge_is_whole(box):
+def test_a_label_at_the_edge_is_complete(box):
     assert dark_pixels(box) == dark_pixels(MIDDLE) > 0
 
 
@@ -72,7 +72,7 @@ def test_the_title_is_at_the_top_left():
     assert 0 < columns.max() < 110
 
 
-def test_the_frame_stays_as_it_was():
+def test_drawing_does_not_change_the_frame():
     image = noise(1)
     before = image.copy()
     drawn = Annotator("street").draw(image, found(MIDDLE, track_ids=[1]))
@@ -86,34 +86,34 @@ def test_without_objects_and_title_nothing_is_drawn():
     assert np.array_equal(Annotator("").draw(image, found()), image)
 
 
-def test_a_frame_that_is_a_view_of_another_can_be_drawn_on():
+def test_a_frame_that_is_a_view_can_be_drawn_on():
     flipped = noise(1)[::-1, ::-1, ::-1]
     expected = Annotator("a").draw(flipped.copy(), found(MIDDLE))
     assert np.array_equal(Annotator("a").draw(flipped, found(MIDDLE)), expected)
 
 
-def test_a_color_goes_by_track_else_by_class():
+def test_the_color_depends_on_the_track_or_else_on_the_class():
     def color(class_id, track_ids):
         return color_at(found(MIDDLE, class_ids=[class_id], track_ids=track_ids), 120, 80)
 
     assert color(0, [3]) == color(1, [3]) != color(0, [4])
     assert color(0, None) == color(0, [-1]) != color(1, None)
-    # Red first, as everywhere in this package.
+    # The order is RGB, as everywhere in this package.
     assert color(0, None) == (255, 176, 0)
 
 
-def test_a_box_is_where_the_object_is():
+def test_a_box_is_drawn_at_its_coordinates():
     drawn = Annotator("", labels=NO_LABELS).draw(gray(), found((50.4, 60.4, 99.6, 149.6)))
     rows, columns = np.nonzero((drawn != GRAY).any(axis=2))
     for edge, expected in zip(
         (columns.min(), rows.min(), columns.max(), rows.max()), (50, 60, 100, 150), strict=True
     ):
         assert abs(int(edge) - expected) <= 1
-    # Only its outline.
+    # Only the outline is drawn.
     assert (drawn[63:147, 53:97] == GRAY).all()
 
 
-def test_a_box_at_the_edge_shows_on_all_sides():
+def test_all_sides_of_a_box_at_the_edge_are_visible():
     drawn = Annotator("", labels=NO_LABELS).draw(gray(), found((0, 0, SIZE, SIZE)))
     edges = (drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1])
     assert all((edge != GRAY).any(axis=1).all() for edge in edges)
@@ -129,12 +129,12 @@ def test_a_box_at_the_edge_shows_on_all_sides():
         (NO_LABELS, set()),
     ],
 )
-def test_a_label_shows_what_was_asked_for(options, texts):
+def test_a_label_shows_the_selected_parts(options, texts):
     drawn = Annotator("", labels=options)
 
     shown = set()
     base = found(MIDDLE, class_ids=[0], track_ids=[8])
-    # 8 and 16 have one color, and so have all classes of a tracked object.
+    # Tracks 8 and 16 have the same color, and the class of a tracked object does not affect it.
     others = {
         "track": found(MIDDLE, class_ids=[0], track_ids=[16]),
         "name": found(MIDDLE, class_ids=[1], track_ids=[8]),
@@ -146,7 +146,7 @@ def test_a_label_shows_what_was_asked_for(options, texts):
     assert shown == texts
 
 
-def test_the_best_label_is_on_top():
+def test_the_label_with_the_highest_score_is_on_top():
     both = found(MIDDLE, MIDDLE, track_ids=[1, 2])
     best = found(MIDDLE, track_ids=[1])
     drawn, expected = (Annotator("").draw(gray(), one) for one in (both, best))
@@ -168,7 +168,7 @@ def test_any_size_can_be_drawn_on(height, width):
     assert (drawn != GRAY).any()
 
 
-def test_letters_and_lines_grow_with_the_frame():
+def test_letters_are_larger_in_larger_frames():
     def dark_height(size):
         box = tuple(round(part * size) for part in (0.4, 0.5, 0.6, 0.7))
         picture = Annotator("").draw(gray(size, size), found(box))
@@ -181,6 +181,6 @@ def test_letters_and_lines_grow_with_the_frame():
     assert dark_height(180) == small
 
 
-def test_names_without_a_label_file_and_of_any_script_are_drawn():
+def test_unknown_classes_and_titles_in_any_script_are_drawn():
     unknown = Annotator("Straße 道").draw(gray(), found(MIDDLE, class_ids=[7]))
     assert ((unknown < GRAY // 2).all(axis=2)).any()

@@ -1,4 +1,4 @@
-"""Starting and stopping the Triton from PyPI."""
+"""Start and stop of the Triton from PyPI."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MODELS = REPOSITORY / "model_repository"
 ENVIRONMENT = REPOSITORY / ".venv-server"
 
 
-_SHARED_MACHINE = "something is left behind, or another yolostream runs on this machine"
+_SHARED_MACHINE = "files or processes are left, or another yolostream runs on this machine"
 
 
 def leftovers():
@@ -63,13 +63,13 @@ def light_models(tmp_path):
     return tmp_path / "models"
 
 
-def test_it_listens_on_loopback_only_and_on_ports_of_its_own(light_models):
+def test_the_server_listens_only_on_loopback_and_on_free_ports(light_models):
     with embedded.serve(
         light_models, environment=ENVIRONMENT, profile="cpu", stop_timeout_s=0
     ) as server:
         deadline = time.monotonic() + 60
         while len(addresses := listening(server.process.pid)) < 3 and time.monotonic() < deadline:
-            # The metrics come a moment after the models are ready.
+            # The port of the metrics opens shortly after the models are ready.
             time.sleep(0.05)
         assert len(addresses) == 3
         assert {address.ip.removeprefix("::ffff:") for address in addresses} == {"127.0.0.1"}
@@ -82,7 +82,7 @@ def listening(pid):
     return {c.laddr for c in connections if c.status == psutil.CONN_LISTEN}
 
 
-def test_an_error_inside_the_block_stops_it_too(light_models):
+def test_an_error_in_the_block_stops_the_server(light_models):
     with (
         pytest.raises(ZeroDivisionError),
         embedded.serve(light_models, environment=ENVIRONMENT, profile="cpu") as server,
@@ -91,7 +91,7 @@ def test_an_error_inside_the_block_stops_it_too(light_models):
     assert server.process.returncode is not None
 
 
-def test_a_broken_model_shows_the_end_of_the_log(light_models):
+def test_a_model_that_does_not_load_is_reported_with_the_end_of_the_log(light_models):
     (light_models / "nms" / "1" / "model.py").write_text("raise ImportError('the cause')")
     with (
         pytest.raises(ServerStartError, match="the cause"),
@@ -101,7 +101,7 @@ def test_a_broken_model_shows_the_end_of_the_log(light_models):
 
 
 @pytest.mark.parametrize("given", [None, "50"])
-def test_a_server_takes_a_share_of_a_gpu_and_leaves_its_models_what_the_caller_has(
+def test_the_server_limits_its_share_of_a_gpu_but_not_that_of_its_models(
     light_models, monkeypatch, given
 ):
     share = "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"
@@ -110,14 +110,14 @@ def test_a_server_takes_a_share_of_a_gpu_and_leaves_its_models_what_the_caller_h
         monkeypatch.setenv(share, given)
     configs, code = light_models / "nms" / "configs", light_models / "nms" / "1" / "model.py"
     shutil.copy(configs / "cpu.pbtxt", configs / "onnx-gpu.pbtxt")
-    told = f"import os\nprint('its share:', os.environ.get('{share}'), flush=True)\n"
-    code.write_text(code.read_text() + told)
+    code_to_print = f"import os\nprint('its share:', os.environ.get('{share}'), flush=True)\n"
+    code.write_text(code.read_text() + code_to_print)
     with embedded.serve(light_models, environment=ENVIRONMENT, profile="onnx-gpu") as server:
         assert psutil.Process(server.process.pid).environ()[share] == "25"
         assert f"its share: {given}\n" in server.log.read_text()
 
 
-def test_thresholds_that_contradict_the_tensors_do_not_load(light_models):
+def test_thresholds_that_contradict_the_tensors_are_an_error(light_models):
     path = light_models / "nms" / "configs" / "cpu.pbtxt"
     path.write_text(path.read_text().replace('"300"', '"200"'))
     with (
@@ -135,7 +135,7 @@ def test_a_server_that_is_not_ready_in_time_is_stopped(light_models):
         pass
 
 
-def test_a_taken_port_is_named(light_models):
+def test_a_port_in_use_is_named(light_models):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -149,7 +149,7 @@ def test_a_taken_port_is_named(light_models):
             pass
 
 
-def test_a_port_that_is_about_to_be_free_is_waited_for():
+def test_a_port_that_becomes_free_soon_is_waited_for():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -173,8 +173,8 @@ def test_missing_parts_are_named(tmp_path):
             pass
 
 
-def test_an_environment_without_triton_says_what_to_install():
-    # This one: it holds the client.
+def test_an_environment_without_triton_is_reported_with_the_fix():
+    # The environment of these tests has only the client.
     with pytest.raises(ServerStartError, match="pytriton"):
         ServerEnvironment.check(Path(sys.prefix))
 
@@ -217,7 +217,7 @@ def test_the_next_start_cleans_up_after_a_killed_owner(light_models):
     owner.kill()
     owner.wait()
     owner.stdout.close()
-    # The system ends it, and its step sees that it is gone; then only folders are left.
+    # The kernel ends the server, and its step ends when it notices that; only folders are left.
     poll(lambda: not any(map(is_running, [server_pid, *steps])), what="the server to end")
     remove_leftovers()
 
@@ -242,7 +242,7 @@ def is_running(pid):
         return False
 
 
-def test_a_living_owner_keeps_its_server(light_models):
+def test_the_server_of_a_running_owner_is_kept(light_models):
     owner, server_pid = start_in_another_process(light_models)
     try:
         remove_leftovers()
@@ -266,7 +266,7 @@ def serve_command(models, *options):
     )
     try:
         while "Ctrl-C" not in (line := process.stderr.readline()):
-            assert line, "it ended by itself"
+            assert line, "the process ended by itself"
         yield process
     finally:
         process.kill()
@@ -274,7 +274,7 @@ def serve_command(models, *options):
         process.wait()
 
 
-def test_a_folder_of_another_user_ends_nobody(tmp_path, monkeypatch):
+def test_a_folder_of_another_user_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "yolostream-server-abcd_123").mkdir()
     with monkeypatch.context() as another:
@@ -286,13 +286,13 @@ def test_a_folder_of_another_user_ends_nobody(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_serve_runs_until_it_is_told_to_stop(light_models, number):
+def test_serve_runs_until_a_signal_stops_it(light_models, number):
     with serve_command(light_models) as process:
         process.send_signal(number)
         assert process.wait(60) == 0
 
 
-def test_serve_keeps_cores_awake_and_stops_all_the_same(light_models):
+def test_serve_with_busy_cores_is_stopped_by_a_signal(light_models):
     with serve_command(light_models, "--keep-awake") as process:
         wait_until_busy(os.sched_getaffinity(0), process.pid)
         process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The benchmark of the whole program: all that needs no server, and a quick run on the CPU."""
+"""The benchmark of the whole program: its parts without a server, and a quick run on the CPU."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ def figures():
     }
 
 
-def test_figures_come_to_the_values_that_the_bars_are_for(figures):
+def test_the_values_for_the_bars_are_computed_from_the_figures(figures):
     assert values(table.CHECKS, figures) == pytest.approx(
         {
-            # By the GPU's decoder, the first of the two.
+            # With the GPU's decoder, which is the first one.
             "all_out": 0.9,
             "cameras": 47,
             "client_cpu": 2.5,
@@ -118,7 +118,7 @@ def peer_figures():
     }
 
 
-def test_a_peer_that_was_not_asked_for_has_not_failed(figures, peer_figures):
+def test_only_a_requested_peer_can_fail(figures, peer_figures):
     before = table.judged(figures)
     assert "peer" not in before
     assert "failed" not in before
@@ -134,12 +134,12 @@ def test_a_peer_that_was_not_asked_for_has_not_failed(figures, peer_figures):
     assert "peer-24: ended with 1: OSError: no GPU" in failures(figures)
     del peer_figures["runs"]["24"]
     assert "24 sources" not in table.judged(figures)
-    # A peer that never came as far as a frame.
+    # A peer that failed before its first frame.
     peer_figures |= {"objects_per_frame": None, "input": None, "runs": {"8": {"error": "none"}}}
     assert "| the peer, Ultralytics YOLOv8m | | **failed** |" in table.judged(figures)
 
 
-def test_what_is_missed_or_failed_is_bold(figures):
+def test_missed_and_failed_bars_are_bold(figures):
     text = table.judged(figures)
     assert "| at least 0.85 | 0.90, met |" in text
     assert "| at least 48 | **47, missed** |" in text
@@ -152,7 +152,7 @@ def test_what_is_missed_or_failed_is_bold(figures):
     assert "missed" not in table.judged(figures)
 
 
-def test_every_run_is_a_line(figures):
+def test_every_run_has_a_row(figures):
     text = table.runs(figures)
     assert "has about 20 of 65" in table.section({"figures": figures})
     assert (
@@ -166,7 +166,7 @@ def test_every_run_is_a_line(figures):
     assert failures(figures) == ["all_objects-8: no end: stopped"]
 
 
-def test_why_cameras_break_is_told():
+def test_the_reason_why_cameras_do_not_hold_is_named():
     held = run_of("cameras", 48, 1440.0, frames_each=540)
     assert plan.breaks(held) == ""
     assert plan.breaks({**held, "dropped": 2, "lost": 1}) == "3 of 14400 frames left out"
@@ -177,20 +177,20 @@ def test_why_cameras_break_is_told():
     assert plan.breaks({**held, "error": "no end"}) == "no end"
 
 
-def test_the_steady_rate_is_that_of_the_middle():
-    # Two seconds to start, ten at 100 frames/s, and an end in which one source is left.
+def test_the_steady_rate_excludes_the_start_and_the_end():
+    # Two seconds of start, ten at 100 frames/s, and an end with one remaining source.
     ramp = [Moment(100.0 + second, 50, 3.0 * second) for second in range(3)]
     middle = [Moment(102.0 + n, 50 + 100 * n, 6.0 + 0.3 * n) for n in range(1, 11)]
     end = [Moment(112.0 + second, 1050 + 10 * second, 9.0) for second in range(1, 4)]
     seen = Watched([*ramp, *middle, *end])
     assert seen.steady_frames_per_s == pytest.approx(100)
-    # Without the start: three milliseconds a frame, not nine.
+    # Without the start: 3 ms per frame instead of 9 ms.
     assert seen.steady_client_ms == pytest.approx(3)
     assert Watched(middle[:2]).steady_frames_per_s is None
     assert Watched().steady_client_ms is None
 
 
-def test_a_run_is_told_by_the_frame_and_by_its_worst_source():
+def test_the_figures_of_a_run_are_per_frame_and_include_the_worst_source():
     source = {"objects": 10, "dropped": {"stale": 2}, "lost": {}, "frames": 5}
     sources = [
         {**source, "age_ms": {"p50": age, "p99": 2 * age}, "request_ms": {"p50": None, "p99": None}}
@@ -199,15 +199,19 @@ def test_a_run_is_told_by_the_frame_and_by_its_worst_source():
     age_ms = {"p50": 18.0, "p99": 55.0}
     summary = {"sources": sources, "frames": 20, "frames_per_s": 4.0, "workers": 2}
     summary["age_ms"] = age_ms
-    told = figures_of(summary, Watched([], [100.0, 120.0]), 100, 0.5, {"nms": 0.1})
-    assert told["frames_per_s"] == told["whole_frames_per_s"] == 4.0
-    assert (told["objects_per_frame"], told["dropped"], told["memory_mb"]) == (1.5, 6, 120.0)
-    assert told["age_ms"] == {**age_ms, "worst_p99": 60.0}
-    assert told["request_ms"] == {"p50": None, "p99": None}
-    assert (told["client_cpu_ms"], told["server_cpu_ms"]) == (5.0, {"nms": 1.0})
+    figures = figures_of(summary, Watched([], [100.0, 120.0]), 100, 0.5, {"nms": 0.1})
+    assert figures["frames_per_s"] == figures["whole_frames_per_s"] == 4.0
+    assert (figures["objects_per_frame"], figures["dropped"], figures["memory_mb"]) == (
+        1.5,
+        6,
+        120.0,
+    )
+    assert figures["age_ms"] == {**age_ms, "worst_p99": 60.0}
+    assert figures["request_ms"] == {"p50": None, "p99": None}
+    assert (figures["client_cpu_ms"], figures["server_cpu_ms"]) == (5.0, {"nms": 1.0})
 
 
-def test_the_confidence_leaves_so_many_objects_on_average():
+def test_the_confidence_threshold_keeps_the_wanted_number_of_objects_on_average():
     scores = [[0.9, 0.8, 0.3], [0.70009, 0.2]]
     assert confidence.threshold(scores, wanted=1) == 0.8
     assert confidence.threshold([[0.9, 0.70009], [0.8, 0.2, 0.1]], wanted=1) == 0.8
@@ -215,7 +219,7 @@ def test_the_confidence_leaves_so_many_objects_on_average():
     assert confidence.threshold(scores, wanted=20) == 0.0
 
 
-def test_a_line_of_the_peer_is_a_frame():
+def test_a_line_of_the_peer_is_parsed_as_a_frame():
     assert frame_of("1: 384x640 20 0s, 537.8ms") == Frame(1, "384x640", 20)
     assert frame_of("0: 640x640 2 persons, 1 traffic light, 5.0ms").objects == 3
     assert frame_of("23: 384x640 (no detections), 5.0ms") == Frame(23, "384x640", 0)
@@ -223,7 +227,7 @@ def test_a_line_of_the_peer_is_a_frame():
     assert frame_of("Speed: 1.5ms preprocess, 524.6ms inference, 12.1ms postprocess") is None
 
 
-def test_what_the_peer_prints_comes_to_a_rate_in_the_middle():
+def test_the_rate_of_the_peer_excludes_its_start():
     log = Log(sources=2)
     assert (log.frames_per_s, log.measured_s, objects_per_frame([log])) == (None, 0.0, None)
     for line in PEER_START.splitlines():
@@ -241,7 +245,7 @@ def test_what_the_peer_prints_comes_to_a_rate_in_the_middle():
         peer.figures_of(Log(sources=2))
 
 
-def test_the_peer_runs_with_8_and_24_sources_on_a_gpu_and_with_any_without():
+def test_the_peer_runs_with_8_and_24_sources_on_a_gpu_and_with_any_number_on_a_cpu():
     assert peer.chosen((1, 8, 24, 48), on_gpu=True) == (8, 24)
     assert peer.chosen((1, 2), on_gpu=False) == (1, 2)
     with pytest.raises(LoadTestError, match="--sources 1,48 has neither"):
@@ -249,8 +253,8 @@ def test_the_peer_runs_with_8_and_24_sources_on_a_gpu_and_with_any_without():
 
 
 @pytest.fixture
-def stand_in(tmp_path):
-    """A peer that prints what `yolo` does: its Python is ours, and its program is `body`."""
+def fake_peer(tmp_path):
+    """Makes a fake peer, whose program `body` prints lines like those of `yolo`."""
     environment = tmp_path / "an environment"
     environment.mkdir()
     (environment / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
@@ -265,36 +269,36 @@ def stand_in(tmp_path):
     return run
 
 
-def test_the_peer_is_stopped_when_it_has_run_for_long_enough(stand_in, tmp_path, monkeypatch):
+def test_the_peer_is_stopped_after_the_measured_time(fake_peer, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    one, clips = stand_in(
+    one, clips = fake_peer(
         f"print({PEER_START!r})\n"
         "assert all(map(os.path.exists, open('list.streams').read().split()))\n"
         "assert os.environ['YOLO_OFFLINE'] == 'true'\n"
         "assert 'PYTHONPATH' not in os.environ\n"
         f"while True:\n print({PEER_BATCH!r}, end='')\n time.sleep(0.01)"
     )
-    told = one.measure(clips, (2,))
-    assert (told["version"], told["input"], told["half"]) == ("8.4.190", "384x640", True)
-    assert told["objects_per_frame"] == 20
-    # Two frames in ten milliseconds; on a busy machine some come late, and some together.
-    assert 1 < told["runs"]["2"]["frames_per_s"] < 1000
+    figures = one.measure(clips, (2,))
+    assert (figures["version"], figures["input"], figures["half"]) == ("8.4.190", "384x640", True)
+    assert figures["objects_per_frame"] == 20
+    # Two frames every 10 ms; on a busy machine some lines arrive late or together.
+    assert 1 < figures["runs"]["2"]["frames_per_s"] < 1000
     assert PEER_BATCH in (tmp_path / "raw" / "peer-2" / "peer.log").read_text()
-    assert str(tmp_path) not in json.dumps(told)
+    assert str(tmp_path) not in json.dumps(figures)
 
 
-def test_a_peer_whose_clips_end_or_that_fails_is_told(stand_in):
-    one, clips = stand_in(f"for _ in range(9):\n print({PEER_BATCH!r})\n time.sleep(0.01)", 60)
+def test_the_end_or_a_failure_of_the_peer_is_recorded(fake_peer):
+    one, clips = fake_peer(f"for _ in range(9):\n print({PEER_BATCH!r})\n time.sleep(0.01)", 60)
     assert one.measure(clips, (2,))["runs"]["2"]["frames"] == 18
-    one, clips = stand_in("raise OSError('no GPU')")
-    told = one.measure(clips, (8, 24))
+    one, clips = fake_peer("raise OSError('no GPU')")
+    figures = one.measure(clips, (8, 24))
     failed = {"error": "ended with 1: OSError: no GPU"}
-    assert told["runs"] == {"8": failed, "24": failed}
-    assert told["objects_per_frame"] is None
+    assert figures["runs"] == {"8": failed, "24": failed}
+    assert figures["objects_per_frame"] is None
 
 
-def test_an_environment_without_the_peer_is_told_at_once(stand_in, tmp_path):
-    one, _ = stand_in("raise ModuleNotFoundError('no ultralytics')")
+def test_an_environment_without_the_peer_is_reported_before_the_runs(fake_peer, tmp_path):
+    one, _ = fake_peer("raise ModuleNotFoundError('no ultralytics')")
     with pytest.raises(LoadTestError, match=r"ultralytics >= 8\.4 and lap: .*no ultralytics"):
         one.ready()
     (tmp_path / "an environment" / "python").unlink()
@@ -322,7 +326,7 @@ def test_numbers_of_sources_are_read_from_the_command_line():
 
 
 @pytest.mark.parametrize("full_hd", [False, True])
-def test_clips_are_as_long_as_asked_and_play(full_hd, tmp_path, monkeypatch):
+def test_clips_have_the_given_length_and_can_be_decoded(full_hd, tmp_path, monkeypatch):
     for name in material._CLIPS:
         write_clip(tmp_path / f"{name}.mp4", steps(10), rate=30)
     monkeypatch.setattr(material, "VIDEOS", tmp_path)
@@ -341,20 +345,20 @@ def test_clips_are_as_long_as_asked_and_play(full_hd, tmp_path, monkeypatch):
     assert not list((tmp_path / "made").glob("new-*"))
 
 
-def test_a_run_that_fails_is_told_and_leaves_its_log(tmp_path):
+def test_a_failed_run_is_recorded_and_keeps_its_log(tmp_path):
     made = material.Material((write_clip(tmp_path / "clip.mp4", steps(4)),), "a clip")
     client = Client("127.0.0.1:1", (), lambda: 0, made, 0.0, 1.0, tmp_path / "raw")
-    told = client.measure(Scenario("all_out", 1, "cpu", 4))
-    assert told["error"].startswith(f"detect ended with {ServerUnavailable.exit_code}: error: ")
-    assert "127.0.0.1:1" in told["error"]
+    figures = client.measure(Scenario("all_out", 1, "cpu", 4))
+    assert figures["error"].startswith(f"detect ended with {ServerUnavailable.exit_code}: error: ")
+    assert "127.0.0.1:1" in figures["error"]
     assert (tmp_path / "raw" / "all_out-1-cpu" / "detect.log").exists()
 
 
-def test_without_perf_analyzer_our_own_client_asks(tmp_path, triton):
+def test_without_perf_analyzer_the_python_client_measures(tmp_path, triton):
     without = OwnRate(triton.url, on_gpu=False, window_s=0.2, load_of=None, lack="no index")
-    told = without.measure(tmp_path)
-    assert (told["asked_by"], told["lack"]) == ("yolostream.Detector", "no index")
-    assert told["frames_per_s"] > 0
+    figures = without.measure(tmp_path)
+    assert (figures["asked_by"], figures["lack"]) == ("yolostream.Detector", "no index")
+    assert figures["frames_per_s"] > 0
 
 
 @pytest.mark.usefixtures("only_perf_analyzer")
@@ -385,6 +389,6 @@ def test_a_quick_run_on_the_cpu(tmp_path):
         name for name in table.CHECKS if not name.startswith("peer")
     }
     assert "| 1 as fast as they go | CPU |" in done.stdout
-    # Results are gone, and what tells of them is kept.
+    # The results are removed; the log and the summary are kept.
     (run_folder,) = (tmp_path / "raw").glob("*/all_out-1-cpu")
     assert {path.name for path in run_folder.iterdir()} == {"detect.log", "summary.json"}

@@ -1,4 +1,4 @@
-"""The ensemble through a real Triton, without our client: what any caller sees on the wire."""
+"""The ensemble on a real Triton, called with Triton's own client."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from tritonclient.utils import InferenceServerException
 
 OUTPUTS = ("num_detections", "detection_boxes", "detection_scores", "detection_classes")
 FULL_BATCH = config("yolov7").max_batch_size
-# Whoever looks after the server may send a frame of its own meanwhile.
-# One every ten seconds, and one a second where frames fail.
-MAYBE_THE_SUPERVISOR_S = range(6)
+# The supervisor checks the server with a frame every 10 s, and every second while frames fail.
+FRAMES_OF_THE_SUPERVISOR = range(6)
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +35,11 @@ def infer(client, frames, model="yolov7"):
 
 @pytest.fixture(scope="module")
 def street(demo_frames):
-    """Frames with something in them, uint8 [N, 360, 640, 3]."""
+    """Frames with objects, uint8 [N, 360, 640, 3]."""
     return np.stack([frame[::2, ::2] for frame in demo_frames("mb1_1", range(0, 300, 40))])
 
 
-def test_the_answer_is_what_the_contract_says(client, street):
+def test_the_answer_has_the_tensors_of_the_contract(client, street):
     answer = infer(client, street)
     count = len(street)
     assert answer["num_detections"].shape == (count, 1)
@@ -51,7 +50,7 @@ def test_the_answer_is_what_the_contract_says(client, street):
         used = int(answer["num_detections"][row, 0])
         scores = answer["detection_scores"][row]
         y1, x1, y2, x2 = answer["detection_boxes"][row, :used].T
-        assert used > 0, "the demo clip always shows something"
+        assert used > 0, "every frame of the demo clip has objects"
         assert (scores[:used] > float(parameters("nms")["confidence_threshold"])).all()
         assert (np.diff(scores) <= 0).all()
         assert (scores[used:] == 0).all()
@@ -69,7 +68,7 @@ def test_row_i_of_a_batch_equals_the_frame_alone(client, street):
             np.testing.assert_allclose(together[name][row], alone[name][0], atol=2e-5, err_msg=name)
 
 
-def test_requests_of_any_size_and_batch_share_the_server_and_get_their_own_answers(client, street):
+def test_concurrent_requests_of_any_size_and_batch_get_their_own_answers(client, street):
     rng = np.random.default_rng(0)
     requests = []
     for number in range(24):
@@ -114,21 +113,21 @@ def in_parallel(client, requests, model="yolov7"):
         ((FULL_BATCH + 1, 8, 8, 3), str(FULL_BATCH)),
     ],
 )
-def test_a_bad_request_is_refused_with_its_shape(client, shape, named):
+def test_the_shape_of_a_rejected_request_is_named(client, shape, named):
     with pytest.raises(InferenceServerException) as refused:
         infer(client, np.zeros(shape, np.uint8))
     assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"
     assert named in refused.value.message()
 
 
-def test_frames_of_another_type_are_refused(client):
+def test_frames_of_another_type_are_rejected(client):
     frames = np.zeros((1, 8, 8, 3), np.float32)
     with pytest.raises(InferenceServerException, match="UINT8") as refused:
         client.infer("yolov7", [frames_input(frames, datatype="FP32")])
     assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"
 
 
-def test_a_bad_request_fails_alone(client, street):
+def test_an_invalid_request_does_not_affect_others_in_its_batch(client, street):
     good = street[:1]
     bad = np.zeros((1, 8200, 4, 3), np.uint8)
     expected = infer(client, good)
@@ -142,16 +141,16 @@ def test_a_bad_request_fails_alone(client, street):
 
 
 def in_few_runs(client, frames, *, most):
-    """The answers to single frames that `preprocess` took in at most so many runs of its `execute`.
+    """Send single frames until `preprocess` needs at most `most` runs for them; return the answers.
 
-    A full-batch request keeps the stage busy, so that the others meet behind it.
+    A request with a full batch keeps the stage busy, so that the others wait and are batched.
     """
     blocker = np.zeros((FULL_BATCH, 1080, 1920, 3), np.uint8)
-    for _ in range(10):  # On a busy machine they may come too late for that.
+    for _ in range(10):  # On a busy machine, the frames may arrive too late to be batched.
         before = executions(client, "preprocess")
         answers = in_parallel(client, [blocker, *frames])
         count, runs = np.subtract(executions(client, "preprocess"), before)
-        assert count - FULL_BATCH - len(frames) in MAYBE_THE_SUPERVISOR_S
+        assert count - FULL_BATCH - len(frames) in FRAMES_OF_THE_SUPERVISOR
         if runs <= most:
             return answers[1:]
     pytest.fail(f"{runs} runs for the full batch and {len(frames)} frames; at most {most} expected")
@@ -162,19 +161,19 @@ def executions(client, model):
     return stats.inference_count, stats.execution_count
 
 
-def test_dynamic_batching_joins_frames_of_different_sizes(client):
+def test_frames_of_different_sizes_are_batched(client):
     small = [np.zeros((1, 100 + i, 100, 3), np.uint8) for i in range(8)]
     in_few_runs(client, small, most=4)
 
 
 @pytest.mark.parametrize("size", [(640, 640), (1080, 1920), (3, 5)])
-def test_noise_at_full_batch_survives(client, size):
+def test_a_full_batch_of_noise_is_answered(client, size):
     noise = np.random.default_rng(1).integers(0, 256, (FULL_BATCH, *size, 3), np.uint8)
     answer = infer(client, noise)
     assert all(np.isfinite(value).all() for value in answer.values())
 
 
-def test_any_bytes_survive_in_nms(client):
+def test_nms_answers_for_arbitrary_bytes(client):
     bytes_ = np.random.default_rng(2).bytes(FULL_BATCH * 25200 * 6 * 4)
     output = np.frombuffer(bytes_, np.float32).reshape(FULL_BATCH, 25200, 6)
     place = np.tile(np.array([0, 140, 640, 360, 1, 2], np.float32), (FULL_BATCH, 1))
@@ -184,7 +183,7 @@ def test_any_bytes_survive_in_nms(client):
     assert np.isfinite(answer.as_numpy("detection_boxes")).all()
 
 
-def test_the_next_request_after_a_bad_one_is_served(client, street):
+def test_the_next_request_after_an_invalid_one_is_answered(client, street):
     with pytest.raises(InferenceServerException):
         infer(client, np.zeros((1, 0, 0, 3), np.uint8))
     assert infer(client, street[:1])["num_detections"][0, 0] > 0

@@ -34,7 +34,7 @@ from tools.evaluation.variant import THRESHOLDS, write_variant
 REPOSITORY = Path(__file__).parents[1]
 SCENES = range(9_600_000, 9_600_024)
 SIZE = (640, 360)
-# COCO's own numbers, which have gaps, and names as others write them.
+# COCO's category ids, which have gaps, with different spellings of the names.
 COCO_CATEGORIES = {2: "Bicycle", 3: "car", 4: "MOTORCYCLE", 6: "bus", 8: "truck", 99: "hover-craft"}
 COCO_IDS = dict(zip(CLASS_NAMES, COCO_CATEGORIES, strict=False))
 EVERY_CATEGORY_ANOTHER_S = {2: "car", 3: "motorcycle", 4: "bus", 6: "truck", 8: "bicycle"}
@@ -42,7 +42,7 @@ EVERY_CATEGORY_ANOTHER_S = {2: "car", 3: "motorcycle", 4: "bus", 6: "truck", 8: 
 
 @dataclass(frozen=True)
 class Streets:
-    """The same labeled scenes, in COCO's form and in YOLO's."""
+    """The same labeled scenes in the formats of COCO and YOLO."""
 
     root: Path
     coco: dict
@@ -100,7 +100,7 @@ def streets(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """Serves the ensemble to others, and the variant beside it."""
+    """A server with the ensemble and with the variant for evaluations."""
     variant = tmp_path_factory.mktemp("variant") / "models"
     evaluate.main(["--write-variant", str(variant)])
     with embedded.serve(
@@ -127,7 +127,7 @@ def evaluated(server, tmp_path):
 
 @pytest.fixture(scope="module")
 def whole_run(streets, tmp_path_factory):
-    """The command as people run it, once."""
+    """One complete run of the command."""
     output = tmp_path_factory.mktemp("evaluation")
     command = [sys.executable, "-m", "tools.evaluate", streets.root / "coco", "--output", output]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=200)
@@ -140,7 +140,7 @@ def figures(whole_run):
     return json.loads((whole_run[1] / "evaluation.json").read_text())
 
 
-def test_what_is_served_is_as_accurate_as_the_bare_model(figures):
+def test_the_served_model_is_as_accurate_as_the_bare_model(figures):
     served, bare = figures["served"], figures["bare"]
     for name, value in served["overall"].items():
         assert value == pytest.approx(bare["overall"][name], abs=0.001), name
@@ -150,7 +150,9 @@ def test_what_is_served_is_as_accurate_as_the_bare_model(figures):
     assert set(served["classes"]) == set(CLASS_NAMES.values())
 
 
-def test_the_figures_are_those_of_pycocotools_on_the_files(streets, whole_run, figures, capsys):
+def test_the_figures_equal_those_of_pycocotools_for_the_written_files(
+    streets, whole_run, figures, capsys
+):
     truth = COCO(str(streets.root / "coco" / "annotations" / "instances_val.json"))
     again = COCOeval(truth, truth.loadRes(str(whole_run[1] / "detections.json")), "bbox")
     again.params.catIds = sorted(COCO_IDS.values())
@@ -161,7 +163,7 @@ def test_the_figures_are_those_of_pycocotools_on_the_files(streets, whole_run, f
     assert list(figures["served"]["overall"].values()) == pytest.approx(list(again.stats))
 
 
-def test_a_run_says_what_it_did(streets, whole_run, figures):
+def test_the_report_describes_the_run(streets, whole_run, figures):
     done, output = whole_run
     network = ROOT / "yolov7_fp16" / "1" / "model.onnx"
     assert figures["model"] == {
@@ -187,9 +189,7 @@ def parsed(path):
     return text_format.Parse(path.read_text(), ModelConfig())
 
 
-def test_the_variant_differs_from_what_it_stands_for_in_two_thresholds_and_two_names(
-    tmp_path, capsys
-):
+def test_the_variant_differs_from_the_ensemble_in_two_thresholds_and_two_names(tmp_path, capsys):
     evaluate.main(["--write-variant", str(tmp_path)])
     assert f"--model-repository={tmp_path}" in capsys.readouterr().out
     copied = [path for model in ("yolov7", "nms") for path in (ROOT / model).rglob("*.pbtxt")]
@@ -212,7 +212,7 @@ def test_the_variant_differs_from_what_it_stands_for_in_two_thresholds_and_two_n
         assert copy.read_bytes() == (ROOT / "nms" / path).read_bytes()
 
 
-def test_a_folder_with_something_in_it_takes_no_variant(tmp_path):
+def test_a_variant_is_not_written_into_a_folder_with_files(tmp_path):
     (tmp_path / "kept").write_text("mine")
     with pytest.raises(RepositoryError, match="new or an empty folder"):
         write_variant(ROOT, "yolov7", tmp_path)
@@ -236,7 +236,7 @@ def test_a_yolo_folder_gives_the_figures_of_the_same_coco_folder(
     assert "bare" not in result
 
 
-def test_class_numbers_without_names_are_the_model_s_own(streets):
+def test_class_numbers_without_names_are_those_of_the_model(streets):
     labels = (ROOT / "yolov7" / "labels.txt").read_text().splitlines()
     named, numbered = read_dataset(streets.root / "coco"), read_dataset(streets.root)
     names = match(named, labels).names, match(numbered, labels).names
@@ -246,7 +246,7 @@ def test_class_numbers_without_names_are_the_model_s_own(streets):
         np.testing.assert_allclose(one["bbox"], other["bbox"], atol=1e-6)
 
 
-def test_wrong_labels_are_noticed(streets, evaluated, tmp_path):
+def test_wrong_labels_lower_the_score(streets, evaluated, tmp_path):
     wrong = [{"id": i, "name": name} for i, name in EVERY_CATEGORY_ANOTHER_S.items()]
     path = streets.annotated(tmp_path / "wrong.json", categories=wrong)
     result = evaluated(path, "--images", streets.images, "--no-bare", "--limit", 8)
@@ -254,7 +254,7 @@ def test_wrong_labels_are_noticed(streets, evaluated, tmp_path):
     assert result["dataset"]["pictures"] == 8
 
 
-def test_other_callers_do_not_notice_an_evaluation(streets, server, evaluated):
+def test_an_evaluation_does_not_affect_other_clients(streets, server, evaluated):
     frame = cv2.cvtColor(cv2.imread(str(streets.images / "000.jpg")), cv2.COLOR_BGR2RGB)
     answers, over = [], threading.Event()
     with Detector(server.url) as caller:
@@ -278,7 +278,7 @@ def test_other_callers_do_not_notice_an_evaluation(streets, server, evaluated):
         np.testing.assert_array_equal(answer.boxes, before.boxes)
 
 
-def test_an_evaluation_that_is_stopped_leaves_what_was_there(streets, server, tmp_path):
+def test_an_evaluation_that_is_stopped_keeps_earlier_results(streets, server, tmp_path):
     pictures = streets.coco["images"]
     many = [pictures[i % len(pictures)] | {"id": i} for i in range(20 * len(pictures))]
     path = streets.annotated(tmp_path / "many.json", images=many)
@@ -306,7 +306,7 @@ def test_an_evaluation_that_is_stopped_leaves_what_was_there(streets, server, tm
     assert earlier.read_text() == "of an earlier run"
 
 
-def test_a_broken_picture_in_the_middle_ends_the_evaluation(streets, server, tmp_path, capsys):
+def test_a_damaged_picture_ends_the_evaluation(streets, server, tmp_path, capsys):
     images = tmp_path / "images"
     shutil.copytree(streets.images, images)
     broken = images / "011.jpg"
@@ -319,7 +319,7 @@ def test_a_broken_picture_in_the_middle_ends_the_evaluation(streets, server, tmp
     assert not (tmp_path / "evaluation").exists()
 
 
-def test_a_server_without_the_variant_says_how_to_get_it(streets, server, capsys):
+def test_a_server_without_the_variant_is_reported_with_the_fix(streets, server, capsys):
     with pytest.raises(SystemExit) as end:
         evaluate.main([str(streets.root), "--url", server.url, "--model", "yolo99"])
     assert end.value.code == 9
@@ -328,7 +328,7 @@ def test_a_server_without_the_variant_says_how_to_get_it(streets, server, capsys
     assert "--write-variant" in message
 
 
-def test_categories_are_found_by_name_whatever_its_case_and_separators():
+def test_categories_are_matched_by_name_ignoring_case_and_separators():
     categories = {13: "Stop-Sign", 10: "traffic_light", 1: "PERSON", 7: "tank"}
     matching = match(
         Dataset(Path("d"), (), (), categories), ["person", "traffic light", "stop sign"]
@@ -366,11 +366,11 @@ CAR, ELSEWHERE = (10, 10, 50, 50), (200, 100, 60, 40)
         pytest.param([found(1, CAR), found(2, ELSEWHERE)], 1.0, id="both are found"),
         pytest.param([found(1, CAR)], 0.5, id="a picture without objects counts as a negative"),
         pytest.param(
-            [found(1, CAR), found(2, ELSEWHERE, crowd=1)], 1.0, id="a crowd is no mistake"
+            [found(1, CAR), found(2, ELSEWHERE, crowd=1)], 1.0, id="a crowd is not a false positive"
         ),
     ],
 )
-def test_scores_follow_coco_s_rules(annotations, ap50):
+def test_scores_follow_the_rules_of_coco(annotations, ap50):
     pictures = tuple(Picture(i, Path(f"{i}.jpg"), 640, 360) for i in (1, 2))
     dataset = Dataset(Path("d"), pictures, tuple(annotations), {5: "car"})
     matching = match(dataset, ["person", "car"])
@@ -383,7 +383,7 @@ def test_scores_follow_coco_s_rules(annotations, ap50):
     assert scores.classes[0].labels == sum(not a["iscrowd"] for a in annotations)
 
 
-def test_nothing_found_scores_nothing(streets):
+def test_the_score_without_detections_is_zero(streets):
     dataset = read_dataset(streets.root / "coco")
     matching = match(dataset, tuple(CLASS_NAMES.values()))
     assert score(dataset, matching, []).overall["AP"] == 0
@@ -403,9 +403,7 @@ def test_nothing_found_scores_nothing(streets):
         ({"annotations": [{"image_id": 777, "category_id": 2, "bbox": [0, 0, 5, 5]}]}, "777"),
     ],
 )
-def test_an_annotation_file_that_does_not_fit_is_refused_by_name(
-    streets, tmp_path, changes, complaint
-):
+def test_an_invalid_annotation_file_is_named(streets, tmp_path, changes, complaint):
     images = streets.coco["images"][:1]
     path = streets.annotated(
         tmp_path / "annotations.json", **({"images": images, "annotations": []} | changes)
@@ -424,13 +422,13 @@ def test_an_annotation_file_that_does_not_fit_is_refused_by_name(
         "-1 0.5 0.5 0.1 0.1",
     ],
 )
-def test_a_label_that_is_none_is_refused_with_its_line(streets, tmp_path, line):
+def test_an_invalid_label_is_reported_with_its_line(streets, tmp_path, line):
     folder = yolo_folder(tmp_path, streets, f"2 0.5 0.5 0.1 0.1\n{line}\n")
     with pytest.raises(DatasetError, match=r"000\.txt:2"):
         read_dataset(folder)
 
 
-def test_an_outline_is_the_box_around_it(streets, tmp_path):
+def test_an_outline_is_read_as_its_bounding_box(streets, tmp_path):
     folder = yolo_folder(tmp_path, streets, "2 0.25 0.5 0.5 0.25 0.75 0.5 0.5 0.75\n")
     (annotation,) = read_dataset(folder).annotations
     assert annotation["bbox"] == [160, 90, 320, 180]
@@ -445,9 +443,7 @@ def yolo_folder(root: Path, streets: Streets, labels: str) -> Path:
 
 
 @pytest.mark.parametrize("name", ["nowhere", "nothing", "no_labels", "picture.json", "picture.jpg"])
-def test_what_is_no_dataset_is_refused_with_an_exit_code_of_its_own(
-    streets, tmp_path, capsys, name
-):
+def test_a_path_that_is_no_dataset_has_an_exit_code_of_its_own(streets, tmp_path, capsys, name):
     (tmp_path / "nothing").mkdir()
     (tmp_path / "no_labels" / "labels").mkdir(parents=True)
     shutil.copytree(streets.images, tmp_path / "no_labels" / "images")

@@ -1,4 +1,4 @@
-"""From checkpoints to ONNX files that the ensemble can serve."""
+"""Export of checkpoints to ONNX files for the ensemble."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_an_official_checkpoint_gives_the_official_numbers(exported):
     assert np.array_equal(actual[..., 5], expected[..., 5])
 
 
-def test_a_file_says_what_it_is_and_where_it_comes_from(exported):
+def test_a_file_has_metadata_about_its_origin(exported):
     served = read_served_onnx(exported)
     assert (served.height, served.width, served.rows) == (640, 640, 25200)
     assert served.names == tuple(LABELS.read_text().splitlines())
@@ -83,15 +83,15 @@ def test_a_file_says_what_it_is_and_where_it_comes_from(exported):
     assert metadata["exporter"].startswith("yolostream ")
 
 
-def test_a_file_needs_no_operator_beyond_plain_onnx(exported):
+def test_a_file_uses_only_standard_onnx_operators(exported):
     model = onnx.load(exported)
     onnx.checker.check_model(model, full_check=True)
-    # What TensorRT 10.3 and ONNX Runtime both read.
+    # TensorRT 10.3 and ONNX Runtime can both read this version.
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 17)]
     assert not any(node.domain for node in model.graph.node)
 
 
-def test_what_was_checked_is_said(tmp_path):
+def test_the_performed_checks_are_printed(tmp_path):
     save_checkpoint(tmp_path / "demo.pt", random_network(SMALL), Meta(SMALL, 0, 0.0))
     done = export(tmp_path / "demo.pt", tmp_path / "demo.onnx", "--labels", LABELS, "--size", 64)
     assert "ONNX Runtime and PyTorch differ by 0.0" in done.stderr
@@ -109,7 +109,7 @@ def test_a_checkpoint_is_exported_for_wide_pictures(tmp_path):
     assert run(wide, np.zeros((2, 3, 64, 96), np.float32)).shape == (2, 378, 6)
 
 
-def test_half_keeps_its_ends_in_float32_and_its_boxes(tmp_path):
+def test_half_precision_keeps_inputs_outputs_and_boxes(tmp_path):
     graph = graph_of(random_network(SMALL))
     write(graph, tmp_path / "full.onnx", metadata={})
     write(graph, tmp_path / "half.onnx", half=True, metadata={})
@@ -123,20 +123,20 @@ def test_half_keeps_its_ends_in_float32_and_its_boxes(tmp_path):
     assert onnx.TensorProto.FLOAT16 in kinds
 
 
-def test_a_graph_that_computes_something_else_is_not_written(tmp_path):
+def test_a_graph_with_other_results_is_not_written(tmp_path):
     graph = graph_of(random_network(SMALL))
     other = random_network(SMALL)
     with torch.no_grad():
         other.detect.m[0].bias[0] += 0.05
     path = tmp_path / "model.onnx"
-    path.write_text("what was there before")
+    path.write_text("earlier content")
     with pytest.raises(ExportError, match=r"differ by .* px at most"):
         write(Graph(graph.model, (), reference=graph_of(other).reference), path, metadata={})
-    assert path.read_text() == "what was there before"
+    assert path.read_text() == "earlier content"
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_weights_that_are_no_numbers_are_not_written(tmp_path):
+def test_weights_with_nan_are_not_written(tmp_path):
     network = random_network(SMALL)
     with torch.no_grad():
         network.detect.m[0].bias[0] = float("nan")
@@ -161,7 +161,7 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path):
         ([CHECKPOINT, "/proc/o.onnx", "--size", "64"], 14, "cannot write /proc/o.onnx"),
     ],
 )
-def test_bad_input_is_one_line_and_a_code(arguments, code, message):
+def test_invalid_input_gives_one_line_and_an_exit_code(arguments, code, message):
     done = export(*arguments)
     assert done.returncode == code
     assert "Traceback" not in done.stderr
@@ -169,7 +169,7 @@ def test_bad_input_is_one_line_and_a_code(arguments, code, message):
     assert not (ROOT / "o.onnx").exists()
 
 
-def test_names_of_a_checkpoint_without_any_have_to_be_given(tmp_path):
+def test_a_checkpoint_without_class_names_requires_them_as_an_option(tmp_path):
     save_checkpoint(tmp_path / "demo.pt", random_network(SMALL), Meta(SMALL, 0, 0.0))
     done = export(tmp_path / "demo.pt", tmp_path / "demo.onnx", "--size", 64)
     assert done.returncode == 18
@@ -182,7 +182,7 @@ def test_names_of_a_checkpoint_without_any_have_to_be_given(tmp_path):
     assert not (tmp_path / "demo.onnx").exists()
 
 
-def test_a_broken_onnx_file_is_told_apart(tmp_path):
+def test_a_damaged_onnx_file_raises_its_own_error(tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"not protobuf at all")
     with pytest.raises(OnnxError, match="is not an ONNX model"):
         read_served_onnx(tmp_path / "broken.onnx")

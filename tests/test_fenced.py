@@ -1,4 +1,4 @@
-"""Outputs of a camera that another instance runs by now, in the folder that both write into."""
+"""Outputs of a camera that another instance has taken over, in a folder of both instances."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANY_ROOM = {"min_free_bytes": 0, "min_free_percent": 0}
 
 
 class Owner:
-    """One that may write, until it may not."""
+    """An instance that may write while its event is set."""
 
     def __init__(self, folder: Path, lease: int, **wanted: object) -> None:
         self.is_ours = threading.Event()
@@ -47,11 +47,11 @@ class Owner:
             output.close()
 
 
-def test_two_owners_of_a_folder_write_in_turn_and_spoil_nothing(tmp_path: Path) -> None:
+def test_two_owners_of_a_folder_do_not_damage_each_other_s_files(tmp_path: Path) -> None:
     begin = partial(Owner, tmp_path, segments=Segments(**ANY_ROOM))
     first = begin(1)
     first.write(*range(8))
-    # It stands still, and another one is there before it goes on.
+    # The first owner pauses; another owner starts before the first one continues.
     first.is_ours.clear()
     second = begin(2)
     second.write(10)
@@ -74,7 +74,7 @@ def test_two_owners_of_a_folder_write_in_turn_and_spoil_nothing(tmp_path: Path) 
     assert sorted(shown) == [list(range(8)), list(range(10, 14))]
 
 
-def test_a_player_sees_the_new_owner_of_a_folder_alone(tmp_path: Path) -> None:
+def test_a_player_gets_only_the_segments_of_the_new_owner(tmp_path: Path) -> None:
     is_ours = threading.Event()
     is_ours.set()
     hls = partial(hls_folder, tmp_path, Hls(4), name="street", frame_rate=Fraction(RATE))
@@ -87,16 +87,19 @@ def test_a_player_sees_the_new_owner_of_a_folder_alone(tmp_path: Path) -> None:
             if line.endswith(".m4s") or "MAP" in line
         ]
 
-    with watched(hls(may_send=is_ours.is_set), [gray(40, width=320, height=240)]) as is_there:
-        poll(lambda: len(listed()) > 1, what="segments of the first")
+    with watched(hls(may_send=is_ours.is_set), [gray(40, width=320, height=240)]) as has_frames:
+        poll(lambda: len(listed()) > 1, what="segments of the first owner")
         is_ours.clear()
         before = listed()
         with watched(hls(), [gray(200, width=320, height=240)]):
-            poll(lambda: len(listed()) > 1 and listed()[0] != before[0], what="the second's")
-            # With frames and without, the first one has nothing to say.
+            poll(
+                lambda: len(listed()) > 1 and listed()[0] != before[0],
+                what="segments of the second owner",
+            )
+            # The first owner writes nothing, with or without new frames.
             begun = listed()[0]
-            is_there.clear()
-            poll(lambda: len(listed()) > 3, what="more of the second's")
+            has_frames.clear()
+            poll(lambda: len(listed()) > 3, what="more segments of the second owner")
             assert listed()[0] == begun
             assert len(list(tmp_path.glob("init_*.mp4"))) == 1
     assert listed()[0] == begun

@@ -1,4 +1,4 @@
-"""Fetching weights over real HTTP, from a server here that has files of the official sizes."""
+"""Download of weights over HTTP from a local server with files of the official sizes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Mirror(ThreadingHTTPServer):
-    """Serves `content` under every path except /moved/, and may be made to misbehave."""
+    """Serves `content` at every path except /moved/; attributes make it misbehave."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -38,13 +38,13 @@ class Mirror(ThreadingHTTPServer):
         self.ranges = []
         """What each request asked for."""
         self.knows_ranges = True
-        self.tells_length = True
+        self.sends_length = True
         self.status = 200
         self.stops_after = None
         """Bytes of an answer after which the connection breaks off, or stalls."""
         self.stalled = threading.Event()
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
+        self.may_continue = threading.Event()
+        self.may_continue.set()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -67,15 +67,15 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
         else:
             self.send_response(200)
-        if mirror.tells_length:
+        if mirror.sends_length:
             self.send_header("Content-Length", str(len(mirror.content) - start))
         self.end_headers()
         body = mirror.content[start:]
         with suppress(ConnectionError):
             self.wfile.write(body[: mirror.stops_after])
-            if not mirror.may_go_on.is_set():
+            if not mirror.may_continue.is_set():
                 mirror.stalled.set()
-                mirror.may_go_on.wait()
+                mirror.may_continue.wait()
 
     def log_message(self, *arguments):
         pass
@@ -89,7 +89,7 @@ def mirror(monkeypatch):
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield server
-        server.may_go_on.set()
+        server.may_continue.set()
         server.shutdown()
         thread.join()
 
@@ -112,7 +112,7 @@ def names_in(folder):
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_file_arrives_whole_with_a_record_beside_it(mirror, folder):
+def test_a_download_is_complete_and_has_a_record(mirror, folder):
     before = datetime.now(UTC).replace(microsecond=0)
 
     target, _ = fetch(NAME, folder, release=mirror.url)
@@ -124,7 +124,7 @@ def test_a_file_arrives_whole_with_a_record_beside_it(mirror, folder):
     assert record == {"url": f"{mirror.url}/{NAME}.pt", "bytes": SIZE, "sha256": DIGEST}
 
 
-def test_what_is_there_is_not_fetched_again(mirror, folder):
+def test_an_existing_file_is_not_downloaded_again(mirror, folder):
     _, first = fetch(NAME, folder, release=mirror.url)
     times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
 
@@ -136,7 +136,7 @@ def test_what_is_there_is_not_fetched_again(mirror, folder):
 
 
 @pytest.mark.parametrize("have", [1, SIZE // 2, SIZE - 1])
-def test_a_download_goes_on_where_it_broke_off(mirror, folder, have):
+def test_an_interrupted_download_is_resumed(mirror, folder, have):
     with_partial(folder, CONTENT[:have])
 
     target, _ = fetch(NAME, folder, release=mirror.url)
@@ -156,36 +156,36 @@ def test_a_server_that_ignores_ranges_is_read_from_the_start(mirror, folder):
     assert target.read_bytes() == CONTENT
 
 
-def test_a_partial_file_that_is_too_large_is_thrown_away(mirror, folder):
+def test_a_partial_file_that_is_too_large_is_discarded(mirror, folder):
     with_partial(folder, CONTENT + b"more")
     target, _ = fetch(NAME, folder, release=mirror.url)
     assert mirror.ranges == [None]
     assert target.read_bytes() == CONTENT
 
 
-def test_a_partial_file_that_is_whole_needs_no_server(folder):
+def test_a_complete_partial_file_needs_no_server(folder):
     with_partial(folder, CONTENT)
     target, _ = fetch(NAME, folder, release="http://127.0.0.1:1")
     assert target.read_bytes() == CONTENT
 
 
-def test_a_server_that_tells_no_length_is_read_too(mirror, folder):
-    mirror.tells_length = False
+def test_a_server_without_a_content_length_is_supported(mirror, folder):
+    mirror.sends_length = False
     target, _ = fetch(NAME, folder, release=mirror.url)
     assert target.read_bytes() == CONTENT
 
 
-def test_redirects_are_followed_and_keep_the_place(mirror, folder):
+def test_redirects_are_followed_with_the_range(mirror, folder):
     with_partial(folder, CONTENT[:1000])
     target, _ = fetch(NAME, folder, release=f"{mirror.url}/moved")
     assert mirror.ranges == ["bytes=1000-"]
     assert target.read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("tells_length", [True, False])
-def test_a_connection_that_breaks_keeps_what_came(mirror, folder, tells_length):
+@pytest.mark.parametrize("sends_length", [True, False])
+def test_a_lost_connection_keeps_the_partial_file(mirror, folder, sends_length):
     mirror.stops_after = 5_000_000
-    mirror.tells_length = tells_length
+    mirror.sends_length = sends_length
     with pytest.raises(DownloadError, match=f"5,000,000 of {SIZE:,} bytes.*run this again"):
         fetch(NAME, folder, release=mirror.url)
     assert names_in(folder) == {partial_of(folder).name}
@@ -198,19 +198,19 @@ def test_a_connection_that_breaks_keeps_what_came(mirror, folder, tells_length):
     assert target.read_bytes() == CONTENT
 
 
-def test_a_server_that_stalls_is_left_in_time(mirror, folder, monkeypatch):
+def test_a_stalled_server_is_a_timeout(mirror, folder, monkeypatch):
     monkeypatch.setattr(fetch_weights, "_TIMEOUT_S", 0.5)
     mirror.stops_after = 5_000_000
-    mirror.may_go_on.clear()
+    mirror.may_continue.clear()
     with pytest.raises(DownloadError, match=r"timed out.*run this again"):
         fetch(NAME, folder, release=mirror.url)
     assert CONTENT.startswith(partial_of(folder).read_bytes())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_stop_keeps_what_came(mirror, folder, number):
+def test_a_signal_keeps_the_partial_file(mirror, folder, number):
     mirror.stops_after = 5_000_000
-    mirror.may_go_on.clear()
+    mirror.may_continue.clear()
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "tools.fetch_weights", NAME),
@@ -223,16 +223,16 @@ def test_a_signal_to_stop_keeps_what_came(mirror, folder, number):
     with process:
         assert mirror.stalled.wait(60)
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, output = process.communicate(timeout=60)
     assert process.returncode == EXIT_INTERRUPTED
-    assert "run this again" in said
-    assert "Traceback" not in said
+    assert "run this again" in output
+    assert "Traceback" not in output
     assert names_in(folder) == {partial_of(folder).name}
     assert CONTENT.startswith(partial_of(folder).read_bytes())
 
 
 @pytest.mark.parametrize("status", [403, 404, 416, 503])
-def test_an_http_error_says_what_to_do_by_hand(mirror, folder, status):
+def test_an_http_error_explains_the_manual_download(mirror, folder, status):
     mirror.status = status
     with_partial(folder, CONTENT[:1000])
     with pytest.raises(DownloadError, match=rf"{status}.*by hand, {SIZE:,} bytes.*{folder}"):
@@ -240,8 +240,8 @@ def test_an_http_error_says_what_to_do_by_hand(mirror, folder, status):
     assert partial_of(folder).read_bytes() == CONTENT[:1000]
 
 
-def test_without_a_network_it_says_what_to_do_by_hand(mirror, folder, capsys):
-    # No name below .invalid is ever found.
+def test_without_a_network_the_error_explains_the_manual_download(mirror, folder, capsys):
+    # Names below .invalid never resolve.
     with pytest.raises(SystemExit) as ended:
         main([NAME, "--output", str(folder), "--mirror", "http://mirror.invalid/v0.1"])
     assert ended.value.code == DownloadError.exit_code
@@ -252,7 +252,7 @@ def test_without_a_network_it_says_what_to_do_by_hand(mirror, folder, capsys):
 
 
 @pytest.mark.parametrize("have", [0, 1000])
-def test_another_file_is_refused_before_a_byte_of_it_is_kept(mirror, folder, have):
+def test_a_file_of_another_size_is_rejected_before_it_is_written(mirror, folder, have):
     mirror.content = b"<html>please log in</html>" * 100
     with_partial(folder, CONTENT[:have])
     with pytest.raises(DownloadError, match=f"not the official file.*{len(mirror.content)}"):
@@ -260,7 +260,7 @@ def test_another_file_is_refused_before_a_byte_of_it_is_kept(mirror, folder, hav
     assert partial_of(folder).read_bytes() == CONTENT[:have]
 
 
-def test_a_file_put_there_by_hand_is_recorded_as_that(folder, capsys):
+def test_a_manually_placed_file_is_recorded_as_such(folder, capsys):
     folder.mkdir()
     (folder / f"{NAME}.pt").write_bytes(CONTENT)
 
@@ -272,7 +272,7 @@ def test_a_file_put_there_by_hand_is_recorded_as_that(folder, capsys):
     assert record["sha256"] == DIGEST
 
 
-def test_a_file_of_another_size_is_named_and_left_alone(mirror, folder):
+def test_an_existing_file_of_another_size_is_named_and_kept(mirror, folder):
     folder.mkdir()
     (folder / f"{NAME}.pt").write_bytes(b"mine")
     with pytest.raises(DownloadError, match=rf"has 4 bytes, the official file {SIZE:,}"):
@@ -280,7 +280,7 @@ def test_a_file_of_another_size_is_named_and_left_alone(mirror, folder):
     assert (folder / f"{NAME}.pt").read_bytes() == b"mine"
 
 
-def test_a_file_that_has_changed_since_it_was_recorded_is_named(mirror, folder):
+def test_a_file_that_differs_from_its_record_is_named(mirror, folder):
     target, _ = fetch(NAME, folder, release=mirror.url)
     changed = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
     target.write_bytes(changed)
@@ -289,7 +289,7 @@ def test_a_file_that_has_changed_since_it_was_recorded_is_named(mirror, folder):
     assert target.read_bytes() == changed
 
 
-def test_a_second_download_is_held_to_the_record_of_the_first(mirror, folder):
+def test_a_second_download_must_match_the_record_of_the_first(mirror, folder):
     target, _ = fetch(NAME, folder, release=mirror.url)
     target.unlink()
     mirror.content = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
@@ -298,7 +298,7 @@ def test_a_second_download_is_held_to_the_record_of_the_first(mirror, folder):
     assert not target.exists()
 
 
-def test_a_broken_record_is_named(mirror, folder):
+def test_an_invalid_record_is_named(mirror, folder):
     fetch(NAME, folder, release=mirror.url)
     for broken in ("no json", "{}", "[]"):
         (folder / f"{NAME}.pt.json").write_text(broken)
@@ -306,7 +306,7 @@ def test_a_broken_record_is_named(mirror, folder):
             fetch(NAME, folder, release=mirror.url)
 
 
-def test_a_full_disk_is_named_and_keeps_what_came(mirror, folder):
+def test_a_full_disk_is_named_and_keeps_the_partial_file(mirror, folder):
     with (
         full_disk(SIZE // 2),
         pytest.raises(DownloadError, match=f"cannot write {folder}"),
@@ -316,14 +316,14 @@ def test_a_full_disk_is_named_and_keeps_what_came(mirror, folder):
     assert fetch(NAME, folder, release=mirror.url)[0].read_bytes() == CONTENT
 
 
-def test_the_command_says_file_checksum_and_license(mirror, folder, capsys):
+def test_the_command_prints_path_checksum_and_license(mirror, folder, capsys):
     main([NAME, "--output", str(folder), "--mirror", mirror.url])
-    said = capsys.readouterr()
-    assert said.out.splitlines()[0] == str(folder / f"{NAME}.pt")
-    assert DIGEST in said.out
-    assert "publishes none" in said.out
-    assert "GPL-3.0" in said.out
-    assert NAME in said.err, "the progress bar"
+    output = capsys.readouterr()
+    assert output.out.splitlines()[0] == str(folder / f"{NAME}.pt")
+    assert DIGEST in output.out
+    assert "publishes none" in output.out
+    assert "GPL-3.0" in output.out
+    assert NAME in output.err, "the progress bar"
 
 
 def test_a_mirror_that_is_no_http_address_is_refused(folder, capsys):

@@ -1,4 +1,4 @@
-"""Which frames are followed, what is said of them, and how those of one request belong together."""
+"""Traces of frames: sampling, attributes, and links between frames of one request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def follow(sampling: Sampling, *, source: str = "gate") -> tuple[FrameTraces, li
 
 @dataclass
 class Clock:
-    """Stands in for the module `time`, and goes on where it is told to."""
+    """A fake of the module `time`, whose time tests set."""
 
     now_s: float = 1e9
 
@@ -50,7 +50,7 @@ def begun(traces: FrameTraces, index: int = 0, *, ago_s: float = 0.0):
     return traces.begin(frame_trace.time.time_ns() - round(ago_s * 1e9), index)
 
 
-def test_one_frame_in_so_many_is_followed_and_the_first_one_too() -> None:
+def test_the_first_and_every_nth_frame_are_traced() -> None:
     traces, kept = follow(Sampling(every=10))
     for index in range(25):
         begun(traces, index).release()
@@ -59,7 +59,7 @@ def test_one_frame_in_so_many_is_followed_and_the_first_one_too() -> None:
     assert len({trace.root.id.trace for trace in kept}) == 3
 
 
-def test_it_ends_when_the_last_one_lets_go() -> None:
+def test_a_trace_ends_when_its_last_holder_releases_it() -> None:
     traces, kept = follow(Sampling(every=1))
     trace = begun(traces)
     trace.hold()
@@ -77,19 +77,19 @@ def test_it_ends_when_the_last_one_lets_go() -> None:
     assert pickle.loads(pickle.dumps(whole)) == whole
 
 
-def test_a_frame_that_fails_is_kept_without_the_words_of_its_error() -> None:
+def test_a_failed_frame_is_traced_without_its_error_message() -> None:
     traces, kept = follow(Sampling(every=100))
     begun(traces).release()
     failing = begun(traces, 1)
     begin_request([failing], 1)
-    failing.answered(time.time_ns(), ServerUnavailable(f"nobody answers at {SECRET}"))
+    failing.answered(time.time_ns(), ServerUnavailable(f"no server answers at {SECRET}"))
     failing.release()
     assert kept[1].root.attributes["yolostream.traced"] == "failed"
     assert kept[1].root.error == "ServerUnavailable"
     assert "canary" not in repr(kept)
 
 
-def test_of_those_that_fail_or_are_slow_one_a_second_is_enough(clock: Clock) -> None:
+def test_at_most_one_failed_or_slow_frame_per_second_is_traced(clock: Clock) -> None:
     traces, kept = follow(Sampling(every=1000, slow_s=0.05))
     begun(traces).release()
     for index in range(1, 21):
@@ -100,12 +100,12 @@ def test_of_those_that_fail_or_are_slow_one_a_second_is_enough(clock: Clock) -> 
         with pytest.raises(OSError, match="full"), span(failing, "write jsonl"):
             raise OSError("full")
         failing.release()
-    # The first, and the first one after a second.
+    # Frame 1 is the first slow frame, and frame 18 the first one a second later.
     assert indices(kept) == [0, 1, 18]
     assert {trace.root.attributes["yolostream.traced"] for trace in kept[1:]} == {"slow"}
 
 
-def test_to_wait_for_a_camera_is_not_slow_and_neither_is_what_is_dropped(clock: Clock) -> None:
+def test_dropped_frames_and_frames_that_waited_for_their_camera_are_not_slow(clock: Clock) -> None:
     traces, kept = follow(Sampling(every=1000, slow_s=0.05))
     begun(traces).release()
     begun(traces, 1, ago_s=10).release()
@@ -115,7 +115,7 @@ def test_to_wait_for_a_camera_is_not_slow_and_neither_is_what_is_dropped(clock: 
     assert indices(kept) == [0]
 
 
-def test_a_frame_that_is_dropped_says_why() -> None:
+def test_a_dropped_frame_has_the_reason() -> None:
     traces, kept = follow(Sampling(every=1))
     begun(traces).dropped("superseded")
     (whole,) = kept
@@ -124,30 +124,30 @@ def test_a_frame_that_is_dropped_says_why() -> None:
     assert not whole.root.error
 
 
-def test_a_request_is_followed_where_one_of_its_frames_is_sampled() -> None:
+def test_a_request_is_traced_if_one_of_its_frames_is_sampled() -> None:
     sampled, _ = follow(Sampling(every=1))
     others, _ = follow(Sampling(every=2))
     begun(others).release()
     assert begin_request([None, begun(others, 1)], 2) is None
     assert begin_request([None], 1) is None
-    told = begin_request([None, begun(others, 2), begun(sampled)], 3)
-    assert told is not None
-    version, trace_id, span_id, flags = told.split("-")
+    traceparent = begin_request([None, begun(others, 2), begun(sampled)], 3)
+    assert traceparent is not None
+    version, trace_id, span_id, flags = traceparent.split("-")
     assert (version, len(trace_id), len(span_id), flags) == ("00", 32, 16, "01")
 
 
-def test_frames_of_one_request_know_of_each_other() -> None:
+def test_frames_of_one_request_are_linked() -> None:
     kept: list[Trace] = []
     cameras = [FrameTraces(name, Sampling(every=1), kept.append) for name in "abc"]
     frames = [begun(traces) for traces in cameras]
-    told = begin_request(frames, 3)
+    traceparent = begin_request(frames, 3)
     for trace in frames:
         trace.answered(time.time_ns(), None)
         trace.release()
     first, second, third = (
         next(part for part in whole.parts if part.name == "request") for whole in kept
     )
-    assert told == first.id.traceparent
+    assert traceparent == first.id.traceparent
     assert first.links == (second.id, third.id)
     assert second.links == third.links == (first.id,)
     assert first.attributes == {"yolostream.batch.size": 3}

@@ -1,4 +1,4 @@
-"""What is on a disk that is full is whole: on real ones, as small as it takes."""
+"""Files on a full disk are complete up to its end; with real, small file systems."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FRAMES = 60
 
 
 def played(path: Path) -> int:
-    """Frames of a video that plays to its end without an error; 0 where there is none."""
+    """The number of frames of a video, which must play without an error; 0 without a file."""
     if not path.exists():
         return 0
     with av.open(path) as container:
@@ -32,7 +32,7 @@ def played(path: Path) -> int:
 
 
 @pytest.mark.parametrize("kilobytes", [4, 40, 400, 600, 700, 800, 1000, 1500])
-def test_a_video_plays_to_where_the_disk_was_full(tmp_path, kilobytes):
+def test_a_video_plays_up_to_the_moment_when_the_disk_was_full(tmp_path, kilobytes):
     images = [noise(n) for n in range(8)]
     with small_disk(tmp_path / "disk", kilobytes) as disk:
         path = disk / "street.mp4"
@@ -50,17 +50,17 @@ def test_a_video_plays_to_where_the_disk_was_full(tmp_path, kilobytes):
                 file.write(image, written)
                 written += 1
         before = path.read_bytes() if path.exists() else b""
-        # Somebody makes room: what comes now would be behind a gap.
+        # If space becomes free, later frames must not be written, because they would follow a gap.
         subprocess.run(["mount", "-o", "remount,size=9m", disk], check=True)
         file.close()
         assert (path.read_bytes() if path.exists() else b"") == before
         at_least = written - round(FRAGMENT_S * RATE) - LOOKAHEAD - 1
-        # The first frame is the largest, and without one there is no file.
+        # If not even the first frame fits, which is the largest, there is no file.
         assert played(path) >= at_least or not path.exists()
         assert path.exists() == (played(path) > 0) == (kilobytes > 300)
 
 
-def test_a_disk_that_is_full_at_the_end_keeps_all_but_the_end(tmp_path):
+def test_a_disk_that_is_full_at_the_end_costs_only_the_end(tmp_path):
     images = [noise(n) for n in range(8)]
     options = {"height": 64, "width": 64, "bitrate": 2_000_000}
     with small_disk(tmp_path / "disk", 4000) as disk:
@@ -78,7 +78,7 @@ def test_a_disk_that_is_full_at_the_end_keeps_all_but_the_end(tmp_path):
 
 
 @pytest.mark.parametrize("kilobytes", [100, 700, 3000])
-def test_all_files_of_a_run_are_whole(yolostream_cli, triton, tmp_path, kilobytes):
+def test_all_files_of_a_run_are_complete(yolostream_cli, triton, tmp_path, kilobytes):
     images = [noise(n) for n in range(8)]
     clips = [
         write_clip(tmp_path / f"{name}.mp4", (images * 8)[:FRAMES], rate=RATE) for name in "ab"
@@ -105,9 +105,9 @@ def test_all_files_of_a_run_are_whole(yolostream_cli, triton, tmp_path, kilobyte
         assert kilobytes < 700 or {"a.mp4", "b.mp4"} & {path.name for path in disk.iterdir()}
 
 
-def test_what_cannot_be_opened_is_left_alone(tmp_path):
+def test_a_file_that_cannot_be_opened_is_not_changed(tmp_path):
     path = tmp_path / "street.mp4"
-    # Even root may not write to a program that runs.
+    # Even root cannot write to the file of a running program.
     path.write_bytes(Path("/bin/sleep").read_bytes())
     path.chmod(0o700)
     with subprocess.Popen([path, "60"]) as running:

@@ -1,4 +1,4 @@
-"""The benchmark of the GPU path: all that needs no GPU, and the whole of it on the CPU."""
+"""The benchmark of the GPU path: its parts without a GPU, and a whole run on the CPU."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def of(profiles):
     return {"figures": {"profiles": profiles}}
 
 
-def test_every_ratio_is_taken_within_the_run(figures):
+def test_the_ratios_are_computed_from_one_run(figures):
     assert values(table.CHECKS, figures) == pytest.approx(
         {
             "one_stream": 2.0,
@@ -110,7 +110,7 @@ def test_every_ratio_is_taken_within_the_run(figures):
     )
 
 
-def test_the_table_says_of_every_bar_whether_it_is_met(content):
+def test_the_table_shows_whether_each_bar_is_met(content):
     lines = table.section(content).splitlines()
     cells = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in lines}
     checks = table.CHECKS
@@ -123,12 +123,16 @@ def test_the_table_says_of_every_bar_whether_it_is_met(content):
     }
     assert {key: cells[checks[key].heading] for key in expected} == expected
     assert checks["full_hd_system"].title not in cells
-    told = source(content, "../loadtest/results/gpu.json")
-    assert "NVIDIA H200 (driver 580.1), CUDA 13.0, 16 cores (AMD EPYC), cupy-cuda13x 14.2.0" in told
-    assert told.endswith("; YOLOv7 at 640. Raw figures: [gpu.json](../loadtest/results/gpu.json).")
+    caption = source(content, "../loadtest/results/gpu.json")
+    assert (
+        "NVIDIA H200 (driver 580.1), CUDA 13.0, 16 cores (AMD EPYC), cupy-cuda13x 14.2.0" in caption
+    )
+    assert caption.endswith(
+        "; YOLOv7 at 640. Raw figures: [gpu.json](../loadtest/results/gpu.json)."
+    )
 
 
-def test_some_bars_are_for_some_profiles(figures):
+def test_some_bars_apply_only_to_some_profiles(figures):
     slow = {**figures, "bare": {"1": BARE["1"]}}
     slow["rows"] = {**figures["rows"], "memory": {"after_work_gb": 5.0}}
     text = table.section(of({"onnx-gpu": slow, "torch-gpu": {**slow, "bare": BARE}}))
@@ -139,22 +143,22 @@ def test_some_bars_are_for_some_profiles(figures):
     )
 
 
-def test_a_profile_that_does_not_run_has_no_column(figures):
+def test_a_profile_that_was_not_measured_has_no_column(figures):
     alone = table.section(of({"cpu": figures}))
-    assert "met" not in alone, "a bar binds only where there is a GPU"
+    assert "met" not in alone, "bars apply only to GPUs"
     assert "missed" not in alone
     assert table.section(of({"cpu": figures, "torch-gpu": {}})) == alone
 
 
-def test_the_times_tell_waiting_from_working(figures):
+def test_the_times_separate_waiting_from_computing(figures):
     (line,) = [
         line for line in table.times(of({"cpu": figures})).splitlines() if ", batches |" in line
     ]
     assert line == "| `cpu`, batches | 10.0 | 0.5 + 2.3 | 0.5 + 2.3 | 0.5 + 2.3 | 10.0 |"
 
 
-def test_every_row_has_a_bar_and_every_bar_a_row():
-    # How frames travel from the Python client has none.
+def test_every_row_but_one_has_a_bar_and_every_bar_a_row():
+    # The row for the transports of the Python client has no bar.
     shown = {row: {"bare": BARE, "rows": {row: {}}} for row in rows.ROWS}
     with_bar = {row for row in shown if any(c.asked(shown[row]) for c in table.CHECKS.values())}
     assert with_bar == set(rows.ROWS) - {"client"}
@@ -162,7 +166,7 @@ def test_every_row_has_a_bar_and_every_bar_a_row():
     assert set(rows.of_profile(on_gpu=False)) < set(rows.of_profile(on_gpu=True)) == set(rows.ROWS)
 
 
-def test_the_repository_that_is_served_is_a_copy_with_another_network(tmp_path):
+def test_the_served_repository_is_a_copy_with_another_network(tmp_path):
     network = tmp_path / "other.onnx"
     network.write_bytes(b"other")
     write_repository(tmp_path / "models", network)
@@ -190,7 +194,7 @@ def test_the_command_line_of_a_row(row, tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 2, 48, 1000])
-def test_each_camera_sends_once_in_its_period(count):
+def test_each_camera_sends_once_per_period(count):
     intervals = cameras.intervals_us(count)
     assert len(intervals) == count
     assert min(intervals) >= 1
@@ -207,44 +211,44 @@ def test_each_camera_sends_once_in_its_period(count):
         ({"words": "Exceeds maximum queue size"}, False),
     ],
 )
-def test_cameras_hold_when_all_is_answered_in_time(measured, held):
+def test_cameras_hold_if_all_frames_are_answered_in_time(measured, held):
     assert cameras.held(10, measured) == held
 
 
-def test_memory_is_that_of_all_gpus():
+def test_memory_is_the_sum_over_all_gpus():
     assert nvidia_smi.parsed_gb("1000\n24\n") == pytest.approx(1024 * 2**20 / 1e9)
     for output in ("[N/A]\n", ""):
         with pytest.raises(GpuError, match=re.escape(repr(output.strip()))):
             nvidia_smi.parsed_gb(output)
 
 
-def test_the_versions_that_a_figure_depends_on():
+def test_the_versions_of_cuda_and_packages_are_recorded():
     assert (
         nvidia_smi.cuda_version("| Driver Version: 580.159.04     CUDA Version: 13.0     |")
         == "13.0"
     )
     assert nvidia_smi.cuda_version("") is None
     packages = nvidia_smi.packages(SERVER_ENVIRONMENT).keys()
-    # 'make install' has the one, 'make gpu' the other.
+    # 'make install' installs onnxruntime, 'make gpu' onnxruntime-gpu.
     assert {"nvidia-pytriton"} < packages
     assert packages & {"onnxruntime", "onnxruntime-gpu"}
 
 
-def test_a_process_is_named_after_what_it_serves():
+def test_a_process_is_named_after_its_model():
     stub = ["/x/triton_python_backend_stub", "/tmp/models/nms/1/model.py", "region", "nms_0_0"]
     assert watch.process_name(stub, 7) == "nms (7)"
     assert watch.process_name(["/bin/tritonserver", "--x"], 8) == "tritonserver (8)"
     assert watch.frames_of({"1": 3, "16": 2}) == 35
 
 
-def test_how_busy_the_gpu_is_counts_only_while_there_is_a_load():
+def test_the_use_of_the_gpu_is_averaged_only_under_load():
     output = "0, 345, 70.1\n98, 1980, 600.5\n100, 1900, 640.0\n0, 345, 71.0\n97, 19"
     expected = {"busy_percent": 99.0, "clock_mhz": 1940.0, "power_w": 620.25}
     assert nvidia_smi.usage(output) == expected
     assert nvidia_smi.usage("") == {}
 
 
-def test_a_program_in_the_servers_python_answers_in_its_last_line(tmp_path):
+def test_a_program_in_the_environment_of_the_server_prints_its_result_last(tmp_path):
     line = in_server.command_of(tmp_path, "bare_loop", {"device": 0})
     assert line[0] == str(tmp_path / "bin" / "python")
     assert json.loads(line[2]) == {"device": 0}
@@ -290,7 +294,7 @@ def test_the_bare_loop_waits_for_each_batch(tmp_path, monkeypatch):
     assert len(figures["1"]["windows"]) == bench.QUICK.bare_windows
 
 
-def test_profiles_are_those_that_the_repository_has_on_a_machine_that_can(tmp_path):
+def test_profiles_are_limited_by_the_repository_and_the_machine(tmp_path):
     (tmp_path / "nvidia0").touch()
     (tmp_path / "nms" / "configs").mkdir(parents=True)
     (tmp_path / "nms" / "configs" / "onnx-gpu.pbtxt").touch()
@@ -303,7 +307,7 @@ def test_profiles_are_those_that_the_repository_has_on_a_machine_that_can(tmp_pa
     assert not profiles.chosen(["cpu"], devices=tmp_path / "nms")[0].on_gpu
 
 
-def test_an_unknown_row_is_told_with_those_that_there_are(tmp_path):
+def test_an_unknown_row_is_reported_with_the_known_ones(tmp_path):
     done = run(tmp_path, "--only", "nope")
     assert done.returncode == GpuError.exit_code
     assert "no row 'nope': choose among one_stream, " in done.stderr
@@ -320,7 +324,7 @@ def run(tmp_path, *arguments):
 
 
 @pytest.mark.skipif(bool(profiles.gpus()), reason="there is a GPU")
-def test_without_a_gpu_it_says_so_in_one_line(tmp_path):
+def test_a_missing_gpu_is_reported_in_one_line(tmp_path):
     done = run(tmp_path)
     assert done.returncode == GpuError.exit_code
     assert done.stderr.startswith("error: no NVIDIA GPU here")
@@ -329,14 +333,14 @@ def test_without_a_gpu_it_says_so_in_one_line(tmp_path):
 
 
 def test_a_server_that_does_not_start_leaves_partial_figures(tmp_path):
-    places = ["--raw", tmp_path / "raw", "--onnx", ONNX, "--server-environment", tmp_path]
+    folders = ["--raw", tmp_path / "raw", "--onnx", ONNX, "--server-environment", tmp_path]
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").write_text("#!/bin/sh\necho no engine >&2; exit 1\n")
     (tmp_path / "bin" / "python").chmod(0o755)
     (tmp_path / "lib" / "python3").mkdir(parents=True)
     libraries = SERVER_ENVIRONMENT.glob("lib/python3*/site-packages")
     (tmp_path / "lib" / "python3" / "site-packages").symlink_to(next(libraries))
-    done = run(tmp_path, "--profile", "cpu", "--quick", *places)
+    done = run(tmp_path, "--profile", "cpu", "--quick", *folders)
     assert done.returncode == LoadTestError.exit_code
     assert "error: cpu: bare_loop" in done.stderr
     assert "no engine" in done.stderr
@@ -347,7 +351,7 @@ def test_a_server_that_does_not_start_leaves_partial_figures(tmp_path):
     ("row", "expected"),
     [("one_stream", ["measured"]), ("one_stream_awake", ["awake", "measured", "asleep"])],
 )
-def test_cores_are_kept_awake_for_the_row_that_says_so(row, expected, tmp_path, monkeypatch):
+def test_cores_are_kept_busy_only_for_their_row(row, expected, tmp_path, monkeypatch):
     events = []
 
     @contextlib.contextmanager
@@ -369,8 +373,8 @@ def test_cores_are_kept_awake_for_the_row_that_says_so(row, expected, tmp_path, 
 
 @pytest.mark.usefixtures("only_perf_analyzer")
 def test_a_row_is_measured_on_the_cpu(tmp_path):
-    places = ["--raw", tmp_path / "raw", "--onnx", ONNX]
-    done = run(tmp_path, "--profile", "cpu", "--quick", "--only", "one_stream", *places)
+    folders = ["--raw", tmp_path / "raw", "--onnx", ONNX]
+    done = run(tmp_path, "--profile", "cpu", "--quick", "--only", "one_stream", *folders)
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "gpu.json").read_text())
     assert not written["partial"]

@@ -1,4 +1,4 @@
-"""The whole ensemble on a GPU against the whole ensemble on the CPU."""
+"""The ensemble on a GPU, compared with the ensemble on the CPU."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ pytestmark = needs_gpu
 
 REPOSITORY = Path(__file__).parents[1]
 ENVIRONMENT = REPOSITORY / ".venv-server"
-# float16 weights move a score by thousandths; boxes at a threshold come and go with it.
+# float16 weights change scores by thousandths, so boxes with scores at the threshold may differ.
 SAME_SHARE = 0.97
 
 
 @pytest.fixture(scope="module", params=["onnx-gpu", "cudnn-gpu", "torch-gpu"])
 def on_gpu(request):
     if request.param == "torch-gpu" and not ServerEnvironment.check(ENVIRONMENT).has_torch:
-        pytest.skip("the server's environment has no PyTorch: make gpu TORCH=1")
+        pytest.skip("the environment of the server has no PyTorch: make gpu TORCH=1")
     with (
         embedded.serve(
             REPOSITORY / "model_repository",
@@ -43,8 +43,8 @@ def frames(demo_frames):
     return [frame for name in ("mb1_1", "mb2_2") for frame in demo_frames(name, range(0, 240, 12))]
 
 
-def test_boxes_are_those_of_the_cpu(on_gpu, detector, frames):
-    # All at once: in batches on the GPU, one by one on the CPU.
+def test_the_boxes_agree_with_those_of_the_cpu(on_gpu, detector, frames):
+    # The GPU gets all frames at once, in batches; the CPU gets them one by one.
     pending = [on_gpu.submit(frame) for frame in frames]
     found = agreement(
         (answer.result(), detector.detect(frame))
@@ -54,14 +54,14 @@ def test_boxes_are_those_of_the_cpu(on_gpu, detector, frames):
     assert found.share >= SAME_SHARE, f"{found.share:.3f} of {found.boxes}"
 
 
-def test_sizes_mix_in_a_batch(on_gpu, frames):
+def test_a_batch_can_have_frames_of_different_sizes(on_gpu, frames):
     sizes = [(720, 1280), (360, 640), (1, 1), (333, 77), (640, 640)] * 4
     cut = [np.ascontiguousarray(frames[0][:height, :width]) for height, width in sizes]
     alone = [on_gpu.detect(frame) for frame in cut]
     together = [answer.result() for answer in [on_gpu.submit(frame) for frame in cut]]
     for one, other in zip(alone, together, strict=True):
         assert len(one) == len(other)
-        # Other batch sizes have other kernels, which round in another order.
+        # The kernels for other batch sizes round in another order.
         np.testing.assert_allclose(one.scores, other.scores, atol=0.02)
 
 

@@ -1,4 +1,4 @@
-"""A GPU that cannot be used or is full: what the server says, and that the CPU goes on."""
+"""Failures of a GPU: the errors of the server, and serving with the profile for CPUs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def found(server, frame):
 
 
 def broken(folder, file, part, replacement):
-    """The repository, with one thing changed in it."""
+    """A copy of the repository with one change."""
     models = folder / "models"
     shutil.copytree(MODELS, models)
     code = models / file
@@ -50,7 +50,7 @@ def broken(folder, file, part, replacement):
 
 @contextlib.contextmanager
 def filled(number, *, free_bytes):
-    """Leave so much of a GPU's memory, and give the rest back afterwards."""
+    """Allocate the memory of a GPU but for `free_bytes` until the block ends."""
     runtime = cupy.cuda.runtime
     with cupy.cuda.Device(number):
         free, _ = runtime.memGetInfo()
@@ -66,7 +66,7 @@ def frame(demo_frames):
     return demo_frames("mb1_1", [120])[0]
 
 
-def test_a_step_without_cupy_is_named_and_the_cpu_serves_the_same_repository(tmp_path, frame):
+def test_a_step_without_cupy_is_named_and_the_cpu_can_serve_the_repository(tmp_path, frame):
     models = broken(tmp_path, "nms/1/gpu.py", "import cupy\n", "import no_cupy as cupy\n")
     with (
         pytest.raises(
@@ -80,7 +80,7 @@ def test_a_step_without_cupy_is_named_and_the_cpu_serves_the_same_repository(tmp
         assert found(server, frame) > 0
 
 
-def test_a_full_gpu_is_named_and_the_cpu_serves_meanwhile(frame):
+def test_a_full_gpu_is_named_and_the_cpu_can_serve_meanwhile(frame):
     with filled(0, free_bytes=1 << 30):
         with (
             pytest.raises(ServerStartError, match=r"cannot use GPU 0 \(.*free the GPU"),
@@ -93,7 +93,7 @@ def test_a_full_gpu_is_named_and_the_cpu_serves_meanwhile(frame):
         assert found(server, frame) > 0
 
 
-def test_a_frame_that_finds_no_memory_fails_alone(frame):
+def test_only_a_frame_that_does_not_fit_into_memory_fails(frame):
     large = np.zeros((8192, 8192, 3), np.uint8)
     with (
         serving("onnx-gpu") as server,
@@ -111,10 +111,10 @@ def test_a_frame_that_finds_no_memory_fails_alone(frame):
         assert len(whole.detect(large)) == 0
 
 
-def test_a_gpu_that_is_lost_under_way_is_named_and_the_cpu_serves_the_same_repository(
+def test_a_gpu_that_is_lost_while_serving_is_named_and_the_cpu_can_serve_the_repository(
     tmp_path, frame
 ):
-    # After a trap the processes on it have no GPU any more, as after a loss: under MPS all of them.
+    # A trap makes the GPU unusable for all processes that share it by MPS, as a lost GPU would be.
     first = "    const int row ="
     models = broken(tmp_path, "nms/1/nms.cu", first, '    asm("trap;");\n' + first)
     with serving("onnx-gpu", models) as server:
@@ -123,11 +123,11 @@ def test_a_gpu_that_is_lost_under_way_is_named_and_the_cpu_serves_the_same_repos
             try:
                 found(server, frame)
             except ServerUnavailable:
-                # The supervisor asks too, and starts a server again that has lost its GPU.
+                # The supervisor notices the loss, too, and restarts the server.
                 return False
             except ServerError as error:
                 return re.search(r"failed on GPU 0 \(.*restart the server", str(error))
-            raise AssertionError("it answered")
+            raise AssertionError("the server answered")
 
         poll(is_named, what="the error that names the GPU")
     with serving("cpu", models) as server:
@@ -136,7 +136,7 @@ def test_a_gpu_that_is_lost_under_way_is_named_and_the_cpu_serves_the_same_repos
         assert found(server, frame) > 0
 
 
-def test_without_mps_the_steps_take_turns(monkeypatch, frame):
+def test_without_mps_the_server_works(monkeypatch, frame):
     monkeypatch.setattr("yolostream.server.mps.CONTROL", "no-such-program")
     monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
     with serving("onnx-gpu") as server:
@@ -145,7 +145,7 @@ def test_without_mps_the_steps_take_turns(monkeypatch, frame):
 
 
 @needs_two_gpus
-def test_of_two_gpus_the_full_one_is_named_and_can_be_left_out(monkeypatch, frame):
+def test_a_full_gpu_of_two_is_named_and_can_be_left_out(monkeypatch, frame):
     with filled(1, free_bytes=1 << 30):
         with pytest.raises(ServerStartError, match="cannot use GPU 1"), serving("onnx-gpu"):
             pass
@@ -155,7 +155,7 @@ def test_of_two_gpus_the_full_one_is_named_and_can_be_left_out(monkeypatch, fram
 
 
 @needs_two_gpus
-def test_two_gpus_find_what_one_does(monkeypatch, demo_frames):
+def test_two_gpus_give_the_results_of_one(monkeypatch, demo_frames):
     frames = [
         frame for name in ("mb1_1", "mb2_2") for frame in demo_frames(name, range(0, 240, 12))
     ]
@@ -173,13 +173,15 @@ def test_two_gpus_find_what_one_does(monkeypatch, demo_frames):
                 answers += [detector.detect(cupy.asarray(frame)) for frame in frames]
     same = agreement(zip(answers, 3 * expected, strict=True))
     assert min(same.boxes) > 300
-    # Other batch sizes have other kernels: boxes at the threshold come and go.
+    # Kernels for other batch sizes round differently, so boxes at the threshold may differ.
     assert same.share >= 0.97, f"{same.share:.3f} of {same.boxes}"
 
 
 @needs_two_gpus
-def test_a_frame_on_a_gpu_that_the_server_does_not_see_is_brought_to_one(monkeypatch, frame):
-    # CUDA starts here before it is told to see one GPU only.
+def test_a_frame_on_a_gpu_that_the_server_does_not_use_is_copied_to_one_that_it_uses(
+    monkeypatch, frame
+):
+    # CUDA must be initialized here before the variable hides the second GPU from it.
     with cupy.cuda.Device(1), monkeypatch.context() as one_gpu:
         on_gpu = cupy.asarray(frame)
         one_gpu.setenv("CUDA_VISIBLE_DEVICES", "0")

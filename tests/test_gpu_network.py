@@ -1,4 +1,4 @@
-"""The detector's batches on a GPU; `test_launches.py` has how they are split."""
+"""The batches of the network on a GPU; `test_launches.py` tests how they are split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHAPE, ROWS, MAX_BATCH = (3, 8, 8), 5, 16
 
 
 class Adding:
-    """Answers an image with the sum of its values in each row."""
+    """A network whose output rows all contain the sum of the image."""
 
     def __init__(self, inputs, outputs):
         self.inputs, self.outputs = inputs, outputs
@@ -24,7 +24,7 @@ class Adding:
 
 @pytest.mark.parametrize("largest", [1, 8, 16])
 @pytest.mark.parametrize("lengths", [[1], [3], [8], [8, 8], [1, 2, 5, 4], [16], [9], [2, 7]])
-def test_every_request_gets_the_answer_to_its_images(lengths, largest):
+def test_every_request_gets_the_outputs_of_its_images(lengths, largest):
     import cupy
 
     inputs = cupy.zeros((largest, *SHAPE), np.float32)

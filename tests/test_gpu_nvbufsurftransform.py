@@ -1,4 +1,4 @@
-"""The replay of DeepStream's scaler, held to NVIDIA's own on a GPU."""
+"""The emulation of DeepStream's scaler, compared with NVIDIA's library on a GPU."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def real():
 
 
 @pytest.mark.parametrize("case", ANSWERS, ids=str)
-def test_the_replay_gives_what_the_library_gives(case, real):
+def test_the_emulation_agrees_with_the_library(case, real):
     outcome = real[case]
     assert not isinstance(outcome, Crash), outcome
     (image,), replayed = outcome, case.replayed()
@@ -40,8 +40,8 @@ def test_the_replay_gives_what_the_library_gives(case, real):
 
 
 @pytest.mark.parametrize("case", ENDS, ids=str)
-def test_super_gives_nothing_where_nothing_shrinks(case, real):
-    # Of the call an error, with NPP 13.2.0.93; in DeepStream the end of the process was seen.
+def test_the_super_filter_fails_without_downscaling(case, real):
+    # With NPP 13.2.0.93, the call returns an error. In DeepStream, the process ended.
     assert isinstance(real[case], Crash)
     with pytest.raises(PipelineFailed):
         case.replayed()

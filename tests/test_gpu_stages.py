@@ -1,4 +1,4 @@
-"""The stages on a GPU against those on the CPU."""
+"""Compares the stages on a GPU with those on the CPU."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cuda_nms(**options):
 
 @pytest.mark.parametrize("where", ["host", "device", "both"])
 @pytest.mark.parametrize("frames", batches_of_mixed_frames())
-def test_a_batch_of_mixed_sizes_is_letterboxed_as_on_the_cpu(cuda_letterbox, frames, where):
+def test_a_batch_of_mixed_sizes_is_letterboxed_as_by_the_cpu_stage(cuda_letterbox, frames, where):
     import cupy
 
     on_device = {"host": 0, "device": 1, "both": 2}[where]
@@ -47,11 +47,11 @@ def test_a_batch_of_mixed_sizes_is_letterboxed_as_on_the_cpu(cuda_letterbox, fra
 
 @pytest.mark.parametrize("class_agnostic", [False, True], ids=["of a class", "of any class"])
 @pytest.mark.parametrize("case", SUPPRESSION_CASES.values(), ids=SUPPRESSION_CASES)
-def test_rows_are_those_of_the_cpu(case, class_agnostic):
+def test_rows_are_those_of_the_cpu_stage(case, class_agnostic):
     import cupy
 
     predictions, letterboxes = case()
-    # Requests of different lengths, each in memory of its own.
+    # Two requests with different numbers of images, in separate memory.
     lengths = [1, len(predictions) - 1] if len(predictions) > 1 else [1]
     ends = np.cumsum(lengths)[:-1]
     found = cuda_nms(class_agnostic=class_agnostic)(
@@ -62,7 +62,7 @@ def test_rows_are_those_of_the_cpu(case, class_agnostic):
     assert_suppressed(found, predictions, letterboxes, class_agnostic=class_agnostic)
 
 
-def test_a_full_batch_is_answered_twice_the_same():
+def test_a_full_batch_has_the_same_results_twice():
     import cupy
 
     predictions, letterboxes = SUPPRESSION_CASES["700 candidates"]()

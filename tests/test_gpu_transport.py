@@ -1,4 +1,4 @@
-"""Frames in GPU memory, from NVDEC to the server's network, on a real GPU."""
+"""Frames in GPU memory, from NVDEC to the network of the server, on a real GPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = needs_gpu
 
 REPOSITORY = Path(__file__).parents[1]
 VIDEOS = REPOSITORY / "videos"
-# Whole, with rows that run backwards, with odd sides, and with gaps.
+# The whole frame, mirrored rows, odd sides, and every other pixel.
 VIEWS = (np.s_[:], np.s_[:, ::-1], np.s_[:481, :641], np.s_[::2, ::2])
 
 
@@ -54,12 +54,12 @@ def frame(demo_frames):
     return demo_frames("mb1_1", [120])[0]
 
 
-def test_nothing_is_missing():
+def test_all_gpu_packages_are_installed():
     assert gpu_memory.missing() == ""
     assert nvdec.missing() == ""
 
 
-def test_boxes_are_those_of_the_other_transports(gpu_triton, demo_frames):
+def test_all_transports_give_the_same_boxes(gpu_triton, demo_frames):
     frames = demo_frames("mb1_1", range(0, 300, 60))
     with (
         Detector(gpu_triton.url, transport="cuda-shared-memory") as cuda,
@@ -73,7 +73,7 @@ def test_boxes_are_those_of_the_other_transports(gpu_triton, demo_frames):
             assert same(found, grpc.detect(frame))
 
 
-def test_a_frame_on_the_gpu_is_found_as_one_of_the_host(gpu_triton, frame):
+def test_frames_in_gpu_memory_and_host_memory_give_the_same_boxes(gpu_triton, frame):
     with (
         Detector(gpu_triton.url, transport="cuda-shared-memory", downscale=False) as cuda,
         Detector(gpu_triton.url, transport="shared-memory", downscale=False) as shared,
@@ -86,7 +86,7 @@ def test_a_frame_on_the_gpu_is_found_as_one_of_the_host(gpu_triton, frame):
             assert same(shared.detect(on_gpu), expected)
 
 
-def test_what_still_fills_a_frame_is_waited_for(gpu_triton, frame):
+def test_pending_work_on_the_stream_of_a_frame_is_waited_for(gpu_triton, frame):
     with Detector(gpu_triton.url, transport="cuda-shared-memory") as detector:
         expected = detector.detect(cupy.asarray(frame))
         stream = cupy.cuda.Stream(non_blocking=True)
@@ -102,7 +102,7 @@ def test_what_still_fills_a_frame_is_waited_for(gpu_triton, frame):
             assert same(found, expected)
 
 
-def test_a_region_is_reused_grows_and_goes(gpu_triton, frame):
+def test_a_region_is_reused_replaced_by_a_larger_one_and_removed(gpu_triton, frame):
     with Detector(gpu_triton.url, transport="grpc") as observer:
         before = set(regions(observer))
         with Detector(
@@ -121,7 +121,7 @@ def test_a_region_is_reused_grows_and_goes(gpu_triton, frame):
         assert set(regions(observer)) == before
 
 
-def test_memory_is_given_back(gpu_triton, frame):
+def test_gpu_memory_is_freed(gpu_triton, frame):
     def one_detector() -> None:
         with Detector(gpu_triton.url, transport="cuda-shared-memory", max_in_flight=8) as detector:
             list(detector.stream([cupy.asarray(frame)] * 16))
@@ -131,11 +131,11 @@ def test_memory_is_given_back(gpu_triton, frame):
     for _ in range(20):
         one_detector()
     after, _ = cupy.cuda.runtime.memGetInfo()
-    # 20 x 8 regions of 4 MiB would be 640.
+    # A leak of all 20 x 8 regions of 4 MiB would be 640 MiB.
     assert before - after < 64 << 20
 
 
-def test_auto_falls_back_where_the_server_sees_no_gpu(triton, frame):
+def test_auto_falls_back_if_the_server_has_no_gpu(triton, frame):
     with Detector(triton.url) as detector:
         assert detector.transport == "shared-memory"
         assert same(detector.detect(frame), detector.detect(cupy.asarray(frame)), atol=1)
@@ -155,30 +155,30 @@ def assert_decoded_the_same(path):
         assert isinstance(frame.image, cupy.ndarray)
         image = on_host(frame.image).astype(int)
         assert image.shape == other.image.shape
-        # H.264 leaves decoders no choice. RGB is computed in 32 bits by us, and in 16, cut off at
-        # each step, by FFmpeg: up to four levels, half a level on average.
+        # H.264 decoders give equal YUV. FFmpeg converts to RGB in 16 bits and truncates at each
+        # step, the kernel in 32 bits: up to four levels of difference, half a level on average.
         assert np.abs(image - other.image).max() <= 4
         assert np.abs(image - other.image).mean() < 1
 
 
 @pytest.mark.parametrize("name", ["mb1_1", "mb2_2"])
-def test_nvdec_gives_what_ffmpeg_gives(name):
+def test_nvdec_decodes_the_demo_videos_as_ffmpeg_does(name):
     assert_decoded_the_same(VIDEOS / f"{name}.mp4")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".mov", ".h264"])
-def test_nvdec_gives_what_ffmpeg_gives_from_any_container(tmp_path, suffix):
+def test_nvdec_decodes_any_container_as_ffmpeg_does(tmp_path, suffix):
     images = [noise(number) // 4 + 40 * (number % 3) for number in range(24)]
     format = "h264" if suffix == ".h264" else None
     assert_decoded_the_same(write_clip(tmp_path / f"clip{suffix}", images, format=format))
 
 
 @pytest.mark.parametrize("matrix", [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
-def test_nvdec_s_pictures_are_turned_upright(tmp_path, matrix):
+def test_pictures_of_nvdec_are_rotated_upright(tmp_path, matrix):
     assert_decoded_the_same(turned(write_clip(tmp_path / "clip.mp4", [noise(1)] * 3), matrix))
 
 
-def test_what_nvdec_cannot_do_falls_back_in_one_line(tmp_path, caplog):
+def test_a_video_that_nvdec_cannot_decode_falls_back_with_one_log_line(tmp_path, caplog):
     frames = read(write_clip(tmp_path / "c.mp4", steps(5, width=33, height=47)), "gpu")
     (note,) = caplog.messages
     assert len(frames) == 5
@@ -189,7 +189,7 @@ def rows(path):
     return list(csv.reader(path.read_text().splitlines()))
 
 
-def test_detect_on_the_gpu_finds_what_it_finds_on_the_cpu(gpu_triton, tmp_path, yolostream_cli):
+def test_detect_gives_the_same_results_with_both_decoders(gpu_triton, tmp_path, yolostream_cli):
     for decoder in ("cpu", "gpu"):
         done = yolostream_cli(
             *("detect", VIDEOS / "mb1_1.mp4", "--url", gpu_triton.url, "--decoder", decoder),
@@ -199,11 +199,11 @@ def test_detect_on_the_gpu_finds_what_it_finds_on_the_cpu(gpu_triton, tmp_path, 
         assert "note:" not in done.stderr
         assert (tmp_path / decoder / "mb1_1.mp4").stat().st_size > 0
     one, other = (rows(tmp_path / decoder / "mb1_1.csv") for decoder in ("cpu", "gpu"))
-    # A level more or less in a pixel moves what is found with a confidence at the threshold.
+    # Pixels that differ by a level change detections with scores at the threshold.
     assert abs(len(one) - len(other)) <= 0.05 * len(one)
 
 
-def test_a_detour_through_the_host_is_said(triton, tmp_path, yolostream_cli):
+def test_a_copy_through_host_memory_is_logged(triton, tmp_path, yolostream_cli):
     arguments = ("--decoder", "gpu", "--limit", 5, "--save", "csv", "--output", tmp_path)
     done = yolostream_cli("detect", VIDEOS / "mb1_1.mp4", "--url", triton.url, *arguments)
     assert done.returncode == 0

@@ -31,7 +31,7 @@ def commands():
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A copy of what the commands touch, with a checkpoint and a dataset where they look."""
+    """A copy of the files that the commands use, with a checkpoint and a dataset at their paths."""
     root = tmp_path_factory.mktemp("checkout")
     ignored = shutil.ignore_patterns("__pycache__")
     for name in ("clients", "tools", "videos"):
@@ -48,7 +48,7 @@ def checkout(tmp_path_factory):
 
 
 def write_dataset(folder):
-    """A few drawn streets in YOLO's form."""
+    """Write a few drawn streets as a dataset in the format of YOLO."""
     for name in ("images", "labels"):
         (folder / name / "val").mkdir(parents=True)
     (folder / "data.yaml").write_text(f"names: {dict(CLASS_NAMES)}\nval: images/val\n")
@@ -80,10 +80,10 @@ def run(command, checkout):
     return done.stdout
 
 
-def test_the_guide_leads_from_a_checkpoint_to_its_accuracy(commands, checkout):
+def test_the_commands_of_the_guide_export_install_and_evaluate_a_checkpoint(commands, checkout):
     make, fetch, export, install, detect, evaluate = commands
     assert make == "make tools"
-    # It would need the internet; tests/test_fetch_weights.py runs it against a server of its own.
+    # This command needs the internet; tests/test_fetch_weights.py runs it with a local server.
     assert fetch == ".venv-tools/bin/python -m tools.fetch_weights yolov7-tiny"
     assert "25200 rows of 80 classes" in run(export, checkout)
     assert "installed yolov7-tiny" in run(install, checkout)

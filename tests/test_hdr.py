@@ -1,4 +1,4 @@
-"""Pictures of a high dynamic range look as those of a usual one do."""
+"""Tone mapping: pictures of a high dynamic range (HDR) look like those of a standard range."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from yolostream.sources.hdr import ToneMapper, tone_mapped
 
 PQ, HLG = int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)
 HDR = pytest.mark.parametrize("transfer", [PQ, HLG], ids=["PQ", "HLG"])
-UNTOLD = 2
+UNSPECIFIED = 2
 """AVColorSpace's number where a file says nothing."""
 WHITE = 203.0
 """Candela per square metre of white paper, ITU-R BT.2408."""
@@ -24,7 +24,7 @@ TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.016
 
 
 def signal_of(light: np.ndarray, transfer: int) -> np.ndarray:
-    """What a camera of BT.2020 makes of this light (of BT.709, 1 is white): ITU-R BT.2100."""
+    """The signal of a BT.2020 camera for light in BT.709, where 1 is white (ITU-R BT.2100)."""
     shown = light @ TO_BT2020.T * WHITE
     if transfer == PQ:
         power = (shown / 10000) ** 0.1593017578125
@@ -45,9 +45,9 @@ def write_hdr(
     format: str = "yuv420p10le",
     matrix: int = BT2020,
 ) -> Path:
-    """Write a picture of a usual range (BT.1886), lit `brighter`, as a phone or camera would.
+    """Write a picture of the standard range (BT.1886) as HDR, with `brighter` times its light.
 
-    `transfer` may be BT.709's too: of a wide gamut, but no high range.
+    `transfer` may also be that of BT.709, for a wide gamut without a high dynamic range.
     """
     signal = picture / 255
     if transfer in (PQ, HLG):
@@ -72,12 +72,12 @@ def write_hdr(
 
 
 def patches(levels: list[tuple[int, int, int]]) -> Image:
-    """A picture of squares side by side."""
+    """A picture of adjacent squares."""
     return np.repeat(np.repeat(np.array([levels], np.uint8), 64, axis=0), 64, axis=1)
 
 
 def levels_in(image: Image) -> list[list[int]]:
-    """The middle of each square."""
+    """The color at the center of each square."""
     return image[image.shape[0] // 2, 32::64].astype(int).tolist()
 
 
@@ -85,10 +85,10 @@ GRAYS = [(level,) * 3 for level in (0, 30, 60, 90, 120, 150)]
 COLORS = [(140, 60, 60), (60, 140, 60), (60, 60, 140), (140, 140, 60), (110, 70, 60)]
 
 
-# Such video came out pale and gray: LibrePhotos/librephotos issue 455, browser-use/video-use 6.
+# Such videos looked pale and gray: LibrePhotos/librephotos issue 455, browser-use/video-use 6.
 @HDR
 @pytest.mark.parametrize("levels", [GRAYS, COLORS], ids=["grays", "colors"])
-def test_what_is_no_brighter_than_paper_keeps_its_colors(
+def test_colors_up_to_reference_white_are_kept(
     tmp_path: Path, levels: list[tuple[int, int, int]], transfer: int
 ) -> None:
     (source,) = opened(write_hdr(tmp_path / "clip.mp4", patches(levels), transfer))
@@ -97,10 +97,8 @@ def test_what_is_no_brighter_than_paper_keeps_its_colors(
 
 
 @HDR
-def test_highlights_are_told_apart_and_are_no_darker_than_paper(
-    tmp_path: Path, transfer: int
-) -> None:
-    # Highlights were blown out: iina/iina issue 6005.
+def test_highlights_stay_distinct_and_bright(tmp_path: Path, transfer: int) -> None:
+    # Highlights were clipped: iina/iina issue 6005.
     grays = patches([(level,) * 3 for level in (60, 90, 120, 150, 200)])
     path = write_hdr(tmp_path / "clip.mp4", grays, transfer, brighter=3)
     (source,) = opened(path)
@@ -110,7 +108,7 @@ def test_highlights_are_told_apart_and_are_no_darker_than_paper(
     assert reds[-1] >= 240
 
 
-def test_a_hue_stays_whatever_its_light() -> None:
+def test_the_hue_does_not_depend_on_the_brightness() -> None:
     light = np.linspace(0.05, 4, 40)[:, None] * np.array([1.0, 0.5, 0.2])
     shown = tone_mapped(signal_of(light, PQ), PQ) ** 2.4
     np.testing.assert_allclose(shown[:, 1] / shown[:, 0], 0.5, atol=0.02)
@@ -118,15 +116,15 @@ def test_a_hue_stays_whatever_its_light() -> None:
 
 
 @HDR
-def test_beyond_what_is_told_apart_it_is_white(transfer: int) -> None:
+def test_the_brightest_signal_is_white_and_the_darkest_black(transfer: int) -> None:
     assert tone_mapped(np.ones((1, 3)), transfer).min() > 0.99
     assert tone_mapped(np.zeros((1, 3)), transfer).max() < 0.01
 
 
 @HDR
-def test_a_matrix_that_is_not_told_is_that_of_hdr(tmp_path: Path, transfer: int) -> None:
+def test_an_unspecified_matrix_is_that_of_hdr(tmp_path: Path, transfer: int) -> None:
     shown = []
-    for matrix in (BT2020, UNTOLD):
+    for matrix in (BT2020, UNSPECIFIED):
         path = write_hdr(tmp_path / f"{matrix}.mp4", patches(COLORS), transfer, matrix=matrix)
         (source,) = opened(path)
         shown += [frame.image for frame in frames_of(source)]
@@ -134,7 +132,7 @@ def test_a_matrix_that_is_not_told_is_that_of_hdr(tmp_path: Path, transfer: int)
 
 
 @HDR
-def test_a_small_one_is_toned_down_too(tmp_path: Path, transfer: int) -> None:
+def test_a_downscaled_picture_is_tone_mapped(tmp_path: Path, transfer: int) -> None:
     (source,) = opened(write_hdr(tmp_path / "clip.mp4", patches(GRAYS), transfer))
     (whole,), (small,) = frames_of(source), frames_of(source, Reading(fit=(32, 192)))
     assert small.image.shape == (32, 192, 3)
@@ -143,8 +141,8 @@ def test_a_small_one_is_toned_down_too(tmp_path: Path, transfer: int) -> None:
 
 
 @HDR
-def test_eight_bits_are_toned_down_too(tmp_path: Path, transfer: int) -> None:
-    # Sony's cameras write HLG in 8 bits: CarterLi/iina issue 8 has one.
+def test_eight_bit_hdr_is_tone_mapped(tmp_path: Path, transfer: int) -> None:
+    # Sony's cameras write HLG in 8 bits: CarterLi/iina issue 8.
     path = write_hdr(tmp_path / "clip.mp4", patches(GRAYS), transfer, format="yuv420p")
     (source,) = opened(path)
     for reading in (Reading(), Reading(fit=(32, 192))):
@@ -154,15 +152,15 @@ def test_eight_bits_are_toned_down_too(tmp_path: Path, transfer: int) -> None:
         np.testing.assert_allclose(shown.astype(int)[1:], GRAYS[1:], atol=12)
 
 
-def test_a_wide_gamut_alone_is_no_high_dynamic_range(tmp_path: Path) -> None:
-    # It was taken for one: iina/iina issue 5200.
+def test_a_wide_gamut_alone_is_not_tone_mapped(tmp_path: Path) -> None:
+    # It was treated as HDR: iina/iina issue 5200.
     path = write_hdr(tmp_path / "clip.mp4", patches(GRAYS), int(ColorTrc.BT709))
     (source,) = opened(path)
     (frame,) = frames_of(source)
     np.testing.assert_allclose(levels_in(frame.image), GRAYS, atol=2)
 
 
-def test_a_size_that_changes_is_toned_down_too() -> None:
+def test_a_size_that_changes_is_tone_mapped() -> None:
     mapper = ToneMapper(HLG)
     for width, height in ((64, 48), (33, 47), (64, 48)):
         frame = av.VideoFrame.from_ndarray(
@@ -173,11 +171,11 @@ def test_a_size_that_changes_is_toned_down_too() -> None:
         assert len(np.unique(shown)) == 1
 
 
-# Pale and gray, or with steps: woelper/oculante issue 710, ncoevoet/facet issue 154.
+# Such pictures looked pale, or had steps: woelper/oculante issue 710, ncoevoet/facet issue 154.
 @HDR
 @pytest.mark.parametrize("turns", [0, 1])
 @pytest.mark.parametrize("suffix", ["hif", "avif"])
-def test_a_camera_s_picture_is_toned_down_too(
+def test_a_still_picture_is_tone_mapped(
     tmp_path: Path, transfer: int, turns: int, suffix: str
 ) -> None:
     signal = signal_of((patches(GRAYS) / 255) ** 2.4, transfer)

@@ -1,4 +1,4 @@
-"""The chart for Kubernetes: rendered by Helm, held to schemas of Kubernetes and its operators."""
+"""The chart for Kubernetes, rendered by Helm, with the schemas of Kubernetes and its operators."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ MONITORING = REPOSITORY / "monitoring"
 
 
 @CASE
-def test_helm_finds_no_fault(case):
+def test_helm_lint_finds_no_error(case):
     import helm_python
 
     report = helm_python.lint(CHART, CASES[case], strict=True)
     assert report["total_charts_linted"] == 1
-    # A picture is recommended.
+    # Helm recommends an icon, which the chart does not have.
     assert [one["error"] for one in report["messages"]] == ["icon is recommended"]
 
 
@@ -54,8 +54,8 @@ def definitions(version):
     return Resource.from_contents(contents) @ Registry()
 
 
-def refusals(one, version):
-    """What Kubernetes itself does not take, keys that it does not know among it."""
+def schema_errors(one, version):
+    """The errors of the schema of Kubernetes, which also rejects unknown keys."""
     import jsonschema
     from kubernetes_validate import utils
     from referencing import Resource
@@ -74,28 +74,28 @@ FOREIGN = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}
 
 
 def oldest():
-    said = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"]
-    return said.removeprefix(">=").removesuffix("-0")
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"]
+    return version.removeprefix(">=").removesuffix("-0")
 
 
 @CASE
-def test_kubernetes_knows_every_object_and_every_key(case):
+def test_kubernetes_accepts_every_object_and_every_key(case):
     objects = [one for one in render(CASES[case]) if one["kind"] not in FOREIGN]
     assert len(objects) >= 10
-    faults = [fault for one in objects for fault in refusals(one, "1.37.0")]
+    faults = [fault for one in objects for fault in schema_errors(one, "1.37.0")]
     assert not faults
 
 
-def test_the_oldest_kubernetes_that_the_chart_is_for_does_too():
+def test_the_oldest_supported_kubernetes_accepts_every_object():
     assert oldest() == "1.27.0"
     objects = [one for one in render(CASES["gpu-everything"]) if one["kind"] not in FOREIGN]
-    assert not [fault for one in objects for fault in refusals(one, oldest())]
+    assert not [fault for one in objects for fault in schema_errors(one, oldest())]
 
 
-def test_a_key_that_kubernetes_does_not_know_is_found():
+def test_an_unknown_key_is_an_error_of_the_schema():
     deployment = copy.deepcopy(only(render(ON_GPU), "Deployment"))
     deployment["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
-    (fault,) = refusals(deployment, "1.37.0")
+    (fault,) = schema_errors(deployment, "1.37.0")
     assert "readynessProbe" in fault
 
 
@@ -110,17 +110,17 @@ def model_of(one):
 
 
 @pytest.mark.parametrize("case", ["gpu-everything", "cpu-everything", "keda", "monitoring"])
-def test_keda_and_the_operator_of_prometheus_know_every_key(case):
+def test_keda_and_the_prometheus_operator_accept_every_key(case):
     objects = [one for one in render(CASES[case]) if one["kind"] in FOREIGN]
     assert objects
     for one in objects:
-        taken = model_of(one).model_validate(one)
-        # Keys that they do not know would be missing.
-        assert taken.model_dump(mode="json", by_alias=True, exclude_unset=True) == one
+        parsed = model_of(one).model_validate(one)
+        # Unknown keys would be missing from the dump.
+        assert parsed.model_dump(mode="json", by_alias=True, exclude_unset=True) == one
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("values", "words"),
     [
         (within("triton.image", ""), "triton.image: name the image"),
         (within("triton.plan.image", ""), "triton.plan.image: name the image"),
@@ -155,17 +155,17 @@ def test_keda_and_the_operator_of_prometheus_know_every_key(case):
         ),
     ],
 )
-def test_what_is_missing_or_contradicts_itself_is_an_error_that_names_it(said, words):
+def test_missing_or_contradictory_values_are_named(values, words):
     from helm_python import HelmError
 
     with pytest.raises(HelmError) as raised:
-        render(merged(ON_GPU, said))
+        render(merged(ON_GPU, values))
     assert words in str(raised.value)
     assert "secret@" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("values", "words"),
     [
         (within("ingest.replica", 3), "'/ingest': additional properties 'replica' not allowed"),
         (within("tritn", {}), "additional properties 'tritn' not allowed"),
@@ -173,6 +173,7 @@ def test_what_is_missing_or_contradicts_itself_is_an_error_that_names_it(said, w
         (within("triton.profile", "gpu"), "'/triton/profile': value must be one of 'plan'"),
         (within("triton.sharedMemory", "1gb"), "'/triton/sharedMemory'"),
         (within("networkPolicy.cameras", ["10.0.0.5"]), "'/networkPolicy/cameras/0'"),
+        (within("networkPolicy.dnsCaches", ["10.0.0.5"]), "'/networkPolicy/dnsCaches/0'"),
         (
             within("cameras.gate", {"source": "rtsp://h/s", "confidance": 0.5}),
             "'/cameras/gate': additional properties 'confidance' not allowed",
@@ -184,43 +185,43 @@ def test_what_is_missing_or_contradicts_itself_is_an_error_that_names_it(said, w
         (within("ingest.autoscaling.camerasPerReplica", 0), "/ingest/autoscaling/camerasPer"),
     ],
 )
-def test_a_typo_is_an_error_that_names_it(said, words):
+def test_unknown_or_invalid_values_are_named(values, words):
     from helm_python import HelmValuesError
 
     with pytest.raises(HelmValuesError) as raised:
-        render(merged(ON_GPU, said))
+        render(merged(ON_GPU, values))
     assert words in str(raised.value)
 
 
 def keys(values, path=""):
-    """Of all sections that the chart itself knows; what is free, and cameras, are left out."""
+    """The dotted paths of all keys in the values."""
     for key, value in values.items():
         yield path + key
         if isinstance(value, dict) and value:
             yield from keys(value, f"{path}{key}.")
 
 
-def known(schema, path=""):
+def schema_keys(schema, path=""):
     for key, one in schema["properties"].items():
         yield path + key
         if "properties" in one:
-            yield from known(one, f"{path}{key}.")
+            yield from schema_keys(one, f"{path}{key}.")
 
 
-def test_the_schema_has_the_keys_of_the_values_and_no_others():
+def test_the_schema_has_exactly_the_keys_of_the_values():
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
-    free = ("resources.", "labels.")
-    there = {key for key in keys(values) if not any(word in key for word in free)}
-    # Helm gives it to charts that are part of another one.
-    assert {key for key in known(schema) if not any(word in key for word in free)} == {
+    arbitrary = ("resources.", "labels.")
+    present = {key for key in keys(values) if not any(word in key for word in arbitrary)}
+    # Helm passes `global` to charts that are part of another chart.
+    assert {key for key in schema_keys(schema) if not any(word in key for word in arbitrary)} == {
         "global",
-        *there,
+        *present,
     }
 
 
 @CASE
-def test_pods_are_restricted_as_kubernetes_calls_it(case):
+def test_pods_comply_with_the_restricted_security_standard(case):
     found = pods(render(CASES[case]))
     assert found.keys() == {"triton", "ingest"}
     for pod in found.values():
@@ -243,7 +244,7 @@ def test_pods_are_restricted_as_kubernetes_calls_it(case):
 
 
 @CASE
-def test_every_mounted_volume_is_there_and_every_volume_is_mounted(case):
+def test_every_mount_has_a_volume_and_every_volume_is_mounted(case):
     objects = render(CASES[case])
     claims = only(objects, "StatefulSet")["spec"].get("volumeClaimTemplates", [])
     for component, pod in pods(objects).items():
@@ -254,12 +255,12 @@ def test_every_mounted_volume_is_there_and_every_volume_is_mounted(case):
         assert {mount["name"] for some in mounts for mount in some} == volumes
         for some in mounts:
             paths = [mount["mountPath"] for mount in some]
-            # The runtime cannot make a folder in a volume that nobody may write into.
+            # The runtime cannot create a mount point inside a read-only volume.
             assert not [p for p in paths for q in paths if p.startswith(f"{q}/")]
 
 
 @CASE
-def test_only_ingest_has_a_token_for_kubernetes_and_it_may_only_use_leases(case):
+def test_only_ingest_has_a_service_account_token_and_only_for_leases(case):
     objects = render(CASES[case])
     found = pods(objects)
     assert found["triton"]["spec"]["automountServiceAccountToken"] is False
@@ -280,7 +281,7 @@ def matches(selector, labels):
 
 
 @CASE
-def test_whatever_selects_pods_selects_those_of_its_component(case):
+def test_every_selector_selects_the_pods_of_its_component(case):
     objects = render(CASES[case])
     labels = {name: pod["metadata"]["labels"] for name, pod in pods(objects).items()}
     selectors = [
@@ -303,7 +304,7 @@ def test_whatever_selects_pods_selects_those_of_its_component(case):
 
 
 @CASE
-def test_ports_have_their_names_everywhere(case):
+def test_ports_are_consistent_in_services_probes_and_monitors(case):
     objects = render(CASES[case])
     named = {
         component: {
@@ -331,7 +332,7 @@ def test_ports_have_their_names_everywhere(case):
 
 
 def flows(objects):
-    """Who reaches what: component, direction, peers, ports."""
+    """The rules of all network policies: component, direction, peers, ports."""
     for policy in (one for one in objects if one["kind"] == "NetworkPolicy"):
         component = policy["metadata"]["labels"].get("app.kubernetes.io/component")
         for direction, side in (("ingress", "from"), ("egress", "to")):
@@ -340,7 +341,7 @@ def flows(objects):
                 yield component, direction, json.dumps(rule.get(side)), ports
 
 
-def test_nobody_reaches_anything_but_what_is_named():
+def test_network_policies_allow_only_the_named_connections():
     objects = render(ON_GPU)
     labels = {name: pod["metadata"]["labels"] for name, pod in pods(objects).items()}
     closed = only(objects, "NetworkPolicy", "nothing")["spec"]
@@ -355,18 +356,31 @@ def test_nobody_reaches_anything_but_what_is_named():
     into_ingest = [ports for who, way, _, ports in found if (who, way) == ("ingest", "ingress")]
     assert into_ingest == [{8080}]
     from_ingest = [ports for who, way, _, ports in found if (who, way) == ("ingest", "egress")]
-    # Triton, names, leases, and cameras at whatever ports they have.
+    # Triton, DNS, the Kubernetes API for leases, and cameras at any port.
     assert from_ingest == [{8001}, {53}, {443, 6443}, set()]
 
 
-def test_without_prometheus_nobody_reaches_metrics_or_page():
+@pytest.mark.parametrize(
+    ("values", "caches"),
+    [({}, ["169.254.20.10/32"]), (within("networkPolicy.dnsCaches", []), [])],
+)
+def test_dns_is_allowed_in_the_cluster_and_to_the_cache_of_a_node(values, caches):
+    (peers,) = (
+        peers for *_, peers, ports in flows(render(merged(ON_GPU, values))) if ports == {53}
+    )
+    cluster, *blocks = json.loads(peers)
+    assert cluster["podSelector"]["matchLabels"] == {"k8s-app": "kube-dns"}
+    assert [one["ipBlock"]["cidr"] for one in blocks] == caches
+
+
+def test_without_prometheus_metrics_and_page_are_not_reachable():
     values = merged(ON_GPU, within("networkPolicy.metricsFrom", []))
     ways = [(who, way) for who, way, _, _ in flows(render(values))]
     assert ways.count(("triton", "ingress")) == 1
     assert ("ingest", "ingress") not in ways
 
 
-def test_rules_and_dashboard_are_those_of_every_other_installation():
+def test_rules_and_dashboard_are_those_of_the_monitoring_folder():
     objects = render(CASES["monitoring"])
     groups = [
         group
@@ -380,34 +394,34 @@ def test_rules_and_dashboard_are_those_of_every_other_installation():
     assert json.loads(dashboard["data"]["yolostream.json"]) == json.loads(theirs)
 
 
-def test_a_packed_chart_has_all_that_it_needs(tmp_path):
+def test_a_packaged_chart_is_complete(tmp_path):
     from helm_python import Chart
 
     with Chart.load(CHART) as chart:
         archive = chart.save(tmp_path)
-    # Its links to monitoring/ are files now.
+    # In the archive, the links to monitoring/ have become files.
     with Chart.load(archive) as packed:
         everything = CASES["gpu-everything"]
         assert render(everything, packed) == render(everything)
 
 
 @pytest.mark.parametrize("component", ["triton", "ingest"])
-def test_autoscaling_asks_prometheus_and_does_not_believe_silence(component):
+def test_autoscaling_does_not_treat_missing_metrics_as_no_load(component):
     scaled = only(render(CASES["gpu-everything"]), "ScaledObject", component)
     (trigger,) = scaled["spec"]["triggers"]
     assert trigger["type"] == "prometheus"
-    # KEDA's own default takes a lost target for no load.
+    # By default, KEDA treats missing metrics as no load.
     assert trigger["metadata"]["ignoreNullValues"] == "false"
-    # It falls back for an average only.
+    # KEDA supports a fallback only for averages.
     assert trigger["metricType"] == "AverageValue"
     assert scaled["spec"]["fallback"]["replicas"] >= scaled["spec"]["minReplicaCount"]
     assert f'service="{NAME}-{component}"' in trigger["metadata"]["query"]
     assert trigger["authenticationRef"] == {"name": "prometheus"}
 
 
-def test_a_change_of_cameras_restarts_nothing_and_one_of_the_rest_does():
-    def restarts(*said):
-        one, other = (pods(render(merged(ON_GPU, *some)))["ingest"] for some in ((), said))
+def test_only_changes_other_than_those_of_cameras_restart_pods():
+    def restarts(*values):
+        one, other = (pods(render(merged(ON_GPU, *some)))["ingest"] for some in ((), values))
         return one != other
 
     assert not restarts(within("cameras.gate", {"source": "rtsp://h/s"}))
@@ -416,16 +430,16 @@ def test_a_change_of_cameras_restarts_nothing_and_one_of_the_rest_does():
     assert restarts(within("ingest.outputs", True))
 
 
-def test_the_values_for_a_cpu_ask_for_no_gpu():
+def test_the_values_for_a_cpu_request_no_gpu():
     assert "nvidia.com/gpu" not in json.dumps(render(merged(ON_GPU, ON_CPU)))
     assert "nvidia.com/gpu" in json.dumps(render(ON_GPU))
     assert "initContainers" not in pods(render(merged(ON_GPU, ON_CPU)))["triton"]["spec"]
 
 
-def test_after_the_installation_helm_says_what_to_do_next():
-    said = notes(
+def test_the_notes_of_the_chart_name_the_next_steps():
+    text = notes(
         merged(ON_GPU, {"cameras": EVERYTHING["cameras"]}, within("ingest.credentialsSecret", "c"))
     )
-    assert said.startswith("\n2 cameras are read by demo-yolostream-ingest")
-    assert "--container plan" in said
+    assert text.startswith("\n2 cameras are read by demo-yolostream-ingest")
+    assert "--container plan" in text
     assert "--container plan" not in notes(merged(ON_GPU, ON_CPU))

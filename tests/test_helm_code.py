@@ -1,4 +1,4 @@
-"""What the chart for Kubernetes says of our programs, held to them."""
+"""Compares the chart for Kubernetes with the programs that it runs."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def container_of(case, component):
     return one
 
 
-def moved(words, folder):
-    """Words in which paths of a container are below a folder, where they are files."""
+def moved(text, folder):
+    """Replace the paths of a container by paths below `folder`."""
     paths = r"/(secrets|etc/yolostream|models|var/lib/yolostream|opt/server|opt/tritonserver)\b"
-    return re.sub(paths, rf"{folder}\g<0>", words)
+    return re.sub(paths, rf"{folder}\g<0>", text)
 
 
 def fill(folder, *paths):
@@ -78,51 +78,51 @@ def fill(folder, *paths):
 
 
 def parsed(arguments, folder):
-    """What the command line makes of a container's arguments."""
+    """Parse the arguments of a container with the command line."""
     name, *words = [moved(word, folder) for word in arguments]
     command = get_command(cli.app).commands[name]
     return command.make_context(name, words).params
 
 
 @CASE
-def test_the_command_line_knows_every_option_of_triton(case, tmp_path):
+def test_the_command_line_accepts_every_option_of_triton(case, tmp_path):
     fill(tmp_path, "secrets/triton/token")
     values = CASES[case]
     container = container_of(case, "triton")
-    said = parsed(container["args"], tmp_path)
+    parameters = parsed(container["args"], tmp_path)
     profile = values["triton"].get("profile", "plan")
-    # A plan is what the configurations of the models ask for.
-    assert said["profile"] == (None if profile == "plan" else profile)
-    assert (said["token_file"] is not None) == bool(values["triton"].get("tokenSecret"))
+    # A plan needs no profile, because the default configurations use it.
+    assert parameters["profile"] == (None if profile == "plan" else profile)
+    assert (parameters["token_file"] is not None) == bool(values["triton"].get("tokenSecret"))
     named = {port["name"]: port["containerPort"] for port in container["ports"]}
-    ports = [said["http_port"], named["grpc"], named["metrics"]]
-    assert ports == [said["http_port"], said["grpc_port"], said["metrics_port"]]
+    ports = [parameters["http_port"], named["grpc"], named["metrics"]]
+    assert ports == [parameters["http_port"], parameters["grpc_port"], parameters["metrics_port"]]
     assert ports == list(machine.PORTS)
-    assert said["health_port"] == named["health"]
-    # As in the containers of docker/services.yaml.
+    assert parameters["health_port"] == named["health"]
+    # The port is the same as in docker/services.yaml.
     assert f'"127.0.0.1", {named["health"]}' in (REPOSITORY / "docker/services.yaml").read_text()
 
 
 @CASE
-def test_the_command_line_knows_every_option_of_ingest(case, tmp_path):
+def test_the_command_line_accepts_every_option_of_ingest(case, tmp_path):
     fill(tmp_path, "etc/yolostream/cameras.yaml")
     container = container_of(case, "ingest")
-    said = parsed(container["args"], tmp_path)
-    assert said["cameras"] == [f"{tmp_path}/etc/yolostream/cameras.yaml"]
-    assert said["leases"] == f"kubernetes:{NAME}"
-    assert said["lease_seconds"] == 8
+    parameters = parsed(container["args"], tmp_path)
+    assert parameters["cameras"] == [f"{tmp_path}/etc/yolostream/cameras.yaml"]
+    assert parameters["leases"] == f"kubernetes:{NAME}"
+    assert parameters["lease_seconds"] == 8
     (port,) = container["ports"]
     assert port["containerPort"] == WebSettings().port
 
 
-def test_the_leases_have_a_name_that_is_allowed_however_long_that_of_the_release_is():
+def test_the_name_of_the_leases_is_valid_even_for_the_longest_release_name():
     from helm_python import Chart
 
     with Chart.load(CHART) as chart:
         files = chart.render(ON_GPU, name="a" * 53, namespace=NAMESPACE)
     pod = yaml.safe_load(files["yolostream/templates/ingest/statefulset.yaml"])
     (container,) = pod["spec"]["template"]["spec"]["containers"]
-    # The only fault is that this is no pod.
+    # The name is accepted; the error is only that this is no pod.
     leases = container["args"][container["args"].index("--leases") + 1]
     with pytest.raises(ServiceError, match="automountServiceAccountToken"):
         Sharing.of(leases)
@@ -130,20 +130,20 @@ def test_the_leases_have_a_name_that_is_allowed_however_long_that_of_the_release
         Sharing.of(f"kubernetes:{'a' * 99}")
 
 
-def test_the_role_allows_what_is_done_with_leases():
+def test_the_role_allows_all_requests_for_leases():
     verbs = {"GET": "list", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-    done = set(re.findall(r'"(GET|POST|PUT|PATCH|DELETE)"', inspect.getsource(kubernetes)))
+    methods = set(re.findall(r'"(GET|POST|PUT|PATCH|DELETE)"', inspect.getsource(kubernetes)))
     assert kubernetes.ACCOUNT == pod.ACCOUNT
     (rule,) = only(render(ON_GPU), "Role")["rules"]
-    # 'kubectl auth can-i' and people ask for single ones.
-    assert {verbs[method] for method in done} == set(rule["verbs"]) - {"get"}
-    assert {verbs[method] for method in done} == set(kubernetes.VERBS)
+    # 'kubectl auth can-i' and users get single leases.
+    assert {verbs[method] for method in methods} == set(rule["verbs"]) - {"get"}
+    assert {verbs[method] for method in methods} == set(kubernetes.VERBS)
 
 
-def test_the_page_installs_what_it_shows():
+def test_the_values_in_the_page_are_valid():
     page = (REPOSITORY / "docs" / "kubernetes.md").read_text()
-    (said,) = re.findall(r"```yaml\n(.+?)```", page, re.DOTALL)
-    objects = render(yaml.safe_load(said))
+    (shown,) = re.findall(r"```yaml\n(.+?)```", page, re.DOTALL)
+    objects = render(yaml.safe_load(shown))
     assert "gate" in only(objects, "ConfigMap", "ingest")["data"]["cameras.yaml"]
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     for path in re.findall(r"^\| `([\w.]+)`.* \|$", page, re.MULTILINE):
@@ -151,40 +151,44 @@ def test_the_page_installs_what_it_shows():
 
 
 @CASE
-def test_the_service_takes_the_configuration(case, tmp_path, monkeypatch):
+def test_the_service_accepts_the_configuration(case, tmp_path, monkeypatch):
     for name in ("GATE_PASSWORD", "YARD_PASSWORD"):
         monkeypatch.setenv(name, "secret")
     fill(tmp_path, "secrets/web/tokens", "secrets/triton/token")
     values = CASES[case]
     text = only(render(values), "ConfigMap", "ingest")["data"]["cameras.yaml"]
-    said = configuration_file.parse(moved(text, tmp_path), "cameras.yaml")
+    configuration = configuration_file.parse(moved(text, tmp_path), "cameras.yaml")
     triton = only(render(values), "Service", "triton")
     grpc = next(port["port"] for port in triton["spec"]["ports"] if port["name"] == "grpc")
-    assert said.server.url == f"dns:///{triton['metadata']['name']}.{NAMESPACE}.svc:{grpc}"
+    assert configuration.server.url == f"dns:///{triton['metadata']['name']}.{NAMESPACE}.svc:{grpc}"
     assert triton["spec"]["clusterIP"] == "None"
-    assert said.web.address == f"0.0.0.0:{WebSettings().port}"
-    assert set(said.cameras) == set(values.get("cameras", ()))
-    for path in (said.web.token_file, said.server.token_file, said.outputs.folder):
+    assert configuration.web.address == f"0.0.0.0:{WebSettings().port}"
+    assert set(configuration.cameras) == set(values.get("cameras", ()))
+    for path in (
+        configuration.web.token_file,
+        configuration.server.token_file,
+        configuration.outputs.folder,
+    ):
         if path is not None:
             inside = f"/{path.relative_to(tmp_path)}"
             mounts = container_of(case, "ingest")["volumeMounts"]
             assert any(inside.startswith(mount["mountPath"]) for mount in mounts)
 
 
-def test_cameras_have_the_schema_that_the_service_has():
+def test_the_schema_of_cameras_is_that_of_the_service():
     chart = json.loads((CHART / "values.schema.json").read_text())
     service = json.loads((REPOSITORY / "docs" / "cameras.schema.json").read_text())
-    # 'make helm-schema' writes them.
+    # 'make helm-schema' writes these definitions.
     assert chart["$defs"] == chart_schema.definitions()
     assert "confidence" in chart["$defs"]["CameraSettings"]["properties"]
     theirs = service["properties"]["cameras"]["patternProperties"]
     assert chart["properties"]["cameras"]["patternProperties"] == theirs
 
 
-def test_versions_and_names_are_ours():
-    said = yaml.safe_load((CHART / "Chart.yaml").read_text())
+def test_versions_and_names_are_those_of_this_repository():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
-    assert said["appVersion"] == __version__
+    assert chart["appVersion"] == __version__
     assert values["model"] == ENVIRONMENT["YOLOSTREAM_MODEL"]
     options = (REPOSITORY / "docker-compose.yaml").read_text()
     assert " ".join(values["triton"]["options"]) in options
@@ -193,12 +197,12 @@ def test_versions_and_names_are_ours():
     assert f"-m venv {on_cpu} " in (REPOSITORY / "docker/python.Dockerfile").read_text()
 
 
-def quantity(words):
-    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", words).groups()
+def quantity(text):
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", text).groups()
     return int(number) << {"Mi": 20, "Gi": 30}[unit]
 
 
-def test_shared_memory_is_that_of_the_containers_and_fits_into_the_memory():
+def test_shared_memory_equals_that_of_the_compose_file_and_fits_into_the_memory_limit():
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     size = re.fullmatch(r"(\d+)gb", ENVIRONMENT["YOLOSTREAM_SHARED_MEMORY"])[1]
     assert quantity(values["triton"]["sharedMemory"]) == int(size) * GIB
@@ -210,7 +214,7 @@ def test_shared_memory_is_that_of_the_containers_and_fits_into_the_memory():
 
 
 @CASE
-def test_a_pod_has_the_time_that_its_program_may_take(case):
+def test_the_time_limits_of_pods_are_those_of_their_programs(case):
     triton, ingest = (pods(render(CASES[case]))[name]["spec"] for name in ("triton", "ingest"))
     startup = triton["containers"][0]["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] >= max(
@@ -226,11 +230,11 @@ def test_a_pod_has_the_time_that_its_program_may_take(case):
     liveness = ingest["containers"][0]["livenessProbe"]
     hangs_s = liveness["periodSeconds"] * liveness["failureThreshold"]
     assert hangs_s == int(re.search(r"WatchdogSec=(\d+)", unit)[1])
-    # 'serve' heals what a probe would kill.
+    # 'serve' supervises tritonserver itself, so no probe must restart the pod.
     assert "livenessProbe" not in triton["containers"][0]
 
 
-def test_the_plan_is_built_by_our_tool_in_the_repository_that_is_served(tmp_path, capsys):
+def test_the_plan_is_built_in_the_served_repository(tmp_path, capsys):
     models, plan = pods(render(ON_GPU))["triton"]["spec"]["initContainers"]
     assert plan["command"] == ["python", "-m", build_engine.__name__]
     arguments = [moved(word, tmp_path) for word in plan["args"]]
@@ -249,7 +253,7 @@ def test_the_plan_is_built_by_our_tool_in_the_repository_that_is_served(tmp_path
     assert (tmp_path / "models" / "yolov7_fp16" / "config.pbtxt").is_file()
 
 
-def test_the_plan_of_own_models_is_built_in_a_copy_of_them(tmp_path):
+def test_the_plan_of_own_models_is_built_in_a_copy_of_their_repository(tmp_path):
     models, _ = pods(render(CASES["gpu-everything"]))["triton"]["spec"]["initContainers"]
     claim = next(m["mountPath"] for m in models["volumeMounts"] if m["name"] == "models-claim")
     assert models["command"][-1] == claim
@@ -260,7 +264,7 @@ def test_the_plan_of_own_models_is_built_in_a_copy_of_them(tmp_path):
     assert (tmp_path / "models" / "own").exists()
 
 
-def test_the_images_for_a_gpu_have_code_and_models_of_ours():
+def test_the_images_for_a_gpu_copy_folders_of_this_repository():
     dockerfile = (REPOSITORY / "deploy" / "gpu.Dockerfile").read_text()
     compose = (REPOSITORY / "docker-compose.yaml").read_text()
     for name, stage in re.findall(r"^FROM (\S+) AS (\S+)$", dockerfile, re.MULTILINE):
@@ -269,12 +273,12 @@ def test_the_images_for_a_gpu_have_code_and_models_of_ours():
     ignored = (REPOSITORY / ".dockerignore").read_text()
     for source in re.findall(r"^COPY (\S+) ", dockerfile, re.MULTILINE):
         assert (REPOSITORY / source).is_dir()
-        # The build fails on a folder of which nothing is sent.
+        # The build fails if the folder is not part of the build context.
         assert f"\n!/{source}/" in ignored
 
 
 def moved_values(folder, *, port):
-    """Values that can be run here: with a model that costs nothing, and a file for a camera."""
+    """Values that can run here: with the instant model, and a file as the camera."""
     clip = write_clip(folder / "street.mp4", [gray(100)] * 30, rate=Fraction(10))
     return merged(
         ON_GPU,
@@ -293,29 +297,29 @@ def moved_values(folder, *, port):
 
 
 class Pods:
-    """Both programs of a release, started as the chart says, but on loopback and in a folder."""
+    """Both programs of a release, started as in the chart, but on loopback and in a folder."""
 
     def __init__(self, values, folder, ports):
         self.objects = render(values)
         self.folder, self.ports = folder, ports
         self.processes = []
 
-    def words(self, text):
-        """What the chart says, with paths and ports of this machine."""
+    def localized(self, text):
+        """Replace the paths and ports in a text of the chart by those of this test."""
         for port, other in self.ports.items():
             text = re.sub(rf"\b{port}\b", str(other), text)
         return moved(text, self.folder).replace("0.0.0.0", LOOPBACK)
 
     def arguments(self, component):
         (container,) = pods(self.objects)[component]["spec"]["containers"]
-        return [self.words(word) for word in container["args"]]
+        return [self.localized(word) for word in container["args"]]
 
     def probe(self, component, kind="readinessProbe"):
-        """Asks as kubelet does: without a token, by the address of the pod."""
+        """Send a probe as kubelet does: without a token, to the address of the pod."""
         (container,) = pods(self.objects)[component]["spec"]["containers"]
-        asked = container[kind]["httpGet"]
-        port = next(p["containerPort"] for p in container["ports"] if p["name"] == asked["port"])
-        return self.get(port, asked["path"])
+        request = container[kind]["httpGet"]
+        port = next(p["containerPort"] for p in container["ports"] if p["name"] == request["port"])
+        return self.get(port, request["path"])
 
     def get(self, port, path, **headers):
         with contextlib.suppress(requests.ConnectionError), requests.Session() as session:
@@ -325,23 +329,23 @@ class Pods:
         return None
 
     def metrics(self, component, **headers):
-        """Names of what is where Prometheus is told to look."""
+        """The names of the metrics at the address that Prometheus scrapes."""
         service = only(self.objects, "Service", component)
         monitor = only(render(CASES["monitoring"]), "ServiceMonitor", component)
         (endpoint,) = monitor["spec"]["endpoints"]
         port = next(p["port"] for p in service["spec"]["ports"] if p["name"] == endpoint["port"])
-        told = self.get(port, endpoint["path"], **headers)
-        assert told.status_code == 200
-        return set(re.findall(r"^([a-z_]+)\b", told.text, re.MULTILINE))
+        response = self.get(port, endpoint["path"], **headers)
+        assert response.status_code == 200
+        return set(re.findall(r"^([a-z_]+)\b", response.text, re.MULTILINE))
 
     def is_ready(self, component, kind):
         assert all(process.poll() is None for process in self.processes), (
-            "one has ended: see its log"
+            "a process has ended: see its log"
         )
         answer = self.probe(component, kind)
         return answer is not None and answer.status_code == 200
 
-    def asked_by_keda(self, component):
+    def metric_of_keda(self, component):
         (trigger,) = only(self.objects, "ScaledObject", component)["spec"]["triggers"]
         (name,) = re.findall(r"(\w+)\{", trigger["metadata"]["query"])
         return name
@@ -353,7 +357,7 @@ def running(tmp_path_factory):
     fill(folder, "secrets/web/tokens", "secrets/triton/token", "var/lib/yolostream/nothing")
     (folder / "secrets/web/tokens").unlink()
     (folder / "secrets/triton/token").write_text("t" * 32)
-    # As in the pod: for its group alone.
+    # As in the pod, only owner and group can read the file.
     (folder / "secrets/triton/token").chmod(0o440)
     (folder / "opt").mkdir()
     (folder / "opt/server").symlink_to(REPOSITORY / ".venv-server")
@@ -366,7 +370,7 @@ def running(tmp_path_factory):
         assert host in text
         fill(folder, "etc/yolostream/cameras.yaml")
         (folder / "etc/yolostream/cameras.yaml").write_text(
-            both.words(text).replace(host, LOOPBACK)
+            both.localized(text).replace(host, LOOPBACK)
         )
         make_token = ["-m", "yolostream", "token", "read", "--file", folder / "secrets/web/tokens"]
         done = subprocess.run(
@@ -375,7 +379,7 @@ def running(tmp_path_factory):
         both.token = done.stdout.strip()
         *arguments, option, leases, _, seconds = both.arguments("ingest")
         assert (option, leases) == ("--leases", f"kubernetes:{NAME}")
-        # Those of Kubernetes are for pods.
+        # Leases in Kubernetes work only in pods.
         (folder / "leases").mkdir()
         arguments += [option, str(folder / "leases"), "--lease-seconds", seconds]
         logs = [stack.enter_context((folder / f"{name}.log").open("w")) for name in ("t", "i")]
@@ -390,28 +394,28 @@ def running(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", ["startupProbe", "readinessProbe"])
-def test_triton_is_ready_when_its_model_answers(running, kind):
+def test_the_probes_of_triton_succeed_when_its_model_answers(running, kind):
     poll(lambda: running.is_ready("triton", kind), what="the model's answer")
 
 
 @pytest.mark.parametrize("kind", ["startupProbe", "readinessProbe", "livenessProbe"])
-def test_ingest_is_ready_when_its_page_is_there(running, kind):
+def test_the_probes_of_ingest_succeed_when_its_page_is_served(running, kind):
     poll(lambda: running.is_ready("ingest", kind), what="the page")
 
 
-def test_frames_go_from_the_cameras_to_triton_and_into_the_volume(running):
+def test_results_of_cameras_are_written_into_the_volume(running):
     folder = running.folder / "var/lib/yolostream/output/street"
     poll(lambda: any(p.stat().st_size for p in folder.glob("*.jsonl")), what="results")
 
 
-def test_prometheus_finds_what_the_autoscaling_asks_for(running):
-    assert running.asked_by_keda("triton") in running.metrics("triton")
+def test_the_metrics_for_autoscaling_exist(running):
+    assert running.metric_of_keda("triton") in running.metrics("triton")
     token = {"Authorization": f"Bearer {running.token}"}
-    assert running.asked_by_keda("ingest") in running.metrics("ingest", **token)
+    assert running.metric_of_keda("ingest") in running.metrics("ingest", **token)
     assert running.get(8080, "/metrics").status_code == 401
 
 
 @pytest.mark.parametrize("domain", ["", f".{NAMESPACE}", f".{NAMESPACE}.svc"])
-def test_the_page_knows_the_names_of_its_service(running, domain):
+def test_the_page_accepts_the_names_of_its_service(running, domain):
     assert running.get(8080, "/", Host=f"{NAME}-ingest{domain}:8080").status_code == 200
     assert running.get(8080, "/", Host=f"stranger{domain}:8080").status_code == 421

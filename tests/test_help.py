@@ -1,4 +1,4 @@
-"""What a command says of itself: how it is used, and what it lacks."""
+"""The help of the commands, and their errors about missing packages."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from yolostream.errors import PackageMissing
 
 
 @pytest.mark.parametrize("command", ["detect", "run", "serve", "install-server", "doctor"])
-def test_every_command_says_how_it_is_used(command, yolostream_cli):
+def test_every_command_has_a_help_text(command, yolostream_cli):
     shown = yolostream_cli(command, "--help", env={"COLUMNS": "300", "NO_COLOR": "1"})
     assert shown.returncode == 0, shown.stderr
     assert not shown.stderr
     assert f"yolostream {command} [OPTIONS]" in shown.stdout
 
 
-def test_serve_says_when_it_serves_a_new_model(yolostream_cli):
+def test_the_help_of_serve_explains_how_to_serve_a_new_model(yolostream_cli):
     shown = yolostream_cli("serve", "--help", env={"COLUMNS": "300", "NO_COLOR": "1"})
     assert "To serve a model that was installed meanwhile, run this command again" in shown.stdout
 
@@ -28,12 +28,12 @@ def test_serve_says_when_it_serves_a_new_model(yolostream_cli):
     [
         ("detect", "av", "video"),
         ("run", "av", "service"),
-        # The core brings others of the service's along, as Typer's.
+        # Other packages of the service, such as Typer's, are also installed with the core.
         ("run", "fastapi", "service"),
         ("run", "structlog", "service"),
     ],
 )
-def test_a_command_without_its_packages_says_how_to_get_them(command, package, extra):
+def test_a_command_without_its_packages_names_the_extra_to_install(command, package, extra):
     program = (
         f"import sys; sys.modules[{package!r}] = None; from yolostream.cli import main; main()"
     )

@@ -1,4 +1,4 @@
-"""A folder that players read while it grows."""
+"""HLS output: a folder that players read while it is written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def output(folder: Path, segments: int = 4):
 
 
 class Playlist:
-    """What a player makes of it: RFC 8216."""
+    """The playlist as a player reads it (RFC 8216)."""
 
     def __init__(self, folder: Path) -> None:
         path = folder / PLAYLIST
@@ -36,7 +36,7 @@ class Playlist:
         self.seconds = [float(found) for found in re.findall(r"#EXTINF:([\d.]+)", self.text)]
         self.number = self._value("MEDIA-SEQUENCE")
         self.target = self._value("TARGETDURATION")
-        # Those that are not in the list any more.
+        # The number of discontinuities that have left the playlist.
         self.discontinuities = self._value("DISCONTINUITY-SEQUENCE")
 
     def _value(self, tag: str) -> int:
@@ -45,7 +45,7 @@ class Playlist:
 
 
 def played(folder: Path, count: int) -> list[tuple[float, Image]]:
-    """Times and pictures that a player gets that starts at the first segment."""
+    """The times and pictures that a player gets if it starts at the first segment."""
     with av.open(
         str(folder / PLAYLIST), options={"live_start_index": "0"}, timeout=60
     ) as container:
@@ -56,7 +56,7 @@ def played(folder: Path, count: int) -> list[tuple[float, Image]]:
         return [(frame.time, frame.to_ndarray(format="rgb24")) for frame in frames]
 
 
-def test_a_player_follows_while_it_grows(tmp_path):
+def test_a_player_can_follow_the_growing_playlist(tmp_path):
     with watched(output(tmp_path), GRAY):
         poll(lambda: len(Playlist(tmp_path).names) >= 2, what="the playlist")
         shown = played(tmp_path, 60)
@@ -68,7 +68,7 @@ def test_a_player_follows_while_it_grows(tmp_path):
     assert np.mean(np.diff(levels) % 200 == 10) > 0.8
 
 
-def test_the_playlist_is_valid_at_any_moment_and_the_window_rolls(tmp_path):
+def test_the_playlist_is_always_valid_and_its_window_moves(tmp_path):
     seen, most = [], 0
     with watched(output(tmp_path), GRAY):
         poll(lambda: Playlist(tmp_path).names != [], what="the playlist")
@@ -76,7 +76,7 @@ def test_the_playlist_is_valid_at_any_moment_and_the_window_rolls(tmp_path):
         while not seen or seen[-1].number < seen[0].number + 4:
             assert time.monotonic() < deadline
             playlist = Playlist(tmp_path)
-            # The first may go in this moment, which is why one more is kept than is listed.
+            # The first segment may leave the playlist at this moment, so one more file is kept.
             assert all((tmp_path / name).stat().st_size > 0 for name in playlist.names)
             most = max(most, len(os.listdir(tmp_path)))
             seen.append(playlist)
@@ -90,23 +90,23 @@ def test_the_playlist_is_valid_at_any_moment_and_the_window_rolls(tmp_path):
         assert len(playlist.names) == len(playlist.seconds) <= 4
         assert playlist.names[0] == f"{playlist.number}.m4s"
         assert playlist.target >= max(map(round, playlist.seconds))
-    # The mark before the first segment leaves the list.
+    # The discontinuity before the first segment leaves the playlist.
     assert "#EXT-X-DISCONTINUITY\n" in seen[0].text
     assert "#EXT-X-DISCONTINUITY\n" not in seen[-1].text
     assert seen[-1].discontinuities == seen[0].discontinuities + 1
     assert np.median(seen[-1].seconds) == pytest.approx(KEYFRAME_INTERVAL_S, abs=0.3)
-    # Those of the window, one that was listed before, one that is written, and the others.
+    # The segments of the window, one that has left it, one that is being written, and other files.
     assert most <= 4 + 2 + len(["init", PLAYLIST, "a new playlist"])
 
 
-def test_another_process_goes_on_where_the_one_before_ended(tmp_path):
-    (tmp_path / "notes.txt").write_text("somebody's")
+def test_another_process_continues_the_playlist(tmp_path):
+    (tmp_path / "notes.txt").write_text("notes")
     for size in (320, 480):
         before = Playlist(tmp_path)
         with watched(output(tmp_path), [gray(100, width=size, height=240)]):
             poll(lambda before=before: Playlist(tmp_path).text != before.text, what="a playlist")
             poll(lambda: len(Playlist(tmp_path).names) >= 2, what="two segments")
-        # As one that was killed leaves it.
+        # A killed process leaves such a file.
         (tmp_path / "99.m4s.tmp").write_bytes(b"half")
     after = Playlist(tmp_path)
     assert after.number > before.number + len(before.names) - 1
@@ -115,20 +115,20 @@ def test_another_process_goes_on_where_the_one_before_ended(tmp_path):
     assert {image.shape for _, image in played(tmp_path, 15)} == {(240, 480, 3)}
     for name in before.names:
         assert not (tmp_path / name).exists()
-    assert (tmp_path / "notes.txt").read_text() == "somebody's"
+    assert (tmp_path / "notes.txt").read_text() == "notes"
     assert len(list(tmp_path.glob("init_*.mp4"))) == 1
 
 
-def test_while_the_camera_is_away_the_window_rolls_on(tmp_path):
-    with watched(output(tmp_path, 2), [gray(200, width=320, height=240)]) as is_there:
+def test_while_the_camera_is_away_the_window_moves_on(tmp_path):
+    with watched(output(tmp_path, 2), [gray(200, width=320, height=240)]) as has_frames:
         poll(lambda: len(Playlist(tmp_path).names) >= 1, what="the playlist")
-        is_there.clear()
+        has_frames.clear()
         number = Playlist(tmp_path).number
         poll(lambda: Playlist(tmp_path).number >= number + 4, what="segments without a frame")
         playlist = Playlist(tmp_path)
-        # All that is in the window is the placeholder.
+        # The window contains only the placeholder.
         shown = played(tmp_path, 8)
-        is_there.set()
+        has_frames.set()
         poll(
             lambda: np.median(played(tmp_path, 1)[0][1]) > 190,
             what="the camera again",
@@ -138,7 +138,7 @@ def test_while_the_camera_is_away_the_window_rolls_on(tmp_path):
     assert 0.4 < np.median(np.diff([time_s for time_s, _ in shown])) < 1.1
 
 
-def test_a_full_disk_costs_what_comes_until_there_is_room(tmp_path):
+def test_a_full_disk_costs_only_the_frames_until_space_is_free(tmp_path):
     images = [noise(n) for n in range(8)]
     with small_disk(tmp_path / "disk", 5000) as disk:
         folder = disk / "street" / "hls"
@@ -146,16 +146,16 @@ def test_a_full_disk_costs_what_comes_until_there_is_room(tmp_path):
         with watched(made, images):
             poll(lambda: len(Playlist(folder).names) >= 2, what="the playlist")
             free = os.statvfs(disk).f_bavail * 4096
-            (disk / "somebody's").write_bytes(bytes(free - 100_000))
+            (disk / "other file").write_bytes(bytes(free - 100_000))
             poll(lambda: made.trouble != "", what="the trouble")
             assert "No space left" in made.trouble
-            (disk / "somebody's").unlink()
+            (disk / "other file").unlink()
             poll(lambda: made.trouble == "", what="its end", deadline_s=200)
             assert played(folder, 10)
 
 
 @pytest.mark.parametrize("name", ["s" * 200, "%d_%s", "a:b c", "é"])
-def test_any_name_of_a_folder_will_do(tmp_path, name):
+def test_any_name_of_a_folder_works(tmp_path, name):
     folder = tmp_path / name / "hls"
     with watched(output(folder), GRAY):
         poll(lambda: len(Playlist(folder).names) >= 1, what="the playlist")
@@ -163,7 +163,7 @@ def test_any_name_of_a_folder_will_do(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_what_is_in_the_way_is_said(tmp_path):
+def test_a_file_at_the_path_of_the_folder_is_reported(tmp_path):
     (tmp_path / "street").write_text("in the way")
     made = output(tmp_path / "street")
     with watched(made, GRAY):

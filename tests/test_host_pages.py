@@ -31,7 +31,7 @@ def address(buffer):
     return np.frombuffer(buffer, np.uint8).__array_interface__["data"][0]
 
 
-def test_the_mapping_around_a_frame_in_shared_memory_is_all_of_it():
+def test_the_mapping_around_a_frame_is_the_whole_shared_memory():
     memory = SharedMemory(create=True, size=3 * mmap.PAGESIZE)
     try:
         start = address(memory.buf)
@@ -42,13 +42,13 @@ def test_the_mapping_around_a_frame_in_shared_memory_is_all_of_it():
         memory.unlink()
 
 
-def test_other_memory_is_left_alone():
+def test_other_memory_has_no_mapping():
     maps = Path("/proc/self/maps").read_text()
     assert not mapping_around(address(np.zeros(10_000_000, np.uint8)), maps)
     assert not mapping_around(0, maps)
 
 
-def test_memory_that_frames_leave_takes_the_next_ones():
+def test_freed_memory_of_frames_is_reused():
     def fresh_pages(keeping: bool) -> int:
         program = _FRESH_PAGES_OF_TWO_REQUESTS.format(
             folder=str(Path(host_pages.__file__).parent), keeping=keeping

@@ -1,4 +1,4 @@
-"""Detectors beside the shipped one: how they get into the model repository, and how they serve."""
+"""Installation of further detectors into the model repository, and serving them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def cells_onnx(
 ):
     """A detector that finds bright cells of 32x32 pixels; class 1 is the right half of the input.
 
-    `rows` is what it declares, `batch` the batch that it computes (0: what comes in).
+    `rows` is the declared number of rows, `batch` the computed batch size (0: that of the input).
     """
     across, down = width // CELL, height // CELL
     left, top = np.meshgrid(np.arange(across), np.arange(down))
@@ -83,7 +83,7 @@ def cells_onnx(
         helper.make_node("AveragePool", ["input"], ["pooled"], **pooling),
         helper.make_node("ReduceMean", ["pooled"], ["mean"], axes=[1]),
         helper.make_node("Div", ["mean", "divisor"], ["divided"]),
-        # Brighter than the letterbox's gray.
+        # Cells must be brighter than the gray of the letterbox.
         helper.make_node("ThresholdedRelu", ["divided"], ["bright"], alpha=0.5),
         helper.make_node("Reshape", ["bright", "column"], ["brightness"]),
         helper.make_node("Mul", ["brightness", "zero"], ["nothing"]),
@@ -107,7 +107,7 @@ def cells_onnx(
 
 
 def tail_onnx(path):
-    """The shipped detector with the rows of its coarsest grid only."""
+    """Write the shipped detector with only the rows of its coarsest grid."""
     model = onnx.load(SHIPPED_ONNX)
     for node in model.graph.node:
         node.output[:] = ["all_rows" if name == "output" else name for name in node.output]
@@ -121,7 +121,7 @@ def tail_onnx(path):
 
 
 def retrained_onnx(path):
-    """The shipped detector as another file."""
+    """Write the shipped detector as a different file."""
     model = onnx.load(SHIPPED_ONNX)
     model.producer_name = "another training"
     onnx.save(model, path)
@@ -148,11 +148,11 @@ def config(repository, model, profile=None):
     return text_format.Parse(path.read_text(), ModelConfig())
 
 
-# What is written
+# Files
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_network_is_set_up_as_the_shipped_one_except_for_names_and_sizes(
+def test_the_config_of_a_network_differs_from_the_shipped_one_only_in_names_and_sizes(
     repository, cells, profile
 ):
     install(cells, "cells", repository=repository)
@@ -174,7 +174,7 @@ def test_a_network_is_set_up_as_the_shipped_one_except_for_names_and_sizes(
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_preprocess_stage_is_set_up_as_the_shipped_one_except_for_its_size(
+def test_the_config_of_a_preprocess_stage_differs_from_the_shipped_one_only_in_its_size(
     repository, cells, profile
 ):
     install(cells, "cells", repository=repository)
@@ -186,7 +186,7 @@ def test_a_preprocess_stage_is_set_up_as_the_shipped_one_except_for_its_size(
     assert stage == shipped
 
 
-def test_an_ensemble_differs_from_the_shipped_one_in_its_name_and_its_own_steps(repository, cells):
+def test_an_ensemble_differs_from_the_shipped_one_only_in_its_name_and_steps(repository, cells):
     install(cells, "cells", repository=repository)
 
     ensemble, shipped = config(repository, "cells"), config(repository, "yolov7")
@@ -200,7 +200,7 @@ def test_an_ensemble_differs_from_the_shipped_one_in_its_name_and_its_own_steps(
     assert ensemble == shipped
 
 
-def test_every_config_says_who_wrote_it_and_from_what(repository, cells):
+def test_every_config_names_the_tool_and_the_source(repository, cells):
     install(cells, "cells", repository=repository)
 
     for model, source in (
@@ -215,7 +215,7 @@ def test_every_config_says_who_wrote_it_and_from_what(repository, cells):
             assert str(Path(source) / path.relative_to(repository / model)) in first
 
 
-def test_code_and_model_are_copies_and_labels_are_the_model_s_own(repository, cells):
+def test_code_and_model_are_copied_and_labels_are_those_of_the_model(repository, cells):
     install(cells, "cells", repository=repository)
 
     written = contents(repository)
@@ -223,11 +223,13 @@ def test_code_and_model_are_copies_and_labels_are_the_model_s_own(repository, ce
     assert written[Path("cells/labels.txt")] == b"left\nright\n"
     for copy, source in (("cells_fp16", "yolov7_fp16"), ("preprocess_320", "preprocess")):
         version = ROOT / source / "1"
-        codes = [path for path in version.rglob("*") if path.suffix in (".py", ".cu")]
-        for code in codes:
+        code_files = [path for path in version.rglob("*") if path.suffix in (".py", ".cu")]
+        for code in code_files:
             assert written[Path(copy, "1", code.relative_to(version))] == code.read_bytes()
-        assert len(codes) > len(list(version.glob("*.py")))
-    assert (repository / "cells" / "1").is_dir(), "Triton wants a version, and git keeps no folder"
+        assert len(code_files) > len(list(version.glob("*.py")))
+    assert (repository / "cells" / "1").is_dir(), (
+        "Triton needs a version folder, which Git does not store if it is empty"
+    )
 
 
 def test_a_model_of_the_shipped_size_shares_preprocess(repository, tmp_path):
@@ -245,7 +247,7 @@ def test_models_of_one_size_share_their_preprocess_stage(repository, cells):
     assert times(repository / "preprocess_320") == before
 
 
-def test_a_second_run_changes_nothing_not_even_times(repository, cells, capsys):
+def test_a_second_run_changes_neither_files_nor_times(repository, cells, capsys):
     command = [str(cells), "cells", "--repository", str(repository)]
     main(command)
     assert "installed cells" in capsys.readouterr().out
@@ -257,7 +259,7 @@ def test_a_second_run_changes_nothing_not_even_times(repository, cells, capsys):
     assert times(repository) == before
 
 
-def test_a_dry_run_says_what_a_real_one_does_and_changes_nothing(repository, cells, capsys):
+def test_a_dry_run_prints_the_changes_of_a_real_run_and_makes_none(repository, cells, capsys):
     before = times(repository)
     command = [str(cells), "cells", "--repository", str(repository)]
 
@@ -273,7 +275,7 @@ def test_a_dry_run_says_what_a_real_one_does_and_changes_nothing(repository, cel
     assert f"yolostream detect VIDEO --model cells --model-repository {repository}" in done
 
 
-def test_installed_models_do_not_show_in_git(tmp_path, repository, cells):
+def test_installed_models_are_ignored_by_git(tmp_path, repository, cells):
     def git(*arguments):
         command = ["git", "-C", tmp_path, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -290,10 +292,10 @@ def test_installed_models_do_not_show_in_git(tmp_path, repository, cells):
     assert git("status", "--porcelain", "model_repository") == before
 
 
-# Replacing
+# Replacement
 
 
-def test_a_new_model_replaces_the_one_of_its_name(repository, tmp_path, cells):
+def test_a_new_model_replaces_the_one_with_its_name(repository, tmp_path, cells):
     install(cells, "cells", repository=repository)
     larger = cells_onnx(tmp_path / "larger.onnx", height=640, width=640, names=("l", "r"))
 
@@ -305,9 +307,7 @@ def test_a_new_model_replaces_the_one_of_its_name(repository, tmp_path, cells):
     assert steps[0].model_name == "preprocess"
 
 
-def test_the_shipped_configs_stay_byte_for_byte_when_the_shipped_model_is_replaced(
-    repository, tmp_path
-):
+def test_replacing_the_shipped_model_does_not_change_its_configs(repository, tmp_path):
     before = contents(repository)
     retrained = retrained_onnx(tmp_path / "retrained.onnx")
 
@@ -319,24 +319,24 @@ def test_the_shipped_configs_stay_byte_for_byte_when_the_shipped_model_is_replac
     assert after == before
 
 
-def test_a_plan_does_not_outlive_the_onnx_file_that_it_was_built_from(repository, tmp_path, capsys):
+def test_a_plan_is_removed_when_its_onnx_file_is_replaced(repository, tmp_path, capsys):
     version = repository / "yolov7_fp16" / "1"
     plans = [version / "model.plan", version / "model.plan.json"]
     for plan in plans:
         plan.write_text("built from the shipped one")
     main([str(SHIPPED_ONNX), "yolov7", "--repository", str(repository)])
-    assert all(plan.exists() for plan in plans), "it is the same ONNX file"
+    assert all(plan.exists() for plan in plans), "the ONNX file is the same"
     capsys.readouterr()
 
     retrained = retrained_onnx(tmp_path / "retrained.onnx")
     main([str(retrained), "yolov7", "--repository", str(repository)])
 
     assert not any(plan.exists() for plan in plans)
-    said = capsys.readouterr().out
-    assert all(f"remove   {plan.relative_to(repository)}" in said for plan in plans)
+    output = capsys.readouterr().out
+    assert all(f"remove   {plan.relative_to(repository)}" in output for plan in plans)
 
 
-# Refusals: each leaves the repository as it was
+# Errors, which must not change the repository
 
 
 @pytest.fixture
@@ -357,7 +357,7 @@ def refused(repository):
         *("yolo_fp16", "nms", "preprocess", "preprocess_320", "yolov7_evaluation"),
     ],
 )
-def test_a_name_that_does_not_do_is_refused(refused, cells, name):
+def test_an_invalid_name_is_refused(refused, cells, name):
     refused(cells, name, match=f"^'{name}'")
 
 
@@ -365,13 +365,13 @@ def test_the_shipped_name_keeps_the_shipped_sizes(refused, cells):
     refused(cells, "yolov7", match=r"yolov7_fp16.*25200, 6.*100, 6.*another NAME")
 
 
-def test_a_folder_made_by_hand_is_not_overwritten(refused, repository, cells):
+def test_a_folder_that_the_tool_did_not_write_is_not_overwritten(refused, repository, cells):
     (repository / "mine").mkdir()
     (repository / "mine" / "config.pbtxt").write_text('name: "mine" backend: "python"')
     refused(cells, "mine", match="mine/config.pbtxt was written by hand")
 
 
-def test_an_nms_for_other_rows_is_found_before_triton_finds_it(refused, repository, cells):
+def test_an_nms_for_another_number_of_rows_is_an_error(refused, repository, cells):
     path = repository / "nms" / "configs" / "cpu.pbtxt"
     path.write_text(path.read_text().replace("[ -1, 6 ]", "[ 25200, 6 ]"))
     refused(cells, "cells", match=r"'output' of .*cpu.pbtxt takes \[25200, 6\].*\[100, 6\]")
@@ -393,16 +393,18 @@ def test_a_repository_without_the_shipped_folders_is_named(refused, repository, 
         ({"class_offset": -1.0}, "instead of class ids"),
     ],
 )
-def test_a_model_that_does_not_do_what_it_declares_is_refused(refused, tmp_path, wrong, match):
+def test_a_model_whose_outputs_contradict_its_declaration_is_refused(
+    refused, tmp_path, wrong, match
+):
     refused(cells_onnx(tmp_path / "m.onnx", **wrong), "m", error=OnnxError, match=match)
 
 
-def test_what_is_no_model_is_refused(refused, tmp_path):
+def test_a_file_that_is_no_model_is_refused(refused, tmp_path):
     (tmp_path / "m.onnx").write_text("no model")
     refused(tmp_path / "m.onnx", "m", error=OnnxError, match="m.onnx")
 
 
-def test_a_model_without_its_second_file_is_refused(refused, tmp_path, cells):
+def test_a_model_without_its_external_data_is_refused(refused, tmp_path, cells):
     outside = {"save_as_external_data": True, "location": "weights.data", "size_threshold": 0}
     onnx.save(onnx.load(cells), tmp_path / "m.onnx", **outside)
     (tmp_path / "weights.data").unlink()
@@ -422,13 +424,13 @@ def test_a_model_without_its_second_file_is_refused(refused, tmp_path, cells):
         (b"left\nri\x07ght\n", "remove control characters"),
     ],
 )
-def test_labels_that_do_not_do_are_refused(refused, tmp_path, cells, text, match):
+def test_invalid_labels_are_refused(refused, tmp_path, cells, text, match):
     labels = tmp_path / "labels.txt"
     labels.write_bytes(text)
     refused(cells, "cells", labels=labels, error=LabelsError, match=match)
 
 
-def test_no_labels_at_all_are_refused(refused, tmp_path):
+def test_a_model_without_labels_is_refused(refused, tmp_path):
     nameless = cells_onnx(tmp_path / "m.onnx", names=())
     refused(nameless, "m", error=LabelsError, match="--labels")
     (tmp_path / "empty.txt").touch()
@@ -438,7 +440,7 @@ def test_no_labels_at_all_are_refused(refused, tmp_path):
     )
 
 
-def test_too_few_labels_for_the_classes_that_a_model_answers_are_refused(refused, tmp_path):
+def test_fewer_labels_than_classes_in_the_answers_are_refused(refused, tmp_path):
     labels = tmp_path / "labels.txt"
     labels.write_text("left\n")
     nameless = cells_onnx(tmp_path / "m.onnx", names=())
@@ -452,7 +454,7 @@ def test_more_labels_than_a_client_can_read_are_refused(refused, repository, tmp
     refused(many, "m", error=LabelsError, match=f"{most + 1} names.*{most}")
 
 
-def test_labels_from_windows_are_read_as_they_are_meant(repository, tmp_path, cells):
+def test_labels_with_the_line_ends_and_encoding_of_windows_are_read(repository, tmp_path, cells):
     labels = tmp_path / "labels.txt"
     labels.write_bytes(b"\xef\xbb\xbflinks \r\nrechts\r\n\r\n")
     install(cells, "cells", labels=labels, repository=repository)
@@ -462,7 +464,9 @@ def test_labels_from_windows_are_read_as_they_are_meant(repository, tmp_path, ce
 @pytest.mark.parametrize(
     "text", ["names: [links, 'rechts, da']", "names:\n  0: links\n  1: rechts, da"]
 )
-def test_labels_may_be_the_description_of_the_training_data(repository, tmp_path, cells, text):
+def test_labels_may_come_from_the_description_of_the_training_data(
+    repository, tmp_path, cells, text
+):
     labels = tmp_path / "data.yaml"
     labels.write_text(f"path: ../street\ntrain: images\nnc: 2\n{text}\n")
     install(cells, "cells", labels=labels, repository=repository)
@@ -477,7 +481,7 @@ def test_a_description_without_names_is_refused(refused, tmp_path, cells, text):
 
 
 @pytest.mark.parametrize("name", ["new", "yolov7"])
-def test_a_full_disk_leaves_everything_as_it_was(repository, tmp_path, name):
+def test_a_full_disk_does_not_change_the_repository(repository, tmp_path, name):
     before = contents(repository)
     retrained = retrained_onnx(tmp_path / "retrained.onnx")
     with (
@@ -489,8 +493,8 @@ def test_a_full_disk_leaves_everything_as_it_was(repository, tmp_path, name):
     assert {p.name for p in repository.iterdir()} == set(SHIPPED)
 
 
-def test_a_repository_that_is_not_to_be_written_to_is_named(cells):
-    # pytest's own folders are closed to the user that this test becomes.
+def test_a_read_only_repository_is_named(cells):
+    # The user that this test switches to cannot access the folders of pytest.
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         repository = copy_of_the_repository(Path(folder, "models"))
@@ -498,7 +502,7 @@ def test_a_repository_that_is_not_to_be_written_to_is_named(cells):
         for path in repository.rglob("*"):
             path.chmod(0o555 if path.is_dir() else 0o444)
         user = os.geteuid()
-        if user == 0:  # To root, nothing is read-only.
+        if user == 0:  # Root can write to read-only folders.
             os.seteuid(65534)
         try:
             before = times(repository)
@@ -513,7 +517,7 @@ def test_a_repository_that_is_not_to_be_written_to_is_named(cells):
 
 @pytest.mark.parametrize("name", ["yolov7", "new"])
 @pytest.mark.parametrize("cause", [OSError(errno.EIO, "the disk went away"), KeyboardInterrupt()])
-def test_whichever_step_fails_the_old_model_stays_whole(
+def test_a_failure_of_any_step_leaves_the_old_model_complete(
     repository, tmp_path, cells, monkeypatch, name, cause
 ):
     version = repository / "yolov7_fp16" / "1"
@@ -541,11 +545,11 @@ def test_whichever_step_fails_the_old_model_stays_whole(
             assert set(repository.rglob("*/")) == folders, step
         else:
             break
-    assert step > 1, "several steps were made to fail"
+    assert step > 1, "several steps have failed"
     assert (repository / f"{name}_fp16" / "1" / "model.onnx").read_bytes() == model.read_bytes()
 
 
-def test_a_killed_installation_leaves_nothing_that_triton_takes_for_a_model(repository):
+def test_a_killed_installation_leaves_no_folder_that_triton_loads(repository):
     leftover = repository / "preprocess" / ".install-killed" / "new" / "half"
     leftover.mkdir(parents=True)
     (leftover / "config.pbtxt").write_text("half")
@@ -563,14 +567,14 @@ def test_a_killed_installation_leaves_nothing_that_triton_takes_for_a_model(repo
     ("name", "code"),
     [("nms", RepositoryError.exit_code), ("fine", OnnxError.exit_code)],
 )
-def test_errors_are_one_line_and_an_exit_code(repository, tmp_path, capsys, name, code):
+def test_errors_have_one_line_and_an_exit_code(repository, tmp_path, capsys, name, code):
     with pytest.raises(SystemExit) as ended:
         main([str(tmp_path / "none.onnx"), name, "--repository", str(repository)])
     assert ended.value.code == code
-    said = capsys.readouterr()
-    assert not said.out
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
+    output = capsys.readouterr()
+    assert not output.out
+    assert output.err.startswith("error: ")
+    assert output.err.count("\n") == 1
 
 
 # Serving
@@ -610,7 +614,7 @@ def block(height, width, *, x1, y1, x2, y2):
         ("cells", (320, 320), "preprocess_320", (640, 640), (576, 64, 640, 128), "right"),
         ("wide", (192, 320), "preprocess_192x320", (192, 320), (96, 160, 128, 192), "left"),
         ("wide", (192, 320), "preprocess_192x320", (384, 640), (576, 64, 640, 128), "right"),
-        # As high as the input is: 96 pixels of its width are left on both sides.
+        # The frame has the height of the input, with a padding of 96 pixels on both sides.
         ("wide", (192, 320), "preprocess_192x320", (192, 128), (32, 64, 64, 96), "left"),
     ],
 )
@@ -629,9 +633,7 @@ def test_other_input_sizes_give_boxes_in_pixels_of_the_frame(
             assert found.names == [name]
 
 
-def test_detectors_with_different_rows_used_at_once_answer_each_frame_as_if_alone(
-    four_detectors, demo_frames
-):
+def test_detectors_with_different_numbers_of_rows_work_concurrently(four_detectors, demo_frames):
     frames = demo_frames(CLIP, range(0, 240, 30))
     models = ("yolov7", "tail", "yolov7", "tail", "cells")
     with contextlib.ExitStack() as stack:
@@ -649,7 +651,7 @@ def test_detectors_with_different_rows_used_at_once_answer_each_frame_as_if_alon
             answers = list(pool.map(run, models))
 
     counts = {name: [len(found.scores) for found in alone[name]] for name in alone}
-    assert counts["tail"] != counts["yolov7"], "fewer rows have to find fewer objects"
+    assert counts["tail"] != counts["yolov7"], "fewer rows must give fewer objects"
     assert sum(counts["tail"]) > 0
     for name, answer in zip(models, answers, strict=True):
         for got, expected in zip(answer, alone[name], strict=True):
@@ -658,13 +660,13 @@ def test_detectors_with_different_rows_used_at_once_answer_each_frame_as_if_alon
             assert got.names == expected.names
 
 
-def test_nms_batches_requests_of_different_rows_and_gives_each_its_own_answer(four_detectors):
+def test_nms_batches_requests_with_different_numbers_of_rows(four_detectors):
     rng = np.random.default_rng(0)
     requests = [
         boxes_of(rng, batch=1 + number % 2, rows=rows)
         for number, rows in enumerate([25200] * 3 + [8400] * 3 + [100] * 3 + [8400, 25200] * 3)
     ]
-    # Keeps the stage busy, so that the others meet in its queue.
+    # This request keeps the stage busy, so that the others wait in its queue.
     blocker = boxes_of(rng, batch=16, rows=25200)
     with InferenceServerClient(four_detectors.url) as client:
         alone = [answer_of(client.infer("nms", nms_inputs(r))) for r in requests]
@@ -688,7 +690,7 @@ def test_nms_batches_requests_of_different_rows_and_gives_each_its_own_answer(fo
                 assert done.acquire(timeout=60)
             return executions(client) - before < 1 + len(requests)
 
-        # On a busy machine they may come one by one, all the same.
+        # On a busy machine, the requests may still arrive one by one.
         poll(are_batched, what="requests that meet in the queue")
 
     for got, expected in zip(answers, alone, strict=True):
@@ -722,7 +724,7 @@ def executions(client):
     return client.get_inference_statistics("nms").model_stats[0].execution_count
 
 
-def test_detect_takes_an_installed_model_by_its_name(repository_of_four, tmp_path, yolostream_cli):
+def test_detect_uses_an_installed_model_by_its_name(repository_of_four, tmp_path, yolostream_cli):
     finished = yolostream_cli(
         *("detect", REPOSITORY / "videos" / f"{CLIP}.mp4", "--model", "tail", "--limit", 4),
         *("--model-repository", repository_of_four, "--profile", "cpu"),

@@ -1,4 +1,4 @@
-"""Where the environment of tritonserver lies, and what happens to it when it cannot be made."""
+"""The folder of the environment of tritonserver, and failed installations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yolostream.server import installing
 
 @pytest.fixture
 def wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """As if a wheel were installed; the folder of its lists of packages."""
+    """Simulate an installed wheel; return the folder of its requirements."""
     lists = tmp_path / "requirements"
     lists.mkdir()
     for name in ("server", "server-gpu", "server-torch"):
@@ -22,11 +22,11 @@ def wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return lists
 
 
-def test_a_clone_has_its_own() -> None:
+def test_a_clone_has_its_own_environment() -> None:
     assert installing.default_folder() == REPOSITORY / ".venv-server"
 
 
-def test_a_wheel_s_is_in_the_user_s_cache(
+def test_the_environment_of_a_wheel_is_in_the_cache_of_the_user(
     wheel: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -37,13 +37,13 @@ def test_a_wheel_s_is_in_the_user_s_cache(
         assert installing.default_folder().parent == tmp_path / "home" / ".cache" / "yolostream"
 
 
-def test_other_packages_are_another_environment(wheel: Path) -> None:
+def test_other_requirements_have_another_environment(wheel: Path) -> None:
     before = installing.default_folder()
     (wheel / "server.txt").write_text("no-such-package-anywhere==2\n")
     assert installing.default_folder() != before
 
 
-def test_what_was_there_stays_if_the_new_one_cannot_be_made(
+def test_a_failed_installation_keeps_the_old_environment(
     wheel: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "cache" / "server"
@@ -52,14 +52,14 @@ def test_what_was_there_stays_if_the_new_one_cannot_be_made(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(ServerStartError, match="cannot install the packages of the profile 'cpu'"):
         installing.install(folder, "cpu")
-    said = capfd.readouterr()
-    assert "no-such-package-anywhere" in said.err
-    assert not said.out
+    output = capfd.readouterr()
+    assert "no-such-package-anywhere" in output.err
+    assert not output.out
     assert [path.name for path in folder.parent.iterdir()] == ["server"]
     assert (folder / "old").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_named(wheel: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(wheel: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ServerStartError, match=r"file/server cannot be written.*--server-env"):
         installing.install(tmp_path / "file" / "server", "cpu")

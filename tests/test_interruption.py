@@ -8,7 +8,7 @@ from yolostream.interruption import defer_signals, interrupt_on_stop_signals, wa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_is_begun_is_finished_before_the_interrupt(number):
+def test_a_block_with_deferred_signals_is_completed_before_the_interrupt(number):
     interrupt_on_stop_signals()
     done = []
 
@@ -20,24 +20,25 @@ def test_what_is_begun_is_finished_before_the_interrupt(number):
     with pytest.raises(KeyboardInterrupt):
         begin()
     assert done
-    # As after any interrupt: a second one would tear what is being finished.
+    # After an interrupt, further signals are ignored, because they would interrupt the cleanup.
     signal.raise_signal(number)
 
 
-def test_without_a_signal_all_is_as_before():
+def test_without_a_signal_the_handler_is_restored():
     handler = signal.getsignal(signal.SIGINT)
     with defer_signals():
         pass
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_what_is_ignored_stays_ignored():
+def test_an_ignored_signal_stays_ignored():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with defer_signals():
         signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
-def test_other_threads_have_nothing_to_hold_back():
+def test_other_threads_can_defer_signals_without_effect():
     entered = []
 
     def enter():
@@ -50,7 +51,7 @@ def test_other_threads_have_nothing_to_hold_back():
     assert entered
 
 
-def test_a_signal_that_another_thread_got_interrupts_a_wait():
+def test_a_signal_to_another_thread_interrupts_a_wait():
     interrupt_on_stop_signals()
 
     def take() -> None:

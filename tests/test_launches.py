@@ -8,12 +8,12 @@ launches = part("yolov7_fp16", "launches").launches
 
 @pytest.mark.parametrize("largest", [1, 8, 16])
 @pytest.mark.parametrize("images", range(1, 17))
-def test_all_images_are_launched_once_and_little_is_computed_for_nothing(images, largest):
+def test_all_images_are_launched_once_with_little_padding(images, largest):
     sizes = [size for size in (1, 2, 4, 8, 16) if size <= largest]
     split = list(launches(images, sizes))
     covered = [image for start, size in split for image in range(start, min(start + size, images))]
     assert covered == list(range(images))
-    # A launch writes from the first row on, and may not reach what a later one has left there.
+    # Each launch writes its outputs from the first row on, so earlier launches must be larger.
     assert [size for _, size in split] == sorted((size for _, size in split), reverse=True)
     assert sum(size for _, size in split) <= 4 / 3 * images
 
@@ -29,5 +29,5 @@ def test_all_images_are_launched_once_and_little_is_computed_for_nothing(images,
         (5, [(0, 4), (4, 1)]),
     ],
 )
-def test_one_launch_that_is_nearly_full_beats_two(images, expected):
+def test_one_nearly_full_launch_is_preferred_to_two(images, expected):
     assert list(launches(images, (1, 2, 4, 8, 16))) == expected

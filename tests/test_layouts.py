@@ -22,7 +22,7 @@ KINDS = {"v5": "YOLOv5 and YOLOv7", "v8": "YOLOv8, v9, 11", "rows": "YOLOv8 tran
 
 
 def exported(kind, classes=5, size=SQUARE, *, strides=P5, opset=17, ends=("images", "output0")):
-    """A small network of random weights that writes boxes as an exporter does."""
+    """A small network with random weights whose outputs have the layout of an exporter."""
     anchors, fields = (3, 5 + classes) if kind == "v5" else (1, 4 + classes)
     rng = np.random.default_rng(classes)
     nodes, levels, weights = [], [], {}
@@ -89,7 +89,7 @@ def run(model, pictures):
 
 
 def decoded(values, kind, classes):
-    """[b, N, 6] by the book, of what an exporter writes."""
+    """Decode the outputs of an exporter to [b, N, 6] by the definition of their layout."""
     rows = values.swapaxes(1, 2) if kind == "v8" else values
     scores = rows[..., 4:]
     if kind == "v5":
@@ -110,8 +110,8 @@ def names_of(model):
     return json.loads({entry.key: entry.value for entry in model.metadata_props}["names"])
 
 
-def assert_serves(model, kind, classes=5, size=SQUARE, *, asked=None):
-    result = served(model, source="best.onnx", size=asked)
+def assert_serves(model, kind, classes=5, size=SQUARE, *, size_option=None):
+    result = served(model, source="best.onnx", size=size_option)
     for batch in (1, 3):
         pictures = noise(batch, size)
         expected = decoded(run(model, pictures), kind, classes)
@@ -136,7 +136,7 @@ def only_outputs(model, *names):
 
 
 def followed_by(model, operator, last="last", **weights):
-    """Let one more operator make the output."""
+    """Append an operator, whose result becomes the output."""
     for name, array in weights.items():
         model.graph.initializer.append(numpy_helper.from_array(np.array(array), name))
     output = model.graph.output[0].name
@@ -147,15 +147,15 @@ def followed_by(model, operator, last="last", **weights):
 @pytest.mark.parametrize("size", [SQUARE, WIDE])
 @pytest.mark.parametrize("classes", [1, 5, 80])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_layout_becomes_the_rows_that_it_says(kind, classes, size):
+def test_every_layout_is_converted_to_rows(kind, classes, size):
     assert_serves(exported(kind, classes, size), kind, classes, size)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fourth_stride_is_no_hindrance(kind):
+def test_a_fourth_stride_is_supported(kind):
     model = exported(kind, size=(128, 192), strides=P6)
     assert_serves(model, kind, size=(128, 192))
-    # YOLOv9 has its raw maps beside the boxes, [b, channels, y, x].
+    # YOLOv9 also outputs its raw maps, [b, channels, y, x].
     for stride in P6:
         also_output(model, f"map{stride}", rank=4)
     assert_serves(model, kind, size=(128, 192))
@@ -163,19 +163,19 @@ def test_a_fourth_stride_is_no_hindrance(kind):
 
 @pytest.mark.parametrize("strides", OTHER_STRIDES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_other_strides_such_as_those_of_a_p2_are_no_hindrance(kind, strides):
+def test_other_strides_are_supported(kind, strides):
     # ultralytics/ultralytics#3779: the number of boxes is that of the cells.
     assert_serves(exported(kind, strides=strides), kind)
 
 
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("kind", ["v5", "v8"])
-def test_the_opset_stays_and_what_is_appended_exists_in_it(kind, opset):
+def test_the_opset_is_kept_and_has_all_appended_operators(kind, opset):
     result = assert_serves(exported(kind, opset=opset), kind)
     assert [(entry.domain, entry.version) for entry in result.opset_import] == [("", opset)]
 
 
-def test_the_source_is_left_as_it_is():
+def test_the_source_is_not_changed():
     model = exported("v8")
     before = model.SerializeToString()
     served(model, source="best.onnx")
@@ -186,14 +186,14 @@ def test_the_source_is_left_as_it_is():
     "text",
     [
         "{0: \"driver's cab\", 1: 'b'}",  # Ultralytics
-        '{"0": "driver\'s cab", "1": "b"}',  # The same through JSON.
+        '{"0": "driver\'s cab", "1": "b"}',  # The same as JSON
         "[\"driver's cab\", 'b']",  # Old YOLOv5
-        '["driver\'s cab", "b"]',  # Ours
+        '["driver\'s cab", "b"]',  # This project
         '["driver\\u0027s cab", "b"]',
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_class_names_are_read_however_they_were_written(kind, text):
+def test_class_names_are_read_in_every_format(kind, text):
     result = served(ultralytics(exported(kind, 2), names=text), source="best.onnx")
     assert names_of(result) == ["driver's cab", "b"]
 
@@ -205,18 +205,18 @@ def test_other_metadata_such_as_the_license_is_kept():
     assert metadata["task"] == "detect"
 
 
-def test_class_names_of_the_caller_go_before_those_in_the_file():
+def test_class_names_of_the_caller_replace_those_in_the_file():
     assert names_of(served(exported("v8", 2), source="", names=["a", "b"])) == ["a", "b"]
     assert names_of(served(exported("v5", 2), source="", names=["a", "b"])) == ["a", "b"]
 
 
-def test_without_class_names_none_are_made_up():
+def test_without_class_names_the_file_has_none():
     result = served(exported("v5"), source="")
     assert "names" not in {entry.key for entry in result.metadata_props}
 
 
 def with_raw_maps(model, fields):
-    """As YOLOv5 and YOLOv7 do: [b, anchors, y, x, values] of each stride."""
+    """Add raw maps as YOLOv5 and YOLOv7 do: [b, anchors, y, x, values] of each stride."""
     graph = model.graph
     for stride in P5:
         shape = np.array([0, 3, fields, SQUARE[0] // stride, SQUARE[1] // stride])
@@ -233,13 +233,13 @@ def with_raw_maps(model, fields):
     return model
 
 
-def test_raw_maps_are_dropped_with_what_only_they_need():
+def test_raw_maps_are_removed_with_the_operators_that_only_they_need():
     plain = exported("v5")
     result = assert_serves(with_raw_maps(exported("v5"), 10), "v5")
     assert result == served(plain, source="")
 
 
-def test_a_graph_that_follows_the_contract_computes_what_it_did():
+def test_a_graph_that_follows_the_contract_keeps_its_results():
     model = onnx.load(ROOT / "yolov7_fp16" / "1" / "model.onnx")
     result = served(model, source="")
     assert result.graph.node == model.graph.node
@@ -248,7 +248,7 @@ def test_a_graph_that_follows_the_contract_computes_what_it_did():
 
 
 def renamed_ends(model, first, last):
-    """The same computation between other names."""
+    """Rename the input and the output."""
     graph = model.graph
     graph.node.insert(0, helper.make_node("Identity", [first], [graph.input[0].name]))
     graph.node.append(helper.make_node("Identity", [graph.output[0].name], [last]))
@@ -256,17 +256,17 @@ def renamed_ends(model, first, last):
     return model
 
 
-def test_the_contract_is_known_under_other_names():
+def test_the_contract_is_recognized_with_other_names():
     model = served(exported("v8"), source="")
     before = run(model, noise(3))
-    # 'input' and 'output' are now tensors inside of the graph.
+    # 'input' and 'output' are now names of inner tensors.
     result = served(renamed_ends(model, "images", "output0"), source="")
     np.testing.assert_array_equal(run(result, noise(3)), before)
     assert [name for name, _ in ends(result)] == ["input", "output"]
 
 
 @pytest.mark.parametrize(("kind", "classes"), [("v5", 1), ("rows", 2)])
-def test_six_values_a_row_under_the_contract_s_names_need_not_follow_it(kind, classes):
+def test_six_values_per_row_with_the_names_of_the_contract_need_not_follow_it(kind, classes):
     assert_serves(exported(kind, classes, ends=("input", "output")), kind, classes)
 
 
@@ -277,20 +277,20 @@ def set_constant(model, name, values):
 
 
 def scaled(model, *scale):
-    """With other factors for the first values of a box."""
+    """Multiply the first values of each box by these factors."""
     (weight,) = [weight for weight in model.graph.initializer if weight.name == "scale"]
     values = np.ones(weight.dims, np.float32)
     values[: len(scale)] = scale
     return set_constant(model, "scale", values)
 
 
-def test_a_class_probability_of_zero_throughout_is_no_class_id():
+def test_a_class_probability_that_is_always_zero_is_no_class_id():
     model = scaled(exported("v5", 1, ends=("input", "output")), 128, 128, 32, 32, 1, 0)
     assert (run(model, noise(3))[..., 5] == 0).all()
     assert_serves(model, "v5", 1)
 
 
-def test_under_its_names_the_contract_may_have_any_number_of_rows():
+def test_with_its_names_the_contract_may_have_any_number_of_rows():
     model = served(exported("v8"), source="")
     (concat,) = [node for node in model.graph.node if "output" in node.output]
     concat.output[0] = model.graph.output[0].name = "all"
@@ -298,7 +298,7 @@ def test_under_its_names_the_contract_may_have_any_number_of_rows():
     assert ends(served(model, source=""))[1] == ("output", ["batch", 300, 6])
 
 
-def test_internal_tensors_may_bear_the_names_of_the_ends():
+def test_inner_tensors_may_have_the_names_of_the_input_and_the_output():
     model = renamed_ends(exported("v8", ends=("input", "output")), "images", "output0")
     assert_serves(model, "v8")
 
@@ -315,20 +315,20 @@ def dynamic_size(model):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_dynamic_size_becomes_the_one_that_the_file_states(kind):
+def test_a_dynamic_size_becomes_that_in_the_metadata(kind):
     model = ultralytics(dynamic_size(exported(kind, size=WIDE)), imgsz=list(WIDE))
     result = assert_serves(model, kind, size=WIDE)
     assert "height" not in str(result.graph.value_info)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_dynamic_size_becomes_the_one_that_the_caller_wants(kind):
+def test_a_dynamic_size_becomes_that_of_the_caller(kind):
     model = ultralytics(dynamic_size(exported(kind)), imgsz=list(WIDE))
-    assert_serves(model, kind, asked=SQUARE)
+    assert_serves(model, kind, size_option=SQUARE)
 
 
 def in_a_branch(model):
-    """Let the last operator lie in a branch that reads tensors around it."""
+    """Move the last operator into a branch that reads tensors of the outer graph."""
     graph = model.graph
     last = graph.node.pop()
     output = graph.output[0].name
@@ -347,12 +347,12 @@ def in_a_branch(model):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_branches_read_is_renamed_and_kept(kind):
+def test_tensors_that_branches_read_are_kept_and_renamed(kind):
     assert_serves(in_a_branch(exported(kind)), kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_weights_among_the_inputs_are_no_inputs(kind):
+def test_weights_that_are_listed_as_inputs_are_no_inputs(kind):
     model = with_raw_maps(exported(kind), 10) if kind == "v5" else exported(kind)
     for weight in model.graph.initializer:
         model.graph.input.append(
@@ -367,7 +367,7 @@ def test_weights_among_the_inputs_are_no_inputs(kind):
 
 
 def refusal(model, **options):
-    """The message, which always says what was seen and which exports can be served."""
+    """The error message, which must contain the outputs and the supported exports."""
     with pytest.raises(OnnxError) as error:
         served(model, source="models/best.onnx", **options)
     message = str(error.value)
@@ -390,9 +390,9 @@ def test_a_fixed_batch_is_refused(kind, batch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_that_only_claims_to_be_dynamic_is_refused(kind):
+def test_a_batch_that_is_only_declared_as_dynamic_is_refused(kind):
     fields = 10 if kind == "v5" else 9
-    # All boxes of all pictures in one row of pictures, and a shape that holds for one only.
+    # A reshape joins the boxes of all pictures, or fixes the batch to one picture.
     assert "2 pictures give 'output0' [1, " in refusal(
         set_constant(exported(kind), "rows", [1, -1, fields])
     )
@@ -404,7 +404,7 @@ def test_a_batch_that_only_claims_to_be_dynamic_is_refused(kind):
 
 
 @pytest.mark.parametrize("opset", [10, 21])
-def test_an_opset_that_cannot_be_served_is_refused(opset):
+def test_an_unsupported_opset_is_refused(opset):
     message = refusal(exported("v8", opset=opset))
     assert f"opset {opset} is not among 11 to 20: export it with opset 17" in message
 
@@ -426,11 +426,11 @@ def test_names_that_do_not_fit_the_classes_are_refused_with_both_numbers(kind):
 @pytest.mark.parametrize(
     "text", ["{1: 'a', 2: 'b'}", "{0: 'a', 1: None}", "{[]: 'a'}", "a, b", "__import__('os')"]
 )
-def test_names_that_are_none_are_refused(text):
+def test_invalid_names_are_refused(text):
     assert f"its class names are {text!r}" in refusal(ultralytics(exported("v8", 2), names=text))
 
 
-def test_a_box_a_row_needs_names_to_tell_yolov8_from_yolov6_and_yolox():
+def test_rows_of_boxes_need_names_to_distinguish_yolov8_from_yolov6_and_yolox():
     model = exported("rows", 81)
     helper.set_model_props(model, {})
     message = refusal(model)
@@ -441,8 +441,8 @@ def test_a_box_a_row_needs_names_to_tell_yolov8_from_yolov6_and_yolox():
     assert "as YOLOv6 or YOLOX writes it" in refusal(model, names=list(named(80)))
 
 
-def test_a_shape_that_fits_both_ways_round_is_refused():
-    # 64 + 16 + 4 cells, and as many values a box.
+def test_a_shape_that_fits_two_layouts_is_refused():
+    # There are 64 + 16 + 4 cells, and as many values per box.
     message = refusal(exported("v8", 80, size=(64, 64)))
     assert "it may hold 80 classes in 'output0' as YOLOv8, v9 or 11 writes them or 80" in message
 
@@ -463,14 +463,14 @@ def with_masks(model):
     return model
 
 
-def test_masks_beside_the_boxes_are_refused_without_metadata_too():
+def test_masks_are_refused_without_metadata():
     model = with_masks(exported("v8", 37))
     assert "its output 'masks' has masks" in refusal(model)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_segmentation_model_is_called_that_whatever_its_names(kind):
-    # 32 values more a box, as many names as classes, no metadata 'task': YOLOv5's export.
+def test_a_segmentation_model_is_recognized_with_any_names(kind):
+    # YOLOv5's export: 32 more values per box, as many names as classes, no metadata 'task'.
     message = refusal(with_masks(exported(kind, 35)), names=["a", "b", "c"])
     assert "'masks' has masks, so it is a segmentation model" in message
     message = refusal(exported(kind, 35), names=["a", "b", "c"])
@@ -490,7 +490,7 @@ def test_values_beyond_the_classes_are_named(more, what):
     assert "is right" not in refusal(exported("v8", 1), names=["a", "b"])
 
 
-def test_a_classifier_is_called_that():
+def test_a_classifier_is_recognized():
     model = followed_by(exported("v8"), "ReduceMean", axes=[2])
     model.graph.node[-1].CopyFrom(
         helper.make_node("ReduceMean", ["output0"], ["last"], axes=[2], keepdims=0)
@@ -498,7 +498,7 @@ def test_a_classifier_is_called_that():
     assert "'last' has 9 values per picture, so it is a classification model" in refusal(model)
 
 
-def test_a_value_for_each_pixel_is_no_detector():
+def test_a_model_with_a_value_for_each_pixel_is_no_detector():
     model = exported("v8")
     model.graph.node.append(helper.make_node("Sigmoid", ["images"], ["pixels"]))
     assert "a model of semantic segmentation, or of depth" in refusal(only_outputs(model, "pixels"))
@@ -512,7 +512,7 @@ def sliced(model, source, name, start, end, axis):
     return model
 
 
-def test_boxes_and_scores_apart_are_named():
+def test_separate_boxes_and_scores_are_named():
     # Deci-AI/super-gradients#1301 and ultralytics/yolov3#494: [b, 8400, 4] and [b, 8400, 80].
     model = sliced(exported("rows", 80), "output0", "boxes", 0, 4, 2)
     sliced(model, "output0", "scores", 4, 84, 2)
@@ -521,15 +521,16 @@ def test_boxes_and_scores_apart_are_named():
 
 
 @pytest.mark.parametrize("classes", [80, 2])
-def test_a_transformer_s_boxes_are_named(classes):
-    # Ultralytics' RT-DETR: centers and sizes in 0..1, [b, 300, 4 + classes], since 8.4 [b, 300, 6].
+def test_the_boxes_of_a_transformer_are_named(classes):
+    # RT-DETR of Ultralytics has centers and sizes in 0..1: [b, 300, 4 + classes]; [b, 300, 6]
+    # since 8.4.
     model = sliced(exported("rows", classes), "output0", "queries", 0, 300, 1)
     message = refusal(only_outputs(model, "queries"))
     assert f"'queries' has 300 boxes of {4 + classes} values, whatever the size" in message
     assert "RT-DETR" in message
 
 
-def test_a_scale_factor_beside_the_pictures_is_named_with_the_option_that_leaves_it_out():
+def test_an_input_for_a_scale_factor_is_named_with_the_option_to_leave_it_out():
     # PaddlePaddle/PaddleDetection#6996
     model = exported("v8")
     model.graph.input.append(
@@ -546,7 +547,7 @@ def test_a_dynamic_size_may_be_written_as_minus_one():
     assert ends(served(model, source=""))[0] == ("input", ["batch", 3, *SQUARE])
 
 
-def test_rows_of_deepstream_yolo_s_exporter_are_those_of_the_contract():
+def test_the_rows_of_the_exporter_of_deepstream_yolo_are_those_of_the_contract():
     # marcoslucianops/DeepStream-Yolo#595: 'output' [b, 25200, 6], corners, score and label.
     model = served(exported("v5", ends=("pictures", "raw")), source="")
     assert ends(served(model, source="")) == ends(model)
@@ -565,7 +566,7 @@ def test_raw_maps_alone_are_refused():
 
 
 @pytest.mark.parametrize("kept", [100, 300])
-def test_what_non_maximum_suppression_left_is_refused(kept):
+def test_outputs_after_non_maximum_suppression_are_refused(kept):
     model = renamed_ends(served(exported("v8"), source=""), "images", "output0")
     model = followed_by(model, "Slice", start=[0], end=[kept], axis=[1])
     # ultralytics/ultralytics#20944
@@ -575,13 +576,13 @@ def test_what_non_maximum_suppression_left_is_refused(kept):
 
 
 @pytest.mark.parametrize("shape", [[-1, 7], [-1, 1, 7]])
-def test_rows_of_all_pictures_together_are_refused(shape):
+def test_joint_rows_of_all_pictures_are_refused(shape):
     # YOLOv7 --end2end: picture, box, class, score.
     message = refusal(followed_by(exported("v8", 3), "Reshape", shape=shape))
     assert "2 pictures give 'last' [672, " in message
 
 
-def test_suppression_inside_is_refused_by_name():
+def test_suppression_in_the_graph_is_named():
     expected = "it suppresses overlapping boxes itself"
     assert expected in refusal(ultralytics(exported("v8"), end2end=True))
     assert expected in refusal(ultralytics(exported("v8"), args={"dynamic": True, "nms": True}))
@@ -590,7 +591,7 @@ def test_suppression_inside_is_refused_by_name():
     assert expected in refusal(only_outputs(plugin, "num_dets"))
 
 
-def test_suppression_that_was_left_out_is_no_hindrance():
+def test_metadata_without_suppression_is_supported():
     model = ultralytics(exported("v8"), end2end=False, args={"dynamic": True, "nms": False})
     assert_serves(model, "v8")
 
@@ -609,7 +610,7 @@ def test_values_that_are_no_probabilities_are_refused(kind):
 @pytest.mark.parametrize("reach", [1.0, 1.05])
 @pytest.mark.parametrize("kind", KINDS)
 def test_boxes_in_0_to_1_are_scaled_to_pixels(kind, reach, size):
-    # ultralytics/yolov3#1163, ultralytics/ultralytics#19163. Those at the borders reach beyond 1.
+    # ultralytics/yolov3#1163, ultralytics/ultralytics#19163. Boxes at the borders extend beyond 1.
     model = scaled(exported(kind, size=size), reach, reach, 0.3, 0.3)
     result = served(model, source="")
     for batch in (1, 3):
@@ -634,7 +635,7 @@ def test_rows_of_the_contract_in_0_to_1_are_scaled_to_pixels(size):
 @pytest.mark.parametrize("kind", KINDS)
 def test_boxes_that_are_not_centers_and_sizes_in_pixels_are_refused(kind):
     assert "the centers in 'output0' end at " in refusal(scaled(exported(kind), 16, 16, 16, 16))
-    # Five classes, and those that make six values as in the contract.
+    # Five classes, and the number of classes that gives six values as in the contract.
     for classes in (5, 1 if kind == "v5" else 2):
         corners = scaled(exported(kind, classes), 0.001, 0.001, 128, 128)
         assert "the boxes in 'output0' are corners" in refusal(corners)
@@ -670,13 +671,13 @@ def test_a_graph_that_scales_levels_itself_is_refused(steps, as_constant):
 
 
 @pytest.mark.parametrize("operator", ["Sub", "Div", "Mul"])
-def test_a_graph_that_normalizes_what_is_in_0_to_1_is_served(operator):
+def test_a_graph_that_normalizes_from_0_to_1_is_served(operator):
     steps = [(operator, [[[0.45]], [[0.4]], [[0.5]]])]
     assert_serves(preceded_by(exported("v8"), steps, False), "v8")
 
 
 def preceded_by(model, steps, as_constant):
-    """The same behind more operators, which change the pictures."""
+    """Insert operators before the first one, which change the pictures."""
     name, nodes = "pictures", []
     for number, (operator, value) in enumerate(steps):
         tensor = numpy_helper.from_array(np.array(value, np.float32), f"value{number}")
@@ -719,18 +720,18 @@ def test_a_second_input_is_refused():
     assert "it has 2 inputs instead of one" in refusal(model)
 
 
-def test_a_size_that_no_grid_fits_is_refused():
+def test_a_size_that_is_no_multiple_of_the_strides_is_refused():
     model = exported("v8", size=(120, 128))
     message = refusal(model)
     assert "its input is 120x128 pixels (height x width): export it for multiples of 32" in message
 
 
-def test_a_dynamic_size_that_nobody_states_is_refused():
+def test_a_dynamic_size_without_a_value_is_refused():
     assert "its height is dynamic" in refusal(dynamic_size(exported("v8")))
     assert "its height is dynamic" in refusal(ultralytics(dynamic_size(exported("v8")), imgsz="?"))
 
 
-def test_a_size_other_than_the_graph_s_is_refused():
+def test_a_size_other_than_that_of_the_graph_is_refused():
     message = refusal(exported("v8"), size=(128, 160))
     assert "its input has 128 pixels where --size asks for 160" in message
     assert "(--size is height x width, here 128x160)" in message
@@ -738,9 +739,7 @@ def test_a_size_other_than_the_graph_s_is_refused():
 
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "float16"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_tool_turns_an_exported_file_into_one_that_can_be_installed(
-    kind, half, tmp_path, capsys
-):
+def test_the_tool_converts_an_exported_file_for_installation(kind, half, tmp_path, capsys):
     source, output = tmp_path / "best.onnx", tmp_path / "served.onnx"
     labels = tmp_path / "labels.txt"
     onnx.save(exported(kind), source)
@@ -749,10 +748,10 @@ def test_the_tool_turns_an_exported_file_into_one_that_can_be_installed(
     written = read_served_onnx(output)
     assert (written.height, written.width) == SQUARE
     assert written.names == tuple(labels.read_text().splitlines())
-    said = capsys.readouterr()
-    assert "picture alone differ by 0.0" in said.err
-    assert ("float16 and float32" in said.err) is half
-    assert f"{written.rows} rows of 5 classes" in said.out
+    output = capsys.readouterr()
+    assert "picture alone differ by 0.0" in output.err
+    assert ("float16 and float32" in output.err) is half
+    assert f"{written.rows} rows of 5 classes" in output.out
     expected = decoded(run(exported(kind), noise(2)), kind, 5)
     close = 0.5 if half else 1e-3
     np.testing.assert_allclose(
@@ -760,7 +759,7 @@ def test_the_tool_turns_an_exported_file_into_one_that_can_be_installed(
     )
 
 
-def test_the_tool_takes_a_size_that_a_file_leaves_open(tmp_path):
+def test_the_tool_has_an_option_for_a_dynamic_size(tmp_path):
     model = exported("v5")
     for dim in model.graph.input[0].type.tensor_type.shape.dim[2:]:
         dim.dim_param = "side"
@@ -775,7 +774,7 @@ def test_the_tool_takes_a_size_that_a_file_leaves_open(tmp_path):
     assert read_served_onnx(tmp_path / "served.onnx").width == SQUARE[1]
 
 
-def test_the_tool_takes_height_before_width(tmp_path, capsys):
+def test_the_size_is_given_as_height_and_width(tmp_path, capsys):
     onnx.save(dynamic_size(exported("v8", size=WIDE)), tmp_path / "best.onnx")
     arguments = [str(tmp_path / name) for name in ("best.onnx", "served.onnx")]
     export_onnx.main([*arguments, "--size", f"{WIDE[0]}x{WIDE[1]}"])
@@ -785,7 +784,7 @@ def test_the_tool_takes_height_before_width(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("size", ["", "x640", "640x", "640x650", "-32", "1x2x3", "0x32", "big"])
-def test_a_size_that_is_none_is_refused_with_the_form_of_one(size, capsys):
+def test_an_invalid_size_is_refused_with_the_expected_format(size, capsys):
     with pytest.raises(SystemExit) as end:
         export_onnx.main(["best.onnx", "served.onnx", f"--size={size}"])
     assert end.value.code == 2

@@ -1,4 +1,4 @@
-"""Stores of leases: of two who change the same, one wins, whatever goes wrong."""
+"""Stores of leases: of two concurrent changes to a lease, one succeeds, whatever fails."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def kubernetes(served: tuple[LeaseApi, str, Path], group: str = "street") -> Kub
 
 @pytest.fixture(params=["folder", "kubernetes"])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
-    """Makes stores that show the same."""
+    """Makes stores with the same contents."""
     if request.param == "folder":
         (tmp_path / "leases").mkdir()
         return lambda: FolderStore(tmp_path / "leases")
@@ -59,19 +59,19 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], St
     return lambda: kubernetes(request.getfixturevalue("served"))
 
 
-# What both do.
+# Both kinds of stores
 
 
-def test_what_one_writes_another_reads(new_store: Callable[[], Store]) -> None:
+def test_a_store_reads_the_records_that_another_store_wrote(new_store: Callable[[], Store]) -> None:
     one, other = new_store(), new_store()
     assert other.records(TIMEOUT_S) == {}
     one.write(GATE, TIMEOUT_S)
     one.write(MEMBER, TIMEOUT_S)
     found = other.records(TIMEOUT_S)
     assert found == {("camera", "Gate_1"): GATE, ("member", "pod-1_aa"): MEMBER}
-    given_back = other.write(replace(found["camera", "Gate_1"], holder=""), TIMEOUT_S)
+    released = other.write(replace(found["camera", "Gate_1"], holder=""), TIMEOUT_S)
     assert one.records(TIMEOUT_S)["camera", "Gate_1"] == replace(GATE, holder="")
-    assert one.records(TIMEOUT_S)["camera", "Gate_1"].version == given_back.version
+    assert one.records(TIMEOUT_S)["camera", "Gate_1"].version == released.version
 
 
 def test_a_version_differs_after_each_write(new_store: Callable[[], Store]) -> None:
@@ -83,7 +83,7 @@ def test_a_version_differs_after_each_write(new_store: Callable[[], Store]) -> N
     assert len(set(versions)) == 6
 
 
-def test_who_knows_an_old_version_loses(new_store: Callable[[], Store]) -> None:
+def test_a_write_based_on_an_old_version_is_a_conflict(new_store: Callable[[], Store]) -> None:
     one, other = new_store(), new_store()
     first = one.write(GATE, TIMEOUT_S)
     with pytest.raises(Conflict):
@@ -99,7 +99,7 @@ def test_who_knows_an_old_version_loses(new_store: Callable[[], Store]) -> None:
     other.write(third, TIMEOUT_S)
 
 
-def test_a_member_that_is_deleted_cannot_go_on(new_store: Callable[[], Store]) -> None:
+def test_a_deleted_member_cannot_be_written(new_store: Callable[[], Store]) -> None:
     one, other = new_store(), new_store()
     member = one.write(MEMBER, TIMEOUT_S)
     other.delete(member, TIMEOUT_S)
@@ -109,7 +109,7 @@ def test_a_member_that_is_deleted_cannot_go_on(new_store: Callable[[], Store]) -
     assert one.records(TIMEOUT_S) == {}
 
 
-def test_of_many_at_once_one_wins_each_time(new_store: Callable[[], Store]) -> None:
+def test_only_one_of_several_concurrent_writes_succeeds(new_store: Callable[[], Store]) -> None:
     count, wins = 60, []
 
     def race(name: str) -> None:
@@ -162,7 +162,7 @@ class CameraHost:
         self.owners = owners
 
 
-def test_two_instances_share_cameras_out_and_one_takes_over(
+def test_two_instances_share_cameras_and_one_takes_over(
     new_store: Callable[[], Store],
 ) -> None:
     now_s = 1000.0
@@ -177,7 +177,7 @@ def test_two_instances_share_cameras_out_and_one_takes_over(
     assert one.running.keys() | other.running.keys() == one.enabled_cameras()
     assert {one.previous[name] for name in one.running} == {"none"}
     assert one.owners.keys() == other.running.keys()
-    # The other one is silent.
+    # The other instance hangs.
     lost = dict(other.running)
     for _ in range(3):
         now_s += 4
@@ -186,7 +186,7 @@ def test_two_instances_share_cameras_out_and_one_takes_over(
     assert all(one.running[name].number == lease.number + 1 for name, lease in lost.items())
     assert coordinators[0].takeovers == 2
     assert {one.previous[name] for name in lost} == {"expired"}
-    # It goes on, and begins anew.
+    # The other instance continues, and joins again.
     for coordinator in reversed(coordinators * 3):
         coordinator.tick()
     assert (len(one.running), len(other.running)) == (2, 2)
@@ -204,42 +204,42 @@ def test_two_instances_share_cameras_out_and_one_takes_over(
     assert [instance_of(name) for name in members] == ["other"]
 
 
-# Folders.
+# Folders
 
 
-def test_who_wins_a_version_that_was_cleared_away_has_not_won(tmp_path: Path) -> None:
+def test_a_version_that_was_removed_cannot_be_written_again(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     first = store.write(GATE, TIMEOUT_S)
     store.write(store.write(replace(first, number=2), TIMEOUT_S), TIMEOUT_S)
     assert [path.name for path in (tmp_path / "camera" / "Gate_1").iterdir()] == ["3.json"]
-    # Its name is free.
+    # The file of version 2 was removed, so its name is free.
     with pytest.raises(Conflict):
         store.write(replace(first, holder="late"), TIMEOUT_S)
     assert store.records(TIMEOUT_S)["camera", "Gate_1"].holder == GATE.holder
 
 
-def test_a_folder_that_is_gone_is_no_store_without_leases(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error_and_not_an_empty_store(tmp_path: Path) -> None:
     folder = tmp_path / "leases"
     folder.mkdir()
     store = FolderStore(folder)
     record = store.write(GATE, TIMEOUT_S)
-    away = folder.rename(tmp_path / "elsewhere")
+    moved = folder.rename(tmp_path / "elsewhere")
 
-    def check_away() -> None:
+    def check_missing() -> None:
         for action in (store.records, lambda timeout_s: store.write(record, timeout_s)):
             with pytest.raises(StoreUnavailable, match=r"leases, .*leases, is gone"):
                 action(TIMEOUT_S)
 
-    check_away()
+    check_missing()
     assert not folder.exists()
     folder.write_text("no folder")
-    check_away()
+    check_missing()
     folder.unlink()
-    away.rename(tmp_path / "leases")
+    moved.rename(tmp_path / "leases")
     assert store.records(TIMEOUT_S) == {("camera", "Gate_1"): GATE}
 
 
-def test_a_full_disk_leaves_a_lease_as_it_was(
+def test_a_full_disk_does_not_change_a_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = FolderStore(tmp_path)
@@ -256,10 +256,10 @@ def test_a_full_disk_leaves_a_lease_as_it_was(
     assert len(list((tmp_path / "camera" / "Gate_1").iterdir())) == 1
 
 
-def test_a_new_record_that_cannot_be_written_leaves_nothing(
+def test_a_new_record_that_cannot_be_written_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a full tmpfs, folders can be made and files cannot be written."""
+    """On a full tmpfs, folders can be created, but files cannot be written."""
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -270,7 +270,7 @@ def test_a_new_record_that_cannot_be_written_leaves_nothing(
     assert list((tmp_path / "member").iterdir()) == []
 
 
-def test_a_file_that_is_no_lease_is_told(tmp_path: Path) -> None:
+def test_an_invalid_file_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "camera" / "gate"
     folder.mkdir(parents=True)
     (folder / "1.json").write_text("{")
@@ -279,14 +279,14 @@ def test_a_file_that_is_no_lease_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(30)
-def test_a_link_to_nowhere_is_told(tmp_path: Path) -> None:
+def test_a_broken_link_is_named(tmp_path: Path) -> None:
     FolderStore(tmp_path).write(GATE, TIMEOUT_S)
     (tmp_path / "camera" / GATE.name / "9.json").symlink_to(tmp_path / "nowhere")
     with pytest.raises(StoreUnavailable, match=r"9\.json is not a valid lease"):
         FolderStore(tmp_path).records(TIMEOUT_S)
 
 
-def test_a_copy_of_another_lease_is_told(tmp_path: Path) -> None:
+def test_a_copy_of_another_lease_is_named(tmp_path: Path) -> None:
     FolderStore(tmp_path).write(GATE, TIMEOUT_S)
     shutil.copytree(tmp_path / "camera" / GATE.name, tmp_path / "camera" / "yard")
     with pytest.raises(StoreUnavailable, match=r"yard/1\.json is not a valid lease"):
@@ -294,7 +294,7 @@ def test_a_copy_of_another_lease_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(30)
-def test_files_of_others_are_not_versions(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_not_versions(tmp_path: Path) -> None:
     FolderStore(tmp_path).write(GATE, TIMEOUT_S)
     for name in ("07.json", "\u0667.json", "9.json.orig", "notes.txt"):
         (tmp_path / "camera" / GATE.name / name).write_text("{")
@@ -302,10 +302,10 @@ def test_files_of_others_are_not_versions(tmp_path: Path) -> None:
     assert FolderStore(tmp_path).records(TIMEOUT_S) == {("camera", GATE.name): GATE}
 
 
-# Kubernetes.
+# Kubernetes
 
 
-def test_leases_are_as_people_expect_them(served, api: LeaseApi) -> None:
+def test_leases_have_the_standard_fields(served, api: LeaseApi) -> None:
     kubernetes(served).write(GATE, TIMEOUT_S)
     ((name, lease),) = api.leases.items()
     assert name.startswith("street-camera-gate-1-")
@@ -326,7 +326,7 @@ def test_a_lease_of_another_program_is_named(served, api: LeaseApi, lacks: str) 
         store.records(TIMEOUT_S)
 
 
-def test_names_that_differ_in_case_alone_have_two_leases(served, api: LeaseApi) -> None:
+def test_names_that_differ_only_in_case_have_separate_leases(served, api: LeaseApi) -> None:
     store = kubernetes(served)
     for name in ("gate", "Gate", "g" * 64, "g" * 63 + "_"):
         store.write(Record("camera", name), TIMEOUT_S)
@@ -334,12 +334,12 @@ def test_names_that_differ_in_case_alone_have_two_leases(served, api: LeaseApi) 
     assert {name for _, name in store.records(TIMEOUT_S)} >= {"gate", "Gate"}
 
 
-def test_leases_of_others_are_not_ours(served, api: LeaseApi) -> None:
+def test_leases_of_other_groups_are_not_read(served, api: LeaseApi) -> None:
     kubernetes(served).write(GATE, TIMEOUT_S)
     assert kubernetes(served, "yard").records(TIMEOUT_S) == {}
 
 
-def test_many_leases_come_in_pages(served, api: LeaseApi) -> None:
+def test_many_leases_are_read_in_pages(served, api: LeaseApi) -> None:
     api.most_in_a_page = 3
     store = kubernetes(served)
     for number in range(8):
@@ -358,7 +358,7 @@ def test_many_leases_come_in_pages(served, api: LeaseApi) -> None:
         (503, "503"),
     ],
 )
-def test_an_error_of_the_server_is_told_with_what_helps(
+def test_an_error_of_the_server_is_reported_with_the_fix(
     served, api: LeaseApi, status: int, words: str
 ) -> None:
     store = kubernetes(served)
@@ -373,7 +373,7 @@ def test_an_error_of_the_server_is_told_with_what_helps(
     assert store.write(record, TIMEOUT_S).version != record.version
 
 
-def test_an_answer_of_something_else_is_told(served, api: LeaseApi) -> None:
+def test_an_invalid_answer_is_reported(served, api: LeaseApi) -> None:
     store = kubernetes(served)
     api.wrong = 200
     for action in (store.records, lambda timeout_s: store.write(GATE, timeout_s)):
@@ -395,7 +395,7 @@ def test_a_token_that_is_replaced_is_read_again(served, api: LeaseApi) -> None:
         token.write_text("first\n")
 
 
-def test_who_gets_no_answer_does_not_know_whether_it_was_written(served, api: LeaseApi) -> None:
+def test_a_write_without_an_answer_may_have_succeeded(served, api: LeaseApi) -> None:
     store = kubernetes(served)
     record = store.write(MEMBER, TIMEOUT_S)
     api.silent.set()
@@ -407,7 +407,7 @@ def test_who_gets_no_answer_does_not_know_whether_it_was_written(served, api: Le
     store.write(store.records(TIMEOUT_S)["member", MEMBER.name], TIMEOUT_S)
 
 
-def test_a_server_with_another_certificate_is_told_nothing(served, tmp_path: Path) -> None:
+def test_nothing_is_sent_to_a_server_with_another_certificate(served, tmp_path: Path) -> None:
     with serve_leases(tmp_path) as (stranger, url):
         store = KubernetesStore("street", account=served[2], server=url)
         with pytest.raises(StoreUnavailable, match="SSLError"):
@@ -415,7 +415,7 @@ def test_a_server_with_another_certificate_is_told_nothing(served, tmp_path: Pat
         assert not stranger.leases
 
 
-# What the options say.
+# Options
 
 
 @pytest.mark.parametrize(
@@ -432,12 +432,12 @@ def test_a_server_with_another_certificate_is_told_nothing(served, tmp_path: Pat
         ("folder", "a_b", "'a_b'"),
     ],
 )
-def test_names_that_cannot_be_are_told(leases: str, instance: str, words: str) -> None:
+def test_invalid_names_are_named(leases: str, instance: str, words: str) -> None:
     with pytest.raises(ServiceError, match=words):
         Sharing.of(leases, instance=instance)
 
 
-def test_an_instance_is_named_among_others_only(yolostream_cli) -> None:
+def test_an_instance_name_requires_leases(yolostream_cli) -> None:
     finished = yolostream_cli("run", "rtsp://somewhere/street", "--instance", "north")
     assert finished.returncode == 2
     assert "--leases" in finished.stderr

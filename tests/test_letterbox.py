@@ -26,7 +26,7 @@ def gray_levels(out):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "x".join(map(str, case["hw"])))
-def test_pixel_for_pixel_the_official_letterbox(case):
+def test_pixels_equal_those_of_the_official_letterbox(case):
     frame = noise(*case["hw"])
     left, top, right, bottom = case["ltrb_pad"]
     width, height = case["unpadded_wh"]
@@ -40,12 +40,12 @@ def test_pixel_for_pixel_the_official_letterbox(case):
     out, _ = boxed(frame)
 
     np.testing.assert_array_equal(gray_levels(out), expected)
-    # Not only the nearest gray level: exactly what dividing by 255 gives.
+    # The values must equal those of a division by 255 exactly.
     np.testing.assert_array_equal(out, (expected.astype(np.float32) / 255).transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "x".join(map(str, case["hw"])))
-def test_boxes_go_back_as_the_official_scale_coords_takes_them(case):
+def test_boxes_are_converted_back_as_by_the_official_scale_coords(case):
     from nms import to_frame
 
     height, width = case["hw"]
@@ -55,21 +55,21 @@ def test_boxes_go_back_as_the_official_scale_coords_takes_them(case):
     np.testing.assert_allclose(np.stack([x1, y1, x2, y2], 1), case["scaled"], atol=2e-3)
 
 
-def test_a_frame_of_the_input_s_size_passes_through():
+def test_a_frame_of_the_input_size_is_unchanged():
     frame = noise(640, 640)
     out, content_rect = boxed(frame)
     np.testing.assert_array_equal(gray_levels(out), frame)
     assert content_rect.tolist() == [0, 0, 640, 640]
 
 
-def test_downscaling_beforehand_changes_no_pixel():
+def test_downscaling_before_changes_no_pixel():
     frame = noise(720, 1280)
     downscaled = cv2.resize(frame, (640, 360), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_array_equal(boxed(frame)[0], boxed(downscaled)[0])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, MAX_SIDE), (MAX_SIDE, 1), (2, 3), (37, 100)])
-def test_every_pixel_is_written_whatever_the_size(size):
+def test_every_pixel_is_written_for_any_size(size):
     out, content_rect = boxed(noise(*size))
     assert np.isfinite(out).all()
     assert out.min() >= 0
@@ -84,7 +84,7 @@ def test_every_pixel_is_written_whatever_the_size(size):
         ((1, 10, MAX_SIDE + 1, 3), f"[1, 10, {MAX_SIDE + 1}, 3]"),
     ],
 )
-def test_bad_frames_are_refused_with_their_shape(shape, named):
+def test_invalid_frames_are_refused_with_their_shape(shape, named):
     with pytest.raises(FrameError) as refused:
         check_frames(np.empty(shape, np.uint8))
     assert named in str(refused.value)

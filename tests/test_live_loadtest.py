@@ -1,4 +1,4 @@
-"""The figures of the live load tests: read from metrics as Prometheus would, and judged."""
+"""The figures of the live load tests, computed from Prometheus metrics, and their limits."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.faults.growth import Sample, growth, is_flat, lives, medians
 from tests.faults.written import boxes_of, by_number, by_pictures, compared
 
 
-def told(*, street: int, yard: int, old: int = 0, dropped: int = 0) -> str:
-    """Metrics of two cameras; the frames of `street` take 0.1 s at most, but for `old` of them."""
+def metrics(*, street: int, yard: int, old: int = 0, dropped: int = 0) -> str:
+    """Metrics of two cameras. Only `old` frames of `street` take longer than 0.1 s."""
     return f"""
 # TYPE yolostream_frames_completed_total counter
 yolostream_frames_completed_total{{camera="street"}} {street}
@@ -43,10 +43,10 @@ yolostream_stage_seconds_sum{{stage="request"}} {0.05 * (street + yard)}
 
 
 def window(**after: int) -> Window:
-    return Window(read(told(street=100, yard=200)), read(told(**after)))
+    return Window(read(metrics(street=100, yard=200)), read(metrics(**after)))
 
 
-def test_a_window_is_what_came_between_two_scrapes():
+def test_a_window_is_the_difference_between_two_scrapes():
     seen = window(street=400, yard=440, old=3)
     assert seen.frames("completed") == {"street": 300, "yard": 240}
     assert fairness(seen.frames("completed")) == 0.8
@@ -62,7 +62,7 @@ def test_quantiles_without_frames_and_beyond_the_last_limit():
     assert quantile([(0.1, 5.0), (math.inf, 10.0)], 0.99) == 0.1
 
 
-def test_cameras_hold_where_no_frame_is_left_out_and_none_is_old():
+def test_cameras_hold_if_no_frame_is_dropped_or_old():
     well = window(street=400, yard=500)
     assert capacity_figures(well, 2, 10, 5)["breaks"] == ""
     assert capacity_figures(well, 2, 10, 5)["cores"] == 0.5
@@ -75,14 +75,14 @@ def test_cameras_hold_where_no_frame_is_left_out_and_none_is_old():
         assert capacity_figures(seen, cameras, 10, 5)["breaks"] == reason
 
 
-def test_an_overload_is_told_with_each_frame_accounted_for():
+def test_the_figures_of_an_overload_account_for_each_frame():
     figures = overload_figures(window(street=400, yard=440, dropped=600), 10)
     assert figures["each"] == {"street": 30.0, "yard": 24.0}
     assert (figures["fairness"], figures["request_ms"], figures["age_bar_ms"]) == (0.8, 50, 550)
     assert (figures["dropped"], figures["unaccounted"]) == ({"superseded": 600}, 0)
 
 
-def test_a_clip_is_played_slower_with_the_same_pictures(tmp_path):
+def test_a_slower_clip_has_the_same_pictures(tmp_path):
     fast = write_clip(tmp_path / "fast.mp4", [gray(20 + 9 * n) for n in range(20)])
     slow = clips.slower(fast, tmp_path / "slow.mp4", rate=2)
     (before,), (after,) = opened(fast), opened(slow)
@@ -92,12 +92,12 @@ def test_a_clip_is_played_slower_with_the_same_pictures(tmp_path):
 
 
 def aging(memory_mb, *, pids=lambda at_s: 1) -> list[Sample]:
-    """A process of a hundred seconds, looked at each second."""
+    """Samples of a process over 100 s, one per second."""
     return [Sample(at, pids(at), memory_mb(at), 20 + (at >= 95)) for at in range(100)]
 
 
-def test_growth_is_that_of_the_last_tenth_over_the_second():
-    # It grows in the first tenth, and leaps for a moment in the last one.
+def test_growth_compares_the_last_tenth_with_the_second_one():
+    # The memory grows in the first tenth, and has one outlier in the last one.
     flat = aging(lambda at: 50 if at < 10 else 500 if at == 93 else 100)
     assert growth(flat, 100)["memory"] == 1
     slow = growth(aging(lambda at: 100 + at), 100)
@@ -107,19 +107,19 @@ def test_growth_is_that_of_the_last_tenth_over_the_second():
     assert not is_flat({"parent": {"memory": 1.0, "files": 1.0}, "worker": {"memory": 1.031}})
 
 
-def test_growth_that_nobody_saw_is_not_flat():
+def test_unknown_growth_is_not_flat():
     grown = growth(aging(lambda at: 100)[:50], 100)
     assert math.isnan(grown["memory"])
     assert not is_flat({"worker": grown})
 
 
-def test_each_of_the_processes_that_follow_each_other_has_an_age():
+def test_each_successive_process_has_its_age():
     seen = lives(aging(lambda at: at, pids=lambda at: 1 if at < 30 else 2))
     assert seen == [{"age_s": 29, "memory_mb": 29}, {"age_s": 69, "memory_mb": 99}]
 
 
 def record(frame: int, *objects: tuple[float, float]) -> dict:
-    """A frame with objects of which the left edge and the score are given."""
+    """A record of a frame, with objects given by their left edge and score."""
     found = [
         {"class_id": 0, "confidence": score, "box": [left, 10.0, left + 50, 60.0]}
         for left, score in objects
@@ -134,18 +134,18 @@ TRUTH = [boxes_of(record(0, (100 * number, 0.9), (40, 0.55))) for number in rang
     ("objects", "right"),
     [
         ([(100, 0.9), (40, 0.55)], True),
-        ([(100.9, 0.9)], True),  # what is not very sure may be missing
-        ([(100, 0.9), (700, 0.3)], True),  # and what is not sure may be there
-        ([(200, 0.9), (40, 0.55)], False),  # of another frame
+        ([(100.9, 0.9)], True),  # an object with a medium score may be missing
+        ([(100, 0.9), (700, 0.3)], True),  # an object with a low score may be added
+        ([(200, 0.9), (40, 0.55)], False),  # the boxes of another frame
         ([(100, 0.9), (700, 0.6)], False),
         ([], False),
     ],
 )
-def test_lines_are_right_where_the_boxes_are_those_of_their_frame(objects, right):
+def test_lines_of_a_file_are_right_if_their_boxes_are_those_of_the_frame(objects, right):
     assert by_number(TRUTH)(record(4, *objects)) is right
 
 
-def test_lines_of_a_camera_are_right_where_the_boxes_are_of_one_of_its_pictures(tmp_path):
+def test_lines_of_a_camera_are_right_if_their_boxes_are_those_of_any_of_its_pictures(tmp_path):
     lines = [record(17, (0, 0.9)), record(18, (200, 0.9)), record(19, (300, 0.9))]
     text = "\n".join([*map(json.dumps, lines), '{"frame": 20, "det'])
     (tmp_path / "a.jsonl").write_text(text)
@@ -153,14 +153,14 @@ def test_lines_of_a_camera_are_right_where_the_boxes_are_of_one_of_its_pictures(
     assert (seen.right, seen.wrong, seen.torn) == (2, [lines[2]], 1)
 
 
-def test_the_table_says_what_was_met_and_what_was_missed():
+def test_the_table_shows_which_limits_were_met():
     age = {"frames_per_s": 5, "age_ms": {"p50": 40.0, "p99": 401.0}, "bar_ms": 400.0}
     assert section({"age": age}).endswith("| at most 400 ms | **401 ms (p50 40), missed** |")
     age["age_ms"]["p99"] = 400.0
     assert section({"age": age}).endswith("| 400 ms (p50 40), met |")
 
 
-def test_the_table_says_which_process_grew():
+def test_the_table_names_the_process_that_grew():
     figures = {
         "minutes": 60.0,
         "faults": 100,

@@ -1,4 +1,4 @@
-"""When an ensemble is asked for a frame, what its answer says, and how soon a server is started."""
+"""Health checks of an ensemble: their times, their results, and the delay before a restart."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ from yolostream.server.liveness import (
 
 @pytest.fixture
 def liveness():
-    """Of an ensemble that has answered a question of 10 ms at second 0."""
+    """The liveness of an ensemble that has answered a check within 10 ms at second 0."""
     liveness = Liveness(0)
     assert liveness.is_due(0, Counts(5, 0))
     liveness.note_answer(0, asked_at=-0.01)
     return liveness
 
 
-def test_one_that_nobody_asks_is_asked_at_an_interval(liveness):
+def test_an_idle_ensemble_is_checked_at_an_interval(liveness):
     assert not liveness.is_due(INTERVAL_S - 0.1, Counts(5, 0))
     assert liveness.is_due(INTERVAL_S, Counts(5, 0))
 
 
-def test_one_that_answers_others_is_asked_as_well(liveness):
-    # It may answer each of them with what belongs to another.
+def test_an_ensemble_that_answers_clients_is_checked_at_the_same_interval(liveness):
+    # Its answers to clients may belong to other frames.
     assert not liveness.is_due(INTERVAL_S - 0.1, Counts(500, 0))
     assert liveness.is_due(INTERVAL_S, Counts(600, 0))
 
 
-def test_one_that_fails_others_is_asked_soon_also_if_it_answers_some(liveness):
+def test_an_ensemble_with_failed_requests_is_checked_sooner(liveness):
     assert liveness.is_due(URGENT_S, Counts(5, 1))
     liveness.note_answer(URGENT_S, asked_at=URGENT_S)
     assert liveness.is_due(2 * URGENT_S, Counts(6, 2))
 
 
-def test_questions_take_a_small_share_of_a_slow_server(liveness):
+def test_checks_take_a_small_share_of_the_time_of_a_slow_server(liveness):
     liveness.note_answer(100, asked_at=98)
     assert not liveness.is_due(100 + 2 / SHARE - 0.1, Counts(5, 7))
     assert liveness.is_due(100 + 2 / SHARE, Counts(5, 8))
 
 
-def test_one_that_says_nothing_of_itself_is_asked_at_the_interval(liveness):
+def test_an_ensemble_without_statistics_is_checked_at_the_interval(liveness):
     assert not liveness.is_due(INTERVAL_S - 0.1, None)
     assert liveness.is_due(INTERVAL_S, None)
 
@@ -62,11 +62,11 @@ def test_one_that_says_nothing_of_itself_is_asked_at_the_interval(liveness):
     "error",
     [
         DeadlineExceeded("no answer"),
-        ServerUnavailable("nobody"),
+        ServerUnavailable("no server"),
         Overloaded("its queue is full"),
     ],
 )
-def test_silence_is_a_fault_only_where_nobody_is_answered_for_long(liveness, error):
+def test_silence_is_a_fault_only_if_no_client_is_answered_for_long(liveness, error):
     for second in range(1, 200):
         assert liveness.fault_after(error, second, others_are_answered=True) is None
     assert liveness.fault_after(error, 199 + SILENCE_S - 1, others_are_answered=False) is None
@@ -74,13 +74,13 @@ def test_silence_is_a_fault_only_where_nobody_is_answered_for_long(liveness, err
     assert fault.startswith(f"no answer for {SILENCE_S:.0f} s")
 
 
-def test_answers_of_others_between_the_questions_end_a_silence(liveness):
+def test_answers_to_clients_between_checks_end_a_silence(liveness):
     assert liveness.is_due(SILENCE_S - 1, Counts(6, 0))
     error = DeadlineExceeded("no answer")
     assert liveness.fault_after(error, 2 * SILENCE_S - 2, others_are_answered=False) is None
 
 
-def test_errors_in_a_row_are_a_fault_and_an_answer_forgives_them(liveness):
+def test_consecutive_errors_are_a_fault_and_an_answer_resets_their_count(liveness):
     error = ServerError("out of memory")
     for second in range(1, ERRORS):
         assert liveness.fault_after(error, second, others_are_answered=False) is None
@@ -90,12 +90,12 @@ def test_errors_in_a_row_are_a_fault_and_an_answer_forgives_them(liveness):
     assert liveness.fault_after(error, 20, others_are_answered=True) == "out of memory"
 
 
-def test_a_step_that_is_gone_is_a_fault_at_once(liveness):
+def test_a_dead_step_is_a_fault_at_once(liveness):
     error = ServerUnavailable("Stub process 'nms_0_0' is not healthy.")
     assert "nms_0_0" in liveness.fault_after(error, 1, others_are_answered=True)
 
 
-def test_a_server_is_started_again_at_once_and_later_and_later_if_that_does_not_help():
+def test_restarts_are_delayed_longer_after_each_failure():
     backoff = Backoff()
     pauses = [backoff.pause_s(ran_s=LONG_S - 1) for _ in range(9)]
     assert pauses == [0, 1, 2, 4, 8, LONGEST_S, LONGEST_S, LONGEST_S, LONGEST_S]

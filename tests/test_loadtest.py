@@ -1,4 +1,4 @@
-"""What all load tests share: the server, frames, files of figures, tables, pages, the search."""
+"""Shared parts of the load tests: server, frames, result files, tables, pages and the search."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from loadtest.table import Bar, Check, table, verdicts
 
 
 def middle_of_three_free_ports() -> int:
-    """Of three in a row, as Triton has them by default."""
+    """The middle one of three consecutive free ports, which Triton uses by default."""
     while True:
         with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
             first, *others = [probes.enter_context(socket.socket()) for _ in range(3)]
@@ -38,7 +38,7 @@ def middle_of_three_free_ports() -> int:
             return port
 
 
-def test_a_running_server_is_found_with_its_addresses_and_processes():
+def test_the_addresses_and_processes_of_a_running_server_are_found():
     grpc = middle_of_three_free_ports()
     ports = embedded.Ports(http=grpc - 1, grpc=grpc, metrics=grpc + 1)
     with (
@@ -53,7 +53,7 @@ def test_a_running_server_is_found_with_its_addresses_and_processes():
     assert not any(psutil.pid_exists(pid) for pid in target.pids)
 
 
-def test_a_server_that_is_away_or_lacks_the_model_is_named(triton):
+def test_a_missing_server_or_model_is_named(triton):
     with (
         pytest.raises(ServerUnavailable, match=r"127\.0\.0\.1:1"),
         served("127.0.0.1:1", model="yolov7"),
@@ -63,7 +63,7 @@ def test_a_server_that_is_away_or_lacks_the_model_is_named(triton):
         pass
 
 
-def test_the_machine_names_the_server_that_is_asked(triton):
+def test_the_description_of_the_machine_has_the_version_of_the_server(triton):
     facts = machine(triton.url)
     with connect(triton.url) as client:
         assert facts["triton"] == client.get_server_metadata().version
@@ -72,7 +72,7 @@ def test_the_machine_names_the_server_that_is_asked(triton):
     json.dumps(facts)
 
 
-def test_frames_of_a_clip_come_in_the_size_asked_for():
+def test_frames_of_a_clip_have_the_requested_size():
     whole, small = demo_frames(every=100), demo_frames(size=(90, 160), every=100)
     assert len(whole) == len(small) == 3
     assert {frame.shape for frame in whole} == {(720, 1280, 3)}
@@ -81,7 +81,7 @@ def test_frames_of_a_clip_come_in_the_size_asked_for():
         np.testing.assert_array_equal(downscaled, cv2.resize(frame, (160, 90)))
 
 
-def test_figures_never_take_the_place_of_a_pipe(tmp_path):
+def test_a_pipe_is_not_replaced_by_a_result_file(tmp_path):
     os.mkfifo(tmp_path / "figures.json")
     with pytest.raises(ResultError, match="it is a pipe"):
         result_file.write(tmp_path / "figures.json", {})
@@ -90,19 +90,19 @@ def test_figures_never_take_the_place_of_a_pipe(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"figures": {}}'])
-def test_a_file_that_holds_no_figures_is_refused_by_name(tmp_path, content):
+def test_a_file_without_figures_is_named(tmp_path, content):
     (tmp_path / "gpu.json").write_text(content)
     with pytest.raises(ResultError, match=r"gpu\.json"):
         pages.texts("", tmp_path)
 
 
-def test_committed_figures_are_whole():
+def test_committed_figures_are_complete():
     for path in RESULTS_FOLDER.glob("*.json"):
         assert result_file.read(path)["partial"] is False, path.name
 
 
 @pytest.mark.parametrize("limit", range(60))
-def test_the_search_finds_the_edge_to_an_eighth_with_few_tries(limit):
+def test_the_search_finds_the_limit_within_an_eighth_with_few_tries(limit):
     tried = []
 
     def holds(number):
@@ -117,7 +117,7 @@ def test_the_search_finds_the_edge_to_an_eighth_with_few_tries(limit):
 
 
 @pytest.mark.parametrize("limit", [0, 1, 17, 64])
-def test_what_the_search_finds_holds_twice(limit):
+def test_the_result_of_the_search_holds_twice(limit):
     tried = []
 
     def holds(number):
@@ -129,7 +129,7 @@ def test_what_the_search_finds_holds_twice(limit):
     assert len(tried) < 12
 
 
-def test_what_held_by_chance_is_not_found():
+def test_a_number_that_held_only_once_is_not_the_result():
     tries = {8: iter([True, False]), 7: iter([False]), 6: iter([True, True])}
 
     def holds(number):
@@ -138,7 +138,7 @@ def test_what_held_by_chance_is_not_found():
     assert most(holds, range(1, 10), twice=True) == 6
 
 
-def test_what_is_missed_or_failed_is_bold_and_a_bar_binds_some():
+def test_missed_and_failed_bars_are_bold_and_may_apply_to_some_columns():
     checks = [
         Check("a rate", Bar("at least", 10, digits=0), lambda figures: figures["rate"]),
         Check("a time", Bar("at most", 2, " ms"), lambda figures: figures.get("ms"), whose="some"),
@@ -155,12 +155,12 @@ def test_what_is_missed_or_failed_is_bold_and_a_bar_binds_some():
     ]
 
 
-def test_pages_get_what_they_have_a_place_for():
+def test_only_texts_with_a_mark_are_written_into_a_page():
     page = "before\n<!-- gpu -->\nold\n<!-- /gpu -->\nafter\n"
     assert pages.filled(page, {"gpu": "new", "gpu-times": "x"}) == page.replace("old", "new")
 
 
-def test_pages_say_what_was_measured():
+def test_pages_have_the_measured_figures():
     places = "".join(path.read_text() for path in pages.PAGES)
     for name in pages.texts(""):
         assert places.count(f"<!-- {name} -->") == 1, name

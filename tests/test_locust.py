@@ -1,4 +1,4 @@
-"""Locust's own commands, with cameras for users, against a real Triton."""
+"""Locust's commands with a real Triton; each user is a camera."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def test_headless_every_frame_is_a_request_with_a_response_time(instant, tmp_path):
+def test_every_frame_is_a_request_with_a_response_time(instant, tmp_path):
     done = locust(
         *("--headless", "--users", 2, "--spawn-rate", 2, "--run-time", "3s"),
         *at(instant),
         *("--frames-per-second", 5, "--bound-ms", 5000, "--json-file", tmp_path / "stats"),
     )
-    said, _ = done.communicate(timeout=120)
+    output, _ = done.communicate(timeout=120)
     (frames,) = json.loads((tmp_path / "stats.json").read_text())
     assert (frames["method"], frames["name"]) == ("camera", "frame")
     assert 0 < frames["num_requests"] <= 2 * 5 * 8
-    assert frames["num_requests"] - frames["num_failures"] > 0, said
+    assert frames["num_requests"] - frames["num_failures"] > 0, output
     assert 0 < frames["min_response_time"] <= frames["max_response_time"] < 5000
 
 
-def test_what_comes_after_the_bound_is_a_failure_by_its_name(instant, tmp_path):
+def test_frames_after_the_time_limit_are_failures_named_late(instant, tmp_path):
     done = locust(
         *("--headless", "--users", 1, "--run-time", "3s"),
         *at(instant),
         *("--bound-ms", 0.01, "--csv", tmp_path / "late"),
     )
-    said, _ = done.communicate(timeout=120)
-    assert done.returncode == 1, said
+    output, _ = done.communicate(timeout=120)
+    assert done.returncode == 1, output
     with (tmp_path / "late_failures.csv").open() as file:
         failures = {row["Error"]: int(row["Occurrences"]) for row in csv.DictReader(file)}
     assert failures["late"] > 0
@@ -73,7 +73,7 @@ def test_what_comes_after_the_bound_is_a_failure_by_its_name(instant, tmp_path):
     assert float(frames["Median Response Time"]) > 0
 
 
-def test_a_master_counts_what_its_worker_sends(instant, tmp_path):
+def test_a_master_counts_the_frames_of_its_worker(instant, tmp_path):
     port = free_port()
     master = locust(
         *("--master", "--master-bind-port", port, "--expect-workers", 1, "--headless"),
@@ -82,14 +82,14 @@ def test_a_master_counts_what_its_worker_sends(instant, tmp_path):
         *("--frames-per-second", 5, "--bound-ms", 5000),
     )
     worker = locust("--worker", "--master-port", port)
-    said, _ = master.communicate(timeout=120)
+    output, _ = master.communicate(timeout=120)
     worker.communicate(timeout=60)
     (frames,) = json.loads((tmp_path / "stats.json").read_text())
-    assert frames["num_requests"] > frames["num_failures"], said
+    assert frames["num_requests"] > frames["num_failures"], output
     assert worker.returncode == 0
 
 
-def test_the_web_page_asks_for_the_cameras_and_shows_their_frames(instant):
+def test_the_web_page_has_the_options_and_the_frames(instant):
     port = free_port()
     page = locust(
         *("--web-host", "127.0.0.1", "--web-port", port, "--autostart", "--autoquit", 0),
@@ -115,23 +115,23 @@ def test_the_web_page_asks_for_the_cameras_and_shows_their_frames(instant):
     assert "bound_ms" in start
 
 
-def test_steps_end_at_the_number_of_cameras_that_hold(triton):
+def test_the_steps_find_the_number_of_cameras_that_hold(triton):
     done = locust(
         *("--headless", "--step-seconds", 3, "--host", triton.url, "--frames-per-second", 25),
         files=("locustfile", "locust_steps"),
     )
-    said, _ = done.communicate(timeout=240)
-    judged = re.findall(r"(\d+) cameras (hold|do not hold)", said)
-    (found,) = re.findall(r"capacity: (\d+) cameras", said)
+    output, _ = done.communicate(timeout=240)
+    judged = re.findall(r"(\d+) cameras (hold|do not hold)", output)
+    (found,) = re.findall(r"capacity: (\d+) cameras", output)
     broken = [int(cameras) for cameras, verdict in judged if verdict != "hold"]
-    assert broken, said
+    assert broken, output
     assert int(found) + 1 in broken
     assert found == "0" or judged[-1] == (found, "hold")
 
 
-def test_without_a_server_it_ends_as_every_command_does():
+def test_without_a_server_locust_ends_with_the_exit_code_of_the_error():
     done = locust("--headless", "--users", 2, "--run-time", "20s", "--host", "127.0.0.1:1")
-    said, _ = done.communicate(timeout=120)
-    assert done.returncode == errors.ServerUnavailable.exit_code, said
-    assert "error: no Triton answers at 127.0.0.1:1" in said
-    assert "Traceback" not in said
+    output, _ = done.communicate(timeout=120)
+    assert done.returncode == errors.ServerUnavailable.exit_code, output
+    assert "error: no Triton answers at 127.0.0.1:1" in output
+    assert "Traceback" not in output

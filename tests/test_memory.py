@@ -1,4 +1,4 @@
-"""What is used no more is freed, and what was freed is given back."""
+"""Memory is freed once it is not used, and freed memory is returned to the system."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from yolostream.errors import YolostreamError
 from yolostream.pipeline.memory import give_back_memory
 from yolostream.sources import Reading
 
-# Small pieces, so that each is part of the heap; the last one keeps its top from shrinking.
+# The pieces are small, so that they are on the heap; the last one keeps the heap from shrinking.
 _GROW = """
 import psutil
 from yolostream.pipeline.memory import give_back_memory
@@ -34,7 +34,7 @@ give_back_memory()
 print((before - psutil.Process().memory_info().rss) / 1e6)
 """
 
-# The number of places that glibc takes memory from, of which each thread wants one of its own.
+# The number of malloc arenas of glibc, which creates one for each thread by default.
 _COUNT_ARENAS = """
 import ctypes, os, sys, tempfile, threading
 from yolostream.pipeline.memory import limit_memory_growth
@@ -68,12 +68,12 @@ def arenas(limit: str) -> int:
     return int(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
 
 
-def test_memory_is_shared_by_as_many_threads_as_do_not_run_at_once():
-    # Modules have started a few threads of their own.
+def test_there_are_no_more_malloc_arenas_than_cores():
+    # A few arenas belong to threads that modules have started.
     assert arenas("limited") <= len(os.sched_getaffinity(0)) + 4 < arenas("unlimited")
 
 
-def test_memory_that_is_free_is_given_back():
+def test_freed_memory_is_returned_to_the_system():
     done = subprocess.run(
         [sys.executable, "-c", _GROW], capture_output=True, text=True, check=True, timeout=60
     )
@@ -81,15 +81,15 @@ def test_memory_that_is_free_is_given_back():
 
 
 class Circle:
-    """Refers to itself."""
+    """An object with a reference to itself."""
 
     def __init__(self) -> None:
         self.itself = self
 
 
 @contextlib.contextmanager
-def without_looking() -> Iterator[None]:
-    """What refers to itself stays, as it does for hours where objects are few and large."""
+def without_garbage_collection() -> Iterator[None]:
+    """Keep reference cycles, as Python does for hours if objects are few and large."""
     gc.collect()
     gc.disable()
     try:
@@ -98,8 +98,8 @@ def without_looking() -> Iterator[None]:
         gc.enable()
 
 
-def test_what_refers_to_itself_is_freed():
-    with without_looking():
+def test_reference_cycles_are_freed():
+    with without_garbage_collection():
         gone = weakref.ref(Circle())
         assert gone() is not None
         give_back_memory()
@@ -107,44 +107,44 @@ def test_what_refers_to_itself_is_freed():
 
 
 @pytest.mark.parametrize("fit", [None, (24, 32)])
-def test_a_picture_that_nobody_uses_is_gone_at_once(tmp_path, fit):
+def test_an_unused_picture_is_freed_at_once(tmp_path, fit):
     (source,) = opened(write_clip(tmp_path / "street.mp4", [gray(20 + n) for n in range(30)]))
-    # Of tests before this one.
+    # Pictures that earlier tests have left.
     others = pictures()
-    with contextlib.closing(source.open(Reading(fit=fit))) as session, without_looking():
+    with contextlib.closing(source.open(Reading(fit=fit))) as session, without_garbage_collection():
         assert sum(1 for _ in session) == 30
         left = [one for one in pictures() if all(one is not other for other in others)]
     assert not left
 
 
 def pictures() -> list[av.VideoFrame]:
-    """All that are in memory, but for the empty one that a decoder has at hand."""
+    """All video frames in memory, except for the empty one that each decoder has."""
     frames = (one for one in gc.get_objects() if isinstance(one, av.VideoFrame))
     return [frame for frame in frames if frame.width]
 
 
 def shared_memory_without_a_name() -> list[str]:
-    """Memory for frames that this process still has, and no server knows any more."""
+    """The deleted shared-memory files that this process still has open."""
     open_files = (os.readlink(one) for one in Path("/proc/self/fd").iterdir() if one.is_symlink())
     return [name for name in open_files if "yolostream-frames" in name and "(deleted)" in name]
 
 
-def test_memory_of_frames_that_a_server_lost_is_gone_at_once():
+def test_shared_memory_of_frames_is_freed_when_the_server_dies():
     frame = gray(100)
     with serve_instant() as server, Detector(server.url, MODEL) as detector:
         assert detector.transport == "shared-memory"
         detector.submit(frame).result()
 
-        def is_back() -> bool:
+        def answers_again() -> bool:
             with contextlib.suppress(YolostreamError):
                 detector.submit(frame).result()
                 return True
             return False
 
-        with without_looking():
+        with without_garbage_collection():
             os.kill(server.process.pid, signal.SIGKILL)
             poll(
-                lambda: server.health().restarts == 1 and is_back(),
+                lambda: server.health().restarts == 1 and answers_again(),
                 what="the server to be back",
             )
             assert not shared_memory_without_a_name()

@@ -1,4 +1,4 @@
-"""What the command line says: how often, and to a stderr that takes nothing."""
+"""The log of the command line: repeated messages, and a stderr that cannot be written."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ def log():
     log.removeHandler(handler)
 
 
-def test_what_happens_again_later_is_said_again(log, monkeypatch, capsys) -> None:
-    def said() -> int:
+def test_a_message_is_repeated_only_after_an_interval(log, monkeypatch, capsys) -> None:
+    def count() -> int:
         return capsys.readouterr().err.count("the server is away")
 
     log.warning("the server is away")
     log.warning("the server is away")
-    assert said() == 1
+    assert count() == 1
     monkeypatch.setattr(messages, "_ONCE_IN_S", 0.0)
     log.warning("the server is away")
-    assert said() == 1
+    assert count() == 1
 
 
-def nobody() -> int:
-    """The writing end of a pipe that nobody reads."""
+def closed_pipe() -> int:
+    """The writing end of a pipe without a reader."""
     reading, writing = os.pipe()
     os.close(reading)
     return writing
 
 
-@pytest.mark.parametrize("stderr", [nobody, lambda: os.open("/dev/full", os.O_WRONLY)])
-def test_a_stderr_that_takes_nothing_costs_no_result(tmp_path, stderr) -> None:
-    # Also its end is said there: the second one is cut off.
+@pytest.mark.parametrize("stderr", [closed_pipe, lambda: os.open("/dev/full", os.O_WRONLY)])
+def test_a_stderr_that_cannot_be_written_costs_no_result(tmp_path, stderr) -> None:
+    # The second clip is truncated, so an error is written to stderr, too.
     whole = write_clip(tmp_path / "whole.mp4", steps(8))
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(write_clip(tmp_path / "long.mp4", steps(8) * 20).read_bytes()[:-2000])

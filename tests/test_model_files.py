@@ -1,4 +1,4 @@
-"""Files that people give as their model: what ONNX Runtime runs is taken, all else is named."""
+"""Model files of users: files that ONNX Runtime can run are accepted, others are identified."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tools.yolo_layouts import served
 
 @pytest.fixture
 def model(tmp_path):
-    """A YOLOv8 of random weights, as a file."""
+    """The file of a YOLOv8 with random weights."""
     path = tmp_path / "best.onnx"
     onnx.save(exported("v8"), path)
     return path
@@ -42,17 +42,17 @@ def export(source, target):
 
 
 def refusal(tool, capsys, *arguments):
-    """The one line of an error, and its exit code."""
+    """The only line of an error, and its exit code."""
     with pytest.raises(SystemExit) as end:
         tool.main([*map(str, arguments)])
-    said = capsys.readouterr()
-    assert not said.out
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
-    return said.err, end.value.code
+    output = capsys.readouterr()
+    assert not output.out
+    assert output.err.startswith("error: ")
+    assert output.err.count("\n") == 1
+    return output.err, end.value.code
 
 
-# What ONNX Runtime runs
+# Files that ONNX Runtime can run
 
 
 def backwards(model):
@@ -64,7 +64,7 @@ def backwards(model):
 
 @pytest.mark.parametrize("kind", ["v5", "v8"])
 @pytest.mark.parametrize("branch", [False, True])
-def test_nodes_in_any_order_are_put_into_order(kind, branch, tmp_path):
+def test_nodes_in_any_order_are_sorted(kind, branch, tmp_path):
     # microsoft/onnxconverter-common#240: a converter to float16 appends its casts.
     plain = exported(kind)
     if kind == "v5":
@@ -81,12 +81,12 @@ def test_nodes_in_any_order_are_put_into_order(kind, branch, tmp_path):
     np.testing.assert_array_equal(run(result, noise(2)), expected)
 
 
-def test_nodes_in_order_stay_as_they_are(model):
+def test_sorted_nodes_are_not_changed(model):
     assert load_onnx(model).graph.node == onnx.load(model).graph.node
     assert content_of(model) == model.read_bytes()
 
 
-def test_nodes_that_wait_for_each_other_are_no_model(tmp_path, capsys):
+def test_cyclic_nodes_are_refused(tmp_path, capsys):
     broken = exported("v8")
     broken.graph.node[0].input[0] = "boxes"
     onnx.save(broken, tmp_path / "best.onnx")
@@ -95,8 +95,8 @@ def test_nodes_that_wait_for_each_other_are_no_model(tmp_path, capsys):
     assert code == OnnxError.exit_code
 
 
-def test_weights_in_a_second_file_are_found_beside_it(tmp_path, monkeypatch):
-    # microsoft/onnxruntime#6696: ONNX Runtime looks for them where it was started.
+def test_external_weights_are_found_in_the_folder_of_the_model(tmp_path, monkeypatch):
+    # microsoft/onnxruntime#6696: ONNX Runtime searches the current folder.
     folder = tmp_path / "models"
     folder.mkdir()
     outside = {"save_as_external_data": True, "location": "best.onnx.data", "size_threshold": 0}
@@ -108,7 +108,7 @@ def test_weights_in_a_second_file_are_found_beside_it(tmp_path, monkeypatch):
         np.testing.assert_array_equal(run(result, noise(2)), expected)
 
 
-def test_weights_that_were_left_behind_are_named(tmp_path, capsys):
+def test_missing_external_weights_are_named(tmp_path, capsys):
     outside = {"save_as_external_data": True, "location": "best.onnx.data", "size_threshold": 0}
     onnx.save(exported("v8"), tmp_path / "best.onnx", **outside)
     (tmp_path / "best.onnx.data").unlink()
@@ -117,7 +117,7 @@ def test_weights_that_were_left_behind_are_named(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd"])
-def test_weights_are_not_read_from_elsewhere(location, tmp_path, capsys):
+def test_external_weights_are_not_read_from_other_folders(location, tmp_path, capsys):
     (tmp_path / "secret").write_bytes(bytes(1 << 16))
     folder = tmp_path / "models"
     folder.mkdir()
@@ -134,7 +134,7 @@ def test_weights_are_not_read_from_elsewhere(location, tmp_path, capsys):
     assert "best.onnx" in message
 
 
-def test_a_newer_version_of_the_format_is_no_hindrance(tmp_path):
+def test_a_newer_ir_version_is_supported(tmp_path):
     # microsoft/onnxruntime#23602: "Unsupported model IR version".
     newer = exported("v8")
     newer.ir_version = onnx.IR_VERSION + 7
@@ -161,23 +161,25 @@ class Pictures(CalibrationDataReader):
         (640, "have the score 0: its last nodes are quantized"),
     ],
 )
-def test_scores_that_quantization_has_rounded_away_are_told(side, what, format_, tmp_path, capsys):
-    # meituan/YOLOv6#969: all scores 0. ultralytics/ultralytics#1695: all 0 or 1.32.
+def test_scores_that_quantization_has_rounded_to_one_value_are_reported(
+    side, what, format_, tmp_path, capsys
+):
+    # meituan/YOLOv6#969: all scores are 0. ultralytics/ultralytics#1695: all are 0 or 1.32.
     paths = [tmp_path / name for name in ("best.onnx", "int8.onnx", "served.onnx")]
     onnx.save(exported("v8", size=(side, side)), paths[0])
     quantize_static(*paths[:2], Pictures((side, side)), quant_format=format_)
     with contextlib.suppress(SystemExit):
         export_onnx.main([*map(str, paths[1:])])
-    said = capsys.readouterr().err
-    assert what in said
+    output = capsys.readouterr().err
+    assert what in output
 
 
-def test_scores_that_differ_are_not_warned_of(model, tmp_path, capsys):
+def test_there_is_no_warning_about_different_scores(model, tmp_path, capsys):
     export(model, tmp_path / "served.onnx")
     assert "warning" not in capsys.readouterr().err
 
 
-# What is no ONNX model
+# Files that are no ONNX model
 
 
 def archive(*names):
@@ -234,7 +236,9 @@ FILES = {
 
 @pytest.mark.parametrize(("content", "what"), FILES.values(), ids=FILES)
 @pytest.mark.parametrize("tool", [export_onnx, install_model])
-def test_what_is_no_onnx_model_is_named_with_what_helps(tool, content, what, tmp_path, capsys):
+def test_a_file_that_is_no_onnx_model_is_identified_with_the_fix(
+    tool, content, what, tmp_path, capsys
+):
     path = tmp_path / "best.onnx"
     path.write_bytes(content)
     message, code = refusal(tool, capsys, path, "served" if tool is install_model else "o.onnx")
@@ -243,7 +247,7 @@ def test_what_is_no_onnx_model_is_named_with_what_helps(tool, content, what, tmp
 
 
 @pytest.mark.parametrize(("content", "what"), FILES.values(), ids=FILES)
-def test_what_is_no_checkpoint_is_named_without_pytorch_too(
+def test_a_file_that_is_no_checkpoint_is_identified_without_pytorch(
     content, what, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -253,7 +257,7 @@ def test_what_is_no_checkpoint_is_named_without_pytorch_too(
     assert code == CheckpointError.exit_code
 
 
-def test_a_checkpoint_without_pytorch_says_where_that_is(tmp_path, capsys, monkeypatch):
+def test_a_checkpoint_without_pytorch_is_an_error_with_the_fix(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "best.pt").write_bytes(archive("best/data.pkl"))
     message, code = refusal(export_onnx, capsys, tmp_path / "best.pt", tmp_path / "o.onnx")
@@ -262,14 +266,14 @@ def test_a_checkpoint_without_pytorch_says_where_that_is(tmp_path, capsys, monke
 
 
 def test_a_folder_is_named(tmp_path, capsys):
-    # Ultralytics exports OpenVINO and others to folders.
+    # Ultralytics exports some formats, such as OpenVINO, to folders.
     message, _ = refusal(install_model, capsys, tmp_path, "served")
     assert f"{tmp_path} is a folder: give the .onnx or .pt file in it" in message
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
 @pytest.mark.parametrize("tool", [export_onnx, install_model])
-def test_half_a_file_is_told_in_one_line(tool, share, model, tmp_path, capsys):
+def test_a_truncated_file_is_reported_in_one_line(tool, share, model, tmp_path, capsys):
     for whole in (archive("best/data.pkl", "best/version"), model.read_bytes()):
         path = tmp_path / "half.onnx"
         path.write_bytes(whole[: int(len(whole) * share)])
@@ -280,7 +284,7 @@ def test_half_a_file_is_told_in_one_line(tool, share, model, tmp_path, capsys):
     assert "half.onnx is not an ONNX model" in message
 
 
-def test_a_pipe_is_not_waited_for(tmp_path, capsys):
+def test_a_pipe_is_refused_without_reading(tmp_path, capsys):
     os.mkfifo(tmp_path / "best.onnx")
     message, _ = refusal(install_model, capsys, tmp_path / "best.onnx", "served")
     assert "best.onnx is a pipe or a device: save the model as a file" in message
@@ -293,7 +297,7 @@ class Evil:
 
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("tool", [export_onnx, install_model])
-def test_a_checkpoint_is_no_onnx_model_and_not_unpickled(
+def test_a_checkpoint_that_is_given_as_onnx_is_not_unpickled(
     tool, zipped, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -308,11 +312,11 @@ def test_a_checkpoint_is_no_onnx_model_and_not_unpickled(
     assert [entry.name for entry in tmp_path.iterdir()] == ["best.onnx"]
 
 
-# What is written
+# Output files
 
 
 def special_files(folder):
-    """Files that are none, each with what it is called."""
+    """Paths that are no regular files, each with its description."""
     os.mkfifo(folder / "pipe")
     (folder / "link").symlink_to("pipe")
     (folder / "folder").mkdir()
@@ -334,7 +338,7 @@ def test_only_a_regular_file_is_replaced(model, tmp_path, capsys):
         assert ((folder / name).lstat().st_mode, sorted(folder.iterdir())) == before
 
 
-# What is installed
+# Installation
 
 
 @pytest.fixture
@@ -352,7 +356,7 @@ def installed(repository, path):
     return onnx.load(repository / "mine_fp16" / "1" / "model.onnx")
 
 
-def test_an_export_that_was_changed_afterwards_is_installed_whole_and_in_order(
+def test_an_export_with_unsorted_nodes_and_external_weights_is_installed(
     repository, model, tmp_path
 ):
     plain = export(model, tmp_path / "served.onnx")
@@ -385,9 +389,7 @@ def test_rows_in_0_to_1_are_not_installed(repository, model, tmp_path, capsys):
     np.testing.assert_allclose(run(result, noise(2)), expected, rtol=1e-5, atol=1e-4)
 
 
-def test_scores_of_one_value_are_warned_of_when_a_model_is_installed(
-    repository, model, tmp_path, capsys
-):
+def test_the_installation_warns_about_scores_of_one_value(repository, model, tmp_path, capsys):
     plain = export(model, tmp_path / "served.onnx")
     plain.graph.node[-1].output[0] = "scored"
     scores = np.array([1, 1, 1, 1, 0, 1], np.float32)
@@ -396,12 +398,12 @@ def test_scores_of_one_value_are_warned_of_when_a_model_is_installed(
     onnx.save(plain, tmp_path / "blind.onnx")
     capsys.readouterr()
     installed(repository, tmp_path / "blind.onnx")
-    said = capsys.readouterr()
-    assert "have the score 0: check that it is trained" in said.err
-    assert "installed mine (128x128 pixels (height x width)" in said.out
+    output = capsys.readouterr()
+    assert "have the score 0: check that it is trained" in output.err
+    assert "installed mine (128x128 pixels (height x width)" in output.out
 
 
-def test_a_server_that_runs_already_has_to_be_started_again_and_that_is_said(
+def test_the_installation_says_that_a_running_server_must_be_restarted(
     repository, model, tmp_path, capsys
 ):
     export(model, tmp_path / "served.onnx")

@@ -19,57 +19,57 @@ def no_mps(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def told(tmp_path):
-    """What a stand-in for the control program was told: where its pipe is, and what to do."""
-    words = tmp_path / "told"
+def calls(tmp_path):
+    """The calls of a fake control program: the folder of its pipe, its arguments and its stdin."""
+    path = tmp_path / "calls"
     control = tmp_path / "bin" / mps.CONTROL
     control.parent.mkdir()
     control.write_text(
         "#!/bin/sh\n"
-        f'echo "$CUDA_MPS_PIPE_DIRECTORY $*" $(/bin/cat) >> {words}\n'
+        f'echo "$CUDA_MPS_PIPE_DIRECTORY $*" $(/bin/cat) >> {path}\n'
         f"exit $(/bin/cat {tmp_path}/code 2>/dev/null || echo 0)\n"
     )
     control.chmod(0o755)
-    return words
+    return path
 
 
-def test_it_runs_inside_the_block_in_folders_of_its_own(tmp_path, told):
+def test_the_daemon_runs_in_the_block_with_folders_of_its_own(tmp_path, calls):
     pipe, log = tmp_path / "mps" / "pipe", tmp_path / "mps" / "log"
     with mps.running(tmp_path / "mps") as variables:
         assert variables == {
             "CUDA_MPS_PIPE_DIRECTORY": str(pipe),
             "CUDA_MPS_LOG_DIRECTORY": str(log),
         }
-        assert told.read_text().split() == [str(pipe), "-d"]
+        assert calls.read_text().split() == [str(pipe), "-d"]
         assert pipe.is_dir()
         assert log.is_dir()
-    assert told.read_text().split() == [str(pipe), "-d", str(pipe), "quit"]
+    assert calls.read_text().split() == [str(pipe), "-d", str(pipe), "quit"]
 
 
-def test_an_error_in_the_block_ends_it_too(tmp_path, told):
+def test_an_error_in_the_block_ends_the_daemon(tmp_path, calls):
     with pytest.raises(RuntimeError), mps.running(tmp_path / "mps"):
         raise RuntimeError
-    assert told.read_text().split()[-1] == "quit"
+    assert calls.read_text().split()[-1] == "quit"
 
 
-def test_without_it_the_block_runs_all_the_same(tmp_path):
+def test_the_block_runs_without_mps(tmp_path):
     with mps.running(tmp_path / "mps") as variables:
         assert variables is None
 
 
-def test_one_that_does_not_start_is_left_out(tmp_path, told):
+def test_the_block_runs_if_the_daemon_does_not_start(tmp_path, calls):
     (tmp_path / "code").write_text("1")
     with mps.running(tmp_path / "mps") as variables:
-        # A CUDA program would wait for a service behind its pipe.
+        # With these variables, a CUDA program would wait for the daemon.
         assert variables is None
-    assert "-d" in told.read_text()
+    assert "-d" in calls.read_text()
 
 
-def test_one_that_runs_already_is_used_and_left_alone(tmp_path, told, monkeypatch):
+def test_a_daemon_that_runs_already_is_used_and_not_stopped(tmp_path, calls, monkeypatch):
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "/another")
     with mps.running(tmp_path / "mps") as variables:
         assert variables == {}
-    assert not told.exists()
+    assert not calls.exists()
 
 
 @pytest.fixture
@@ -80,47 +80,47 @@ def leftover(tmp_path):
     with subprocess.Popen(["/bin/sh", "-c", "read line", mps.CONTROL], stdin=PIPE) as process:
         (pipe / f"{mps.CONTROL}.pid").write_text(str(process.pid))
         while not Path(f"/proc/{process.pid}/cmdline").read_bytes():
-            time.sleep(0.01)  # It is another's until it has become itself.
+            time.sleep(0.01)  # The command line is empty until the program has started.
         yield process
         process.kill()
 
 
-def test_a_leftover_is_told_to_end(tmp_path, told, leftover):
+def test_a_leftover_daemon_gets_the_command_to_quit(tmp_path, calls, leftover):
     mps.stop_leftover(tmp_path / "mps")
-    assert told.read_text().split() == [str(tmp_path / "mps" / "pipe"), "quit"]
+    assert calls.read_text().split() == [str(tmp_path / "mps" / "pipe"), "quit"]
     assert leftover.poll() is None
 
 
-def test_one_that_does_not_end_is_killed(tmp_path, told, leftover):
+def test_a_leftover_daemon_that_does_not_quit_is_killed(tmp_path, calls, leftover):
     (tmp_path / "code").write_text("1")
     mps.stop_leftover(tmp_path / "mps")
     assert leftover.wait(60) == -signal.SIGKILL
 
 
-def test_nobody_else_is_ended_as_a_leftover(tmp_path, told, leftover):
+def test_other_processes_are_not_stopped(tmp_path, calls, leftover):
     (tmp_path / "mps" / "pipe" / f"{mps.CONTROL}.pid").write_text("1")
     mps.stop_leftover(tmp_path / "mps")
     mps.stop_leftover(tmp_path / "none")
-    assert not told.exists()
+    assert not calls.exists()
 
 
-def test_it_serves_every_gpu_whichever_its_clients_choose(tmp_path, told, monkeypatch):
+def test_the_daemon_serves_all_gpus(tmp_path, calls, monkeypatch):
     control = tmp_path / "bin" / mps.CONTROL
-    control.write_text(f'#!/bin/sh\necho "visible: $CUDA_VISIBLE_DEVICES" > {told}\n')
+    control.write_text(f'#!/bin/sh\necho "visible: $CUDA_VISIBLE_DEVICES" > {calls}\n')
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     with mps.running(tmp_path / "mps"):
-        assert told.read_text() == "visible: \n"
+        assert calls.read_text() == "visible: \n"
 
 
-def test_a_client_here_is_told_how_to_share_the_server_s_gpu(tmp_path, monkeypatch):
+def test_a_client_on_the_same_machine_shares_the_gpu_of_the_server_by_mps(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with run_folder() as run:
         (run / "grpc_port").write_text("8001")
-        # A server on the CPU has none.
+        # A server on the CPU does not use MPS.
         assert gpu_sharing_of("127.0.0.1:8001") == {}
         (run / "mps" / "pipe").mkdir(parents=True)
-        told = gpu_sharing_of("localhost:8001")
-        assert told["CUDA_MPS_PIPE_DIRECTORY"] == str(run / "mps" / "pipe")
+        variables = gpu_sharing_of("localhost:8001")
+        assert variables["CUDA_MPS_PIPE_DIRECTORY"] == str(run / "mps" / "pipe")
         assert gpu_sharing_of("127.0.0.1:9001") == {}
         assert gpu_sharing_of("triton.example:8001") == {}
     assert gpu_sharing_of("127.0.0.1:8001") == {}

@@ -1,6 +1,6 @@
-"""Files and addresses of any name are found, and get names that files can have.
+"""Files and addresses with any name are found, and outputs get valid file names.
 
-Where a public report of another project's users told of a name, the test says which.
+A comment refers to an issue of another project if a name comes from it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from yolostream.sources.sequence import numbered_files
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Names are told from protocols and the like only where no folder stands before them.
+    # Only names without a folder could be confused with protocols and the like.
     monkeypatch.chdir(tmp_path)
 
 
 def clip(name: str, frames: int = 3) -> Path:
-    """A clip under any name, and of any content that its name does not tell."""
+    """Write a clip with any name, which need not match its format."""
     plain = write_clip(Path("plain.mp4"), steps(frames))
     plain.rename(name)
     return Path(name)
@@ -90,18 +90,18 @@ def read(spec: str) -> list[int]:
         "file:clip.mp4",
         "http:clip.mp4",
         "2024",
-        # AlUlkesh/sd_save_intermediate_images#19: a percent sign is no pattern there.
+        # AlUlkesh/sd_save_intermediate_images#19: a percent sign is no pattern.
         "img_%03d.mp4",
         "100%.mp4",
-        # ilastik/ilastik#2391, ultralytics/ultralytics#24353: brackets are no glob there.
+        # ilastik/ilastik#2391, ultralytics/ultralytics#24353: brackets are no glob.
         "cam[1].mp4",
         "what?.mp4",
         "*.mp4",
-        # GingerGraham/bash-logger#35, poe-platform/poe-code#647: a line break, and what a terminal
-        # obeys.
+        # GingerGraham/bash-logger#35, poe-platform/poe-code#647: line breaks, and control
+        # characters of terminals.
         "a\nb.mp4",
         "\x1b[2J\x1b[31mred.mp4",
-        # jjjake/internetarchive#284, ArchiveBox/ArchiveBox#1373: bytes that are no UTF-8.
+        # jjjake/internetarchive#284, ArchiveBox/ArchiveBox#1373: bytes that are not UTF-8.
         os.fsdecode(b"caf\xe9.mp4"),
         "${HOME}.mp4",
         "\U0001f469\u200d\U0001f469\u200d\U0001f467 'x' \"y\".mp4",
@@ -112,49 +112,49 @@ def read(spec: str) -> list[int]:
         "user:secret@10.0.0.5.mp4",
     ],
 )
-def test_file_of_any_name_is_read(name: str) -> None:
+def test_a_file_with_any_name_is_read(name: str) -> None:
     clip(name)
     assert read(name) == [0, 1, 2]
 
 
-def test_picture_whose_name_looks_like_a_pattern_is_that_picture() -> None:
+def test_a_picture_whose_name_looks_like_a_pattern_is_read() -> None:
     picture("img_%03d.png", 50)
     picture("img_001.png", 200)
     assert read("img_%03d.png") == [3]
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "a b.mp4", "caf\u00e9 100%.mp4", "x#y?.mp4"])
-def test_file_url_names_a_path_in_percent_encoding(tmp_path: Path, name: str) -> None:
+def test_a_file_url_is_a_path_in_percent_encoding(tmp_path: Path, name: str) -> None:
     path = clip(name).resolve()
     for url in (path.as_uri(), path.as_uri().replace("file://", "FILE://localhost")):
         assert read(url) == [0, 1, 2]
-    # Java's libraries write it with one slash.
+    # Java's libraries write a single slash.
     assert read(path.as_uri().replace("file://", "file:")) == [0, 1, 2]
 
 
-def test_file_url_of_a_folder_or_of_bytes_is_that(tmp_path: Path) -> None:
+def test_a_file_url_may_be_a_folder_or_contain_bytes(tmp_path: Path) -> None:
     clip(os.fsdecode(b"caf\xe9.mp4"))
     assert read(f"file://{tmp_path}/caf%E9.mp4") == [0, 1, 2]
     assert read(f"file://{tmp_path}") == [0, 1, 2]
 
 
 @pytest.mark.parametrize("url", ["file://clip.mp4", "file://host/clip.mp4", "file://"])
-def test_file_url_without_a_whole_path_is_refused(url: str) -> None:
+def test_a_file_url_without_an_absolute_path_is_refused(url: str) -> None:
     clip("clip.mp4")
     assert "file:///absolute/path" in refusal_of(url)
 
 
-def test_file_url_of_nothing_is_refused_by_its_path() -> None:
+def test_a_file_url_of_a_missing_file_is_named_by_its_path() -> None:
     assert refusal_of("file:///gone/a%20b.mp4").endswith("/gone/a b.mp4")
 
 
-def test_name_that_is_too_long_is_refused_like_any_other() -> None:
+def test_a_name_that_is_too_long_is_a_missing_file() -> None:
     # ytdl-org/youtube-dl#5908: a traceback, "File name too long".
     assert "no such file" in refusal_of("x" * 300 + ".mp4")
     assert "no such file" in refusal_of("x/" * 3000)
 
 
-def test_link_to_nothing_or_in_a_circle_is_named() -> None:
+def test_broken_and_circular_links_are_named() -> None:
     Path("gone.mp4").symlink_to("nowhere")
     Path("circle.mp4").symlink_to("circle.mp4")
     for name in ("gone.mp4", "circle.mp4"):
@@ -165,7 +165,7 @@ def test_link_to_nothing_or_in_a_circle_is_named() -> None:
         Results(Path("out")).check_apart_from(named)
 
 
-def test_pictures_that_are_links_in_a_circle_do_not_end_the_run() -> None:
+def test_circular_links_among_pictures_do_not_end_the_run() -> None:
     picture("street/a.png")
     Path("street/b.png").symlink_to("b.png")
     found, errors = find_sources(["street"])
@@ -173,13 +173,13 @@ def test_pictures_that_are_links_in_a_circle_do_not_end_the_run() -> None:
     Results(Path("out")).check_apart_from(found)
 
 
-def test_list_of_sources_is_told_how_to_be_given() -> None:
+def test_a_text_file_with_sources_is_refused_with_the_fix() -> None:
     Path("list.txt").write_text("a.mp4\nb.mp4\n")
     with pytest.raises(SourceError, match=r"xargs -d '\\n' yolostream detect < LIST"):
         opened("list.txt")
 
 
-def test_playlist_in_a_folder_of_any_name_finds_its_segments() -> None:
+def test_a_playlist_in_a_folder_with_any_name_finds_its_segments() -> None:
     write_clip(Path("s.ts"), steps(3))
     folder = Path("2024-05-01T12:30")
     folder.mkdir()
@@ -193,7 +193,7 @@ def test_playlist_in_a_folder_of_any_name_finds_its_segments() -> None:
 # Numbered files
 
 
-def test_numbered_pictures_are_one_source_in_the_order_of_their_numbers() -> None:
+def test_numbered_pictures_are_one_source_in_the_order_of_the_numbers() -> None:
     for number in (0, 2, 10, 100, 1000):
         picture(f"street/img_{number:03}.png")
     picture("street/img_7.png")
@@ -222,19 +222,21 @@ def test_numbered_pictures_are_one_source_in_the_order_of_their_numbers() -> Non
         ("%", []),
     ],
 )
-def test_a_pattern_names_what_ffmpeg_would_write(pattern: str, names: list[str]) -> None:
+def test_a_pattern_matches_the_names_that_ffmpeg_would_write(
+    pattern: str, names: list[str]
+) -> None:
     for name in ("0", "9", "09", "10", "a", "100%_1", "[a]_1", "a_1", "2/1", "1/2"):
         picture(f"{name}.png")
     assert [str(path) for path in numbered_files(pattern)] == names
 
 
-def test_numbered_videos_are_a_source_each() -> None:
+def test_each_numbered_video_is_a_source() -> None:
     for number in (1, 2, 10):
         clip(f"part_{number}.mp4")
     assert names_of("part_%d.mp4") == ["part_1", "part_2", "part_10"]
 
 
-def test_pattern_of_nothing_is_refused_by_name() -> None:
+def test_a_pattern_without_matches_is_named() -> None:
     assert refusal_of("img_%03d.png") == "no such file, folder or glob: img_%03d.png"
 
 
@@ -244,12 +246,12 @@ def test_pattern_of_nothing_is_refused_by_name() -> None:
 @pytest.mark.parametrize(
     "suffix",
     [
-        # photoprism/photoprism#2899, mpvnet-player/mpv.net#182: left out for their suffix.
+        # photoprism/photoprism#2899, mpvnet-player/mpv.net#182: ignored because of their suffix.
         *(".mts", ".m2ts", ".flv", ".265", ".hevc", ".ogv", ".3gp", ".MTS", ".dav"),
         *(".h265", ".264", ".mpeg", ".vob", ".asf", ".mxf"),
     ],
 )
-def test_folder_knows_videos_of_many_suffixes(suffix: str) -> None:
+def test_videos_with_many_suffixes_are_found_in_a_folder(suffix: str) -> None:
     Path("street").mkdir()
     clip(f"street/clip{suffix}")
     assert names_of("street") == ["clip"]
@@ -267,7 +269,7 @@ def test_folder_knows_videos_of_many_suffixes(suffix: str) -> None:
         (".asf", "mpeg4", "asf"),
     ],
 )
-def test_video_of_another_suffix_is_read(suffix: str, codec: str, format: str) -> None:
+def test_a_video_with_another_suffix_is_read(suffix: str, codec: str, format: str) -> None:
     path = Path(f"clip{suffix}")
     with av.open(str(path), "w", format=format) as container:
         stream = container.add_stream(codec, rate=25)
@@ -279,16 +281,16 @@ def test_video_of_another_suffix_is_read(suffix: str, codec: str, format: str) -
     assert read(".") == [0, 1, 2, 3, 4]
 
 
-def test_folder_names_what_it_leaves_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_ignored_files_of_a_folder_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     clip("clip.mp4")
     for name in ("a.xyz", "b\n.pdf", "c.json", ".hidden", "d.txt", "e.txt", "f.txt", "._clip.mp4"):
         Path(name).write_bytes(b"")
     Path("g.mp4").mkdir()
     with caplog.at_level(logging.WARNING, "yolostream"):
         assert names_of(".") == ["clip"]
-    (told,) = caplog.messages
-    assert "a.xyz, b\\n.pdf, c.json, d.txt, e.txt and 2 more" in told
-    assert "hidden" not in told
+    (message,) = caplog.messages
+    assert "a.xyz, b\\n.pdf, c.json, d.txt, e.txt and 2 more" in message
+    assert "hidden" not in message
     Path("street").mkdir()
     clip("street/a.mp4")
     Path("street/b.mp4").mkdir()
@@ -297,14 +299,14 @@ def test_folder_names_what_it_leaves_out(caplog: pytest.LogCaptureFixture) -> No
     assert "b.mp4/" in caplog.text
 
 
-def test_folder_of_nothing_but_unknown_files_names_them() -> None:
+def test_a_folder_with_only_unknown_files_names_them() -> None:
     Path("street").mkdir()
     Path("street/a.xyz").write_bytes(b"")
     assert "only a.xyz: name a file itself" in refusal_of("street")
 
 
-def test_folder_that_nobody_may_look_into_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Tests may run as root, whom no permission stops.
+def test_a_folder_without_read_permission_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The error is simulated, because tests may run as root.
     Path("street").mkdir()
 
     def denied(path: Path) -> None:
@@ -314,7 +316,7 @@ def test_folder_that_nobody_may_look_into_is_refused(monkeypatch: pytest.MonkeyP
     assert "cannot list the folder street (Permission denied)" in refusal_of("street")
 
 
-def test_folder_of_many_files_is_found_in_a_moment() -> None:
+def test_a_folder_with_many_files_is_listed_quickly() -> None:
     Path("many").mkdir()
     for number in range(3000):
         Path(f"many/{number}.mp4").touch()
@@ -327,24 +329,24 @@ def test_folder_of_many_files_is_found_in_a_moment() -> None:
 
 
 @pytest.mark.parametrize("spec", ["99", "/dev/video99"])
-def test_camera_that_is_not_there_is_refused(spec: str) -> None:
+def test_a_missing_camera_is_refused(spec: str) -> None:
     assert "99" in refusal_of(spec)
 
 
-def test_no_digit_of_another_script_is_a_camera() -> None:
+def test_digits_of_other_scripts_are_no_camera() -> None:
     assert "no such file" in refusal_of("\u00b2")
 
 
-def test_number_is_a_camera_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_is_a_camera_if_the_device_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     clip("0")
-    there = os.path.exists
-    monkeypatch.setattr(os.path, "exists", lambda path: path == "/dev/video0" or there(path))
+    exists = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: path == "/dev/video0" or exists(path))
     found, _ = find_sources(["0", "./0"])
     assert [(source.name, source.is_live) for source in found] == [("camera0", True), ("0", False)]
 
 
-def test_link_to_a_cameras_device_is_that_camera(monkeypatch: pytest.MonkeyPatch) -> None:
-    # boltgolt/howdy#153: a number changes from one start of the machine to the next.
+def test_a_link_to_the_device_of_a_camera_is_that_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    # boltgolt/howdy#153: the number of a device may change at each boot.
     Path("usb-C920-video-index0").symlink_to("/dev/video3")
     monkeypatch.setattr(os.path, "exists", lambda path: True)
     (source,), _ = find_sources(["usb-C920-video-index0"])
@@ -354,7 +356,7 @@ def test_link_to_a_cameras_device_is_that_camera(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "RTSP", "Http", "udp", "UDP", "srt", "rtp"])
-def test_scheme_may_be_in_capitals(scheme: str) -> None:
+def test_a_scheme_may_be_in_capitals(scheme: str) -> None:
     (source,), _ = find_sources([f"{scheme}://10.0.0.5:1234/Street"])
     assert isinstance(source, Video)
     assert source.uri == f"{scheme.lower()}://10.0.0.5:1234/Street"
@@ -362,11 +364,11 @@ def test_scheme_may_be_in_capitals(scheme: str) -> None:
 
 
 @pytest.mark.parametrize(("spec", "scheme"), [("ftp://h/a.mp4", "ftp"), ("MMS://h/a", "mms")])
-def test_scheme_that_is_not_read_is_named(spec: str, scheme: str) -> None:
+def test_an_unsupported_scheme_is_named(spec: str, scheme: str) -> None:
     assert refusal_of(spec).startswith(f"{scheme}:// is not supported, only rtsp")
 
 
-def test_srt_is_said_to_be_missing_in_this_ffmpeg() -> None:
+def test_srt_is_named_as_missing_in_this_ffmpeg() -> None:
     with pytest.raises(SourceError, match=r"srt://10\.0\.0\.5:1: the FFmpeg .* without srt; .* -c"):
         opened_live("srt://user:secret@10.0.0.5:1")
 
@@ -384,7 +386,7 @@ def test_udp_is_received(tmp_path: Path) -> None:
     received = threading.Event()
 
     def send() -> None:
-        # Nobody knows when the receiver listens: again and again, as a multicast does.
+        # Repeatedly, like a multicast, because the sender does not know when the receiver listens.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             while not received.wait(0.2):
                 for start in range(0, len(data), 7 * 188):
@@ -403,15 +405,15 @@ def test_udp_is_received(tmp_path: Path) -> None:
     assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
 
 
-def test_flv_on_a_web_server_is_a_stream_and_a_file_on_a_disk() -> None:
-    # As media servers send live streams: it has no end.
+def test_an_flv_is_a_stream_on_a_web_server_and_a_file_on_a_disk() -> None:
+    # Media servers send live streams like this, without an end.
     (source,), _ = find_sources(["http://h/live/street.flv"])
     assert source.is_live
 
 
 @pytest.mark.parametrize("address", ["udp://127.0.0.1:9", "rtp://127.0.0.1:9", "srt://h:9"])
-def test_nothing_is_told_of_what_is_no_tcp(address: str) -> None:
-    # Else a camera that was away would not be opened again.
+def test_an_address_without_tcp_is_always_present(address: str) -> None:
+    # Otherwise, a camera would not be opened again after an outage.
     assert presence_at(address) == Presence.ANSWERS
 
 
@@ -435,26 +437,26 @@ def test_nothing_is_told_of_what_is_no_tcp(address: str) -> None:
         ("udp://239.0.0.1:1234", "239.0.0.1"),
     ],
 )
-def test_no_name_ends_like_an_output(spec: str, name: str) -> None:
+def test_no_name_has_the_suffix_of_an_output(spec: str, name: str) -> None:
     if "://" not in spec:
         clip(spec)
     assert names_of(spec) == [name]
 
 
-def test_folder_named_like_a_video_and_that_video_are_told_apart() -> None:
+def test_a_folder_with_the_name_of_a_video_has_another_output_name() -> None:
     picture("clip.mp4/a.png")
     clip("clip.avi")
     picture("clip.jsonl/a.png")
     assert names_of("clip.mp4", "clip.avi", "clip.jsonl") == ["clip", "clip_2", "clip_3"]
 
 
-def test_files_that_differ_in_their_suffix_alone_are_told_apart() -> None:
-    # apsun/AniConvert#3: the second overwrites what came of the first.
+def test_files_that_differ_only_in_their_suffix_have_different_output_names() -> None:
+    # apsun/AniConvert#3: the second one overwrites the output of the first one.
     for suffix in (".mp4", ".mkv", ".m4v"):
         clip(f"clip{suffix}")
     picture("clip.png")
     names = names_of(".", "clip.png")
-    # Three videos, the pictures of the folder, and the one that is named.
+    # Three videos, the pictures in the folder, and the picture that is given by name.
     assert len(names) == len(set(names)) == 5
 
 
@@ -478,7 +480,7 @@ LONG = [
 
 
 @pytest.mark.parametrize("stem", LONG)
-def test_long_names_fit_and_stay_apart(stem: str) -> None:
+def test_long_names_are_shortened_and_stay_different(stem: str) -> None:
     for folder in "ab":
         Path(folder).mkdir()
         clip(f"{folder}/{stem}")
@@ -494,29 +496,29 @@ def test_long_names_fit_and_stay_apart(stem: str) -> None:
         assert "\u200d" not in (kept[-1], rest[0])
 
 
-def test_names_that_differ_only_at_their_ends_stay_apart() -> None:
+def test_names_that_differ_only_at_their_ends_stay_different() -> None:
     for end in "xyz":
         clip("a" * 245 + f"{end}.mp4")
     names = names_of("*.mp4")
     assert len(set(names)) == 3
 
 
-def test_the_longest_name_leaves_room_for_what_is_added() -> None:
+def test_the_longest_name_leaves_room_for_additions() -> None:
     assert len(f".{'n' * NAME_BYTES}.999.mp4.finishing") <= FILE_NAME_BYTES
 
 
-def test_a_name_of_accents_alone_ends() -> None:
+def test_a_name_of_only_combining_accents_is_shortened() -> None:
     assert shortened("\u0301" * 300, 20, "_2") == "_2"
 
 
-def test_short_name_is_left_alone() -> None:
+def test_a_short_name_is_not_changed() -> None:
     assert shortened("caf\u00e9", NAME_BYTES) == "caf\u00e9"
 
 
-def test_names_are_of_printable_text() -> None:
+def test_names_are_shown_as_printable_text() -> None:
     found = with_unique_names([Video("x", "a\x1b[2J\n\udce9")], set())
     assert [source.name for source in found] == ["a\\x1b[2J\\n?"]
-    # One of these makes `gpj.exe` of what follows it: CVE-2021-42574.
+    # U+202E reverses the text after it, so that `gpj.exe` is shown: CVE-2021-42574.
     assert printable("a\u202eexe.jpg\u2028b\u2066c\x85") == r"a\u202eexe.jpg\u2028b\u2066c\x85"
     assert printable("\u05e8\u05db\u05d1 \u0645") == "\u05e8\u05db\u05d1 \u0645"
     assert (

@@ -1,4 +1,4 @@
-"""Networks from tables, their folding, checkpoints and export."""
+"""Networks from tables, fusion of batch normalization, checkpoints and export."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def test_names_are_those_of_official_checkpoints() -> None:
     } <= names
 
 
-def test_unknown_table_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_table_is_refused_with_the_known_ones() -> None:
     assert DEMO in table_names()
     with pytest.raises(ValueError, match=DEMO):
         load_table("yolov9000")
 
 
 @pytest.mark.parametrize("name", table_names())
-def test_folding_changes_nothing_but_rounding(name: str) -> None:
+def test_fusion_changes_only_rounding(name: str) -> None:
     network = random_network(name)
     plain = fuse_batch_norm(network)
     images = torch.rand(1, 3, 64, 64)
@@ -81,7 +81,7 @@ def test_rows_are_ordered_by_level_anchor_y_x() -> None:
     assert row[4].item() == pytest.approx(0.25)
 
 
-def test_class_channels_stand_for_their_ids() -> None:
+def test_class_channels_have_the_configured_ids() -> None:
     network = Network(load_table(DEMO)).eval()
     for conv in network.detect.m:
         torch.nn.init.zeros_(conv.weight)
@@ -91,7 +91,7 @@ def test_class_channels_stand_for_their_ids() -> None:
     assert set(classes.tolist()) == {5.0}
 
 
-def test_checkpoint_comes_back(tmp_path: Path) -> None:
+def test_a_checkpoint_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     network, meta = random_network(DEMO), Meta(DEMO, 128, 1.5)
     save_checkpoint(tmp_path / "demo.pt", network, meta)
     loaded, loaded_meta = load_checkpoint(tmp_path / "demo.pt")
@@ -100,7 +100,7 @@ def test_checkpoint_comes_back(tmp_path: Path) -> None:
         assert torch.equal(loaded.state_dict()[name], tensor), name
 
 
-def test_other_files_are_no_checkpoints_of_ours(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     torch.save({"model": torch.zeros(1)}, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match=r"other\.pt"):
         load_checkpoint(tmp_path / "other.pt")

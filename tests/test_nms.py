@@ -17,14 +17,14 @@ def rows(*values):
 
 @pytest.mark.parametrize("percent", [25, 50])
 @pytest.mark.parametrize("image", [0, 1])
-def test_row_for_row_the_official_result(percent, image):
+def test_rows_equal_those_of_the_official_suppression(percent, image):
     thresholds = Thresholds(confidence=percent / 100, iou=0.45, max_detections=300)
     kept = non_maximum_suppression(PARITY[f"predictions_{image}"], thresholds)
     np.testing.assert_array_equal(kept, PARITY[f"kept_{percent}_{image}"])
 
 
-def test_a_wide_prefix_gives_what_all_candidates_give():
-    # One heap of 5,000 boxes on the same spot: the first prefix keeps one, so it has to widen.
+def test_suppression_of_a_prefix_gives_the_result_of_all_candidates():
+    # 5,000 boxes are at one place, so the first prefix keeps only one and must be extended.
     rng = np.random.default_rng(0)
     heap = np.zeros((5000, 6), np.float32)
     heap[:, :4] = np.array([100, 100, 200, 200]) + rng.normal(0, 1, (5000, 4))
@@ -43,8 +43,8 @@ def test_classes_do_not_suppress_each_other():
     assert kept[:, 5].tolist() == [2, 7]
 
 
-def test_of_any_class_only_the_best_stays_where_that_is_asked_for():
-    # One car, found as a car and as a truck; a second one that touches it; and a far bus.
+def test_class_agnostic_suppression_keeps_only_the_best_box():
+    # A car that was also found as a truck, a second car that touches it, and a distant bus.
     found = rows(
         [0, 0, 100, 60, 0.6, 2],
         [2, 1, 99, 61, 0.37, 7],
@@ -58,7 +58,7 @@ def test_of_any_class_only_the_best_stays_where_that_is_asked_for():
 
 
 def test_both_thresholds_are_strict():
-    # Two boxes of 100 pixels that share 62: IoU = 62 / 138 = 0.449; 63: 0.4599.
+    # Two boxes of 100 pixels that share 62 have an IoU of 62 / 138 = 0.449; with 63, 0.4599.
     below, above = [3.8, 0, 13.8, 10, 0.8, 0], [3.7, 0, 13.7, 10, 0.8, 0]
     first = [0, 0, 10, 10, 0.9, 0]
     assert len(non_maximum_suppression(rows(first, below), DEFAULT)) == 2
@@ -66,7 +66,7 @@ def test_both_thresholds_are_strict():
     assert len(non_maximum_suppression(rows([0, 0, 10, 10, 0.25, 0]), DEFAULT)) == 0
 
 
-def test_best_first_and_at_most_as_many_as_allowed():
+def test_the_best_boxes_come_first_up_to_the_maximum():
     spread = np.zeros((400, 6), np.float32)
     spread[:, 0] = spread[:, 1] = np.arange(400) * 20
     spread[:, 2:4] = spread[:, :2] + 10
@@ -76,7 +76,7 @@ def test_best_first_and_at_most_as_many_as_allowed():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_bytes_survive(seed):
+def test_arbitrary_bytes_are_handled(seed):
     noise = np.random.default_rng(seed).bytes(25200 * 6 * 4)
     with np.errstate(invalid="ignore"):
         kept = non_maximum_suppression(np.frombuffer(noise, np.float32).reshape(-1, 6), DEFAULT)
@@ -84,7 +84,7 @@ def test_any_bytes_survive(seed):
     assert len(kept) <= 300
 
 
-def test_nothing_in_nothing_out():
+def test_no_candidates_give_no_boxes():
     assert non_maximum_suppression(np.zeros((25200, 6), np.float32), DEFAULT).shape == (0, 6)
 
 

@@ -1,4 +1,4 @@
-"""The kernel that makes NVDEC's pictures RGB, compiled for the CPU, against FFmpeg."""
+"""Compares the kernel that converts NVDEC's NV12 to RGB, compiled for the CPU, with FFmpeg."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def kernel(tmp_path_factory):
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 @pytest.mark.parametrize("color_range", [0, 1, 2])
-# BT.709, untagged, BT.601 in its two flavors, SMPTE 240M, BT.2020: what streams are tagged with.
+# The tags of streams: BT.709, unspecified, both variants of BT.601, SMPTE 240M, BT.2020.
 @pytest.mark.parametrize("colorspace", [1, 2, 5, 6, 7, 9])
 def test_colors_are_those_of_ffmpeg(kernel, demo_frame, colorspace, color_range, turns):
     frame = av.VideoFrame.from_ndarray(demo_frame, format="rgb24").reformat(format="yuv420p")
@@ -51,13 +51,13 @@ def test_colors_are_those_of_ffmpeg(kernel, demo_frame, colorspace, color_range,
     expected = np.rot90(frame.reformat(format="rgb24").to_ndarray(), turns)
     rgb = converted(kernel, frame, (frame.height, frame.width), turns)
     difference = np.abs(rgb.astype(int) - expected)
-    # FFmpeg computes in 16 bits, and cuts off at each step.
+    # FFmpeg computes in 16 bits and truncates at each step.
     assert difference.max() <= 4
     assert difference.mean() < 1
 
 
 @pytest.mark.parametrize("size", [(60, 107), (90, 160), (180, 320), (200, 400)])
-def test_a_scaled_picture_is_that_of_opencv(kernel, demo_frame, size):
+def test_a_scaled_picture_equals_that_of_opencv(kernel, demo_frame, size):
     frame = av.VideoFrame.from_ndarray(demo_frame, format="rgb24").reformat(format="yuv420p")
     whole = converted(kernel, frame, (frame.height, frame.width), turns=0)
     difference = np.abs(converted(kernel, frame, size, turns=0).astype(int) - resized(whole, size))
@@ -66,7 +66,7 @@ def test_a_scaled_picture_is_that_of_opencv(kernel, demo_frame, size):
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_a_picture_is_mirrored_then_turned(kernel, demo_frame, turns, mirrored):
+def test_a_picture_is_mirrored_and_then_rotated(kernel, demo_frame, turns, mirrored):
     frame = av.VideoFrame.from_ndarray(demo_frame, format="rgb24").reformat(format="yuv420p")
     stored = converted(kernel, frame, (90, 160), turns=0)
     expected = np.rot90(stored[:, ::-1] if mirrored else stored, turns)
@@ -79,7 +79,7 @@ def resized(image, size):
 
 
 def converted(kernel, frame, size, turns, *, mirrored=False):
-    """What the kernel makes of a picture of FFmpeg's: scaled to `size`, mirrored, then turned."""
+    """Convert a frame of FFmpeg with the kernel: scaled to `size`, mirrored, then rotated."""
     height, width = frame.height, frame.width
     planes = frame.to_ndarray()
     u, v = planes[height:].reshape(2, height // 2, width // 2)

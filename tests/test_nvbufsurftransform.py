@@ -1,4 +1,4 @@
-"""The replay of DeepStream's scaler: where each filter looks, and what it makes of colors."""
+"""The emulation of DeepStream's scaler: the sample positions and colors of each filter."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def noise():
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_bilinear_mixes_the_pixels_before_and_at_x_times_s(noise, times):
+def test_bilinear_mixes_the_pixels_before_and_at_the_scaled_position(noise, times):
     at, before = np.arange(0, 48, times), np.arange(0, 48, times) - 1
     rows = noise[at] + noise[before.clip(0)]
     at, before = np.arange(0, 64, times), np.arange(0, 64, times) - 1
@@ -61,14 +61,14 @@ def test_nearest_takes_one_pixel(noise, number, taken):
     assert np.array_equal(made[..., 1], levels(noise[taken::2, taken::2]))
 
 
-def test_super_takes_the_mean_of_what_a_pixel_covers(noise):
+def test_super_takes_the_mean_of_the_covered_area(noise):
     mean = noise.reshape(24, 2, 32, 2).mean(axis=(1, 3))
     made = scaled(gray(noise), Rectangle(0, 0, 32, 24), SUPER)
     assert np.array_equal(made[..., 1], levels(np.floor(mean + 0.5)))
 
 
 @pytest.mark.parametrize("number", [NEAREST, CUBIC, LANCZOS, NPP_NEAREST])
-def test_at_its_own_size_a_frame_stays_as_it_is(noise, number):
+def test_a_frame_of_the_same_size_is_unchanged(noise, number):
     surface = Surface.of(as_video(np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)))
     assert np.array_equal(scaled(surface, Rectangle(0, 0, 64, 48), number), colors(surface))
     assert np.array_equal(
@@ -76,19 +76,19 @@ def test_at_its_own_size_a_frame_stays_as_it_is(noise, number):
     )
 
 
-def test_super_ends_deepstream_where_nothing_shrinks(noise):
+def test_super_ends_deepstream_without_downscaling(noise):
     for size in ((64, 48), (80, 60), (32, 48)):
         with pytest.raises(PipelineFailed, match="NPP_RESIZE_FACTOR_ERROR"):
             scaled(gray(noise), Rectangle(0, 0, *size), SUPER)
 
 
-def test_a_filter_of_no_number_is_none(noise):
+def test_an_unknown_filter_number_is_an_error(noise):
     with pytest.raises(NotImplementedError, match="7"):
         scaled(gray(noise), Rectangle(0, 0, 32, 24), 7)
 
 
-# Filter, pixels of the source for one of the result, how far from its middle the filter looks.
-LOOKS = [
+# Filter, source pixels per result pixel, distance of the sample position from the center.
+SAMPLE_POSITIONS = [
     (NEAREST, 1, 0),
     (NEAREST, 2, -0.5),
     (BILINEAR, 1, -0.5),
@@ -102,29 +102,29 @@ LOOKS = [
 ]
 
 
-@pytest.mark.parametrize(("number", "times", "off"), LOOKS)
+@pytest.mark.parametrize(("number", "times", "off"), SAMPLE_POSITIONS)
 @pytest.mark.parametrize("axis", [0, 1])
-def test_a_slope_tells_where_a_filter_looks(number, times, off, axis):
+def test_the_sample_position_of_a_filter_on_a_gradient(number, times, off, axis):
     steepness, length = 3, 72
     slope = np.broadcast_to(16 + steepness * np.arange(length), (24, length))
     surface = gray(slope.T if axis == 0 else slope)
-    # Beside the tensor's edge, which 3 may leave out.
+    # Not at the edge of the tensor, which filter 3 may leave out.
     place = Rectangle(2, 2, *(side // times for side in surface.size))
     made = scaled(surface, place, number).mean(axis=(1 - axis, 2)) * 219 / 255
     middles = (np.arange(length // times) + 0.5) * times - 0.5
-    # Rounding and cutting to whole levels leaves a sixth of a pixel.
+    # Rounding and truncation to whole levels cause errors of up to a sixth of a pixel.
     seen = ((made + 0.4) / steepness - middles)[4:-4].mean()
     assert seen == pytest.approx(off, abs=0.24)
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_a_plain_picture_stays_plain(number):
+def test_a_picture_of_one_color_keeps_its_color(number):
     surface = Surface.of(as_video(np.full((48, 64, 3), 200, np.uint8)))
     assert (scaled(surface, Rectangle(0, 0, 36, 30), number) == 200).all()
 
 
 @pytest.mark.parametrize("number", [CUBIC, LANCZOS, NPP_NEAREST])
-def test_two_columns_have_no_color_where_the_width_is_no_multiple_of_four(number):
+def test_two_columns_have_no_color_if_the_width_is_no_multiple_of_four(number):
     surface = gray(np.full((48, 66), 126))
     made = scaled(surface, Rectangle(0, 0, 66, 48), number)
     assert (made[:, :64] == 128).all()
@@ -132,19 +132,17 @@ def test_two_columns_have_no_color_where_the_width_is_no_multiple_of_four(number
 
 
 @pytest.mark.parametrize(("start", "green"), [(0, 1), (2, 0)])
-def test_super_leaves_the_edge_of_the_tensor_out_where_more_than_two_pixels_become_one(
-    start, green
-):
+def test_super_leaves_out_the_edge_of_the_tensor_for_scales_above_two(start, green):
     made = scaled(gray(np.full((48, 96), 126)), Rectangle(start, start, 32, 16), SUPER)
-    # Two rows, and four columns, have no color; the first of them is not written.
+    # Two rows and four columns have no color. The first row and column are not written.
     assert (made[2 * green :, 4 * green :] == 128).all()
     assert (made[: 2 * green, :, ::2] == 0).all()
     assert (made[:, : 4 * green, ::2] == 0).all()
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_the_replay_gives_what_the_library_gave(number):
-    # On an H100, with the package's 9.0.2 and NPP 13.2.0.93.
+def test_the_emulation_agrees_with_the_recorded_library(number):
+    # Recorded on an H100, with version 9.0.2 of the package and NPP 13.2.0.93.
     recorded = np.load(FILE)
     of_filter = [part for part in parts() if part.number == number]
     assert {str(part) for part in of_filter} == {
@@ -166,12 +164,12 @@ def test_four_pixels_of_the_result_share_a_color():
     chroma[:, ::2, 1] = 200
     made = scaled(Surface(luma, chroma, bt709=True), Rectangle(0, 0, 8, 4), NEAREST).astype(int)
     assert np.array_equal(made[::2, ::2], made[1::2, 1::2])
-    # Every other sample is taken, and all of these are red.
+    # Every other chroma sample is taken, and these are all red.
     assert (made[..., 0] > made[..., 1] + 100).all()
 
 
 @pytest.mark.parametrize(("bt709", "red"), [(True, (63, 102, 240)), (False, (81, 90, 240))])
-def test_red_is_red_by_the_matrix_of_the_stream(bt709, red):
+def test_colors_are_converted_by_the_matrix_of_the_stream(bt709, red):
     luma = np.full((2, 2), red[0], np.uint8)
     surface = Surface(luma, np.array([[red[1:]]], np.uint8), bt709=bt709)
     assert np.abs(colors(surface).astype(int) - (255, 0, 0)).max() <= 2
@@ -207,6 +205,6 @@ def test_an_odd_side_loses_its_last_pixel():
     ],
 )
 def test_structures_are_those_that_the_library_was_compiled_with(structure, size, offsets):
-    # As its machine code has them: by what it steps through arrays, and from where it loads.
+    # Sizes and offsets come from the machine code: its array strides and load addresses.
     assert ctypes.sizeof(structure) == size
     assert {name: getattr(structure, name).offset for name in offsets} == offsets

@@ -1,4 +1,4 @@
-"""The replay of nvinferserver: its rules, what it puts on the wire, and a real Triton's answers."""
+"""The emulation of nvinferserver: its rules, its requests, and the answers of a real Triton."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OUTPUTS = ["detection_boxes", "detection_classes", "detection_scores", "num_dete
 
 @pytest.fixture
 def infer():
-    """InferenceConfig of mode A, with batches of 4."""
+    """The InferenceConfig of mode A, with batches of 4."""
     infer, _ = read_element(MODE_A)
     infer.max_batch_size = 4
     return infer
@@ -56,7 +56,7 @@ def plain(color, *, width, height):
     return Surface.of(as_video(np.full((height, width, 3), color, np.uint8)))
 
 
-# Geometry: width and height of the muxed frame, of the picture in 640x640, its corner, its scale.
+# Geometry: size of the muxed frame, size of the picture in 640x640, its corner, its scale.
 PLACES = [
     ((1920, 1080), (640, 360), (0, 140), (1 / 3, 1 / 3)),
     ((3840, 2160), (640, 360), (0, 140), (1 / 6, 1 / 6)),
@@ -70,19 +70,19 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("frame", "size", "corner", "scale"), PLACES)
-def test_a_frame_lies_where_deepstream_puts_it(infer, frame, size, corner, scale):
+def test_the_position_of_a_frame_is_that_of_deepstream(infer, frame, size, corner, scale):
     place = Place.fit(frame, (640, 640), infer.preprocess)
     assert place.rectangle == (*corner, *size)
     assert (place.scale_x, place.scale_y) == pytest.approx(scale, abs=5e-7)
 
 
-def test_without_symmetric_padding_the_frame_lies_in_the_corner(infer):
+def test_without_symmetric_padding_the_frame_is_in_the_corner(infer):
     infer.preprocess.symmetric_padding = 0
     place = Place.fit((1920, 1080), (640, 640), infer.preprocess)
     assert place.rectangle == (0, 0, 640, 360)
 
 
-def test_without_its_aspect_ratio_the_frame_fills_the_tensor(infer):
+def test_without_a_kept_aspect_ratio_the_frame_fills_the_tensor(infer):
     infer.preprocess.maintain_aspect_ratio = 0
     place = Place.fit((1920, 1080), (640, 640), infer.preprocess)
     assert place.rectangle == (0, 0, 640, 640)
@@ -95,7 +95,7 @@ def test_an_odd_side_loses_its_last_pixel(infer):
 
 
 @pytest.mark.parametrize("frame", [frame for frame, *_ in PLACES])
-def test_boxes_come_back_to_the_muxer_s_pixels(infer, frame):
+def test_boxes_are_converted_to_pixels_of_the_muxer(infer, frame):
     place = Place.fit(frame, (640, 640), infer.preprocess)
     whole = np.array([place.rectangle], np.float32)
     assert place.to_mux(whole)[0] == pytest.approx([0, 0, *frame], rel=1e-6)
@@ -108,7 +108,7 @@ def tensor_of(infer, surface, *, padding=0):
     return out
 
 
-def test_what_is_around_the_frame_is_black(infer):
+def test_the_padding_is_black(infer):
     tensor = tensor_of(infer, plain((200, 200, 200), width=1920, height=1080))
     assert (tensor[:140] == 0).all()
     assert (tensor[140:500] == 200).all()
@@ -119,9 +119,7 @@ def test_what_is_around_the_frame_is_black(infer):
     ("size", "corner", "first", "last"),
     [((1366, 768), (0, 141), 142, 500), ((704, 576), (0, 59), 60, 582)],
 )
-def test_from_an_odd_row_the_picture_moves_on_and_its_boxes_do_not(
-    infer, size, corner, first, last
-):
+def test_a_picture_at_an_odd_row_is_shifted_but_its_boxes_are_not(infer, size, corner, first, last):
     surface = plain((200, 200, 200), width=size[0], height=size[1])
     lit = tensor_of(infer, surface).any(axis=(1, 2)).nonzero()[0]
     assert (lit[0], lit[-1] + 1) == (first, last)
@@ -161,11 +159,11 @@ def test_the_muxer_takes_a_frame_of_each_source_in_turn():
     assert (colors(batches[2][0].surface) == 200).all()
 
 
-# TfSSD.
+# The parser TfSSD
 
 
 def layers(boxes, scores=None, classes=None, count=None):
-    """The layers of an answer with these rows; y1, x1, y2, x2 in 0..1."""
+    """The layers of an answer with these rows; boxes are y1, x1, y2, x2 in 0..1."""
     rows = len(boxes)
     answer = {
         "detection_boxes": np.array(boxes, np.float32),
@@ -184,7 +182,7 @@ def parsed(answer, lowest=(0.25,) * 80):
 BOX = (0.25, 0.5, 0.5, 0.75)
 
 
-def test_the_parser_gives_left_top_width_height_in_tensor_pixels():
+def test_the_parser_returns_left_top_width_height_in_tensor_pixels():
     objects = parsed(layers([BOX]))
     assert objects.rectangles.tolist() == [[320, 120, 160, 120]]
     assert objects.rectangles.dtype == objects.scores.dtype == np.float32
@@ -214,22 +212,22 @@ def test_a_layer_that_is_not_fp32_ends_the_pipeline(name):
         (np.int32(1), 3),
     ],
 )
-def test_how_many_rows_count(count, kept):
+def test_the_number_of_rows_that_are_parsed(count, kept):
     assert len(parsed(layers([BOX] * 3, count=count)).scores) == kept
 
 
-def test_the_parser_drops_what_is_weak_unknown_or_empty_and_keeps_the_order():
+def test_the_parser_drops_weak_unknown_or_empty_objects_and_keeps_the_order():
     flat, inverted, outside = (0.5, 0.5, 0.5, 0.6), (0.6, 0.6, 0.5, 0.5), (0.5, 1.1, 0.6, 1.2)
     rows = [
         (BOX, 0.3, 7),
-        (BOX, 0.25, 79),  # As weak as the threshold passes.
+        (BOX, 0.25, 79),  # a score equal to the threshold is kept
         (BOX, 0.24, 0),
         (BOX, 0.9, 80),
         (BOX, 0.9, -1),
         (flat, 0.9, 0),
         (inverted, 0.9, 0),
         (outside, 0.9, 0),
-        (BOX, float("nan"), 3),  # Compares as not below.
+        (BOX, float("nan"), 3),  # NaN is not below the threshold
     ]
     boxes, scores, classes = map(list, zip(*rows, strict=True))
     assert parsed(layers(boxes, scores, classes)).class_ids.tolist() == [7, 79, 3]
@@ -250,12 +248,12 @@ def test_labels_are_read_as_deepstream_reads_them(tmp_path):
     assert read_labels(path) == ("person", "car\r", "traffic light")
 
 
-def test_labels_that_are_not_there_are_named(tmp_path):
+def test_a_missing_label_file_is_named(tmp_path):
     with pytest.raises(StartFailed, match="labelfile_path"):
         read_labels(tmp_path / "labels.txt")
 
 
-def test_an_application_of_nvinfer_is_none_of_nvinferserver(tmp_path):
+def test_an_application_of_nvinfer_is_refused(tmp_path):
     path = tmp_path / "application.txt"
     text = (CONFIGURATIONS / "dual_video.txt").read_text()
     path.write_text(text.replace("plugin-type=1", "plugin-type=0"))
@@ -263,10 +261,10 @@ def test_an_application_of_nvinfer_is_none_of_nvinferserver(tmp_path):
         read_app(path)
 
 
-# On the wire, against a server that keeps what it is asked.
+# Requests, recorded by a server
 
 
-def test_the_start_asks_what_deepstream_asks(infer):
+def test_the_start_sends_the_requests_of_deepstream(infer):
     infer.max_batch_size = 16
     with recording_triton() as triton:
         element(triton.url, infer)
@@ -281,7 +279,7 @@ def test_the_start_asks_what_deepstream_asks(infer):
     assert len(set(noise[:10_000])) > 200
 
 
-def test_a_request_is_byte_for_byte_deepstream_s(infer):
+def test_a_request_equals_that_of_deepstream_in_every_byte(infer):
     infer.max_batch_size = 8
     surface = plain((10, 20, 200), width=1920, height=1080)
     color = colors(surface)[0, 0].tobytes()
@@ -300,14 +298,14 @@ def test_a_request_is_byte_for_byte_deepstream_s(infer):
     assert len(request.raw_input_contents[0]) == 8 * 1_228_800
 
 
-def test_there_is_no_deadline_and_no_metadata(infer):
+def test_requests_have_no_deadline_and_no_metadata(infer):
     with recording_triton() as triton:
         list(element(triton.url, infer).detect([muxed(1)]))
-    assert min(triton.deadlines) > YEAR_S, "gRPC's way to say that there is none"
+    assert min(triton.deadlines) > YEAR_S, "without a deadline, gRPC reports a very long time"
     assert {name for metadata in triton.metadata for name in metadata} == {"user-agent"}
 
 
-def test_a_version_is_asked_for_only_with_inferences(infer):
+def test_only_inferences_request_a_version(infer):
     infer.backend.triton.version = 3
     with recording_triton() as triton:
         element(triton.url, infer)
@@ -315,7 +313,7 @@ def test_a_version_is_asked_for_only_with_inferences(infer):
     assert [request.model_version for request in triton.inferences] == ["3"]
 
 
-def test_a_large_batch_is_cut_and_a_rest_goes_out_short(infer):
+def test_a_large_batch_is_split_and_its_rest_is_sent_as_a_smaller_batch(infer):
     with recording_triton() as triton:
         answers = list(element(triton.url, infer).detect([muxed(10), muxed(3)]))
     assert [frame.number for frame, _ in answers] == [*range(10), *range(3)]
@@ -323,13 +321,13 @@ def test_a_large_batch_is_cut_and_a_rest_goes_out_short(infer):
     assert sent == {"0": 4, "1": 4, "2": 4, "3": 2, "4": 3}
 
 
-def test_two_requests_are_on_their_way_and_no_third(infer):
+def test_at_most_two_requests_are_in_flight(infer):
     with recording_triton(hold_s=0.5) as triton:
         list(element(triton.url, infer).detect([muxed(1)] * 6))
     assert triton.most_at_once == IN_FLIGHT == 2
 
 
-def test_all_outputs_are_asked_for_where_none_is_listed(infer):
+def test_all_outputs_are_requested_if_none_is_listed(infer):
     del infer.backend.outputs[:]
     with recording_triton() as triton:
         element(triton.url, infer)
@@ -354,7 +352,7 @@ def test_an_answer_that_the_parser_cannot_read_ends_the_pipeline(infer, answers,
             list(started.detect([muxed(1)]))
 
 
-def test_a_server_that_goes_away_ends_the_pipeline(infer):
+def test_a_lost_server_ends_the_pipeline(infer):
     with recording_triton() as triton:
         started = element(triton.url, infer)
     with pytest.raises(PipelineFailed):
@@ -381,7 +379,7 @@ def set_order(infer, name):
     infer.preprocess.tensor_order = orders.values_by_name[name].number
 
 
-def say_no_format(model):
+def clear_format(model):
     model.input[0].format = model_config_pb2.ModelInput.FORMAT_NONE
 
 
@@ -392,7 +390,7 @@ def say_no_format(model):
         (r"wildcard dims \[-1, 640, 3\]", lambda infer, _: set_dims(infer, -1, 640, 3)),
         ("4 configured, 3 in the model", lambda infer, _: set_dims(infer, 640, 640, 4)),
         (r"configured as \[640, 640\]", lambda infer, _: set_dims(infer, 640, 640)),
-        # A tensor that the model lacks leaves its own open.
+        # The dims are those of a tensor that the model lacks, so that the model's stay variable.
         (
             r"wildcard dims \[-1, -1, 3\]",
             lambda infer, _: setattr(infer.backend.inputs[0], "name", "images"),
@@ -402,11 +400,11 @@ def say_no_format(model):
         ("NCHW, the model expects NHWC", lambda infer, _: set_order(infer, "TENSOR_ORDER_LINEAR")),
         (
             "read as NCHW",
-            lambda infer, model: (set_order(infer, "TENSOR_ORDER_LINEAR"), say_no_format(model)),
+            lambda infer, model: (set_order(infer, "TENSOR_ORDER_LINEAR"), clear_format(model)),
         ),
         (
             "tensor_order is not set",
-            lambda infer, model: (set_order(infer, "TENSOR_ORDER_NONE"), say_no_format(model)),
+            lambda infer, model: (set_order(infer, "TENSOR_ORDER_NONE"), clear_format(model)),
         ),
         ("threshold", lambda _, model: model.input.add(name="threshold", dims=[1])),
         (
@@ -421,7 +419,7 @@ def say_no_format(model):
         ("max_batch_size 0", lambda infer, _: setattr(infer, "max_batch_size", 0)),
     ],
 )
-def test_what_deepstream_refuses_is_refused_before_a_frame_is_sent(infer, reason, broken):
+def test_models_that_deepstream_refuses_are_refused_before_a_frame_is_sent(infer, reason, broken):
     model = config("yolov7")
     broken(infer, model)
     with recording_triton(model=model) as triton, pytest.raises(StartFailed, match=reason):
@@ -429,37 +427,37 @@ def test_what_deepstream_refuses_is_refused_before_a_frame_is_sent(infer, reason
     assert not triton.inferences
 
 
-def test_a_model_that_tells_no_format_is_read_as_the_configuration_says(infer):
+def test_a_model_without_a_format_has_that_of_the_configuration(infer):
     model = config("yolov7")
-    say_no_format(model)
+    clear_format(model)
     with recording_triton(model=model) as triton:
         element(triton.url, infer)
     assert list(triton.inferences[0].inputs[0].shape) == [4, 640, 640, 3]
 
 
-# Through a real Triton.
+# A real Triton
 
 
 @pytest.mark.parametrize("path", [MODE_A, MODE_B], ids=["mode A", "mode B"])
-def test_a_real_triton_survives_the_warm_up_at_full_batch(triton, path):
+def test_a_real_triton_answers_the_warm_up_at_full_batch(triton, path):
     infer, _ = read_element(path)
     assert infer.max_batch_size == config("yolov7").max_batch_size
     element(triton.url, infer)
 
 
-def test_a_batch_beyond_the_model_s_does_not_start(triton, infer):
+def test_a_batch_size_above_that_of_the_model_fails_at_the_start(triton, infer):
     infer.max_batch_size = config("yolov7").max_batch_size + 1
     with pytest.raises(StartFailed, match=f"batch.* <= {config('yolov7').max_batch_size}"):
         element(triton.url, infer)
 
 
-def test_a_model_that_is_not_there_does_not_start(triton, infer):
+def test_a_missing_model_fails_at_the_start(triton, infer):
     infer.backend.triton.model_name = "yolo11"
     with pytest.raises(StartFailed, match="yolo11"):
         element(triton.url, infer)
 
 
-def test_a_short_rest_gets_the_answers_of_its_own_frames(triton, infer, demo_frames):
+def test_a_smaller_last_batch_gets_the_answers_of_its_frames(triton, infer, demo_frames):
     images = demo_frames("mb1_1", range(0, 300, 60))
     surfaces = [Surface.of(as_video(image)) for image in images]
     batch = [MuxedFrame(0, number, surface) for number, surface in enumerate(surfaces)]
@@ -484,11 +482,11 @@ def videos(tmp_path_factory, demo_frames):
 
 @pytest.fixture(scope="module")
 def dumps(triton, videos, tmp_path_factory):
-    """KITTI folders of these videos in both modes, by the command line."""
+    """The KITTI folders that the command line writes for these videos in both modes."""
     folders = {}
     for mode in (MODE_A, MODE_B):
         folder = tmp_path_factory.mktemp("kitti")
-        # The shipped application elsewhere, so that what it refers to gets a whole path.
+        # The copy of the shipped application is in another folder, so it needs absolute paths.
         text = (CONFIGURATIONS / "dual_video.txt").read_text()
         text = re.sub(r"^config-file=.*", f"config-file={mode}", text, flags=re.MULTILINE)
         text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
@@ -501,14 +499,14 @@ def dumps(triton, videos, tmp_path_factory):
     return folders
 
 
-def test_the_replay_writes_what_gie_kitti_output_dir_writes(dumps):
+def test_the_command_writes_files_like_those_of_gie_kitti_output_dir(dumps):
     files = sorted(dumps[MODE_A].iterdir())
     assert [path.name for path in files] == [
         f"00_{source:03}_{frame:06}.txt" for source in (0, 1) for frame in range(FRAMES)
     ]
     for path in files:
         lines = path.read_text().splitlines()
-        assert lines, "the demo clips always show something"
+        assert lines, "every frame of the demo clips has objects"
         for line in lines:
             label, *columns = line.split()
             assert label in read_labels(ROOT / "yolov7" / "labels.txt")
@@ -519,7 +517,7 @@ def test_the_replay_writes_what_gie_kitti_output_dir_writes(dumps):
             assert 0.25 <= float(columns[14]) <= 1
 
 
-def test_two_dumps_are_compared_frame_by_frame(dumps):
+def test_two_folders_are_compared_frame_by_frame(dumps):
     same, frames = compare(dumps[MODE_A], dumps[MODE_A])
     assert frames == 2 * FRAMES
     assert same.share == 1
@@ -530,14 +528,14 @@ def test_two_dumps_are_compared_frame_by_frame(dumps):
     assert np.median(other.ious) > 0.9
 
 
-def test_the_dump_says_what_the_python_client_says(dumps, detector, videos):
+def test_the_files_agree_with_the_python_client(dumps, detector, videos):
     for source, video in enumerate(videos):
         for number, (_, frame) in enumerate(play(video)):
             dumped = read_kitti(dumps[MODE_B] / f"00_{source:03}_{number:06}.txt")
             assert Counter(dumped.names) == Counter(detector.detect(frame).names)
 
 
-def test_a_replay_without_a_server_says_so_in_a_line(tmp_path, capsys):
+def test_a_missing_server_is_reported_in_one_line(tmp_path, capsys):
     arguments = [str(CONFIGURATIONS / "dual_video.txt"), "--output", str(tmp_path / "kitti")]
     with pytest.raises(SystemExit) as ended:
         replay([*arguments, "--url", "127.0.0.1:1"])

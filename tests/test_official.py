@@ -1,4 +1,4 @@
-"""Official checkpoints: what is read, what is refused, and that nothing of them is run."""
+"""Official checkpoints: which are read, which are refused, and that none of their code is run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _official_names(
 
 @pytest.fixture
 def read_back(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], tuple[Network, tuple[str, ...]]]:
-    """Read a file where the official code is not installed."""
+    """Read a file as if the official code were not installed."""
 
     def read(path: Path) -> tuple[Network, tuple[str, ...]]:
         forget_official_names(monkeypatch)
@@ -69,12 +69,12 @@ def detections(network: Network, *, side: int = 64) -> torch.Tensor:
 
 
 def halved(network: Network) -> Network:
-    """What is left of a network after it was saved in half precision."""
+    """A network with its weights rounded to half precision."""
     network.half().float()
     return network
 
 
-def test_official_numbers_come_out() -> None:
+def test_outputs_equal_those_of_the_official_code() -> None:
     network, labels = read_network(DATA / "yolov7-tiny-random.pt")
     pictures = np.load(DATA / "input.npz")["images_u8"].astype(np.float32) / 255
     expected = np.load(DATA / "yolov7-tiny-random.out6.npz")["out6"]
@@ -90,7 +90,7 @@ def test_official_numbers_come_out() -> None:
 
 @pytest.mark.parametrize("table", ["yolov7", TINY, "yolov7-tiny-silu"])
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
-def test_both_file_formats_of_every_network(table, zipped, tmp_path, read_back):
+def test_every_network_is_read_from_both_file_formats(table, zipped, tmp_path, read_back):
     network = random_network(table, classes=3)
     model = official_model(network, names(3))
     path = save(tmp_path / "best.pt", {"model": model, "epoch": -1}, zipped=zipped)
@@ -140,7 +140,9 @@ def test_implicit_layers_are_folded_into_the_head(zipped, tmp_path, read_back):
 
 
 @pytest.mark.parametrize("head_is_folded", [True, False])
-def test_networks_that_were_folded_before_they_were_saved(head_is_folded, tmp_path, read_back):
+def test_networks_that_were_fused_before_they_were_saved_are_read(
+    head_is_folded, tmp_path, read_back
+):
     network = random_network("yolov7", classes=3)
     expected = detections(network)
     model = official_model(network, names(3), implicit=True, dtype=torch.float32)
@@ -156,12 +158,12 @@ def test_networks_that_were_folded_before_they_were_saved(head_is_folded, tmp_pa
     torch.testing.assert_close(detections(loaded), expected, rtol=1e-5, atol=1e-3)
 
 
-def test_a_model_saved_alone_or_within_a_wrapper(tmp_path, read_back, monkeypatch):
+def test_a_model_that_was_saved_alone_or_in_a_wrapper_is_read(tmp_path, read_back, monkeypatch):
     network = random_network(TINY, classes=2)
     model = official_model(network, names(2))
     alone = save(tmp_path / "alone.pt", model)
     wrapper = nn.DataParallel(model)
-    # On a machine with GPUs it has one.
+    # On a machine with GPUs, the wrapper has a device.
     wrapper.src_device_obj = torch.device("cuda:0")
     wrapped = save(tmp_path / "wrapped.pt", {"model": wrapper})
     expected = detections(halved(network))
@@ -169,7 +171,7 @@ def test_a_model_saved_alone_or_within_a_wrapper(tmp_path, read_back, monkeypatc
         assert torch.equal(detections(read_back(path)[0]), expected)
 
 
-def test_an_only_class_is_as_sure_as_the_object(tmp_path, read_back):
+def test_a_single_class_has_the_score_of_the_object(tmp_path, read_back):
     network = random_network(TINY, classes=1)
     loaded, _ = read_back(save(tmp_path / "one.pt", {"model": official_model(network, ["cat"])}))
     torch.manual_seed(1)
@@ -182,7 +184,7 @@ def test_an_only_class_is_as_sure_as_the_object(tmp_path, read_back):
     assert not rows[..., 5].any()
 
 
-def test_anchors_that_the_training_fitted_are_kept(tmp_path, read_back):
+def test_anchors_that_were_fitted_in_training_are_kept(tmp_path, read_back):
     network = random_network(TINY, classes=2)
     network.detect.anchors *= 1.5
     loaded, _ = read_back(save(tmp_path / "best.pt", {"model": official_model(network, names(2))}))
@@ -202,7 +204,7 @@ def test_anchors_that_the_training_fitted_are_kept(tmp_path, read_back):
     ],
     ids=["by number", "by text", "tuple", "from 1", "NumPy's text", "none"],
 )
-def test_class_names_are_in_order_or_not_there(stated, expected, tmp_path, read_back):
+def test_class_names_are_in_order_or_missing(stated, expected, tmp_path, read_back):
     model = official_model(random_network(TINY, classes=12), names(12))
     model.names = stated
     loaded, labels = read_back(save(tmp_path / "best.pt", {"model": model}))
@@ -210,10 +212,10 @@ def test_class_names_are_in_order_or_not_there(stated, expected, tmp_path, read_
     assert len(loaded.table.class_ids) == 12
 
 
-def test_anchors_are_read_where_the_official_code_decodes_with_them(tmp_path, read_back):
+def test_anchors_are_read_from_the_tensor_that_the_official_code_uses(tmp_path, read_back):
     network = random_network(TINY, classes=2)
     model = official_model(network, names(2))
-    # What half precision may leave of two copies of one number.
+    # Half precision may round two copies of a number differently.
     model.model[77].anchor_grid[0] *= 1.001
     loaded, _ = read_back(save(tmp_path / "best.pt", {"model": model}))
     pixels = loaded.detect.anchors[0] * 8
@@ -246,7 +248,7 @@ def broken(change: Callable[[Any], object]) -> nn.Module:
         (lambda m: setattr(m, "model", None), "without 'model'"),
     ],
 )
-def test_what_differs_from_the_table_is_named(change, message, tmp_path, read_back):
+def test_a_difference_from_the_table_is_named(change, message, tmp_path, read_back):
     path = save(tmp_path / "odd.pt", {"model": broken(change)})
     with pytest.raises(CheckpointError, match=message):
         read_back(path)
@@ -287,14 +289,18 @@ def test_a_variant_of_yolov7_can_be_exported_by_its_own_code(tmp_path, read_back
         ("yolox.models\nYOLOX", "export it to ONNX with the program that made it"),
     ],
 )
-def test_a_checkpoint_of_another_program_says_how_it_is_exported(name, what, tmp_path):
+def test_a_checkpoint_of_another_program_is_named_with_the_command_that_exports_it(
+    name, what, tmp_path
+):
     path = legacy(tmp_path / "best.pt", b"\x80\x02c" + name.encode() + b"\n.")
-    asked = name.replace("\n", ".")
-    with pytest.raises(CheckpointError, match=f"asks for {asked}, .*nothing of it was run: {what}"):
+    shown_name = name.replace("\n", ".")
+    with pytest.raises(
+        CheckpointError, match=f"asks for {shown_name}, .*nothing of it was run: {what}"
+    ):
         read_network(path)
 
 
-def test_a_path_of_another_system_is_no_hindrance(tmp_path, read_back):
+def test_a_pickled_path_of_another_system_is_read(tmp_path, read_back):
     # ultralytics/yolov5#10240: cannot instantiate 'WindowsPath' on your system.
     checkpoint = train_py_checkpoint(official_model(random_network(TINY), names(80)), None)
     opt = pickle.dumps(Path("best.pt"), protocol=2)
@@ -320,7 +326,7 @@ class Malicious:
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("function", [exec, __import__, eval])
-def test_a_malicious_pickle_is_refused_by_name_and_not_run(function, zipped, tmp_path):
+def test_a_malicious_pickle_is_named_and_not_run(function, zipped, tmp_path):
     trace = tmp_path / "trace"
     code = f"open({str(trace)!r}, 'w')" if function is not __import__ else "this"
     path = save(tmp_path / "evil.pt", {"model": Malicious(function, code)}, zipped=zipped)
@@ -330,14 +336,14 @@ def test_a_malicious_pickle_is_refused_by_name_and_not_run(function, zipped, tmp
 
 
 def legacy(path: Path, opcodes: bytes) -> Path:
-    """A file of the older format around the given pickle."""
+    """Write a file of the older format with the given pickle."""
     head = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
     before = b"".join(pickle.dumps(part, protocol=2) for part in head)
     path.write_bytes(before + opcodes + pickle.dumps([], protocol=2))
     return path
 
 
-def test_a_pickle_that_changes_what_it_may_call_is_refused_and_writes_nothing(tmp_path):
+def test_a_pickle_that_modifies_an_allowed_function_is_refused(tmp_path):
     target = tmp_path / "stolen"
     function = b"ctorch._utils\n_rebuild_tensor_v2\n"
     name = str(target).encode()
@@ -352,7 +358,7 @@ def test_a_pickle_that_changes_what_it_may_call_is_refused_and_writes_nothing(tm
     assert not hasattr(torch._utils._rebuild_tensor_v2, "dump_patches")
 
 
-def test_sources_in_a_file_of_the_older_format_are_not_compared(tmp_path):
+def test_source_code_in_a_file_of_the_older_format_is_ignored(tmp_path):
     function = b"ctorch._utils\n_rebuild_tensor_v2\n"
     module = b"X\x01\x00\x00\x00aX\x04\x00\x00\x00texttQ"
     opcodes = b"\x80\x02(X\x06\x00\x00\x00module" + function + module + b"."
@@ -360,7 +366,7 @@ def test_sources_in_a_file_of_the_older_format_are_not_compared(tmp_path):
         read_network(legacy(tmp_path / "plain.pt", opcodes))
 
 
-def test_a_bare_pickle_is_refused_by_name_and_not_run(tmp_path):
+def test_a_bare_pickle_is_named_and_not_run(tmp_path):
     trace = tmp_path / "trace"
     evil = tmp_path / "evil.pt"
     evil.write_bytes(pickle.dumps(Malicious(exec, f"open({str(trace)!r}, 'w')"), protocol=2))
@@ -380,7 +386,7 @@ def test_a_truncated_file_is_no_checkpoint(share, zipped, tmp_path):
         read_network(path)
 
 
-def test_other_files_are_told_apart(tmp_path):
+def test_other_files_are_identified(tmp_path):
     text = tmp_path / "notes.pt"
     text.write_text("not a checkpoint")
     weights = save(tmp_path / "weights.pt", random_network(TINY).state_dict())

@@ -1,4 +1,4 @@
-"""What PyTorch makes of a graph against what ONNX Runtime computes."""
+"""Compares the results of PyTorch and ONNX Runtime for the same graph."""
 
 from __future__ import annotations
 
@@ -38,41 +38,41 @@ def by_pytorch(model, pictures):
 def assert_same_rows(model, pictures):
     expected, found = by_onnx_runtime(model, pictures), by_pytorch(model, pictures)
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
-    # Thousands of products are summed in another order: up to 0.0005 pixels here, of up to 800.
+    # Sums of thousands of products in another order differ by up to 0.0005 pixels of 800.
     np.testing.assert_allclose(found[..., :4], expected[..., :4], rtol=0, atol=2e-3)
-    # A sigmoid flattens the same difference; 2e-6 here.
+    # After the sigmoid, the difference is 2e-6.
     np.testing.assert_allclose(found[..., 4], expected[..., 4], rtol=0, atol=1e-5)
-    # Two classes as likely as each other may change places; one row of 2,835 does here.
+    # Two equally likely classes may be swapped, which happens in one row of 2,835.
     assert (found[..., 5] != expected[..., 5]).mean() < 1e-3
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_the_shipped_network(batch):
+def test_the_shipped_network_gives_the_same_rows(batch):
     assert_same_rows(onnx.load(SHIPPED), noise(batch, (640, 640)))
 
 
 @pytest.mark.parametrize("size", [SQUARE, WIDE])
 @pytest.mark.parametrize("classes", [1, 5, 80])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_layout(kind, classes, size):
+def test_every_layout_gives_the_same_rows(kind, classes, size):
     assert_same_rows(served(exported(kind, classes, size), source=""), noise(3, size))
 
 
 @pytest.mark.parametrize("opset", [11, 13, 18, 20])
 @pytest.mark.parametrize("kind", KINDS)
-def test_opsets_that_write_operators_in_their_own_ways(kind, opset):
+def test_opsets_with_other_forms_of_operators_give_the_same_rows(kind, opset):
     assert_same_rows(served(exported(kind, opset=opset), source=""), noise(3))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_yolov9_with_a_fourth_stride_and_raw_maps_beside_the_boxes(kind):
+def test_a_fourth_stride_and_raw_maps_give_the_same_rows(kind):
     model = exported(kind, size=(128, 192), strides=P6)
     for stride in P6:
         also_output(model, f"map{stride}", rank=4)
     assert_same_rows(served(model, source=""), noise(3, (128, 192)))
 
 
-def test_one_module_takes_batches_of_every_size():
+def test_one_module_supports_batches_of_every_size():
     model = served(exported("v8"), source="")
     module = part("yolov7_fp16", "onnx_module").module_of(model)
     for batch in (1, 2, 5):
@@ -87,7 +87,7 @@ def test_one_module_takes_batches_of_every_size():
         ("Resize", {"mode": "linear"}),
     ],
 )
-def test_what_would_be_computed_wrong_is_not_computed(operator, attribute):
+def test_an_unsupported_attribute_is_refused(operator, attribute):
     model = onnx.load(SHIPPED)
     node = next(node for node in model.graph.node if node.op_type == operator)
     (name,) = attribute

@@ -1,4 +1,4 @@
-"""Pictures are upright, not mirrored, and have their proportions, however they were stored."""
+"""Pictures are shown upright, not mirrored and in their proportions, however they are stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from yolostream.sources.orientation import Orientation, orientation_in, with_squ
 
 
 def corners_of(image: Image) -> list[list[int]]:
-    """The level of each quarter of the picture, in tens."""
+    """The gray level of each quarter of the picture, in tens."""
     halves = np.array_split(image, 2, axis=0)
     return [
         [round(float(part.mean()) / 10) for part in np.array_split(half, 2, axis=1)]
@@ -25,7 +25,7 @@ def corners_of(image: Image) -> list[list[int]]:
 
 
 def marked(*, width: int = 64, height: int = 48) -> Image:
-    """A picture whose corners are told apart: 5 and 10 above, 15 and 20 below."""
+    """A picture with a different level in each quarter: 5 and 10 above, 15 and 20 below."""
     image = gray(50, width=width, height=height)
     image[: height // 2, width // 2 :] = 100
     image[height // 2 :, : width // 2] = 150
@@ -34,7 +34,7 @@ def marked(*, width: int = 64, height: int = 48) -> Image:
 
 
 def moved(matrix: tuple[int, int, int, int]) -> list[list[int]]:
-    """Where a display matrix brings the corners of `marked`: ISO/IEC 14496-12, 8.3.2."""
+    """The quarters of `marked` after a display matrix (ISO/IEC 14496-12, 8.3.2)."""
     a, b, c, d = matrix
     shown = [[0, 0], [0, 0]]
     for (x, y), level in {(-1, -1): 5, (1, -1): 10, (-1, 1): 15, (1, 1): 20}.items():
@@ -42,10 +42,10 @@ def moved(matrix: tuple[int, int, int, int]) -> list[list[int]]:
     return shown
 
 
-# A mirrored one came upside down: NextLevel/NextLevel issue 250.
+# A mirrored video was shown upside down: NextLevel/NextLevel issue 250.
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 @pytest.mark.parametrize("matrix", MATRICES)
-def test_a_video_is_shown_as_its_display_matrix_says(
+def test_a_video_is_shown_according_to_its_display_matrix(
     tmp_path: Path, matrix: tuple[int, int, int, int], suffix: str
 ) -> None:
     path = turned(write_clip(tmp_path / f"clip{suffix}", [marked()]), matrix)
@@ -61,24 +61,24 @@ def test_a_video_is_shown_as_its_display_matrix_says(
 @pytest.mark.parametrize(
     ("matrix", "orientation"),
     [
-        # Not quite a quarter, as a stabilised video may have it; and no matrix at all.
+        # Not quite a quarter turn, as in a stabilized video; then almost no turn.
         ((5, 65536, 0, -65536, 5), Orientation(turns=3)),
         ((60000, 9000, 0, -9000, 60000), Orientation()),
         ((60000, -9000, 0, 9000, 60000), Orientation()),
         ((0, 0, 0, 0, 0), Orientation()),
-        # Mirrored and enlarged.
+        # Mirrored and enlarged
         ((-131072, 0, 0, 0, 131072), Orientation(is_mirrored=True)),
     ],
 )
-def test_any_matrix_is_taken_for_the_nearest_of_the_eight(
+def test_any_matrix_is_read_as_the_nearest_of_the_eight_orientations(
     matrix: tuple[int, ...], orientation: Orientation
 ) -> None:
     data = np.array([*matrix, 0, 0, 0, 1 << 30], np.int32).tobytes()
     assert orientation_in(data) == orientation
 
 
-# What has to be done to a picture of each EXIF orientation, from the standard's words: where the
-# stored first row and first column are, as shown.
+# The operation that makes a picture with each EXIF orientation upright. The standard defines an
+# orientation by the sides at which the first stored row and column are shown.
 EXIF = {
     1: lambda image: image,
     2: lambda image: image[:, ::-1],
@@ -93,7 +93,9 @@ EXIF = {
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "avif"])
 @pytest.mark.parametrize("orientation", EXIF)
-def test_a_picture_is_shown_as_exif_says(tmp_path: Path, orientation: int, suffix: str) -> None:
+def test_a_picture_is_shown_according_to_exif(
+    tmp_path: Path, orientation: int, suffix: str
+) -> None:
     picture = Pillow.fromarray(marked())
     exif = picture.getexif()
     exif[0x112] = orientation
@@ -105,9 +107,9 @@ def test_a_picture_is_shown_as_exif_says(tmp_path: Path, orientation: int, suffi
     assert corners_of(frame.image) == corners_of(expected)
 
 
-# Motion JPEG has EXIF in each picture, which FFmpeg hands on with its frame.
+# In Motion JPEG, each picture has EXIF data, which FFmpeg attaches to its frame.
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_a_video_of_jpegs_is_turned_as_exif_says(tmp_path: Path, orientation: int) -> None:
+def test_a_video_of_jpegs_is_rotated_according_to_exif(tmp_path: Path, orientation: int) -> None:
     picture = Pillow.fromarray(marked())
     exif = picture.getexif()
     exif[0x112] = orientation
@@ -118,21 +120,23 @@ def test_a_video_of_jpegs_is_turned_as_exif_says(tmp_path: Path, orientation: in
     assert corners_of(frames[0].image) == corners_of(EXIF[orientation](marked()))
 
 
-# H.264's display orientation SEI comes with keyframes, and holds for what follows them.
+# In H.264, the display orientation SEI is in keyframes and applies to the frames after them.
 @pytest.mark.parametrize("suffix", [".ts", ".mkv", ".mp4"])
-def test_a_video_whose_keyframes_tell_is_turned_all_along(tmp_path: Path, suffix: str) -> None:
+def test_all_frames_are_rotated_by_the_orientation_in_keyframes(
+    tmp_path: Path, suffix: str
+) -> None:
     plain = write_clip(tmp_path / f"plain{suffix}", [marked()] * 12)
     path = tmp_path / f"clip{suffix}"
     with av.open(str(plain)) as source, av.open(str(path), "w") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
-        tell = BitStreamFilterContext(
+        with_orientation = BitStreamFilterContext(
             "h264_metadata=display_orientation=insert:rotate=90", stream, copy
         )
         for packet in source.demux(stream):
-            for told in tell.filter(packet if packet.size else None):
-                told.stream = copy
-                target.mux(told)
+            for changed in with_orientation.filter(packet if packet.size else None):
+                changed.stream = copy
+                target.mux(changed)
     (turned_source,) = opened(path)
     frames = frames_of(turned_source)
     assert len(frames) == 12
@@ -140,7 +144,7 @@ def test_a_video_whose_keyframes_tell_is_turned_all_along(tmp_path: Path, suffix
     assert corners_of(frames[-1].image) == corners_of(np.rot90(marked()))
 
 
-def test_an_animation_is_turned_all_along(tmp_path: Path) -> None:
+def test_all_frames_of_an_animation_are_rotated(tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif[0x112] = 6
     first, *others = (Pillow.fromarray(gray(level)) for level in (50, 100, 150))
@@ -149,7 +153,7 @@ def test_an_animation_is_turned_all_along(tmp_path: Path) -> None:
     assert [frame.size for frame in frames_of(source)] == [(64, 48)] * 3
 
 
-def test_jpegs_in_a_video_are_turned_one_by_one(tmp_path: Path) -> None:
+def test_each_jpeg_in_a_video_has_its_own_orientation(tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif[0x112] = 6
     picture = Pillow.fromarray(marked())
@@ -161,7 +165,7 @@ def test_jpegs_in_a_video_are_turned_one_by_one(tmp_path: Path) -> None:
     assert [frame.size for frame in frames] == [(64, 48), (48, 64)] * 2
 
 
-# Anamorphic video was squeezed: opencv/opencv issue 4921, Zulko/moviepy issue 1330.
+# Anamorphic videos looked squeezed: opencv/opencv issue 4921, Zulko/moviepy issue 1330.
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize(
     ("pixel_aspect", "size"),
@@ -172,7 +176,7 @@ def test_jpegs_in_a_video_are_turned_one_by_one(tmp_path: Path) -> None:
         (Fraction(2), (48, 128)),
     ],
 )
-def test_a_video_has_the_proportions_that_it_is_shown_with(
+def test_a_video_with_any_pixel_aspect_has_its_display_proportions(
     tmp_path: Path, pixel_aspect: Fraction, size: tuple[int, int], suffix: str
 ) -> None:
     path = write_clip(tmp_path / f"clip{suffix}", [marked()], pixel_aspect=pixel_aspect)
@@ -187,7 +191,7 @@ def test_a_video_has_the_proportions_that_it_is_shown_with(
     assert shown == pytest.approx(size[1] / size[0], rel=0.15)
 
 
-def test_a_turned_video_is_stretched_before_it_is_turned(tmp_path: Path) -> None:
+def test_a_rotated_video_is_stretched_before_its_rotation(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", [marked()], pixel_aspect=Fraction(2))
     (source,) = opened(turned(path, (0, 1, -1, 0)))
     (frame,) = frames_of(source)
@@ -195,8 +199,8 @@ def test_a_turned_video_is_stretched_before_it_is_turned(tmp_path: Path) -> None
     assert corners_of(frame.image) == moved((0, 1, -1, 0))
 
 
-def test_proportions_that_change_midway_are_followed(tmp_path: Path) -> None:
-    # As television does between 4:3 and 16:9.
+def test_proportions_may_change_within_a_video(tmp_path: Path) -> None:
+    # Television changes between 4:3 and 16:9.
     both = tmp_path / "both.ts"
     clips = [
         write_clip(tmp_path / f"{number}.ts", [marked()] * 5, pixel_aspect=pixel_aspect)
@@ -208,12 +212,12 @@ def test_proportions_that_change_midway_are_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pixel_aspect", [None, Fraction(0), Fraction(1, 255), Fraction(255)])
-def test_proportions_that_make_no_sense_are_none(pixel_aspect: Fraction | None) -> None:
+def test_implausible_pixel_aspects_are_ignored(pixel_aspect: Fraction | None) -> None:
     assert with_square_pixels((720, 1280), pixel_aspect) == (720, 1280)
 
 
 @pytest.mark.parametrize("pixel_aspect", [Fraction(1, 255), Fraction(255)])
-def test_a_video_of_such_proportions_is_read_as_it_is_stored(
+def test_a_video_with_an_implausible_pixel_aspect_is_read_as_stored(
     tmp_path: Path, pixel_aspect: Fraction
 ) -> None:
     (source,) = opened(write_clip(tmp_path / "clip.ts", [marked()], pixel_aspect=pixel_aspect))

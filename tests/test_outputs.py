@@ -94,7 +94,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def csv_row(record: dict, item: dict) -> dict[str, str]:
-    """What the CSV has to say of one object of the JSON Lines."""
+    """The CSV row of one object in the JSON Lines."""
     return {
         **{key: str(record[key]) for key in ("source", "frame", "pts_seconds")},
         **{key: str(item[key]) for key in ("class_id", "class", "confidence")},
@@ -104,7 +104,7 @@ def csv_row(record: dict, item: dict) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", [AnnotatedPictures, Csv, JsonLines, Mot, Mp4])
-def test_an_output_says_whether_it_looks_at_the_annotated_picture(
+def test_an_output_declares_whether_it_uses_the_annotated_picture(
     tmp_path: Path, kind: type
 ) -> None:
     options = {Csv: {"source": "a"}, JsonLines: {"source": "a"}, Mp4: {"frame_rate": Fraction(10)}}
@@ -122,7 +122,7 @@ def test_an_output_says_whether_it_looks_at_the_annotated_picture(
 # MP4
 
 
-def test_mp4_is_what_every_browser_plays(tmp_path: Path) -> None:
+def test_an_mp4_has_the_format_that_every_browser_plays(tmp_path: Path) -> None:
     path = copy_of(write_clip(tmp_path / "clip.mp4", steps(12)))
     with av.open(str(path)) as container:
         (stream,) = container.streams
@@ -131,7 +131,7 @@ def test_mp4_is_what_every_browser_plays(tmp_path: Path) -> None:
         assert stream.codec_context.pix_fmt == "yuv420p"
         assert (stream.frames, stream.average_rate) == (12, 10)
         assert (stream.width, stream.height) == (64, 48)
-    # Fast start, and no fragments, which not every player can seek in.
+    # The index is in front, and there are no fragments, in which not every player can seek.
     found = boxes(path)
     assert found[0] == "ftyp"
     assert found.index("moov") < found.index("mdat")
@@ -139,12 +139,12 @@ def test_mp4_is_what_every_browser_plays(tmp_path: Path) -> None:
     played = play(path)
     assert [number_of(image) for _, image in played] == list(range(12))
     assert [time for time, _ in played] == pytest.approx([n / 10 for n in range(12)])
-    # Nothing of the copying is left.
+    # The copy has left no temporary files.
     assert sorted(p.name for p in tmp_path.iterdir()) == ["annotated.mp4", "clip.mp4"]
 
 
 @pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(25), Fraction(1, 2)])
-def test_mp4_keeps_the_frame_rate(tmp_path: Path, rate: Fraction) -> None:
+def test_an_mp4_keeps_the_frame_rate(tmp_path: Path, rate: Fraction) -> None:
     path = copy_of(write_clip(tmp_path / "clip.mp4", steps(6), rate=rate))
     with av.open(str(path)) as container:
         assert container.streams.video[0].average_rate == rate
@@ -152,7 +152,7 @@ def test_mp4_keeps_the_frame_rate(tmp_path: Path, rate: Fraction) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
-def test_mp4_keeps_variable_times_from_the_first_frame_on(tmp_path: Path, suffix: str) -> None:
+def test_an_mp4_keeps_variable_times_from_the_first_frame_on(tmp_path: Path, suffix: str) -> None:
     times = [5000, 5040, 5100, 5500, 5533, 5900]
     clip = write_clip(tmp_path / f"clip{suffix}", steps(6), pts=times, time_base=MILLISECOND)
     played = play(copy_of(clip))
@@ -160,7 +160,7 @@ def test_mp4_keeps_variable_times_from_the_first_frame_on(tmp_path: Path, suffix
     assert [number_of(image) for _, image in played] == list(range(6))
 
 
-def test_mp4_goes_on_after_a_camera_was_away_for_hours(tmp_path: Path) -> None:
+def test_an_mp4_continues_after_an_outage_of_hours(tmp_path: Path) -> None:
     file = VideoFile(
         tmp_path / "clip.mp4",
         height=48,
@@ -191,21 +191,21 @@ def test_mp4_goes_on_after_a_camera_was_away_for_hours(tmp_path: Path) -> None:
         ((64, 48), (64, 48)),
     ],
 )
-def test_mp4_takes_any_size_and_makes_it_even(
+def test_an_mp4_of_any_size_has_even_sides(
     tmp_path: Path, size: tuple[int, int], even: tuple[int, int]
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", steps(3, width=size[0], height=size[1]))
     played = play(copy_of(clip))
     assert [image.shape[1::-1] for _, image in played] == [even] * 3
-    # The edge repeats: a black line there would pull the mean down.
+    # The edge is repeated; a black line would lower the mean.
     assert [number_of(image) for _, image in played] == [0, 1, 2]
 
 
-# PyAV lends memory as a frame of a height that is a multiple of four: 270 rows came as 268, in the
-# colors of other rows. It is the height of a cell of the grid where there are ten sources.
+# PyAV wraps memory only for heights that are multiples of four: 270 rows became 268, with the
+# colors of other rows. With ten sources, the cells of the tiled video have this height.
 @pytest.mark.parametrize("height", [6, 34, 88, 90, 270, 810])
 @pytest.mark.parametrize("width", [2, 64])
-def test_mp4_of_any_height_has_its_colors(tmp_path: Path, height: int, width: int) -> None:
+def test_an_mp4_of_any_height_has_the_right_colors(tmp_path: Path, height: int, width: int) -> None:
     picture = np.full((height, width, 3), (200, 30, 30), np.uint8)
     picture[height // 4 * 2 :] = (30, 30, 200)
     output = Mp4(tmp_path / "out.mp4", frame_rate=Fraction(10))
@@ -216,18 +216,18 @@ def test_mp4_of_any_height_has_its_colors(tmp_path: Path, height: int, width: in
     assert np.abs(shown.astype(int) - picture).mean() < 12
 
 
-def test_mp4_of_one_frame_plays(tmp_path: Path) -> None:
+def test_an_mp4_of_one_frame_plays(tmp_path: Path) -> None:
     path = copy_of(write_clip(tmp_path / "clip.mp4", steps(1)))
     ((time, image),) = play(path)
     assert (time, number_of(image)) == (0, 0)
     assert boxes(path).index("moov") < boxes(path).index("mdat")
     with av.open(str(path)) as container:
-        # Zero would make players skip it.
+        # Players would skip a video with a duration of zero.
         assert container.duration > 0
 
 
-def test_mp4_of_a_panorama_is_as_large_as_the_encoder_takes(tmp_path: Path) -> None:
-    # Two hemispheres side by side, or a line of cameras: x264 refuses more than 16384 pixels.
+def test_an_mp4_of_a_panorama_has_the_largest_size_of_the_encoder(tmp_path: Path) -> None:
+    # Such as two hemispheres, or several cameras side by side. x264 refuses more than 16384 pixels.
     panorama = gray(90, width=20000, height=100)
     output = Mp4(tmp_path / "out.mp4", frame_rate=Fraction(10))
     output.write(frame(0, panorama), panorama, NOTHING)
@@ -236,7 +236,7 @@ def test_mp4_of_a_panorama_is_as_large_as_the_encoder_takes(tmp_path: Path) -> N
     assert image.shape == (82, 16384, 3)
 
 
-def test_mp4_fits_later_sizes_into_the_first(tmp_path: Path) -> None:
+def test_later_sizes_are_fitted_into_the_first_size_of_an_mp4(tmp_path: Path) -> None:
     output = Mp4(tmp_path / "out.mp4", frame_rate=Fraction(10))
     shapes = [(48, 64), (96, 128), (48, 20), (9, 64)]
     for number, (height, width) in enumerate(shapes):
@@ -246,14 +246,14 @@ def test_mp4_fits_later_sizes_into_the_first(tmp_path: Path) -> None:
     played = [image for _, image in play(tmp_path / "out.mp4")]
     assert [image.shape for image in played] == [(48, 64, 3)] * 4
     assert [round(float(image.mean()), -1) for image in played[:2]] == [200, 200]
-    # Aspect kept, centered, black around.
+    # The picture keeps its aspect ratio, is centered, and has black borders.
     assert played[2][:, 24:40].min() > 190
     assert played[2][:, :18].max() < 10
     assert played[3][22:26].min() > 190
     assert played[3][:16].max() < 10
 
 
-def test_mp4_bitrate_is_respected(tmp_path: Path) -> None:
+def test_an_mp4_has_the_given_bitrate(tmp_path: Path) -> None:
     for bitrate in (200_000, 2_000_000):
         path = tmp_path / f"{bitrate}.mp4"
         output = Mp4(path, frame_rate=Fraction(10), bitrate=bitrate)
@@ -265,7 +265,7 @@ def test_mp4_bitrate_is_respected(tmp_path: Path) -> None:
 
 
 def growing(path: Path, frames: int) -> VideoFile:
-    """A file of noise at 5 frames/s, not closed."""
+    """Begin a file with noise at 5 frames/s, which is not closed."""
     file = VideoFile(
         path,
         height=120,
@@ -283,7 +283,7 @@ def write_noise(file: VideoFile, numbers: Iterable[int]) -> None:
         file.write(noise(number, width=160, height=120), number)
 
 
-def test_mp4_plays_while_it_grows(tmp_path: Path) -> None:
+def test_an_mp4_plays_while_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     interval = 5 * KEYFRAME_INTERVAL_S
     file = growing(path, 3 * interval + 1)
@@ -294,7 +294,7 @@ def test_mp4_plays_while_it_grows(tmp_path: Path) -> None:
     assert len(play(path)) == 3 * interval + 1
 
 
-def test_mp4_of_a_killed_process_plays_up_to_the_last_seconds(tmp_path: Path) -> None:
+def test_the_mp4_of_a_killed_process_plays_up_to_the_last_seconds(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     code = (
         "import os, pathlib, sys, test_outputs\n"
@@ -310,7 +310,7 @@ def test_mp4_of_a_killed_process_plays_up_to_the_last_seconds(tmp_path: Path) ->
     assert len(play(path)) >= 20
 
 
-def test_mp4_on_a_full_disk_plays_up_to_there(tmp_path: Path) -> None:
+def test_an_mp4_on_a_full_disk_plays_up_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     file = growing(path, 21 + LOOKAHEAD)
     size = path.stat().st_size
@@ -322,10 +322,10 @@ def test_mp4_on_a_full_disk_plays_up_to_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_mp4_that_cannot_be_copied_stays_complete_in_fragments(tmp_path: Path) -> None:
+def test_an_mp4_that_cannot_be_copied_stays_complete_in_fragments(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     file = growing(path, 35)
-    # The copy with the index in front needs the file's size once more, and a place for it.
+    # The copy with the index in front cannot be written, because a folder has its name.
     (tmp_path / ".out.mp4.finishing").mkdir()
     with pytest.raises(OutputError, match=r"out\.mp4"):
         file.close()
@@ -333,7 +333,7 @@ def test_mp4_that_cannot_be_copied_stays_complete_in_fragments(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_mp4_is_whole_whatever_the_number_of_threads(tmp_path: Path, threads: int) -> None:
+def test_an_mp4_is_complete_with_any_number_of_threads(tmp_path: Path, threads: int) -> None:
     output = Mp4(tmp_path / "out.mp4", frame_rate=Fraction(10), threads=threads)
     for number, image in enumerate(steps(22, width=320, height=180)):
         output.write(Frame(image, number, number, Fraction(1, 10)), image, NOTHING)
@@ -345,10 +345,10 @@ def test_mp4_is_whole_whatever_the_number_of_threads(tmp_path: Path, threads: in
 
 
 @pytest.mark.parametrize("size", [(360, 640), (270, 480), (216, 384), (54, 96), (7, 12)])
-def test_a_smaller_picture_is_the_mean_of_the_larger_one(size: tuple[int, int]) -> None:
+def test_a_downscaled_picture_is_the_mean_of_the_larger_one(size: tuple[int, int]) -> None:
     height, width = size
     rows, columns = np.mgrid[:1080, :1920]
-    # A picture that changes slowly, and stripes of single pixels, which have to become gray.
+    # Gradients, and stripes of single pixels, which must become gray.
     image = np.stack([rows * 255 // 1079, columns * 255 // 1919, columns % 2 * 255], axis=2)
     small = fitted(image.astype(np.uint8), height, width)
     assert small.shape == (height, width, 3)
@@ -357,7 +357,7 @@ def test_a_smaller_picture_is_the_mean_of_the_larger_one(size: tuple[int, int]) 
     assert np.abs(small[..., 2].astype(float) - 127.5).max() < 12
 
 
-def test_a_picture_is_fitted_with_black_around() -> None:
+def test_a_fitted_picture_has_black_borders() -> None:
     wide = fitted(gray(200, width=64, height=16), 48, 64)
     assert (wide[16:32] == 200).all()
     assert not wide[:16].any()
@@ -368,7 +368,7 @@ def test_a_picture_is_fitted_with_black_around() -> None:
     assert np.count_nonzero(tall) == 48 * 3
 
 
-def test_mp4_without_frames_leaves_no_file(tmp_path: Path) -> None:
+def test_an_mp4_without_frames_leaves_no_file(tmp_path: Path) -> None:
     Mp4(tmp_path / "out.mp4", frame_rate=Fraction(10)).close()
     assert not (tmp_path / "out.mp4").exists()
 
@@ -402,27 +402,27 @@ def test_jsonl_has_the_documented_schema(tmp_path: Path) -> None:
             },
         ],
     }
-    # A frame in which nothing was found is a line all the same.
+    # A frame without objects has a line, too.
     assert (second["frame"], second["pts_seconds"], second["detections"]) == (1, 5.04, [])
 
 
-def test_jsonl_tells_what_the_source_says_where_it_is_another_time(tmp_path: Path) -> None:
+def test_jsonl_has_the_time_of_the_source_if_it_differs(tmp_path: Path) -> None:
     output = JsonLines(tmp_path / "a.jsonl", source="street")
-    for number, said in enumerate([5.0, 3605.0000004, None]):
-        output.write(replace(frame(number), source_pts_seconds=said), gray(0), NOTHING)
+    for number, source_time in enumerate([5.0, 3605.0000004, None]):
+        output.write(replace(frame(number), source_pts_seconds=source_time), gray(0), NOTHING)
     output.close()
     records = read_jsonl(tmp_path / "a.jsonl")
     assert [record.get("source_pts_seconds") for record in records] == [None, 3605.0, None]
 
 
-def test_jsonl_names_the_picture(tmp_path: Path) -> None:
+def test_jsonl_has_the_name_of_the_picture(tmp_path: Path) -> None:
     output = JsonLines(tmp_path / "a.jsonl", source="street")
     output.write(frame(0, name="a.png"), gray(0), NOTHING)
     output.close()
     assert json.loads((tmp_path / "a.jsonl").read_text())["file"] == "a.png"
 
 
-def test_jsonl_takes_names_that_are_no_text(tmp_path: Path) -> None:
+def test_jsonl_supports_names_that_are_not_utf8(tmp_path: Path) -> None:
     output = JsonLines(tmp_path / "a.jsonl", source="b\udcff")
     output.write(frame(0, name="a\udcff.png"), gray(0), NOTHING)
     output.close()
@@ -430,7 +430,7 @@ def test_jsonl_takes_names_that_are_no_text(tmp_path: Path) -> None:
     assert (record["source"], record["file"]) == ("b?", "a?.png")
 
 
-def test_numbers_are_rounded_as_python_does(tmp_path: Path) -> None:
+def test_numbers_are_rounded_as_by_python(tmp_path: Path) -> None:
     numbers = np.random.default_rng(0)
     many = Detections(
         boxes=numbers.uniform(0, 4000, (2000, 4)).astype(np.float32),
@@ -476,12 +476,12 @@ def test_csv_rows_are_the_objects_of_the_json_lines(tmp_path: Path) -> None:
     assert rows == expected
 
 
-def test_csv_without_objects_is_a_header(tmp_path: Path) -> None:
+def test_a_csv_without_objects_has_only_a_header(tmp_path: Path) -> None:
     write_all(Csv(tmp_path / "a.csv", source="a"), NOTHING)
     assert (tmp_path / "a.csv").read_text() == ",".join(COLUMNS) + "\n"
 
 
-def test_mot_counts_from_one_and_leaves_out_what_is_not_tracked(tmp_path: Path) -> None:
+def test_mot_counts_from_one_and_leaves_out_untracked_objects(tmp_path: Path) -> None:
     write_all(Mot(tmp_path / "a.txt"), NOTHING, TWO_CARS)
     assert (tmp_path / "a.txt").read_text() == "2,7,1.25,2.50,10.00,20.00,0.9123,-1,-1,-1\n"
     read = load_mot_file(tmp_path / "a.txt")
@@ -508,7 +508,7 @@ def test_untracked_objects_have_no_track_id(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == ""
 
 
-def test_lines_are_on_the_disk_as_soon_as_they_are_written(tmp_path: Path) -> None:
+def test_lines_are_in_the_file_as_soon_as_they_are_written(tmp_path: Path) -> None:
     output = JsonLines(tmp_path / "a.jsonl", source="a")
     output.write(frame(0), gray(0), TWO_CARS)
     assert json.loads((tmp_path / "a.jsonl").read_text())["frame"] == 0
@@ -516,7 +516,7 @@ def test_lines_are_on_the_disk_as_soon_as_they_are_written(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".txt"])
-def test_text_on_a_full_disk_ends_with_a_whole_frame(tmp_path: Path, suffix: str) -> None:
+def test_text_on_a_full_disk_ends_with_a_complete_frame(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     output: Output = {
         ".jsonl": lambda: JsonLines(path, source="a"),
@@ -540,7 +540,7 @@ def test_text_on_a_full_disk_ends_with_a_whole_frame(tmp_path: Path, suffix: str
     assert len(lines) == header + per_frame * len(done)
 
 
-def test_lines_go_on_when_there_is_room_again(tmp_path: Path) -> None:
+def test_lines_continue_when_the_disk_has_space_again(tmp_path: Path) -> None:
     file = LineFile(tmp_path / "a.txt")
     file.write("one\n")
     with full_disk(6), pytest.raises(OutputError):
@@ -550,7 +550,7 @@ def test_lines_go_on_when_there_is_room_again(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "one\nfour\n"
 
 
-def test_text_output_where_a_folder_is_in_the_way_is_named(tmp_path: Path) -> None:
+def test_a_folder_at_the_path_of_a_text_output_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").mkdir()
     with pytest.raises(OutputError, match=r"cannot write .*a\.jsonl .*--output"):
         JsonLines(tmp_path / "a.jsonl", source="a")
@@ -560,7 +560,7 @@ def test_text_output_where_a_folder_is_in_the_way_is_named(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["a.png", "b.jpg", "c.JPEG", "d.bmp", "e.tif", "f.webp"])
-def test_picture_keeps_its_name_format_and_size(tmp_path: Path, name: str) -> None:
+def test_a_picture_keeps_its_name_format_and_size(tmp_path: Path, name: str) -> None:
     image = gray(0, width=33, height=17)
     image[..., 0] = 200
     output = AnnotatedPictures(tmp_path / "street")
@@ -568,11 +568,11 @@ def test_picture_keeps_its_name_format_and_size(tmp_path: Path, name: str) -> No
     output.close()
     read = cv2.imread(str(tmp_path / "street" / name))
     assert read.shape == (17, 33, 3)
-    # OpenCV reads blue, green, red.
+    # OpenCV reads pictures as BGR.
     assert np.abs(read.mean(axis=(0, 1)) - [0, 0, 200]).max() < 8
 
 
-def test_pictures_of_the_same_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
+def test_pictures_with_the_same_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
     for level, folder in ((50, "a"), (200, "b")):
         (tmp_path / folder).mkdir()
         assert cv2.imwrite(str(tmp_path / folder / "1.png"), gray(level))
@@ -585,7 +585,7 @@ def test_pictures_of_the_same_name_do_not_overwrite_each_other(tmp_path: Path) -
     assert sorted(round(float(image.mean())) for image in written) == [50, 200]
 
 
-def test_picture_on_a_full_disk_leaves_no_half_picture(tmp_path: Path) -> None:
+def test_a_picture_on_a_full_disk_leaves_no_partial_file(tmp_path: Path) -> None:
     output = AnnotatedPictures(tmp_path / "out")
     image = noise(1, width=64, height=48)
     output.write(frame(0, image, name="a.png"), image, NOTHING)
@@ -596,10 +596,10 @@ def test_picture_on_a_full_disk_leaves_no_half_picture(tmp_path: Path) -> None:
         assert np.array_equal(cv2.imread(str(path))[..., ::-1], image)
 
 
-# All together, with what the real server finds
+# All outputs together, with the results of a real server
 
 
-def test_every_output_of_a_run_tells_the_same(
+def test_all_outputs_of_a_run_agree(
     tmp_path: Path,
     triton: EmbeddedTriton,
     yolostream_cli: Callable[..., subprocess.CompletedProcess[str]],
@@ -629,7 +629,7 @@ def test_every_output_of_a_run_tells_the_same(
             (name, n, 640, 360) for n in range(6)
         ]
         objects = [(r, item) for r in records for item in r["detections"]]
-        assert objects, "the demo street is empty: this test would show nothing"
+        assert objects, "the demo street has no objects, so this test would prove nothing"
         assert_boxes_are_inside(objects)
         assert_scores_fall(records)
         assert read_csv(out / f"{name}.csv") == [csv_row(r, item) for r, item in objects]
@@ -641,7 +641,7 @@ def test_every_output_of_a_run_tells_the_same(
     pictured = read_jsonl(out / "street.jsonl")
     assert [record["file"] for record in pictured] == ["1.png", "2.jpg"]
     assert {item["track_id"] for r in pictured for item in r["detections"]} == {None}
-    # The drawing shows, in the copy only.
+    # The boxes are drawn, but only in the copy.
     drawn = cv2.imread(str(out / "street" / "1.png"))
     assert drawn.shape == (360, 640, 3)
     assert (drawn != street[0][..., ::-1]).any()

@@ -1,4 +1,4 @@
-"""Which pictures are taken where fewer are wanted than come."""
+"""Selection of pictures by a limit of their rate."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ def taken(times: list[float], most: float) -> list[float]:
     return [time for time in times if pace.takes(time)]
 
 
-def at(rate: float, seconds: float = 60.0, trembling_s: float = 0.0) -> list[float]:
+def at(rate: float, seconds: float = 60.0, jitter_s: float = 0.0) -> list[float]:
     draw = random.Random(1)
-    return [n / rate + draw.uniform(0, trembling_s) for n in range(round(rate * seconds))]
+    return [n / rate + draw.uniform(0, jitter_s) for n in range(round(rate * seconds))]
 
 
 @pytest.mark.parametrize(
-    ("comes", "most"), [(25, 10), (30, 7), (30, 29.97), (30, 5), (15, 1), (30, 0.5)]
+    ("rate", "most"), [(25, 10), (30, 7), (30, 29.97), (30, 5), (15, 1), (30, 0.5)]
 )
-def test_as_many_as_wanted_are_taken_evenly(comes: float, most: float) -> None:
-    times = taken(at(comes), most)
+def test_pictures_are_taken_evenly_at_the_limit(rate: float, most: float) -> None:
+    times = taken(at(rate), most)
     assert len(times) == pytest.approx(60 * most, abs=1)
     gaps = [after - before for before, after in pairwise(times)]
-    assert max(gaps) < 1 / most + 1 / comes + 1e-6
-    assert min(gaps) > 1 / most - 1 / comes - 1e-6
+    assert max(gaps) < 1 / most + 1 / rate + 1e-6
+    assert min(gaps) > 1 / most - 1 / rate - 1e-6
 
 
-def test_a_camera_that_gives_as_many_loses_none_though_its_times_tremble() -> None:
-    times = at(25, trembling_s=0.015)
+def test_a_camera_at_the_limit_loses_no_picture_because_of_jitter() -> None:
+    times = at(25, jitter_s=0.015)
     assert taken(times, 25) == times
     assert taken(times, 60) == times
     assert taken(times, math.inf) == times
 
 
-def test_a_pause_is_not_made_up_for() -> None:
+def test_a_pause_is_not_followed_by_more_pictures() -> None:
     times = taken([*at(30, 10), *(100 + time for time in at(30, 10))], 5)
     assert len([time for time in times if time >= 100]) == pytest.approx(50, abs=1)
 
 
-def test_another_limit_counts_at_once() -> None:
+def test_another_limit_applies_at_once() -> None:
     most = 0.01
     pace = Pace(lambda: most)
     assert [time for time in at(30, 10) if pace.takes(time)] == [0.0]

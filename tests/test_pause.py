@@ -1,4 +1,4 @@
-"""A step's process that was paused does not answer, and one that computes does."""
+"""The process of a step ends without an answer after a pause, but not because of a computation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from version_folder import part
 
 pause = part("preprocess", "pause")
 
-# Answers ten times a second, as the process of a step would.
+# Answers repeatedly, like the process of a step.
 _STEP = """
 import runpy, sys, time
 watch = runpy.run_path(sys.argv[1])["PauseWatch"]("step")
@@ -46,21 +46,21 @@ def step():
 
 
 @pytest.mark.parametrize("paused_s", [0.7, 1.5])
-def test_after_a_pause_no_answer_leaves(step, paused_s):
+def test_after_a_pause_no_answer_is_sent(step, paused_s):
     process = step()
     process.stdout.readline()
     os.kill(process.pid, signal.SIGSTOP)
     time.sleep(paused_s)
     resumed = time.clock_gettime(time.CLOCK_BOOTTIME)
     os.kill(process.pid, signal.SIGCONT)
-    answers, said = process.communicate(timeout=60)
+    answers, log = process.communicate(timeout=60)
     assert process.returncode == pause.EXIT_CODE
     assert all(float(answered) < resumed for answered in answers.split())
-    assert said.startswith("step was paused for ")
+    assert log.startswith("step was paused for ")
 
 
-def test_a_process_that_is_idle_ends_as_well(step):
-    # A request may have come during the pause.
+def test_an_idle_process_ends_after_a_pause(step):
+    # A request may have arrived during the pause.
     process = step(every_s=1000, before="print('ready', flush=True)")
     process.stdout.readline()
     os.kill(process.pid, signal.SIGSTOP)
@@ -69,20 +69,20 @@ def test_a_process_that_is_idle_ends_as_well(step):
     assert process.wait(60) == pause.EXIT_CODE
 
 
-def test_a_long_computation_that_keeps_python_s_lock_is_no_pause(step):
-    # A sum of a range keeps it to its end.
-    keeps_the_lock = """
+def test_a_long_computation_that_holds_the_gil_is_no_pause(step):
+    # The sum of a range holds the GIL until it is computed.
+    holds_the_gil = """
 started, count = time.thread_time(), 1 << 20
 while time.thread_time() < started + 1.5:
     started, count = time.thread_time(), 2 * count
     sum(range(count))
 """
-    process = step(before=keeps_the_lock)
+    process = step(before=holds_the_gil)
     assert [float(process.stdout.readline()) > 0 for _ in range(20)] == [True] * 20
 
 
-def test_a_thread_that_sleeps_with_python_s_lock_is_no_pause(step):
-    # As Triton's own, while it waits for a tritonserver that is paused.
+def test_a_thread_that_sleeps_with_the_gil_is_no_pause(step):
+    # Triton's own threads do this while they wait for a paused tritonserver.
     process = step(before="import ctypes; ctypes.PyDLL(None).usleep(1_500_000)")
     assert [float(process.stdout.readline()) > 0 for _ in range(20)] == [True] * 20
 
@@ -92,6 +92,6 @@ def test_waiting_for_work_is_no_pause(step):
     assert float(process.stdout.readline()) > 0
 
 
-def test_the_limit_is_what_triton_may_give_up_after():
-    # Its patience, less the time between two signs of life of the process.
+def test_the_limit_is_below_the_timeout_of_triton():
+    # Triton's timeout of a second, minus the interval between two heartbeats of the process.
     assert pause.LIMIT_S + pause.TICK_S <= 1.0 - 0.3

@@ -1,4 +1,4 @@
-"""NVIDIA's perf_analyzer, the real one, against a real Triton."""
+"""NVIDIA's perf_analyzer with a real Triton."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENSEMBLE = "yolov7"
 
 @pytest.fixture(scope="module")
 def server():
-    """Of its own: perf_analyzer makes a server forget the shared memory of all its clients."""
+    """A server for these tests only: perf_analyzer unregisters the shared memory of all clients."""
     with embedded.serve(
         MODELS, environment=SERVER_ENVIRONMENT, models=[ENSEMBLE], profile="cpu"
     ) as embedded_server:
@@ -68,7 +68,7 @@ def start(tmp_path):
         process.communicate()
 
 
-def test_it_sends_frames_that_the_ensemble_finds_objects_in(load, server, perf, tmp_path):
+def test_the_frames_that_are_sent_have_objects(load, server, perf, tmp_path):
     with Detector(server.url) as detector:
         found = [len(detector.detect(frame)) for frame in inputs.frames(DOWNSCALED)]
     assert min(found) > 0
@@ -77,7 +77,7 @@ def test_it_sends_frames_that_the_ensemble_finds_objects_in(load, server, perf, 
 
 
 def answers_are(counts, load, perf, folder):
-    # perf_analyzer itself compares them.
+    # perf_analyzer itself compares the answers with these numbers.
     data = json.loads(load.requests.read_text())
     data["validation_data"] = [
         {"num_detections": {"content": [float(count)], "shape": [1]}} for count in counts
@@ -94,11 +94,11 @@ def answers_are(counts, load, perf, folder):
     return done.returncode == 0
 
 
-def test_a_quick_sweep_measures_each_transport_and_leaves_no_shared_memory_behind(
+def test_a_quick_sweep_measures_each_transport_and_leaves_no_shared_memory(
     start, server, load, tmp_path
 ):
-    of_a_killed_run = Path("/dev/shm") / load.regions[-1]
-    of_a_killed_run.write_bytes(b"left over")
+    left_by_killed_run = Path("/dev/shm") / load.regions[-1]
+    left_by_killed_run.write_bytes(b"left over")
     process = start("--url", server.url, "--quick")
     _, log = process.communicate(timeout=120)
     assert process.returncode == 0, log
@@ -106,37 +106,35 @@ def test_a_quick_sweep_measures_each_transport_and_leaves_no_shared_memory_behin
     measured = written["figures"]["points"]
     assert not written["partial"]
     assert {point["transport"] for point in measured} >= {"grpc", "system"}
-    there = [point for point in measured if "frames_per_s" in point]
-    for point in there:
+    with_figures = [point for point in measured if "frames_per_s" in point]
+    for point in with_figures:
         latency = point["latency_ms"]
         assert point["frames_per_s"] > 0
         assert 0 < latency["p50"] <= latency["p90"] <= latency["p95"] <= latency["p99"]
         assert set(point["stages"]) <= {"preprocess", "yolov7_fp16", "nms"}
-    assert any(point["stages"] for point in there)
-    assert len(section(written).splitlines()) == 2 + len(there)
-    assert not left_behind(load)
+    assert any(point["stages"] for point in with_figures)
+    assert len(section(written).splitlines()) == 2 + len(with_figures)
+    assert not left_regions(load)
 
 
-def left_behind(load):
+def left_regions(load):
     return [name for name in load.regions if (Path("/dev/shm") / name).exists()]
 
 
-def test_unstable_figures_are_kept_and_marked_in_perf_analyzers_own_words(load, tmp_path):
+def test_unstable_figures_are_kept_with_the_message_of_perf_analyzer(load, tmp_path):
     point = Point(ENSEMBLE, "grpc", concurrency=1)
     measured = measure(load, point, tmp_path / "raw", window_s=0.5, percent=0.001)
     assert measured["words"].startswith("Failed to obtain stable measurement")
     assert measured["frames_per_s"] > 0
 
 
-def test_what_cannot_be_measured_says_why(load, tmp_path):
+def test_a_failed_measurement_has_the_reason(load, tmp_path):
     point = Point("nope", "grpc", concurrency=1)
     measured = measure(load, point, tmp_path / "raw", window_s=0.5)
     assert "unknown model: 'nope'" in measured["words"]
 
 
-def test_ctrl_c_keeps_what_was_measured_and_leaves_no_shared_memory_behind(
-    start, server, load, tmp_path
-):
+def test_ctrl_c_keeps_the_measurements_and_leaves_no_shared_memory(start, server, load, tmp_path):
     process = start("--url", server.url, "--quick")
     wait_for_shared_memory(process)
     process.send_signal(signal.SIGINT)
@@ -144,18 +142,20 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_no_shared_memory_behind(
     assert process.returncode == 130, log
     assert json.loads((tmp_path / "figures.json").read_text())["partial"]
     assert "partial" in log
-    assert not left_behind(load)
+    assert not left_regions(load)
 
 
 def wait_for_shared_memory(process):
-    # It follows when the ensemble was measured over gRPC.
+    # Shared memory is measured after gRPC.
     for line in process.stderr:
         if line.startswith(f"{ENSEMBLE}-grpc"):
             return
     raise AssertionError(f"ended with {process.wait()}")
 
 
-def test_a_server_that_dies_leaves_partial_figures_and_its_own_exit_code(start, load, tmp_path):
+def test_a_server_that_dies_leaves_partial_figures_and_an_exit_code_of_its_own(
+    start, load, tmp_path
+):
     with embedded.serve(
         REPOSITORY / "model_repository",
         environment=REPOSITORY / ".venv-server",
@@ -171,13 +171,13 @@ def test_a_server_that_dies_leaves_partial_figures_and_its_own_exit_code(start, 
     written = json.loads((tmp_path / "figures.json").read_text())
     assert written["partial"]
     assert "words" in written["figures"]["points"][-1]
-    assert not left_behind(load)
+    assert not left_regions(load)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code"), [(["--url", "127.0.0.1:1"], 8), (["--model", "nope"], 9)]
 )
-def test_without_server_or_model_the_old_figures_stay(start, tmp_path, arguments, code):
+def test_without_server_or_model_the_old_figures_are_kept(start, tmp_path, arguments, code):
     (tmp_path / "figures.json").write_text("old")
     process = start(*arguments)
     _, log = process.communicate(timeout=60)
@@ -185,13 +185,13 @@ def test_without_server_or_model_the_old_figures_stay(start, tmp_path, arguments
     assert (tmp_path / "figures.json").read_text() == "old"
 
 
-def test_a_raw_folder_that_cannot_be_made_is_named(load, tmp_path):
+def test_a_raw_folder_that_cannot_be_created_is_named(load, tmp_path):
     (tmp_path / "raw").write_text("a file")
     with pytest.raises(ResultError, match=r"raw/point .*--raw"):
         measure(load, Point("nms", "grpc", 1), tmp_path / "raw" / "point", window_s=0.5)
 
 
-def test_a_report_says_what_perf_analyzer_printed():
+def test_a_report_has_the_figures_that_perf_analyzer_printed():
     log = (CAPTURED / "stable.log").read_text()
     report = read_report(CAPTURED)
     assert report["frames_per_s"] == float(re.search(r"Throughput: ([\d.]+) infer", log)[1])
@@ -221,19 +221,19 @@ def test_a_report_says_what_perf_analyzer_printed():
         ("server_gone", "Socket closed"),
     ],
 )
-def test_a_bad_end_is_told_in_perf_analyzers_own_words(log, words):
-    told = reason((CAPTURED / f"{log}.log").read_text())
-    assert words in told
-    assert "Measurement Settings" not in told
+def test_a_failure_is_reported_with_the_message_of_perf_analyzer(log, words):
+    message = reason((CAPTURED / f"{log}.log").read_text())
+    assert words in message
+    assert "Measurement Settings" not in message
 
 
-def test_without_the_servers_libraries_it_says_what_brings_them(perf, tmp_path):
+def test_missing_libraries_are_named_with_the_fix(perf, tmp_path):
     (tmp_path / "libraries").mkdir()
     with pytest.raises(PerfAnalyzerError, match=r"lib\w+\.so.*make install"):
         binary.ready(tmp_path / "libraries", server_environment=tmp_path)
 
 
-def test_without_a_network_it_says_what_it_needed_and_leaves_nothing(tmp_path, monkeypatch):
+def test_without_a_network_the_missing_package_is_named_and_no_file_is_left(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(PerfAnalyzerError, match=f"tritonclient=={binary.VERSION}.*package index"):
@@ -241,7 +241,9 @@ def test_without_a_network_it_says_what_it_needed_and_leaves_nothing(tmp_path, m
     assert not [path for path in (tmp_path / "perf").rglob("*") if path.is_file()]
 
 
-def test_a_binary_of_a_newer_glibc_says_which_one_starts_here(tmp_path, monkeypatch):
+def test_a_binary_that_needs_a_newer_glibc_is_reported_with_the_required_version(
+    tmp_path, monkeypatch
+):
     words = "perf_analyzer: /lib/libc.so.6: version `GLIBC_2.99' not found"
     newer = tmp_path / "perf_analyzer"
     newer.write_text(f'#!/bin/sh\necho "{words.replace("`", "")}" >&2\nexit 1\n')

@@ -36,7 +36,7 @@ def frame(index: int, *, age_s: float = 0.0, pts: int | None = None, at: float =
 
 
 @pytest.mark.parametrize("set_by_s", [-3600.0, 3600.0])
-def test_a_clock_that_is_set_makes_no_frame_older_or_younger(
+def test_setting_the_system_clock_does_not_change_the_age_of_frames(
     set_by_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     continuity = Continuity()
@@ -63,7 +63,7 @@ def indices(box: Mailbox) -> list[int]:
     return [one.index for one in taken]
 
 
-def test_a_live_mailbox_keeps_the_newest_and_never_waits() -> None:
+def test_a_live_mailbox_keeps_the_newest_frame_and_never_blocks() -> None:
     box, dropped = mailbox("newest", 1)
     assert all(box.put(frame(n)) for n in range(5))
     assert indices(box) == [4]
@@ -78,7 +78,7 @@ def test_a_frame_that_is_too_old_is_not_sent() -> None:
     assert dropped == {"stale": 2}
 
 
-def test_a_file_s_mailbox_holds_the_reader_back_and_loses_nothing() -> None:
+def test_the_mailbox_of_a_file_blocks_the_reader_and_loses_no_frame() -> None:
     box, dropped = mailbox("block", 2)
     reader = threading.Thread(target=lambda: [box.put(frame(n)) for n in range(6)])
     reader.start()
@@ -94,7 +94,7 @@ def test_a_file_s_mailbox_holds_the_reader_back_and_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize("policy", ["block", "newest"])
-def test_a_closed_mailbox_lets_the_reader_go(policy: str) -> None:
+def test_a_closed_mailbox_does_not_block_the_reader(policy: str) -> None:
     box, _ = mailbox(policy, 1)
     box.put(frame(0))
     closer = threading.Timer(0.1, box.close)
@@ -107,12 +107,12 @@ def test_a_closed_mailbox_lets_the_reader_go(policy: str) -> None:
     assert box.take() is None
 
 
-def test_numbers_and_times_go_on_where_a_source_is_opened_again() -> None:
+def test_numbers_and_times_continue_when_a_source_is_opened_again() -> None:
     continuity = Continuity()
     continuity.begin()
     first = [continuity.placed(frame(n, at=100 + n / 30)) for n in range(3)]
     assert [f.index for f in first] == [0, 1, 2]
-    # Away for two seconds; then its clock starts anew.
+    # After an outage of two seconds, the clock of the source starts anew.
     continuity.begin()
     second = [continuity.placed(frame(n, pts=7 + 3000 * n, at=102.1 + n / 30)) for n in range(2)]
     assert [f.index for f in second] == [3, 4]
@@ -121,7 +121,7 @@ def test_numbers_and_times_go_on_where_a_source_is_opened_again() -> None:
     assert second[1].pts - second[0].pts == pytest.approx(3000, abs=1)
 
 
-def test_numbers_go_on_over_many_sessions_and_clocks_that_run_back() -> None:
+def test_numbers_and_times_increase_over_many_sessions() -> None:
     continuity = Continuity()
     seen = []
     for session in range(5):
@@ -132,7 +132,7 @@ def test_numbers_go_on_over_many_sessions_and_clocks_that_run_back() -> None:
 
 
 class Recorder:
-    """An output that keeps what it is given, and may be slow or fail."""
+    """An output that records the indices of frames; tests can block it or make it fail."""
 
     kind = "recorder"
     draws = False
@@ -170,7 +170,7 @@ def test_a_sink_writes_everything_in_order_and_closes_once() -> None:
     assert sink.ages.counts.sum() == 20
 
 
-def test_a_slow_sink_costs_a_camera_results_and_no_time() -> None:
+def test_a_slow_sink_drops_results_of_a_camera_and_does_not_block() -> None:
     pause = threading.Event()
     output = Recorder(pause=pause)
     sink = Sink(output, name="sink", drops=True)
@@ -185,7 +185,7 @@ def test_a_slow_sink_costs_a_camera_results_and_no_time() -> None:
     assert CAPACITY <= len(output.indices) <= CAPACITY + 1
 
 
-def test_a_sink_that_fails_keeps_what_it_has_and_holds_nobody_back() -> None:
+def test_a_failed_sink_keeps_earlier_results_and_does_not_block() -> None:
     output = Recorder(fails_at=3)
     sink = Sink(output, name="sink", drops=False)
     for n in range(20):
@@ -197,7 +197,7 @@ def test_a_sink_that_fails_keeps_what_it_has_and_holds_nobody_back() -> None:
     assert isinstance(sink.error, OutputError)
 
 
-def test_percentiles_are_right_to_a_few_percent() -> None:
+def test_percentiles_are_accurate_to_a_few_percent() -> None:
     durations = Durations()
     values = np.random.default_rng(1).lognormal(-4, 1, 5000)
     for value in values:
@@ -211,7 +211,7 @@ def test_percentiles_are_right_to_a_few_percent() -> None:
     assert both.percentile_s(50) == durations.percentile_s(50)
 
 
-def test_a_filter_takes_classes_and_scores() -> None:
+def test_a_filter_selects_by_classes_and_scores() -> None:
     found = Detections(
         boxes=np.zeros((3, 4), np.float32),
         scores=np.array([0.9, 0.5, 0.3], np.float32),
@@ -223,7 +223,7 @@ def test_a_filter_takes_classes_and_scores() -> None:
     assert DetectionFilter(classes="car")(found).class_ids.tolist() == [0, 0]
 
 
-def test_a_filter_goes_by_the_names_of_the_model_that_found_the_objects(caplog) -> None:
+def test_a_filter_uses_the_class_names_of_each_result(caplog) -> None:
     wanted = DetectionFilter(classes="car")
 
     def kept(*labels: str) -> list[int]:
@@ -243,7 +243,7 @@ def test_a_filter_goes_by_the_names_of_the_model_that_found_the_objects(caplog) 
 @pytest.mark.parametrize(
     ("sources", "cores", "expected"), [(1, 16, 1), (8, 16, 2), (48, 16, 8), (48, 2, 1), (3, 1, 1)]
 )
-def test_a_few_sources_have_one_worker_and_many_as_the_cores_allow(
+def test_the_number_of_workers_depends_on_sources_and_cores(
     monkeypatch: pytest.MonkeyPatch, sources: int, cores: int, expected: int
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))

@@ -1,4 +1,4 @@
-"""Videos of every depth, chroma, range and size show the colors that they were made of."""
+"""Videos with any bit depth, chroma format, range and size have the right colors."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def write(
         ("a.mpg", "mpeg2video", "yuv420p", 12),
     ],
 )
-def test_every_pixel_format_has_its_colors(
+def test_every_pixel_format_has_the_right_colors(
     tmp_path: Path, name: str, codec: str, pix_fmt: str, tolerance: int
 ) -> None:
     (source,) = opened(write(tmp_path / name, patches(), codec, pix_fmt))
@@ -89,17 +89,17 @@ def test_every_pixel_format_has_its_colors(
     assert_shown(small.image, patches(width=160, height=32), tolerance)
 
 
-# PyAV-Org/PyAV issue 77: every pixel of gray came with 16 bits, and as nonsense.
+# PyAV-Org/PyAV issue 77: gray pixels were returned with 16 bits and wrong values.
 @pytest.mark.parametrize("pix_fmt", ["gray", "gray10le", "gray16le"])
 def test_gray_is_gray(tmp_path: Path, pix_fmt: str) -> None:
     (source,) = opened(write(tmp_path / "a.mkv", gray(120), "ffv1", pix_fmt))
     np.testing.assert_allclose(frames_of(source)[0].image.astype(int), 120, atol=2)
 
 
-# PyAV-Org/PyAV issue 1431: full range was taken for limited, and contrast came out too high.
+# PyAV-Org/PyAV issue 1431: full range was treated as limited, so the contrast was too high.
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv420p10le"])
 @pytest.mark.parametrize("color_range", [ColorRange.MPEG, ColorRange.JPEG])
-def test_full_and_limited_range_show_the_same(
+def test_full_and_limited_range_have_the_same_colors(
     tmp_path: Path, pix_fmt: str, color_range: ColorRange
 ) -> None:
     path = tmp_path / "a.mkv"
@@ -110,9 +110,9 @@ def test_full_and_limited_range_show_the_same(
     assert_shown(small.image, patches(width=160, height=32))
 
 
-# PyAV lends memory as a frame of a height that is a multiple of four.
+# PyAV wraps memory only for heights that are multiples of four.
 @pytest.mark.parametrize("height", [88, 90, 270])
-def test_a_picture_of_any_even_height_is_downscaled_with_its_colors(
+def test_a_picture_of_any_even_height_is_downscaled_with_the_right_colors(
     tmp_path: Path, height: int
 ) -> None:
     picture = np.vstack([patches(width=640, height=height), gray(120, width=640, height=height)])
@@ -123,7 +123,7 @@ def test_a_picture_of_any_even_height_is_downscaled_with_its_colors(
     np.testing.assert_allclose(small.image[-height // 3 :].astype(int), 120, atol=12)
 
 
-# YCgCo and ICtCp, which FFmpeg's scaler does not know since version 8.
+# FFmpeg's scaler does not support YCgCo and ICtCp since version 8.
 @pytest.mark.parametrize(("matrix", "name"), [(8, "YCgCo"), (14, "ICtCp")])
 @pytest.mark.parametrize("reading", [EVERYTHING, Reading(fit=(64, 160))])
 def test_colors_that_cannot_be_converted_are_named(
@@ -136,10 +136,10 @@ def test_colors_that_cannot_be_converted_are_named(
         frames_of(source, reading)
 
 
-# PyAV-Org/PyAV issue 423: columns of noise at the right of 1294 pixels; jcodec/jcodec issue 498:
-# 1104 pixels instead of 1098. H.264 stores whole blocks of 16, and says what is to be cut off.
+# PyAV-Org/PyAV issue 423: a width of 1294 pixels had columns of noise. jcodec/jcodec issue 498:
+# 1104 pixels instead of 1098. H.264 stores blocks of 16 pixels and the size of the cropping.
 @pytest.mark.parametrize("size", [(1294, 964), (1098, 1952), (1920, 1080), (854, 480), (18, 34)])
-def test_what_blocks_have_too_much_is_cut_off(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_the_padding_of_blocks_is_cropped(tmp_path: Path, size: tuple[int, int]) -> None:
     width, height = size
     picture = gray(90, width=width, height=height)
     picture[:, -4:] = picture[-4:] = 220
@@ -152,7 +152,7 @@ def test_what_blocks_have_too_much_is_cut_off(tmp_path: Path, size: tuple[int, i
     assert small.image.shape == (height // 2, width // 2, 3)
 
 
-def test_interlaced_video_is_shown_as_it_is_stored(tmp_path: Path) -> None:
+def test_an_interlaced_video_is_shown_as_it_is_stored(tmp_path: Path) -> None:
     interlaced = {"flags": "+ilme+ildct"}
     path = write(tmp_path / "a.mpg", patches(), "mpeg2video", "yuv420p", options=interlaced)
     (source,) = opened(path)

@@ -1,4 +1,4 @@
-"""Whether a camera is there, without opening it."""
+"""Checks whether a camera is present, without opening it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from yolostream.sources.presence import presence_at
 
 @contextlib.contextmanager
 def listener(*, hangs_up: bool) -> Iterator[str]:
-    """`host:port` of what takes connections and says nothing."""
+    """`host:port` of a server that accepts connections and never answers."""
     taken = []
 
     def take() -> None:
@@ -43,7 +43,7 @@ def listener(*, hangs_up: bool) -> Iterator[str]:
 
 @needs_rtsp
 @pytest.mark.parametrize("user", ["", "guard"])
-def test_a_camera_answers_also_who_has_no_password(tmp_path: Path, user: str) -> None:
+def test_a_camera_answers_without_the_right_password(tmp_path: Path, user: str) -> None:
     clip = write_clip(tmp_path / "clip.mp4", steps(3))
     with rtsp_camera(clip, user=user, password="right" if user else "") as camera:
         assert presence_at(camera.url.replace("right", "wrong")) == Presence.ANSWERS
@@ -59,25 +59,25 @@ def test_a_web_camera_answers() -> None:
 
 @pytest.mark.parametrize("hangs_up", [True, False])
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
-def test_what_takes_connections_and_answers_nothing_is_silent(scheme: str, hangs_up: bool) -> None:
+def test_a_server_that_never_answers_is_silent(scheme: str, hangs_up: bool) -> None:
     with listener(hangs_up=hangs_up) as host:
         assert presence_at(f"{scheme}://user:password@{host}/street") == Presence.SILENT
-        # Nobody knows a question that costs nothing.
+        # An encrypted connection is not checked, so the camera counts as present.
         assert presence_at(f"rtsps://{host}/street") == Presence.ANSWERS
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http"])
-def test_where_nothing_listens_is_nothing(scheme: str) -> None:
+def test_a_port_that_refuses_connections_is_absent(scheme: str) -> None:
     with reserved_port() as port:
         assert presence_at(f"{scheme}://{LOOPBACK}:{port}/street") == Presence.ABSENT
 
 
 @pytest.mark.parametrize("address", ["udp://127.0.0.1:5000", "rtsp://[::1", "rtsp://h:x/y"])
-def test_what_nobody_can_tell_is_tried(address: str) -> None:
+def test_addresses_that_cannot_be_checked_count_as_present(address: str) -> None:
     assert presence_at(address) == Presence.ANSWERS
 
 
-def test_a_device_is_there_or_not(tmp_path: Path) -> None:
+def test_a_device_is_present_if_its_file_exists(tmp_path: Path) -> None:
     (tmp_path / "video0").touch()
     assert Video(str(tmp_path / "video0"), "cam", is_live=True).presence() == Presence.ANSWERS
     assert Video(str(tmp_path / "video1"), "cam", is_live=True).presence() == Presence.ABSENT

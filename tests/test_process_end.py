@@ -1,4 +1,4 @@
-"""How the command's process ends: with its own code, whatever its threads are in."""
+"""The process of a command ends with its exit code, whatever its threads do."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-# A thread inside FFmpeg crashes where the interpreter is taken apart around it, now and then.
-# `abort`, which the interpreter calls once it has been, does so always.
+# A thread in FFmpeg sometimes crashes while the interpreter shuts down. This program makes a crash
+# certain: it registers `abort` for the end of the shutdown.
 _COMMAND = """
 import atexit, ctypes, sys, tempfile
 import yolostream.cli
@@ -33,7 +33,7 @@ main()
 @pytest.mark.parametrize(
     ("end", "code"), [("sys.exit(0)", 0), ("sys.exit(7)", 7), ("sys.exit()", 0)]
 )
-def test_a_command_ends_with_its_code_and_loses_nothing(
+def test_a_command_ends_with_its_exit_code_and_all_cleanup(
     tmp_path: Path, end: str, code: int
 ) -> None:
     ended = subprocess.run(
@@ -44,5 +44,5 @@ def test_a_command_ends_with_its_code_and_loses_nothing(
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, "the last word", "")
-    # What was to be run at the end was, and what was to be removed is.
+    # The exit handlers have run, and the temporary files are removed.
     assert [path.name for path in tmp_path.iterdir()] == ["ended"]

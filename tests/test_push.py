@@ -1,4 +1,4 @@
-"""Annotated pictures on their way to a real RTSP server."""
+"""Annotated pictures that are pushed to a real RTSP server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRET = "tOp-53cret"
 
 
 def recorded(path: Path) -> list[tuple[float, bool, Image]]:
-    """Time in seconds, whether it is a keyframe, and RGB of each picture so far."""
+    """The time in seconds, whether it is a keyframe, and the RGB picture of each frame so far."""
     shown = []
     with contextlib.suppress(av.FFmpegError, OSError), av.open(str(path)) as container:
         for frame in container.decode(video=0):
@@ -35,7 +35,7 @@ def recorded(path: Path) -> list[tuple[float, bool, Image]]:
 
 
 def levels(path: Path) -> list[int]:
-    """Mean gray of each picture, to tens."""
+    """The mean gray level of each picture, rounded to tens."""
     return [round(float(image.mean()), -1) for _, _, image in recorded(path)]
 
 
@@ -53,7 +53,7 @@ def test_pictures_arrive_in_order_and_in_time(tmp_path, user):
     shown = recorded(path)
     times = [time for time, _, _ in shown]
     assert (np.diff(times) > 0).all()
-    # At the camera's own pace, but for a hiccup of this machine.
+    # The median, because this machine may delay single pictures.
     assert np.median(np.diff(times)) == pytest.approx(1 / RATE, abs=0.02)
     steps = np.diff(levels(path)) % 200
     assert np.mean(steps == 10) > 0.8
@@ -61,11 +61,11 @@ def test_pictures_arrive_in_order_and_in_time(tmp_path, user):
         assert container.streams.video[0].codec_context.name == "h264"
         assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
     keyframes = [time for time, is_key, _ in shown if is_key]
-    # Anybody who joins has a picture within two seconds.
+    # A new viewer must get a picture within two seconds.
     assert np.diff(keyframes).max() < 3.5
 
 
-def test_it_comes_back_after_the_server_was_killed(tmp_path, caplog):
+def test_the_stream_continues_after_the_server_was_killed(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     path = tmp_path / "street.mkv"
     with rtsp_recorder(path) as server:
@@ -81,7 +81,7 @@ def test_it_comes_back_after_the_server_was_killed(tmp_path, caplog):
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
-def test_a_server_that_comes_later_is_found(tmp_path):
+def test_a_server_that_starts_later_is_found(tmp_path):
     path = tmp_path / "street.mkv"
     with rtsp_recorder(path) as server:
         server.stop()
@@ -92,7 +92,7 @@ def test_a_server_that_comes_later_is_found(tmp_path):
             poll(lambda: len(recorded(path)) > 10, what="the stream")
 
 
-def test_a_server_that_hangs_holds_nobody_up(tmp_path):
+def test_a_server_that_hangs_does_not_block(tmp_path):
     path = tmp_path / "street.mkv"
     images = [noise(n, width=640, height=480) for n in range(20)]
     with rtsp_recorder(path) as server:
@@ -100,7 +100,7 @@ def test_a_server_that_hangs_holds_nobody_up(tmp_path):
         with watched(output, images):
             poll(lambda: len(recorded(path)) > 10, what="the stream")
             server.freeze()
-            # What the operating system takes on its way is full, and the time for an answer over.
+            # The socket buffers are full, and the timeout for an answer is over.
             poll(lambda: output.trouble, what="the server", deadline_s=200)
             longest_s = 0.0
             for number in range(50):
@@ -113,7 +113,7 @@ def test_a_server_that_hangs_holds_nobody_up(tmp_path):
             poll(lambda: not output.trouble, what="the server", deadline_s=200)
 
 
-def test_no_word_has_the_password_in_it(tmp_path, caplog, capfd):
+def test_the_password_is_not_logged(tmp_path, caplog, capfd):
     caplog.set_level(logging.DEBUG)
     with rtsp_recorder(tmp_path / "street.mkv", user="admin", password="another") as server:
         url = server.url.replace("another", SECRET)
@@ -123,13 +123,13 @@ def test_no_word_has_the_password_in_it(tmp_path, caplog, capfd):
             assert "Unauthorized" in output.trouble
             server.stop()
             poll(lambda: "refused" in output.trouble, what="the stream")
-    said = caplog.text + "".join(capfd.readouterr()) + output.trouble + repr(output)
-    assert f"rtsp://{LOOPBACK}:{server.port}/street" in said
-    assert SECRET not in said
-    assert "admin" not in said
+    texts = caplog.text + "".join(capfd.readouterr()) + output.trouble + repr(output)
+    assert f"rtsp://{LOOPBACK}:{server.port}/street" in texts
+    assert SECRET not in texts
+    assert "admin" not in texts
 
 
-def test_while_the_camera_is_away_the_stream_goes_on(tmp_path):
+def test_while_the_camera_is_away_the_stream_continues(tmp_path):
     path = tmp_path / "street.mkv"
     street = [gray(200, width=640, height=360)]
     with rtsp_recorder(path) as server, watched(push(server.url), street) as is_there:
@@ -144,14 +144,14 @@ def test_while_the_camera_is_away_the_stream_goes_on(tmp_path):
     times = np.array([time for time, _, _ in shown])
     away = [n for n, level in enumerate(levels(path)) if level < 100]
     assert (np.diff(times) > 0).all()
-    # Dimmed, with something written on it, one to two pictures a second.
+    # A dimmed picture with text, one or two per second.
     assert 0.4 < np.median(np.diff(times[away])) < 1.1
     picture = shown[away[0]][2]
     assert 40 < np.median(picture) < 60
     assert picture.max() > 200
 
 
-def test_a_picture_of_another_size_is_shown_whole(tmp_path):
+def test_a_picture_of_another_size_is_shown_completely(tmp_path):
     path = tmp_path / "street.mkv"
     with rtsp_recorder(path) as server:
         output = push(server.url)
@@ -166,7 +166,7 @@ def test_a_picture_of_another_size_is_shown_whole(tmp_path):
             )
 
 
-def test_nothing_is_left_of_a_hundred_reconnections(tmp_path, caplog):
+def test_a_hundred_reconnects_do_not_leak(tmp_path, caplog):
     caplog.set_level(logging.CRITICAL)
     with reserved_port() as port:
         output = push(f"rtsp://{LOOPBACK}:{port}/street")
@@ -177,7 +177,7 @@ def test_nothing_is_left_of_a_hundred_reconnections(tmp_path, caplog):
             for _ in range(100):
                 seen = len(opens)
                 while len(opens) == seen:
-                    # Again and again: one that fails now sets it.
+                    # Set repeatedly, because a failed attempt sets a later time.
                     output._channel._retry_at = 0.0
                     time.sleep(0.02)
             after = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))

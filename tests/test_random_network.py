@@ -18,7 +18,7 @@ needs("torch", variable="REQUIRE_TORCH")
 from loadtest.gpu import random_network  # noqa: E402  # needs PyTorch
 
 
-def test_it_finds_as_much_as_there_is_in_a_street_and_can_be_served(tmp_path):
+def test_the_network_finds_a_plausible_number_of_objects_and_can_be_served(tmp_path):
     path = tmp_path / "model.onnx"
     frames = inputs.frames(DOWNSCALED)
     random_network.export(path, frames, table="yolov7-tiny-half")

@@ -1,4 +1,4 @@
-"""Readers that do not come back: of a driver, a decoder, or a name server that hangs."""
+"""Readers that hang, for example in a driver, a decoder or a name server."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from yolostream.pipeline.status import Status
 from yolostream.pipeline.supervision import Limits
 from yolostream.sources import Presence
 
-# Nothing here waits longer than it has to.
+# Short limits, so that the tests do not wait.
 HASTY = Limits(stale_after_s=0.3, camera_patience_s=60, wait_s=(0.01, 0.01))
 
 
 class Session:
-    """Two frames; then nothing until `hangs` is set, and two more that nobody may get."""
+    """Yields two frames, hangs until `hangs` is set, and yields two that must be discarded."""
 
     frame_rate, frame_count = Fraction(10), None
 
@@ -47,7 +47,7 @@ class Session:
             yield Frame(gray(0), index + n, index + n, Fraction(1, 10), name=str(self._first))
 
     def cancel(self) -> None:
-        """It does not hear it."""
+        """A hanging session does not react."""
 
     def close(self) -> None:
         self.closed.set()
@@ -55,18 +55,18 @@ class Session:
 
 @dataclass
 class Hanging:
-    """A camera whose first sessions hang, in reading or while they are opened."""
+    """A camera whose sessions hang while they are read, or while they are opened."""
 
     sessions: list[Session] = field(default_factory=list)
     hangs: threading.Event = field(default_factory=threading.Event)
     opens: bool = True
     opened: int = 0
-    looked_at: int = 0
+    checks: int = 0
     name: str = "cam"
     is_live: bool = True
     is_video: bool = True
     reopens: bool = True
-    there: Presence = Presence.ANSWERS
+    presence_now: Presence = Presence.ANSWERS
 
     def open(self, reading) -> Session:
         self.opened += 1
@@ -76,15 +76,15 @@ class Hanging:
         return self.sessions[-1]
 
     def presence(self) -> Presence:
-        self.looked_at += 1
-        return self.there
+        self.checks += 1
+        return self.presence_now
 
 
 @contextlib.contextmanager
 def running(
     source: Hanging, monkeypatch: pytest.MonkeyPatch, *before: Hanging
 ) -> Iterator[tuple[Recorder, list[Status]]]:
-    """Its output, and the figures of all as they grow; stopped after the block."""
+    """Run the sources until the block ends; yields the output of `source` and all statuses."""
     monkeypatch.setattr(capture, "GRACE_S", 0.1)
     output, stop = Recorder(), threading.Event()
     plans = [Plan(one, lambda session: [], track=False, limits=HASTY) for one in before]
@@ -109,22 +109,22 @@ def running(
     assert not thread.is_alive()
 
 
-def test_a_reader_that_hangs_is_left_behind_and_its_late_frames_stay_out(monkeypatch) -> None:
+def test_a_hanging_reader_is_abandoned_and_its_late_frames_are_discarded(monkeypatch) -> None:
     source = Hanging()
     with running(source, monkeypatch) as (output, statuses):
         poll(lambda: len(source.sessions) >= 2, what="another reader")
         source.hangs.set()
         poll(lambda: source.sessions[0].closed.is_set(), what="the first reader to wake up")
-        poll(lambda: len(source.sessions) >= 4, what="more of them")
+        poll(lambda: len(source.sessions) >= 4, what="more sessions")
     assert statuses[0].abandoned_readers >= 1
     assert statuses[0].stalls >= 1
     assert output.indices == sorted(set(output.indices))
-    # Those of the first session but two came too late.
+    # Two frames of the first session were in time; its later ones were discarded.
     assert output.indices[:3] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("opens", [True, False])
-def test_no_more_than_a_few_readers_of_a_source_hang_at_once(monkeypatch, opens) -> None:
+def test_the_number_of_hanging_readers_of_a_source_is_limited(monkeypatch, opens) -> None:
     monkeypatch.setattr("yolostream.pipeline.supervision.CONNECT_TIMEOUT_S", 0.1)
     source = Hanging(opens=opens)
     with running(source, monkeypatch) as (_, statuses):
@@ -136,24 +136,24 @@ def test_no_more_than_a_few_readers_of_a_source_hang_at_once(monkeypatch, opens)
         poll(lambda: source.opened > capture.MAX_ABANDONED, what="another one")
 
 
-def test_a_camera_that_answers_again_is_opened_though_a_question_from_before_is_lost(
+def test_a_camera_that_answers_again_is_opened_although_an_earlier_attempt_hangs(
     monkeypatch,
 ) -> None:
-    # So long that nobody gets that far.
+    # The timeout must not end the first attempt.
     monkeypatch.setattr("yolostream.pipeline.supervision.CONNECT_TIMEOUT_S", 1000)
-    source = Hanging(there=Presence.SILENT, opens=False)
+    source = Hanging(presence_now=Presence.SILENT, opens=False)
     with running(source, monkeypatch) as (output, statuses):
-        # It is seen to be away while the first reader waits.
-        poll(lambda: source.looked_at > 1, what="a look at it")
+        # The camera is found to be silent while the first reader waits.
+        poll(lambda: source.checks > 1, what="a check of its presence")
         assert source.opened == 1
-        source.opens, source.there = True, Presence.ANSWERS
+        source.opens, source.presence_now = True, Presence.ANSWERS
         poll(lambda: len(output.indices) >= 2, what="frames")
         source.hangs.set()
     assert source.opened >= 2
     assert statuses[0].reconnects >= 1
 
 
-def test_cameras_that_hang_while_they_are_opened_hold_no_other_back(monkeypatch) -> None:
+def test_cameras_that_hang_while_they_are_opened_do_not_block_others(monkeypatch) -> None:
     before = [Hanging(opens=False, name=f"dead{n}") for n in range(3 * capture.MAX_OPENING)]
     with running(Hanging(), monkeypatch, *before) as (output, statuses):
         poll(lambda: len(output.indices) >= 2, what="frames of the one that does not")
@@ -161,7 +161,7 @@ def test_cameras_that_hang_while_they_are_opened_hold_no_other_back(monkeypatch)
 
 
 class Faulty(Hanging):
-    """One whose first sessions end with what nobody expects."""
+    """A camera whose first sessions raise an unexpected error."""
 
     def open(self, reading) -> Session:
         if self.opened < 3:
@@ -170,16 +170,14 @@ class Faulty(Hanging):
         return super().open(reading)
 
 
-def test_what_nobody_expects_of_a_camera_ends_a_session_and_not_the_camera(
-    monkeypatch, caplog
-) -> None:
+def test_an_unexpected_error_ends_a_session_but_not_the_camera(monkeypatch, caplog) -> None:
     with running(Faulty(), monkeypatch) as (output, statuses):
         poll(lambda: len(output.indices) >= 2, what="frames of a later session")
     assert statuses[0].errors == []
     assert "a session ended unexpectedly" in caplog.text
 
 
-def test_a_camera_that_never_gave_a_frame_says_what_nobody_expected() -> None:
+def test_a_camera_without_any_frame_fails_with_the_unexpected_error() -> None:
     limits = Limits(stale_after_s=0.3, camera_patience_s=0.0, wait_s=(0.1, 0.1))
     (status,) = runner.run([Plan(Faulty(), lambda session: [], limits=limits)], Answering())
     (error,) = status.errors

@@ -1,4 +1,4 @@
-"""Figures and commands of the README and the model card are those that were measured and exist."""
+"""The figures and commands in the README and the model card are right."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ CARD = (REPOSITORY / "docs" / "model_card.md").read_text()
 ACCURACY = json.loads((REPOSITORY / "docs" / "model_accuracy.json").read_text())
 
 
-def test_the_readme_s_figures_are_those_of_the_committed_runs():
+def test_the_figures_of_the_readme_are_those_of_the_committed_results():
     ratio = read(RESULTS_FOLDER / "speed.json")["figures"]["median"]["detect_over_bare"]
     assert f"`detect` reaches {ratio:.2f} of a bare ONNX Runtime loop" in README
-    told = pages.texts("")
+    texts = pages.texts("")
     for name, found in (("gpu", r"(\d+) cameras at 30 frames/s"), ("endtoend", r"(\d+) tracked")):
         (cameras,) = re.findall(found, README)
-        assert re.search(rf"^\|.* 48 \|.*\b{cameras}, (met|missed)", told[name], re.MULTILINE)
+        assert re.search(rf"^\|.* 48 \|.*\b{cameras}, (met|missed)", texts[name], re.MULTILINE)
 
 
-def test_the_readme_s_make_commands_exist():
+def test_the_make_commands_of_the_readme_exist():
     makefile = (REPOSITORY / "Makefile").read_text()
     commands = re.findall(r"(?:\$ |`)make ([\w-]+)", README)
     assert {"demo", "test", "live", "deepstream", "docs"} <= set(commands)
@@ -36,7 +36,7 @@ def test_the_readme_s_make_commands_exist():
         assert re.search(rf"^{command}:", makefile, re.MULTILINE)
 
 
-def test_the_readme_s_library_example_is_short_and_compiles():
+def test_the_library_example_of_the_readme_is_short_and_compiles():
     (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     compile(program, "README.md", "exec")
     assert len(program.strip().splitlines()) <= 8
@@ -48,7 +48,7 @@ def test_the_readme_is_small():
     assert sum(one.stat().st_size for one in pictures) < 1_500_000
 
 
-def test_the_badges_are_true():
+def test_the_badges_of_the_readme_are_right():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     versions = [
         one.rpartition(":: ")[2]
@@ -60,16 +60,16 @@ def test_the_badges_are_true():
         "python": f"{versions[0]} to {versions[-1]}",
         "triton": "2.51.0",
     }
-    for name, said in badges.items():
-        assert f">{said}<" in (REPOSITORY / "docs" / "images" / f"badge-{name}.svg").read_text()
+    for name, text in badges.items():
+        assert f">{text}<" in (REPOSITORY / "docs" / "images" / f"badge-{name}.svg").read_text()
 
 
-def test_the_model_card_is_about_the_model_that_is_served():
+def test_the_model_card_describes_the_served_model():
     model = REPOSITORY / "model_repository" / "yolov7_fp16" / "1" / "model.onnx"
     assert ACCURACY["settings"]["model_sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
 
 
-def test_the_model_card_quotes_the_measured_accuracy():
+def test_the_model_card_has_the_measured_accuracy():
     for kind in ("photographs", "scenes"):
         for source, scores in ACCURACY[kind].items():
             measured = scores["with_ignored"]
@@ -82,7 +82,7 @@ def test_the_model_card_quotes_the_measured_accuracy():
             assert quoted == [round(value, 3) for value in expected]
 
 
-def test_no_page_names_a_place_of_one_machine():
+def test_no_page_contains_a_path_of_one_machine():
     for page in Path(REPOSITORY).glob("**/*.md"):
         if ".venv" not in str(page) and "node_modules" not in str(page):
             assert not re.search(r"/(root|home|work|tmp)/", page.read_text()), page

@@ -1,4 +1,4 @@
-"""All that a camera of the service writes, at once."""
+"""All outputs of a camera of the service together."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def camera(folder: Path, name: str = "street") -> Realtime:
 
 
 def outputs(recording: Recording, source: Realtime) -> list:
-    # As a worker gets it, which is another process.
+    # The recording is pickled, because a worker is another process.
     recording = pickle.loads(pickle.dumps(recording))
     with contextlib.closing(source.open()) as session:
         assert session.frame_rate == RATE
@@ -38,7 +38,7 @@ def outputs(recording: Recording, source: Realtime) -> list:
 
 
 @needs_rtsp
-def test_everything_is_written_side_by_side_and_ended(tmp_path):
+def test_all_outputs_are_written_together_and_closed(tmp_path):
     threads = threading.active_count()
     recorded = tmp_path / "pushed.mkv"
     folder = tmp_path / "results"
@@ -63,11 +63,11 @@ def test_everything_is_written_side_by_side_and_ended(tmp_path):
     assert set(found) == {".jsonl", ".csv", ".mp4", ""}
     rows = [json.loads(line) for line in found[".jsonl"].read_text().splitlines()]
     assert [row["frame"] for row in rows] == list(range(len(rows)))
-    # Each output has a thread of its own, so they differ by some frames.
+    # Each output has its own thread, so their numbers of frames may differ.
     assert play(found[".mp4"])
 
 
-def test_by_default_it_is_lines_for_a_disk_that_is_small(tmp_path):
+def test_by_default_only_json_lines_are_written_and_fit_on_a_small_disk(tmp_path):
     recording = Recording(tmp_path / "results")
     (output,) = outputs(recording, camera(tmp_path))
     with watched(output, STREET):
@@ -75,21 +75,21 @@ def test_by_default_it_is_lines_for_a_disk_that_is_small(tmp_path):
     assert 8 * (recording.jsonl.keep.total_bytes + recording.jsonl.max_bytes) < 16e9
 
 
-def test_a_password_is_in_no_representation(tmp_path):
+def test_the_repr_contains_no_password(tmp_path):
     recording = Recording(tmp_path, push_url="rtsp://admin:tOp-53cret@server/street")
     assert "53cret" not in repr(recording) + str(recording)
 
 
-def test_frames_keep_their_distances_where_the_detector_is_uneven():
+def test_frames_keep_their_intervals_if_the_detector_is_uneven():
     pace = PlayoutClock()
-    # Taken every tenth of a second, done with between at once and 0.3 s later.
-    late = [0.2, 0.0, 0.3, 0.1, 0.0, 0.3]
-    placed = [pace.place(7 + n / 10, 50 + n / 10 + delay) for n, delay in enumerate(late)]
+    # Frames are captured every 0.1 s and completed 0 to 0.3 s later.
+    delays = [0.2, 0.0, 0.3, 0.1, 0.0, 0.3]
+    placed = [pace.place(7 + n / 10, 50 + n / 10 + delay) for n, delay in enumerate(delays)]
     assert placed == pytest.approx([50.2 + n / 10 for n in range(6)])
 
 
 @pytest.mark.parametrize("gap_s", [-7.0, -2 * JITTER_S, 2 * JITTER_S, 3600.0])
-def test_after_a_gap_the_time_begins_anew(gap_s):
+def test_the_clock_restarts_after_a_gap(gap_s):
     pace = PlayoutClock()
     assert pace.place(0.0, 50.0) == 50.0
     assert pace.place(1.0, 51.0 + gap_s) == pytest.approx(51.0 + gap_s)

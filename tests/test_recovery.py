@@ -1,4 +1,4 @@
-"""One fault costs what it has to and nothing more: through real servers, workers and cameras."""
+"""A fault costs no more than necessary; with real servers, workers and cameras."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ OVERLOADED, SLOW, SLUGGISH = gray(250), gray(236), gray(222)
 
 
 def run(yolostream_cli, server: EmbeddedTriton, out: Path, *arguments: object):
-    asked = ("--url", server.url, "--model", MODEL, "--output", out)
-    return yolostream_cli("detect", *arguments, *asked)
+    options = ("--url", server.url, "--model", MODEL, "--output", out)
+    return yolostream_cli("detect", *arguments, *options)
 
 
 def frames_in(path: Path) -> list[int]:
@@ -49,7 +49,7 @@ def test_an_error_of_one_frame_costs_that_frame(
     tmp_path, yolostream_cli, instant, image, error
 ) -> None:
     path = write_clip(tmp_path / "clip.mp4", [*steps(6), image, *steps(6)])
-    # One on its way at a time: the next one must not wait for the slow one's answer too long.
+    # One frame in flight, so that the next one does not time out behind the slow one.
     slowly = ("--timeout", 1, "--in-flight", 1)
     finished = run(yolostream_cli, instant, tmp_path / "out", path, *slowly)
     check(finished, error.exit_code, "clip: 1 frame was lost", instant.url)
@@ -62,13 +62,13 @@ def test_an_error_of_one_frame_costs_that_frame(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_server_that_is_restarted_costs_a_file_nothing(tmp_path, workers) -> None:
+def test_a_restart_of_the_server_costs_no_frame_of_a_file(tmp_path, workers) -> None:
     clips = [write_clip(tmp_path / f"{name}.mp4", steps(5) * 80) for name in "ab"]
     out = tmp_path / "out"
     with contextlib.ExitStack() as running:
         server = running.enter_context(serve_instant())
-        asked = ("--url", server.url, "--model", MODEL, "--output", out, "--save", "jsonl")
-        with started(tmp_path, "detect", *clips, *asked, "--workers", workers) as process:
+        options = ("--url", server.url, "--model", MODEL, "--output", out, "--save", "jsonl")
+        with started(tmp_path, "detect", *clips, *options, "--workers", workers) as process:
             poll(lambda: has_lines(out / "a.jsonl", 50), what="fifty frames")
             running.close()
             time.sleep(2)
@@ -79,13 +79,13 @@ def test_a_server_that_is_restarted_costs_a_file_nothing(tmp_path, workers) -> N
         assert frames_in(out / f"{name}.jsonl") == list(range(400))
 
 
-def test_a_server_that_is_restarted_costs_a_camera_the_time_that_it_was_away(tmp_path) -> None:
+def test_a_restart_of_the_server_costs_a_camera_only_the_outage(tmp_path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", steps(5) * 40, rate=20)
     out = tmp_path / "out"
     with contextlib.ExitStack() as running:
         server = running.enter_context(serve_instant())
-        asked = ("--url", server.url, "--model", MODEL, "--output", out, "--save", "jsonl")
-        with started(tmp_path, "detect", clip, *asked, "--realtime") as process:
+        options = ("--url", server.url, "--model", MODEL, "--output", out, "--save", "jsonl")
+        with started(tmp_path, "detect", clip, *options, "--realtime") as process:
             poll(lambda: has_lines(out / "clip.jsonl", 10), what="ten frames")
             running.close()
             with serve_instant(Ports(grpc=server.ports.grpc)):
@@ -102,18 +102,16 @@ def test_a_server_that_is_restarted_costs_a_camera_the_time_that_it_was_away(tmp
 
 
 def worker_of(process) -> psutil.Process:
-    """One of the processes that feed the sources."""
+    """A worker process."""
     children = psutil.Process(process.pid).children()
     return next(child for child in children if "spawn_main" in " ".join(child.cmdline()))
 
 
-def test_a_worker_that_is_killed_is_started_again_and_its_files_are_whole(
-    tmp_path, instant
-) -> None:
+def test_a_killed_worker_is_restarted_and_its_files_are_complete(tmp_path, instant) -> None:
     clips = [write_clip(tmp_path / f"{name}.mp4", steps(5) * 80) for name in "abcd"]
     out = tmp_path / "out"
-    asked = ("--url", instant.url, "--model", MODEL, "--output", out)
-    with started(tmp_path, "detect", *clips, *asked, "--workers", 2) as process:
+    options = ("--url", instant.url, "--model", MODEL, "--output", out)
+    with started(tmp_path, "detect", *clips, *options, "--workers", 2) as process:
         poll(lambda: has_lines(out / "a.jsonl", 20), what="twenty frames")
         worker_of(process).kill()
         finished = ended(process)
@@ -129,7 +127,7 @@ def test_a_worker_that_is_killed_is_started_again_and_its_files_are_whole(
 # The outputs
 
 
-def test_a_full_disk_ends_one_output_and_no_other(tmp_path, yolostream_cli, instant) -> None:
+def test_a_full_disk_ends_only_one_output(tmp_path, yolostream_cli, instant) -> None:
     images = [noise(n) for n in range(24)]
     path = write_clip(tmp_path / "clip.mp4", images, rate=2)
     other = write_clip(tmp_path / "other.mp4", steps(9))
@@ -149,7 +147,7 @@ def test_a_full_disk_ends_one_output_and_no_other(tmp_path, yolostream_cli, inst
 # The sources
 
 
-def test_five_broken_sources_of_sixty_four_are_named_and_cost_no_other(
+def test_five_broken_sources_of_64_are_named_and_do_not_affect_others(
     tmp_path, yolostream_cli, instant
 ) -> None:
     for n in range(64):
@@ -171,7 +169,7 @@ def test_five_broken_sources_of_sixty_four_are_named_and_cost_no_other(
 
 
 @needs_rtsp
-def test_a_source_without_a_first_frame_holds_nobody_back(
+def test_a_source_without_a_first_frame_does_not_block_others(
     tmp_path, yolostream_cli, instant
 ) -> None:
     path = write_clip(tmp_path / "clip.mp4", steps(9))
@@ -184,12 +182,12 @@ def test_a_source_without_a_first_frame_holds_nobody_back(
 
 
 @needs_rtsp
-def test_a_camera_that_closes_is_opened_again(tmp_path, instant) -> None:
+def test_a_camera_that_closes_its_connection_is_opened_again(tmp_path, instant) -> None:
     path = write_clip(tmp_path / "cam.mp4", steps(5) * 6, rate=15)
     out = tmp_path / "out"
     with rtsp_camera({"cam": path}) as camera, fault_proxy(camera.url) as proxy:
-        asked = ("--url", instant.url, "--model", MODEL, "--output", out, "--save", "jsonl")
-        with started(tmp_path, "detect", proxy.url, *asked) as process:
+        options = ("--url", instant.url, "--model", MODEL, "--output", out, "--save", "jsonl")
+        with started(tmp_path, "detect", proxy.url, *options) as process:
             poll(lambda: has_lines(out / "cam.jsonl", 10), what="ten frames")
             proxy.mode = "close"
             time.sleep(0.3)
@@ -199,9 +197,9 @@ def test_a_camera_that_closes_is_opened_again(tmp_path, instant) -> None:
             process.send_signal(signal.SIGINT)
             finished = ended(process)
     check(finished, EXIT_INTERRUPTED, "interrupted")
-    said = finished.stderr.replace("\n", " ")
-    assert "cam: live -> backoff: the stream ended; opened again in" in said
-    assert said.count("cam: connecting -> live") == 1
+    log = finished.stderr.replace("\n", " ")
+    assert "cam: live -> backoff: the stream ended; opened again in" in log
+    assert log.count("cam: connecting -> live") == 1
     records = lines(out / "cam.jsonl")
     times = [record["pts_seconds"] for record in records]
     assert times == sorted(set(times))
@@ -210,17 +208,15 @@ def test_a_camera_that_closes_is_opened_again(tmp_path, instant) -> None:
 
 
 @needs_rtsp
-def test_a_server_that_is_too_slow_costs_a_camera_frames_and_not_its_freshness(
-    tmp_path, instant
-) -> None:
-    # Fifteen frames come a second, and three of each second's answers.
+def test_a_slow_server_drops_frames_of_a_camera_but_does_not_age_them(tmp_path, instant) -> None:
+    # The camera has 15 frames per second, and the server answers 3 of them.
     path = write_clip(tmp_path / "cam.mp4", [SLUGGISH] * 30, rate=15)
     out = tmp_path / "out"
-    asked = ("--url", instant.url, "--model", MODEL, "--output", out, "--save", "jsonl")
+    options = ("--url", instant.url, "--model", MODEL, "--output", out, "--save", "jsonl")
     with (
         rtsp_camera({"cam": path}) as camera,
         started(
-            tmp_path, "detect", camera.url, *asked, "--summary", tmp_path / "summary.json"
+            tmp_path, "detect", camera.url, *options, "--summary", tmp_path / "summary.json"
         ) as process,
     ):
         poll(lambda: has_lines(out / "cam.jsonl", 30), what="thirty frames")
@@ -228,8 +224,8 @@ def test_a_server_that_is_too_slow_costs_a_camera_frames_and_not_its_freshness(
         assert ended(process).returncode == EXIT_INTERRUPTED
     (cam,) = json.loads((tmp_path / "summary.json").read_text())["sources"]
     assert cam["dropped"]["superseded"] > 20
-    # Three are on their way, and one waits in the mailbox: a second and a half. Behind all that
-    # came it would be eight by now.
+    # Three frames are in flight and one waits in the mailbox, which takes 1.5 s. With an unlimited
+    # queue, the age would be 8 s.
     assert cam["age_ms"]["p99"] < 5000
 
 
@@ -237,14 +233,14 @@ def test_a_server_that_is_too_slow_costs_a_camera_frames_and_not_its_freshness(
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.5, 1.5, 3.0])
-def test_ctrl_c_at_any_moment_ends_all_workers_and_leaves_whole_files(
+def test_ctrl_c_at_any_moment_ends_all_workers_and_leaves_complete_files(
     tmp_path, instant, after_s
 ) -> None:
     clips = [write_clip(tmp_path / f"{name}.mp4", steps(5) * 400) for name in "abc"]
     out = tmp_path / "out"
-    asked = ("--url", instant.url, "--model", MODEL, "--output", out, "--workers", 3)
-    with started(tmp_path, "detect", *clips, *asked) as process:
-        # From the start of the workers to the middle of the run.
+    options = ("--url", instant.url, "--model", MODEL, "--output", out, "--workers", 3)
+    with started(tmp_path, "detect", *clips, *options) as process:
+        # At different moments, from the start of the workers to the middle of the run.
         poll(out.exists, what="the folder of the results")
         time.sleep(after_s)
         os.kill(process.pid, signal.SIGINT)

@@ -25,7 +25,7 @@ SHAPES = (
     "{scheme}://{host}/street#{secret}",
     "{scheme}://{host}/street;auth={secret}",
 )
-# Any character that a terminal shows, around the canary: where a password is cut, half of it shows.
+# Arbitrary printable characters around the canary: a password that is cut would be shown in part.
 characters = st.text(string.ascii_letters + string.digits + string.punctuation, max_size=6)
 secrets = st.builds("{}{}{}".format, characters, st.just(CANARY), characters)
 addresses = st.builds(
@@ -38,7 +38,7 @@ addresses = st.builds(
 
 
 @given(addresses)
-def test_no_character_of_a_login_hides_it_from_us(address):
+def test_a_login_with_any_characters_is_redacted(address):
     assert CANARY not in redact_url(address)
     assert CANARY not in redact(f"cannot read {address}: check the address")
 
@@ -47,8 +47,8 @@ def test_no_character_of_a_login_hides_it_from_us(address):
     st.sampled_from(SHAPES[5:]),
     st.text(string.ascii_letters + string.digits + "!$'()*,-.:@[]_~%+/?\"<>^`{|}", max_size=6),
 )
-def test_no_parameter_is_shown_that_may_be_a_secret(shape, around):
-    # Those that part parameters do so in a password, too: they have to be encoded.
+def test_parameters_that_may_be_secret_are_redacted(shape, around):
+    # Separators of parameters must be encoded in a password.
     for secret in (f"{CANARY}{around}", f"{around}{CANARY}", quote(f"{around}={CANARY}", safe="")):
         address = shape.format(scheme="rtsp", host="10.0.0.5", secret=secret)
         assert CANARY not in redact_url(address)
@@ -56,13 +56,13 @@ def test_no_parameter_is_shown_that_may_be_a_secret(shape, around):
 
 
 @given(addresses | st.text())
-def test_what_is_redacted_stays_as_it_is(text):
+def test_redaction_is_idempotent(text):
     once = redact(text)
     assert redact(once) == once
 
 
 @given(st.text())
-def test_words_without_an_address_are_left_alone(text):
+def test_text_without_an_address_is_not_changed(text):
     text = text.replace("://", "")
     assert redact(text) == text
 
@@ -88,10 +88,10 @@ def test_words_without_an_address_are_left_alone(text):
         ("street/monday.mp4", "street/monday.mp4"),
     ],
 )
-def test_what_tells_cameras_apart_is_shown(address, shown):
+def test_the_parts_that_distinguish_cameras_are_shown(address, shown):
     assert redact_url(address) == shown
 
 
-def test_the_sentence_around_an_address_is_kept():
-    said = "rtsp://u:p@h/a: refused, 'http://h/b?key=k', (srt://h:1); see docs"
-    assert redact(said) == "rtsp://h/a: refused, 'http://h/b?***', (srt://h:1); see docs"
+def test_the_text_around_an_address_is_kept():
+    sentence = "rtsp://u:p@h/a: refused, 'http://h/b?key=k', (srt://h:1); see docs"
+    assert redact(sentence) == "rtsp://h/a: refused, 'http://h/b?***', (srt://h:1); see docs"

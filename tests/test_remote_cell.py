@@ -1,4 +1,4 @@
-"""The tiled picture of sources that other processes read, and that die."""
+"""The tiled video of sources that are read in other processes, which may die."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cells(tmp_path: Path) -> RemoteCells:
 
 
 def send(cell, numbers: range, *, image=None) -> threading.Thread:
-    """Pictures of a tenth of a second each, from a thread."""
+    """Send pictures at 10 per second of video, from a thread."""
 
     def run() -> None:
         try:
@@ -56,10 +56,10 @@ def within(seconds: float, action) -> None:
     thread = threading.Thread(target=action, daemon=True)
     thread.start()
     thread.join(seconds)
-    assert not thread.is_alive(), "it hangs"
+    assert not thread.is_alive(), "the call hangs"
 
 
-def test_pictures_of_other_processes_are_in_step(tmp_path, cells) -> None:
+def test_pictures_of_other_processes_are_synchronized(tmp_path, cells) -> None:
     ends = cells.connect(SOURCES)
     threads = [send(cell, range(20)) for cell in ends.values()]
     for thread in threads:
@@ -72,11 +72,9 @@ def test_pictures_of_other_processes_are_in_step(tmp_path, cells) -> None:
     assert not cells.errors
 
 
-def test_a_process_that_dies_while_one_cell_waits_for_another_is_started_again(
-    tmp_path, cells
-) -> None:
+def test_a_process_that_died_while_a_cell_waited_can_connect_again(tmp_path, cells) -> None:
     ends = cells.connect(SOURCES)
-    # The first is ahead and waits; of the second nothing has come when both die.
+    # The first cell is ahead and waits, and the second has no picture when both are lost.
     send(ends["a"], range(AHEAD + 3))
     time.sleep(0.3)
     for cell in ends.values():
@@ -93,7 +91,7 @@ def test_a_process_that_dies_while_one_cell_waits_for_another_is_started_again(
     assert len(play(tmp_path / "tiled.mp4")) == 20
 
 
-def test_nobody_waits_for_a_source_that_was_given_up(tmp_path, cells) -> None:
+def test_an_abandoned_source_is_not_waited_for(tmp_path, cells) -> None:
     ends = cells.connect(SOURCES)
     sent = send(ends["a"], range(30))
     ends["b"].disconnect()
@@ -106,7 +104,7 @@ def test_nobody_waits_for_a_source_that_was_given_up(tmp_path, cells) -> None:
     assert len(play(tmp_path / "tiled.mp4")) == 30
 
 
-def test_a_full_disk_is_told_to_the_process_and_keeps_nothing_in_memory(cells) -> None:
+def test_a_full_disk_ends_the_processes_with_an_error(cells) -> None:
     ends = cells.connect(SOURCES)
     with full_disk(60_000):
         threads = [

@@ -1,4 +1,4 @@
-"""A server that goes and comes back, under a client that stays."""
+"""Restarts of a server while a client keeps running."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FRAME = np.full((36, 64, 3), 114, np.uint8)
 
 @pytest.fixture
 def server():
-    """Stops and starts a server on one port; `up` is it."""
+    """Starts and stops servers on one port; `up` is the running one."""
     with contextlib.ExitStack() as running:
 
         class Server:
@@ -51,12 +51,12 @@ def buffer_of(detector, lease):
     return lease.slot.buffer_at(detector._servers.choose())
 
 
-def test_after_a_long_outage_a_detector_sees_again_at_once(server):
+def test_after_a_long_outage_a_detector_works_at_once(server):
     with Detector(server.up.url, MODEL, transport="shared-memory", timeout_s=5) as detector:
         detector.detect(FRAME)
         ports = Ports(grpc=server.up.ports.grpc)
         server.stop()
-        # A camera goes on sending, and so gRPC tries to connect again and again.
+        # Frames are still sent during the outage, so gRPC makes repeated attempts to connect.
         end = time.monotonic() + 8
         while time.monotonic() < end:
             with pytest.raises(yolostream.ServerUnavailable):
@@ -73,9 +73,9 @@ def test_after_a_long_outage_a_detector_sees_again_at_once(server):
                 time.sleep(0.02)
 
 
-def test_after_a_restart_every_buffer_in_shared_memory_loses_one_request_and_recovers(server):
+def test_after_a_restart_each_shared_memory_buffer_loses_one_request(server):
     def together():
-        """Errors of a batch a buffer, all on their way at once."""
+        """Send one batch per buffer at the same time; return their errors."""
         batches = [detector.submit_batch([FRAME] * 3) for _ in range(4)]
         return [[one.exception(60) for one in batch] for batch in batches]
 
@@ -83,7 +83,7 @@ def test_after_a_restart_every_buffer_in_shared_memory_loses_one_request_and_rec
         assert together() == [[None] * 3] * 4
         held = [detector._pool.lend(timeout_s=1) for _ in range(4)]
         for lease in held:
-            # All have a region that the next server does not know.
+            # Every buffer gets a region, which the next server does not know.
             buffer_of(detector, lease).write([FRAME] * 3, height=36, width=64)
         for lease in held:
             lease.release()
@@ -102,8 +102,8 @@ def test_after_a_restart_every_buffer_in_shared_memory_loses_one_request_and_rec
         assert together() == [[None] * 3] * 4
 
 
-def test_what_a_restart_took_is_given_back_at_once(server):
-    """And not when Python looks for cycles, which may be hours later."""
+def test_shared_memory_that_a_restart_lost_is_freed_at_once(server):
+    """It must not wait for Python's cyclic garbage collection, which may run hours later."""
 
     def held() -> list[str]:
         links = (os.path.realpath(link) for link in Path("/proc/self/fd").iterdir())
@@ -134,7 +134,7 @@ def test_close_does_not_wait_for_a_server_that_hangs(server):
         for lease in held:
             buffer_of(detector, lease).write([FRAME], height=36, width=64)
             lease.release()
-        # One after the other, the four would take four times as long.
+        # If close waited for each frame in turn, it would take four times as long.
         detector.timeout_s = 3
         server.up.process.send_signal(signal.SIGSTOP)
         try:
@@ -147,9 +147,7 @@ def test_close_does_not_wait_for_a_server_that_hangs(server):
 
 @pytest.mark.parametrize("asks", [True, False])
 @pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
-def test_a_server_with_other_labels_is_never_taken_for_the_old_one(
-    server, tmp_path, transport, asks
-):
+def test_the_labels_of_a_restarted_server_are_read_again(server, tmp_path, transport, asks):
     with Detector(server.up.url, MODEL, transport=transport, timeout_s=5) as detector:
         assert detector.detect(FRAME).labels == ("person",)
         ports = Ports(grpc=server.up.ports.grpc)
@@ -169,11 +167,11 @@ def test_a_server_with_other_labels_is_never_taken_for_the_old_one(
         assert found[0].labels == detector.labels == ("cat", "dog")
         described = detector.model
         detector.detect(FRAME)
-        assert detector.model is described, "it is not asked again with every frame"
+        assert detector.model is described, "the model is not read again for every frame"
 
 
 @needs_other_host
-def test_a_host_that_was_unplugged_costs_no_call_more_than_its_deadline():
+def test_calls_to_an_unplugged_host_end_at_their_deadline():
     frame = np.zeros((640, 640, 3), np.uint8)
     with (
         other_host() as host,
@@ -182,11 +180,11 @@ def test_a_host_that_was_unplugged_costs_no_call_more_than_its_deadline():
     ):
         detector.detect(frame)
         host.unplug()
-        # They are stuck in the socket, and by itself TCP tries again for a quarter of an hour.
+        # The requests are in the socket buffer, and TCP alone would retry for a quarter of an hour.
         pending = [detector.submit(frame) for _ in range(6)]
         assert all(isinstance(one.exception(60), yolostream.ServerError) for one in pending)
         host.plug()
-        poll(lambda: answers(detector, frame), what="the detector to see again")
+        poll(lambda: answers(detector, frame), what="answers to the detector")
 
 
 def answers(detector, frame) -> bool:
@@ -198,8 +196,8 @@ def answers(detector, frame) -> bool:
 
 
 @needs_other_host
-def test_a_server_that_comes_back_with_another_shared_memory_gets_messages(server, caplog):
-    """As in a container that was started anew, while the client's kept the memory of the old."""
+def test_a_restarted_server_with_another_shared_memory_gets_grpc_messages(server, caplog):
+    """A restarted container has a new /dev/shm, while the client keeps the old one."""
     with Detector(server.up.url, MODEL, transport="shared-memory", timeout_s=5) as detector:
         detector.detect(FRAME)
         port = server.up.ports.grpc
@@ -224,15 +222,15 @@ def served_with_other_shared_memory(port):
             process.terminate()
 
 
-def test_a_server_whose_handshake_takes_longer_than_a_second_is_reached(server):
-    """As over a slow network with TLS."""
+def test_a_slow_handshake_is_waited_for(server):
+    """A handshake over a slow network with TLS takes this long."""
     with slowed(server.up.ports.grpc, seconds=1.5) as url, Detector(url, MODEL) as detector:
         assert len(detector.detect(FRAME)) == 0
 
 
 @contextlib.contextmanager
 def slowed(port, *, seconds):
-    """A port at which every connection is answered so much later."""
+    """A proxy to `port` that delays the first answer of each connection by `seconds`."""
     listening = queue.SimpleQueue()
 
     async def forward(reader, writer, delay_s):

@@ -1,4 +1,4 @@
-"""A client gets the boxes of its own frame or an error, whatever becomes of the server."""
+"""A client gets the boxes of its own frame or an error, whatever happens to the server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OTHER = FRAME + np.uint8(1)
 
 
 class OneBehind(EnsembleTriton):
-    """Answers so many requests with what belongs to another frame."""
+    """Answers the first `times` requests with the digest of another frame."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class OneBehind(EnsembleTriton):
         return frames + np.uint8(1) if self.times >= 0 else frames
 
 
-def test_a_frame_that_got_the_answer_of_another_is_sent_again():
+def test_a_frame_with_the_answer_of_another_is_sent_again():
     with (
         recording_triton(lambda: OneBehind(1)) as server,
         Detector(server.url, transport="grpc") as detector,
@@ -40,7 +40,7 @@ def test_a_frame_that_got_the_answer_of_another_is_sent_again():
 
 
 @pytest.mark.parametrize("ask", ["detect", "submit"])
-def test_a_server_that_stays_behind_is_an_error(ask):
+def test_repeated_answers_of_other_frames_are_an_error(ask):
     with (
         recording_triton(lambda: OneBehind(100)) as server,
         Detector(server.url, transport="grpc") as detector,
@@ -50,7 +50,7 @@ def test_a_server_that_stays_behind_is_an_error(ask):
         assert len(server.inferences) == 2
 
 
-def test_each_frame_of_a_batch_is_looked_at():
+def test_each_frame_of_a_batch_is_checked():
     class LastRowOfAnother(EnsembleTriton):
         def frames_of(self, request):
             frames = super().frames_of(request).copy()
@@ -65,7 +65,7 @@ def test_each_frame_of_a_batch_is_looked_at():
             assert isinstance(pending.exception(30), yolostream.ServerUnavailable)
 
 
-def test_an_answer_without_a_digest_is_none_where_the_server_promised_one():
+def test_an_answer_without_the_declared_digest_is_an_error():
     class Silent(EnsembleTriton):
         def ModelInfer(self, request, context):  # noqa: N802  # the protocol's name
             response = super().ModelInfer(request, context)
@@ -99,7 +99,7 @@ def test_a_server_that_has_lost_a_step_is_unavailable():
 
 @pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
 @pytest.mark.parametrize("downscale", [True, False])
-def test_a_real_server_names_the_frame_that_was_sent(triton, transport, downscale):
+def test_a_real_server_returns_the_digest_of_the_frame(triton, transport, downscale):
     rng = np.random.default_rng(1)
     with Detector(triton.url, transport=transport, downscale=downscale) as detector:
         assert detector.model.has_digests
@@ -112,7 +112,7 @@ def test_a_real_server_names_the_frame_that_was_sent(triton, transport, downscal
 
 @pytest.mark.alone
 @pytest.mark.timeout(900)
-def test_pauses_cost_errors_and_no_wrong_answer():
+def test_pauses_cause_errors_and_no_wrong_answers():
     with (
         serving() as service,
         new_detector(service.url, timeout_s=20.0) as detector,
@@ -121,5 +121,5 @@ def test_pauses_cost_errors_and_no_wrong_answer():
         lost = {part: one_pause(service, traffic, part, 1.3)[1] for part in PARTS}
     assert traffic.wrong == []
     assert traffic.right > 50
-    # A step that goes on after a pause would be one answer behind.
+    # If a step continued after a pause, each of its answers would belong to an earlier frame.
     assert lost.items() >= {"group": True, "preprocess": True, "nms": True}.items()

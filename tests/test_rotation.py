@@ -1,4 +1,4 @@
-"""Text files that follow each other, over days that pass in a moment."""
+"""Rotation of text files, with a simulated clock for long times."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KINDS = {".jsonl": JsonLines, ".csv": Csv}
 
 
 class Camera:
-    """Writes numbered frames into the parts of one folder."""
+    """Writes numbered frames into the parts in one folder."""
 
     def __init__(
         self, folder: Path, rotation: Rotation, *, suffix: str = ".jsonl", name: str = "street"
@@ -69,7 +69,7 @@ class Camera:
         return sorted(path.name for path in self.folder.iterdir())
 
     def numbers(self, name: str) -> list[int]:
-        """The frames of one part, which has to be whole."""
+        """The frames of one part, which must be complete."""
         text = (self.folder / name).read_text()
         assert text.endswith("\n")
         if name.endswith(".csv"):
@@ -81,7 +81,7 @@ class Camera:
 
 @pytest.fixture
 def new_camera(tmp_path):
-    """Makes cameras, and closes what they write in the end."""
+    """Makes cameras, and closes their outputs at the end."""
     made = []
 
     def new(rotation, folder=tmp_path, **options):
@@ -98,11 +98,11 @@ def joined(lists):
 
 
 @pytest.mark.parametrize("suffix", KINDS)
-def test_parts_follow_each_other_by_age(new_camera, tmp_path, suffix):
+def test_a_new_part_begins_after_the_maximum_age(new_camera, tmp_path, suffix):
     camera = new_camera(Rotation(max_age_s=10), suffix=suffix)
     camera.write(25)
     assert camera.names == [f"street.20261128T0245{second}Z{suffix}" for second in ("00", 10, 20)]
-    # Also of the one that grows.
+    # The last part, which is being written, is readable, too.
     assert [camera.numbers(name) for name in camera.names] == [
         list(range(10)),
         list(range(10, 20)),
@@ -111,7 +111,7 @@ def test_parts_follow_each_other_by_age(new_camera, tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", KINDS)
-def test_parts_follow_each_other_by_size(new_camera, tmp_path, suffix):
+def test_a_new_part_begins_after_the_maximum_size(new_camera, tmp_path, suffix):
     camera = new_camera(Rotation(max_bytes=1000), suffix=suffix)
     camera.write(100)
     found = [camera.numbers(name) for name in camera.names]
@@ -121,7 +121,7 @@ def test_parts_follow_each_other_by_size(new_camera, tmp_path, suffix):
     assert all(1000 <= size < 1300 for size in sizes[:-1])
 
 
-def test_a_part_without_an_object_is_a_header(tmp_path):
+def test_a_part_without_objects_has_only_a_header(tmp_path):
     turned = FakeClock()
     parts = Parts(tmp_path, "street", ".csv", clock=turned.clock)
     output = Rotating(
@@ -133,7 +133,7 @@ def test_a_part_without_an_object_is_a_header(tmp_path):
     assert path.read_text() == ",".join(COLUMNS) + "\n"
 
 
-def test_a_part_that_grows_can_be_followed(new_camera, tmp_path):
+def test_a_growing_part_can_be_followed(new_camera, tmp_path):
     camera = new_camera(Rotation())
     camera.write()
     with (tmp_path / camera.names[0]).open() as follower:
@@ -144,7 +144,7 @@ def test_a_part_that_grows_can_be_followed(new_camera, tmp_path):
 
 
 @pytest.mark.parametrize("take", [Path.unlink, lambda path: path.rename(path.with_suffix(".old"))])
-def test_a_part_that_somebody_took_away_is_followed_by_another(new_camera, tmp_path, take):
+def test_a_part_that_was_removed_or_renamed_is_followed_by_a_new_one(new_camera, tmp_path, take):
     camera = new_camera(Rotation())
     camera.write(3)
     take(tmp_path / camera.names[0])
@@ -169,16 +169,16 @@ def test_old_parts_are_removed(new_camera, tmp_path, keep, stay):
 
 
 def open_files_in(folder):
-    """Of this process: others of its threads open files elsewhere."""
+    """The number of files below `folder` that this process has open."""
     count = 0
     for descriptor in Path("/proc/self/fd").iterdir():
-        # The one that lists them is gone by now.
+        # The descriptor that lists the folder is closed by now.
         with contextlib.suppress(FileNotFoundError):
             count += descriptor.readlink().is_relative_to(folder)
     return count
 
 
-def test_a_week_leaves_bounded_files_and_descriptors(new_camera, tmp_path):
+def test_a_week_leaves_a_limited_number_of_files_and_descriptors(new_camera, tmp_path):
     keep = Retention(parts=20, age_s=DAY_S, total_bytes=50_000)
     camera = new_camera(Rotation(max_bytes=2000, max_age_s=3600, keep=keep))
     descriptors, largest = set(), 0
@@ -187,7 +187,7 @@ def test_a_week_leaves_bounded_files_and_descriptors(new_camera, tmp_path):
         descriptors.add(open_files_in(tmp_path))
         sizes = [path.stat().st_size for path in tmp_path.iterdir()]
         largest = max(largest, len(sizes))
-        # All that are finished at the last rotation, and what came since.
+        # The limit applies at each rotation; the growing part is added to it.
         assert sum(sizes) <= 50_000 + 2 * 2300
     assert largest == 21
     assert descriptors == {1}
@@ -199,10 +199,10 @@ def test_a_clock_that_is_set_back_overwrites_nothing(new_camera, tmp_path):
     camera.turned.wall -= 3600
     camera.write(3597)
     assert len(camera.names) == 401
-    # The oldest are gone, though the clock had them in the same hour.
+    # The oldest parts are removed, although the clock shows the same hour again.
     assert sorted(joined(map(camera.numbers, camera.names))) == list(range(3190, 7197))
     assert "street.20261128T024500Z_2.jsonl" in camera.names
-    # The same seconds a third time, and another process.
+    # The clock shows the same seconds a third time, in another process.
     camera.turned.wall -= 3600
     camera.restart()
     camera.write(20)
@@ -210,7 +210,7 @@ def test_a_clock_that_is_set_back_overwrites_nothing(new_camera, tmp_path):
     assert set(joined(map(camera.numbers, camera.names))) > set(range(7197, 7217))
 
 
-def test_of_a_clock_that_was_years_ahead_nothing_stays_for_years(new_camera, tmp_path):
+def test_parts_of_a_clock_that_was_years_ahead_are_removed(new_camera, tmp_path):
     camera = new_camera(Rotation(max_age_s=10, keep=Retention(parts=4)))
     camera.turned.wall += 4 * 365 * DAY_S
     camera.write(50)
@@ -222,7 +222,7 @@ def test_of_a_clock_that_was_years_ahead_nothing_stays_for_years(new_camera, tmp
     assert joined(map(camera.numbers, camera.names)) == list(range(60, 95))
 
 
-def test_a_restart_goes_on_and_removes_what_is_old(new_camera, tmp_path):
+def test_a_restart_begins_a_new_part_and_removes_old_ones(new_camera, tmp_path):
     camera = new_camera(Rotation(max_age_s=10, keep=Retention(parts=2)))
     for _ in range(6):
         camera.write(3)
@@ -234,7 +234,7 @@ def test_a_restart_goes_on_and_removes_what_is_old(new_camera, tmp_path):
     ]
 
 
-def test_only_parts_of_ours_are_removed(new_camera, tmp_path):
+def test_files_of_other_programs_are_not_removed(new_camera, tmp_path):
     others = [
         "street.jsonl",
         "street.20261128T024500Z.csv",
@@ -244,7 +244,7 @@ def test_only_parts_of_ours_are_removed(new_camera, tmp_path):
         "street.2026112T024500Z.jsonl",
     ]
     for name in others:
-        (tmp_path / name).write_text("somebody's")
+        (tmp_path / name).write_text("other file")
     folder, link = "street.20200101T000000Z.jsonl", "street.20200101T000001Z.jsonl"
     (tmp_path / folder).mkdir()
     (tmp_path / link).symlink_to(tmp_path / others[0])
@@ -252,11 +252,11 @@ def test_only_parts_of_ours_are_removed(new_camera, tmp_path):
     camera.write(10)
     assert len(camera.names) == len(others) + 3
     assert set(camera.names) > {*others, folder, link}
-    assert (tmp_path / others[0]).read_text() == "somebody's"
+    assert (tmp_path / others[0]).read_text() == "other file"
 
 
 @pytest.mark.parametrize("name", ["s" * 200, "é" * 200, "street.1 [a*] {?} (b)", "%d_%s"])
-def test_any_name_of_a_camera_will_do(new_camera, tmp_path, name):
+def test_any_name_of_a_camera_works(new_camera, tmp_path, name):
     camera = new_camera(Rotation(max_age_s=10, keep=Retention(parts=2)), name=name)
     camera.write(50)
     camera.restart()
@@ -267,13 +267,13 @@ def test_any_name_of_a_camera_will_do(new_camera, tmp_path, name):
     assert record["source"] == name
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot write .*file.* \(Not a directory\)"):
         Parts(tmp_path / "file" / "street", "street", ".jsonl")
 
 
-def test_a_full_disk_is_said_once_and_written_to_again(new_camera, tmp_path, caplog):
+def test_a_full_disk_is_logged_once_and_written_to_again(new_camera, tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     with small_disk(tmp_path / "disk", 64) as disk:
         rotation = Rotation(max_bytes=8000, keep=Retention())
@@ -284,7 +284,7 @@ def test_a_full_disk_is_said_once_and_written_to_again(new_camera, tmp_path, cap
         before = camera.output.lost
         assert before > 2000
         full = camera.names
-        # Nothing is left of some 70 attempts.
+        # About 70 failed attempts have left no files.
         assert len(full) < 10
         for name in full[:3]:
             (disk / name).unlink()
@@ -296,15 +296,15 @@ def test_a_full_disk_is_said_once_and_written_to_again(new_camera, tmp_path, cap
         found = sorted(number for name in camera.names for number in camera.numbers(name))
         assert found[-1] == 3000 + after - 1
         assert len(found) >= 3000 + after - lost - 3 * 60
-    said = [record.message for record in caplog.records]
-    assert len(said) == 2
-    assert re.fullmatch(r"street: cannot write .*\(No space left on device\).*30 s", said[0])
-    assert said[1] == f"street is written again; {lost} frames were lost"
+    messages = [record.message for record in caplog.records]
+    assert len(messages) == 2
+    assert re.fullmatch(r"street: cannot write .*\(No space left on device\).*30 s", messages[0])
+    assert messages[1] == f"street is written again; {lost} frames were lost"
 
 
 @pytest.fixture
-def hindered(new_camera, tmp_path):
-    """A camera that recovers, and a file in the place of its folder."""
+def blocked_camera(new_camera, tmp_path):
+    """A camera with a recovering output, and a file at the path of its folder."""
     camera = new_camera(Rotation(), tmp_path / "later")
     (tmp_path / "later").rmdir()
     (tmp_path / "later").write_text("in the way")
@@ -318,8 +318,8 @@ def recover(camera):
     )
 
 
-def test_a_folder_that_is_read_only_is_tried_again(hindered, tmp_path, caplog):
-    camera = hindered
+def test_a_folder_that_cannot_be_written_is_tried_again(blocked_camera, tmp_path, caplog):
+    camera = blocked_camera
     camera.write(100)
     assert (camera.output.lost, len(caplog.records)) == (100, 1)
     (tmp_path / "later").unlink()
@@ -327,9 +327,9 @@ def test_a_folder_that_is_read_only_is_tried_again(hindered, tmp_path, caplog):
     assert camera.numbers(camera.names[0])[-1] == 130
 
 
-def test_a_short_trouble_costs_little(hindered, tmp_path):
-    hindered.write(3)
+def test_a_short_failure_costs_few_frames(blocked_camera, tmp_path):
+    blocked_camera.write(3)
     (tmp_path / "later").unlink()
-    hindered.write(97)
-    assert hindered.output.lost < 10
-    assert hindered.output.trouble == ""
+    blocked_camera.write(97)
+    assert blocked_camera.output.lost < 10
+    assert blocked_camera.output.trouble == ""

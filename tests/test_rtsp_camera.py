@@ -1,4 +1,4 @@
-"""The cameras and the failing network that other tests rely on, with PyAV for a client."""
+"""The cameras and the fault proxy that other tests use, with PyAV as the client."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from rtsp_camera import needs_rtsp, rtsp_camera
 pytestmark = needs_rtsp
 
 FRAMES, RATE = 15, 15
-# FFmpeg is of two minds about a timeout while it connects.
+# FFmpeg reports a timeout while it connects by one of two errors.
 NO_ANSWER = (av.ExitError, av.InvalidDataError)
-# One that starts a camera and waits for its end.
+# A process that starts a camera and waits for its own end.
 _OWNER = """
 import pathlib, sys, time
 from rtsp_camera import rtsp_camera
@@ -35,7 +35,7 @@ with rtsp_camera(pathlib.Path(sys.argv[1])) as camera:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    """One second whose frames tell their number."""
+    """A clip of one second, whose frames encode their numbers."""
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
     return write_clip(path, steps(FRAMES), rate=Fraction(RATE))
 
@@ -47,8 +47,8 @@ def camera(clip):
 
 
 def connect(url, *, transport="tcp", timeout=(30, 30)):
-    """As a client; `timeout` is for opening and for each read, in seconds."""
-    # Microseconds; by default FFmpeg looks at the first second before it gives a frame away.
+    """Open the camera; `timeout` is in seconds, for opening and for each read."""
+    # In microseconds; by default, FFmpeg analyzes the first second before it returns a frame.
     options = {"rtsp_transport": transport, "analyzeduration": "100000"}
     return av.open(url, options=options, timeout=timeout)
 
@@ -58,12 +58,12 @@ def frames(container, count):
 
 
 def packets(container, count):
-    """Waits for that many and counts: where a stream is torn, its last picture is no picture."""
+    """Read up to `count` packets; return their number. The last picture may be incomplete."""
     return sum(1 for _ in itertools.islice(container.demux(video=0), count))
 
 
 def numbers(frames):
-    """What the pictures say, 0 to FRAMES - 1."""
+    """The numbers of the frames, 0 to FRAMES - 1."""
     return [number_of(frame.to_ndarray(format="rgb24")) for frame in frames]
 
 
@@ -73,7 +73,7 @@ def plays(url):
 
 
 def ends(container):
-    """Whether the stream is over after what had come already."""
+    """Whether the stream ends after the data that has already arrived."""
     try:
         return packets(container, 10 * RATE) < 10 * RATE
     except av.ConnectionResetError:
@@ -81,7 +81,7 @@ def ends(container):
 
 
 def times_out(container):
-    """Whether nothing more comes after what had come already."""
+    """Whether reading times out after the data that has already arrived."""
     try:
         packets(container, 10 * RATE)
     except av.ExitError:
@@ -95,18 +95,18 @@ def refuses(port):
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_a_clip_plays_for_ever_at_its_own_rate(camera, transport):
+def test_a_clip_is_played_in_a_loop_at_its_own_rate(camera, transport):
     started = time.monotonic()
     with connect(camera.url, transport=transport) as container:
         seen = frames(container, 3 * FRAMES)
     assert numbers(seen) == [*range(FRAMES)] * 3
-    # FFmpeg does not know the first one's time before the camera tells it.
+    # The first frame is left out, because FFmpeg gets the time of the camera only after it.
     gaps = [later.time - earlier.time for earlier, later in itertools.pairwise(seen[1:])]
     assert gaps == pytest.approx([1 / RATE] * len(gaps), abs=0.002)
     assert 3 - 1 / RATE - 0.2 < time.monotonic() - started < 30
 
 
-def test_through_the_proxy_the_same_comes_in_real_time(camera):
+def test_the_proxy_forwards_the_stream_in_real_time(camera):
     started = time.monotonic()
     with fault_proxy(camera.url) as proxy, connect(proxy.url) as container:
         assert numbers(frames(container, 2 * FRAMES)) == [*range(FRAMES)] * 2
@@ -132,16 +132,16 @@ def test_several_cameras_answer_on_one_port(clip, tmp_path):
         assert numbers(frames(back, 5)) == [14, 13, 12, 11, 10]
 
 
-def test_a_password_opens_and_a_wrong_one_is_refused(clip):
+def test_only_the_right_password_is_accepted(clip):
     with rtsp_camera(clip, user="guard", password="secret") as camera:
         with fault_proxy(camera.url) as proxy:
             assert plays(proxy.url)
-        for login in ("guard:wrong@", "nobody:secret@", ""):
+        for login in ("guard:wrong@", "other:secret@", ""):
             with pytest.raises(av.HTTPUnauthorizedError, match="401"):
                 connect(camera.url.replace("guard:secret@", login))
 
 
-def test_without_its_plug_a_camera_refuses_and_it_comes_back_at_its_address(clip):
+def test_a_stopped_camera_refuses_connections_and_restarts_at_its_address(clip):
     with rtsp_camera(clip) as camera:
         with connect(camera.url) as container:
             frames(container, 5)
@@ -152,7 +152,7 @@ def test_without_its_plug_a_camera_refuses_and_it_comes_back_at_its_address(clip
         assert plays(camera.url)
 
 
-def test_a_camera_that_hangs_stays_connected_and_goes_on(clip):
+def test_a_frozen_camera_stays_connected_and_continues(clip):
     with rtsp_camera(clip) as camera, connect(camera.url, timeout=(30, 3)) as container:
         frames(container, 5)
         camera.freeze()
@@ -163,13 +163,13 @@ def test_a_camera_that_hangs_stays_connected_and_goes_on(clip):
         assert plays(camera.url)
 
 
-def test_a_camera_ends_with_its_block(clip):
+def test_a_camera_ends_with_the_block(clip):
     with rtsp_camera(clip) as camera:
         assert not refuses(camera.port)
     assert refuses(camera.port)
 
 
-def test_a_camera_does_not_outlive_who_started_it(clip):
+def test_a_camera_ends_with_the_process_that_started_it(clip):
     owner = subprocess.Popen(
         [sys.executable, "-c", _OWNER, clip],
         stdout=subprocess.PIPE,
@@ -185,7 +185,7 @@ def test_a_camera_does_not_outlive_who_started_it(clip):
         time.sleep(0.02)
 
 
-def test_a_file_without_video_is_no_camera(tmp_path, capfd):
+def test_a_file_without_video_is_an_error(tmp_path, capfd):
     path = tmp_path / "empty.mp4"
     path.touch()
     with pytest.raises(RuntimeError), rtsp_camera(path):
@@ -193,7 +193,7 @@ def test_a_file_without_video_is_no_camera(tmp_path, capfd):
     assert f"cannot read {path}" in capfd.readouterr().err
 
 
-def test_a_frozen_network_times_out_and_the_stream_can_go_on(camera):
+def test_a_frozen_network_times_out_and_the_stream_can_continue(camera):
     with fault_proxy(camera.url) as proxy:
         with connect(proxy.url, timeout=(30, 3)) as container:
             frames(container, 5)
@@ -206,7 +206,7 @@ def test_a_frozen_network_times_out_and_the_stream_can_go_on(camera):
             time.sleep(1)
             proxy.mode = "forward"
             after = frames(container, 2 * FRAMES)
-    # Nothing was lost, only late.
+    # The frames were delayed, but none was lost.
     assert numbers(before + after) == [*range(FRAMES), *range(FRAMES), *range(5)]
 
 
@@ -216,7 +216,7 @@ def test_closed_connections_end_the_stream_at_once(camera, mode):
         with connect(proxy.url) as container:
             frames(container, 5)
             proxy.mode = mode
-            # And not when nothing has come for as long as a read may take.
+            # The stream must end before the read timeout, which would raise another error.
             assert ends(container)
         expected = av.ConnectionRefusedError if mode == "refuse" else av.InvalidDataError
         with pytest.raises(expected):
@@ -225,7 +225,7 @@ def test_closed_connections_end_the_stream_at_once(camera, mode):
         assert plays(proxy.url)
 
 
-def test_a_camera_lost_without_a_goodbye_never_speaks_again_on_that_connection(camera):
+def test_a_half_open_connection_never_gets_data_again(camera):
     with fault_proxy(camera.url) as proxy:
         with connect(proxy.url, timeout=(30, 3)) as container:
             frames(container, 5)
@@ -236,7 +236,7 @@ def test_a_camera_lost_without_a_goodbye_never_speaks_again_on_that_connection(c
         assert plays(proxy.url)
 
 
-def test_a_silent_camera_accepts_and_leaves_those_who_watch_alone(camera):
+def test_a_silent_camera_accepts_connections_and_keeps_existing_streams(camera):
     with fault_proxy(camera.url) as proxy, connect(proxy.url) as container:
         frames(container, 5)
         proxy.mode = "silent"
@@ -245,8 +245,8 @@ def test_a_silent_camera_accepts_and_leaves_those_who_watch_alone(camera):
         assert numbers(frames(container, FRAMES))[-1] == 4
 
 
-def test_garbage_spoils_pictures_and_not_the_connection(camera):
-    spoilt, good = 0, []
+def test_garbage_damages_pictures_but_not_the_connection(camera):
+    damaged, good = 0, []
     with fault_proxy(camera.url, garbage=1) as proxy, connect(proxy.url) as container:
         frames(container, 5)
         proxy.mode = "garbage"
@@ -256,12 +256,12 @@ def test_garbage_spoils_pictures_and_not_the_connection(camera):
             try:
                 good += packet.decode()
             except av.InvalidDataError:
-                spoilt += 1
-    assert spoilt
+                damaged += 1
+    assert damaged
     assert sorted(numbers(good[-FRAMES:])) == [*range(FRAMES)]
 
 
-def test_a_slow_network_delivers_late(camera):
+def test_a_slow_network_delays_frames(camera):
     with fault_proxy(camera.url, bytes_per_second=500) as proxy, connect(proxy.url) as container:
         frames(container, 5)
         proxy.mode = "slow"
@@ -270,6 +270,6 @@ def test_a_slow_network_delivers_late(camera):
         assert time.monotonic() - started > 1.5 * (late[-1].time - late[0].time)
 
 
-def test_a_mode_that_does_not_exist_is_named(camera):
+def test_an_unknown_mode_is_named(camera):
     with fault_proxy(camera.url) as proxy, pytest.raises(ValueError, match="'sleepy': choose one"):
         proxy.mode = "sleepy"

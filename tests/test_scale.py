@@ -1,4 +1,4 @@
-"""`docs/scale.md` says what the result files say, and calculates rightly with it."""
+"""The figures in `docs/scale.md` come from the result files and are calculated correctly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RUNS = END_TO_END["figures"]["runs"]
 A_GPU = END_TO_END["figures"]["cameras"]["most"]
 RUN = f"cameras-{A_GPU}-gpu"
 HELD = RUNS.get(f"{RUN}-again", RUNS[RUN])
-# Cameras that broke once were tried again.
+# A number of cameras that failed once was tried again.
 PLANNED = max(
     number
     for number in range(A_GPU + 1)
@@ -41,7 +41,7 @@ def row(*cells):
     assert line in PAGE, f"docs/scale.md lacks: {line}"
 
 
-def test_it_is_the_machine_and_the_material_that_are_named():
+def test_the_results_are_of_the_named_machine_and_material():
     machine = END_TO_END["machine"]
     assert machine["cores"] == HOST_CORES
     assert machine["gpus"] == ["NVIDIA H100 80GB HBM3"]
@@ -50,7 +50,7 @@ def test_it_is_the_machine_and_the_material_that_are_named():
     assert HELD["decoder"] == "gpu"
 
 
-def test_what_a_camera_takes():
+def test_the_resources_of_a_camera():
     row(
         "cameras that one GPU holds",
         f"{A_GPU}",
@@ -80,7 +80,7 @@ def test_what_a_camera_takes():
     )
 
 
-def test_what_two_gpus_do():
+def test_the_speedup_of_two_gpus():
     two = figures("gpu_two")["figures"]
     one, both = (two[name]["streams"]["frames_per_s"] for name in ("one", "two"))
     row(
@@ -90,7 +90,7 @@ def test_what_two_gpus_do():
     )
 
 
-def test_what_two_cores_do():
+def test_the_number_of_cameras_on_two_cores():
     found = figures("capacity")["figures"]
     row(
         f"cameras at {found['frames_per_second']} frames/s on two cores without a GPU, "
@@ -100,7 +100,7 @@ def test_what_two_cores_do():
     )
 
 
-def test_what_crosses_the_network():
+def test_the_network_traffic_of_a_camera():
     row("the camera's video, as it was measured with", "4 Mbit/s", "a setting of the camera")
     row("a frame in `/dev/shm` or over gRPC", f"{FRAME_BYTES:,} bytes", f"{WIDTH} x {HEIGHT} x 3")
     for fps in (30, 10, 5):
@@ -109,7 +109,7 @@ def test_what_crosses_the_network():
 
 
 @pytest.mark.parametrize("cameras", [10, 100, 1_000, 10_000])
-def test_what_to_buy(cameras):
+def test_the_hardware_for_a_number_of_cameras(cameras):
     gpus = math.ceil(cameras / PLANNED)
     cores = cameras * FPS * (HELD["client_cpu_ms"] + SERVER_MS) / 1000
     memory = cameras * HELD["memory_mb"] / A_GPU / 1000
@@ -126,19 +126,19 @@ def test_what_to_buy(cameras):
     )
 
 
-def test_a_host_has_cores_and_memory_to_spare():
+def test_the_spare_capacity_of_a_host():
     busy = A_GPU * FPS * (HELD["client_cpu_ms"] + SERVER_MS) / 1000
     assert f"{busy:.1f} of its {HOST_CORES} cores" in PAGE
     own = END_TO_END["figures"]["own_rate"]["frames_per_s"]
     assert f"reaches {own / HELD['frames_per_s']:.1f} times the rate" in PAGE
 
 
-def test_when_a_line_is_full():
+def test_the_number_of_cameras_per_network_link():
     for gigabits in (10, 25, 100):
         most = int(gigabits * 1e9 / (FRAME_BYTES * 8 * FPS))
         assert f"{most} cameras at {FPS} frames/s on {gigabits} Gbit/s" in PAGE
 
 
-def test_what_misses_the_age_above_that():
+def test_the_ages_above_the_planned_number_of_cameras():
     beyond = [RUNS[f"cameras-45-gpu{end}"]["age_ms"]["worst_p99"] for end in ("", "-again")]
     assert f"{beyond[0]:.0f} and {beyond[1]:.0f} ms" in PAGE

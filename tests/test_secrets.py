@@ -1,4 +1,4 @@
-"""A password is looked for in all that a command writes, and in what others can see of it."""
+"""Searches for a password in all outputs of a command and in all that other users can see."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from running import processes_of
 from yolostream.errors import SourceError
 
 CANARY = "cAnArY7"
-# With a host, and one that FFmpeg takes for the whole address or for no address at all.
+# Logins with special characters, which FFmpeg may not parse as part of an address.
 LOGINS = (
     f"user:{CANARY}@",
     f":{CANARY}@",
@@ -60,42 +60,42 @@ def shapes(host: str, scheme: str) -> list[str]:
 
 
 class Seen:
-    """All that others can see of a command, by where they see it."""
+    """All texts of a command that other users can see, by their location."""
 
     def __init__(self) -> None:
-        self.words: dict[str, str] = {}
+        self.texts: dict[str, str] = {}
         self.code = -1
 
     def watch(self, folder: Path, known: str, ended: threading.Event) -> None:
-        """Look at the command lines of all processes with `folder` in their environment.
+        """Record the command lines of all processes with `folder` in their environment.
 
         Args:
-            known: the line that somebody typed. A child has its parent's until it runs its own
-                program.
+            known: the command line that the user typed. A child process has the command line of
+                its parent until it runs its own program.
         """
         while not ended.wait(0.02):
             for pid in processes_of(folder):
                 with contextlib.suppress(OSError):
                     command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
                     if command != known:
-                        self.words[f"/proc {command}"] = command
+                        self.texts[f"/proc {command}"] = command
 
     def look_into(self, folder: Path) -> None:
-        """Read every name and every file."""
+        """Record the names and the contents of all files."""
         for path in folder.rglob("*"):
-            self.words[str(path)] = str(path.relative_to(folder))
+            self.texts[str(path)] = str(path.relative_to(folder))
             if path.is_file() and path.name != "clip.mp4":
-                self.words[str(path)] += path.read_bytes().decode(errors="replace")
+                self.texts[str(path)] += path.read_bytes().decode(errors="replace")
 
     def check(self) -> None:
-        """The canary is nowhere."""
-        leaks = {where: text for where, text in self.words.items() if CANARY in text}
+        """Check that no text contains the canary."""
+        leaks = {where: text for where, text in self.texts.items() if CANARY in text}
         assert not leaks, leaks
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Seen]:
-    """Runs the command line, and keeps what it and its processes showed."""
+    """Runs the command line, and records all texts of it and its processes."""
 
     def run(*arguments: object, password: str | None = None) -> Seen:
         seen = Seen()
@@ -112,12 +112,12 @@ def run(tmp_path: Path) -> Callable[..., Seen]:
             env={**os.environ, "TMPDIR": str(folder), **variables},
         )
         ended = threading.Event()
-        # What somebody typed is there to be seen: nobody but its author can hide that.
+        # The command line that the user typed is visible in any case.
         known = "".join(f"{word}\0" for word in command) if password is None else ""
         watcher = threading.Thread(target=seen.watch, args=(folder, known, ended))
         watcher.start()
         try:
-            seen.words["stdout"], seen.words["stderr"] = process.communicate(timeout=240)
+            seen.texts["stdout"], seen.texts["stderr"] = process.communicate(timeout=240)
         finally:
             ended.set()
             process.kill()
@@ -136,7 +136,7 @@ def clip(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def web_camera(clip: Path, *, lets_in: bool) -> Iterator[str]:
-    """`host:port` of an HTTP server that sends the clip, or asks everybody for a password."""
+    """`host:port` of an HTTP server that sends the clip, or refuses any login."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -162,7 +162,7 @@ def web_camera(clip: Path, *, lets_in: bool) -> Iterator[str]:
             server.shutdown()
 
 
-def test_nothing_is_said_of_a_login_to_a_host_that_refuses(run, triton, tmp_path):
+def test_a_login_to_a_host_that_refuses_is_not_shown(run, triton, tmp_path):
     with reserved_port() as port:
         addresses = [
             *shapes(f"{LOOPBACK}:{port}", "rtsp"),
@@ -179,14 +179,14 @@ def test_nothing_is_said_of_a_login_to_a_host_that_refuses(run, triton, tmp_path
         )
     assert seen.code == SourceError.exit_code
     assert len(json.loads((tmp_path / "summary.json").read_text())["sources"]) > 35
-    assert sum(where.startswith("/proc") for where in seen.words) >= 2
+    assert sum(where.startswith("/proc") for where in seen.texts) >= 2
     seen.check()
 
 
 @pytest.mark.parametrize("lets_in", [True, False])
-def test_nothing_is_said_of_a_login_to_a_web_camera(run, triton, clip, tmp_path, lets_in):
+def test_a_login_to_a_web_camera_is_not_shown(run, triton, clip, tmp_path, lets_in):
     with web_camera(clip, lets_in=lets_in) as host:
-        # FFmpeg finds no host, or another one, where a password that is not encoded has a slash.
+        # With an unencoded slash in the password, FFmpeg would find another host or none.
         addresses = [
             address
             for address in shapes(host, "http")
@@ -197,15 +197,15 @@ def test_nothing_is_said_of_a_login_to_a_web_camera(run, triton, clip, tmp_path,
             *("--summary", "summary.json", "--limit", 5),
         )
     assert len(addresses) > 15
-    assert (seen.code == 0) == lets_in, seen.words["stderr"]
-    assert ("401" in seen.words["stderr"] or "Unauthorized" in seen.words["stderr"]) != lets_in
+    assert (seen.code == 0) == lets_in, seen.texts["stderr"]
+    assert ("401" in seen.texts["stderr"] or "Unauthorized" in seen.texts["stderr"]) != lets_in
     assert len(list((tmp_path / "out").glob("*.mp4"))) == (len(addresses) + 1 if lets_in else 0)
     seen.check()
 
 
 @needs_rtsp
 @pytest.mark.parametrize("password", [CANARY, "another"])
-def test_nothing_is_said_of_a_login_to_a_real_camera(run, triton, clip, password):
+def test_a_login_to_a_real_camera_is_not_shown(run, triton, clip, password):
     with rtsp_camera(clip, user="user", password=password) as camera:
         host = f"{LOOPBACK}:{camera.port}"
         addresses = [
@@ -217,12 +217,12 @@ def test_nothing_is_said_of_a_login_to_a_real_camera(run, triton, clip, password
             *("detect", *addresses, "--url", triton.url, "--output", "out", "--limit", 5),
             *("--summary", "summary.json"),
         )
-    assert (seen.code == 0) == (password == CANARY), seen.words["stderr"]
+    assert (seen.code == 0) == (password == CANARY), seen.texts["stderr"]
     seen.check()
 
 
 @needs_rtsp
-def test_a_password_from_the_environment_is_nowhere(run, clip, tmp_path):
+def test_a_password_from_the_environment_is_not_shown(run, clip, tmp_path):
     password = f"p@/?#%:&'{CANARY}"
     with rtsp_camera(clip, user="user", password=password) as camera:
         seen = run(
@@ -230,7 +230,7 @@ def test_a_password_from_the_environment_is_nowhere(run, clip, tmp_path):
             *("--output", "out", "--limit", 5, "--profile", "cpu", "--summary", "summary.json"),
             password=password,
         )
-    assert seen.code == 0, seen.words["stderr"]
+    assert seen.code == 0, seen.texts["stderr"]
     assert (tmp_path / "out" / "street.jsonl").read_text().count("\n") == 5
     seen.check()
 
@@ -244,14 +244,14 @@ def test_a_password_from_the_environment_is_nowhere(run, clip, tmp_path):
         ["detect", f"rtsp://user:${{YOLOSTREAM_UNSET}}@cam/{CANARY}=1"],
     ],
 )
-def test_nothing_is_said_of_a_login_in_the_wrong_place(yolostream_cli, arguments):
+def test_a_login_in_the_wrong_argument_is_not_shown(yolostream_cli, arguments):
     finished = yolostream_cli(*arguments)
     assert finished.returncode in (2, SourceError.exit_code)
     assert finished.stderr
     assert CANARY not in finished.stdout + finished.stderr
 
 
-def test_nothing_is_said_of_a_login_in_a_traceback(tmp_path):
+def test_a_login_in_a_traceback_is_not_shown(tmp_path):
     program = (
         "import threading\n"
         "from yolostream.redaction import print_traceback\n"

@@ -1,4 +1,4 @@
-"""MP4 files that follow each other, on real disks and over days that pass in a moment."""
+"""Segments of MP4 files, on real disks and with a simulated clock for long times."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOISE = [noise(n) for n in range(4)]
 
 
 class Camera:
-    """Writes pictures at 10 frames/s that tell their number, as far as 20."""
+    """Writes pictures at 10 frames/s that encode their number modulo 20."""
 
     def __init__(self, folder: Path, segments: Segments, *, name: str = "street") -> None:
         self.folder, self.turned = folder, FakeClock()
@@ -80,7 +80,7 @@ class Camera:
 
 @pytest.fixture
 def new_camera(tmp_path):
-    """Makes cameras, and closes what they write in the end."""
+    """Makes cameras, and closes their outputs at the end."""
     made = []
 
     def new(segments, folder=tmp_path, **options):
@@ -96,7 +96,7 @@ def numbers(path: Path) -> list[int]:
     return [number_of(image) for _, image in play(path)]
 
 
-def test_each_segment_plays_and_no_frame_is_between_two(new_camera):
+def test_each_segment_plays_and_no_frame_is_lost_between_two(new_camera):
     camera = new_camera(Segments(length_s=2, **ANY_ROOM))
     camera.write(70)
     camera.output.close()
@@ -108,13 +108,13 @@ def test_each_segment_plays_and_no_frame_is_between_two(new_camera):
     for path in camera.paths:
         times = [time for time, _ in play(path)]
         assert times == pytest.approx([n / RATE for n in range(len(times))])
-        # In front for browsers, which seek in it at once; and nothing is left of the copying.
+        # The index is in front, so that browsers can seek at once, and there are no fragments.
         assert boxes(path).index("moov") < boxes(path).index("mdat")
         assert "moof" not in boxes(path)
     assert len(list(camera.folder.iterdir())) == 4
 
 
-def test_a_segment_plays_while_it_grows(new_camera):
+def test_a_segment_plays_while_it_is_written(new_camera):
     camera = new_camera(Segments(length_s=600, **ANY_ROOM))
     for _ in range(5):
         camera.write(20)
@@ -123,7 +123,7 @@ def test_a_segment_plays_while_it_grows(new_camera):
         assert shown == [number % LEVELS for number in range(len(shown))]
 
 
-def test_a_picture_of_another_size_begins_a_segment(new_camera):
+def test_a_picture_of_another_size_begins_a_new_segment(new_camera):
     camera = new_camera(Segments(**ANY_ROOM))
     for width in (64, 64, 128, 128, 128, 64):
         camera.show(gray(50, width=width), every_s=1)
@@ -144,7 +144,7 @@ def disk(tmp_path):
         yield folder
 
 
-def test_the_oldest_segments_make_room(disk, new_camera):
+def test_the_oldest_segments_are_removed_for_free_space(disk, new_camera):
     (disk / "street.mp4").write_bytes(bytes(500_000))
     (disk / "another").mkdir()
     (disk / "another" / "street.20200101T000000Z.mp4").write_bytes(bytes(500_000))
@@ -155,19 +155,19 @@ def test_the_oldest_segments_make_room(disk, new_camera):
         camera.write_noise(10)
         began += [path.name for path in camera.paths if path.name != "street.mp4"]
         free = os.statvfs(disk).f_bavail * 4096
-        # What is written until it is looked again, and a copy that is being made.
+        # Below the floor are the data since the last check, and a copy that is being made.
         assert free > floor / 3
     camera.output.close()
     stayed = [path.name for path in camera.paths if path.name != "street.mp4"]
     assert 2 <= len(stayed) < 8
-    # The newest, one after the other.
+    # The newest segments, without a gap.
     assert stayed == sorted(set(began))[-len(stayed) :]
     assert all(len(play(disk / name)) == 50 for name in stayed)
     assert (disk / "street.mp4").stat().st_size == 500_000
     assert (disk / "another" / "street.20200101T000000Z.mp4").stat().st_size == 500_000
 
 
-def test_room_is_made_while_a_segment_grows_too(disk, new_camera):
+def test_segments_are_removed_while_another_one_is_written(disk, new_camera):
     camera = new_camera(Segments(length_s=60, min_free_bytes=1_000_000, min_free_percent=0), disk)
     for _ in range(2):
         camera.write_noise(30)
@@ -183,27 +183,27 @@ def test_room_is_made_while_a_segment_grows_too(disk, new_camera):
     assert len(camera.paths) < 3
 
 
-def test_without_room_it_is_said_once_and_gone_on_later(disk, new_camera, caplog):
+def test_missing_space_is_logged_once_and_writing_continues_later(disk, new_camera, caplog):
     caplog.set_level(logging.WARNING)
     camera = new_camera(Segments(length_s=5, min_free_bytes=3_000_000, min_free_percent=0), disk)
     output = camera.endure()
-    (disk / "somebody's").write_bytes(bytes(4_000_000))
+    (disk / "other file").write_bytes(bytes(4_000_000))
     camera.write_noise(1000)
     assert "less than 0.003 GB of the disk is free" in output.trouble
     assert output.lost == 1000
     assert camera.paths == []
-    (disk / "somebody's").unlink()
+    (disk / "other file").unlink()
     camera.write_noise(300 + 350)
     assert output.trouble == ""
     assert len(camera.paths) >= 2
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
-def test_a_full_disk_costs_what_comes_until_there_is_room(disk, new_camera, caplog):
+def test_a_full_disk_costs_only_the_frames_until_space_is_free(disk, new_camera, caplog):
     caplog.set_level(logging.WARNING)
     camera = new_camera(Segments(length_s=5, keep=Retention(parts=2), **ANY_ROOM), disk)
     output = camera.endure()
-    filler = disk / "somebody's"
+    filler = disk / "other file"
     filler.write_bytes(bytes(4_500_000))
     camera.write_noise(1000)
     assert "No space left" in output.trouble
@@ -220,7 +220,7 @@ def test_a_full_disk_costs_what_comes_until_there_is_room(disk, new_camera, capl
     assert "No space left" in caplog.records[0].message
 
 
-def test_a_folder_in_the_way_is_said_once(new_camera, tmp_path, caplog):
+def test_a_file_at_the_path_of_the_folder_is_logged_once(new_camera, tmp_path, caplog):
     camera = new_camera(Segments(**ANY_ROOM), tmp_path / "street")
     output = camera.endure()
     (tmp_path / "street").rmdir()
@@ -229,7 +229,7 @@ def test_a_folder_in_the_way_is_said_once(new_camera, tmp_path, caplog):
     assert (output.lost, len(caplog.records)) == (700, 1)
 
 
-def test_half_a_copy_of_a_process_that_was_killed_goes(new_camera):
+def test_the_partial_copy_of_a_killed_process_is_removed(new_camera):
     camera = new_camera(Segments(**ANY_ROOM))
     left = camera.folder / ".street.20261128T024400Z.mp4.finishing"
     others = [camera.folder / f".{name}.finishing" for name in ("street.mp4", "streets", "")]
@@ -241,7 +241,7 @@ def test_half_a_copy_of_a_process_that_was_killed_goes(new_camera):
 
 
 @pytest.mark.parametrize("name", ["s" * 200, "é" * 115, "%03d [a*]"])
-def test_any_name_of_a_camera_will_do(new_camera, name):
+def test_any_name_of_a_camera_works(new_camera, name):
     assert len(name.encode()) <= NAME_BYTES
     camera = new_camera(Segments(length_s=1, keep=Retention(parts=2), **ANY_ROOM), name=name)
     camera.write(45)
@@ -264,19 +264,19 @@ def test_a_clock_that_is_set_back_overwrites_nothing(new_camera):
     assert found == [0, 0, 0, 10, 10, 10]
 
 
-def test_days_leave_bounded_files_descriptors_and_threads(new_camera):
+def test_days_leave_a_limited_number_of_files_descriptors_and_threads(new_camera):
     segments = Segments(length_s=600, keep=Retention(parts=30, age_s=DAY_S), **ANY_ROOM)
     camera = new_camera(segments)
     camera.show(gray(100))
     descriptors, threads, files = set(), set(), set()
     for number in range(3 * 24 * 6 * 2):
-        # Two pictures a segment, and a camera that is turned round at times.
+        # Two pictures per segment; the camera changes its size from time to time.
         width = 64 if number % 100 < 90 else 32
         camera.show(gray(100, width=width), every_s=300.1)
         descriptors.add(len(os.listdir("/proc/self/fd")))
         threads.add(threading.active_count())
         files.add(len(list(camera.folder.iterdir())))
-    # A copy is made meanwhile: the file that is read, the one that is written.
+    # A copy may be in progress, which has one file open to read and one to write.
     assert max(descriptors) - min(descriptors) <= 3
     assert max(threads) - min(threads) <= 1
     assert max(files) <= 30 + 1 + 1

@@ -1,4 +1,4 @@
-"""A server's log: all of it is shown, and its files stay small."""
+"""The log of a server: every line is shown, and its files stay small."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from running import poll
 from yolostream.server import log
 
 
-def test_a_log_stays_small_and_each_line_of_it_is_shown_once(tmp_path, monkeypatch):
+def test_a_log_stays_small_and_each_line_is_shown_once(tmp_path, monkeypatch):
     monkeypatch.setattr(log, "LIMIT_BYTES", 100)
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(shown))
@@ -19,7 +19,7 @@ def test_a_log_stays_small_and_each_line_of_it_is_shown_once(tmp_path, monkeypat
     def is_shown() -> bool:
         return shown.getvalue() == written
 
-    # As a server does it, which opens its log once.
+    # The server keeps its log open.
     with path.open("ab", buffering=0) as server, log.copied_to_stderr(path):
         for number in range(5):
             for part in ("shown before it is moved", "moved before it is shown"):
@@ -36,7 +36,7 @@ def test_a_log_stays_small_and_each_line_of_it_is_shown_once(tmp_path, monkeypat
     assert {file.name for file in tmp_path.iterdir()} == {path.name, log.rotated_path(path).name}
 
 
-def test_on_a_full_disk_the_log_goes(tmp_path, monkeypatch):
+def test_on_a_full_disk_the_log_is_discarded(tmp_path, monkeypatch):
     monkeypatch.setattr(log, "LIMIT_BYTES", 10)
     monkeypatch.setattr(log, "rotated_path", lambda path: "/dev/full")
     path = tmp_path / "server.log"
@@ -45,7 +45,7 @@ def test_on_a_full_disk_the_log_goes(tmp_path, monkeypatch):
     assert path.stat().st_size == 0
 
 
-def test_a_short_log_is_left_as_it_is(tmp_path):
+def test_a_short_log_is_not_changed(tmp_path):
     path = tmp_path / "server.log"
     path.write_text("a line\n")
     log.rotate(path)

@@ -1,4 +1,4 @@
-"""Frames spread over several real servers, which are killed, drained, added and brought back."""
+"""Frames spread over several real servers, which are killed, drained, added and restarted."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from yolostream.server.embedded import EmbeddedTriton, Ports
 
 FRAME = np.full((36, 64, 3), 114, np.uint8)
 LATE = gray(222)
-"""Its answer takes a third of a second."""
+"""A frame whose answer takes a third of a second."""
 
 
 class Fleet:
-    """Servers that answer with their own name for the only class."""
+    """Servers whose only class has the name of the server."""
 
     def __init__(self, folder) -> None:
         self.folder = folder
@@ -74,7 +74,7 @@ def fleet(tmp_path) -> Iterator[Fleet]:
 
 
 def answering(detector: Detector, frames: int = 40, frame=FRAME) -> Counter[str]:
-    """How many frames each server answered, of so many that were on their way together."""
+    """Send `frames` frames concurrently; return how many each server answered."""
     pending = [detector.submit(frame) for _ in range(frames)]
     return Counter(one.result(60).labels[0] for one in pending)
 
@@ -94,7 +94,7 @@ def test_two_servers_share_the_frames(fleet, transport) -> None:
 
 
 @pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
-def test_one_of_three_that_is_killed_costs_no_frame_and_comes_back(fleet, transport) -> None:
+def test_a_killed_server_of_three_costs_no_frame_and_is_used_again(fleet, transport) -> None:
     names = ("one", "two", "three")
     url = ",".join(fleet.start(name) for name in names)
     with (
@@ -102,7 +102,7 @@ def test_one_of_three_that_is_killed_costs_no_frame_and_comes_back(fleet, transp
         ThreadPoolExecutor(6) as threads,
     ):
         poll_answers(detector, lambda found: found == set(names), what="all three")
-        # Some are read by the server when it dies, some are written to it afterwards.
+        # The server has read some of these frames when it dies; others are sent to it afterwards.
         pending = [detector.submit(LATE) for _ in range(9)]
         asking = [threads.submit(detector.detect, LATE) for _ in range(6)]
         fleet.kill("two")
@@ -113,8 +113,8 @@ def test_one_of_three_that_is_killed_costs_no_frame_and_comes_back(fleet, transp
         poll_answers(detector, lambda found: "two" in found, what="the second to come back")
 
 
-def test_the_pixels_that_are_asked_again_are_those_that_were_sent(fleet) -> None:
-    """Bright frames are overload errors here: one that was changed after `submit` would show."""
+def test_a_repeated_request_has_the_pixels_of_the_first_one(fleet) -> None:
+    """Bright frames are overload errors here, so a change after `submit` would be an error."""
     url = ",".join(fleet.start(name) for name in ("one", "two"))
     for transport in ("grpc", "shared-memory"):
         with Detector(url, MODEL, max_in_flight=8, transport=transport, timeout_s=20) as detector:
@@ -127,15 +127,15 @@ def test_the_pixels_that_are_asked_again_are_those_that_were_sent(fleet) -> None
         fleet.restart("two")
 
 
-def test_a_server_that_is_not_ready_gets_no_frames_until_it_is(fleet) -> None:
-    # Only who knows the token may unload a model.
+def test_a_server_that_is_not_ready_gets_no_frames(fleet) -> None:
+    # Unloading a model requires the token.
     token = new_token()
     urls = {name: fleet.start(name, access=ServerAccess(token)) for name in ("one", "two")}
     with (
         Detector(list(urls.values()), MODEL, timeout_s=20, token=token) as detector,
         connect(urls["two"], Access(token)) as client,
     ):
-        poll_answers(detector, lambda found: len(found) == 2, what="both")
+        poll_answers(detector, lambda found: len(found) == 2, what="both servers")
         client.unload_model(MODEL)
         poll_answers(detector, lambda found: found == {"one"}, what="the second to be left out")
         client.load_model(MODEL)
@@ -160,7 +160,7 @@ def test_a_server_that_hangs_gets_no_more_frames(fleet) -> None:
             process.send_signal(signal.SIGCONT)
 
 
-def test_without_any_server_each_frame_fails_at_once_and_one_that_comes_back_is_used(fleet) -> None:
+def test_without_servers_frames_fail_at_once_and_a_restarted_server_is_used(fleet) -> None:
     url = ",".join(fleet.start(name) for name in ("one", "two"))
     with Detector(url, MODEL, timeout_s=20) as detector:
         fleet.kill("one")
@@ -179,7 +179,7 @@ def test_without_any_server_each_frame_fails_at_once_and_one_that_comes_back_is_
         assert detector.labels == ("one",)
 
 
-def test_one_that_is_away_at_the_start_is_used_once_it_is_there(fleet) -> None:
+def test_a_server_that_is_missing_at_the_start_is_used_later(fleet) -> None:
     first = fleet.start("one")
     fleet.start("two")
     fleet.kill("two")
@@ -189,13 +189,13 @@ def test_one_that_is_away_at_the_start_is_used_once_it_is_there(fleet) -> None:
         poll_answers(detector, lambda found: len(found) == 2, what="the second")
 
 
-def test_all_away_at_the_start_is_an_error(fleet) -> None:
+def test_no_server_at_the_start_is_an_error(fleet) -> None:
     with pytest.raises(yolostream.ServerUnavailable, match=r"127\.0\.0\.1:1 "):
         Detector("127.0.0.1:1,127.0.0.1:2")
 
 
 def test_a_name_is_looked_up_again(fleet, monkeypatch) -> None:
-    """Only the name server is a stand-in."""
+    """Only the name server is a fake."""
     addresses = ["127.0.0.2"]
     look_up = socket.getaddrinfo
 
@@ -213,7 +213,7 @@ def test_a_name_is_looked_up_again(fleet, monkeypatch) -> None:
         poll_answers(detector, lambda found: found == {"one", "two"}, what="the new server")
         addresses.remove("127.0.0.2")
         poll_answers(detector, lambda found: found == {"two"}, what="the old one to be left out")
-        # A name server that fails takes no server away.
+        # If the name server fails, the known servers are kept.
         addresses.clear()
         monkeypatch.setattr(socket, "getaddrinfo", _no_name_server)
         time.sleep(2.5)
@@ -229,15 +229,15 @@ def test_a_server_with_another_model_is_named_once(fleet, caplog) -> None:
     with Detector([first, other], MODEL) as detector:
         answering(detector)
         time.sleep(2 * servers.PROBE_S)
-    (told,) = (record.getMessage() for record in caplog.records if "another" in record.message)
-    assert told.startswith(f"{other} serves another 'instant' than {first}")
+    (message,) = (record.getMessage() for record in caplog.records if "another" in record.message)
+    assert message.startswith(f"{other} serves another 'instant' than {first}")
 
 
-def test_one_of_three_without_the_model_is_named_and_the_others_go_on(fleet, caplog) -> None:
+def test_a_server_without_the_model_is_named_and_the_others_are_used(fleet, caplog) -> None:
     urls = [fleet.start(name) for name in ("one", "two")]
-    nobodys = with_others(fleet.folder)
-    shutil.rmtree(nobodys / MODEL)
-    with serve_instant(repository=nobodys, models=("other",)) as lacking:
+    without_model = with_others(fleet.folder)
+    shutil.rmtree(without_model / MODEL)
+    with serve_instant(repository=without_model, models=("other",)) as lacking:
         with Detector([*urls, lacking.url], MODEL) as detector:
             assert set(answering(detector)) == {"one", "two"}
         assert any(
@@ -247,11 +247,11 @@ def test_one_of_three_without_the_model_is_named_and_the_others_go_on(fleet, cap
         )
 
 
-def test_the_command_line_takes_several(fleet, tmp_path, yolostream_cli) -> None:
+def test_the_command_line_accepts_several_servers(fleet, tmp_path, yolostream_cli) -> None:
     url = ",".join(fleet.start(name) for name in ("one", "two"))
     clip = write_clip(tmp_path / "clip.mp4", [LATE] * 12)
-    asked = ("--url", url, "--model", MODEL, "--output", tmp_path / "out", "--save", "jsonl")
-    finished = yolostream_cli("detect", clip, *asked)
+    options = ("--url", url, "--model", MODEL, "--output", tmp_path / "out", "--save", "jsonl")
+    finished = yolostream_cli("detect", clip, *options)
     assert finished.returncode == 0, finished.stderr
     assert has_lines(tmp_path / "out" / "clip.jsonl", 12)
     for server in fleet.servers.values():
@@ -260,10 +260,10 @@ def test_the_command_line_takes_several(fleet, tmp_path, yolostream_cli) -> None
             assert stats.inference_stats.success.count > 2
 
 
-# The choice
+# Choice of the server
 
 
-def test_whatever_one_look_at_a_server_ends_with_it_is_looked_at_again(monkeypatch) -> None:
+def test_a_server_is_probed_again_after_any_error(monkeypatch) -> None:
     monkeypatch.setattr(servers, "PROBE_S", 0.01)
     problems = [
         yolostream.ServerUnavailable("away"),
@@ -284,7 +284,7 @@ def test_whatever_one_look_at_a_server_ends_with_it_is_looked_at_again(monkeypat
         both.close()
 
 
-def test_the_least_busy_server_is_chosen_and_equals_are_taken_in_turns_of_chance() -> None:
+def test_the_least_busy_server_is_chosen_and_ties_are_broken_randomly() -> None:
     assert least_busy(["a", "b", "c"], {"a": 2, "b": 1, "c": 2}) == "b"
     assert least_busy(["a", "b"], {"a": 1}) == "b"
     assert {least_busy(["a", "b"], {}) for _ in range(100)} == {"a", "b"}
@@ -299,7 +299,7 @@ def test_the_least_busy_server_is_chosen_and_equals_are_taken_in_turns_of_chance
         (["a:1", "b:2,a:1"], ("a:1", "b:2")),
     ],
 )
-def test_what_a_url_names(url, urls) -> None:
+def test_the_servers_of_a_url(url, urls) -> None:
     assert split(url) == urls
     assert resolve(urls) == list(urls)
 
@@ -312,4 +312,4 @@ def test_no_address_is_an_error(url) -> None:
 
 def test_a_name_without_an_address_is_an_error() -> None:
     with pytest.raises(yolostream.ServerUnavailable, match="dns:///NAME:PORT"):
-        Detector("dns:///nobody.invalid:8001")
+        Detector("dns:///missing.invalid:8001")

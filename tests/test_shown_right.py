@@ -1,4 +1,4 @@
-"""What is found is where people see it, however the scene was stored: through a real Triton."""
+"""Boxes are at the positions that viewers see, however a scene is stored; with a real Triton."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIZE = 640, 360
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory, triton, yolostream_cli, demo_frames):
-    """What one run finds in the same scene, stored in many ways: file -> lines of its results."""
+    """The folder with the results of one run, for the same scene stored in many ways."""
     (scene,) = demo_frames("mb1_1", [120])
     scene = cv2.resize(scene, SIZE, interpolation=cv2.INTER_AREA)
     folder = tmp_path_factory.mktemp("scene")
@@ -69,7 +69,7 @@ def test_objects_of_a_phone_s_picture_are_where_they_are_shown(found: Path) -> N
 
 
 def assert_same(line: dict, expected: dict) -> None:
-    """What is surely there is found again, in the same place."""
+    """Check that all objects with high scores were found again at the same positions."""
     assert (line["width"], line["height"]) == SIZE
     sure = [one for one in expected["detections"] if one["confidence"] > 0.8]
     assert len(sure) >= 4

@@ -67,12 +67,12 @@ def count_of(source: Source) -> int | None:
 
 
 def read_until_error(source: Source) -> tuple[list[Frame], str]:
-    """All frames before the error, and what it says."""
+    """All frames before the error, and its message."""
     frames = []
 
     def take() -> None:
         for frame in session:
-            frames.append(frame)  # what came before the error counts
+            frames.append(frame)  # the frames before the error are needed
 
     with contextlib.closing(source.open()) as session, pytest.raises(SourceError) as caught:
         take()
@@ -84,7 +84,7 @@ def times_ms(frames: list[Frame]) -> list[int]:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".mov"])
-def test_video_gives_every_frame_in_order(tmp_path: Path, suffix: str) -> None:
+def test_a_video_has_every_frame_in_order(tmp_path: Path, suffix: str) -> None:
     source = the_only(write_clip(tmp_path / f"clip{suffix}", steps(12)))
     assert (source.name, rate_of(source)) == ("clip", 10)
     assert source.is_video
@@ -100,27 +100,29 @@ def test_video_gives_every_frame_in_order(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("width", "height"), [(1, 1), (33, 47), (64, 48), (36, 64), (640, 16), (2, 128)]
 )
-def test_any_size_and_aspect_is_read_unchanged(tmp_path: Path, width: int, height: int) -> None:
+def test_any_size_and_aspect_ratio_is_read_unchanged(
+    tmp_path: Path, width: int, height: int
+) -> None:
     path = write_clip(tmp_path / "clip.mp4", steps(3, width=width, height=height))
     frames = read(the_only(path))
     assert [frame.image.shape for frame in frames] == [(height, width, 3)] * 3
     assert [number_of(frame.image) for frame in frames] == [0, 1, 2]
 
 
-def test_colors_come_as_rgb(tmp_path: Path) -> None:
+def test_colors_are_rgb(tmp_path: Path) -> None:
     red = gray(0)
     red[..., 0] = 220
     (frame,) = read(the_only(write_clip(tmp_path / "red.mp4", [red])))
     assert np.abs(frame.image.mean(axis=(0, 1)) - [220, 0, 0]).max() < 8
 
 
-def test_ntsc_rate_is_kept_as_a_fraction(tmp_path: Path) -> None:
+def test_the_rate_of_ntsc_is_kept_as_a_fraction(tmp_path: Path) -> None:
     source = the_only(write_clip(tmp_path / "clip.mp4", steps(6), rate=NTSC))
     assert rate_of(source) == NTSC
     assert [f.pts * f.time_base for f in read(source)] == [n / NTSC for n in range(6)]
 
 
-def test_variable_frame_rate_and_start_offset_are_kept(tmp_path: Path) -> None:
+def test_a_variable_frame_rate_and_a_start_offset_are_kept(tmp_path: Path) -> None:
     times = [5000, 5040, 5100, 5500, 5533, 5900]
     path = write_clip(tmp_path / "clip.mkv", steps(6), pts=times, time_base=MILLISECOND)
     assert times_ms(read(the_only(path))) == times
@@ -131,13 +133,15 @@ TICK = Fraction(1, 90_000)
 
 
 def ticks(*begins: int) -> list[int]:
-    """Times of five pictures from each of `begins` on, thirty a second."""
+    """The times of five pictures at 30 per second from each of `begins` on."""
     return [begin + 3000 * n for begin in begins for n in range(5)]
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".mkv", ".mp4"])
 @pytest.mark.parametrize("hours", [1, 10])
-def test_a_leap_between_recordings_moves_no_step(tmp_path: Path, suffix: str, hours: int) -> None:
+def test_a_jump_between_recordings_is_replaced_by_a_usual_step(
+    tmp_path: Path, suffix: str, hours: int
+) -> None:
     path = tmp_path / f"clip{suffix}"
     write_clip(
         path, steps(10), rate=30, pts=ticks(0, 3000 * 5 + hours * HOUR), time_base=TICK, gop=1
@@ -147,28 +151,28 @@ def test_a_leap_between_recordings_moves_no_step(tmp_path: Path, suffix: str, ho
     assert [number_of(frame.image) for frame in frames] == list(range(10))
     assert np.diff(times_ms(frames)).tolist() == pytest.approx([1000 / 30] * 9, abs=1.1)
     if (suffix, hours) != (".mp4", 10):
-        # In which the writer squeezed them, as no picture may be so long there.
+        # MP4 cannot have such a long picture, so the muxer has squeezed the times.
         assert frames[-1].source_pts_seconds == pytest.approx(3600 * hours + 9 / 30, abs=0.01)
         assert rate_of(source) == 30
 
 
-def test_a_clock_that_steps_back_goes_on_by_the_usual_step(tmp_path: Path) -> None:
+def test_a_clock_that_steps_back_is_continued_by_the_usual_step(tmp_path: Path) -> None:
     path = tmp_path / "clip.ts"
     back = ticks(10 * 90_000, 8 * 90_000)
     write_clip(path, steps(10), rate=30, pts=ticks(0, 15_000), time_base=TICK, gop=1)
     frames = read(the_only(retimed(path, back)))
     assert np.diff(times_ms(frames)).tolist() == pytest.approx([1000 / 30] * 9, abs=1.1)
-    said = [frame.source_pts_seconds for frame in frames]
-    assert said[4] == pytest.approx(10 + 4 / 30, abs=0.001)
-    assert said[5] == pytest.approx(8, abs=0.001)
+    source_times = [frame.source_pts_seconds for frame in frames]
+    assert source_times[4] == pytest.approx(10 + 4 / 30, abs=0.001)
+    assert source_times[5] == pytest.approx(8, abs=0.001)
 
 
-def test_the_clock_of_mpeg_ts_may_wrap(tmp_path: Path) -> None:
+def test_the_clock_of_mpeg_ts_may_wrap_around(tmp_path: Path) -> None:
     path = tmp_path / "clip.ts"
     write_clip(path, steps(10), rate=30, pts=ticks(0, 15_000), time_base=TICK)
     frames = read(the_only(retimed(path, ticks(2**33 - 15_000, 0))))
     assert [number_of(frame.image) for frame in frames] == list(range(10))
-    # FFmpeg's first times are negative.
+    # FFmpeg makes the first times negative.
     assert frames[0].pts < 0
     assert np.diff([frame.pts for frame in frames]).tolist() == [3000] * 9
 
@@ -182,21 +186,21 @@ def test_a_slow_video_has_its_own_rate(tmp_path: Path, suffix: str) -> None:
     assert times_ms(read(source)) == [2000 * n for n in range(12)]
 
 
-def test_a_long_picture_of_a_slide_show_stays_long(tmp_path: Path) -> None:
+def test_a_long_picture_of_a_slide_show_keeps_its_duration(tmp_path: Path) -> None:
     times = [0, 5000, 5040, 45_000, 45_040]
     path = write_clip(tmp_path / "clip.mp4", steps(5), pts=times, time_base=MILLISECOND)
     assert times_ms(read(the_only(path))) == times
     assert rate_of(the_only(path)) == pytest.approx(4 / 45, rel=0.1)
 
 
-def test_pictures_without_a_clock_have_the_times_of_their_arrival() -> None:
-    # MJPEG without any container over UDP, obsproject/obs-studio#4268.
+def test_pictures_without_timestamps_have_their_arrival_times() -> None:
+    # MJPEG without a container over UDP: obsproject/obs-studio#4268.
     with reserved_port() as port, sending_pictures(port, interval_s=0.4) as slow_down:
         (source,), _ = find_sources([f"udp://127.0.0.1:{port}"])
         with contextlib.closing(source.open()) as session:
             slow_down.set()
             pairs = itertools.islice(itertools.pairwise(session), 2000)
-            # FFmpeg would have them 25 times a second.
+            # FFmpeg would assume 25 pictures per second.
             slow = itertools.dropwhile(lambda pair: not is_bright(pair[0]), pairs)
             seen = list(itertools.islice(slow, 5))
     assert sum(map(seconds_between, seen)) >= 5 * 0.3
@@ -213,11 +217,12 @@ def seconds_between(pair: tuple[Frame, Frame]) -> float:
 
 @contextlib.contextmanager
 def sending_pictures(port: int, *, interval_s: float) -> Iterator[threading.Event]:
-    """JPEGs that are too large for one datagram: dark ones quickly, then bright ones slowly.
+    """Send JPEGs that are too large for one datagram: dark ones fast, then bright ones slowly.
 
-    They are quick until somebody sets the event. FFmpeg looks at 125 of them before it opens such a
-    stream, and where these take it 10 s, the limit tears it away in the midst of a picture. All of
-    them fit into the receiver's buffers, so that none is lost on a busy machine.
+    They become slow when the event is set. FFmpeg reads 125 pictures before it opens such a
+    stream, and must not need 10 s for that, because the timeout would interrupt it within a
+    picture. The buffers of the receiver have room for all of them, so that none is lost on a busy
+    machine.
     """
     dark, bright = (
         cv2.imencode(".jpg", noise(0, width=64, height=48) // 2 + light)[1].tobytes()
@@ -251,10 +256,10 @@ def sending_pictures(port: int, *, interval_s: float) -> Iterator[threading.Even
         (".m1v", "mpeg1video", "mpeg1video", Fraction(30)),
     ],
 )
-def test_video_without_timestamps_is_timed_by_its_own_frame_rate(
+def test_a_video_without_timestamps_is_timed_by_its_own_frame_rate(
     tmp_path: Path, suffix: str, codec: str, format: str, rate: Fraction
 ) -> None:
-    # Recorders save H.264 as it is: it knows no time, but its rate. FFmpeg makes up 25 a second.
+    # Recorders save raw H.264, which has a frame rate but no times. FFmpeg assumes 25 per second.
     path = tmp_path / f"clip{suffix}"
     source = the_only(write_clip(path, steps(12), rate=rate, codec=codec, format=format))
     frames = read(source)
@@ -264,16 +269,16 @@ def test_video_without_timestamps_is_timed_by_its_own_frame_rate(
     assert all(frame.source_pts_seconds is None for frame in frames)
 
 
-def test_a_rate_that_no_camera_has_is_not_believed(tmp_path: Path) -> None:
-    # FFmpeg calls PAL's DV 60,000 pictures a second; a header may claim any number.
+def test_an_implausible_frame_rate_is_ignored(tmp_path: Path) -> None:
+    # FFmpeg reports 60,000 pictures per second for PAL DV, and a header may contain any number.
     path = write_clip(tmp_path / "clip.avi", steps(10), rate=Fraction(25), codec="mpeg4")
     data = bytearray(path.read_bytes())
-    # Of the stream's header: a second, and pictures in it.
+    # The scale and the rate in the header of the stream.
     rate = data.index(b"strh") + 28
     assert struct.unpack_from("<II", data, rate) == (1, 25)
     struct.pack_into("<II", data, rate, 1, 1_000_000)
     path.write_bytes(data)
-    # Its pictures know better.
+    # The rate is derived from the times of the pictures.
     assert rate_of(the_only(path)) == 25
     assert times_ms(read(the_only(path))) == [40 * n for n in range(10)]
 
@@ -282,7 +287,7 @@ def test_one_frame_is_a_video(tmp_path: Path) -> None:
     assert len(read(the_only(write_clip(tmp_path / "clip.mp4", steps(1))))) == 1
 
 
-def test_size_that_changes_midway_is_followed(tmp_path: Path) -> None:
+def test_the_size_may_change_within_a_video(tmp_path: Path) -> None:
     small = write_clip(tmp_path / "small.ts", steps(5))
     large = write_clip(tmp_path / "large.ts", steps(5, width=96, height=64))
     both = tmp_path / "both.ts"
@@ -290,7 +295,7 @@ def test_size_that_changes_midway_is_followed(tmp_path: Path) -> None:
     frames = read(the_only(both))
     assert [f.image.shape[:2] for f in frames] == [(48, 64)] * 5 + [(64, 96)] * 5
     assert [number_of(f.image) for f in frames] == [0, 1, 2, 3, 4] * 2
-    # The second recording's clock starts anew; ours must not run backwards.
+    # The clock of the second recording starts anew, but the times must increase.
     assert (np.diff([f.pts for f in frames]) > 0).all()
 
 
@@ -302,7 +307,7 @@ def test_size_that_changes_midway_is_followed(tmp_path: Path) -> None:
         pytest.param((0, -1, 1, 0), (1, 0), id="quarter counterclockwise"),
     ],
 )
-def test_phone_video_is_turned_upright(
+def test_a_video_of_a_phone_is_rotated_upright(
     tmp_path: Path, matrix: tuple[int, int, int, int], corner: tuple[int, int]
 ) -> None:
     marked = gray(0)
@@ -316,7 +321,7 @@ def test_phone_video_is_turned_upright(
     assert sorted(np.ravel(quarters))[2] < 10
 
 
-def test_truncated_mp4_gives_what_came_before(tmp_path: Path) -> None:
+def test_a_truncated_mp4_has_all_frames_before_its_end(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", steps(12))
     path.write_bytes(path.read_bytes()[: packets(path)[6][0] + 5])
     frames, message = read_until_error(the_only(path))
@@ -326,26 +331,26 @@ def test_truncated_mp4_gives_what_came_before(tmp_path: Path) -> None:
     assert "of 12 frames" in message
 
 
-def test_truncated_mp4_without_index_is_refused(tmp_path: Path) -> None:
-    # Cameras write the index last; without it, no frame can be found.
+def test_a_truncated_mp4_without_index_is_refused(tmp_path: Path) -> None:
+    # Cameras write the index at the end; without it, no frame can be found.
     path = write_clip(tmp_path / "clip.mov", steps(4))
     path.write_bytes(path.read_bytes()[: packets(path)[3][0]])
     with pytest.raises(SourceError, match=r"cannot read .*clip\.mov as video"):
         opened(str(path))
 
 
-def test_trimmed_mp4_is_not_mistaken_for_a_truncated_one(tmp_path: Path) -> None:
+def test_a_trimmed_mp4_is_not_reported_as_truncated(tmp_path: Path) -> None:
     frames = read(the_only(trimmed(write_clip(tmp_path / "clip.mp4", steps(20)))))
     assert [number_of(frame.image) for frame in frames] == list(range(10))
 
 
-def test_avi_with_dropped_frames_is_not_mistaken_for_a_truncated_one(tmp_path: Path) -> None:
-    # AVI has no timestamps: a recorder that drops frames leaves gaps in the count instead.
+def test_an_avi_with_dropped_frames_is_not_reported_as_truncated(tmp_path: Path) -> None:
+    # AVI has no timestamps, so a recorder that drops frames leaves gaps in their numbers.
     path = write_clip(tmp_path / "clip.avi", steps(6), pts=[0, 1, 2, 5, 6, 9], codec="mpeg4")
     assert times_ms(read(the_only(path))) == [0, 100, 200, 500, 600, 900]
 
 
-def test_one_damaged_packet_does_not_end_the_video(tmp_path: Path) -> None:
+def test_a_damaged_packet_does_not_end_a_video(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", steps(20), gop=5)
     data = bytearray(path.read_bytes())
     start, size = packets(path)[7]
@@ -355,24 +360,24 @@ def test_one_damaged_packet_does_not_end_the_video(tmp_path: Path) -> None:
     with contextlib.closing(the_only(path).open()) as session:
         try:
             for frame in session:
-                frames.append(frame)  # what came before an error counts
+                frames.append(frame)  # the frames before an error are needed
         except SourceError as error:
-            assert str(path) in str(error)  # noqa: PT017  # saying so at the end is fine
+            assert str(path) in str(error)  # noqa: PT017  # an error at the end is allowed
     numbers = [number_of(frame.image) for frame in frames]
-    # The next keyframe is number 10.
+    # Frame 10 is the next keyframe.
     assert numbers[:7] == list(range(7))
     assert numbers[-10:] == list(range(10, 20))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video\n" * 50, bytes(5000)])
-def test_what_is_no_video_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_video_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=r"cannot read .*clip\.mp4 as video"):
         opened(str(path))
 
 
-def test_sound_alone_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_only_audio_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     with wave.open(str(path), "wb") as sound:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
@@ -382,20 +387,20 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spec", ["rtsp://127.0.0.1:1/x", "http://127.0.0.1:1/x.mp4", "99"])
-def test_stream_or_camera_that_is_not_there_is_refused_by_name(spec: str) -> None:
+def test_a_missing_stream_or_camera_is_named(spec: str) -> None:
     with pytest.raises(SourceError, match=spec):
         the_only(spec).open()
 
 
 def write_picture(path: Path, level: int = 100, *, width: int = 20, height: int = 10) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Blue, green, red is what OpenCV takes; red tells it from the other way round.
+    # OpenCV expects BGR; a red picture shows whether the order is right.
     assert cv2.imwrite(str(path), np.full((height, width, 3), (0, 0, level), np.uint8))
     return path
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".bmp", ".tif", ".webp"])
-def test_picture_is_one_rgb_frame(tmp_path: Path, suffix: str) -> None:
+def test_a_picture_is_one_rgb_frame(tmp_path: Path, suffix: str) -> None:
     source = the_only(write_picture(tmp_path / f"one{suffix}"))
     assert (source.name, count_of(source), source.is_video) == ("one", 1, False)
     (frame,) = read(source)
@@ -404,7 +409,7 @@ def test_picture_is_one_rgb_frame(tmp_path: Path, suffix: str) -> None:
     assert frame.name == f"one{suffix}"
 
 
-def test_folder_of_pictures_is_one_source_in_order_of_names(tmp_path: Path) -> None:
+def test_a_folder_of_pictures_is_one_source_in_the_order_of_names(tmp_path: Path) -> None:
     for name in ("b.png", "a.png", "c.png"):
         write_picture(tmp_path / "street" / name)
     source = the_only(tmp_path / "street")
@@ -412,7 +417,7 @@ def test_folder_of_pictures_is_one_source_in_order_of_names(tmp_path: Path) -> N
     assert [(f.name, f.index) for f in read(source)] == [("a.png", 0), ("b.png", 1), ("c.png", 2)]
 
 
-def test_glob_takes_the_pictures_that_match(tmp_path: Path) -> None:
+def test_a_glob_selects_the_matching_pictures(tmp_path: Path) -> None:
     for name in ("a1.png", "a2.png", "b1.png"):
         write_picture(tmp_path / "street" / name)
     source = the_only(tmp_path / "street" / "a*.png")
@@ -426,7 +431,7 @@ def test_pictures_of_different_sizes_are_one_source(tmp_path: Path) -> None:
     assert [f.image.shape for f in read(the_only(tmp_path))] == [(1, 1, 3), (2, 300, 3)]
 
 
-def test_broken_picture_is_named_after_the_others_are_read(tmp_path: Path) -> None:
+def test_a_broken_picture_is_named_after_the_others_are_read(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no picture")
     (tmp_path / "c.png").write_bytes(b"")
@@ -437,7 +442,7 @@ def test_broken_picture_is_named_after_the_others_are_read(tmp_path: Path) -> No
     assert str(tmp_path / "c.png") in message
 
 
-def test_picture_that_vanishes_or_is_a_folder_is_named_like_a_broken_one(tmp_path: Path) -> None:
+def test_a_picture_that_was_removed_or_is_a_folder_is_named(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png")
     (tmp_path / "b.png").mkdir()
     frames, message = read_until_error(the_only(tmp_path / "*.png"))
@@ -445,7 +450,7 @@ def test_picture_that_vanishes_or_is_a_folder_is_named_like_a_broken_one(tmp_pat
     assert str(tmp_path / "b.png") in message
 
 
-def test_folder_of_pictures_and_videos_loses_neither(tmp_path: Path) -> None:
+def test_a_folder_with_pictures_and_videos_has_both(tmp_path: Path) -> None:
     folder = tmp_path / "mixed"
     write_picture(folder / "a.png")
     write_clip(folder / "clip.mp4", steps(2))
@@ -453,7 +458,7 @@ def test_folder_of_pictures_and_videos_loses_neither(tmp_path: Path) -> None:
     assert sorted(source.is_video for source in found) == [False, True]
 
 
-def test_folder_with_one_bad_video_gives_the_good_ones(tmp_path: Path) -> None:
+def test_a_folder_with_a_bad_video_has_the_good_ones(tmp_path: Path) -> None:
     write_clip(tmp_path / "good.mp4", steps(2))
     (tmp_path / "bad.mp4").write_text("no video")
     found, errors = check_files(find_sources([str(tmp_path)])[0])
@@ -461,8 +466,8 @@ def test_folder_with_one_bad_video_gives_the_good_ones(tmp_path: Path) -> None:
     assert "bad.mp4" in str(errors[0])
 
 
-def test_folder_leaves_out_what_is_neither_picture_nor_video(tmp_path: Path) -> None:
-    # As this repository's own videos/ has it: labels beside the clips.
+def test_other_files_in_a_folder_are_ignored(tmp_path: Path) -> None:
+    # The videos/ of this repository also contains labels.
     write_clip(tmp_path / "clip.mp4", steps(2))
     (tmp_path / "clip.coco.json").write_text("{}")
     (tmp_path / "clip.txt").write_text("1,1,0,0,5,5,1,-1,-1,-1\n")
@@ -472,14 +477,14 @@ def test_folder_leaves_out_what_is_neither_picture_nor_video(tmp_path: Path) -> 
     assert [source.name for source in found] == ["clip"]
 
 
-def test_empty_folder_and_missing_file_are_refused_by_name(tmp_path: Path) -> None:
+def test_an_empty_folder_and_a_missing_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"empty folder: put pictures or videos in it"):
         opened(str(tmp_path))
     with pytest.raises(SourceError, match=r"no such file, folder or glob: .*gone\.mp4"):
         opened(str(tmp_path / "gone.mp4"))
 
 
-def test_sources_of_the_same_name_get_names_of_their_own(tmp_path: Path) -> None:
+def test_sources_with_the_same_name_get_different_names(tmp_path: Path) -> None:
     paths = [tmp_path / folder / "clip.mp4" for folder in "abc"]
     paths.append(tmp_path / "clip_2.mp4")
     for path in paths:
@@ -491,12 +496,12 @@ def test_sources_of_the_same_name_get_names_of_their_own(tmp_path: Path) -> None
     assert len({source.name for source in found}) == 4
 
 
-def test_folder_named_by_a_dot_has_the_name_of_the_folder(
+def test_a_folder_given_as_a_dot_has_the_name_of_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_picture(tmp_path / "street" / "a.png")
     monkeypatch.chdir(tmp_path / "street")
-    # The name becomes a file's: "" and ".." would hide it, or write beside the output folder.
+    # Outputs have this name, so "" and ".." would hide them or leave the output folder.
     assert the_only(".").name == "street"
     monkeypatch.chdir(tmp_path)
     (tmp_path / "street" / "deep").mkdir()
@@ -504,7 +509,7 @@ def test_folder_named_by_a_dot_has_the_name_of_the_folder(
     assert the_only("..").name == "street"
 
 
-def test_a_stream_that_is_not_there_is_named_without_its_password() -> None:
+def test_a_missing_stream_is_named_without_its_password() -> None:
     with pytest.raises(
         SourceError, match=r"cannot read rtsp://127\.0\.0\.1:1/street .*address"
     ) as refused:
@@ -512,7 +517,7 @@ def test_a_stream_that_is_not_there_is_named_without_its_password() -> None:
     assert "secret" not in str(refused.value)
 
 
-def test_a_source_is_opened_again_and_again(tmp_path: Path) -> None:
+def test_a_source_can_be_opened_repeatedly(tmp_path: Path) -> None:
     source = the_only(write_clip(tmp_path / "clip.mp4", steps(3)))
     first, second = read(source), read(pickle.loads(pickle.dumps(source)))
     assert [f.index for f in first] == [f.index for f in second] == [0, 1, 2]
@@ -526,7 +531,9 @@ def test_a_stride_keeps_the_numbers_of_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("decoder", ["cpu", "auto"])
-def test_pictures_are_made_no_larger_than_asked(tmp_path: Path, decoder: DecoderName) -> None:
+def test_pictures_are_downscaled_to_the_requested_size(
+    tmp_path: Path, decoder: DecoderName
+) -> None:
     path = write_clip(tmp_path / "clip.mp4", steps(2, width=640, height=480))
     source = Video(str(path), "clip", decoder=decoder)
     frames = read(source, Reading(fit=(320, 320)))
@@ -536,25 +543,25 @@ def test_pictures_are_made_no_larger_than_asked(tmp_path: Path, decoder: Decoder
     assert whole[0].image.shape == (480, 640, 3)
 
 
-def test_a_turned_video_fits_too(tmp_path: Path) -> None:
+def test_a_rotated_video_is_downscaled_to_the_requested_size(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4", [gray(50, width=640, height=320)])
     (frame,) = read(the_only(turned(path, (0, 1, -1, 0))), Reading(fit=(320, 320)))
     assert frame.image.shape == (320, 160, 3)
     assert frame.size == (640, 320)
 
 
-def test_a_downscaled_picture_is_the_one_that_the_client_would_make(tmp_path: Path) -> None:
+def test_a_downscaled_picture_equals_that_of_the_client(tmp_path: Path) -> None:
     scene = cv2.resize(
         np.random.default_rng(1).integers(0, 256, (6, 10, 3), np.uint8), (1920, 1080)
     )
     source = the_only(write_clip(tmp_path / "clip.mp4", [scene]))
     (whole,), (small,) = read(source), read(source, Reading(fit=(640, 640)))
-    ours = cv2.resize(whole.image, (640, 360), interpolation=cv2.INTER_LINEAR)
-    assert np.abs(small.image.astype(int) - ours).mean() < 2
+    of_client = cv2.resize(whole.image, (640, 360), interpolation=cv2.INTER_LINEAR)
+    assert np.abs(small.image.astype(int) - of_client).mean() < 2
 
 
 @pytest.mark.parametrize("spec", ["77", "/dev/video77", "/dev/v4l/by-id/usb-of-one-camera"])
-def test_a_device_that_is_not_plugged_in_is_a_camera_for_those_who_wait(
+def test_an_absent_device_is_a_camera_if_devices_are_waited_for(
     spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -566,13 +573,13 @@ def test_a_device_that_is_not_plugged_in_is_a_camera_for_those_who_wait(
     assert camera.presence() == Presence.ABSENT
     with pytest.raises(SourceAbsent, match="plugged in"):
         camera.open()
-    # A file of that name is a file.
+    # A file with that name is read as a file.
     write_clip(tmp_path / "77", steps(1), format="mp4")
     (clip,), _ = find_sources(["77"], waits_for_devices=True)
     assert not clip.is_live
 
 
-def test_a_file_in_realtime_takes_its_time_and_loops(tmp_path: Path) -> None:
+def test_a_file_is_read_in_real_time_and_in_a_loop(tmp_path: Path) -> None:
     video = Video(str(write_clip(tmp_path / "clip.mp4", steps(4), rate=20)), "clip")
     started = time.monotonic()
     assert len(read(Realtime(video))) == 4
@@ -592,8 +599,9 @@ def test_a_file_that_starts_late_loops_without_a_gap(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("most", [5, 3, 0.8])
-def test_a_loop_goes_on_at_the_wanted_rate(tmp_path: Path, most: float) -> None:
-    # 0.75 s, which is no multiple of any wanted step; of some rounds, no picture is wanted.
+def test_a_loop_continues_at_the_wanted_rate(tmp_path: Path, most: float) -> None:
+    # The clip takes 0.75 s, which is no multiple of a wanted interval. Some rounds have no
+    # picture.
     video = Video(str(write_clip(tmp_path / "clip.mp4", steps(15), rate=20)), "clip")
     reading = Reading(most_per_second=lambda: most)
     with contextlib.closing(Realtime(video, loops=True).open(reading)) as session:
@@ -614,7 +622,7 @@ def test_a_loop_goes_on_at_the_wanted_rate(tmp_path: Path, most: float) -> None:
         "rtsp://a:secret@h/x?q=1",
     ],
 )
-def test_no_name_has_a_password_in_it(address: str) -> None:
+def test_the_name_of_a_source_contains_no_password(address: str) -> None:
     (source,), _ = find_sources([address])
     assert "cret" not in source.name
     assert source.name

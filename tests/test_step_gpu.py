@@ -1,4 +1,4 @@
-"""What each step tells CUDA, and what it says when its GPU cannot be used; with stand-ins."""
+"""The CUDA settings of a step, and its errors if its GPU cannot be used; with fakes."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def step_gpu(monkeypatch):
     utilities = types.ModuleType("triton_python_backend_utils")
     utilities.TritonModelException = type("TritonModelException", (Exception,), {})
     monkeypatch.setitem(sys.modules, utilities.__name__, utilities)
-    # What the step is told stays with the test.
+    # The step changes the environment, which must not outlive the test.
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    # Imported anew, and forgotten afterwards.
+    # The module is imported anew, and removed afterwards.
     monkeypatch.delitem(sys.modules, "nms_version_1.gpu", raising=False)
     yield part("nms", "gpu"), utilities.TritonModelException
     del sys.modules["nms_version_1.gpu"]
 
 
-def test_cuda_is_told_what_the_configuration_has_for_it_before_it_starts(cupy, step_gpu):
+def test_cuda_settings_of_the_configuration_are_applied_before_cuda_starts(cupy, step_gpu):
     before_start = {}
     starts = cupy.cuda.Device
     cupy.cuda.Device = lambda number: before_start.update(os.environ) or starts(number)
@@ -50,7 +50,7 @@ def test_cuda_is_told_what_the_configuration_has_for_it_before_it_starts(cupy, s
     assert cupy.cuda.runtime.limits == {cupy.cuda.runtime.cudaLimitStackSize: 256}
 
 
-def test_without_cupy_it_says_so(monkeypatch, step_gpu):
+def test_missing_cupy_is_an_error_with_the_fix(monkeypatch, step_gpu):
     module, exception = step_gpu
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(exception, match=r"nms cannot use GPU 1 \(ModuleNotFound.*install-server"):
@@ -64,7 +64,7 @@ def test_without_cupy_it_says_so(monkeypatch, step_gpu):
         CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"),
     ],
 )
-def test_a_gpu_that_does_not_start_is_named_with_what_to_do(cupy, step_gpu, error):
+def test_a_gpu_that_does_not_start_is_named_with_the_fix(cupy, step_gpu, error):
     module, exception = step_gpu
 
     def device(number):
@@ -90,7 +90,7 @@ def two_gpus(monkeypatch):
     return module
 
 
-def test_cuda_starts_on_every_gpu_and_stays_on_its_own(two_gpus, step_gpu):
+def test_cuda_starts_on_every_gpu_and_uses_the_own_one_last(two_gpus, step_gpu):
     used = []
     starts = two_gpus.cuda.Device
     two_gpus.cuda.Device = lambda number: used.append(number) or starts(number)
@@ -98,7 +98,7 @@ def test_cuda_starts_on_every_gpu_and_stays_on_its_own(two_gpus, step_gpu):
     assert used == [1, 0]
 
 
-def test_the_gpu_is_named_that_does_not_start(two_gpus, step_gpu):
+def test_another_gpu_that_does_not_start_is_named(two_gpus, step_gpu):
     module, exception = step_gpu
     starts = two_gpus.cuda.Device
 
@@ -112,20 +112,20 @@ def test_the_gpu_is_named_that_does_not_start(two_gpus, step_gpu):
         module.Gpu(CONFIG, 0)
 
 
-def test_what_is_wrong_with_the_model_is_said_as_it_is(cupy, step_gpu):
+def test_an_error_of_the_model_is_not_changed(cupy, step_gpu):
     module, exception = step_gpu
     gpu = module.Gpu(CONFIG, 0)
     with pytest.raises(exception, match=r"^nms: max_detections is 600$"), gpu.opening():
         raise ValueError("max_detections is 600")
 
 
-def test_a_full_gpu_is_no_broken_one(cupy, step_gpu):
+def test_a_full_gpu_is_a_memory_error(cupy, step_gpu):
     gpu = step_gpu[0].Gpu(CONFIG, 0)
     with pytest.raises(MemoryError, match="nms has no memory left on GPU 0"), gpu.computing():
         raise MemoryError("Out of memory allocating 201,326,592 bytes")
 
 
-def test_a_gpu_that_is_lost_is_named_with_what_to_do(cupy, step_gpu):
+def test_a_lost_gpu_is_named_with_the_fix(cupy, step_gpu):
     module, exception = step_gpu
     gpu = module.Gpu(CONFIG, 0)
     with pytest.raises(exception, match=r"nms failed on GPU 0 .*restart"), gpu.computing():

@@ -1,4 +1,4 @@
-"""Pictures as phones, browsers and scanners write them: whole, upright, and all of them."""
+"""Pictures of phones, browsers and scanners are read completely and upright."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def the_frames(path: Path) -> list[Image]:
 
 
 def quarters(width: int = 240, height: int = 200) -> Image:
-    """Red, green, blue, white: no turn of it is another one."""
+    """A picture with red, green, blue and white quarters, which shows every orientation."""
     image = np.full((height, width, 3), 255, np.uint8)
     image[: height // 2, : width // 2] = (200, 30, 30)
     image[: height // 2, width // 2 :] = (30, 200, 30)
@@ -46,17 +46,17 @@ def quarters(width: int = 240, height: int = 200) -> Image:
 
 def assert_like(image: Image, expected: Image) -> None:
     assert image.shape == expected.shape
-    # It is drawn on.
+    # Outputs draw on it.
     assert image.flags.writeable
     assert np.abs(image.astype(int) - expected).mean() < 4
 
 
-# A phone's picture was one tile of it: pixop/video-compare issue 143, block/buzz issue 7666; or a
-# video: openmpf/openmpf issue 1130.
+# Only one tile of a picture was read: pixop/video-compare issue 143, block/buzz issue 7666. It was
+# read as a video: openmpf/openmpf issue 1130.
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 @pytest.mark.parametrize("suffix", ["heic", "avif"])
-def test_a_picture_of_tiles_is_whole_and_upright(
+def test_a_tiled_picture_is_complete_and_upright(
     tmp_path: Path, suffix: str, turns: int, mirrored: bool
 ) -> None:
     path = write_tiled(tmp_path / f"a.{suffix}", quarters(), turns=turns, mirrored=mirrored)
@@ -68,7 +68,7 @@ def test_a_picture_of_tiles_is_whole_and_upright(
     assert frame.name == path.name
 
 
-def test_of_several_pictures_in_a_file_the_main_one_is_read_and_that_is_said(
+def test_the_main_picture_of_a_file_is_read_and_the_others_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_tiled(tmp_path / "a.heic", quarters(), are_hidden=False)
@@ -78,14 +78,14 @@ def test_of_several_pictures_in_a_file_the_main_one_is_read_and_that_is_said(
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.HEIC", "a.heif", "a.hif"])
-def test_what_a_picture_is_counts_and_not_its_suffix(tmp_path: Path, name: str) -> None:
-    # As when a phone's pictures are renamed, or sent as what they are not.
+def test_the_format_of_a_picture_is_detected_by_its_content(tmp_path: Path, name: str) -> None:
+    # Pictures of phones may be renamed, or sent with a wrong suffix.
     write_tiled(tmp_path / "b.heic", quarters()).rename(tmp_path / name)
     (image,) = the_frames(tmp_path / name)
     assert_like(image, quarters())
 
 
-def test_a_jpeg_that_is_called_heic_is_read(tmp_path: Path) -> None:
+def test_a_jpeg_with_the_suffix_heic_is_read(tmp_path: Path) -> None:
     Pillow.fromarray(quarters()).save(tmp_path / "a.heic", "JPEG", quality=95)
     (image,) = the_frames(tmp_path / "a.heic")
     assert_like(image, quarters())
@@ -93,7 +93,7 @@ def test_a_jpeg_that_is_called_heic_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIC", "PPM"])
 @pytest.mark.parametrize("name", ["IMG_0001", "photo.data"])
-def test_a_picture_of_no_known_suffix_is_a_picture(tmp_path: Path, name: str, format: str) -> None:
+def test_a_picture_with_an_unknown_suffix_is_read(tmp_path: Path, name: str, format: str) -> None:
     path = tmp_path / name
     if format == "HEIC":
         write_tiled(tmp_path / "a.heic", quarters()).rename(path)
@@ -105,8 +105,8 @@ def test_a_picture_of_no_known_suffix_is_a_picture(tmp_path: Path, name: str, fo
     assert_like(frame.image, quarters())
 
 
-def test_a_raw_picture_is_left_to_ffmpeg(tmp_path: Path) -> None:
-    # It begins as a TIFF with a preview.
+def test_a_raw_picture_is_read_by_ffmpeg(tmp_path: Path) -> None:
+    # It begins like a TIFF with a preview.
     Pillow.fromarray(gray(90)).save(tmp_path / "a.dng", "TIFF")
     (source,) = opened(tmp_path / "a.dng")
     assert source.is_video
@@ -114,7 +114,7 @@ def test_a_raw_picture_is_left_to_ffmpeg(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["dds", "dib", "ico", "jp2", "pcx", "ppm", "qoi", "sgi", "tga"])
-def test_what_ffmpeg_takes_for_a_video_of_one_frame_is_a_picture(
+def test_a_picture_that_ffmpeg_reads_as_a_video_of_one_frame_is_a_picture(
     tmp_path: Path, suffix: str
 ) -> None:
     picture = Pillow.fromarray(quarters())
@@ -127,14 +127,14 @@ def test_what_ffmpeg_takes_for_a_video_of_one_frame_is_a_picture(
 
 
 @pytest.mark.parametrize("suffix", ["tga", "ico", "psd", "jpg", "ppm"])
-def test_what_is_no_picture_is_taken_for_none(tmp_path: Path, suffix: str) -> None:
+def test_a_file_that_is_no_picture_is_not_read_as_one(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"a.{suffix}").write_bytes(b"no picture\n" * 300)
     (source,) = opened(tmp_path / f"a.{suffix}")
     with pytest.raises(SourceError, match=rf"no readable picture: .*a\.{suffix}"):
         frames_of(source)
 
 
-def test_what_is_wrong_with_a_picture_is_told(
+def test_the_error_of_a_picture_is_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     whole = Pillow.fromarray(noise(1))
@@ -156,7 +156,7 @@ def test_what_is_wrong_with_a_picture_is_told(
     assert why_not(tmp_path / "heights.tif") == "TIFF of mode F is not supported: convert it to PNG"
     assert why_not(tmp_path / "gone.png") == "No such file or directory"
     assert why_not(tmp_path / "folder.png") == "it is a folder"
-    # Not by OpenCV, too, in words of its own.
+    # OpenCV must not print a warning of its own.
     assert "OpenCV" not in capfd.readouterr().err
 
 
@@ -179,16 +179,14 @@ def test_each_broken_picture_is_named_with_its_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "gif", "webp", "avif", "heic", "ico"])
-def test_a_pipe_that_is_called_like_a_picture_is_not_waited_for(
-    tmp_path: Path, suffix: str
-) -> None:
-    # In a process of its own, which can be ended where it waits.
+def test_a_pipe_with_the_suffix_of_a_picture_is_not_read(tmp_path: Path, suffix: str) -> None:
+    # In a separate process, which can be killed if it waits.
     os.mkfifo(tmp_path / f"b.{suffix}")
     assert cv2.imwrite(str(tmp_path / "a.png"), quarters())
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        told = pool.apply_async(_frames_and_error, [tmp_path]).get(timeout=60)
-    assert told[0] == 1
-    assert re.search(rf"no readable picture: .*b\.{suffix} \(it is a pipe\)", told[1])
+        result = pool.apply_async(_frames_and_error, [tmp_path]).get(timeout=60)
+    assert result[0] == 1
+    assert re.search(rf"no readable picture: .*b\.{suffix} \(it is a pipe\)", result[1])
 
 
 def _frames_and_error(folder: Path) -> tuple[int, str]:
@@ -202,14 +200,14 @@ def _frames_and_error(folder: Path) -> tuple[int, str]:
     return frames, ""
 
 
-def test_a_picture_of_a_kind_that_is_not_read_is_called_that(tmp_path: Path) -> None:
-    # JPEG XL, as cameras begin to write it.
+def test_a_picture_in_an_unsupported_format_is_named(tmp_path: Path) -> None:
+    # Some new cameras write JPEG XL.
     (tmp_path / "a.jxl").write_bytes(b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(99))
     with pytest.raises(SourceError, match=r"a\.jxl is a picture .*\(jpegxl\): convert it"):
         opened(tmp_path / "a.jxl")
 
 
-def test_a_video_of_no_known_suffix_is_a_video(tmp_path: Path) -> None:
+def test_a_video_with_an_unknown_suffix_is_read(tmp_path: Path) -> None:
     for number, format in enumerate(["mp4", "matroska", "mpegts", "avi", "h264"]):
         write_clip(tmp_path / f"clip{number}", [gray(90)] * 3, format=format)
         (source,) = opened(tmp_path / f"clip{number}")
@@ -217,7 +215,7 @@ def test_a_video_of_no_known_suffix_is_a_video(tmp_path: Path) -> None:
         assert len(frames_of(source)) == 3
 
 
-def test_one_picture_in_an_animated_file_is_a_picture(tmp_path: Path) -> None:
+def test_an_animation_with_one_frame_is_a_picture(tmp_path: Path) -> None:
     for suffix in ("gif", "png", "webp"):
         write_moving(tmp_path / f"a.{suffix}", [gray(90)], [100])
         (source,) = opened(tmp_path / f"a.{suffix}")
@@ -233,7 +231,7 @@ def test_a_folder_of_phone_pictures_is_one_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["heic", "avif"])
-def test_a_phone_picture_that_is_cut_off_is_named(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_picture_of_a_phone_is_named(tmp_path: Path, suffix: str) -> None:
     path = write_tiled(tmp_path / f"a.{suffix}", noise(1, width=240, height=200))
     path.write_bytes(path.read_bytes()[:900])
     (source,) = opened(path)
@@ -258,11 +256,11 @@ def test_a_phone_picture_that_is_cut_off_is_named(tmp_path: Path, suffix: str) -
         ("photo.data", "photo.png"),
     ],
 )
-def test_an_annotated_picture_has_a_format_that_is_written(
+def test_an_annotated_picture_has_a_supported_format(
     tmp_path: Path, name: str, written: str
 ) -> None:
     output = AnnotatedPictures(tmp_path / "out")
-    output.write(_frame(name), quarters(), None)  # not looked at
+    output.write(_frame(name), quarters(), None)  # the detections are not used
     (path,) = (tmp_path / "out").iterdir()
     assert path.name == written
     (image,) = the_frames(path)
@@ -287,7 +285,7 @@ def levels() -> list[Image]:
 
 
 @MOVING
-def test_a_picture_that_moves_is_a_video_with_its_times(tmp_path: Path, suffix: str) -> None:
+def test_an_animation_is_a_video_with_its_times(tmp_path: Path, suffix: str) -> None:
     (source,) = opened(write_moving(tmp_path / f"a.{suffix}", levels(), DURATIONS_MS))
     assert (source.name, source.is_video) == ("a", True)
     frames = frames_of(source)
@@ -297,7 +295,7 @@ def test_a_picture_that_moves_is_a_video_with_its_times(tmp_path: Path, suffix: 
 
 
 @MOVING
-def test_a_picture_that_does_not_move_is_a_picture(tmp_path: Path, suffix: str) -> None:
+def test_a_still_picture_in_an_animation_format_is_a_picture(tmp_path: Path, suffix: str) -> None:
     format = {"apng": "PNG"}.get(suffix, suffix.upper())
     Pillow.fromarray(gray(90)).save(tmp_path / f"a.{suffix}", format)
     (source,) = opened(tmp_path / f"a.{suffix}")
@@ -307,13 +305,13 @@ def test_a_picture_that_does_not_move_is_a_picture(tmp_path: Path, suffix: str) 
     assert round(float(frame.image.mean()), -1) == 90
 
 
-def test_a_webp_called_gif_moves_too(tmp_path: Path) -> None:
-    # As the web's largest collection of them hands them out.
+def test_an_animated_webp_with_the_suffix_gif_is_a_video(tmp_path: Path) -> None:
+    # The largest website for animations serves such files.
     path = write_moving(tmp_path / "a.webp", levels(), DURATIONS_MS).rename(tmp_path / "a.gif")
     assert len(the_frames(path)) == 4
 
 
-def test_many_frames_of_an_animation_come_in_order(tmp_path: Path) -> None:
+def test_many_frames_of_an_animation_are_in_order(tmp_path: Path) -> None:
     images = [gray(number) for number in range(100)]
     path = tmp_path / "a.webp"
     frames = [Pillow.fromarray(image) for image in images]
@@ -321,7 +319,7 @@ def test_many_frames_of_an_animation_come_in_order(tmp_path: Path) -> None:
     assert [int(image[0, 0, 0]) for image in the_frames(path)] == list(range(100))
 
 
-def test_a_transparent_animation_shows_its_colors(tmp_path: Path) -> None:
+def test_a_transparent_animation_has_the_right_colors(tmp_path: Path) -> None:
     images = [np.dstack([image, np.full((48, 64), 128, np.uint8)]) for image in levels()]
     frames = [Pillow.fromarray(image) for image in images]
     for suffix in ("webp", "png"):
@@ -332,7 +330,7 @@ def test_a_transparent_animation_shows_its_colors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["webp", "avif"])
 @pytest.mark.parametrize("kept", [0.05, 0.6])
-def test_an_animation_that_is_cut_off_is_named(tmp_path: Path, suffix: str, kept: float) -> None:
+def test_a_truncated_animation_is_named(tmp_path: Path, suffix: str, kept: float) -> None:
     images = [noise(number, width=64, height=48) for number in range(4)]
     path = write_moving(tmp_path / f"a.{suffix}", images, DURATIONS_MS)
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
@@ -342,7 +340,7 @@ def test_an_animation_that_is_cut_off_is_named(tmp_path: Path, suffix: str, kept
 
 def test_the_length_of_an_animation_is_known(tmp_path: Path) -> None:
     (source,) = opened(write_moving(tmp_path / "a.webp", levels(), DURATIONS_MS))
-    # As it comes to the process that reads it.
+    # The source is pickled when it is passed to the process that reads it.
     sent = pickle.loads(pickle.dumps(source))
     with contextlib.closing(sent.open(Reading(stride=2))) as session:
         assert (session.frame_count, session.frame_rate) == (4, 10)
@@ -365,13 +363,13 @@ def test_every_page_of_a_tiff_is_a_picture(tmp_path: Path, compression: str | No
     assert [round(float(frame.image.mean()), -1) for frame in frames] == [40, 90, 140, 90]
     output = AnnotatedPictures(tmp_path / "out")
     for frame in frames:
-        output.write(frame, frame.image, None)  # type: ignore[arg-type]  # not looked at
+        output.write(frame, frame.image, None)  # type: ignore[arg-type]  # not used
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert written == ["scan.tif", "scan_2.tif", "scan_3.tif", "z.png"]
 
 
 @pytest.mark.parametrize("kept", [0.95, 0.7, 0.6, 0.4])
-def test_pages_that_are_cut_off_are_missed(tmp_path: Path, kept: float) -> None:
+def test_truncated_pages_are_reported_as_missing(tmp_path: Path, kept: float) -> None:
     pages = [Pillow.fromarray(noise(number, width=64, height=48)) for number in range(3)]
     path = tmp_path / "a.tif"
     pages[0].save(path, save_all=True, append_images=pages[1:])
@@ -384,7 +382,7 @@ def test_pages_that_are_cut_off_are_missed(tmp_path: Path, kept: float) -> None:
 
 
 @pytest.mark.parametrize("big", [False, True])
-def test_a_page_that_leads_back_ends_them(tmp_path: Path, big: bool) -> None:
+def test_a_page_that_refers_to_an_earlier_page_is_the_last_one(tmp_path: Path, big: bool) -> None:
     number = "Q" if big else "I"
     head = struct.pack("<HHQ", 43, 8, 16) if big else struct.pack("<HI", 42, 8)
     start = 2 + len(head)
@@ -401,8 +399,8 @@ def test_pages_are_counted_in_both_kinds_of_tiff(tmp_path: Path, big: bool) -> N
     assert len(the_frames(tmp_path / "a.tif")) == 3
 
 
-def test_smaller_copies_of_a_page_are_no_pages(tmp_path: Path) -> None:
-    # A scanner's thumbnails, a map's overviews: drewnoakes/metadata-extractor-dotnet issue 102.
+def test_reduced_copies_of_a_page_are_no_pages(tmp_path: Path) -> None:
+    # Thumbnails of scanners, overviews of maps: drewnoakes/metadata-extractor-dotnet issue 102.
     pages = [Pillow.fromarray(gray(90, width=64 >> number)) for number in range(3)]
     with TiffImagePlugin.AppendingTiffWriter(str(tmp_path / "map.tif"), True) as writer:
         for number, page in enumerate(pages):
@@ -413,7 +411,7 @@ def test_smaller_copies_of_a_page_are_no_pages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\0 no picture", b"no picture"])
-def test_a_broken_tiff_is_named_and_is_one_picture(tmp_path: Path, content: bytes) -> None:
+def test_a_broken_tiff_counts_as_one_picture_and_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tif").write_bytes(content)
     (source,) = opened(tmp_path / "a.tif")
     assert source.open().frame_count == 1
@@ -421,7 +419,7 @@ def test_a_broken_tiff_is_named_and_is_one_picture(tmp_path: Path, content: byte
         frames_of(source)
 
 
-# What other projects' users brought, and what came of it.
+# Pictures from issues of other projects
 
 
 def pixel(path: Path) -> list[int]:
@@ -429,21 +427,21 @@ def pixel(path: Path) -> list[int]:
     return image[image.shape[0] // 2, image.shape[1] // 2].astype(int).tolist()
 
 
-def test_gray_of_16_bits_keeps_its_levels(tmp_path: Path) -> None:
-    # Black or refused: eXeC64/imv issue 167, colmap/colmap pull request 2924.
+def test_gray_with_16_bits_keeps_its_levels(tmp_path: Path) -> None:
+    # They were black or refused: eXeC64/imv issue 167, colmap/colmap pull request 2924.
     for name in ("a.png", "a.tif"):
         assert cv2.imwrite(str(tmp_path / name), np.full((9, 9), 40000, np.uint16))
         assert pixel(tmp_path / name) == pytest.approx([156] * 3, abs=1)
 
 
-def test_colors_of_16_bits_keep_their_order(tmp_path: Path) -> None:
+def test_colors_with_16_bits_keep_their_order(tmp_path: Path) -> None:
     # opencv/opencv pull request 27087.
     color = np.full((9, 9, 3), (10000, 30000, 50000), np.uint16)
     assert cv2.imwrite(str(tmp_path / "a.png"), color[..., ::-1])
     assert pixel(tmp_path / "a.png") == pytest.approx([39, 117, 195], abs=1)
 
 
-def test_one_bit_is_black_and_white(tmp_path: Path) -> None:
+def test_a_picture_with_one_bit_is_black_and_white(tmp_path: Path) -> None:
     # torch/image issue 94.
     for name in ("a.png", "a.tif"):
         Pillow.new("1", (9, 9), 1).save(tmp_path / name)
@@ -451,14 +449,14 @@ def test_one_bit_is_black_and_white(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tif"])
-def test_inks_are_colors(tmp_path: Path, suffix: str) -> None:
+def test_cmyk_is_converted_to_rgb(tmp_path: Path, suffix: str) -> None:
     # vlfeat/matconvnet issue 91.
     Pillow.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / f"a.{suffix}")
     red, green, blue = pixel(tmp_path / f"a.{suffix}")
     assert red > 180 > 100 > max(green, blue)
 
 
-def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+def test_a_palette_is_converted_to_rgb(tmp_path: Path) -> None:
     picture = Pillow.fromarray(np.full((9, 9, 3), (200, 30, 60), np.uint8)).quantize()
     for suffix in ("png", "gif", "bmp", "tif"):
         picture.save(tmp_path / f"a.{suffix}")
@@ -482,8 +480,8 @@ def test_a_panorama_of_any_width_is_read_and_written(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "a.jpg").exists()
 
 
-def test_a_picture_that_claims_to_be_gigantic_is_named(tmp_path: Path) -> None:
-    # Automattic/photon-opencv issue 8: small in bytes, beyond what is decoded.
+def test_a_picture_with_a_gigantic_declared_size_is_named(tmp_path: Path) -> None:
+    # Automattic/photon-opencv issue 8: a small file, whose picture is too large to be decoded.
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(bytes(9)))
     (tmp_path / "a.png").write_bytes(data + _chunk(b"IEND", b""))

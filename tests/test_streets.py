@@ -39,7 +39,7 @@ def test_sample_is_deterministic() -> None:
     assert not np.array_equal(image, sample(6)[0])
 
 
-def test_street_renders_the_same_frame_whatever_came_before() -> None:
+def test_a_street_renders_the_same_frame_after_any_other_frame() -> None:
     street = random_street(3, width=320, height=180)
     first, _ = street.render(1.0)
     street.render(2.5)
@@ -70,7 +70,7 @@ def test_samples_range_from_empty_to_dense() -> None:
 
 
 def alone(street: Street, track_id: int, time_s: float) -> tuple[np.ndarray, Annotations]:
-    """Pixels that one vehicle alone changes in an otherwise empty, flatly lit street."""
+    """The pixels that a single vehicle changes in an otherwise empty, evenly lit street."""
     everyone = street.trips
     try:
         street.trips = []
@@ -98,7 +98,7 @@ def test_boxes_bound_the_pixels_that_a_vehicle_changes() -> None:
             x, y, width, height = cv2.boundingRect(changed.astype(np.uint8))
             if width * height < 400 or len(truth.boxes) != 1:
                 continue
-            # A dark tire on dark asphalt may not show, so the box may be larger, not smaller.
+            # A dark tire on dark asphalt may be invisible, so the box may only be larger.
             box = truth.boxes[0]
             assert (box[:2] <= np.array([x, y]) + 1.0).all()
             assert (box[2:] >= np.array([x + width, y + height]) - 1.0).all()
@@ -130,7 +130,7 @@ def test_visibility_falls_behind_another_vehicle() -> None:
     assert fallen >= 3
 
 
-def test_ignores_the_hidden_and_the_tiny() -> None:
+def test_hidden_and_tiny_objects_are_ignored() -> None:
     fine = Sighting(1, 2, (100, 100, 160, 140), 0.9)
     hidden = replace(fine, visibility=0.3)
     narrow = replace(fine, box=(100, 100, 110, 140))
@@ -149,13 +149,13 @@ def test_footprints_overlap_and_order() -> None:
     assert not overlap(ahead, near)
     assert overlap(ahead, crossing)
     eye = np.array([0.0, 0.0])
-    # The bus's middle is nearer than a bicycle before its far end may suggest: edges decide.
+    # The edges decide: the middle of the bus may be nearer than a bicycle in front of its end.
     assert in_front(near, ahead, eye=eye)
     assert not in_front(ahead, near, eye=eye)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nobody_touches_anybody_in_the_demo(name: str) -> None:
+def test_objects_in_the_demo_do_not_collide(name: str) -> None:
     street = demo(name)
     times = np.arange(0, 10, 1 / 30)
     rooms = [
@@ -168,7 +168,7 @@ def test_nobody_touches_anybody_in_the_demo(name: str) -> None:
         assert not overlap(a[both], b[both]).any()
 
 
-def test_empty_street_has_no_truth() -> None:
+def test_an_empty_street_has_no_ground_truth() -> None:
     design = replace(DEMOS["mb1_1"], demand=Demand(0, 0.0, {2: 1.0}))
     image, truth = Street(design, width=320, height=180).render(0.0)
     assert len(truth.boxes) == 0
@@ -176,7 +176,7 @@ def test_empty_street_has_no_truth() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_shipped_truth_is_complete_and_agrees_with_the_generator(name: str) -> None:
+def test_the_shipped_ground_truth_is_complete_and_agrees_with_the_generator(name: str) -> None:
     coco = json.loads((VIDEOS / f"{name}.coco.json").read_text())
     rows = np.loadtxt(VIDEOS / f"{name}.mot.txt", delimiter=",")
     assert len(coco["images"]) == 300
@@ -198,7 +198,7 @@ def test_shipped_truth_is_complete_and_agrees_with_the_generator(name: str) -> N
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_demo_hides_nobody_for_long(name: str) -> None:
+def test_objects_in_the_demo_are_not_hidden_for_long(name: str) -> None:
     rows = np.loadtxt(VIDEOS / f"{name}.mot.txt", delimiter=",")
     counted = rows[rows[:, 6] == 1]
     for track_id in set(counted[:, 1]):
@@ -207,7 +207,7 @@ def test_demo_hides_nobody_for_long(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_shipped_video(name: str) -> None:
+def test_the_shipped_video_agrees_with_the_generator(name: str) -> None:
     path = VIDEOS / f"{name}.mp4"
     assert path.stat().st_size < 2_000_000
     video = cv2.VideoCapture(str(path))

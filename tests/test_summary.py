@@ -1,4 +1,4 @@
-"""`detect --summary`: the figures of a run as JSON, however it ends."""
+"""`detect --summary`: the figures of a run as JSON, whether it succeeds or not."""
 
 from __future__ import annotations
 
@@ -34,28 +34,26 @@ def test_only_a_regular_file_is_replaced(kind, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_report_is_told_in_milliseconds_and_counts(tmp_path):
+def test_the_summary_has_milliseconds_and_counts(tmp_path):
     status = Status("street", state="ended", frames_expected=4, frames_done=2, elapsed_s=0.5)
     status.dropped = Counter(stale=1)
     status.lose(DeadlineExceeded("too late"))
     status.timer["request"].add(0.010)
     status.timer["decode"].add(0.006)
     report = Report([status], {"nms": StepTotals(2, queue_s=0.002, compute_s=0.004)}, tmp_path, 3)
-    told = as_dict(report)
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert (told["workers"], told["frames"], told["frames_per_s"]) == (3, 2, 4.0)
-    assert told["stages_ms"] == dict.fromkeys(STAGES, 0.0) | {"decode": 3.0, "request": 5.0}
-    assert told["server_steps"] == {"nms": {"requests": 2, "queue_ms": 1.0, "compute_ms": 2.0}}
-    (source,) = told["sources"]
+    figures = as_dict(report)
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+    assert (figures["workers"], figures["frames"], figures["frames_per_s"]) == (3, 2, 4.0)
+    assert figures["stages_ms"] == dict.fromkeys(STAGES, 0.0) | {"decode": 3.0, "request": 5.0}
+    assert figures["server_steps"] == {"nms": {"requests": 2, "queue_ms": 1.0, "compute_ms": 2.0}}
+    (source,) = figures["sources"]
     assert (source["dropped"], source["lost"]) == ({"stale": 1}, {"DeadlineExceeded": 1})
     assert abs(source["request_ms"]["p50"] - 10) < 0.3
     assert source["age_ms"] == {"p50": None, "p99": None}
-    assert told["errors"] == ["street: 1 frame was lost: too late"]
+    assert figures["errors"] == ["street: 1 frame was lost: too late"]
 
 
-def test_a_run_is_summed_up_with_the_source_that_could_not_be_read(
-    tmp_path, triton, yolostream_cli
-):
+def test_the_summary_names_a_source_that_could_not_be_read(tmp_path, triton, yolostream_cli):
     path = write_clip(tmp_path / "clip.mp4", steps(4))
     summary = tmp_path / "figures" / "summary.json"
     done = yolostream_cli(
@@ -63,18 +61,18 @@ def test_a_run_is_summed_up_with_the_source_that_could_not_be_read(
         *("--summary", summary, "--save", "jsonl"),
     )
     assert done.returncode == SourceError.exit_code
-    told = json.loads(summary.read_text())
-    (source,) = told["sources"]
+    figures = json.loads(summary.read_text())
+    (source,) = figures["sources"]
     written = (tmp_path / "out" / "clip.jsonl").read_text().splitlines()
     assert source["frames"] == source["frames_expected"] == len(written)
     assert source["age_ms"]["p99"] >= source["age_ms"]["p50"] > 0
-    assert told["server_steps"]["nms"]["requests"] >= len(written)
-    assert "gone.mp4" in told["errors"][0]
-    assert not told["interrupted"]
+    assert figures["server_steps"]["nms"]["requests"] >= len(written)
+    assert "gone.mp4" in figures["errors"][0]
+    assert not figures["interrupted"]
 
 
-def test_figures_of_the_warm_up_are_left_out(tmp_path, triton, yolostream_cli):
-    # Twelve seconds; of the warm-up, the workers' start is a part.
+def test_the_warm_up_is_left_out_of_the_figures(tmp_path, triton, yolostream_cli):
+    # The clips take 12 s; the start of the workers is part of the warm-up.
     clips = [write_clip(tmp_path / f"{name}.mp4", steps(4) * 30, rate=10) for name in "ab"]
     summary = tmp_path / "summary.json"
     done = yolostream_cli(
@@ -89,7 +87,7 @@ def test_figures_of_the_warm_up_are_left_out(tmp_path, triton, yolostream_cli):
         assert source["request_ms"]["p50"] > 0
 
 
-def test_what_went_wrong_in_the_warm_up_is_still_told():
+def test_errors_of_the_warm_up_are_kept():
     before = Status("street", frames_done=5, objects=7, elapsed_s=1.0)
     before.dropped = Counter(stale=3, superseded=1)
     before.lose(DeadlineExceeded("too late"))
@@ -107,7 +105,7 @@ def test_what_went_wrong_in_the_warm_up_is_still_told():
     assert anew.since(before) is anew
 
 
-def test_ctrl_c_leaves_a_summary(tmp_path, triton):
+def test_ctrl_c_writes_a_summary(tmp_path, triton):
     path = write_clip(tmp_path / "clip.mp4", steps(4) * 200)
     rows = tmp_path / "out" / "clip.jsonl"
     command = [sys.executable, "-m", "yolostream", "detect", path, "--url", triton.url]
@@ -119,9 +117,9 @@ def test_ctrl_c_leaves_a_summary(tmp_path, triton):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == EXIT_INTERRUPTED
-    told = json.loads((tmp_path / "summary.json").read_text())
-    assert told["interrupted"]
-    assert 0 < told["frames"] < told["sources"][0]["frames_expected"]
+    figures = json.loads((tmp_path / "summary.json").read_text())
+    assert figures["interrupted"]
+    assert 0 < figures["frames"] < figures["sources"][0]["frames_expected"]
 
 
 def test_a_summary_that_cannot_be_written_is_an_error_after_the_results(

@@ -1,4 +1,4 @@
-"""When cameras are opened again, with a clock that the test turns."""
+"""The times at which cameras are opened again, with a simulated clock."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from yolostream.pipeline.status import Status
 from yolostream.pipeline.supervision import STEADY_S, Limits, Retry, Supervision
 from yolostream.sources.address import is_of_a_file
 
-AWAY = SourceError("nobody answers")
+AWAY = SourceError("no answer")
 LONGEST = 1.0
 
 
 def supervised(*, jitter: float = LONGEST) -> Supervision:
-    """Of a camera that gave frames until 0 s."""
+    """The supervision of a camera that delivered frames until 0 s."""
     supervision = Supervision(Limits(), now=-100.0, jitter=lambda: jitter)
     supervision.gave_frames(-100.0, 0.0)
     return supervision
@@ -37,12 +37,12 @@ def delay(supervision: Supervision, problem: SourceError, now: float) -> float:
     ("away_s", "longest_s"),
     [(0, 1), (5, 1), (20, 1), (30, 1.5), (300, 15), (1200, 60), (86_400, 60)],
 )
-def test_a_camera_waits_no_longer_than_a_twentieth_of_its_absence(away_s, longest_s) -> None:
+def test_the_delay_is_at_most_a_twentieth_of_the_outage(away_s, longest_s) -> None:
     assert delay(supervised(), AWAY, away_s) == longest_s
     assert delay(supervised(jitter=0.25), AWAY, away_s) == longest_s / 4
 
 
-def test_a_camera_that_comes_for_moments_is_not_asked_ever_more_often() -> None:
+def test_short_recoveries_do_not_reset_the_delay() -> None:
     supervision = supervised()
     for second in range(0, 300, 3):
         supervision.gave_frames(second, second + 1)
@@ -55,7 +55,7 @@ def test_a_camera_that_comes_for_moments_is_not_asked_ever_more_often() -> None:
     ("problem", "state"),
     [(SourceDenied("401"), "auth_failed"), (SourceUnsupported("sound"), "unsupported")],
 )
-def test_what_has_to_be_changed_by_hand_is_asked_for_rarely(problem, state) -> None:
+def test_problems_that_need_a_manual_change_are_retried_rarely(problem, state) -> None:
     supervision, now, waits = supervised(jitter=0.0), 0.0, []
     for _ in range(6):
         retry = supervision.after(problem, now)
@@ -64,27 +64,27 @@ def test_what_has_to_be_changed_by_hand_is_asked_for_rarely(problem, state) -> N
         waits.append(retry.delay_s)
         now += retry.delay_s
     assert waits == [60, 120, 240, 480, 600, 600]
-    # Nobody changes it for weeks.
+    # The problem persists for weeks.
     for _ in range(5000):
         assert delay(supervision, problem, now) == 600
-    # Once it lets us in, a new refusal is the first one.
+    # After a success, the next refusal counts as the first one.
     supervision.gave_frames(now, now + 60)
     assert delay(supervision, problem, now + 60) == 60
 
 
-def test_a_camera_that_never_gave_a_frame_is_tried_as_long_as_patience_lasts() -> None:
+def test_a_camera_without_any_frame_is_retried_until_the_patience_ends() -> None:
     supervision = Supervision(Limits(camera_patience_s=10), now=0.0, jitter=lambda: LONGEST)
     assert supervision.after(AWAY, 0.1) == Retry("backoff", 1)
     assert supervision.after(AWAY, 8.9) == Retry("backoff", 1)
     assert supervision.after(AWAY, 9.1) is None
-    # A wrong password is one at once.
+    # A wrong password is an error at once.
     assert Supervision(Limits(), now=0.0).after(SourceDenied("401"), 0.1) is None
     for_ever = Supervision(Limits(camera_patience_s=float("inf")), now=0.0, jitter=lambda: LONGEST)
     assert for_ever.after(AWAY, 86_400) == Retry("backoff", 60)
     assert for_ever.after(SourceDenied("401"), 86_400) == Retry("auth_failed", 75)
 
 
-def test_a_camera_whose_worker_died_is_no_wrong_address() -> None:
+def test_a_known_camera_is_retried_without_patience() -> None:
     supervision = Supervision(Limits(camera_patience_s=0), now=0.0, is_known=True)
     assert supervision.after(AWAY, 500) is not None
 
@@ -98,7 +98,7 @@ def changes(caplog) -> list[tuple[str, str, str]]:
     return [(one["from"], one["to"], one["levelname"]) for one in fields]
 
 
-def test_each_change_is_a_record_and_trouble_is_said_once(caplog) -> None:
+def test_each_change_is_logged_and_repeated_problems_only_once(caplog) -> None:
     caplog.set_level(logging.DEBUG)
     status = Status("cam")
     for state, reason in [
@@ -132,7 +132,7 @@ def test_each_change_is_a_record_and_trouble_is_said_once(caplog) -> None:
 
 
 @pytest.mark.parametrize("last", ["ended", "failed"])
-def test_nothing_comes_after_the_end(caplog, last) -> None:
+def test_the_final_state_does_not_change(caplog, last) -> None:
     caplog.set_level(logging.INFO)
     status = Status("cam")
     status.enter(last)
@@ -154,7 +154,7 @@ CAR = Detections(
 
 
 def numbers(frames: list[Frame]) -> list[int]:
-    """The number that a car which stands still has in each frame."""
+    """The track id of a stationary car in each frame."""
     numbering = Numbering()
     numbering.frame_rate = 10.0
     return [int(numbering.update(one, CAR).track_ids[0]) for one in frames]
@@ -175,7 +175,7 @@ def picture(seconds: float, *, side: int = 64, session: int = 0) -> Frame:
         pytest.param(picture(0.3, session=1), False, id="another session"),
     ],
 )
-def test_tracks_begin_anew_where_other_objects_are(after, same) -> None:
+def test_tracks_are_reset_if_the_scene_may_have_changed(after, same) -> None:
     first = [picture(n / 10) for n in range(3)]
     seen = numbers(
         [*first, after, picture(after.pts_seconds + 0.1, side=after.size[0], session=after.session)]
@@ -196,5 +196,5 @@ def test_tracks_begin_anew_where_other_objects_are(after, same) -> None:
         ("rtsp://h/clip.mp4", False),
     ],
 )
-def test_a_file_on_a_web_server_is_told_by_its_name(address, is_file) -> None:
+def test_a_file_on_a_web_server_is_recognized_by_its_name(address, is_file) -> None:
     assert is_of_a_file(address, {".mp4", ".m3u8"}) == is_file

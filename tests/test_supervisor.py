@@ -1,4 +1,4 @@
-"""A server that is dead or sick is started again: real servers, real signals."""
+"""Dead and faulty servers are restarted; with real servers and real signals."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ def server() -> Iterator[embedded.EmbeddedTriton]:
         ("tritonserver", signal.SIGSTOP),
     ],
 )
-def test_a_process_that_is_killed_or_paused_costs_the_time_of_a_restart(
+def test_a_killed_or_paused_process_leads_to_a_restart(
     server, demo_frames, caplog, monkeypatch, step, number
 ) -> None:
-    # One fault follows another here.
+    # The faults of these tests follow each other, so the delay would grow.
     monkeypatch.setattr(backoff, "LONGEST_S", 1.0)
     (frame,) = demo_frames("mb1_1", [30])
     restarts = server.health().restarts
@@ -112,8 +112,8 @@ def test_a_process_that_is_killed_or_paused_costs_the_time_of_a_restart(
     assert f"(restart {health.restarts})" in back
 
 
-def test_a_server_that_cannot_be_started_is_tried_again(moody, monkeypatch, caplog) -> None:
-    repository, _ = moody
+def test_a_failed_start_is_repeated(faulty, monkeypatch, caplog) -> None:
+    repository, _ = faulty
     start, tries = tritonserver.start, []
 
     def full(*arguments: object) -> subprocess.Popen[bytes]:
@@ -125,23 +125,23 @@ def test_a_server_that_cannot_be_started_is_tried_again(moody, monkeypatch, capl
         server.process.kill()
         poll(lambda: len(tries) == 2, what="another attempt")
         monkeypatch.setattr(tritonserver, "start", start)
-        poll(lambda: server.health().of(MODEL), what="it to answer again")
+        poll(lambda: server.health().of(MODEL), what="the server to answer again")
     assert "cannot start Triton: [Errno 28]" in caplog.text
 
 
-def test_a_server_that_answers_with_other_frames_boxes_is_started_again(moody) -> None:
-    repository, _ = moody
-    # As the real ensemble does it; this digest is always that of a frame from before.
+def test_a_server_that_answers_with_the_boxes_of_other_frames_is_restarted(faulty) -> None:
+    repository, _ = faulty
+    # The model gets a digest output like the real ensemble, but its digest is always wrong.
     config = repository / MODEL / "config.pbtxt"
-    told = '{ name: "frame_digest" data_type: TYPE_FP32 dims: [ 2 ] },'
-    text = config.read_text().replace("output [", f"output [ {told}", 1)
+    output = '{ name: "frame_digest" data_type: TYPE_FP32 dims: [ 2 ] },'
+    text = config.read_text().replace("output [", f"output [ {output}", 1)
     mapped = 'output_map { key: "num_detections"'
     text = text.replace(
         mapped, f'output_map {{ key: "frame_digest" value: "frame_digest" }} {mapped}'
     )
     config.write_text(text)
     answer = repository / "instant_answer" / "config.pbtxt"
-    answer.write_text(answer.read_text().replace("output [", f"output [ {told}", 1))
+    answer.write_text(answer.read_text().replace("output [", f"output [ {output}", 1))
     code = repository / "instant_answer" / "1" / "instant.py"
     code.write_text(
         code.read_text().replace("SHAPES = {", 'SHAPES = {\n    "frame_digest": (2,),', 1)
@@ -151,65 +151,67 @@ def test_a_server_that_answers_with_other_frames_boxes_is_started_again(moody) -
         assert "answers with the boxes of other frames" in server.health().fault
 
 
-def test_only_this_project_s_ensembles_are_asked() -> None:
+def test_only_ensembles_of_this_project_are_checked() -> None:
     assert repositories.ensembles_in([REPOSITORY / "model_repository", INSTANT]) == [
         MODEL,
         "yolov7",
     ]
 
 
-MOODY = """
+FAULTY_MODEL = """
 import time
 from pathlib import Path
 import triton_python_backend_utils as pb_utils
 from .instant import TritonPythonModel as Instant
 
-MOOD = Path({mood!r})
+BEHAVIOR = Path({path!r})
 
 class TritonPythonModel(Instant):
     def execute(self, requests):
-        mood = MOOD.read_text() if MOOD.exists() else ""
-        if mood == "hang":
+        behavior = BEHAVIOR.read_text() if BEHAVIOR.exists() else ""
+        if behavior == "hang":
             time.sleep(3600)
-        if mood == "fail":
-            raise RuntimeError("a bad mood")
+        if behavior == "fail":
+            raise RuntimeError("a simulated error")
         return super().execute(requests)
 """
 
 
 @pytest.fixture
-def moody(tmp_path, monkeypatch) -> tuple[Path, Path]:
-    """A repository whose model does what a file says, and that file; impatient questions."""
+def faulty(tmp_path, monkeypatch) -> tuple[Path, Path]:
+    """A repository whose model fails as a file says, and that file; with short check intervals."""
     for module, name, value in (
         (liveness, "INTERVAL_S", 0.5),
         (liveness, "SILENCE_S", 3.0),
         (canary, "TIMEOUT_S", 1.0),
     ):
         monkeypatch.setattr(module, name, value)
-    repository, mood = tmp_path / "models", tmp_path / "mood"
+    repository, behavior = tmp_path / "models", tmp_path / "behavior"
     shutil.copytree(INSTANT, repository)
     code = repository / "instant_answer" / "1" / "model.py"
     code.rename(code.with_name("instant.py"))
-    code.write_text(MOODY.format(mood=str(mood)))
-    return repository, mood
+    code.write_text(FAULTY_MODEL.format(path=str(behavior)))
+    return repository, behavior
 
 
-@pytest.mark.parametrize(("mood", "fault"), [("hang", "no answer for"), ("fail", "a bad mood")])
-def test_an_ensemble_that_no_longer_answers_is_started_again(moody, mood, fault) -> None:
-    repository, file = moody
+@pytest.mark.parametrize(
+    ("behavior", "fault"), [("hang", "no answer for"), ("fail", "a simulated error")]
+)
+def test_an_ensemble_that_no_longer_answers_is_restarted(faulty, behavior, fault) -> None:
+    repository, file = faulty
     with embedding(repository) as server:
         poll(lambda: server.health().of(MODEL), what="the first answer")
-        file.write_text(mood)
+        file.write_text(behavior)
         poll(lambda: server.health().restarts == 1, what="a restart")
         assert fault in server.health().fault
         assert not server.health().of(MODEL)
         file.unlink()
-        poll(lambda: server.health().of(MODEL), what="it to answer again")
+        poll(lambda: server.health().of(MODEL), what="the server to answer again")
         assert server.health().restarts == 1
 
 
-def test_an_ensemble_that_never_answered_is_unwell_and_no_reason_to_restart(moody) -> None:
-    repository, file = moody
+def test_an_ensemble_that_never_answered_is_unhealthy_and_not_restarted(faulty) -> None:
+    repository, file = faulty
     file.write_text("fail")
     with embedding(repository) as server:
         with pytest.raises(YolostreamError):
@@ -218,8 +220,8 @@ def test_an_ensemble_that_never_answered_is_unwell_and_no_reason_to_restart(mood
         assert server.health() == health.Health({MODEL: False}, is_up=True, restarts=0)
 
 
-def test_once_raises_what_happened(moody) -> None:
-    repository, _ = moody
+def test_with_once_the_fault_is_raised(faulty) -> None:
+    repository, _ = faulty
     with embedding(repository, once=True) as server:
         process_of(psutil.Process(server.process.pid), "instant_answer").kill()
         with pytest.raises(ServerUnavailable, match="a process of 'instant_answer' has ended"):
@@ -227,10 +229,10 @@ def test_once_raises_what_happened(moody) -> None:
         assert not server.health().is_up
 
 
-def test_who_has_no_parent_any_more_does_not_even_start(tmp_path) -> None:
+def test_a_program_whose_parent_has_ended_is_not_started(tmp_path) -> None:
     touched = tmp_path / "touched"
-    nobody = "1" if os.getpid() != 1 else "2"
-    for parent, is_started in ((str(os.getpid()), True), (nobody, False)):
+    other = "1" if os.getpid() != 1 else "2"
+    for parent, is_started in ((str(os.getpid()), True), (other, False)):
         touched.unlink(missing_ok=True)
         command = [sys.executable, die_with_parent.__file__, parent, "touch", touched]
         assert subprocess.run(command).returncode == 0
@@ -266,9 +268,9 @@ def serving(
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> str:
-    """Lines of stderr up to one with these words; the console wraps none of ours."""
+    """Read stderr up to a line with these words; return it."""
     while words not in (line := process.stderr.readline()):
-        assert line, f"it ended without saying: {words}"
+        assert line, f"the process ended without the line: {words}"
     return line
 
 
@@ -277,7 +279,7 @@ def tritonserver_of(process: subprocess.Popen[str]) -> psutil.Process:
     return next(member for member in family if member.name() == "tritonserver")
 
 
-def asked(port: str, path: str) -> tuple[int, dict]:
+def get(port: str, path: str) -> tuple[int, dict]:
     try:
         with _DIRECT.open(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.status, json.load(answer)
@@ -286,23 +288,23 @@ def asked(port: str, path: str) -> tuple[int, dict]:
             return error.code, json.loads(error.read()) if error.code == 503 else {}
 
 
-def test_serve_tells_of_its_health(tmp_path, monkeypatch) -> None:
+def test_serve_reports_its_health(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     words = ("--host", "0.0.0.0", *ports())
     port = of(words, "health")
     with serving(tmp_path, INSTANT, *words) as process:
-        poll(lambda: asked(port, "/health")[0] == 200, what="health")
-        assert asked(port, f"/health/{MODEL}")[0] == 200
-        assert asked(port, "/health/nobody")[0] == 503
-        assert asked(port, "/")[0] == 404
+        poll(lambda: get(port, "/health")[0] == 200, what="health")
+        assert get(port, f"/health/{MODEL}")[0] == 200
+        assert get(port, "/health/unknown")[0] == 503
+        assert get(port, "/")[0] == 404
         step = process_of(tritonserver_of(process), "instant_answer")
         step.suspend()
-        poll(lambda: asked(port, f"/health/{MODEL}")[0] == 503, what="its illness")
-        poll(lambda: asked(port, f"/health/{MODEL}")[0] == 200, what="its recovery")
-        told = asked(port, "/health")[1]
-        assert told["healthy"]
-        assert told["restarts"] == 1
-        assert "'instant_answer' is paused" in told["fault"]
+        poll(lambda: get(port, f"/health/{MODEL}")[0] == 503, what="the fault")
+        poll(lambda: get(port, f"/health/{MODEL}")[0] == 200, what="the recovery")
+        report = get(port, "/health")[1]
+        assert report["healthy"]
+        assert report["restarts"] == 1
+        assert "'instant_answer' is paused" in report["fault"]
         process.send_signal(signal.SIGTERM)
         assert ended(process).returncode == 0
     check_nothing_left(tmp_path)
@@ -316,7 +318,7 @@ def test_serve_once_ends_with_an_error(tmp_path) -> None:
     check_nothing_left(tmp_path)
 
 
-def test_after_a_kill_of_serve_nothing_holds_its_ports(tmp_path) -> None:
+def test_after_serve_was_killed_its_ports_are_free(tmp_path) -> None:
     words = ports()
     for _ in range(4):
         with serving(tmp_path, INSTANT, *words) as process:
@@ -324,7 +326,7 @@ def test_after_a_kill_of_serve_nothing_holds_its_ports(tmp_path) -> None:
             process.kill()
             process.wait(DEADLINE_S)
         poll(lambda: not server.is_running(), what="the server to end with its owner")  # noqa: B023
-    # A step that was about to answer may wait for ever for a tritonserver that was killed.
+    # A step that was about to answer may wait forever for the killed tritonserver.
     with serving(tmp_path, INSTANT, *words) as process:
         process.terminate()
         assert ended(process).returncode == 0
@@ -333,7 +335,7 @@ def test_after_a_kill_of_serve_nothing_holds_its_ports(tmp_path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["now", "in 2 s"])
-def test_it_stops_in_the_middle_of_a_restart_and_of_a_pause(tmp_path, number, moment) -> None:
+def test_serve_can_be_stopped_during_a_restart_and_before_one(tmp_path, number, moment) -> None:
     repository = tmp_path / "models"
     shutil.copytree(INSTANT, repository)
     with serving(tmp_path, repository, *ports()) as process:
@@ -342,14 +344,14 @@ def test_it_stops_in_the_middle_of_a_restart_and_of_a_pause(tmp_path, number, mo
         process_of(tritonserver_of(process), "instant_answer").kill()
         read_until(process, f"it is restarted {moment}")
         if moment == "now":
-            # Its successor loads its models.
+            # The next server is loading its models.
             poll(lambda: bool(psutil.Process(process.pid).children()), what="the next server")
         process.send_signal(number)
         assert ended(process).returncode == 0
     check_nothing_left(tmp_path)
 
 
-def test_a_restart_that_fails_is_said_and_tried_again(tmp_path) -> None:
+def test_a_failed_restart_is_logged_and_repeated(tmp_path) -> None:
     repository = tmp_path / "models"
     shutil.copytree(INSTANT, repository)
     code = repository / "instant_answer" / "1" / "model.py"
@@ -368,7 +370,7 @@ def test_a_restart_that_fails_is_said_and_tried_again(tmp_path) -> None:
     check_nothing_left(tmp_path)
 
 
-def test_a_step_that_dies_costs_detect_nothing_of_a_file(tmp_path) -> None:
+def test_a_dead_step_costs_no_frame_of_a_file(tmp_path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", steps(5) * 24)
     out = tmp_path / "out"
     with started(
@@ -385,7 +387,7 @@ def test_a_step_that_dies_costs_detect_nothing_of_a_file(tmp_path) -> None:
 
 @pytest.fixture
 def installation(tmp_path) -> Path:
-    """A folder laid out as /opt/tritonserver is in NVIDIA's container."""
+    """A folder with the layout of /opt/tritonserver in NVIDIA's container."""
     environment = ServerEnvironment.check(ENVIRONMENT)
     folder = tmp_path / "opt"
     backend = folder / "backends" / "python"
@@ -410,7 +412,9 @@ def installation(tmp_path) -> Path:
     return folder
 
 
-def test_an_installation_of_triton_is_looked_after_like_our_own(tmp_path, installation) -> None:
+def test_an_installation_of_triton_is_supervised_like_the_one_from_pypi(
+    tmp_path, installation
+) -> None:
     repository = tmp_path / "models"
     shutil.copytree(INSTANT, repository)
     broken = repository / "broken"
@@ -426,7 +430,7 @@ def test_an_installation_of_triton_is_looked_after_like_our_own(tmp_path, instal
         assert {"--exit-on-error=false", region} <= set(server.cmdline())
         assert gpus.LARGE_COPIES.items() <= server.environ().items()
         read_until(process, "OSError: broken")
-        poll(lambda: asked(of(words, "health"), f"/health/{MODEL}")[0] == 200, what="health")
+        poll(lambda: get(of(words, "health"), f"/health/{MODEL}")[0] == 200, what="health")
         process_of(server, "instant_answer").kill()
         read_until(process, "is back after")
         process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What `nms` makes of the parameters in its configuration, in a real Triton."""
+"""The effects of the parameters of `nms`, in a real Triton."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CAR, TRUCK = [100, 100, 200, 160, 0.6, 2], [102, 101, 199, 161, 0.37, 7]
 
 @pytest.fixture
 def repository(tmp_path):
-    """Holds `nms` alone."""
+    """A repository with only `nms`."""
     folder = tmp_path / "models"
     unserved = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "nms", folder / "nms", ignore=unserved)
@@ -58,18 +58,18 @@ def classes_found(repository):
     return answer.as_numpy("detection_classes")[0, :count].tolist()
 
 
-def test_an_object_may_be_found_as_two_classes_unless_that_is_changed(repository):
+def test_an_object_may_have_two_classes_unless_suppression_is_class_agnostic(repository):
     assert classes_found(repository) == [2, 7]
     switched(repository, "true")
     assert classes_found(repository) == [2]
 
 
-def test_a_configuration_of_before_is_served_as_it_was(repository):
+def test_a_configuration_without_the_parameter_is_served_as_before(repository):
     change(repository, 'parameters { key: "class_agnostic" value { string_value: "false" } }\n', "")
     assert classes_found(repository) == [2, 7]
 
 
-def test_a_value_that_is_none_is_refused_by_name(repository):
+def test_an_invalid_value_is_named(repository):
     switched(repository, "yes")
     with pytest.raises(ServerStartError, match="class_agnostic is 'yes': write"):
         classes_found(repository)

@@ -44,7 +44,7 @@ def all_opened(*paths: Path) -> list[Source]:
 
 
 def in_threads(works: list[Callable[[], None]]) -> list[Exception]:
-    """Run all at once, as lanes do; what they raised. Fails where one never ends."""
+    """Run functions in threads, as streams do; return their errors. All of them must end."""
     errors: list[Exception] = []
 
     def guarded(work: Callable[[], None]) -> None:
@@ -58,12 +58,12 @@ def in_threads(works: list[Callable[[], None]]) -> list[Exception]:
         thread.start()
     for thread in threads:
         thread.join(DEADLINE_S)
-    assert not any(thread.is_alive() for thread in threads), "somebody waits forever"
+    assert not any(thread.is_alive() for thread in threads), "a thread waits forever"
     return errors
 
 
 def tile(path: Path, sources: list[Source]) -> Tiled:
-    """Play all sources into one grid, each from its own thread."""
+    """Play all sources into one tiled video, each from its own thread."""
     tiled = Tiled(path, are_live=[source.is_live for source in sources])
 
     def play_into(number: int, source: Source) -> None:
@@ -119,7 +119,7 @@ def test_any_number_of_sources_has_a_grid(
         assert np.ravel(levels) == pytest.approx(expected, abs=4)
 
 
-def test_tiled_is_what_every_browser_plays(tmp_path: Path) -> None:
+def test_the_tiled_video_has_the_format_that_every_browser_plays(tmp_path: Path) -> None:
     path = tmp_path / "tiled.mp4"
     tile(path, all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(3)) for n in "ab")))
     found = boxes(path)
@@ -131,8 +131,8 @@ def test_tiled_is_what_every_browser_plays(tmp_path: Path) -> None:
         assert (stream.average_rate, stream.frames) == (10, 3)
 
 
-def test_cells_are_in_step_whatever_their_rates_and_lengths(tmp_path: Path) -> None:
-    # One second of 4 and of 10 frames/s, and half a second of 6 frames/s.
+def test_cells_with_any_rates_and_lengths_are_synchronized(tmp_path: Path) -> None:
+    # Clips of 1 s at 4 and 10 frames/s, and of 0.5 s at 6 frames/s.
     clips = [
         write_clip(tmp_path / "a.mp4", steps(4), rate=Fraction(4)),
         write_clip(tmp_path / "b.mp4", steps(10), rate=Fraction(10)),
@@ -141,7 +141,7 @@ def test_cells_are_in_step_whatever_their_rates_and_lengths(tmp_path: Path) -> N
     path = tmp_path / "tiled.mp4"
     tile(path, all_opened(*clips))
     played = play(path)
-    # At the pace of the fastest, to the end of the longest.
+    # The video has the rate of the fastest clip and the length of the longest one.
     assert [at for at, _ in played] == pytest.approx([n / 10 for n in range(10)])
     cells = [
         [middle(image, row, column) for _, image in played]
@@ -149,12 +149,12 @@ def test_cells_are_in_step_whatever_their_rates_and_lengths(tmp_path: Path) -> N
     ]
     assert cells[0] == [n * 4 // 10 for n in range(10)]
     assert cells[1] == list(range(10))
-    # The shortest one keeps its last picture.
+    # The shortest clip keeps its last picture.
     assert cells[2] == [min(2, n * 6 // 10) for n in range(10)]
 
 
 def middle(image: np.ndarray, row: int, column: int, rows: int = 2, columns: int = 2) -> int:
-    """Number of the frame that a cell shows, away from its borders."""
+    """The number of the frame in a cell, read from its center."""
     height, width = image.shape[0] // rows, image.shape[1] // columns
     top, left = row * height, column * width
     return number_of(
@@ -162,7 +162,7 @@ def middle(image: np.ndarray, row: int, column: int, rows: int = 2, columns: int
     )
 
 
-def test_start_offset_and_variable_rate_do_not_shift_a_cell(tmp_path: Path) -> None:
+def test_a_start_offset_and_a_variable_rate_do_not_shift_a_cell(tmp_path: Path) -> None:
     times = [0, 1, 5, 6]
     clips = [
         write_clip(tmp_path / "even.mp4", steps(7)),
@@ -174,8 +174,8 @@ def test_start_offset_and_variable_rate_do_not_shift_a_cell(tmp_path: Path) -> N
     assert shown == [0, 1, 1, 1, 1, 2, 3]
 
 
-def test_pictures_that_come_faster_than_the_grid_let_nobody_wait_forever(tmp_path: Path) -> None:
-    # Three times as many within a tick as a cell may be ahead.
+def test_pictures_faster_than_the_tiled_video_cause_no_deadlock(tmp_path: Path) -> None:
+    # One tick has three times as many pictures as a cell may be ahead.
     burst = [0, *range(110, 110 + 3 * AHEAD), 500, 600]
     clips = [
         write_clip(tmp_path / "even.mp4", steps(7)),
@@ -191,11 +191,11 @@ def test_pictures_that_come_faster_than_the_grid_let_nobody_wait_forever(tmp_pat
     tile(path, all_opened(*clips))
     played = play(path)
     assert [at for at, _ in played] == pytest.approx([n / 10 for n in range(7)])
-    # The last one of a tick is shown.
+    # The last picture of each tick is shown.
     assert [middle(image, 0, 1, rows=1) for _, image in played] == [0, 0, 2, 2, 2, 3, 4]
 
 
-def test_a_gap_of_all_cells_is_one_picture(tmp_path: Path) -> None:
+def test_a_gap_in_all_cells_is_one_picture(tmp_path: Path) -> None:
     times = [0, 100, 55_000, 55_100]
     clips = [
         write_clip(tmp_path / f"{n}.mkv", steps(4), pts=times, time_base=MILLISECOND) for n in "ab"
@@ -205,7 +205,7 @@ def test_a_gap_of_all_cells_is_one_picture(tmp_path: Path) -> None:
     assert [at for at, _ in play(path)] == pytest.approx([time / 1000 for time in times])
 
 
-def test_cells_keep_the_aspect_of_their_source(tmp_path: Path) -> None:
+def test_cells_keep_the_aspect_ratio_of_their_source(tmp_path: Path) -> None:
     shapes = {"wide": (160, 20), "tall": (36, 96), "tv": (64, 48), "dot": (1, 1)}
     clips = [
         write_clip(tmp_path / f"{name}.mp4", [gray(220, width=w, height=h)])
@@ -219,11 +219,11 @@ def test_cells_keep_the_aspect_of_their_source(tmp_path: Path) -> None:
         bright = cell.mean(axis=2) > 110
         filled = np.count_nonzero(bright.any(axis=0)), np.count_nonzero(bright.any(axis=1))
         assert filled[0] / filled[1] == pytest.approx(width / height, rel=0.05)
-        # It touches two opposite borders: no room is wasted.
+        # The picture touches two opposite borders, so it is as large as possible.
         assert filled[0] >= cell.shape[1] - 4 or filled[1] >= cell.shape[0] - 4
 
 
-def test_source_that_fails_midway_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_a_source_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     path = tmp_path / "tiled.mp4"
     sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(AHEAD + 6)) for n in "ab"))
     tiled = Tiled(path, are_live=[False] * len(sources))
@@ -245,12 +245,12 @@ def test_source_that_fails_midway_does_not_stop_the_others(tmp_path: Path) -> No
     assert shown == list(range(AHEAD + 6))
 
 
-def test_full_disk_ends_every_cell(tmp_path: Path) -> None:
+def test_a_full_disk_ends_every_cell(tmp_path: Path) -> None:
     path = tmp_path / "tiled.mp4"
     sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(1)) for n in "abc"))
     tiled = Tiled(path, are_live=[False] * len(sources), bitrate=20_000_000)
     image = noise(1, width=tiled.cell_width, height=tiled.cell_height)
-    # Frame times in ticks: whatever tick fails, one of the slow cells takes no picture in it.
+    # Frame intervals in ticks: in any tick, at least one of the slow cells has no new picture.
     paces = (1, 3, 4)
     begun = [0, 0, 0]
 
@@ -259,7 +259,7 @@ def test_full_disk_ends_every_cell(tmp_path: Path) -> None:
         try:
             for index in range(60):
                 if number == 0:
-                    # The fast one comes last: the disk is full while the others wait for it.
+                    # The fast cell is last, so that the disk is full while the others wait for it.
                     poll(lambda i=index: all(map(is_full, begun[1:], paces[1:], [i, i])))
                 begun[number] = index
                 cell.write(Frame(image, index, pace * index, Fraction(1, 10)), image, NOTHING)
@@ -289,7 +289,7 @@ def test_colors_stay_in_their_cells_and_frames_of_the_caller_are_not_kept(
     cells = [opened_tile(tiled, number) for number in range(3)]
     for index in range(12):
         for cell, color in zip(cells, np.roll(colors, index, axis=0), strict=True):
-            # The same memory for all: what was written before must not change.
+            # All frames use the same memory; earlier pictures must not change.
             image[...] = color
             cell.write(Frame(image, index, index, Fraction(1, 10)), image, NOTHING)
     for cell in cells:
@@ -303,7 +303,7 @@ def test_colors_stay_in_their_cells_and_frames_of_the_caller_are_not_kept(
         assert quarters[3].max() < 10
 
 
-def test_cells_without_any_frame_leave_no_unplayable_file(tmp_path: Path) -> None:
+def test_cells_without_frames_leave_no_file(tmp_path: Path) -> None:
     path = tmp_path / "tiled.mp4"
     sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(1)) for n in "ab"))
     tiled = Tiled(path, are_live=[False] * len(sources))
@@ -312,7 +312,7 @@ def test_cells_without_any_frame_leave_no_unplayable_file(tmp_path: Path) -> Non
     assert not path.exists()
 
 
-def test_nobody_waits_for_a_live_source(tmp_path: Path) -> None:
+def test_a_live_source_is_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "tiled.mp4"
     sources = all_opened(*(write_clip(tmp_path / f"{n}.mp4", steps(AHEAD + 4)) for n in "ab"))
     tiled = Tiled(path, are_live=[True, False])
@@ -323,7 +323,7 @@ def test_nobody_waits_for_a_live_source(tmp_path: Path) -> None:
             cell.write(frame, frame.image, NOTHING)
         cell.close()
 
-    # The live one has not sent anything yet.
+    # The live source has not sent a picture yet.
     assert not in_threads([file_only])
     tiled.cell(0).close()
     assert len(play(path)) == AHEAD + 4

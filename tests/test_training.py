@@ -31,7 +31,7 @@ from tools.demo.training.targets import Targets, targets_of  # noqa: E402
 CLASS_IDS = (1, 2, 3, 5, 7)
 DEMO = "yolov7-tiny-half"
 SIDE = 128
-# Two threads on busy cores spend their time waiting for each other.
+# With two threads on busy cores, each would mostly wait for the other.
 torch.set_num_threads(1)
 
 
@@ -61,7 +61,7 @@ def targets(box: list[float], *, channel: int = 1, ignored: list[float] | None =
     )
 
 
-def test_letterboxed_picture_is_unchanged_and_centered() -> None:
+def test_a_letterboxed_picture_is_unchanged_and_centered() -> None:
     source = replace(
         picture(), pixels=np.random.default_rng(0).integers(0, 256, (360, 640, 3), np.uint8)
     )
@@ -101,7 +101,7 @@ def test_a_canvas_holds_pictures_with_the_same_labeled_classes() -> None:
     assert not partly.all()
 
 
-def test_scene_is_downscaled_with_its_boxes() -> None:
+def test_a_scene_is_downscaled_with_its_boxes() -> None:
     class Labels:
         class_ids = np.array([2, 7])
         boxes = np.array([[0, 0, 100, 50], [200, 100, 400, 300]], np.float32)
@@ -116,7 +116,7 @@ def test_scene_is_downscaled_with_its_boxes() -> None:
     assert drawn.ignored.tolist() == [[100, 50, 200, 150]]
 
 
-def test_tall_two_wheelers_of_the_mixed_source_lose_their_riders() -> None:
+def test_riders_are_removed_from_tall_two_wheelers_of_the_mixed_source() -> None:
     boxes = np.array([[0, 0, 10, 40], [0, 0, 10, 40], [0, 0, 40, 30], [0, 0, 10, 40]], np.float32)
     source = replace(picture(), boxes=boxes, class_ids=np.array([1, 3, 1, 2]))
     assert without_riders(source).boxes[:, 1].tolist() == pytest.approx([12, 8, 0, 0])
@@ -124,7 +124,7 @@ def test_tall_two_wheelers_of_the_mixed_source_lose_their_riders() -> None:
     np.testing.assert_array_equal(without_riders(replace(source, source="np")).boxes, boxes)
 
 
-def test_label_is_learned_near_its_center_by_one_label_a_row() -> None:
+def test_a_label_is_assigned_near_its_center_and_each_row_gets_one_label() -> None:
     torch.manual_seed(0)
     network = fresh_network(DEMO, side=SIDE)
     grid = build_grid(network.detect, side=SIDE)
@@ -154,7 +154,7 @@ def random_maps() -> list[torch.Tensor]:
     return [torch.randn(1, 3 * (5 + len(CLASS_IDS)), SIDE // s, SIDE // s) for s in (8, 16, 32)]
 
 
-def test_unlabeled_classes_learn_nothing() -> None:
+def test_unlabeled_classes_have_no_gradient() -> None:
     labels = targets([40, 40, 64, 72])
     labels.annotated[0, 4] = False
     maps = random_maps()
@@ -167,7 +167,7 @@ def test_unlabeled_classes_learn_nothing() -> None:
     assert (gradient[is_background & (best != 4), 4] != 0).all()
 
 
-def test_ignored_regions_are_no_background() -> None:
+def test_ignored_regions_do_not_count_as_background() -> None:
     gradient = gradient_of_loss(targets([8, 8, 30, 30], ignored=[64, 64, 128, 128]), random_maps())
     grid = build_grid(fresh_network(DEMO, side=SIDE).detect, side=SIDE)
     inside = (((grid.cells + 0.5) * grid.strides) >= 64).all(dim=1)
@@ -175,7 +175,7 @@ def test_ignored_regions_are_no_background() -> None:
     assert (gradient[~inside, 4] != 0).all()
 
 
-def test_loss_falls_on_a_picture_seen_again() -> None:
+def test_the_loss_falls_when_a_picture_is_repeated() -> None:
     torch.manual_seed(0)
     network = fresh_network(DEMO, side=SIDE).train()
     images = torch.rand(2, 3, SIDE, SIDE) * 0.2
@@ -202,7 +202,7 @@ def test_complete_iou_of_equal_and_of_distant_boxes() -> None:
     assert -1.0 < full.item() < 0.0
 
 
-def test_suppression_finds_what_the_usual_loop_finds() -> None:
+def test_suppression_equals_that_of_a_simple_loop() -> None:
     torch.manual_seed(0)
     corner = torch.rand(2, 320, 2) * 60
     boxes = torch.cat([corner, corner + 10 + torch.rand(2, 320, 2) * 20], dim=2)

@@ -1,4 +1,4 @@
-"""How frames get to the server: what is chosen, asked for and given back, without a GPU."""
+"""Transports of frames to the server: choice, registration and release, without a GPU."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ BLOCK = 2 << 20
 
 @pytest.fixture
 def with_gpu(monkeypatch):
-    """Gives this process a GPU that is none."""
+    """Installs fake GPUs in this process."""
 
     def install(**features) -> Gpu:
         gpu = Gpu(**features)
         cupy = stand_in_cupy(gpu)
         cupy.__spec__ = types.SimpleNamespace(name="cupy")  # type: ignore[assignment]
         monkeypatch.setitem(sys.modules, "cupy", cupy)
-        # It holds on to the CuPy that it has met first.
+        # The module keeps the CuPy that it imported first.
         monkeypatch.delitem(sys.modules, "yolostream.client.transport.cuda", raising=False)
         return gpu
 
@@ -54,7 +54,7 @@ def without_cupy(monkeypatch):
 
 
 class GpuTriton(EnsembleTriton):
-    """Takes regions of GPU memory, and keeps the picture of each frame as it came."""
+    """Accepts regions of GPU memory, and records the pictures of all frames."""
 
     def __init__(self, gpus=(0, 1), **settings) -> None:
         super().__init__(**settings)
@@ -66,7 +66,7 @@ class GpuTriton(EnsembleTriton):
     def ModelConfig(self, request, context):  # noqa: N802  # the protocol's names
         found = config(request.name)
         for group in found.instance_group:
-            # As Triton fills it in.
+            # Triton fills in this field.
             group.gpus[:] = self.gpus
         return pb.ModelConfigResponse(config=found)
 
@@ -111,25 +111,25 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def test_auto_prefers_gpu_memory_where_the_server_reads_it(with_gpu):
+def test_auto_prefers_gpu_memory_if_the_server_supports_it(with_gpu):
     with_gpu()
     with gpu_triton() as server, Detector(server.url) as detector:
         assert detector.transport == PREFERENCE[0] == "cuda-shared-memory"
 
 
-def test_gpu_memory_of_killed_clients_is_unregistered_and_no_other(with_gpu):
+def test_only_the_gpu_memory_of_killed_clients_is_unregistered(with_gpu):
     with_gpu()
     with gpu_triton() as server, contextlib.closing(OwnedFile()) as living:
         with OwnedFile().file as killed:
             dead = Path(killed.name).name.removeprefix(".")
-        elsewhere = "yolostream-frames-000000000000-1"
-        for name in (dead, living.name, elsewhere):
+        in_container = "yolostream-frames-000000000000-1"
+        for name in (dead, living.name, in_container):
             server.regions[name] = pb.CudaSharedMemoryRegisterRequest(name=name)
         with Detector(server.url):
-            assert set(server.regions) == {living.name, elsewhere}
+            assert set(server.regions) == {living.name, in_container}
 
 
-def test_a_server_without_a_gpu_gets_frames_through_its_own_memory(triton, with_gpu, demo_frames):
+def test_a_server_without_a_gpu_gets_frames_in_shared_memory(triton, with_gpu, demo_frames):
     gpu = with_gpu()
     with Detector(triton.url) as detector:
         assert detector.transport == "shared-memory"
@@ -137,7 +137,7 @@ def test_a_server_without_a_gpu_gets_frames_through_its_own_memory(triton, with_
     assert not gpu.allocated
 
 
-def test_asked_for_by_name_a_server_without_a_gpu_is_an_error(triton, with_gpu):
+def test_cuda_shared_memory_with_a_server_without_a_gpu_is_an_error(triton, with_gpu):
     with_gpu()
     with pytest.raises(
         yolostream.ServerUnavailable, match=rf"{triton.url}.*GPU memory.*run Triton on this"
@@ -145,14 +145,14 @@ def test_asked_for_by_name_a_server_without_a_gpu_is_an_error(triton, with_gpu):
         Detector(triton.url, transport="cuda-shared-memory")
 
 
-def test_without_cupy_auto_does_without_and_the_name_says_how_to_get_it(triton, without_cupy):
+def test_without_cupy_auto_falls_back_and_the_explicit_choice_is_an_error(triton, without_cupy):
     with Detector(triton.url) as detector:
         assert detector.transport == "shared-memory"
     with pytest.raises(yolostream.ServerUnavailable, match=r"cupy.*yolostream\[gpu\]"):
         Detector(triton.url, transport="cuda-shared-memory")
 
 
-def test_without_a_gpu_the_driver_is_asked_for(triton, with_gpu):
+def test_without_a_gpu_the_error_names_the_driver(triton, with_gpu):
     with_gpu(devices=0)
     with Detector(triton.url) as detector:
         assert detector.transport == "shared-memory"
@@ -175,14 +175,14 @@ def test_a_region_is_registered_once_and_grows_with_the_frames(with_gpu):
         (region,) = server.regions.values()
         assert (region.byte_size, region.device_id) == (3 * BLOCK, 0)
         assert len(gpu.allocated) == 1
-        # A small frame does not need a small one.
+        # A smaller frame uses the same region.
         detector.detect(noise(480, 640))
         assert server.registered == probed + 2
     assert not server.regions
     assert not gpu.allocated
 
 
-def test_a_frame_of_the_host_is_downscaled_before_it_goes_up(with_gpu):
+def test_a_frame_in_host_memory_is_downscaled_before_its_upload(with_gpu):
     gpu = with_gpu()
     frame = noise(720, 1280)
     with gpu_triton() as server, Detector(server.url) as detector:
@@ -194,18 +194,18 @@ def test_a_frame_of_the_host_is_downscaled_before_it_goes_up(with_gpu):
     assert set(gpu.copies) == {TO_DEVICE}
 
 
-def test_a_frame_on_the_gpu_stays_there_whole(with_gpu):
+def test_a_frame_on_the_gpu_is_not_copied_to_the_host_or_downscaled(with_gpu):
     gpu = with_gpu()
     frame = noise(720, 1280)
     with gpu_triton() as server, Detector(server.url) as detector:
-        # A view with gaps in it, too.
+        # The second picture is a view with negative strides.
         for picture in (frame, frame[:, ::-1]):
             gpu.copies.clear()
             found = detector.detect(DeviceArray(picture))
             assert np.array_equal(server.pictures[-1], picture)
             assert gpu.copies == [FROM_ANYWHERE]
         assert len(found) == 0
-        # Boxes are in the pixels of the frame as it was given.
+        # Boxes are in pixels of the given frame.
         server.answers["num_detections"] = np.float32(1)
         server.answers["detection_boxes"] = np.float32(0.5)
         assert detector.detect(DeviceArray(frame)).boxes[0].tolist() == [640, 360, 640, 360]
@@ -216,7 +216,7 @@ def test_the_region_is_on_the_gpu_of_the_frame(with_gpu):
     with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
         detector.detect(DeviceArray(noise(64, 64), device=1))
         assert [region.device_id for region in server.regions.values()] == [1]
-        # A frame of the host goes where there is a place already.
+        # A frame in host memory uses the existing region.
         detector.detect(noise(64, 64))
         assert [region.device_id for region in server.regions.values()] == [1]
         detector.detect(DeviceArray(noise(64, 64), device=0))
@@ -225,8 +225,8 @@ def test_the_region_is_on_the_gpu_of_the_frame(with_gpu):
     assert gpu.current == 0
 
 
-def test_no_region_is_on_a_gpu_that_the_server_does_not_see(with_gpu):
-    # It would take the server down.
+def test_no_region_is_on_a_gpu_that_the_server_does_not_use(with_gpu):
+    # Such a region would crash the server.
     gpu = with_gpu(devices=2)
     gpu.current = 1
     frame = noise(64, 64)
@@ -239,7 +239,7 @@ def test_no_region_is_on_a_gpu_that_the_server_does_not_see(with_gpu):
 
 
 @pytest.mark.parametrize("transport", ["grpc", "shared-memory"])
-def test_a_frame_on_the_gpu_is_brought_to_the_host_for_the_other_transports(
+def test_a_frame_on_the_gpu_is_copied_to_the_host_for_other_transports(
     triton, with_gpu, demo_frames, transport
 ):
     with_gpu()
@@ -250,7 +250,7 @@ def test_a_frame_on_the_gpu_is_brought_to_the_host_for_the_other_transports(
     assert np.array_equal(one.boxes, other.boxes)
 
 
-def test_a_full_gpu_costs_shared_memory_but_no_frame(with_gpu):
+def test_with_a_full_gpu_frames_are_sent_without_shared_memory(with_gpu):
     gpu = with_gpu()
     with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
         gpu.free_bytes = 0
@@ -262,7 +262,7 @@ def test_a_full_gpu_costs_shared_memory_but_no_frame(with_gpu):
     assert not server.regions
 
 
-def test_a_server_that_forgot_the_region_gets_a_new_one(with_gpu):
+def test_a_region_that_the_server_lost_is_registered_again(with_gpu):
     with_gpu()
     with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
         detector.detect(noise(64, 64))
@@ -273,7 +273,7 @@ def test_a_server_that_forgot_the_region_gets_a_new_one(with_gpu):
 
 
 @pytest.mark.parametrize("on_gpu", [False, True])
-def test_a_batch_lies_in_one_region_frame_behind_frame(with_gpu, monkeypatch, on_gpu):
+def test_the_frames_of_a_batch_are_contiguous_in_one_region(with_gpu, monkeypatch, on_gpu):
     gpu = with_gpu()
     waits = []
     monkeypatch.setattr(stand_in_gpu._Stream, "synchronize", lambda stream: waits.append(stream))
@@ -289,14 +289,14 @@ def test_a_batch_lies_in_one_region_frame_behind_frame(with_gpu, monkeypatch, on
         assert gpu.copies == ([FROM_ANYWHERE] * 3 if on_gpu else [TO_DEVICE])
         assert len(waits) == 1
         assert len(server.regions) == 1
-        # The same on the next frame alone, in the same region.
+        # A single frame uses the same region.
         registered = server.registered
         detector.detect(batch[2])
         assert np.array_equal(server.pictures[-1], frames[2])
         assert server.registered == registered
 
 
-def test_a_region_that_has_to_grow_for_a_batch_has_room_for_the_next_power_of_two(with_gpu):
+def test_a_region_grows_to_the_next_power_of_two_of_a_batch(with_gpu):
     with_gpu()
     frame = noise(1024, 2048)
     with (
@@ -312,22 +312,22 @@ def test_a_region_that_has_to_grow_for_a_batch_has_room_for_the_next_power_of_tw
         assert sizes == [1, 2, 4, 4, 8]
 
 
-def test_the_frames_of_a_batch_lie_in_one_place(with_gpu):
+def test_the_frames_of_a_batch_must_be_on_one_device(with_gpu):
     with_gpu(devices=2)
     frame = noise(8, 8)
-    here, there = DeviceArray(frame, device=0), DeviceArray(noise(8, 8), device=1)
+    here, on_other_gpu = DeviceArray(frame, device=0), DeviceArray(noise(8, 8), device=1)
     with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
         with pytest.raises(yolostream.FrameError, match="some in GPU memory"):
             detector.submit_batch([frame, here])
         with pytest.raises(yolostream.FrameError, match="GPU 0 and GPU 1"):
-            detector.submit_batch([here, there])
+            detector.submit_batch([here, on_other_gpu])
         with pytest.raises(yolostream.FrameError, match="8x8 and 8x16"):
             detector.submit_batch([here, DeviceArray(noise(8, 16))])
-        # And cost no place.
+        # The errors have occupied no slot.
         detector.detect(frame)
 
 
-def test_a_batch_that_finds_no_memory_or_a_new_server_is_no_special_case(with_gpu):
+def test_batches_recover_from_a_full_gpu_and_a_restarted_server(with_gpu):
     gpu = with_gpu()
     frames = [noise(64, 64)] * 2
     with gpu_triton() as server, Detector(server.url, max_in_flight=1) as detector:
@@ -353,7 +353,7 @@ def test_a_batch_that_finds_no_memory_or_a_new_server_is_no_special_case(with_gp
         (np.zeros((8, 8, 3), np.float32), "float32"),
     ],
 )
-def test_bad_frames_on_the_gpu_are_told_apart_like_others(detector, picture, named):
+def test_invalid_frames_on_the_gpu_are_named(detector, picture, named):
     with pytest.raises(yolostream.FrameError, match=named):
         detector.submit(DeviceArray(picture))
 
@@ -361,11 +361,11 @@ def test_bad_frames_on_the_gpu_are_told_apart_like_others(detector, picture, nam
 def test_a_frame_on_the_gpu_needs_cupy(detector, without_cupy):
     with pytest.raises(yolostream.FrameError, match="cupy is not installed"):
         detector.detect(DeviceArray(noise(8, 8)))
-    # And cost no place.
+    # The errors have occupied no slot.
     assert len(detector.detect(noise(8, 8))) == 0
 
 
-def test_what_is_missing_is_one_line(with_gpu):
+def test_a_missing_requirement_is_described_in_one_line(with_gpu):
     with_gpu(devices=0)
     assert "\n" not in gpu_memory.missing()
     with_gpu()

@@ -1,4 +1,4 @@
-"""What becomes of answers that are not what they should be."""
+"""Invalid answers of Triton's HTTP port."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from yolostream.server.triton_http import TritonHttp
 
 @pytest.fixture
 def answering() -> Callable[[bytes], TritonHttp]:
-    """Makes a server that answers one request with these bytes, and hangs up."""
+    """Makes a server that answers one request with these bytes and closes the connection."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve(answer: bytes) -> TritonHttp:
@@ -40,11 +40,11 @@ def answering() -> Callable[[bytes], TritonHttp]:
         (b"", "UNAVAILABLE"),
     ],
 )
-def test_half_an_answer_is_an_error_like_any_other(answering, answer, status) -> None:
+def test_an_incomplete_answer_is_an_error(answering, answer, status) -> None:
     with pytest.raises(InferenceServerException) as raised:
         answering(answer).call("models/yolov7/stats", timeout_s=10)
     assert raised.value.status() == status
 
 
-def test_a_server_that_breaks_off_is_not_ready(answering) -> None:
+def test_a_server_that_closes_the_connection_is_not_ready(answering) -> None:
     assert not answering(b"HTTP/1.1 400 Bad\r\nContent-Length: 500\r\n\r\n{").is_ready()

@@ -1,4 +1,4 @@
-"""Ways into `yolostream detect` as a new user tries them: pipes, names, streams, servers."""
+"""The inputs of `yolostream detect` that new users try: pipes, names, streams, servers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def instant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embed
 def detect(
     instant: embedded.EmbeddedTriton, yolostream_cli: Cli, tmp_path: Path
 ) -> Callable[..., Finished]:
-    """Runs `detect` in a folder of its own, with results in `out`."""
+    """Runs `detect` in a temporary folder, with results in `out`."""
 
     def run(*arguments: object, **options: object) -> Finished:
         return yolostream_cli(
@@ -67,7 +67,7 @@ def frames_in(path: Path) -> list[int]:
 def test_standard_input_is_read_to_its_end(
     tmp_path: Path, detect: Cli, spec: str, suffix: str
 ) -> None:
-    # Breakthrough/PySceneDetect#189, dusty-nv/jetson-inference#1086: there was no way.
+    # Breakthrough/PySceneDetect#189, dusty-nv/jetson-inference#1086: it was not supported.
     path = write_clip(tmp_path / f"clip{suffix}", steps(12))
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
         finished = detect(spec, "--output", "out", stdin=cat.stdout)
@@ -83,12 +83,12 @@ def test_standard_input_may_be_a_file(tmp_path: Path, detect: Cli) -> None:
     assert frames_in(tmp_path / "out" / "stdin.jsonl") == list(range(5))
 
 
-def test_several_processes_read_pipes_of_every_kind(tmp_path: Path, detect: Cli) -> None:
+def test_several_workers_read_pipes_of_every_kind(tmp_path: Path, detect: Cli) -> None:
     clip = write_clip(tmp_path / "clip.ts", steps(9))
     fifo = tmp_path / "named.ts"
     os.mkfifo(fifo)
     reading, writing = os.pipe()
-    # A shell puts `/dev/fd/N` in place of `<(command)`.
+    # A shell replaces `<(command)` by `/dev/fd/N`.
     writers = [
         threading.Thread(target=fifo.write_bytes, args=(clip.read_bytes(),)),
         threading.Thread(target=fill, args=(writing, clip.read_bytes())),
@@ -114,7 +114,7 @@ def fill(descriptor: int, data: bytes) -> None:
         pipe.write(data)
 
 
-def test_pipe_may_pause_for_longer_than_a_camera(tmp_path: Path) -> None:
+def test_a_pipe_may_pause_longer_than_the_timeout_of_a_camera(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.ts", steps(12)).read_bytes()
     fifo = tmp_path / "slow.ts"
     os.mkfifo(fifo)
@@ -122,7 +122,7 @@ def test_pipe_may_pause_for_longer_than_a_camera(tmp_path: Path) -> None:
     def write() -> None:
         with fifo.open("wb", buffering=0) as pipe:
             pipe.write(clip[: len(clip) // 2])
-            # FFmpeg would give up after `CONNECT_TIMEOUT_S`.
+            # With a camera, FFmpeg would stop after `CONNECT_TIMEOUT_S`.
             threading.Event().wait(11)
             pipe.write(clip[len(clip) // 2 :])
 
@@ -134,7 +134,7 @@ def test_pipe_may_pause_for_longer_than_a_camera(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_pipe_into_which_nobody_writes_can_be_interrupted(
+def test_reading_a_pipe_without_a_writer_can_be_interrupted(
     tmp_path: Path, instant: embedded.EmbeddedTriton, workers: int
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", steps(3))
@@ -142,16 +142,16 @@ def test_pipe_into_which_nobody_writes_can_be_interrupted(
     os.mkfifo(fifo)
     out = tmp_path / "out"
     arguments = ("--url", instant.url, "--model", MODEL, "--workers", workers, "--output", out)
-    # Opened for both, so that nobody has to come.
+    # Opened for reading and writing, because otherwise `open` waits for a writer.
     with (
         fifo.open("r+b", buffering=0),
         started(tmp_path, "detect", fifo, clip, *arguments) as process,
     ):
         poll(lambda: has_lines(out / "clip.jsonl", 3), what="the other source")
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=DEADLINE_S)
+        _, log = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == EXIT_INTERRUPTED
-    assert "interrupted" in said
+    assert "interrupted" in log
 
 
 def test_a_limit_ends_a_pipe_that_stays_open(tmp_path: Path, detect: Cli) -> None:
@@ -165,18 +165,16 @@ def test_a_limit_ends_a_pipe_that_stays_open(tmp_path: Path, detect: Cli) -> Non
 
 
 @pytest.mark.parametrize("content", [b"", b"no video\n" * 50])
-def test_pipe_without_a_video_is_refused_by_name(
-    tmp_path: Path, detect: Cli, content: bytes
-) -> None:
+def test_a_pipe_without_a_video_is_named(tmp_path: Path, detect: Cli, content: bytes) -> None:
     finished = detect("-", "--output", "out", stdin=filled(content))
     check(finished, SourceError.exit_code, "cannot read standard input", "MPEG-TS")
     assert "/proc" not in finished.stderr
 
 
-def test_mp4_whose_index_comes_last_is_told_how_to_go_through_a_pipe(
+def test_an_mp4_with_its_index_at_the_end_is_refused_in_a_pipe_with_the_fix(
     tmp_path: Path, detect: Cli
 ) -> None:
-    # Larger than what FFmpeg remembers of a pipe.
+    # The files are larger than FFmpeg's buffer for pipes.
     first = write_clip(tmp_path / "first.mp4", [noise(seed) for seed in range(20)])
     last = tmp_path / "last.mp4"
     with av.open(str(first)) as source, av.open(str(last), "w") as target:
@@ -194,21 +192,21 @@ def test_mp4_whose_index_comes_last_is_told_how_to_go_through_a_pipe(
 
 
 def filled(content: bytes) -> int:
-    """The end to read from of a pipe that has this in it, and no more."""
+    """The reading end of a pipe with this content, whose writing end is closed."""
     reading, writing = os.pipe()
     os.write(writing, content)
     os.close(writing)
     return reading
 
 
-def test_empty_standard_input_is_refused_with_what_to_do(detect: Cli) -> None:
+def test_an_empty_standard_input_is_refused_with_the_fix(detect: Cli) -> None:
     finished = detect("-", stdin=subprocess.DEVNULL)
     check(
         finished, SourceError.exit_code, "standard input is neither a pipe", "yolostream detect -"
     )
 
 
-def test_pipe_that_comes_twice_is_refused(tmp_path: Path, detect: Cli) -> None:
+def test_a_pipe_that_is_given_twice_is_refused(tmp_path: Path, detect: Cli) -> None:
     path = write_clip(tmp_path / "clip.ts", steps(3))
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
         finished = detect("-", "/dev/stdin", "--output", "out", stdin=cat.stdout)
@@ -229,7 +227,7 @@ def test_outputs_may_have_colons_in_their_names_and_folders(tmp_path: Path, dete
         assert len(play(tmp_path / folder / "2024-05-01T12:30:00.mp4")) == 4
 
 
-def test_outputs_of_long_names_fit_and_are_whole(tmp_path: Path, detect: Cli) -> None:
+def test_outputs_with_long_names_are_complete(tmp_path: Path, detect: Cli) -> None:
     stems = ["a" * 251, "a" * 250 + "b", "\u00e9" * 125 + "x"]
     plain = write_clip(tmp_path / "plain.mp4", steps(3)).read_bytes()
     for stem in stems:
@@ -247,7 +245,7 @@ def test_outputs_of_long_names_fit_and_are_whole(tmp_path: Path, detect: Cli) ->
             assert len(play(path)) == 3
 
 
-def test_pictures_of_one_long_name_are_all_written(tmp_path: Path, detect: Cli) -> None:
+def test_pictures_with_the_same_long_name_are_all_written(tmp_path: Path, detect: Cli) -> None:
     name = "\u00e9" * 125 + ".png"
     paths = [tmp_path / "pictures" / folder / name for folder in "ab"]
     for level, path in zip((50, 200), paths, strict=True):
@@ -262,7 +260,7 @@ def test_pictures_of_one_long_name_are_all_written(tmp_path: Path, detect: Cli) 
 
 
 @pytest.mark.parametrize("name", ["clip.mp4.mp4", "clip.MP4.mkv"])
-def test_no_output_has_a_suffix_twice(tmp_path: Path, detect: Cli, name: str) -> None:
+def test_no_output_has_its_suffix_twice(tmp_path: Path, detect: Cli, name: str) -> None:
     write_clip(tmp_path / "plain.mp4", steps(2)).rename(tmp_path / name)
     assert detect(name, "--output", "out").returncode == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
@@ -270,8 +268,8 @@ def test_no_output_has_a_suffix_twice(tmp_path: Path, detect: Cli, name: str) ->
     ]
 
 
-def test_control_characters_of_a_name_reach_no_terminal(tmp_path: Path, detect: Cli) -> None:
-    # schollz/croc#595: a name that moves the cursor hides what was said before.
+def test_control_characters_in_a_name_are_not_printed(tmp_path: Path, detect: Cli) -> None:
+    # schollz/croc#595: a name that moves the cursor hides earlier output.
     name = "\x1b[1A\x1b[2Kx\nerror: y.mp4"
     (tmp_path / name).write_bytes(b"no video")
     finished = detect(name, f"gone{name}")
@@ -279,7 +277,7 @@ def test_control_characters_of_a_name_reach_no_terminal(tmp_path: Path, detect: 
     assert [error.count("\\x1b[1A") for error in errors_of(finished)] == [1, 1]
 
 
-def test_summary_and_rows_have_the_name_that_files_have(tmp_path: Path, detect: Cli) -> None:
+def test_summary_and_rows_have_the_name_of_the_output_files(tmp_path: Path, detect: Cli) -> None:
     write_clip(tmp_path / "plain.mp4", steps(2)).rename(tmp_path / "a\nb.mp4")
     finished = detect("a\nb.mp4", "--output", "out", "--summary", "s.json", "--save", "jsonl")
     assert (finished.returncode, errors_of(finished)) == (0, [])
@@ -292,7 +290,7 @@ def test_summary_and_rows_have_the_name_that_files_have(tmp_path: Path, detect: 
 
 
 def two_videos(path: Path, *, default: int) -> Path:
-    """Two videos in one file, a sound between them; one of the three is marked as the default."""
+    """Write a file with two video streams and an audio stream between them; one is the default."""
     with av.open(str(path), "w") as container:
         sizes = {0: (64, 48), 2: (128, 96)}
         streams = {}
@@ -319,13 +317,13 @@ def two_videos(path: Path, *, default: int) -> Path:
 
 
 @pytest.mark.parametrize(("default", "first"), [(0, 0), (2, 2)])
-def test_the_default_video_is_read(tmp_path: Path, default: int, first: int) -> None:
+def test_the_default_video_stream_is_read(tmp_path: Path, default: int, first: int) -> None:
     (source,) = opened(two_videos(tmp_path / "clip.mkv", default=default))
     assert [number_of(frame.image) for frame in frames_of(source)] == list(range(first, first + 4))
 
 
 @pytest.mark.parametrize("index", [0, 2])
-def test_any_video_can_be_chosen(tmp_path: Path, detect: Cli, index: int) -> None:
+def test_any_video_stream_can_be_chosen(tmp_path: Path, detect: Cli, index: int) -> None:
     two_videos(tmp_path / "clip.mkv", default=2)
     finished = detect("clip.mkv", "--stream-index", index, "--output", "out")
     assert (finished.returncode, errors_of(finished)) == (0, [])
@@ -334,7 +332,7 @@ def test_any_video_can_be_chosen(tmp_path: Path, detect: Cli, index: int) -> Non
 
 
 @pytest.mark.parametrize("index", [1, 7])
-def test_what_is_no_video_is_refused_with_those_there_are(
+def test_a_stream_that_is_no_video_is_refused_with_the_video_streams(
     tmp_path: Path, detect: Cli, index: int
 ) -> None:
     two_videos(tmp_path / "clip.mkv", default=2)
@@ -346,15 +344,15 @@ def test_what_is_no_video_is_refused_with_those_there_are(
     )
 
 
-def test_pictures_beside_a_video_have_no_streams(tmp_path: Path, detect: Cli) -> None:
+def test_pictures_next_to_a_video_have_no_streams(tmp_path: Path, detect: Cli) -> None:
     two_videos(tmp_path / "clip.mkv", default=2)
     assert cv2.imwrite(str(tmp_path / "a.png"), gray(90))
     finished = detect("clip.mkv", "a.png", "--stream-index", 0, "--output", "out")
     assert (finished.returncode, errors_of(finished)) == (0, [])
 
 
-def test_cover_of_a_video_is_not_taken_for_it(tmp_path: Path) -> None:
-    # Music shops and downloaders put one in, sometimes as the first stream.
+def test_the_cover_of_a_video_is_not_read_as_the_video(tmp_path: Path) -> None:
+    # Music stores and download tools add a cover, sometimes as the first stream.
     _, cover = cv2.imencode(".jpg", gray(220, width=600, height=600))
     path = tmp_path / "clip.mkv"
     with av.open(str(path), "w") as container:
@@ -375,7 +373,7 @@ def test_cover_of_a_video_is_not_taken_for_it(tmp_path: Path) -> None:
     assert [number_of(frame.image) for frame in frames_of(source)] == list(range(6))
 
 
-def test_srt_is_refused_at_once_with_another_way(detect: Cli) -> None:
+def test_srt_is_refused_at_once_with_an_alternative(detect: Cli) -> None:
     finished = detect("SRT://user:secret@127.0.0.1:9", "--output", "out")
     check(finished, SourceUnsupported.exit_code, "built without srt", "| yolostream detect -")
     assert "secret" not in finished.stderr
@@ -385,8 +383,10 @@ def test_srt_is_refused_at_once_with_another_way(detect: Cli) -> None:
 
 
 @pytest.mark.parametrize("name", ["my models", "models (1)", "mod\u00e8les", "a'b"])
-def test_a_repository_that_triton_cannot_start_is_named_at_once(tmp_path: Path, name: str) -> None:
-    # It waits for two minutes, and says "stol".
+def test_a_repository_path_that_triton_cannot_use_is_refused_at_once(
+    tmp_path: Path, name: str
+) -> None:
+    # Triton itself would wait for two minutes, and only print "stol".
     shutil.copytree(REPOSITORY, tmp_path / name)
     (tmp_path / "link").symlink_to(name)
     for folder in (tmp_path / name, tmp_path / "link"):
@@ -403,16 +403,14 @@ def test_a_repository_that_triton_cannot_start_is_named_at_once(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("scheme", ["http://", "grpc://", "HTTP://", "GRPC://"])
-def test_server_is_reached_whatever_the_scheme(
-    instant: embedded.EmbeddedTriton, scheme: str
-) -> None:
+def test_a_server_is_reached_with_any_scheme(instant: embedded.EmbeddedTriton, scheme: str) -> None:
     for url in (f"{scheme}{instant.url}", f"{scheme}{instant.url}/"):
         with Detector(url, MODEL) as detector:
             assert len(detector.labels) == len(LABELS)
             assert detector.transport == "shared-memory"
 
 
-def test_detect_and_load_tests_take_an_address_with_a_scheme(
+def test_detect_and_load_tests_accept_an_address_with_a_scheme(
     tmp_path: Path, instant: embedded.EmbeddedTriton, yolostream_cli: Cli
 ) -> None:
     url = f"http://{instant.url}"
@@ -433,11 +431,11 @@ def test_https_is_grpc_with_tls(instant: embedded.EmbeddedTriton, yolostream_cli
 # Classes
 
 
-def test_a_name_that_several_classes_have_names_them_all() -> None:
+def test_a_name_of_several_classes_selects_all_of_them() -> None:
     assert class_ids("2, traffic light, red", LABELS) == {0, 3, 4}
 
 
-def test_detect_takes_a_class_with_a_comma(tmp_path: Path, detect: Cli) -> None:
+def test_detect_accepts_a_class_name_with_a_comma(tmp_path: Path, detect: Cli) -> None:
     write_clip(tmp_path / "clip.mp4", steps(2))
     found = {}
     for words in ("traffic light, red", "traffic light"):

@@ -1,4 +1,4 @@
-"""The wheel, in an environment of its own and away from the repository: what its users have."""
+"""The wheel in its own environment outside of the repository, as its users have it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from running import Finished, check, lines, poll
 from yolostream._version import __version__
 from yolostream.errors import PackageMissing, ServerStartError
 
-# Two environments are downloaded and installed.
+# These tests download and install the packages of two environments.
 pytestmark = pytest.mark.timeout(1200)
 
 BUILT_FROM = ("clients/yolostream", "model_repository", "requirements", "videos")
@@ -28,7 +28,7 @@ MODELS = ("nms", "preprocess", "yolov7", "yolov7_fp16")
 
 
 class Place:
-    """A folder with an environment, where commands run as in a shell without ours."""
+    """A folder with an environment, where commands run without that of the tests."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,7 +36,7 @@ class Place:
         self.environ = {
             **os.environ,
             "XDG_CACHE_HOME": str(folder / "cache"),
-            # It is not run often enough for that.
+            # Compilation would take longer than it saves.
             "PIP_NO_COMPILE": "1",
         }
         self.environ.pop("PYTHONPATH", None)
@@ -57,14 +57,14 @@ class Place:
     def yolostream(self, *arguments: object) -> Finished:
         return self.run(self.python.with_name("yolostream"), *arguments)
 
-    def said_by(self, program: str) -> str:
+    def output_of(self, program: str) -> str:
         done = self.run(self.python, "-c", program)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
     @contextlib.contextmanager
     def started(self, *arguments: object, until: str) -> Iterator[Path]:
-        """A command that runs until the block ends, and what it says."""
+        """Run a command until the block ends; yields the path of its log."""
         log = self.folder / f"{arguments[0]}.log"
         with (
             log.open("wb") as file,
@@ -91,7 +91,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a clone in which somebody has worked: with a model and a plan of his own."""
+    """Build the wheel from a clone with a model and a plan of the user."""
     clone = tmp_path_factory.mktemp("clone")
     for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(REPOSITORY / name, clone)
@@ -108,7 +108,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """`pip install yolostream`."""
+    """The environment after `pip install yolostream`."""
     place = Place(tmp_path_factory.mktemp("away"))
     make = [sys.executable, "-m", "venv", "--without-pip", place.folder / "env"]
     subprocess.run(make, check=True)
@@ -118,14 +118,14 @@ def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @pytest.fixture(scope="module")
 def whole(core: Place) -> Place:
-    """The same with what its messages tell to do."""
+    """The same environment after the commands that its error messages recommend."""
     core.install("yolostream[service]")
     done = core.yolostream("install-server")
     assert done.returncode == 0, done.stderr
     return core
 
 
-def test_the_wheel_has_what_the_package_has_and_needs(wheel: Path) -> None:
+def test_the_wheel_has_all_files_of_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     package = REPOSITORY / "clients" / "yolostream"
@@ -152,9 +152,9 @@ def files_in(folder: Path) -> list[Path]:
 
 def test_the_core_is_a_client_and_a_command_without_ffmpeg(core: Place) -> None:
     assert core.yolostream("--version").stdout == f"yolostream {__version__}\n"
-    assert core.said_by("import yolostream; print(yolostream.Detector.__name__)") == "Detector"
+    assert core.output_of("import yolostream; print(yolostream.Detector.__name__)") == "Detector"
     absent = "import importlib.util as util; print(*map(util.find_spec, ('av', 'fastapi')))"
-    assert core.said_by(absent) == "None None"
+    assert core.output_of(absent) == "None None"
     checks = json.loads(core.yolostream("doctor", "--json").stdout)
     assert {check["part"] for check in checks} >= {"client", "embedded Triton", "DeepStream files"}
     check(
@@ -169,25 +169,25 @@ def test_the_core_is_a_client_and_a_command_without_ffmpeg(core: Place) -> None:
     )
 
 
-def test_without_its_environment_serve_says_how_to_get_it(core: Place) -> None:
+def test_without_its_environment_serve_names_the_fix(core: Place) -> None:
     missing = core.yolostream("serve")
     check(missing, ServerStartError.exit_code, "run 'yolostream install-server'")
     assert str(core.folder / "cache" / "yolostream" / "server-") in missing.stderr.replace("\n", "")
 
 
-def test_the_environment_is_in_the_cache_and_nothing_else_is(whole: Place) -> None:
+def test_only_the_server_environment_is_in_the_cache(whole: Place) -> None:
     (environment,) = (whole.folder / "cache" / "yolostream").iterdir()
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert environment.name.startswith(f"server-{version}-")
     assert (environment / ".cpu").exists()
 
 
-def test_one_opencv_is_installed(whole: Place) -> None:
+def test_only_one_opencv_is_installed(whole: Place) -> None:
     owners = "from importlib import metadata; print(*metadata.packages_distributions()['cv2'])"
-    assert set(whole.said_by(owners).split()) == {"opencv-python-headless"}
+    assert set(whole.output_of(owners).split()) == {"opencv-python-headless"}
 
 
-def test_a_video_is_detected_by_a_server_of_its_own(whole: Place) -> None:
+def test_detect_starts_its_own_server(whole: Place) -> None:
     serve = ("serve", "--http-port", 0, "--grpc-port", 0, "--metrics-port", 0)
     with whole.started(*serve, until="is ready at") as log:
         (ready,) = (line for line in log.read_text().splitlines() if "is ready at" in line)

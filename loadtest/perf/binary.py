@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from pathlib import Path
 from loadtest.errors import PerfAnalyzerError
 from loadtest.repository import REPOSITORY, SERVER_ENVIRONMENT
 
-VERSION = "2.50.0"
-"""Of tritonclient: one whose perf_analyzer starts with glibc 2.35, as the server does."""
+_LIST = REPOSITORY / "requirements" / "perf-analyzer.txt"
+
+(VERSION,) = re.findall(r"^tritonclient==(\S+)", _LIST.read_text(), re.MULTILINE)
+"""Of tritonclient, whose wheel carries perf_analyzer."""
 
 FOLDER = REPOSITORY / ".venv-perf"
 
@@ -78,8 +81,9 @@ def _install(path: Path) -> None:
     # Beside its place: an installation that is broken off leaves no half binary behind.
     with tempfile.TemporaryDirectory(prefix=".install-", dir=path.parent) as scratch:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        options = ["--no-deps", "--no-compile", "--only-binary=:all:", f"--target={scratch}"]
-        done = subprocess.run([*pip, *options, wheel], capture_output=True, text=True, check=False)
+        pip += ["--no-deps", "--no-compile", "--only-binary=:all:", f"--target={scratch}"]
+        pip += ["--require-hashes", f"--requirement={_LIST}"]
+        done = subprocess.run(pip, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise PerfAnalyzerError(
                 f"cannot fetch {wheel}, which carries perf_analyzer ({_last_line(done.stderr)}): "

@@ -1,4 +1,4 @@
-"""The stages' CUDA kernels, compiled for the CPU: their arithmetic without a GPU."""
+"""Compiles the CUDA kernels of the stages for the CPU, to test their arithmetic without a GPU."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ needs_compiler = pytest.mark.skipif(
 )
 
 _MODELS = Path(__file__).parents[2] / "model_repository"
-# Contractions round once where the CPU stage rounds twice; cupy is told the same.
+# A contraction (fused multiply-add) rounds once where the CPU stage rounds twice. The GPU stages
+# give CuPy the same option.
 _OPTIONS = ("-std=c++20", "-O2", "-ffp-contract=off", "-shared", "-fPIC", "-pthread")
 
 
 def compiled(name: str, *, model: str, folder: Path, **macros: int) -> ctypes.CDLL:
-    """`NAME.cpp` in this folder, with the kernels of `model`, as a library."""
+    """Compile `NAME.cpp` in this folder with the kernels of `model` to a shared library."""
     library = folder / f"lib{name}.so"
     subprocess.run(
         [
@@ -37,5 +38,5 @@ def compiled(name: str, *, model: str, folder: Path, **macros: int) -> ctypes.CD
 
 
 def address(array) -> ctypes.c_void_p:
-    """Of an array's first byte."""
+    """The address of an array's first byte."""
     return ctypes.c_void_p(array.ctypes.data)

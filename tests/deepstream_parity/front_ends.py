@@ -75,10 +75,10 @@ def by_deepstream(url: str, material: Material, mode: Mode) -> list[Detections]:
 
 
 def reach(size: Size, mode: Mode) -> npt.NDArray[np.float32]:
-    """Largest x and y, twice, that a box can have in both front ends; float32 [4].
+    """The largest x and y of a box in both front ends, as x, y, x, y; float32 [4].
 
     DeepStream's parser clips to the last pixel of the tensor, width - 1 and height - 1, the client
-    to the edge of the frame. Which is the lesser depends on the padding.
+    to the edge of the frame. Which of the two is smaller depends on the padding.
     """
     app = app_of(mode)
     height, width, _ = app.infer.backend.inputs[0].dims

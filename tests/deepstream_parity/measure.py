@@ -79,5 +79,5 @@ def accuracy(material: Material, found: Sequence[Detections]) -> dict[str, float
 
 
 def _known(value: float | None) -> float:
-    assert value is not None, "there is nothing to find"
+    assert value is not None, "the material contains no objects"
     return value

@@ -1,1 +1,1 @@
-"""Faults made on purpose beside a client that compares every answer: `make faults`."""
+"""Causes faults while a client compares every answer with the right one: `make faults`."""

@@ -59,7 +59,7 @@ def comes_back(
     mend()
     mended_at = time.monotonic()
     while run.count(name) == before:
-        assert time.monotonic() < mended_at + 120, run.said
+        assert time.monotonic() < mended_at + 120, run.log
         time.sleep(0.01)
     took_s = time.monotonic() - mended_at
     run.wait_for_frames(12 * RATE, name)

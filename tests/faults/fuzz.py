@@ -47,9 +47,11 @@ class Fuzz:
             time.sleep(_DEATH_SHOWS_S)
         if self._service.was_lost():
             self.deaths[kind.__name__] += 1
-            print(f"{self.sent.total()}: {kind.__name__} was deadly", *self._service.said())
+            print(
+                f"{self.sent.total()}: {kind.__name__} was deadly", *self._service.new_pause_lines()
+            )
             started = time.monotonic()
-            self._service.wait_until_well(self._traffic.answers)
+            self._service.wait_until_healthy(self._traffic.answers)
             self.longest_outage_s = max(self.longest_outage_s, time.monotonic() - started)
 
 

@@ -1,4 +1,4 @@
-"""Whether what processes take stays the same, however long they live."""
+"""Checks that the memory and the open files of processes do not grow over time."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 import psutil
 
 BAR = 1.03
-"""The last tenth over the second one."""
+"""Largest allowed growth: the median of the last tenth divided by that of the second one."""
 TENTHS = 10
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one process has at a moment.
+    """The resources of one process at one moment.
 
     Attributes:
         at_s: Seconds since the beginning.
-        pid: Of the process.
-        memory_mb: Resident.
-        files: Descriptors that are open.
+        pid: The process id.
+        memory_mb: Resident memory.
+        files: The number of open file descriptors.
     """
 
     at_s: float
@@ -32,10 +32,10 @@ class Sample:
 
 
 def sample(pid: int, at_s: float) -> Sample:
-    """What a process has now.
+    """Measure a process now.
 
     Raises:
-        psutil.NoSuchProcess: It has ended.
+        psutil.NoSuchProcess: The process has ended.
     """
     process = psutil.Process(pid)
     with process.oneshot():
@@ -43,19 +43,21 @@ def sample(pid: int, at_s: float) -> Sample:
 
 
 def tenth(samples: Sequence[Sample], number: int, whole_s: float) -> list[Sample]:
-    """Those of one tenth of the time, from 0 on."""
+    """The samples in one tenth of the time; `number` counts from 0."""
     return [one for one in samples if int(TENTHS * one.at_s / whole_s) == number]
 
 
 def growth(samples: Sequence[Sample], whole_s: float) -> dict[str, float]:
-    """Medians of the last tenth over those of the second one: at first everything grows.
+    """Medians of the last tenth divided by those of the second one.
+
+    The first tenth is left out, because every process grows at first.
 
     Args:
-        samples: Of one process, which no fault has ended.
-        whole_s: Seconds of all tenths together.
+        samples: The samples of one process, which no fault has ended.
+        whole_s: The length of all tenths together in seconds.
 
     Returns:
-        By name of the figure; NaN where a tenth has no samples.
+        The quotients by the name of the resource; NaN if one of the two tenths has no samples.
     """
     early, late = tenth(samples, 1, whole_s), tenth(samples, TENTHS - 1, whole_s)
     if not early or not late:
@@ -67,18 +69,18 @@ def growth(samples: Sequence[Sample], whole_s: float) -> dict[str, float]:
 
 
 def is_flat(grown: Mapping[str, Mapping[str, float]]) -> bool:
-    """Whether no figure of any process is over the bar, or unknown."""
+    """Whether all quotients of all processes are known and within the limit."""
     return all(value <= BAR for figures in grown.values() for value in figures.values())
 
 
 def medians(samples: Sequence[Sample], whole_s: float) -> list[dict[str, float]]:
-    """What a process had in each tenth of the time that has samples."""
+    """The medians of each tenth that has samples."""
     parts = [tenth(samples, number, whole_s) for number in range(TENTHS)]
     return [{"memory_mb": _median_mb(part), "files": _median_files(part)} for part in parts if part]
 
 
 def lives(samples: Sequence[Sample]) -> list[dict[str, float]]:
-    """How old each process got that took the place of the one before, and what it had then."""
+    """The age and the memory of each process at its last sample, in the order of their starts."""
     first: dict[int, Sample] = {}
     last: dict[int, Sample] = {}
     for one in samples:

@@ -69,15 +69,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--signal", choices=("SIGKILL", "SIGSTOP"), default="SIGKILL")
     parser.add_argument("victims", nargs="*", default=[*STEPS, "tritonserver"])
-    asked = parser.parse_args()
+    options = parser.parse_args()
     failed = False
-    for part in asked.victims:
-        rounds = [run_round(part, signal.Signals[asked.signal]) for _ in range(asked.rounds)]
+    for part in options.victims:
+        rounds = [run_round(part, signal.Signals[options.signal]) for _ in range(options.rounds)]
         took = [one.took_s for one in rounds]
         wrong = sum(one.wrong for one in rounds)
         failed |= wrong > 0 or max(took) > BACK_WITHIN_S
         print(
-            f"{asked.signal} of {part}, {len(rounds)} times: all threads answered after "
+            f"{options.signal} of {part}, {len(rounds)} times: all threads answered after "
             f"{statistics.median(took):.1f} s (median), {max(took):.1f} s (worst); "
             f"{sum(one.right for one in rounds)} right answers, {wrong} wrong ones, "
             f"{sum(one.errors for one in rounds)} errors",

@@ -59,7 +59,7 @@ class Seen:
     """Seconds from the beginning of a fault until frames of every camera were written, by fault."""
     lost_for_good: list[str] = field(default_factory=list)
     """Cameras that did not recover, with the fault."""
-    amiss: list[str] = field(default_factory=list)
+    without_effect: list[str] = field(default_factory=list)
     """Faults that did not have the intended effect."""
 
 
@@ -115,7 +115,7 @@ def endure(
         try:
             hurt[victim]()
         except TimeoutError as error:
-            seen.amiss.append(f"{victim}: {error}")
+            seen.without_effect.append(f"{victim}: {error}")
         seen.lost_for_good += [f"{camera} ({victim})" for camera in wait_for_all(sites)]
         took_s = round(time.monotonic() - started, 1)
         seen.recovered_s.setdefault(victim, []).append(took_s)
@@ -145,7 +145,7 @@ def figures_of(
         "tenths": {name: medians(samples, 60 * minutes) for name, samples in old.items()},
         "killed_workers": lives(seen.samples.get(KILLED, [])),
         "lost_for_good": seen.lost_for_good,
-        "amiss": seen.amiss,
+        "amiss": seen.without_effect,
         "right_answers": traffic.right,
         "wrong_answers": len(traffic.wrong),
         "errors": dict(traffic.errors),

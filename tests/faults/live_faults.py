@@ -101,7 +101,7 @@ def _take_away(sites: Sequence[Site]) -> None:
     elsewhere = [one.results.with_suffix(".away") for one in sites]
     for one, away in zip(sites, elsewhere, strict=True):
         one.results.rename(away)
-        # The service would make the folder again, but cannot where a file has its name.
+        # A file with the name of the folder prevents the service from creating it again.
         one.results.touch()
     try:
         _wait_for_failures(sites, before)
@@ -134,16 +134,21 @@ def _reconfigure(sites: Sequence[Site], clip: Path) -> None:
 
     for one in sites:
         one.write("cameras: [")
-    follow("says that the file is broken", lambda one: one.is_misconfigured)
+    follow("reports an invalid file", lambda one: one.is_misconfigured)
     for one in sites:
         one.configure({GUEST: guest})
-    follow("watches one more", lambda one: one.done().get(GUEST, 0.0) > 1)
+    follow("runs another camera", lambda one: one.done().get(GUEST, 0.0) > 1)
     for one in sites:
         # This change makes the service open the camera again.
         one.configure({GUEST: {**guest, "track": False}})
-    follow("has changed it", lambda one: one.ask(f"cameras/{GUEST}")["settings"]["track"] is False)
+    follow(
+        "has changed the camera",
+        lambda one: one.ask(f"cameras/{GUEST}")["settings"]["track"] is False,
+    )
     done = {one.name: one.done()[GUEST] for one in sites}
-    follow("watches it again", lambda one: one.done()[GUEST] > done[one.name] + 1)
+    follow("runs the changed camera", lambda one: one.done()[GUEST] > done[one.name] + 1)
     for one in sites:
         one.configure({})
-    follow("has let go of it", lambda one: GUEST not in one.done() and not one.is_misconfigured)
+    follow(
+        "has removed the camera", lambda one: GUEST not in one.done() and not one.is_misconfigured
+    )

@@ -208,8 +208,8 @@ def _region(target: Target, size: int) -> Iterator[str]:
         file.truncate(size)
         with mmap.mmap(file.fileno(), size):
             base = f"/v2/systemsharedmemory/region/{name}"
-            asked = json.dumps({"key": f"/{name}", "byte_size": size}).encode()
-            target.post(f"{base}/register", asked)
+            body = json.dumps({"key": f"/{name}", "byte_size": size}).encode()
+            target.post(f"{base}/register", body)
             try:
                 yield name
             finally:

@@ -4,8 +4,8 @@
 
 A server is stopped for the given seconds and started again, or its host is unplugged. Prints the
 seconds from the server's readiness to the first answer for three detectors: one that sent frames
-all the time, one that did not, and a new one. The exit code is 1 if one of them took longer than
-2 s.
+during the outage, one that did not, and a new one. The exit code is 1 if one of them took longer
+than 2 s.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def first_answer(ask: Callable[[], object]) -> float:
             return time.monotonic() - started
 
 
-def ask_in_vain(detector: Detector, seconds: float) -> None:
+def ask_during_outage(detector: Detector, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -65,7 +65,7 @@ def stopped(seconds: float) -> dict[str, float]:
     with serve_instant() as server:
         ports = Ports(grpc=server.ports.grpc)
         busy, idle = (connected(server.url, "shared-memory") for _ in range(2))
-    ask_in_vain(busy, seconds)
+    ask_during_outage(busy, seconds)
     with serve_instant(ports), busy, idle:
         return back(busy, idle)
 
@@ -74,7 +74,7 @@ def unplugged(seconds: float) -> dict[str, float]:
     with other_host() as host, host.serving():
         busy, idle = (connected(host.url, "grpc") for _ in range(2))
         host.unplug()
-        ask_in_vain(busy, seconds)
+        ask_during_outage(busy, seconds)
         host.plug()
         with busy, idle:
             return back(busy, idle)
@@ -86,8 +86,8 @@ def main() -> None:
         for fault in (stopped, unplugged):
             times = fault(seconds)
             longest_s = max(longest_s, *times.values())
-            told = ", ".join(f"{name} {time_s:.2f} s" for name, time_s in times.items())
-            print(f"{fault.__name__} for {seconds:g} s: {told}", flush=True)
+            times_text = ", ".join(f"{name} {time_s:.2f} s" for name, time_s in times.items())
+            print(f"{fault.__name__} for {seconds:g} s: {times_text}", flush=True)
     sys.exit(1 if longest_s > MOST_S else 0)
 
 

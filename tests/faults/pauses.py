@@ -34,11 +34,13 @@ def one_pause(service: Service, traffic: Traffic, part: str, seconds: float) -> 
     before = len(traffic.wrong)
     service.pause(part, seconds)
     time.sleep(_SETTLED_S)
-    said = service.said()
-    restarted = service.wait_until_well(traffic.answers)
+    log_lines = service.new_pause_lines()
+    restarted = service.wait_until_healthy(traffic.answers)
     wrong = len(traffic.wrong) - before
     lost = "restarted" if restarted else "well"
-    print(f"{part} {seconds:g} s: {wrong} wrong answers, {lost}", *said, sep="\n  ", flush=True)
+    print(
+        f"{part} {seconds:g} s: {wrong} wrong answers, {lost}", *log_lines, sep="\n  ", flush=True
+    )
     return wrong, restarted
 
 

@@ -29,7 +29,7 @@ class Service:
     def __init__(self, server: embedded.EmbeddedTriton) -> None:
         self._server = server
         self._restarts = 0
-        self._heard = 0
+        self._seen = 0
         alive = [part for part in STEPS for _ in self.processes(part)]
         self._steps = collections.Counter(alive)
 
@@ -80,21 +80,21 @@ class Service:
         """Whether it has died or restarted since the last recovery."""
         return not self.is_whole() or self.health.restarts > self._restarts
 
-    def said(self) -> list[str]:
+    def new_pause_lines(self) -> list[str]:
         """The log lines of steps about pauses since the last call."""
         lines = [
             line for line in self._server.log.read_text().splitlines() if " was paused" in line
         ]
-        heard, self._heard = self._heard, len(lines)
-        return lines[heard:]
+        seen, self._seen = self._seen, len(lines)
+        return lines[seen:]
 
-    def wait_until_well(self, answers: Callable[[], bool]) -> bool:
+    def wait_until_healthy(self, answers: Callable[[], bool]) -> bool:
         """Wait until all processes run and frames are answered; return whether it restarted."""
         deadline = time.monotonic() + _PATIENCE_S
         while not (self.is_whole() and answers()):
             if time.monotonic() > deadline:
                 raise SystemExit(f"the server was not brought back: {self.health}")
-            # Checking more often would take CPU time from the server that starts.
+            # More frequent checks would take CPU time from the server that starts.
             time.sleep(_LOOK_S)
         before, self._restarts = self._restarts, self.health.restarts
         return self._restarts > before

@@ -27,14 +27,14 @@ Cameras = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Site:
-    """A service.
+    """A running service.
 
     Attributes:
-        name: Among other services.
+        name: Its name, which differs from those of other services.
         live: Its processes.
-        file: Of its configuration.
-        results: Folder of what it writes.
-        cameras: Those that it always has.
+        file: Its configuration file.
+        results: The folder of its results.
+        cameras: The cameras that every configuration contains.
     """
 
     name: str

@@ -67,7 +67,7 @@ def victims(seed: int) -> Iterator[str]:
         yield from chance.sample(_VICTIMS, len(_VICTIMS))
 
 
-def hurt(service: Service, victim: str) -> None:
+def cause_fault(service: Service, victim: str) -> None:
     if victim == "group":
         service.pause("group", PAUSE_S)
     elif victim == "client":
@@ -98,8 +98,8 @@ def soak(
             time.sleep(min(SAMPLE_S, max(0.0, due - time.monotonic())))
             samples.append(sample())
         victim, started = next(plan), time.monotonic()
-        hurt(service, victim)
-        service.wait_until_well(traffic.answers)
+        cause_fault(service, victim)
+        service.wait_until_healthy(traffic.answers)
         outages_s.append(time.monotonic() - started)
         print(f"{victim}: well after {outages_s[-1]:.1f} s; {samples[-1]}", flush=True)
     return samples, outages_s

@@ -52,13 +52,13 @@ class Traffic:
     Args:
         detector: the detector that all threads use.
         frames: the frames with their right boxes.
-        threads: so many.
-        frames_per_s: of all threads together at most; by default as many as are answered.
+        threads: the number of threads.
+        frames_per_s: the highest rate of all threads together; by default it is unlimited.
 
     Attributes:
-        right: answers that were those of their frame.
-        wrong: answers that were not, with the numbers of the frames whose they were.
-        errors: how often each error came.
+        right: the number of answers with the boxes of their frame.
+        wrong: the other answers, with the numbers of the frames that their boxes belong to.
+        errors: the number of errors of each kind.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Traffic:
         self._running: list[Future[None]] = []
 
     def answers(self, patience_s: float = 15.0) -> bool:
-        """Wait for twenty right answers without an error in between; return whether they came."""
+        """Wait for twenty right answers in a row; return whether they came within `patience_s`."""
         with self._lock:
             goal, errors = self.right + 20, self.errors.total()
         deadline = time.monotonic() + patience_s
@@ -106,7 +106,7 @@ class Traffic:
     def __exit__(self, *error: object) -> None:
         self._ending.set()
         self._threads.shutdown()
-        # Raises errors that are not `YolostreamError`: they are defects of the client.
+        # This raises errors that are not a `YolostreamError`: they are defects of the client.
         for thread in self._running:
             thread.result()
 

@@ -71,11 +71,13 @@ def _transformed_cases() -> dict[Case, Outcome]:
 
 def _transformed_patterns() -> dict[tuple[str, int], Patterns]:
     """The outcomes of all patterns, by ratio and filter."""
-    asked = {(ratio, number): requests(ratio, number) for ratio in RATIOS for number in FILTERS}
-    made = outcomes([*by_name.values()] for by_name in asked.values())
+    of_patterns = {
+        (ratio, number): requests(ratio, number) for ratio in RATIOS for number in FILTERS
+    }
+    made = outcomes([*by_name.values()] for by_name in of_patterns.values())
     return {
         key: outcome if isinstance(outcome, Crash) else dict(zip(by_name, outcome, strict=True))
-        for (key, by_name), outcome in zip(asked.items(), made, strict=True)
+        for (key, by_name), outcome in zip(of_patterns.items(), made, strict=True)
     }
 
 

@@ -54,9 +54,9 @@ def parse(
 
 def _rows(layers: Mapping[str, Floats]) -> int:
     rows = len(layers["detection_classes"])
-    told = layers["num_detections"].flat[0] if "num_detections" in layers else rows
+    count = layers["num_detections"].flat[0] if "num_detections" in layers else rows
     # The parser compares as unsigned: a negative number counts as larger than the number of rows.
-    return int(told) if -1 < told <= rows else rows
+    return int(count) if -1 < count <= rows else rows
 
 
 def _clip(values: Floats, highest: int) -> Floats:

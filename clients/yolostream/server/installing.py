@@ -76,7 +76,8 @@ def _fill(folder: Path, profile: Profile) -> None:
     python = folder / "bin" / "python"
     # Checked before the download.
     check_interpreter(python)
-    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
+    pip += ["--no-deps", "--require-hashes"]
     for name in _LISTS[profile]:
         pip += ["--requirement", str(REQUIREMENTS / f"{name}.txt")]
     _run(pip, f"cannot install the packages of the profile '{profile}'")
