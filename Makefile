@@ -4,7 +4,7 @@ TORCH_TESTS := $(shell grep -l REQUIRE_TORCH tests/test_*.py)
 # The profile of .venv-server. 'make gpu' sets it, and later commands use the same.
 GPU_GOAL := $(filter gpu gpu-check,$(MAKECMDGOALS))
 SERVER := $(firstword $(and $(GPU_GOAL),$(TORCH),.torch-gpu) \
-	$(notdir $(wildcard .venv-server/.torch-gpu .venv-server/.onnx-gpu)) $(and $(GPU_GOAL),.onnx-gpu) .cpu)
+	$(notdir $(wildcard .venv-server/.torch-gpu .venv-server/.onnx-gpu .venv-server/.cudnn-gpu)) $(and $(GPU_GOAL),.onnx-gpu) .cpu)
 
 .PHONY: help
 help: ## print this
@@ -130,7 +130,7 @@ GPU_OUTPUT := $(OUTPUT)/gpu
 GPU_LOG := $(GPU_OUTPUT)/check.log
 GPU_RESULTS := $(if $(QUICK),$(GPU_OUTPUT),loadtest/results)
 GPU_NETWORK := $(or $(ONNX),$(GPU_OUTPUT)/yolov7.onnx)
-GPU_PROFILES := --profile onnx-gpu $(if $(filter .torch-gpu,$(SERVER)),--profile torch-gpu)
+GPU_PROFILES := --profile onnx-gpu --profile cudnn-gpu $(if $(filter .torch-gpu,$(SERVER)),--profile torch-gpu)
 
 .PHONY: gpu
 gpu: install .venv/.gpu ## make the two environments for an NVIDIA GPU (TORCH=1: with the profile torch-gpu)
@@ -252,7 +252,7 @@ ANY_BUILD := bin/python -m pip install --quiet --disable-pip-version-check $(she
 
 # The environment is made from scratch: a leftover ONNX Runtime for the CPU would hide the one for GPUs.
 .venv-server/.cpu: requirements/server.txt
-.venv-server/.onnx-gpu: requirements/server-gpu.txt
+.venv-server/.onnx-gpu .venv-server/.cudnn-gpu: requirements/server-gpu.txt
 .venv-server/.torch-gpu: requirements/server-gpu.txt requirements/server-torch.txt
-.venv-server/.cpu .venv-server/.onnx-gpu .venv-server/.torch-gpu: | .venv/.client
+.venv-server/.cpu .venv-server/.onnx-gpu .venv-server/.cudnn-gpu .venv-server/.torch-gpu: | .venv/.client
 	.venv/bin/yolostream install-server --profile $(@F:.%=%)

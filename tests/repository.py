@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 ROOT = Path(__file__).parents[1] / "model_repository"
-PROFILES = (None, "onnx-gpu", "torch-gpu", "cpu")
+PROFILES = (None, "onnx-gpu", "cudnn-gpu", "torch-gpu", "cpu")
 """None is the default: config.pbtxt."""
 
 

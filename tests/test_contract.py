@@ -109,8 +109,9 @@ def test_profiles_differ_only_in_how_they_run_a_model(model, profile):
     assert shared.items() <= parameters(model, profile).items()
 
 
-def test_preprocess_for_a_faster_network_differs_only_in_its_processes():
-    default, other = config("preprocess"), config("preprocess", "torch-gpu")
+@pytest.mark.parametrize("profile", ["cudnn-gpu", "torch-gpu"])
+def test_preprocess_for_a_faster_network_differs_only_in_its_processes(profile):
+    default, other = config("preprocess"), config("preprocess", profile)
     assert other.instance_group[0].count > default.instance_group[0].count
     other.instance_group[0].count = default.instance_group[0].count
     assert other == default
@@ -122,6 +123,7 @@ def test_preprocess_for_a_faster_network_differs_only_in_its_processes():
     [
         (None, pb.ModelInstanceGroup.KIND_GPU),
         ("onnx-gpu", pb.ModelInstanceGroup.KIND_GPU),
+        ("cudnn-gpu", pb.ModelInstanceGroup.KIND_GPU),
         ("torch-gpu", pb.ModelInstanceGroup.KIND_GPU),
         ("cpu", pb.ModelInstanceGroup.KIND_CPU),
     ],

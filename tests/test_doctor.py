@@ -137,7 +137,7 @@ def test_on_a_gpu_shared_memory_needs_room_for_every_process(monkeypatch):
     on_cpu = machine.shared_memory()
     monkeypatch.setattr(machine, "gpu_numbers", lambda: [0])
     assert (on_cpu.verdict, machine.shared_memory().verdict) == (Verdict.good, Verdict.bad)
-    for profile in ("onnx-gpu", "torch-gpu"):
+    for profile in ("onnx-gpu", "cudnn-gpu", "torch-gpu"):
         models = [config(model, profile) for model in ("preprocess", "yolov7_fp16", "nms")]
         processes = sum(group.count for model in models for group in model.instance_group)
         assert processes <= machine.GPU_PROCESSES
@@ -147,7 +147,7 @@ def test_on_a_gpu_shared_memory_needs_room_for_every_process(monkeypatch):
     ("driver", "verdict", "fix"),
     [
         ("580.65.06", Verdict.good, ""),
-        ("560.35.03", Verdict.note, "onnx-gpu and torch-gpu need driver 580"),
+        ("560.35.03", Verdict.note, "the profiles for a GPU need driver 580"),
         ("535.86.10", Verdict.note, "driver 580, the containers 560"),
     ],
 )
@@ -176,12 +176,12 @@ def on_gpu(monkeypatch):
 def test_missing_packages_for_a_gpu_are_noted_with_the_fix(program, on_gpu):
     checks = on_gpu(has_onnxruntime_gpu=False, has_torch=False)
     assert {check.verdict for check in checks.values()} == {Verdict.note}
-    assert "install-server --profile onnx-gpu" in checks["profile onnx-gpu"].fix
+    assert "install-server --profile onnx-gpu" in checks["profiles onnx-gpu, cudnn-gpu"].fix
     assert "install-server --profile torch-gpu" in checks["profile torch-gpu"].fix
     assert "nvidia-compute-utils" in checks["MPS"].fix
 
 
-def test_a_gpu_with_its_packages_serves_both_profiles(program, on_gpu, monkeypatch):
+def test_a_gpu_with_its_packages_serves_all_profiles(program, on_gpu, monkeypatch):
     monkeypatch.delenv("CC", raising=False)
     for name in ("clang", mps.CONTROL):
         program(name)

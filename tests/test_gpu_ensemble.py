@@ -22,7 +22,7 @@ ENVIRONMENT = REPOSITORY / ".venv-server"
 SAME_SHARE = 0.97
 
 
-@pytest.fixture(scope="module", params=["onnx-gpu", "torch-gpu"])
+@pytest.fixture(scope="module", params=["onnx-gpu", "cudnn-gpu", "torch-gpu"])
 def on_gpu(request):
     if request.param == "torch-gpu" and not ServerEnvironment.check(ENVIRONMENT).has_torch:
         pytest.skip("the environment of the server has no PyTorch: make gpu TORCH=1")

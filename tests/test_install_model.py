@@ -222,8 +222,11 @@ def test_code_and_model_are_copied_and_labels_are_those_of_the_model(repository,
     assert written[Path("cells_fp16/1/model.onnx")] == cells.read_bytes()
     assert written[Path("cells/labels.txt")] == b"left\nright\n"
     for copy, source in (("cells_fp16", "yolov7_fp16"), ("preprocess_320", "preprocess")):
-        for code in (ROOT / source / "1").glob("*.py"):
-            assert written[Path(copy, "1", code.name)] == code.read_bytes()
+        version = ROOT / source / "1"
+        code_files = [path for path in version.rglob("*") if path.suffix in (".py", ".cu")]
+        for code in code_files:
+            assert written[Path(copy, "1", code.relative_to(version))] == code.read_bytes()
+        assert len(code_files) > len(list(version.glob("*.py")))
     assert (repository / "cells" / "1").is_dir(), (
         "Triton needs a version folder, which Git does not store if it is empty"
     )

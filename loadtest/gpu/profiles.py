@@ -30,6 +30,7 @@ PROFILES = {
     profile.name: profile
     for profile in (
         Profile("onnx-gpu", "onnxruntime"),
+        Profile("cudnn-gpu", "cudnn"),
         Profile("torch-gpu", "torch"),
         Profile("cpu", "cpu", batch_sizes=(1, 2), on_gpu=False),
     )

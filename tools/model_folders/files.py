@@ -142,10 +142,10 @@ def _folder(repository: Path, source: str, name: str, edit: Callable[[Any], None
         config.name = name
         edit(config)
         files[Path(name, path)] = _text(repository, Path(name, path), config, Path(source, path))
-    for code in sorted((repository / source / "1").iterdir()):
-        if code.suffix not in (".py", ".cu"):
-            continue
-        files[Path(name, "1", code.name)] = code.read_bytes()
+    version = repository / source / "1"
+    for code in sorted(version.rglob("*")):
+        if code.suffix in (".py", ".cu"):
+            files[Path(name, "1", code.relative_to(version))] = code.read_bytes()
     return files
 
 

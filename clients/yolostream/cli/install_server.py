@@ -17,7 +17,7 @@ def install_server(
         embedded.Profile,
         typer.Option(
             help="What the models run on: the CPU (0.5 GB of disk), or a GPU with ONNX Runtime "
-            "(2.7 GB) or PyTorch (more)."
+            "or cuDNN (2.7 GB for both) or PyTorch (more)."
         ),
     ] = "cpu",
     server_environment: ServerEnvironment = DEFAULT_SERVER_ENVIRONMENT,

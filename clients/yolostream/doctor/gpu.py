@@ -37,11 +37,11 @@ def gpu_profiles(folder: Path) -> list[Check]:
                 "'yolostream install-server --profile onnx-gpu'",
             )
         ]
-    return [_onnx(environment), _torch(environment), _mps()]
+    return [_without_torch(environment), _torch(environment), _mps()]
 
 
-def _onnx(environment: ServerEnvironment) -> Check:
-    part = "profile onnx-gpu"
+def _without_torch(environment: ServerEnvironment) -> Check:
+    part = "profiles onnx-gpu, cudnn-gpu"
     if environment.has_onnxruntime_gpu:
         return Check(part, Verdict.good, "CuPy and onnxruntime-gpu")
     return Check(

@@ -141,7 +141,7 @@ def _gpu(line: str) -> Check:
     number = int(driver.split(".")[0])
     wants = []
     if number < PROFILE_DRIVER:
-        wants.append(f"onnx-gpu and torch-gpu need driver {PROFILE_DRIVER}")
+        wants.append(f"the profiles for a GPU need driver {PROFILE_DRIVER}")
     if number < CONTAINER_DRIVER:
         wants.append(
             f"the containers {CONTAINER_DRIVER}; data-center GPUs also run some older ones"

@@ -34,6 +34,7 @@ START_TIMEOUT_S: dict[Profile | None, float] = {
     "cpu": 120.0,
     # Kernels are tuned, compiled and captured before the first frame.
     "onnx-gpu": 600.0,
+    "cudnn-gpu": 600.0,
     "torch-gpu": 1800.0,
 }
 
@@ -95,7 +96,10 @@ class EmbeddedTriton:
 
 
 def choose_profile(environment: ServerEnvironment) -> Profile:
-    """The fastest profile that this machine and the server's environment support."""
+    """The profile for this machine and the server's environment, if none is named.
+
+    `cudnn-gpu` has to be named, because it was run on few kinds of GPU.
+    """
     if not gpu_numbers():
         return "cpu"
     if environment.has_torch:
@@ -136,8 +140,8 @@ def serve(
             it), or an installation of Triton, which has `bin/tritonserver`.
         more_repositories: further model repositories, served together with the first.
         models: names of the models to load; an ensemble is loaded with its steps. By default all.
-        profile: the models load `configs/PROFILE.pbtxt`; by default the fastest profile that this
-            machine supports.
+        profile: the models load `configs/PROFILE.pbtxt`; by default the one that
+            `choose_profile` chooses.
         host: address to listen on. With any address but loopback, other machines can connect; see
             `access`.
         ports: fixed ports, or 0 for free ones.

@@ -57,7 +57,7 @@ class ServerEnvironment:
     numpy_major: int
     """Major version of NumPy."""
     has_onnxruntime_gpu: bool
-    """Whether it has the packages of the profile `onnx-gpu`."""
+    """Whether it has the packages of the profiles `onnx-gpu` and `cudnn-gpu`."""
     has_torch: bool
     """Whether it has the packages of the profile `torch-gpu`."""
 

@@ -17,6 +17,7 @@ from yolostream.server.tritonserver import Profile
 _LISTS: dict[Profile, tuple[str, ...]] = {
     "cpu": ("server",),
     "onnx-gpu": ("server-gpu",),
+    "cudnn-gpu": ("server-gpu",),
     "torch-gpu": ("server-gpu", "server-torch"),
 }
 

@@ -18,7 +18,7 @@ from yolostream.server.gpus import SERVER_MPS_SHARE, gpu_memory_options, gpu_num
 from yolostream.server.installation import Installation
 from yolostream.server.ports import Ports
 
-Profile = Literal["cpu", "onnx-gpu", "torch-gpu"]
+Profile = Literal["cpu", "onnx-gpu", "cudnn-gpu", "torch-gpu"]
 
 STOP_TIMEOUT_S = 6.0
 """Seconds for finishing the requests in flight. tritonserver limits itself to 5 s."""

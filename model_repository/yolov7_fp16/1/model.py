@@ -1,7 +1,6 @@
 """The step `yolov7_fp16` without a TensorRT plan, with the same names and tensors.
 
-Only the profiles `cpu`, `onnx-gpu` and `torch-gpu` run this file; the default profile serves
-`model.plan`.
+The default profile serves `model.plan`; all other profiles run this file.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def open_network(
 
     Args:
         model: ONNX file; its weights are converted to float16 unless they are.
-        runtime: `onnxruntime` or `torch`.
+        runtime: `onnxruntime`, `torch` or `cudnn`.
         stream: Where all work goes, on the current device.
         batch_sizes: To prepare, ascending.
         max_batch: Most images of one call of `Network.run`.
@@ -110,6 +110,10 @@ def _runtime(name: str) -> Callable[..., Runtime]:
         from .torch_runtime import TorchRuntime
 
         return TorchRuntime
+    if name == "cudnn":
+        from .planned.runtime import PlannedRuntime
+
+        return PlannedRuntime
     from .onnx_runtime import OnnxRuntime
 
     return OnnxRuntime

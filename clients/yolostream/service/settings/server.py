@@ -36,8 +36,8 @@ class ServerSettings(Section):
     tls: ClientTls | None = None
     """Certificates for a grpcs:// address."""
     profile: Profile | None = None
-    """Profile of the Triton that the service starts; by default the fastest that the machine
-    supports."""
+    """Profile of the Triton that the service starts; by default one for a GPU, if the
+    machine has a GPU and the environment has its packages."""
     model_repository: DirectoryPath | None = None
     """Models that this Triton serves."""
     environment: DirectoryPath | None = None
