@@ -20,14 +20,14 @@ from running import poll
 from yolostream import Detector, errors
 from yolostream.server.step_processes import StepProcesses
 
-from loadtest.bound import Bound
 from loadtest.camera import MAX_IN_FLIGHT, Camera, clip_frames
-from loadtest.camera_process import ANSWERED, DROPPED, LATE
+from loadtest.camera_process import ANSWERED, DROPPED, LATE, CameraSettings
 from loadtest.cameras import FRAMES_PER_PROCESS, Cameras
 from loadtest.capacity import MAX_CAMERAS, _answer, capacity, section
 from loadtest.errors import LoadTestError
 from loadtest.load import Step, bound_by, measure
 from loadtest.overload import _recovery_s, overload, said
+from loadtest.search import Bound
 from loadtest.server import Target
 
 BOUND = Bound(frames_per_second=10, latency_s=0.2)
@@ -40,12 +40,10 @@ STEP = Step(
     lost=0.0,
     broken_by="p99 age 300 ms",
     sent_late_p99_ms=1.0,
-    generator_cores=0.1,
     generator_cpu_ms_per_frame=1.0,
     server_cores=1.0,
-    machine_busy=0.5,
     other_cores=0.0,
-    gpu_utilization=None,
+    machine_busy=0.5,
     queue_ms={"preprocess": 1.0, "yolov7_fp16": 2.0},
     compute_ms={"preprocess": 3.0, "yolov7_fp16": 60.0},
 )
@@ -58,7 +56,7 @@ def connected(instant):
 
 
 def target(server) -> Target:
-    return Target(server.url, server.http_url, server.metrics_url, (server.process.pid,))
+    return Target(server.url, (server.process.pid,))
 
 
 def run_capacity(*arguments, **options):
@@ -83,13 +81,9 @@ def test_a_camera_keeps_its_rate_while_the_server_is_paused(instant, connected, 
     monkeypatch.setattr(StepProcesses, "fault", lambda steps: None)
     rate = 20
     records = []
-    camera = Camera(
-        connected,
-        clip_frames("mb1_1", connected.model),
-        frames_per_second=rate,
-        bound_s=0.5,
-        on_record=records.append,
-    )
+    settings = CameraSettings(instant.url, MODEL, "mb1_1", frames_per_second=rate, bound_s=0.5)
+    frames = clip_frames("mb1_1", connected.model)
+    camera = Camera(connected, frames, settings, on_record=records.append)
     stop = threading.Event()
     thread = threading.Thread(target=camera.run, args=(stop,))
     started = time.perf_counter()
@@ -212,7 +206,6 @@ def test_a_number_that_does_not_hold_again_is_not_the_answer():
         ({"machine_busy": 0.97}, "yolov7_fp16 on the CPU"),
         ({"machine_busy": 0.97, "other_cores": 1.5}, "other programs on the CPU"),
         ({"machine_busy": 0.97, "server_cores": None}, "the time that yolov7_fp16 takes"),
-        ({"gpu_utilization": 0.95, "machine_busy": 0.97}, "yolov7_fp16 on the GPU"),
         ({"queue_ms": {"preprocess": 80.0, "yolov7_fp16": 2.0}}, "the queue of preprocess"),
         ({"p50_ms": 400.0}, "the wire"),
         ({"sent_late_p99_ms": 90.0}, "the load generator, which sends late"),

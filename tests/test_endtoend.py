@@ -13,14 +13,13 @@ from clips import steps, write_clip
 from conftest import REPOSITORY
 from yolostream.errors import ServerUnavailable
 
-from loadtest.endtoend import confidence, material, peer, plan, table
-from loadtest.endtoend.client import Client, figures_of
+from loadtest import clips
+from loadtest.endtoend import peer, plan, table
+from loadtest.endtoend.client import Client, figures_of, threshold
 from loadtest.endtoend.measuring import failures
-from loadtest.endtoend.peer import Peer
-from loadtest.endtoend.peer_log import Frame, Log, frame_of, objects_per_frame
+from loadtest.endtoend.peer import Log, Peer, objects_per_frame
 from loadtest.endtoend.plan import Length, Scenario
-from loadtest.endtoend.server_rate import OwnRate
-from loadtest.endtoend.usage import Moment, Watched
+from loadtest.endtoend.watching import Moment, Watched
 from loadtest.errors import LoadTestError
 from loadtest.table import values
 
@@ -213,23 +212,15 @@ def test_the_figures_of_a_run_are_per_frame_and_include_the_worst_source():
 
 def test_the_confidence_threshold_keeps_the_wanted_number_of_objects_on_average():
     scores = [[0.9, 0.8, 0.3], [0.70009, 0.2]]
-    assert confidence.threshold(scores, wanted=1) == 0.8
-    assert confidence.threshold([[0.9, 0.70009], [0.8, 0.2, 0.1]], wanted=1) == 0.8
-    assert confidence.threshold([[0.9, 0.70009, 0.1]], wanted=2) == 0.7
-    assert confidence.threshold(scores, wanted=20) == 0.0
-
-
-def test_a_line_of_the_peer_is_parsed_as_a_frame():
-    assert frame_of("1: 384x640 20 0s, 537.8ms") == Frame(1, "384x640", 20)
-    assert frame_of("0: 640x640 2 persons, 1 traffic light, 5.0ms").objects == 3
-    assert frame_of("23: 384x640 (no detections), 5.0ms") == Frame(23, "384x640", 0)
-    assert [line for line in PEER_START.splitlines() if frame_of(line)] == []
-    assert frame_of("Speed: 1.5ms preprocess, 524.6ms inference, 12.1ms postprocess") is None
+    assert threshold(scores, wanted=1) == 0.8
+    assert threshold([[0.9, 0.70009], [0.8, 0.2, 0.1]], wanted=1) == 0.8
+    assert threshold([[0.9, 0.70009, 0.1]], wanted=2) == 0.7
+    assert threshold(scores, wanted=20) == 0.0
 
 
 def test_the_rate_of_the_peer_excludes_its_start():
     log = Log(sources=2)
-    assert (log.frames_per_s, log.measured_s, objects_per_frame([log])) == (None, 0.0, None)
+    assert (log.measured_s, objects_per_frame([log])) == (0.0, None)
     for line in PEER_START.splitlines():
         log.add(line, 0.0)
     # A slow start, then ten batches a second.
@@ -237,12 +228,12 @@ def test_the_rate_of_the_peer_excludes_its_start():
         for line in PEER_BATCH.splitlines():
             log.add(line, at_s)
     assert (log.version, log.size, log.measured_s) == ("8.4.190", "384x640", 13.0)
-    assert peer.figures_of(log) == {"frames": 204, "frames_per_s": 20.0, "objects_per_frame": 20.0}
+    assert log.figures() == {"frames": 204, "frames_per_s": 20.0, "objects_per_frame": 20.0}
     log.objects[:] = [12] * 204
     with pytest.raises(LoadTestError, match=r"12\.0 objects a frame, not 20"):
-        peer.figures_of(log)
+        log.figures()
     with pytest.raises(LoadTestError, match="too few frames: 0"):
-        peer.figures_of(Log(sources=2))
+        Log(sources=2).figures()
 
 
 def test_the_peer_runs_with_8_and_24_sources_on_a_gpu_and_with_any_number_on_a_cpu():
@@ -264,7 +255,7 @@ def fake_peer(tmp_path):
     def run(body, seconds=0.2):
         (environment / "yolo").write_text(f"import os, sys, time\n{body}")
         one = Peer(environment / "python", True, seconds, tmp_path / "scratch", tmp_path / "raw")
-        return one, material.Material((clip,), "a clip")
+        return one, clips.Material((clip,), "a clip")
 
     return run
 
@@ -327,10 +318,9 @@ def test_numbers_of_sources_are_read_from_the_command_line():
 
 @pytest.mark.parametrize("full_hd", [False, True])
 def test_clips_have_the_given_length_and_can_be_decoded(full_hd, tmp_path, monkeypatch):
-    for name in material._CLIPS:
-        write_clip(tmp_path / f"{name}.mp4", steps(10), rate=30)
-    monkeypatch.setattr(material, "VIDEOS", tmp_path)
-    made = material.material(tmp_path / "made", frames=25, full_hd=full_hd)
+    short = [write_clip(tmp_path / f"{n}.mp4", steps(10), rate=30) for n in "ab"]
+    monkeypatch.setattr(clips, "CLIPS", short)
+    made = clips.material(tmp_path / "made", frames=25, full_hd=full_hd)
     assert ("1920x1080" in made.words) == full_hd
     assert made.of(3) == [made.paths[0], made.paths[1], made.paths[0]]
     for path in made.paths:
@@ -340,25 +330,18 @@ def test_clips_have_the_given_length_and_can_be_decoded(full_hd, tmp_path, monke
             assert stream.codec_context.name == "h264"
         assert times == pytest.approx([number / 30 for number in range(30)], abs=1e-3)
     before = [path.stat().st_mtime_ns for path in made.paths]
-    again = material.material(tmp_path / "made", frames=30, full_hd=full_hd)
+    again = clips.material(tmp_path / "made", frames=30, full_hd=full_hd)
     assert [path.stat().st_mtime_ns for path in again.paths] == before
     assert not list((tmp_path / "made").glob("new-*"))
 
 
 def test_a_failed_run_is_recorded_and_keeps_its_log(tmp_path):
-    made = material.Material((write_clip(tmp_path / "clip.mp4", steps(4)),), "a clip")
+    made = clips.Material((write_clip(tmp_path / "clip.mp4", steps(4)),), "a clip")
     client = Client("127.0.0.1:1", (), lambda: 0, made, 0.0, 1.0, tmp_path / "raw")
     figures = client.measure(Scenario("all_out", 1, "cpu", 4))
     assert figures["error"].startswith(f"detect ended with {ServerUnavailable.exit_code}: error: ")
     assert "127.0.0.1:1" in figures["error"]
     assert (tmp_path / "raw" / "all_out-1-cpu" / "detect.log").exists()
-
-
-def test_without_perf_analyzer_the_python_client_measures(tmp_path, triton):
-    without = OwnRate(triton.url, on_gpu=False, window_s=0.2, load_of=None, lack="no index")
-    figures = without.measure(tmp_path)
-    assert (figures["asked_by"], figures["lack"]) == ("yolostream.Detector", "no index")
-    assert figures["frames_per_s"] > 0
 
 
 @pytest.mark.usefixtures("only_perf_analyzer")

@@ -17,8 +17,7 @@ from yolostream.server import embedded
 
 from loadtest.errors import PerfAnalyzerError, ResultError
 from loadtest.perf import binary, inputs
-from loadtest.perf.points import DOWNSCALED, Point
-from loadtest.perf.process import measure
+from loadtest.perf.process import DOWNSCALED, Point, measure
 from loadtest.perf.report import read_report, reason
 from loadtest.perf_analyzer import section
 from loadtest.repository import MODELS, SERVER_ENVIRONMENT

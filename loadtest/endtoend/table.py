@@ -1,19 +1,19 @@
-"""What the figures come to, held against the bars, and a line for every run."""
+"""The figures compared with their bars, and a row for every run, in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from loadtest.clips import CAMERA_FPS
 from loadtest.endtoend import peer
 from loadtest.endtoend.plan import BOUND
 from loadtest.gpu.profiles import PROFILES
-from loadtest.gpu.rows import CAMERA_FPS
 from loadtest.result_file import Content
 from loadtest.table import Bar, Check, Figures, table, verdicts
 
 _BASE_MB = 250.0
-"""Memory of the client that is not counted by source."""
+"""Memory of the client that does not depend on the number of sources."""
 
 _KINDS = {
     "all_out": "as fast as they go",
@@ -24,13 +24,13 @@ _KINDS = {
 
 
 def over_own_rate(figures: Figures, run: dict[str, Any]) -> float | None:
-    """Frames per second of a run over what the server answers by itself."""
+    """Frames per second of a run over the server's own rate; None without either."""
     own = figures.get("own_rate", {}).get("frames_per_s")
     return float(run["frames_per_s"] / own) if own and "frames_per_s" in run else None
 
 
 def _runs(figures: Figures, kind: str) -> list[dict[str, Any]]:
-    """The runs of a kind that did not fail, by the faster decoder."""
+    """The runs of a kind with the faster decoder that did not fail."""
     return [
         run
         for run in figures.get("runs", {}).values()
@@ -39,7 +39,7 @@ def _runs(figures: Figures, kind: str) -> list[dict[str, Any]]:
 
 
 def _of_fastest(value: Callable[[Figures, dict[str, Any]], float | None]) -> Any:
-    """A figure of the fastest of the runs that go as fast as they can."""
+    """A figure of the fastest run with files as fast as possible."""
 
     def of_fastest(figures: Figures) -> float | None:
         runs = _runs(figures, "all_out")
@@ -122,13 +122,13 @@ CHECKS: dict[str, Check] = {
 
 
 def section(content: Content) -> str:
-    """What the README says of a run."""
+    """What the page says of a file."""
     figures = content["figures"]
     return "\n\n".join([judged(figures), runs(figures), _facts(figures)])
 
 
 def judged(figures: Figures) -> str:
-    """A line a bar, of what was to be measured; a bar binds only where there is a GPU."""
+    """A row for each bar of what was to be measured; a bar applies only with a GPU."""
     profile = figures["profile"]
     on_gpu = PROFILES[profile].on_gpu
     rows = verdicts(CHECKS.values(), {profile: figures}, binds=lambda *_: on_gpu)
@@ -169,7 +169,7 @@ _COLUMNS = (
 
 
 def runs(figures: Figures) -> str:
-    """A line a run."""
+    """A row for each run."""
     return table(_COLUMNS, [_run(figures, run) for run in figures.get("runs", {}).values()])
 
 
@@ -197,7 +197,7 @@ def _run(figures: Figures, run: dict[str, Any]) -> list[str]:
 
 
 def _facts(figures: Figures) -> str:
-    """What was read, what counted as an object, and what the columns are."""
+    """The videos, the objects that counted, and an explanation of the columns."""
     objects = figures["objects"]
     left = (
         f"Objects below a confidence of {objects['confidence']:.4f} were left out, so that a frame "

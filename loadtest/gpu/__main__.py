@@ -1,4 +1,4 @@
-"""The ensemble on a GPU against the bare engine, with the bars that it has to hold."""
+"""Measures the ensemble on a GPU against the bare engine: `python -m loadtest.gpu`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import typer
 from yolostream.errors import ServerError, ServerStartError
 
 from loadtest.errors import GpuError, LoadTestError
-from loadtest.gpu import bench, profiles, rows, table
-from loadtest.gpu.bench import Bench
+from loadtest.gpu import bench, profiles, table
+from loadtest.gpu.bench import ROWS, Bench, rows_of
 from loadtest.gpu.measuring import measure
 from loadtest.gpu.profiles import Profile
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
+from loadtest.result_file import Output
 from loadtest.table import Figures
 from tools.command import one_line_errors
 
@@ -26,15 +27,15 @@ def main(
     server_environment: bench.Environment = SERVER_ENVIRONMENT,
     onnx: bench.Onnx = None,
     only: Annotated[
-        list[str] | None, typer.Option(help=f"Rows: {', '.join(rows.ROWS)}. All by default.")
+        list[str] | None, typer.Option(help=f"Rows: {', '.join(ROWS)}. All by default.")
     ] = None,
     raw: bench.Raw = REPOSITORY / "output" / "gpu",
-    output: bench.Output = RESULTS_FOLDER / "gpu.json",
+    output: Output = RESULTS_FOLDER / "gpu.json",
 ) -> None:
     """Measure profiles on this machine's GPU: three minutes each, or one with --quick."""
     with one_line_errors():
-        if unknown := set(only or []) - set(rows.ROWS):
-            raise GpuError(f"no row '{min(unknown)}': choose among {', '.join(rows.ROWS)}")
+        if unknown := set(only or []) - set(ROWS):
+            raise GpuError(f"no row '{min(unknown)}': choose among {', '.join(ROWS)}")
         chosen = profiles.chosen(profile or [])
         with bench.opened(
             output,
@@ -46,8 +47,7 @@ def main(
         ) as (ready, figures):
             figures["profiles"] = {one.name: {} for one in chosen}
             failed = [
-                _failure(ready, one, only or rows.ROWS, figures["profiles"][one.name])
-                for one in chosen
+                _failure(ready, one, only or ROWS, figures["profiles"][one.name]) for one in chosen
             ]
             typer.echo(table.section({"figures": figures}))
             if any(failed):
@@ -56,8 +56,8 @@ def main(
 
 def _failure(ready: Bench, profile: Profile, wanted: Sequence[str], figures: Figures) -> str:
     """Measure a profile; return why that failed, or nothing."""
-    possible = [row for row in rows.of_profile(on_gpu=profile.on_gpu) if row in wanted]
-    # The machine is lent for minutes: the others are measured all the same.
+    possible = [row for row in rows_of(on_gpu=profile.on_gpu) if row in wanted]
+    # A profile that fails does not stop the others.
     try:
         measure(ready, profile, possible, figures=figures)
     except (LoadTestError, ServerError, ServerStartError) as error:

@@ -1,29 +1,28 @@
-"""What has to be there before anything is measured: the network, its repository, perf_analyzer."""
+"""What has to be ready before anything is measured: the network, its repository, perf_analyzer."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from statistics import mean
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from loadtest.errors import GpuError
-from loadtest.gpu import network_file
-from loadtest.gpu.model_folders import write_repository
-from loadtest.gpu.network_file import Network
 from loadtest.gpu.nvidia_smi import facts
 from loadtest.perf import binary, inputs
-from loadtest.perf.points import DOWNSCALED
-from loadtest.result_file import writing
-
-console = Console(stderr=True)
+from loadtest.perf.process import DOWNSCALED, Point, Size, Transport
+from loadtest.repository import ENSEMBLE, write_repository
+from loadtest.result_file import say, writing
+from tools.digest import sha256_of
+from tools.onnx_file import load_onnx
 
 Quick = Annotated[bool, typer.Option("--quick", help="Short windows: rough figures.")]
 Environment = Annotated[Path, typer.Option(help="Virtual environment of the server.")]
@@ -32,18 +31,109 @@ Onnx = Annotated[
     typer.Option(help="The network; made there if it is missing, which needs PyTorch."),
 ]
 Raw = Annotated[Path, typer.Option(help="What perf_analyzer wrote goes into here.")]
-Output = Annotated[Path, typer.Option(help="Where the figures go.")]
+
+FULL_HD: Size = (1080, 1920)
+STAGES_BATCH = 16
+
+
+def _point(
+    concurrency: int, batch: int = 1, *, by: Transport = "system", size: Size = DOWNSCALED
+) -> Point:
+    return Point(ENSEMBLE, by, concurrency, batch, size)
+
+
+POINTS: dict[str, Point] = {
+    "one_stream": _point(1),
+    "one_stream_awake": _point(1),
+    "four_in_flight": _point(4),
+    "streams": _point(64),
+    "batches": _point(8, 8),
+    "full_hd_system": _point(32, size=FULL_HD),
+    "full_hd_system_batches": _point(8, 8, size=FULL_HD),
+    "full_hd_cuda": _point(32, by="cuda", size=FULL_HD),
+    "full_hd_cuda_batches": _point(8, 8, by="cuda", size=FULL_HD),
+}
+"""The rows that perf_analyzer measures with a fixed number of requests in flight."""
+
+AWAKE_ROWS = ("one_stream_awake",)
+"""They are measured while no core sleeps, as with `yolostream serve --keep-awake`."""
+
+OTHER_ROWS = ("client", "cameras", "stages", "memory")
+ROWS = (*POINTS, *OTHER_ROWS)
+
+
+def rows_of(*, on_gpu: bool) -> tuple[str, ...]:
+    """The rows that can be measured; without a GPU, no camera holds 33 ms."""
+    cuda = [name for name, point in POINTS.items() if point.transport == "cuda"]
+    return tuple(row for row in ROWS if on_gpu or row not in (*cuda, *OTHER_ROWS))
+
+
+COUNTED = "candidates"
+"""Key of an ONNX file's metadata: a JSON list, of each frame that a network was made with."""
+USUAL_CANDIDATES = 110
+"""Rows of a frame above the threshold, as in a busy street: about 65 objects after `nms`. Networks
+with random weights have so many on average, and `nms` is measured with so many for other ones."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network that is served.
+
+    Attributes:
+        path: ONNX file.
+        candidates: Rows above the threshold of each frame that it was made with; none if it was
+            not made here.
+    """
+
+    path: Path
+    candidates: tuple[int, ...] = ()
+
+    @property
+    def usual_candidates(self) -> int:
+        """Rows of a frame for `nms`."""
+        return round(mean(self.candidates or [USUAL_CANDIDATES]))
+
+    def facts(self) -> dict[str, str]:
+        """What a file of figures says about it."""
+        words = f"network {self.path.name} as given"
+        if self.candidates:
+            words = (
+                "YOLOv7 at 640, float16, random weights with "
+                f"{min(self.candidates)} to {max(self.candidates)} boxes a frame before suppression"
+            )
+        return {"sha256": sha256_of(self.path), "words": words}
+
+
+def network(path: Path) -> Network:
+    """The network at `path`, made there if it is missing.
+
+    Raises:
+        GpuError: It has to be made, and PyTorch is not installed.
+        OnnxError: The file is something else.
+    """
+    if not path.exists():
+        if importlib.util.find_spec("torch") is None:
+            raise GpuError(
+                "the network is made with PyTorch, which is not installed: run it from .venv-tools "
+                "('make tools'), or give --onnx an existing file"
+            )
+        from loadtest.gpu import random_network
+
+        say("making a YOLOv7 with random weights")
+        random_network.export(path, inputs.frames(DOWNSCALED))
+    properties = {entry.key: entry.value for entry in load_onnx(path).metadata_props}
+    return Network(path, tuple(json.loads(properties.get(COUNTED, "[]"))))
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long each part is measured: a machine with a GPU is lent for minutes.
+    """How long each part is measured. A machine with a GPU is often available for minutes only.
 
     Attributes:
         window_s: Seconds of a window of perf_analyzer, which takes three for each row.
-        camera_window_s: The same, for each number of cameras that is tried.
-        bare_window_s: The same, of the bare engine.
-        bare_windows: Such windows for each batch size.
+        camera_window_s: The same for each number of cameras.
+        bare_window_s: The same for the bare engine.
+        bare_windows: Windows for each batch size.
         stage_repeats: Calls of `preprocess` and `nms`.
     """
 
@@ -64,7 +154,7 @@ class Bench:
 
     Attributes:
         perf: perf_analyzer.
-        network: That is served.
+        network: The network that is served.
         environment: Virtual environment of the server.
         repository: Model repository to serve.
         work: Folder for files that are sent.
@@ -81,30 +171,6 @@ class Bench:
     lengths: Lengths
 
 
-def network(path: Path) -> Network:
-    """The network at `path`, made there if need be.
-
-    Raises:
-        GpuError: It has to be made, and there is no PyTorch.
-        OnnxError: The file is something else.
-    """
-    if not path.exists():
-        _make(path)
-    return network_file.read(path)
-
-
-def _make(path: Path) -> None:
-    if importlib.util.find_spec("torch") is None:
-        raise GpuError(
-            "the network is made with PyTorch, which is not here: run it from .venv-tools "
-            "('make tools'), or give --onnx a file that is there"
-        )
-    from loadtest.gpu import random_network
-
-    with console.status("making a YOLOv7 with random weights"):
-        random_network.export(path, inputs.frames(DOWNSCALED))
-
-
 @contextlib.contextmanager
 def opened(
     output: Path,
@@ -115,23 +181,23 @@ def opened(
     raw: Path,
     quick: bool,
 ) -> Iterator[tuple[Bench, dict[str, Any]]]:
-    """Make ready what every measurement needs, and write the figures that the block collects.
+    """Make everything ready, and write the figures that the block collects.
 
     Args:
         output: File of the figures, written as `loadtest.result_file.writing` does.
         tool: Dotted name of the script, as after `python -m`.
-        onnx: File of the network, made there if need be; by default one that is gone afterwards.
+        onnx: File of the network, made there if it is missing; by default a temporary one.
         environment: Virtual environment of the server.
         raw: Gets a folder of this run, for what perf_analyzer writes.
         quick: Measure shorter.
 
     Yields:
-        The bench, and the figures, which already have `gpu` and `network`: what is measured.
+        The bench, and the figures, which already have `gpu` and `network`.
 
     Raises:
-        GpuError: The network has to be made, and there is no PyTorch.
+        GpuError: The network has to be made, and PyTorch is not installed.
         OnnxError: `onnx` is something else.
-        PerfAnalyzerError: It cannot be had, or does not start.
+        PerfAnalyzerError: It cannot be installed, or does not start.
         ResultError: `output` cannot be written.
     """
     with (
@@ -154,8 +220,3 @@ def opened(
             lengths=QUICK if quick else FULL,
         )
         yield ready, figures
-
-
-def say(words: str) -> None:
-    """Tell people how far it is."""
-    console.print(words, highlight=False, soft_wrap=True)

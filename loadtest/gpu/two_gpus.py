@@ -13,13 +13,13 @@ from yolostream.server.gpus import gpu_numbers
 
 from loadtest.errors import GpuError
 from loadtest.gpu import bench, profiles
-from loadtest.gpu.bench import Bench, say
-from loadtest.gpu.measuring import line, measure_watched, serving
-from loadtest.gpu.model_folders import ENSEMBLE
+from loadtest.gpu.bench import POINTS, Bench
+from loadtest.gpu.measuring import measure_watched, serving
 from loadtest.gpu.profiles import Profile
-from loadtest.gpu.rows import POINTS
 from loadtest.perf import inputs
-from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
+from loadtest.perf.report import line
+from loadtest.repository import ENSEMBLE, REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
+from loadtest.result_file import Output, say
 from loadtest.table import Bar
 from tools.command import one_line_errors
 
@@ -38,7 +38,7 @@ def main(
     server_environment: bench.Environment = SERVER_ENVIRONMENT,
     onnx: bench.Onnx = None,
     raw: bench.Raw = REPOSITORY / "output" / "gpu_two",
-    output: bench.Output = RESULTS_FOLDER / "gpu_two.json",
+    output: Output = RESULTS_FOLDER / "gpu_two.json",
 ) -> None:
     """Ask a server on one GPU, then one on two, the same."""
     with one_line_errors():

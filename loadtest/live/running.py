@@ -14,11 +14,10 @@ from pathlib import Path
 from yolostream.server import embedded
 
 from loadtest.errors import LoadTestError
-from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.live.scrape import Scrape, Window, scraped
-from loadtest.program import started
-from loadtest.server import Target, served
-from loadtest.usage import cpu_s, family
+from loadtest.processes import cpu_s, family, started
+from loadtest.repository import ENSEMBLE
+from loadtest.server import served
 
 _START_S = 120.0
 _LOOK_S = 0.2
@@ -28,14 +27,14 @@ _SCRAPE_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Setting:
-    """A server, and how long is looked.
+    """How a figure is measured.
 
     Attributes:
         url: Of a Triton that runs; None starts one.
         profile: Of the one that is started.
         model: Name of the ensemble.
-        repository: Where it lies.
-        environment: Of the server that is started.
+        repository: Model repository of the one that is started.
+        environment: Virtual environment of the one that is started.
         seconds: Length of each window.
         raw: Folder for logs and clips.
     """
@@ -49,8 +48,8 @@ class Setting:
     raw: Path
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[Target]:
-        """The server, until the block ends."""
+    def serving(self) -> Iterator[str]:
+        """Serve until the block ends; yields the gRPC address of the server."""
         with served(
             self.url,
             model=self.model,
@@ -58,7 +57,14 @@ class Setting:
             repository=self.repository,
             environment=self.environment,
         ) as target:
-            yield target
+            yield target.url
+
+    @contextlib.contextmanager
+    def running(self, cameras: Sequence[Path], *, name: str, url: str) -> Iterator[Running]:
+        """Run a service until the block ends; its log is `name.log` in `raw`."""
+        log = self.raw / f"{name}.log"
+        with running(cameras, url=url, model=self.model, log=log) as service:
+            yield service
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Running:
     Attributes:
         address: Of the page, `host:port`.
         pid: Of its parent process.
-        log: What it says.
+        log: File of its output.
     """
 
     address: str
@@ -80,14 +86,14 @@ class Running:
         return scraped(self.address)
 
     def cpu_s(self) -> float:
-        """Processor time of parent and workers so far."""
+        """Processor time of parent and workers so far, in seconds."""
         return cpu_s(family(self.pid))
 
     def wait_for_frames(self, cameras: int, *, frames: int = 5) -> None:
-        """Wait until so many cameras have given frames.
+        """Wait until `frames` of each of so many cameras are completed.
 
         Raises:
-            LoadTestError: They do not.
+            LoadTestError: They are not.
         """
         deadline = time.monotonic() + _START_S
         while True:
@@ -99,7 +105,7 @@ class Running:
             time.sleep(_LOOK_S)
 
     def window(self, seconds: float) -> Window:
-        """What happens in the next seconds, with a scrape now and then."""
+        """What happens in the next seconds, during which the service is scraped as usual."""
         before = self.scrape()
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
@@ -112,12 +118,12 @@ class Running:
 def running(
     cameras: Sequence[str | Path], *, url: str, log: Path, model: str = ENSEMBLE
 ) -> Iterator[Running]:
-    """Run a service until the block ends; `log` gets what it says.
+    """Run a service until the block ends.
 
     Args:
         cameras: Addresses, or files, which play like cameras.
         url: gRPC address of its Triton.
-        log: A file.
+        log: File for its output.
         model: Name of the ensemble.
 
     Raises:

@@ -1,56 +1,35 @@
-"""Processor time and memory of processes, and how many frames the server has answered."""
+"""What is seen of a program while it runs: frames, processor time and memory."""
 
 from __future__ import annotations
 
 import contextlib
-import resource
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from yolostream.errors import ServerError
 
-from loadtest.gpu.watch import cpu_s_by_name
-from loadtest.usage import cpu_s, family, memory_mb
+from loadtest.processes import cpu_s, family, memory_mb
 
-FRAMES_EVERY_S = 0.25
-"""How often the server is asked how many frames it has answered."""
-
+_EVERY_S = 0.25
 _FAMILY_EVERY = 4
-"""So many times as seldom, new workers are looked for."""
-
+"""New workers are looked for in each fourth turn."""
 _MEMORY_EVERY = 16
-"""So many times as seldom, memory is counted: that holds a process up for some milliseconds, and
-once a second would be seen in the p99 of a frame's age."""
-
+"""Memory is measured in each sixteenth turn. That stops a process for some milliseconds, which
+would be visible in the p99 of a frame's age if it happened each second."""
 _FROM, _TO = 0.2, 0.9
 """The part of a run that its steady rate is taken from."""
 
 
-def children_cpu_s() -> float:
-    """Processor time of all children that have ended, and of theirs, in seconds."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def server_cpu_s(pids: Sequence[int]) -> dict[str, float]:
-    """Processor time of a server so far in seconds: `tritonserver`, and each model's stubs."""
-    spent: dict[str, float] = defaultdict(float)
-    for name, seconds in cpu_s_by_name(pids).items():
-        spent[name.rpartition(" (")[0]] += seconds
-    return dict(spent)
-
-
 class Moment(NamedTuple):
-    """What was so at one time.
+    """The state at one time.
 
     Attributes:
         at_s: The time.
-        frames: That the server had answered.
-        client_s: Processor time of the client.
+        frames: Frames that were answered until then.
+        client_s: Processor time of the client until then.
     """
 
     at_s: float
@@ -63,8 +42,8 @@ class Watched:
     """What was seen of a run.
 
     Attributes:
-        moments: Again and again.
-        memory_mb: Of the client, somewhat more seldom.
+        moments: The state, several times a second.
+        memory_mb: Memory of the client, every few seconds.
     """
 
     moments: list[Moment] = field(default_factory=list)
@@ -72,19 +51,19 @@ class Watched:
 
     @property
     def steady_frames_per_s(self) -> float | None:
-        """Frames per second in the middle, without start and end; None where it was too short."""
+        """Frames per second in the middle of the run; None if it was too short."""
         middle = self._middle
         return None if middle is None else middle.frames / middle.at_s
 
     @property
     def steady_client_ms(self) -> float | None:
-        """Milliseconds of processor time that a frame took the client there."""
+        """Processor time of the client for a frame there, in milliseconds."""
         middle = self._middle
         return None if middle is None else 1000 * middle.client_s / middle.frames
 
     @property
     def _middle(self) -> Moment | None:
-        """What came between the moments that the middle begins and ends with."""
+        """The differences between the end and the beginning of the middle."""
         if not self.moments:
             return None
         first, last = self.moments[0].frames, self.moments[-1].frames
@@ -104,21 +83,20 @@ def watched(pid: int, answered: Callable[[], int]) -> Iterator[Watched]:
 
     Args:
         pid: Of the client.
-        answered: Frames that the server has answered so far.
+        answered: Returns the number of frames that the server has answered.
     """
     seen, done = Watched(), threading.Event()
 
     def watch() -> None:
-        beats, processes = 0, family(pid)
-        while not done.wait(FRAMES_EVERY_S):
-            beats += 1
-            # A server that is away shows in the client's own errors.
+        turn, processes = 0, family(pid)
+        while not done.wait(_EVERY_S):
+            turn += 1
+            # The client itself reports a server that is gone.
             with contextlib.suppress(ServerError):
-                now = Moment(time.monotonic(), answered(), cpu_s(processes))
-                seen.moments.append(now)
-            if beats % _FAMILY_EVERY == 0:
+                seen.moments.append(Moment(time.monotonic(), answered(), cpu_s(processes)))
+            if turn % _FAMILY_EVERY == 0:
                 processes = family(pid)
-            if beats % _MEMORY_EVERY == _MEMORY_EVERY // 2:
+            if turn % _MEMORY_EVERY == _MEMORY_EVERY // 2:
                 seen.memory_mb.append(memory_mb(processes))
 
     thread = threading.Thread(target=watch, daemon=True)
