@@ -14,28 +14,13 @@ from conftest import REPOSITORY
 from yolostream.errors import ServerUnavailable
 
 from loadtest import clips
-from loadtest.endtoend import peer, plan, table
+from loadtest.endtoend import plan, table
 from loadtest.endtoend.client import Client, figures_of, threshold
 from loadtest.endtoend.measuring import failures
-from loadtest.endtoend.peer import Log, Peer, objects_per_frame
 from loadtest.endtoend.plan import Length, Scenario
 from loadtest.endtoend.watching import Moment, Watched
 from loadtest.errors import LoadTestError
 from loadtest.table import values
-
-PEER_START = """\
-Ultralytics 8.4.190 🚀 Python-3.11.7 torch-2.13.0+cpu CPU (AMD EPYC)
-YOLOv8m summary (fused): 92 layers, 25,886,080 parameters, 58,800 gradients, 78.9 GFLOPs
-
-1/2: clip-0.mp4... Success ✅ (300 frames of shape 1280x720 at 30.00 FPS)
-2/2: clip-1.mp4... Success ✅ (300 frames of shape 1280x720 at 30.00 FPS)
-
-"""
-PEER_BATCH = """\
-0: 384x640 20 0s, 537.8ms
-1: 384x640 20 0s, 537.8ms
-"""
-"""As they were printed, by two sources."""
 
 
 def run_of(kind="all_out", sources=48, frames_per_s=1800.0, **more):
@@ -100,42 +85,6 @@ def test_the_values_for_the_bars_are_computed_from_the_figures(figures):
         }
     )
     assert values(table.CHECKS, {"decoders": ["cpu"], "profile": "cpu"}) == {}
-
-
-@pytest.fixture
-def peer_figures():
-    return {
-        "version": "8.4.190",
-        "half": True,
-        "input": "384x640",
-        "conf": 1e-4,
-        "objects_per_frame": 20.0,
-        "runs": {
-            "8": {"frames": 5000, "frames_per_s": 375.0, "objects_per_frame": 20.0},
-            "24": {"error": "ended with 1: OSError: no GPU"},
-        },
-    }
-
-
-def test_only_a_requested_peer_can_fail(figures, peer_figures):
-    before = table.judged(figures)
-    assert "peer" not in before
-    assert "failed" not in before
-    figures["peer"] = peer_figures
-    text = table.judged(figures)
-    assert "a one-process peer, 8 sources | at least 3.00 | 4.00, met |" in text
-    assert "a one-process peer, 24 sources | at least 3.00 | **failed** |" in text
-    assert text.splitlines()[-1] == (
-        "| the peer, Ultralytics 8.4.190: YOLOv8m of random weights at 384x640, half precision, "
-        "ByteTrack, OpenCV, 20 objects a frame; 8 and 24 sources | "
-        "| 375.0 and **failed** frames/s |"
-    )
-    assert "peer-24: ended with 1: OSError: no GPU" in failures(figures)
-    del peer_figures["runs"]["24"]
-    assert "24 sources" not in table.judged(figures)
-    # A peer that failed before its first frame.
-    peer_figures |= {"objects_per_frame": None, "input": None, "runs": {"8": {"error": "none"}}}
-    assert "| the peer, Ultralytics YOLOv8m | | **failed** |" in table.judged(figures)
 
 
 def test_missed_and_failed_bars_are_bold(figures):
@@ -218,85 +167,6 @@ def test_the_confidence_threshold_keeps_the_wanted_number_of_objects_on_average(
     assert threshold(scores, wanted=20) == 0.0
 
 
-def test_the_rate_of_the_peer_excludes_its_start():
-    log = Log(sources=2)
-    assert (log.measured_s, objects_per_frame([log])) == (0.0, None)
-    for line in PEER_START.splitlines():
-        log.add(line, 0.0)
-    # A slow start, then ten batches a second.
-    for at_s in (5.0, 8.0, *(8.0 + number / 10 for number in range(1, 101))):
-        for line in PEER_BATCH.splitlines():
-            log.add(line, at_s)
-    assert (log.version, log.size, log.measured_s) == ("8.4.190", "384x640", 13.0)
-    assert log.figures() == {"frames": 204, "frames_per_s": 20.0, "objects_per_frame": 20.0}
-    log.objects[:] = [12] * 204
-    with pytest.raises(LoadTestError, match=r"12\.0 objects a frame, not 20"):
-        log.figures()
-    with pytest.raises(LoadTestError, match="too few frames: 0"):
-        Log(sources=2).figures()
-
-
-def test_the_peer_runs_with_8_and_24_sources_on_a_gpu_and_with_any_number_on_a_cpu():
-    assert peer.chosen((1, 8, 24, 48), on_gpu=True) == (8, 24)
-    assert peer.chosen((1, 2), on_gpu=False) == (1, 2)
-    with pytest.raises(LoadTestError, match="--sources 1,48 has neither"):
-        peer.chosen((1, 48), on_gpu=True)
-
-
-@pytest.fixture
-def fake_peer(tmp_path):
-    """Makes a fake peer, whose program `body` prints lines like those of `yolo`."""
-    environment = tmp_path / "an environment"
-    environment.mkdir()
-    (environment / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    (environment / "python").chmod(0o755)
-    clip = write_clip(tmp_path / "a clip.mp4", steps(4))
-
-    def run(body, seconds=0.2):
-        (environment / "yolo").write_text(f"import os, sys, time\n{body}")
-        one = Peer(environment / "python", True, seconds, tmp_path / "scratch", tmp_path / "raw")
-        return one, clips.Material((clip,), "a clip")
-
-    return run
-
-
-def test_the_peer_is_stopped_after_the_measured_time(fake_peer, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    one, clips = fake_peer(
-        f"print({PEER_START!r})\n"
-        "assert all(map(os.path.exists, open('list.streams').read().split()))\n"
-        "assert os.environ['YOLO_OFFLINE'] == 'true'\n"
-        "assert 'PYTHONPATH' not in os.environ\n"
-        f"while True:\n print({PEER_BATCH!r}, end='')\n time.sleep(0.01)"
-    )
-    figures = one.measure(clips, (2,))
-    assert (figures["version"], figures["input"], figures["half"]) == ("8.4.190", "384x640", True)
-    assert figures["objects_per_frame"] == 20
-    # Two frames every 10 ms; on a busy machine some lines arrive late or together.
-    assert 1 < figures["runs"]["2"]["frames_per_s"] < 1000
-    assert PEER_BATCH in (tmp_path / "raw" / "peer-2" / "peer.log").read_text()
-    assert str(tmp_path) not in json.dumps(figures)
-
-
-def test_the_end_or_a_failure_of_the_peer_is_recorded(fake_peer):
-    one, clips = fake_peer(f"for _ in range(9):\n print({PEER_BATCH!r})\n time.sleep(0.01)", 60)
-    assert one.measure(clips, (2,))["runs"]["2"]["frames"] == 18
-    one, clips = fake_peer("raise OSError('no GPU')")
-    figures = one.measure(clips, (8, 24))
-    failed = {"error": "ended with 1: OSError: no GPU"}
-    assert figures["runs"] == {"8": failed, "24": failed}
-    assert figures["objects_per_frame"] is None
-
-
-def test_an_environment_without_the_peer_is_reported_before_the_runs(fake_peer, tmp_path):
-    one, _ = fake_peer("raise ModuleNotFoundError('no ultralytics')")
-    with pytest.raises(LoadTestError, match=r"ultralytics >= 8\.4 and lap: .*no ultralytics"):
-        one.ready()
-    (tmp_path / "an environment" / "python").unlink()
-    with pytest.raises(LoadTestError, match="No such file"):
-        one.ready()
-
-
 def test_each_number_of_sources_runs_with_each_decoder_and_eight_also_in_one_process(monkeypatch):
     monkeypatch.setattr(plan, "workers_for", lambda sources: -(-sources // 4))
     names = [one.name for one in plan.all_out((1, 8, 24), ("gpu", "cpu"), Length(10, 2000))]
@@ -368,9 +238,7 @@ def test_a_quick_run_on_the_cpu(tmp_path):
         assert run["server_cpu_ms"]["tritonserver"] > 0
         assert run["memory_mb"] > 20
     assert str(tmp_path) not in json.dumps(figures)
-    assert set(values(table.CHECKS, figures)) == {
-        name for name in table.CHECKS if not name.startswith("peer")
-    }
+    assert set(values(table.CHECKS, figures)) == set(table.CHECKS)
     assert "| 1 as fast as they go | CPU |" in done.stdout
     # The results are removed; the log and the summary are kept.
     (run_folder,) = (tmp_path / "raw").glob("*/all_out-1-cpu")

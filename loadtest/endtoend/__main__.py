@@ -48,14 +48,6 @@ def main(
     seconds: Annotated[
         float | None, typer.Option(min=1, help="Length of each run; by default 10.")
     ] = None,
-    peer: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PYTHON",
-            help="Also run a one-process peer on the same clips: the Python of an environment that "
-            "has ultralytics >= 8.4 and lap.",
-        ),
-    ] = None,
     raw: Annotated[
         Path, typer.Option(help="Clips, and what perf_analyzer and detect wrote, go into here.")
     ] = REPOSITORY / "output" / "endtoend",
@@ -77,7 +69,6 @@ def main(
             onnx=onnx,
             sources=counts(sources or usual),
             seconds=seconds or (2.0 if quick else 10.0),
-            peer=peer,
             quick=quick,
             work=Path(work),
             clips=raw / "clips",

@@ -14,11 +14,10 @@ from yolostream.client.triton_errors import translated
 from yolostream.server import embedded
 from yolostream.sources import nvdec
 
-from loadtest.clips import Material, material
-from loadtest.endtoend import peer, plan
+from loadtest.clips import material
+from loadtest.endtoend import plan
 from loadtest.endtoend.client import Client, usual_confidence
 from loadtest.endtoend.own_rate import own_rate
-from loadtest.endtoend.peer import Peer
 from loadtest.endtoend.plan import Length, Scenario
 from loadtest.gpu import bench
 from loadtest.gpu.nvidia_smi import facts
@@ -44,7 +43,6 @@ class Setting:
         onnx: The network, made there if it is missing; by default that of the repository.
         sources: Numbers of sources, smallest first.
         seconds: Length of each run.
-        peer: Python of the environment of the peer, if it runs too.
         quick: Measure each thing once, and the server's own rate for a shorter time.
         work: Temporary folder.
         clips: Folder for the clips.
@@ -56,7 +54,6 @@ class Setting:
     onnx: Path | None
     sources: tuple[int, ...]
     seconds: float
-    peer: Path | None
     quick: bool
     work: Path
     clips: Path
@@ -74,8 +71,6 @@ def measure(setting: Setting, figures: Figures) -> None:
     Raises:
         YolostreamError: The server does not start or answer, or a file is something else.
     """
-    # What the peer lacks is reported before everything else is measured.
-    beside = None if setting.peer is None else _peer(setting, setting.peer)
     repository = _repository(setting, figures)
     figures |= {
         "profile": setting.profile,
@@ -96,26 +91,13 @@ def measure(setting: Setting, figures: Figures) -> None:
         connect(target.url) as connection,
     ):
         figures["triton"] = triton_version(target.url)
-        clips = _measure_at(setting, figures, target, connection)
-    # The peer runs alone on the machine.
-    if beside is not None:
-        numbers = peer.chosen(setting.sources, on_gpu=setting.on_gpu)
-        figures["peer"] = beside.measure(clips, numbers)
+        _measure_at(setting, figures, target, connection)
 
 
 def failures(figures: Figures) -> list[str]:
     """The runs that failed, and why."""
-    peers = figures.get("peer", {}).get("runs", {})
-    runs = {**figures.get("runs", {}), **{f"peer-{name}": run for name, run in peers.items()}}
+    runs = figures.get("runs", {})
     return [f"{name}: {run['error']}" for name, run in runs.items() if "error" in run]
-
-
-def _peer(setting: Setting, python: Path) -> Peer:
-    peer.chosen(setting.sources, on_gpu=setting.on_gpu)
-    scratch = setting.work / "peer"
-    beside = Peer(python, setting.on_gpu, setting.seconds, scratch, setting.raw)
-    beside.ready()
-    return beside
 
 
 def _repository(setting: Setting, figures: Figures) -> Path:
@@ -132,8 +114,7 @@ def _repository(setting: Setting, figures: Figures) -> Path:
 
 def _measure_at(
     setting: Setting, figures: Figures, target: Target, connection: InferenceServerClient
-) -> Material:
-    """Measure everything that needs the server; returns the clips."""
+) -> None:
     ask = _own_rate(setting, target.url, figures)
     ask("first")
     length = Length(setting.seconds, figures["own_rate"]["frames_per_s"])
@@ -166,7 +147,6 @@ def _measure_at(
     if live.name not in figures["runs"]:
         _run(client, live, figures)
     ask("last")
-    return clips
 
 
 def _own_rate(setting: Setting, url: str, figures: Figures) -> Callable[[str], None]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from loadtest.clips import CAMERA_FPS
-from loadtest.endtoend import peer
 from loadtest.endtoend.plan import BOUND
 from loadtest.gpu.profiles import PROFILES
 from loadtest.result_file import Content
@@ -61,24 +60,6 @@ def _annotated(sources: int) -> Callable[[Figures], float | None]:
     return each
 
 
-def _over_peer(sources: int) -> Check:
-    def theirs(figures: Figures) -> dict[str, Any] | None:
-        run: dict[str, Any] | None = figures.get("peer", {}).get("runs", {}).get(str(sources))
-        return run
-
-    def ratio(figures: Figures) -> float | None:
-        peers_rate = (theirs(figures) or {}).get("frames_per_s")
-        ours = [
-            float(run["frames_per_s"])
-            for run in _runs(figures, "all_out")
-            if run["sources"] == sources
-        ]
-        return max(ours) / float(peers_rate) if ours and peers_rate else None
-
-    title = f"files as fast as they go over a one-process peer, {sources} sources"
-    return Check(title, Bar("at least", 3), ratio, lambda figures: theirs(figures) is not None)
-
-
 def _memory_mb(figures: Figures) -> float | None:
     usual = [run for run in _runs(figures, "all_out") if run["workers"] is None]
     largest = max(usual, key=lambda run: int(run["sources"]), default=None)
@@ -117,7 +98,6 @@ CHECKS: dict[str, Check] = {
         Bar("at most", 60, " MB", digits=0),
         _memory_mb,
     ),
-    **{f"peer_{sources}": _over_peer(sources) for sources in peer.SOURCES},
 }
 
 
@@ -137,28 +117,7 @@ def judged(figures: Figures) -> str:
         rates = " and ".join(f"{own[part]['frames_per_s']:,.0f}" for part in ("first", "last"))
         title = f"what the server answers by itself, first and last, asked by {own['asked_by']}"
         rows.append([title, "", f"{rates} frames/s"])
-    if "peer" in figures:
-        rows.append(_peer(figures["peer"]))
     return table(["", "bar", f"`{profile}`"], rows)
-
-
-def _peer(peer: dict[str, Any]) -> list[str]:
-    """What the peer was, and its rates."""
-    runs = peer["runs"]
-    rates = " and ".join(
-        f"{run['frames_per_s']:,.1f}" if "frames_per_s" in run else "**failed**"
-        for run in runs.values()
-    )
-    if peer["objects_per_frame"] is None:
-        return ["the peer, Ultralytics YOLOv8m", "", rates]
-    precision = "half" if peer["half"] else "single"
-    return [
-        f"the peer, Ultralytics {peer['version']}: YOLOv8m of random weights at {peer['input']}, "
-        f"{precision} precision, ByteTrack, OpenCV, {peer['objects_per_frame']:.0f} objects a "
-        f"frame; {' and '.join(runs)} sources",
-        "",
-        f"{rates} frames/s",
-    ]
 
 
 _COLUMNS = (
