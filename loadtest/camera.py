@@ -30,6 +30,7 @@ from tools.command import one_line_errors
 MAX_IN_FLIGHT = 1024
 """Of the detector that all cameras share, so that it never makes them wait."""
 
+_FRAMES = 30
 _WRITE_EVERY_S = 0.2
 
 
@@ -118,9 +119,9 @@ class Camera:
         return self._started_s + self._index * self._period_s
 
 
-def clip_frames(clip: str, model: Model, *, first: int = 30) -> list[Image]:
+def clip_frames(model: Model) -> list[Image]:
     """The first frames of a demo clip, uint8 [H, W, 3] each, RGB, in the size that is sent."""
-    frames = demo_frames(clip, every=1, first=first)
+    frames = demo_frames(every=1, first=_FRAMES)
     height, width = model.downscaled(*frames[0].shape[:2])
     return [resize(frame, height=height, width=width) for frame in frames]
 
@@ -133,7 +134,7 @@ def main() -> None:
         Detector(settings.url, settings.model, max_in_flight=MAX_IN_FLIGHT) as detector,
         _lines() as write,
     ):
-        frames = clip_frames(settings.clip, detector.model)
+        frames = clip_frames(detector.model)
 
         def run(number: int, stop: threading.Event) -> None:
             Camera(detector, frames, settings, lambda record: write(astuple(record)), number).run(

@@ -56,24 +56,18 @@ class Record:
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """What each camera of a process does.
-
-    Attributes:
-        url: gRPC address of the server.
-        model: Name of the ensemble.
-        clip: Name of the clip in `videos/`, without its ending.
-        frames_per_second: Rate of each camera.
-        bound_s: Seconds after which an answer is late.
-        in_flight: Frames of each camera in flight at once; a frame that is due meanwhile is
-            dropped. By default as many as `yolostream detect` has.
-    """
+    """What each camera of a process does."""
 
     url: str
+    """gRPC address of the server."""
     model: str
-    clip: str
+    """Name of the ensemble."""
     frames_per_second: float
     bound_s: float
+    """Seconds after which an answer is late."""
     in_flight: int | None = None
+    """Frames of each camera in flight at once; a frame that is due meanwhile is dropped. By default
+    as many as `yolostream detect` has."""
 
 
 class CameraProcess:

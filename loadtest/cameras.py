@@ -20,20 +20,14 @@ and a frame takes it one to two milliseconds."""
 class Cameras:
     """Cameras that show a demo clip to a server, in as many processes as they need.
 
-    Args:
-        url: gRPC address of the server.
-        model: Name of the ensemble.
-        clip: Name of the clip in `videos/`, without its ending.
-        bound: Rate of each camera, and how late an answer may be.
-        in_flight: As in `CameraSettings`.
+    The bound says the rate of each camera, and how late an answer may be. The other arguments are
+    those of `CameraSettings`.
     """
 
-    def __init__(
-        self, url: str, model: str, *, clip: str, bound: Bound, in_flight: int | None = None
-    ) -> None:
+    def __init__(self, url: str, model: str, *, bound: Bound, in_flight: int | None = None) -> None:
         self.bound = bound
         rate = bound.frames_per_second
-        self._settings = CameraSettings(url, model, clip, rate, bound.latency_s, in_flight)
+        self._settings = CameraSettings(url, model, rate, bound.latency_s, in_flight)
         self._per_process = max(1, int(FRAMES_PER_PROCESS / rate))
         self._processes: list[CameraProcess] = []
 

@@ -38,7 +38,6 @@ _TIMEOUT_S = 10.0
 def main(
     url: Url = None,
     model: Annotated[str, typer.Option(help="Name of the ensemble.")] = DEFAULT_MODEL,
-    clip: Annotated[str, typer.Option(help="Demo clip that every camera shows.")] = "mb1_1",
     frames_per_second: Annotated[
         float | None,
         typer.Option(min=0.1, help="Of each camera; by default 10, or 30 with a GPU."),
@@ -75,7 +74,7 @@ def main(
             "bound_ms": 1000 * bound.latency_s,
         }
         steps: list[Step] = []
-        with Cameras(target.url, model, clip=clip, bound=bound) as cameras:
+        with Cameras(target.url, model, bound=bound) as cameras:
 
             def holds(count: int) -> bool:
                 step = measure(target, detector, cameras, count=count, seconds=1 if quick else 10)
@@ -91,7 +90,7 @@ def main(
         typer.echo(figures["sentence"])
         if overload_seconds:
             figures["overload"] = overload(
-                target, detector, clip=clip, capacity=found, bound=bound, seconds=overload_seconds
+                target, detector, capacity=found, bound=bound, seconds=overload_seconds
             )
 
 

@@ -29,12 +29,7 @@ _ENCODER = {"profile": "high", "preset": "veryfast", "bf": "0", "sc_threshold": 
 
 @dataclass(frozen=True)
 class Material:
-    """Videos to read.
-
-    Attributes:
-        paths: H.264 in MP4, 30 frames/s; sources take them in turns.
-        words: A description for people.
-    """
+    """Videos to read, H.264 in MP4 with 30 frames/s, and a description for people."""
 
     paths: tuple[Path, ...]
     words: str

@@ -13,35 +13,25 @@ from yolostream.client.transport.buffers import resize
 from yolostream.image import Image
 from yolostream.sources import Reading, find_sources
 
-from loadtest.repository import VIDEOS
+from loadtest.clips import CLIPS
 
 
 def demo_frames(
-    name: str = "mb1_1",
-    *,
-    size: tuple[int, int] | None = None,
-    every: int = 10,
-    first: int | None = None,
+    *, size: tuple[int, int] | None = None, every: int = 10, first: int | None = None
 ) -> list[Image]:
     """Read frames of a demo clip.
 
     Args:
-        name: Of the clip in `videos/`, without its ending.
         size: Height and width to resize to, in pixels; by default those of the clip.
         every: Take every Nth frame.
         first: Take so many; by default all.
 
     Returns:
         uint8 [height, width, 3] each, RGB.
-
-    Raises:
-        SourceError: There is no such clip.
     """
-    sources, errors = find_sources([str(VIDEOS / f"{name}.mp4")], decoder="cpu")
-    if errors:
-        raise errors[0]
+    (source,), _ = find_sources([str(CLIPS[0])], decoder="cpu")
     frames = []
-    with contextlib.closing(sources[0].open(Reading(stride=every))) as session:
+    with contextlib.closing(source.open(Reading(stride=every))) as session:
         for frame in islice(session, first):
             assert isinstance(frame.image, np.ndarray)  # of the processor's decoder
             height, width = size or frame.image.shape[:2]

@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 def add_options(parser: LocustArgumentParser) -> None:
     """Add the options of a camera, which locust's web page shows too."""
     parser.add_argument("--model", default="yolov7", help="Name of the ensemble.")
-    parser.add_argument("--clip", default="mb1_1", help="Demo clip that the cameras show.")
     parser.add_argument("--frames-per-second", type=float, default=10.0, help="Of each camera.")
     parser.add_argument("--bound-ms", type=float, default=200.0, help="After it, a frame is late.")
 
@@ -82,7 +81,6 @@ def open_cameras(environment: Environment, **_: Any) -> None:
     settings = CameraSettings(
         url=environment.host or "127.0.0.1:8001",
         model=options.model,
-        clip=options.clip,
         frames_per_second=options.frames_per_second,
         bound_s=options.bound_ms / 1000,
     )

@@ -26,7 +26,7 @@ _SAMPLE_S = 0.5
 
 
 def overload(
-    target: Target, detector: Detector, *, clip: str, capacity: int, bound: Bound, seconds: float
+    target: Target, detector: Detector, *, capacity: int, bound: Bound, seconds: float
 ) -> Figures:
     """Flood the server, then return to the load that it can serve.
 
@@ -36,7 +36,6 @@ def overload(
     Args:
         target: The server.
         detector: A client of it.
-        clip: The demo clip that every camera shows.
         capacity: Number of cameras that the server can serve.
         bound: Of each camera.
         seconds: Length of the flood.
@@ -54,8 +53,8 @@ def overload(
     where = target.url, detector.model.name
     used_mb = []
     with (
-        Cameras(*where, clip=clip, bound=bound) as afterwards,
-        Cameras(*where, clip=clip, bound=bound, in_flight=IN_FLIGHT // flood + 1) as flooding,
+        Cameras(*where, bound=bound) as afterwards,
+        Cameras(*where, bound=bound, in_flight=IN_FLIGHT // flood + 1) as flooding,
     ):
         afterwards.make_ready(usual)
         with contextlib.ExitStack() as after:

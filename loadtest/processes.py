@@ -17,13 +17,7 @@ _GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
 
 @contextlib.contextmanager
 def started(command: Sequence[str], stdout: Any, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """Run a program until the block ends.
-
-    Args:
-        command: Its command line.
-        stdout: Receives its output and its errors.
-        options: Further ones of `subprocess.Popen`.
-    """
+    """Run a program until the block ends; `stdout` receives its errors too."""
     process = None
     try:
         with defer_signals():

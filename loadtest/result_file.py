@@ -21,7 +21,6 @@ from rich.console import Console
 from yolostream import __version__
 from yolostream.client.connection import connect
 from yolostream.client.triton_errors import translated
-from yolostream.replacing import refuse_special_file
 
 from loadtest.errors import ResultError
 from loadtest.repository import REPOSITORY
@@ -67,19 +66,15 @@ def writing(path: Path, *, tool: str, url: str | None = None) -> Iterator[dict[s
 
 
 def write(path: Path, content: Content) -> None:
-    """Write JSON atomically.
+    """Write JSON.
 
     Raises:
         ResultError: `path` cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        refuse_special_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(scratch, path)
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise ResultError(f"cannot write {path} ({error.strerror}): name another file") from error
 
 
@@ -87,26 +82,19 @@ def read(path: Path) -> Content:
     """Read a file that `writing` wrote.
 
     Raises:
-        ResultError: There is none, or it is something else.
+        ResultError: It is something else.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ResultError(f"cannot read {path} ({error.strerror}): measure it first") from error
     except ValueError as error:
         raise ResultError(f"{path} is no JSON ({error}): measure it anew") from error
     if not isinstance(content, dict) or not {"machine", "command", "figures"} <= content.keys():
-        raise ResultError(f"{path} holds no figures of a load test: measure it anew")
+        raise ResultError(f"{path} holds no figures of a benchmark: measure it anew")
     return content
 
 
 def source(content: Content, link: str) -> str:
-    """Say where, with what and by which command the figures of a file were measured.
-
-    Args:
-        content: Of the file.
-        link: To the file.
-    """
+    """Say where, with what and by which command the figures of a file were measured."""
     machine, figures = content["machine"], content["figures"]
     gpu = figures.get("gpu", {"gpus": [], "cuda": None, "server_packages": {}})
     facts = [
@@ -126,10 +114,7 @@ def source(content: Content, link: str) -> str:
 
 
 def machine(url: str | None = None) -> dict[str, object]:
-    """The processor, memory, GPUs and versions of this machine.
-
-    Args:
-        url: gRPC address of a Triton whose version is added, as `triton`.
+    """The processor, memory, GPUs and versions of this machine, and of the Triton at `url`.
 
     Raises:
         ServerUnavailable: No server answers at `url`.

@@ -13,17 +13,14 @@ A server that really is 3% too slow is a second late after half a minute."""
 
 @dataclass(frozen=True)
 class Bound:
-    """What all cameras together have to hold.
-
-    Attributes:
-        frames_per_second: Of each camera.
-        latency_s: Seconds, for the 99th percentile of all frames.
-        left_out: Share of the frames that may be dropped or lost, 0..1.
-    """
+    """What all cameras together have to hold."""
 
     frames_per_second: float
+    """Of each camera."""
     latency_s: float
+    """For the 99th percentile of all frames."""
     left_out: float = 0.0
+    """Share of the frames that may be dropped or lost, 0..1."""
 
     def broken_by(
         self,

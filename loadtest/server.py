@@ -28,15 +28,12 @@ _TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class Target:
-    """A running server.
-
-    Attributes:
-        url: gRPC address, as a `Detector` takes it.
-        pids: The server's processes; empty if it runs on another machine.
-    """
+    """A running server."""
 
     url: str
+    """gRPC address, as a `Detector` takes it."""
     pids: tuple[int, ...]
+    """The server's processes; empty if it runs on another machine."""
 
 
 @contextlib.contextmanager
@@ -48,14 +45,7 @@ def served(
     repository: Path = MODELS,
     environment: Path = SERVER_ENVIRONMENT,
 ) -> Iterator[Target]:
-    """Find the Triton at `url`, or else start one until the block ends.
-
-    Args:
-        url: gRPC address of a Triton, `host:port`.
-        model: The model that has to be ready.
-        profile: Which `configs/PROFILE.pbtxt` the models of a started server load.
-        repository: Model repository of a started server.
-        environment: Virtual environment of a started server.
+    """Find the Triton at `url`, or else start one until the block ends; `model` has to be ready.
 
     Raises:
         ServerUnavailable: No server answers at `url`, or `url` has no port.

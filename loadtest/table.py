@@ -20,19 +20,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 @dataclass(frozen=True)
 class Bar:
-    """The target for a figure.
-
-    Attributes:
-        side: Whether the figure has to be at least or at most `value`.
-        value: The number.
-        unit: Written behind it; `%` for a share.
-        digits: Digits of a figure behind the point.
-    """
+    """The target for a figure."""
 
     side: Literal["at least", "at most"]
     value: float
     unit: str = ""
+    """Written behind a figure; `%` for a share."""
     digits: int = 2
+    """Digits of a figure behind the point."""
 
     def said(self, value: float) -> str:
         """A figure as people read it."""
@@ -41,13 +36,7 @@ class Bar:
         return f"{value:,.{self.digits}f}{self.unit}"
 
     def judged(self, value: float, *, note: str = "", binds: bool = True) -> str:
-        """A figure with its verdict; one that misses the bar is bold.
-
-        Args:
-            value: The figure.
-            note: Written behind it.
-            binds: Whether the bar applies to this figure.
-        """
+        """A figure, a note behind it, and a verdict if the bar binds it; a missed one is bold."""
         said = f"{self.said(value)}{note}"
         if not binds:
             return said
@@ -61,21 +50,16 @@ class Bar:
 
 @dataclass(frozen=True)
 class Check:
-    """A figure that has a bar.
-
-    Attributes:
-        title: What is measured.
-        bar: The bar.
-        value: Computes the figure from the figures of a run; None if they lack it.
-        asked: Whether it was to be measured; otherwise it has not failed.
-        whose: Which profiles the bar applies to, if not to all.
-    """
+    """A figure that has a bar."""
 
     title: str
     bar: Bar
     value: Callable[[Figures], float | None]
+    """Computes the figure from the figures of a run; None if they lack it."""
     asked: Callable[[Figures], bool] = lambda figures: True
+    """Whether it was to be measured; otherwise it has not failed."""
     whose: str = ""
+    """The profiles that the bar applies to, if not to all."""
 
     @property
     def heading(self) -> str:
@@ -91,10 +75,7 @@ def verdicts(
 ) -> list[list[str]]:
     """The rows of the checks that were asked for: title, bar, and the verdict of each column.
 
-    Args:
-        checks: The checks.
-        columns: Figures by the name of their column.
-        binds: Whether the bar of a check applies to the column of this name.
+    `binds` says whether the bar of a check applies to the column of this name.
     """
     rows = []
     for check in checks:
@@ -109,11 +90,3 @@ def _cell(check: Check, figures: Figures, binds: bool) -> str:
         return ""
     value = check.value(figures)
     return "**failed**" if value is None else check.bar.judged(value, binds=binds)
-
-
-def values(checks: Mapping[str, Check], figures: Figures) -> dict[str, float]:
-    """The figure of each check, by its name; what was not measured is absent."""
-    computed = {
-        name: check.value(figures) for name, check in checks.items() if check.asked(figures)
-    }
-    return {name: value for name, value in computed.items() if value is not None}

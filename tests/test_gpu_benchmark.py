@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -28,7 +27,6 @@ from loadtest.repository import (
     write_repository,
 )
 from loadtest.result_file import source
-from loadtest.table import values
 
 ONNX = MODELS / NETWORK / "1" / "model.onnx"
 
@@ -90,8 +88,14 @@ def of(profiles):
     return {"figures": {"profiles": profiles}}
 
 
+def values(figures):
+    asked = {name: check for name, check in table.CHECKS.items() if check.asked(figures)}
+    found = {name: check.value(figures) for name, check in asked.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def test_the_ratios_are_computed_from_one_run(figures):
-    assert values(table.CHECKS, figures) == pytest.approx(
+    assert values(figures) == pytest.approx(
         {
             "one_stream": 2.0,
             "one_stream_awake": 1.25,
@@ -212,13 +216,6 @@ def test_cameras_hold_if_all_frames_are_answered_in_time(measured, held):
     assert measuring.cameras_hold(10, measured) == held
 
 
-def test_memory_is_the_sum_over_all_gpus():
-    assert nvidia_smi.parsed_gb("1000\n24\n") == pytest.approx(1024 * 2**20 / 1e9)
-    for output in ("[N/A]\n", ""):
-        with pytest.raises(GpuError, match=re.escape(repr(output.strip()))):
-            nvidia_smi.parsed_gb(output)
-
-
 def test_the_versions_of_cuda_and_packages_are_recorded():
     assert (
         nvidia_smi.cuda_version("| Driver Version: 580.159.04     CUDA Version: 13.0     |")
@@ -284,17 +281,10 @@ def test_the_bare_loop_waits_for_each_batch(tmp_path, monkeypatch):
     assert len(figures["1"]["windows"]) == bench.QUICK.bare_windows
 
 
-def test_profiles_are_limited_by_the_repository_and_the_machine(tmp_path):
-    (tmp_path / "nvidia0").touch()
-    (tmp_path / "nms" / "configs").mkdir(parents=True)
-    (tmp_path / "nms" / "configs" / "onnx-gpu.pbtxt").touch()
-    (found,) = profiles.chosen([], devices=tmp_path, models=tmp_path)
-    assert found.runtime == "onnxruntime"
-    with pytest.raises(GpuError, match=r"'torch-gpu': choose among onnx-gpu"):
-        profiles.chosen(["torch-gpu"], devices=tmp_path, models=tmp_path)
-    with pytest.raises(GpuError, match="no NVIDIA GPU here"):
-        profiles.chosen([], devices=tmp_path / "nms", models=tmp_path)
-    assert not profiles.chosen(["cpu"], devices=tmp_path / "nms")[0].on_gpu
+def test_an_unknown_profile_is_named_with_the_known_ones():
+    with pytest.raises(GpuError, match="'nope': choose among onnx-gpu, "):
+        profiles.chosen(["nope"])
+    assert [one.name for one in profiles.chosen(["cpu"])] == ["cpu"]
 
 
 def test_an_unknown_row_is_reported_with_the_known_ones(tmp_path):
@@ -313,7 +303,7 @@ def run(tmp_path, *arguments):
     )
 
 
-@pytest.mark.skipif(bool(profiles.gpus()), reason="there is a GPU")
+@pytest.mark.skipif(profiles.HAS_GPU, reason="there is a GPU")
 def test_a_missing_gpu_is_reported_in_one_line(tmp_path):
     done = run(tmp_path)
     assert done.returncode == GpuError.exit_code
@@ -350,14 +340,15 @@ def test_cores_are_kept_busy_only_for_their_row(row, expected, tmp_path, monkeyp
         yield
         events.append("asleep")
 
-    def measure_watched(*_):
+    def measure_point(*_, window_s):
         events.append("measured")
         return perf_row(300.0)
 
     monkeypatch.setattr(measuring, "busy_poll_cores", busy_poll_cores)
-    monkeypatch.setattr(measuring, "measure_watched", measure_watched)
-    bench = SimpleNamespace(raw=tmp_path)
-    measuring.measure_row(bench, "cpu", target=None, load_of=lambda size: size, row=row)
+    monkeypatch.setattr(measuring, "measure_point", measure_point)
+    monkeypatch.setattr(measuring, "_watched", lambda target: contextlib.nullcontext({}))
+    one = SimpleNamespace(raw=tmp_path, lengths=bench.QUICK)
+    measuring.measure_row(one, "cpu", target=None, load_of=lambda size: size, row=row)
     assert events == expected
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 
 import cv2
@@ -61,14 +60,6 @@ def test_frames_of_a_clip_have_the_requested_size():
     for frame, downscaled in zip(whole, small, strict=True):
         assert downscaled.dtype == np.uint8
         np.testing.assert_array_equal(downscaled, cv2.resize(frame, (160, 90)))
-
-
-def test_a_pipe_is_not_replaced_by_a_result_file(tmp_path):
-    os.mkfifo(tmp_path / "figures.json")
-    with pytest.raises(ResultError, match="it is a pipe"):
-        result_file.write(tmp_path / "figures.json", {})
-    assert (tmp_path / "figures.json").is_fifo()
-    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"figures": {}}'])

@@ -109,7 +109,7 @@ def test_a_quick_sweep_measures_each_transport_and_leaves_no_shared_memory(
     for point in with_figures:
         latency = point["latency_ms"]
         assert point["frames_per_s"] > 0
-        assert 0 < latency["p50"] <= latency["p90"] <= latency["p95"] <= latency["p99"]
+        assert 0 < latency["p50"] <= latency["p99"]
         assert set(point["stages"]) <= {"preprocess", "yolov7_fp16", "nms"}
     assert any(point["stages"] for point in with_figures)
     assert len(section(written).splitlines()) == 2 + len(with_figures)

@@ -37,32 +37,24 @@ _CONFIDENCE_FRAMES, _CONFIDENCE_EVERY = 16, 15
 
 @dataclass(frozen=True)
 class Client:
-    """How `detect` is run.
-
-    Attributes:
-        url: gRPC address of the server.
-        server_pids: Its processes.
-        answered: Returns the number of frames that the server has answered.
-        material: The videos.
-        confidence: Weaker objects are left out, except in `all_objects`.
-        seconds: The approximate length of a run.
-        raw: Folder for summaries and logs.
-    """
+    """How `detect` is run."""
 
     url: str
+    """gRPC address of the server."""
     server_pids: Sequence[int]
     answered: Callable[[], int]
+    """Returns the number of frames that the server has answered so far."""
     material: Material
+    """The videos."""
     confidence: float
+    """Weaker objects are left out, except in `all_objects`."""
     seconds: float
+    """The approximate length of a run."""
     raw: Path
+    """Folder for summaries and logs."""
 
     def measure(self, scenario: Scenario, *, suffix: str = "") -> dict[str, Any]:
-        """Run a scenario.
-
-        Args:
-            scenario: The scenario.
-            suffix: Of its folder's name, if it is run again.
+        """Run a scenario; `suffix` is that of its folder's name.
 
         Returns:
             The scenario, and what `figures_of` returns, or `error`, why it failed.
@@ -134,8 +126,7 @@ def figures_of(
         `whole_frames_per_s`, with start and end; `objects_per_frame`; `worker_count`; `dropped` and
         `lost` frames; `age_ms`, `p50` and `p99` of all frames and `worst_p99`, of one source;
         `request_ms`, the median of the sources' `p50`, and the worst `p99`; `client_cpu_ms` of a
-        frame in the middle of the run, and `whole_client_cpu_ms`; `server_cpu_ms` of a frame; and
-        `memory_mb`, the maximum.
+        frame in the middle of the run; `server_cpu_ms` of a frame; and `memory_mb`, the maximum.
     """
     sources, frames = summary["sources"], max(1, summary["frames"])
     steady, steady_client_ms = seen.steady_frames_per_s, seen.steady_client_ms
@@ -154,7 +145,6 @@ def figures_of(
         },
         "request_ms": _percentiles([one["request_ms"] for one in sources]),
         "client_cpu_ms": round(steady_client_ms or whole_client_ms, 3),
-        "whole_client_cpu_ms": round(whole_client_ms, 3),
         "server_cpu_ms": {
             name: round(1000 * seconds / max(1, answered), 3) for name, seconds in server_s.items()
         },
@@ -202,14 +192,11 @@ def usual_confidence(url: str, material: Material) -> dict[str, Any]:
 
 
 def threshold(scores: Sequence[Sequence[float]], *, wanted: int) -> float:
-    """The confidence that leaves `wanted` objects a frame on average, to four digits.
+    """The confidence that leaves `wanted` objects a frame on average; 0 if there are not so many.
 
     Args:
         scores: Of the objects of each frame, 0..1.
         wanted: Objects of a frame.
-
-    Returns:
-        The confidence, or 0 if there are no more objects.
     """
     best_first = sorted((score for frame in scores for score in frame), reverse=True)
     kept = wanted * len(scores)

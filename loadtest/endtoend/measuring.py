@@ -35,29 +35,25 @@ _TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured.
-
-    Attributes:
-        profile: Of the server.
-        environment: Virtual environment of the server.
-        onnx: The network, made there if it is missing; by default that of the repository.
-        sources: Numbers of sources, smallest first.
-        seconds: Length of each run.
-        quick: Measure each thing once, and the server's own rate for a shorter time.
-        work: Temporary folder.
-        clips: Folder for the clips.
-        raw: Folder for what perf_analyzer and `detect` write in this run.
-    """
+    """What is measured."""
 
     profile: embedded.Profile
     environment: Path
+    """Virtual environment of the server."""
     onnx: Path | None
+    """The network, made there if it is missing; by default that of the repository."""
     sources: tuple[int, ...]
+    """Numbers of sources, smallest first."""
     seconds: float
+    """Length of each run."""
     quick: bool
+    """Measure each number of cameras once, and the server's own rate for a shorter time."""
     work: Path
+    """Temporary folder."""
     clips: Path
+    """Folder for the clips."""
     raw: Path
+    """Folder for what perf_analyzer and `detect` write in this run."""
 
     @property
     def on_gpu(self) -> bool:

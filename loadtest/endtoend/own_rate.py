@@ -23,12 +23,6 @@ ON_CPU = (Point(ENSEMBLE, "system", 8), Point(ENSEMBLE, "system", 4, 2))
 def own_rate(load: Load, raw: Path, *, on_gpu: bool, window_s: float) -> dict[str, Any]:
     """Measure how many frames per second the server answers.
 
-    Args:
-        load: What is sent.
-        raw: Folder for what perf_analyzer writes; is made.
-        on_gpu: Whether the server computes on a GPU.
-        window_s: Length of each of the three windows of a point, in seconds.
-
     Returns:
         `frames_per_s` of the best point; and `points`, what was measured, by label.
 

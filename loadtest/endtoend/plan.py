@@ -37,21 +37,17 @@ WARM_UP_S = 8.0
 
 @dataclass(frozen=True)
 class Scenario:
-    """One run of `detect`.
-
-    Attributes:
-        kind: The kind of the run.
-        sources: Number of videos at once.
-        decoder: `gpu` or `cpu`.
-        frames_each: Frames of each source.
-        workers: Worker processes; by default as many as `detect` takes.
-    """
+    """One run of `detect`."""
 
     kind: Kind
     sources: int
+    """Number of videos at once."""
     decoder: str
+    """`gpu` or `cpu`."""
     frames_each: int
+    """Frames of each source."""
     workers: int | None = None
+    """Worker processes; by default as many as `detect` takes."""
 
     @property
     def name(self) -> str:
@@ -62,15 +58,12 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Length:
-    """The length of runs.
-
-    Attributes:
-        seconds: Of each run, without its start.
-        frames_per_s: The server's own rate. Files are as long as they take at this rate.
-    """
+    """The length of runs."""
 
     seconds: float
+    """Of each run, without its start."""
     frames_per_s: float
+    """The server's own rate. A file has so many frames that a run takes `seconds` at this rate."""
 
     def frames(self, sources: int, *, most_fps: float) -> int:
         """Frames of each source, if one source cannot be faster than `most_fps`."""

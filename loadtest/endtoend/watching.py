@@ -24,30 +24,21 @@ _FROM, _TO = 0.2, 0.9
 
 
 class Moment(NamedTuple):
-    """The state at one time.
-
-    Attributes:
-        at_s: The time.
-        frames: Frames that were answered until then.
-        client_s: Processor time of the client until then.
-    """
+    """The frames that were answered until a time, and the client's processor time until then."""
 
     at_s: float
     frames: int
-    client_s: float = 0.0
+    client_s: float
 
 
 @dataclass
 class Watched:
-    """What was seen of a run.
-
-    Attributes:
-        moments: The state, several times a second.
-        memory_mb: Memory of the client, every few seconds.
-    """
+    """What was seen of a run."""
 
     moments: list[Moment] = field(default_factory=list)
+    """Several times a second."""
     memory_mb: list[float] = field(default_factory=list)
+    """Memory of the client, every few seconds."""
 
     @property
     def steady_frames_per_s(self) -> float | None:
@@ -79,12 +70,7 @@ class Watched:
 
 @contextlib.contextmanager
 def watched(pid: int, answered: Callable[[], int]) -> Iterator[Watched]:
-    """Watch a client inside the block.
-
-    Args:
-        pid: Of the client.
-        answered: Returns the number of frames that the server has answered.
-    """
+    """Watch a client, with its process `pid`, inside the block."""
     seen, done = Watched(), threading.Event()
 
     def watch() -> None:

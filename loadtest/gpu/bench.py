@@ -1,37 +1,26 @@
-"""What has to be ready before anything is measured: the network, its repository, perf_analyzer."""
+"""What is measured on a GPU: rows, lengths, and the network."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from statistics import mean
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from loadtest.errors import GpuError
-from loadtest.gpu.nvidia_smi import facts
-from loadtest.perf import binary, inputs
+from loadtest.perf import inputs
+from loadtest.perf.binary import PerfAnalyzer
 from loadtest.perf.process import DOWNSCALED, Point, Size, Transport
-from loadtest.repository import ENSEMBLE, write_repository
-from loadtest.result_file import say, writing
+from loadtest.repository import ENSEMBLE
+from loadtest.result_file import say
 from tools.digest import sha256_of
 from tools.onnx_file import load_onnx
 
-Quick = Annotated[bool, typer.Option("--quick", help="Short windows: rough figures.")]
 Environment = Annotated[Path, typer.Option(help="Virtual environment of the server.")]
-Onnx = Annotated[
-    Path | None,
-    typer.Option(help="The network; made there if it is missing, which needs PyTorch."),
-]
-Raw = Annotated[Path, typer.Option(help="What perf_analyzer wrote goes into here.")]
-
 FULL_HD: Size = (1080, 1920)
 STAGES_BATCH = 16
 
@@ -77,16 +66,11 @@ with random weights have so many on average, and `nms` is measured with so many 
 
 @dataclass(frozen=True)
 class Network:
-    """The network that is served.
-
-    Attributes:
-        path: ONNX file.
-        candidates: Rows above the threshold of each frame that it was made with; none if it was
-            not made here.
-    """
+    """The network that is served."""
 
     path: Path
     candidates: tuple[int, ...] = ()
+    """Rows above the threshold of each frame that it was made with; none if not made here."""
 
     @property
     def usual_candidates(self) -> int:
@@ -127,21 +111,16 @@ def network(path: Path) -> Network:
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long each part is measured. A machine with a GPU is often available for minutes only.
-
-    Attributes:
-        window_s: Seconds of a window of perf_analyzer, which takes three for each row.
-        camera_window_s: The same for each number of cameras.
-        bare_window_s: The same for the bare engine.
-        bare_windows: Windows for each batch size.
-        stage_repeats: Calls of `preprocess` and `nms`.
-    """
+    """How long each part is measured. A machine with a GPU is often available for minutes only."""
 
     window_s: float
+    """Seconds of a window of perf_analyzer, which takes three for each row."""
     camera_window_s: float
     bare_window_s: float
     bare_windows: int
+    """Windows for each batch size."""
     stage_repeats: int
+    """Calls of `preprocess` and `nms`."""
 
 
 FULL = Lengths(1.5, 1.0, bare_window_s=0.4, bare_windows=5, stage_repeats=200)
@@ -150,73 +129,16 @@ QUICK = Lengths(0.5, 0.5, bare_window_s=0.2, bare_windows=3, stage_repeats=50)
 
 @dataclass(frozen=True)
 class Bench:
-    """What every measurement needs.
+    """What every measurement needs."""
 
-    Attributes:
-        perf: perf_analyzer.
-        network: The network that is served.
-        environment: Virtual environment of the server.
-        repository: Model repository to serve.
-        work: Folder for files that are sent.
-        raw: Folder for what perf_analyzer writes.
-        lengths: How long to measure.
-    """
-
-    perf: binary.PerfAnalyzer
+    perf: PerfAnalyzer
     network: Network
     environment: Path
+    """Virtual environment of the server."""
     repository: Path
+    """Model repository to serve."""
     work: Path
+    """Folder for files that are sent."""
     raw: Path
+    """Folder for what perf_analyzer writes."""
     lengths: Lengths
-
-
-@contextlib.contextmanager
-def opened(
-    output: Path,
-    *,
-    tool: str,
-    onnx: Path | None,
-    environment: Path,
-    raw: Path,
-    quick: bool,
-) -> Iterator[tuple[Bench, dict[str, Any]]]:
-    """Make everything ready, and write the figures that the block collects.
-
-    Args:
-        output: File of the figures, written as `loadtest.result_file.writing` does.
-        tool: Dotted name of the script, as after `python -m`.
-        onnx: File of the network, made there if it is missing; by default a temporary one.
-        environment: Virtual environment of the server.
-        raw: Gets a folder of this run, for what perf_analyzer writes.
-        quick: Measure shorter.
-
-    Yields:
-        The bench, and the figures, which already have `gpu` and `network`.
-
-    Raises:
-        GpuError: The network has to be made, and PyTorch is not installed.
-        OnnxError: `onnx` is something else.
-        PerfAnalyzerError: It cannot be installed, or does not start.
-        ResultError: `output` cannot be written.
-    """
-    with (
-        tempfile.TemporaryDirectory(prefix="gpu-") as scratch,
-        writing(output, tool=tool) as figures,
-    ):
-        work = Path(scratch)
-        given = network(onnx or work / "model.onnx")
-        libraries, repository = work / "libraries", work / "models"
-        libraries.mkdir()
-        write_repository(repository, given.path)
-        figures |= {"gpu": facts(environment), "network": given.facts()}
-        ready = Bench(
-            perf=binary.ready(libraries, server_environment=environment),
-            network=given,
-            environment=environment,
-            repository=repository,
-            work=work,
-            raw=raw / f"{datetime.now():%Y%m%d-%H%M%S}",
-            lengths=QUICK if quick else FULL,
-        )
-        yield ready, figures

@@ -49,13 +49,7 @@ def bare(environment: Path, repository: Path, profile: Profile, lengths: Lengths
 
 
 def stages(environment: Path, repository: Path, *, candidates: int, repeats: int) -> dict[str, Any]:
-    """Measure the GPU time of `preprocess` and `nms`.
-
-    Args:
-        environment: Virtual environment of the server.
-        repository: Model repository with the stages.
-        candidates: Rows of a frame above the threshold.
-        repeats: Calls.
+    """Measure the GPU time of `preprocess` and `nms`, with so many rows above the threshold.
 
     Returns:
         `preprocess_us` and `nms_us`, microseconds a frame; `batch`, frames a call; and `frame`,

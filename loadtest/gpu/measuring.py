@@ -6,7 +6,6 @@ import contextlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle, pairwise
-from pathlib import Path
 from typing import Any, cast
 
 from tritonclient.grpc import InferenceServerClient
@@ -68,7 +67,14 @@ def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Fig
             ),
         )
     empty_gb = nvidia_smi.settled_gb() if "memory" in rows else 0.0
-    with serving(bench, profile.name) as target:
+    with served(
+        None,
+        model=ENSEMBLE,
+        # The command line takes any name that the repository has a configuration for.
+        profile=cast(embedded.Profile, profile.name),
+        repository=bench.repository,
+        environment=bench.environment,
+    ) as target:
         figures["triton"] = triton_version(target.url)
         loaded_gb = nvidia_smi.used_gb() if "memory" in rows else 0.0
         _measure_points(bench, profile.name, target, rows, measured)
@@ -78,41 +84,6 @@ def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Fig
         if "client" in rows:
             # It is the last one, because it uses memory on the GPU itself, and keeps it.
             add("client", _client(target.url, bench.lengths.window_s))
-
-
-def serving(bench: Bench, profile: str) -> contextlib.AbstractContextManager[Target]:
-    """Serve the repository of a bench with a profile until the block ends.
-
-    Raises:
-        ServerStartError: It does not start.
-    """
-    return served(
-        None,
-        model=ENSEMBLE,
-        # The command line takes any name that the repository has a configuration for.
-        profile=cast(embedded.Profile, profile),
-        repository=bench.repository,
-        environment=bench.environment,
-    )
-
-
-def measure_watched(
-    bench: Bench, target: Target, load: Load, point: Point, raw: Path
-) -> dict[str, Any]:
-    """Measure a point with perf_analyzer, and watch the server meanwhile.
-
-    Returns:
-        What `loadtest.perf.process.measure` returns, and `watched`: `batch_sizes`, how often each
-        step ran on a batch of which size; and `cpu_ms_per_frame`, processor time in milliseconds
-        by program.
-
-    Raises:
-        ResultError: `raw`, for what perf_analyzer writes, cannot be made.
-        ServerError: The server is unavailable.
-    """
-    with _watched(target) as seen:
-        measured = measure_point(load, point, raw, window_s=bench.lengths.window_s)
-    return {**measured, "watched": seen}
 
 
 @contextlib.contextmanager
@@ -159,12 +130,20 @@ def _batches_of(client: InferenceServerClient, model: str, url: str) -> dict[int
 def measure_row(
     bench: Bench, name: str, target: Target, load_of: Callable[[Size], Load], row: str
 ) -> dict[str, Any]:
-    """Measure one row of `POINTS`, as `measure_watched` does; `name` is for people and files."""
+    """Measure one row of `POINTS`; `name` is that of the profile.
+
+    Returns:
+        What `loadtest.perf.process.measure` returns, and `watched`: `batch_sizes`, how often each
+        step ran on a batch of which size; and `cpu_ms_per_frame`, processor time in milliseconds
+        by program.
+    """
     point, raw = POINTS[row], bench.raw / name / row
-    with busy_poll_cores() if row in AWAKE_ROWS else contextlib.nullcontext():
-        measured = measure_watched(bench, target, load_of(point.size), point, raw)
+    load = load_of(point.size)
+    awake = busy_poll_cores() if row in AWAKE_ROWS else contextlib.nullcontext()
+    with awake, _watched(target) as seen:
+        measured = measure_point(load, point, raw, window_s=bench.lengths.window_s)
     say(f"{name}, {row}: {line(measured)}")
-    return measured
+    return {**measured, "watched": seen}
 
 
 def _measure_points(

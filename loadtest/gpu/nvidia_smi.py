@@ -20,9 +20,6 @@ _PACKAGES = re.compile(
 def facts(environment: Path) -> dict[str, Any]:
     """The GPUs, and the packages of the server that compute on them.
 
-    Args:
-        environment: Virtual environment of the server.
-
     Returns:
         `gpus`, name and driver version of each, none without nvidia-smi; `cuda`, the newest that
         the driver runs, or None; and `server_packages`, versions by name.
@@ -63,32 +60,17 @@ def used_gb() -> float:
     """Gigabytes (10**9 bytes) in use on all GPUs together, by all programs.
 
     Raises:
-        GpuError: nvidia-smi is not installed, or does not report it.
+        GpuError: nvidia-smi does not report it.
     """
-    return parsed_gb(_output("--query-gpu=memory.used", "--format=csv,noheader,nounits"))
-
-
-def parsed_gb(output: str) -> float:
-    """Gigabytes of all lines, each of which has the MiB of a GPU.
-
-    Raises:
-        GpuError: There is no line, or one is no number.
-    """
+    output = _output("--query-gpu=memory.used", "--format=csv,noheader,nounits")
     try:
-        mib = [int(line) for line in output.split()]
-    except ValueError:
-        mib = []
-    if not mib:
-        raise GpuError(f"nvidia-smi reports no memory in use, but {output.strip()!r}")
-    return sum(mib) * _MIB / 1e9
+        return sum(map(int, output.splitlines())) * _MIB / 1e9
+    except ValueError as error:
+        raise GpuError(f"nvidia-smi reports no memory in use, but {output.strip()!r}") from error
 
 
 def settled_gb() -> float:
-    """What is in use when it falls no further: processes that have ended release it late.
-
-    Raises:
-        GpuError: As `used_gb`.
-    """
+    """What is in use when it falls no further: processes that have ended release it late."""
     before, now = float("inf"), used_gb()
     while now < before:
         time.sleep(_SETTLING_S)

@@ -18,7 +18,7 @@ from loadtest.live.running import Setting
 from loadtest.live.table import section
 from loadtest.repository import ENSEMBLE, MODELS, REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
 from loadtest.result_file import writing
-from loadtest.server import Url
+from loadtest.server import Url, served
 from tools.command import one_line_errors
 
 Figure = Literal["age", "capacity", "overload", "page", "viewers"]
@@ -64,7 +64,7 @@ def main(
 
     age: how old the frames of one camera at 5 frames/s are when their objects are known.
 
-    capacity: the most cameras at 30 frames/s that are followed; four minutes at most.
+    capacity: the most cameras at 30 frames/s that are followed.
 
     overload: fairness and age with three times the cameras that fit.
 
@@ -76,26 +76,34 @@ def main(
         usual: embedded.Profile = "cpu"
         if profile is None and figure != "age":
             usual = embedded.choose_profile(ServerEnvironment.check(server_environment))
-        setting = Setting(
-            url,
-            profile or usual,
-            model,
-            model_repository,
-            server_environment,
-            seconds or _SECONDS[figure],
-            REPOSITORY / "output" / "live",
-        )
-        numbers = cameras or (_GPU_CAMERAS if PROFILES[setting.profile].on_gpu else _CPU_CAMERAS)
-        measures: dict[Figure, Callable[[], dict[str, Any]]] = {
-            "age": lambda: one_camera.age(setting),
-            "capacity": lambda: capacity.measure(setting, numbers=counts(numbers)),
-            "overload": lambda: overload.measure(setting, fits=fits),
-            "page": lambda: one_camera.page(setting),
-            "viewers": lambda: one_camera.viewers(setting),
-        }
+        chosen = profile or usual
         place = output or RESULTS_FOLDER / f"live_{figure}.json"
-        with writing(place, tool="loadtest.live") as figures:
-            figures |= {"profile": setting.profile} | measures[figure]()
+        with (
+            served(
+                url,
+                model=model,
+                profile=chosen,
+                repository=model_repository,
+                environment=server_environment,
+            ) as target,
+            writing(place, tool="loadtest.live") as figures,
+        ):
+            setting = Setting(
+                target.url,
+                model,
+                PROFILES[chosen].on_gpu,
+                seconds or _SECONDS[figure],
+                REPOSITORY / "output" / "live",
+            )
+            numbers = cameras or (_GPU_CAMERAS if setting.on_gpu else _CPU_CAMERAS)
+            measures: dict[Figure, Callable[[], dict[str, Any]]] = {
+                "age": lambda: one_camera.age(setting),
+                "capacity": lambda: capacity.measure(setting, numbers=counts(numbers)),
+                "overload": lambda: overload.measure(setting, fits=fits),
+                "page": lambda: one_camera.page(setting),
+                "viewers": lambda: one_camera.viewers(setting),
+            }
+            figures |= {"profile": chosen} | measures[figure]()
         typer.echo(section({figure: json.loads(json.dumps(figures))}))
 
 

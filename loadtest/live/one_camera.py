@@ -53,7 +53,7 @@ def age(setting: Setting) -> dict[str, Any]:
     """
     setting.raw.mkdir(parents=True, exist_ok=True)
     clip = slower(CLIPS[0], setting.raw / f"{RATE}-fps.mp4", rate=RATE)
-    with setting.serving() as url, setting.running([clip], name="age", url=url) as service:
+    with setting.running([clip], name="age") as service:
         service.wait_for_frames(1, frames=_AGE_WARM_UP_FRAMES)
         seen = service.window(setting.seconds)
     return {
@@ -76,7 +76,7 @@ def viewers(setting: Setting) -> dict[str, Any]:
         and the `bar` of one viewer.
     """
     runs = {}
-    with setting.serving() as url, setting.running([CLIPS[0]], name="viewers", url=url) as service:
+    with setting.running([CLIPS[0]], name="viewers") as service:
         service.wait_for_frames(1, frames=_VIEWERS_WARM_UP_FRAMES)
         for number in VIEWERS:
             with _watching(service, number) as pieces:
@@ -169,11 +169,7 @@ def page(setting: Setting) -> dict[str, Any]:
             f"no browser can be driven ({error}): set PYTHONPATH=tests, and install Debian's "
             "chromium and chromium-driver"
         ) from error
-    with (
-        setting.serving() as url,
-        setting.running([CLIPS[0]], name="page", url=url) as service,
-        chromium() as open_window,
-    ):
+    with setting.running([CLIPS[0]], name="page") as service, chromium() as open_window:
         browser = open_window().driver
         service.wait_for_frames(1)
         seconds = []

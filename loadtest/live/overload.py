@@ -27,21 +27,19 @@ def measure(setting: Setting, *, fits: int | None) -> dict[str, Any]:
     Returns:
         `fits_frames_per_s`; `cameras`; and what `figures_of` returns.
     """
-    with setting.serving() as url:
 
-        def window(cameras: int) -> Window:
-            name = f"overload-{cameras}"
-            with setting.running(DEMO.of(cameras), name=name, url=url) as service:
-                service.wait_for_frames(cameras, frames=_WARM_UP_FRAMES)
-                return service.window(setting.seconds)
+    def window(cameras: int) -> Window:
+        with setting.running(DEMO.of(cameras), name=f"overload-{cameras}") as service:
+            service.wait_for_frames(cameras, frames=_WARM_UP_FRAMES)
+            return service.window(setting.seconds)
 
-        rate = (
-            fits * CAMERA_FPS
-            if fits
-            else window(_PROBE).total("frames_completed_total") / setting.seconds
-        )
-        cameras = max(_PROBE, math.ceil(FACTOR * rate / CAMERA_FPS))
-        seen = window(cameras)
+    rate = (
+        fits * CAMERA_FPS
+        if fits
+        else window(_PROBE).total("frames_completed_total") / setting.seconds
+    )
+    cameras = max(_PROBE, math.ceil(FACTOR * rate / CAMERA_FPS))
+    seen = window(cameras)
     return {
         "fits_frames_per_s": round(rate, 1),
         "cameras": cameras,

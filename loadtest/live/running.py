@@ -11,13 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolostream.server import embedded
-
 from loadtest.errors import LoadTestError
 from loadtest.live.scrape import Scrape, Window, scraped
 from loadtest.processes import cpu_s, family, started
 from loadtest.repository import ENSEMBLE
-from loadtest.server import served
 
 _START_S = 120.0
 _LOOK_S = 0.2
@@ -27,59 +24,36 @@ _SCRAPE_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Setting:
-    """How a figure is measured.
+    """How a figure is measured."""
 
-    Attributes:
-        url: Of a Triton that runs; None starts one.
-        profile: Of the one that is started.
-        model: Name of the ensemble.
-        repository: Model repository of the one that is started.
-        environment: Virtual environment of the one that is started.
-        seconds: Length of each window.
-        raw: Folder for logs and clips.
-    """
-
-    url: str | None
-    profile: embedded.Profile
+    url: str
+    """gRPC address of the server."""
     model: str
-    repository: Path
-    environment: Path
+    """Name of the ensemble."""
+    on_gpu: bool
     seconds: float
+    """Length of each window."""
     raw: Path
+    """Folder for logs and clips."""
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[str]:
-        """Serve until the block ends; yields the gRPC address of the server."""
-        with served(
-            self.url,
-            model=self.model,
-            profile=self.profile,
-            repository=self.repository,
-            environment=self.environment,
-        ) as target:
-            yield target.url
-
-    @contextlib.contextmanager
-    def running(self, cameras: Sequence[Path], *, name: str, url: str) -> Iterator[Running]:
+    def running(self, cameras: Sequence[Path], *, name: str) -> Iterator[Running]:
         """Run a service until the block ends; its log is `name.log` in `raw`."""
         log = self.raw / f"{name}.log"
-        with running(cameras, url=url, model=self.model, log=log) as service:
+        with running(cameras, url=self.url, model=self.model, log=log) as service:
             yield service
 
 
 @dataclass(frozen=True)
 class Running:
-    """A service.
-
-    Attributes:
-        address: Of the page, `host:port`.
-        pid: Of its parent process.
-        log: File of its output.
-    """
+    """A service."""
 
     address: str
+    """Of the page, `host:port`."""
     pid: int
+    """Of its parent process."""
     log: Path
+    """File of its output."""
 
     def scrape(self) -> Scrape:
         """Its metrics now."""

@@ -42,20 +42,14 @@ _START_S = 30
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement.
-
-    Attributes:
-        model: The model.
-        transport: How tensors are sent.
-        concurrency: Requests in flight at once.
-        batch: Frames in a request.
-        size: Of the frames.
-    """
+    """One measurement."""
 
     model: str
     transport: Transport
     concurrency: int
+    """Requests in flight at once."""
     batch: int = 1
+    """Frames in a request."""
     size: Size = DOWNSCALED
 
     @property
@@ -70,19 +64,15 @@ class Point:
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent, and to which server.
-
-    Attributes:
-        perf: The binary.
-        url: gRPC address of the server.
-        requests: File of the requests.
-        regions: Names of the shared memory that perf_analyzer makes for them.
-    """
+    """What is sent, and to which server."""
 
     perf: PerfAnalyzer
     url: str
+    """gRPC address of the server."""
     requests: Path
+    """File of the requests."""
     regions: tuple[str, ...]
+    """Names of the shared memory that perf_analyzer makes for them."""
 
 
 def measure(
@@ -100,7 +90,7 @@ def measure(
 
     Args:
         load: What is sent.
-        point: The point.
+        point: How it is sent.
         raw: Folder for what perf_analyzer writes; is made.
         window_s: Length of a window, in seconds.
         percent: How much three stable windows in a row may differ from each other.

@@ -11,8 +11,6 @@ REPORT = "report.csv"
 _LATENCIES = {
     "mean": "Avg latency",
     "p50": "p50 latency",
-    "p90": "p90 latency",
-    "p95": "p95 latency",
     "p99": "p99 latency",
 }
 _SERVER = {
@@ -27,9 +25,9 @@ def read_report(folder: Path) -> dict[str, Any]:
     """Read the report of a measurement.
 
     Returns:
-        `frames_per_s`; `latency_ms` of a request as the client saw it (`mean`, `p50`, `p90`,
-        `p95`, `p99`); `server_ms`, means of the server's parts (`queue`, `compute_input`,
-        `compute_infer`, `compute_output`); and `stages`, the same for each step of an ensemble.
+        `frames_per_s`; `latency_ms` of a request as the client saw it (`mean`, `p50`, `p99`); and
+        `stages`, for each step of an ensemble the means of `queue`, `compute_input`,
+        `compute_infer` and `compute_output`.
     """
     row = _only_row(folder / REPORT)
     # perf_analyzer writes a file for each step, whose name begins with that of the step.
@@ -40,7 +38,6 @@ def read_report(folder: Path) -> dict[str, Any]:
     return {
         "frames_per_s": float(row["Inferences/Second"]),
         "latency_ms": _milliseconds(row, _LATENCIES),
-        "server_ms": _milliseconds(row, _SERVER),
         "stages": stages,
     }
 
