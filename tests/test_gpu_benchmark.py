@@ -158,11 +158,10 @@ def test_the_times_separate_waiting_from_computing(figures):
     assert line == "| `cpu`, batches | 10.0 | 0.5 + 2.3 | 0.5 + 2.3 | 0.5 + 2.3 | 10.0 |"
 
 
-def test_every_row_but_one_has_a_bar_and_every_bar_a_row():
-    # The row for the transports of the Python client has no bar.
+def test_every_row_has_a_bar_and_every_bar_a_row():
     shown = {row: {"bare": BARE, "rows": {row: {}}} for row in ROWS}
     with_bar = {row for row in shown if any(c.asked(shown[row]) for c in table.CHECKS.values())}
-    assert with_bar == set(ROWS) - {"client"}
+    assert with_bar == set(ROWS)
     assert all(any(c.asked(one) for one in shown.values()) for c in table.CHECKS.values())
     assert set(rows_of(on_gpu=False)) < set(rows_of(on_gpu=True)) == set(ROWS)
 

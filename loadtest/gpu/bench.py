@@ -47,7 +47,7 @@ POINTS: dict[str, Point] = {
 AWAKE_ROWS = ("one_stream_awake",)
 """They are measured while no core sleeps, as with `yolostream serve --keep-awake`."""
 
-OTHER_ROWS = ("client", "cameras", "stages", "memory")
+OTHER_ROWS = ("cameras", "stages", "memory")
 ROWS = (*POINTS, *OTHER_ROWS)
 
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import cycle, pairwise
+from itertools import pairwise
 from typing import Any, cast
 
 from tritonclient.grpc import InferenceServerClient
-from yolostream import Detector
 from yolostream.client.connection import connect
-from yolostream.client.transport.choice import Transport
 from yolostream.client.triton_errors import translated
 from yolostream.server import embedded
 from yolostream.server.cores import busy_poll_cores
 
 from loadtest.clips import CAMERA_FPS
-from loadtest.frames import rate
 from loadtest.gpu import engine, nvidia_smi
-from loadtest.gpu.bench import AWAKE_ROWS, FULL_HD, POINTS, Bench
+from loadtest.gpu.bench import AWAKE_ROWS, POINTS, Bench
 from loadtest.gpu.profiles import Profile
 from loadtest.perf import inputs
 from loadtest.perf.process import DOWNSCALED, Load, Point, Size
@@ -33,9 +30,6 @@ from loadtest.server import Target, served
 from loadtest.table import Figures
 
 CAMERAS_BOUND = Bound(CAMERA_FPS, latency_s=0.033)
-CLIENT_TRANSPORTS: tuple[Transport, ...] = ("grpc", "shared-memory", "cuda-shared-memory")
-CLIENT_IN_FLIGHT = 8
-_CLIENT_WARM_UP = 20
 _TIMEOUT_S = 10.0
 
 
@@ -81,9 +75,6 @@ def measure(bench: Bench, profile: Profile, rows: Sequence[str], *, figures: Fig
         if "memory" in rows:
             used_gb = {"loaded_gb": loaded_gb, "after_work_gb": nvidia_smi.used_gb()}
             add("memory", {name: round(gb - empty_gb, 3) for name, gb in used_gb.items()})
-        if "client" in rows:
-            # It is the last one, because it uses memory on the GPU itself, and keeps it.
-            add("client", _client(target.url, bench.lengths.window_s))
 
 
 @contextlib.contextmanager
@@ -204,16 +195,3 @@ def cameras_hold(cameras: int, measured: dict[str, Any]) -> bool:
     each = measured["frames_per_s"] / cameras
     p99_ms = measured["latency_ms"]["p99"]
     return not CAMERAS_BOUND.broken_by(p99_ms, frames_per_s_each=each)
-
-
-def _client(url: str, window_s: float) -> dict[str, Any]:
-    """`frames_per_s` of one Python client by transport, with `CLIENT_IN_FLIGHT` 1080p frames."""
-    measured: dict[str, Any] = {}
-    for transport in CLIENT_TRANSPORTS:
-        with Detector(
-            url, ENSEMBLE, transport=transport, max_in_flight=CLIENT_IN_FLIGHT
-        ) as detector:
-            answers = detector.stream(cycle(inputs.frames(FULL_HD)), in_flight=CLIENT_IN_FLIGHT)
-            found = rate(answers, window_s, warm_up=_CLIENT_WARM_UP)
-            measured[transport] = {"frames_per_s": round(found, 1)}
-    return measured
