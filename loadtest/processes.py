@@ -12,6 +12,7 @@ import psutil
 from yolostream.interruption import defer_signals
 
 _STOP_S = 20.0
+_ERRORS = ("error:", "Failed", "No valid", "Thread")
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
 
 
@@ -42,9 +43,9 @@ def started(command: Sequence[str], stdout: Any, **options: Any) -> Iterator[sub
 
 
 def last_words(text: str) -> str:
-    """The errors that a program printed, or else its last line."""
+    """The errors that `detect` or perf_analyzer printed, or else the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error:")]
+    errors = [line for line in lines if line.startswith(_ERRORS)]
     return " ".join(errors or lines[-1:]) or "it said nothing"
 
 

@@ -16,8 +16,8 @@ from yolostream.client.connection import connect
 
 from loadtest.errors import ResultError
 from loadtest.perf.binary import PerfAnalyzer
-from loadtest.perf.report import REPORT, read_report, reason
-from loadtest.processes import started
+from loadtest.perf.report import REPORT, read_report
+from loadtest.processes import last_words, started
 
 Transport = Literal["grpc", "system", "cuda"]
 """Tensors in gRPC messages, or in shared memory of the machine or of its GPU."""
@@ -165,7 +165,7 @@ def _run(arguments: list[str], load: Load, log: Path, window_s: float) -> tuple[
         return code, f"{_SHARED_MEMORY} is full: make it larger, or remove what was left there"
     if code < 0:
         return code, f"ended by {signal.Signals(-code).name}"
-    return code, reason(log.read_text(errors="replace"))
+    return code, last_words(log.read_text(errors="replace"))
 
 
 @contextlib.contextmanager

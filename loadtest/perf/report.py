@@ -42,13 +42,6 @@ def read_report(folder: Path) -> dict[str, Any]:
     }
 
 
-def reason(log: str) -> str:
-    """Why perf_analyzer failed, in its own words."""
-    said = [line.strip() for line in log.splitlines()]
-    told = [line for line in said if line.startswith(("error:", "Failed", "No valid", "Thread"))]
-    return " ".join(told or [line for line in said if line][-1:]) or "it said nothing"
-
-
 def line(measured: dict[str, Any]) -> str:
     """The result of a measurement for people."""
     if "frames_per_s" not in measured:
