@@ -13,7 +13,7 @@ from yolostream.client.statistics import StepTotals
 
 from loadtest.camera_process import ANSWERED, LATE, Record
 from loadtest.cameras import Cameras
-from loadtest.processes import cpu_s
+from loadtest.processes import cpu_s, output_of
 from loadtest.search import Bound
 from loadtest.server import Target
 
@@ -43,6 +43,8 @@ class Step:
     """Cores that other programs used, on this machine."""
     machine_busy: float
     """Share of this machine's processors in use by all programs, 0..1."""
+    gpu_busy: float | None
+    """Share of the time in which the busiest GPU of this machine computed; None without one."""
     queue_ms: dict[str, float]
     """Mean wait for each model, by its name."""
     compute_ms: dict[str, float]
@@ -63,8 +65,15 @@ def measure(
         before = _Usage.now(target, detector, cameras)
         time.sleep(seconds)
         after = _Usage.now(target, detector, cameras)
+        gpu_busy = _gpu_busy()
     within = [record for record in records if before.time_s <= record.scheduled_s < after.time_s]
-    return _step(count, within, before, after, cameras.bound)
+    return _step(count, within, before, after, cameras.bound, gpu_busy)
+
+
+def _gpu_busy() -> float | None:
+    query = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
+    shares = [int(one) for one in output_of("nvidia-smi", *query).split() if one.isdecimal()]
+    return max(shares) / 100 if shares else None
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,14 @@ class _Usage:
         )
 
 
-def _step(count: int, records: list[Record], before: _Usage, after: _Usage, bound: Bound) -> Step:
+def _step(
+    count: int,
+    records: list[Record],
+    before: _Usage,
+    after: _Usage,
+    bound: Bound,
+    gpu_busy: float | None,
+) -> Step:
     seconds = after.time_s - before.time_s
     outcomes = Counter(record.outcome for record in records)
     latencies_ms = [1000 * r.latency_s for r in records if r.latency_s is not None]
@@ -117,6 +133,7 @@ def _step(count: int, records: list[Record], before: _Usage, after: _Usage, boun
         server_cores=server_cores,
         other_cores=round(max(0.0, busy_cores - own_cores - (server_cores or 0.0)), 2),
         machine_busy=round(busy_cores / cores, 2),
+        gpu_busy=gpu_busy,
         queue_ms={name: _mean_ms(t.queue_s, t.requests) for name, t in passed.items()},
         compute_ms={name: _mean_ms(t.compute_s, t.requests) for name, t in passed.items()},
     )
@@ -132,12 +149,14 @@ def bound_by(step: Step, bound: Bound) -> str:
     It is the load generator if that sends late. Otherwise it is a processor that is full, named
     by the model that takes most of it, or else where a frame spends most of its time.
     """
+    slowest = max(step.compute_ms, key=lambda name: step.compute_ms[name])
     if step.sent_late_p99_ms > 1000 * bound.latency_s / 4:
         return "the load generator, which sends late"
+    if step.server_cores is not None and (step.gpu_busy or 0.0) >= FULL:
+        return f"{slowest} on the GPU"
     if step.server_cores is not None and step.machine_busy >= FULL:
-        if step.other_cores > step.server_cores:
-            return "other programs on the CPU"
-        return f"{max(step.compute_ms, key=lambda name: step.compute_ms[name])} on the CPU"
+        others = step.other_cores > step.server_cores
+        return f"{'other programs' if others else slowest} on the CPU"
     waits = {f"the queue of {name}": wait for name, wait in step.queue_ms.items()}
     works = {f"the time that {name} takes": work for name, work in step.compute_ms.items()}
     spent = waits | works

@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 from yolostream.interruption import defer_signals
 
+from loadtest.repository import REPOSITORY
+
 _STOP_S = 20.0
 _ERRORS = ("error:", "Failed", "No valid", "Thread")
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
@@ -40,6 +42,15 @@ def started(command: Sequence[str], stdout: Any, **options: Any) -> Iterator[sub
                     process.wait(_STOP_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
+
+
+def output_of(*command: str) -> str:
+    """What a command prints; empty if it is not installed or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    except OSError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
 
 
 def last_words(text: str) -> str:

@@ -7,8 +7,6 @@ import json
 import os
 import platform
 import shlex
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -23,7 +21,7 @@ from yolostream.client.connection import connect
 from yolostream.client.triton_errors import translated
 
 from loadtest.errors import ResultError
-from loadtest.repository import REPOSITORY
+from loadtest.processes import output_of
 
 Content = dict[str, Any]
 """The content of a file: `machine`, `command`, `partial` and `figures`."""
@@ -123,11 +121,11 @@ def machine(url: str | None = None) -> dict[str, object]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "gpus": _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines(),
+        "gpus": output_of("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines(),
         "python": platform.python_version(),
         **{name: version(name) for name in ("onnxruntime", "tritonclient")},
         "yolostream": __version__,
-        "commit": _output("git", "rev-parse", "--short", "HEAD").strip(),
+        "commit": output_of("git", "rev-parse", "--short", "HEAD").strip(),
     }
     if url is not None:
         facts["triton"] = triton_version(url)
@@ -151,11 +149,3 @@ def _processor() -> str:
         if line.startswith("model name")
     ]
     return names[0] if names else platform.processor()
-
-
-def _output(*command: str) -> str:
-    """What a command prints; empty if it is not installed or fails."""
-    if shutil.which(command[0]) is None:
-        return ""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
-    return done.stdout if done.returncode == 0 else ""

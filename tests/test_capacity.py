@@ -44,6 +44,7 @@ STEP = Step(
     server_cores=1.0,
     other_cores=0.0,
     machine_busy=0.5,
+    gpu_busy=None,
     queue_ms={"preprocess": 1.0, "yolov7_fp16": 2.0},
     compute_ms={"preprocess": 3.0, "yolov7_fp16": 60.0},
 )
@@ -204,6 +205,7 @@ def test_a_number_that_does_not_hold_again_is_not_the_answer():
         ({"machine_busy": 0.97}, "yolov7_fp16 on the CPU"),
         ({"machine_busy": 0.97, "other_cores": 1.5}, "other programs on the CPU"),
         ({"machine_busy": 0.97, "server_cores": None}, "the time that yolov7_fp16 takes"),
+        ({"gpu_busy": 0.95, "machine_busy": 0.97}, "yolov7_fp16 on the GPU"),
         ({"queue_ms": {"preprocess": 80.0, "yolov7_fp16": 2.0}}, "the queue of preprocess"),
         ({"p50_ms": 400.0}, "the wire"),
         ({"sent_late_p99_ms": 90.0}, "the load generator, which sends late"),

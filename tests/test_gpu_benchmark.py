@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -213,6 +214,15 @@ def test_each_camera_sends_once_per_period(count):
 )
 def test_cameras_hold_if_all_frames_are_answered_in_time(measured, held):
     assert measuring.cameras_hold(10, measured) == held
+
+
+@pytest.mark.parametrize("output", ["[N/A]\n", ""])
+def test_memory_is_the_sum_over_all_gpus(output, monkeypatch):
+    monkeypatch.setattr(nvidia_smi, "output_of", lambda *_: "1000\n24\n")
+    assert nvidia_smi.used_gb() == pytest.approx(1024 * 2**20 / 1e9)
+    monkeypatch.setattr(nvidia_smi, "output_of", lambda *_: output)
+    with pytest.raises(GpuError, match=re.escape(repr(output.strip()))):
+        nvidia_smi.used_gb()
 
 
 def test_the_versions_of_cuda_and_packages_are_recorded():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from loadtest.errors import GpuError
+from loadtest.processes import output_of
 
 _MIB = 2**20
 _SETTLING_S = 0.5
@@ -24,10 +24,10 @@ def facts(environment: Path) -> dict[str, Any]:
         `gpus`, name and driver version of each, none without nvidia-smi; `cuda`, the newest that
         the driver runs, or None; and `server_packages`, versions by name.
     """
-    gpus = _output("--query-gpu=name,driver_version", "--format=csv,noheader")
+    gpus = output_of("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
     return {
         "gpus": [line.split(", ") for line in gpus.splitlines()],
-        "cuda": cuda_version(_output()),
+        "cuda": cuda_version(output_of("nvidia-smi")),
         "server_packages": packages(environment),
     }
 
@@ -47,26 +47,17 @@ def packages(environment: Path) -> dict[str, str]:
     }
 
 
-def _output(*options: str) -> str:
-    """What it prints; empty if it is not installed or fails."""
-    try:
-        done = subprocess.run(["nvidia-smi", *options], capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout if done.returncode == 0 else ""
-
-
 def used_gb() -> float:
     """Gigabytes (10**9 bytes) in use on all GPUs together, by all programs.
 
     Raises:
         GpuError: nvidia-smi does not report it.
     """
-    output = _output("--query-gpu=memory.used", "--format=csv,noheader,nounits")
-    try:
-        return sum(map(int, output.splitlines())) * _MIB / 1e9
-    except ValueError as error:
-        raise GpuError(f"nvidia-smi reports no memory in use, but {output.strip()!r}") from error
+    output = output_of("nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits")
+    mib = output.split()
+    if not mib or not all(one.isdecimal() for one in mib):
+        raise GpuError(f"nvidia-smi reports no memory in use, but {output.strip()!r}")
+    return sum(map(int, mib)) * _MIB / 1e9
 
 
 def settled_gb() -> float:
