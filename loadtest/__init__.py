@@ -1,1 +1,1 @@
-"""How fast it is: scripts that measure, and the results they wrote."""
+"""Benchmarks, and the results that they wrote."""

@@ -7,34 +7,27 @@ from collections import deque
 from collections.abc import Iterator
 from math import ceil
 
-from loadtest.bound import Bound
 from loadtest.camera_process import CameraProcess, CameraSettings, Record
 from loadtest.errors import LoadTestError
-from loadtest.usage import cpu_s
+from loadtest.processes import cpu_s
+from loadtest.search import Bound
 
 FRAMES_PER_PROCESS = 250
-"""Frames a second that one process sends, so that none of them is short of time: Python does one
-thing at a time, and a frame costs it one to two milliseconds."""
+"""Frames per second that one process sends without being late. Python runs one thread at a time,
+and a frame takes it one to two milliseconds."""
 
 
 class Cameras:
-    """Cameras that show a demo clip to a server.
+    """Cameras that show a demo clip to a server, in as many processes as they need.
 
-    Args:
-        url: gRPC address of the server.
-        model: name of the ensemble.
-        clip: name of the clip in `videos/`, without its ending.
-        bound: the rate of each camera, and how late an answer may be.
-        in_flight: frames of each camera on their way at once, what is due meanwhile is dropped; by
-            default as many as `yolostream detect` has.
+    The bound says the rate of each camera, and how late an answer may be. The other arguments are
+    those of `CameraSettings`.
     """
 
-    def __init__(
-        self, url: str, model: str, *, clip: str, bound: Bound, in_flight: int | None = None
-    ) -> None:
+    def __init__(self, url: str, model: str, *, bound: Bound, in_flight: int | None = None) -> None:
         self.bound = bound
         rate = bound.frames_per_second
-        self._settings = CameraSettings(url, model, clip, rate, bound.latency_s, in_flight)
+        self._settings = CameraSettings(url, model, rate, bound.latency_s, in_flight)
         self._per_process = max(1, int(FRAMES_PER_PROCESS / rate))
         self._processes: list[CameraProcess] = []
 
@@ -42,23 +35,22 @@ class Cameras:
         """Start the processes that so many cameras need, which takes a second.
 
         Raises:
-            LoadTestError: one does not start; it has said why on stderr.
+            LoadTestError: A process does not start.
         """
-        with _told():
-            for _ in range(ceil(count / self._per_process) - len(self._processes)):
-                self._processes.append(CameraProcess(self._settings, lambda record: None))
-            for process in self._processes:
-                process.wait_until_ready()
+        missing = ceil(count / self._per_process) - len(self._processes)
+        new = [CameraProcess(self._settings) for _ in range(missing)]
+        self._processes += new
+        _wait_for("ready", new)
 
     @contextlib.contextmanager
     def showing(self, count: int) -> Iterator[deque[Record]]:
         """Run `count` cameras inside the block.
 
         Yields:
-            The records of all, still growing; complete after the block.
+            The records of all frames, complete after the block.
 
         Raises:
-            LoadTestError: a process of theirs ended.
+            LoadTestError: A process ended.
         """
         self.make_ready(count)
         records: deque[Record] = deque()
@@ -71,9 +63,7 @@ class Cameras:
         finally:
             for number, process in enumerate(processes):
                 process.stop(number)
-            with _told():
-                for process in processes:
-                    process.wait_until_stopped()
+            _wait_for("stopped", processes)
 
     def cpu_s(self) -> float:
         """Processor time of all cameras so far, in seconds."""
@@ -87,10 +77,9 @@ class Cameras:
             process.close()
 
 
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Say of a process that ended what it was."""
+def _wait_for(event: str, processes: list[CameraProcess]) -> None:
     try:
-        yield
+        for process in processes:
+            process.wait_for(event)
     except RuntimeError as error:
-        raise LoadTestError(f"a process of cameras {error}: its own words stand above") from error
+        raise LoadTestError(f"a process of cameras {error}: see its message above") from error

@@ -1,53 +1,43 @@
-"""How many cameras a server can take, and what keeps it from more.
+"""How many cameras a server can serve, and what limits their number: `python -m loadtest.capacity`.
 
-Run it as `python -m loadtest.capacity`: it searches for the most cameras, each sending at its own
-rate, of which the p99 of all frames is not late and less than one frame in a hundred is lost.
+It searches for the most cameras of which the p99 of all frames is within the bound, and less than
+one frame in a hundred is lost. Each camera sends at its own rate.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup
 from yolostream import Detector
 from yolostream.client.connection import connect
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.client.triton_errors import translated
 
-from loadtest.bound import Bound
-from loadtest.camera_process import MAX_LOST
 from loadtest.cameras import Cameras
 from loadtest.load import Step, bound_by, measure
 from loadtest.overload import overload, said
 from loadtest.repository import RESULTS_FOLDER
-from loadtest.result_file import Content, writing
-from loadtest.search import most
-from loadtest.server import served
+from loadtest.result_file import Content, Output, say, writing
+from loadtest.search import Bound, most
+from loadtest.server import Url, served
 from loadtest.table import Bar, table
 from tools.command import one_line_errors
 
 GENERATOR_BAR = Bar("at most", 1, " ms", 1)
-"""Processor time of a frame's camera."""
-CPU_BOUND = Bound(frames_per_second=10, latency_s=0.200, left_out=MAX_LOST)
-GPU_BOUND = Bound(frames_per_second=30, latency_s=0.033, left_out=MAX_LOST)
+"""Processor time of the load generator for a frame."""
+CPU_BOUND = Bound(frames_per_second=10, latency_s=0.200, left_out=0.01)
+GPU_BOUND = Bound(frames_per_second=30, latency_s=0.033, left_out=0.01)
 MAX_CAMERAS = 256
 _TIMEOUT_S = 10.0
 
-console = Console(stderr=True)
-
 
 def main(
-    url: Annotated[
-        str | None,
-        typer.Option(help="gRPC address of a Triton, host:port. By default one is started here."),
-    ] = None,
+    url: Url = None,
     model: Annotated[str, typer.Option(help="Name of the ensemble.")] = DEFAULT_MODEL,
-    clip: Annotated[str, typer.Option(help="Demo clip that every camera shows.")] = "mb1_1",
     frames_per_second: Annotated[
         float | None,
         typer.Option(min=0.1, help="Of each camera; by default 10, or 30 with a GPU."),
@@ -60,13 +50,11 @@ def main(
         float, typer.Option("--overload", help="Then send three times as much, so many seconds.")
     ] = 0.0,
     quick: Annotated[
-        bool, typer.Option(help="Short steps: rough figures in half a minute.")
+        bool, typer.Option("--quick", help="Short steps: rough figures in half a minute.")
     ] = False,
-    output: Annotated[Path, typer.Option(help="Where the figures go.")] = (
-        RESULTS_FOLDER / "capacity.json"
-    ),
+    output: Output = RESULTS_FOLDER / "capacity.json",
 ) -> None:
-    """Find how many cameras a server can take."""
+    """Find how many cameras a server can serve."""
     with (
         one_line_errors(),
         served(url, model=model) as target,
@@ -86,13 +74,15 @@ def main(
             "bound_ms": 1000 * bound.latency_s,
         }
         steps: list[Step] = []
-        with Cameras(target.url, model, clip=clip, bound=bound) as cameras:
+        with Cameras(target.url, model, bound=bound) as cameras:
 
             def holds(count: int) -> bool:
                 step = measure(target, detector, cameras, count=count, seconds=1 if quick else 10)
                 steps.append(step)
                 figures.update(facts, steps=[dataclasses.asdict(step) for step in steps])
-                console.print(_progress(step))
+                p99 = "no answer" if step.p99_ms is None else f"p99 {step.p99_ms:.0f} ms"
+                verdict = step.broken_by or "holds"
+                say(f"{_cameras(count)}: {p99}, {step.lost:.1%} lost: {verdict}")
                 return not step.broken_by
 
             found = capacity(holds)
@@ -100,12 +90,7 @@ def main(
         typer.echo(figures["sentence"])
         if overload_seconds:
             figures["overload"] = overload(
-                target,
-                detector,
-                clip=clip,
-                capacity=found,
-                bound=bound,
-                seconds=overload_seconds,
+                target, detector, capacity=found, bound=bound, seconds=overload_seconds
             )
 
 
@@ -113,43 +98,34 @@ def capacity(holds: Callable[[int], bool]) -> int:
     """Search for the most cameras that hold, `MAX_CAMERAS` at most.
 
     Args:
-        holds: measures so many cameras. A number that does not hold is tried once more, for a
-            machine has hiccups, and the number found has to hold twice.
+        holds: Measures a number of cameras. A number that does not hold is tried once more,
+            because a machine has hiccups. The result has to hold twice.
     """
     doubled = [2**power for power in range(MAX_CAMERAS.bit_length())]
     return most(lambda cameras: holds(cameras) or holds(cameras), doubled, climb=True, twice=True)
 
 
 def _answer(found: int, steps: list[Step], bound: Bound) -> dict[str, Any]:
-    """The capacity, and what was in the way of one camera more."""
-    rate = f"{bound.frames_per_second:g} fps"
-    cameras = _cameras(found)
-    own = steps[-1]
+    """The number of cameras, and what prevents more."""
+    sentence = f"{_cameras(found)} at {bound.frames_per_second:g} fps; "
     answer: dict[str, Any] = {
         "cameras": found,
-        "generator_cpu_ms_per_frame": own.generator_cpu_ms_per_frame,
-        "broken_by": None,
-        "bound_by": None,
-        "sentence": f"{cameras} at {rate}; more were not tried",
+        "generator_cpu_ms_per_frame": steps[-1].generator_cpu_ms_per_frame,
     }
     broken = [step for step in steps if step.broken_by and step.cameras > found]
-    if broken:
-        # Not always one more: a number that did not hold a second time is lowered in larger steps.
-        nearest = min(reversed(broken), key=lambda step: step.cameras)
-        reason, resource = nearest.broken_by, bound_by(nearest, bound)
-        more = "the next one breaks" if nearest.cameras == found + 1 else f"{nearest.cameras} break"
-        answer |= {
-            "broken_by": reason,
-            "bound_by": resource,
-            "sentence": f"{cameras} at {rate}; {more} it: {reason}; bound by {resource}",
-        }
-    return answer
-
-
-def _progress(step: Step) -> str:
-    p99 = "no answer" if step.p99_ms is None else f"p99 {step.p99_ms:.0f} ms"
-    verdict = step.broken_by or "holds"
-    return f"{_cameras(step.cameras)}: {p99}, {step.lost:.1%} lost: {verdict}"
+    if not broken:
+        return {**answer, "sentence": f"{sentence}more were not tried"}
+    # A number that did not hold a second time is lowered in larger steps, so this may not be
+    # `found` + 1.
+    nearest = min(reversed(broken), key=lambda step: step.cameras)
+    more = "the next one breaks" if nearest.cameras == found + 1 else f"{nearest.cameras} break"
+    resource = bound_by(nearest, bound)
+    return {
+        **answer,
+        "broken_by": nearest.broken_by,
+        "bound_by": resource,
+        "sentence": f"{sentence}{more} it: {nearest.broken_by}; bound by {resource}",
+    }
 
 
 def _cameras(count: int) -> str:
@@ -169,19 +145,10 @@ def _on_gpu(url: str, models: tuple[str, ...]) -> bool:
 
 
 def section(content: Content) -> str:
-    """How many cameras fit, and what became of too many."""
+    """The number of cameras, the overload, and a table of the steps, in Markdown."""
     figures = content["figures"]
-    if "sentence" not in figures:
-        return "The search for the number of cameras was interrupted."
     flood = f"{said(figures['overload'])}\n" if "overload" in figures else ""
     own_ms = figures["generator_cpu_ms_per_frame"]
-    return (
-        f"**{figures['sentence']}.**\n{flood}The cameras themselves took processor time, a frame: "
-        f"{GENERATOR_BAR.judged(own_ms)} ({GENERATOR_BAR}).\n\n{_steps(figures['steps'])}"
-    )
-
-
-def _steps(steps: list[dict[str, Any]]) -> str:
     rows = [
         [
             str(step["cameras"]),
@@ -191,9 +158,13 @@ def _steps(steps: list[dict[str, Any]]) -> str:
             ),
             f"{step['lost']:.1%}",
         ]
-        for step in sorted(steps, key=lambda step: int(step["cameras"]))
+        for step in sorted(figures["steps"], key=lambda step: int(step["cameras"]))
     ]
-    return table(["cameras", "p50", "p99", "frames lost"], rows)
+    return (
+        f"**{figures['sentence']}.**\n{flood}The cameras themselves took processor time, a frame: "
+        f"{GENERATOR_BAR.judged(own_ms)} ({GENERATOR_BAR}).\n\n"
+        f"{table(['cameras', 'p50', 'p99', 'frames lost'], rows)}"
+    )
 
 
 if __name__ == "__main__":

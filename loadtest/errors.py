@@ -1,14 +1,4 @@
-"""Everything that can go wrong with the load tests, as one tree.
-
-YolostreamError
- +-- LoadTestError
-      +-- PerfAnalyzerError   perf_analyzer cannot be had, does not start, or fails
-      +-- ResultError         a file of figures is missing, or is not what it should be
-      +-- GpuError            there is no GPU, or a part that measuring one needs
-
-Each message names the value that was wrong and the fix. Each class carries the exit code of the
-script that ends with it; the codes go on where those of `tools.errors` end.
-"""
+"""The errors of the benchmarks; their exit codes follow those of `tools.errors`."""
 
 from __future__ import annotations
 
@@ -16,22 +6,22 @@ from yolostream.errors import YolostreamError
 
 
 class LoadTestError(YolostreamError):
-    """Base of every error that a load test raises on purpose."""
+    """Base of every error that a benchmark raises on purpose."""
 
 
 class PerfAnalyzerError(LoadTestError):
-    """perf_analyzer cannot be had, does not start, or fails."""
+    """perf_analyzer cannot be installed, or does not start."""
 
     exit_code = 20
 
 
 class ResultError(LoadTestError):
-    """A file of figures is missing, or is not what it should be."""
+    """A file of figures is missing, cannot be written, or is something else."""
 
     exit_code = 21
 
 
 class GpuError(LoadTestError):
-    """There is no GPU, or a part that measuring one needs."""
+    """There is no GPU, or something is missing that a measurement on one needs."""
 
     exit_code = 23

@@ -1,62 +1,50 @@
-"""Frames of the demo clips: load as a camera makes it, neither zeros nor noise."""
+"""Frames of the demo clips, and the rate at which something answers them."""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from yolostream.client.transport.buffers import resize
-from yolostream.image import AnyImage, Image
-from yolostream.sources import EVERYTHING, Reading, Session, find_sources
+from yolostream.image import Image
+from yolostream.sources import Reading, find_sources
 
-from loadtest.repository import VIDEOS
-
-
-@contextlib.contextmanager
-def demo_clip(name: str, reading: Reading = EVERYTHING) -> Iterator[Session]:
-    """Open a demo clip.
-
-    Args:
-        name: Of the clip in `videos/`, without its ending.
-        reading: Which of its frames are made into pictures; by default all.
-
-    Raises:
-        SourceError: There is no such clip.
-    """
-    sources, errors = find_sources([str(VIDEOS / f"{name}.mp4")])
-    if errors:
-        raise errors[0]
-    (video,) = sources
-    with contextlib.closing(video.open(reading)) as session:
-        yield session
+from loadtest.clips import CLIPS
 
 
 def demo_frames(
-    name: str = "mb1_1", *, size: tuple[int, int] | None = None, every: int = 10
+    *, size: tuple[int, int] | None = None, every: int = 10, first: int | None = None
 ) -> list[Image]:
     """Read frames of a demo clip.
 
     Args:
-        name: Of the clip in `videos/`, without its ending.
-        size: Height and width to resize to, in pixels; by default the clip's own.
+        size: Height and width to resize to, in pixels; by default those of the clip.
         every: Take every Nth frame.
+        first: Take so many; by default all.
 
     Returns:
         uint8 [height, width, 3] each, RGB.
-
-    Raises:
-        SourceError: There is no such clip.
     """
-    with demo_clip(name, Reading(stride=every)) as session:
-        frames = [on_host(frame.image) for frame in session]
-    if size is not None:
-        height, width = size
-        frames = [resize(frame, height=height, width=width) for frame in frames]
+    (source,), _ = find_sources([str(CLIPS[0])], decoder="cpu")
+    frames = []
+    with contextlib.closing(source.open(Reading(stride=every))) as session:
+        for frame in islice(session, first):
+            assert isinstance(frame.image, np.ndarray)  # of the processor's decoder
+            height, width = size or frame.image.shape[:2]
+            frames.append(resize(frame.image, height=height, width=width))
     return frames
 
 
-def on_host(image: AnyImage) -> Image:
-    """A picture of the CPU's decoder, which is never on a GPU."""
-    assert isinstance(image, np.ndarray)
-    return image
+def rate(work: Iterator[Any], seconds: float, *, warm_up: int) -> float:
+    """Items per second of `work`, measured for `seconds` after the first `warm_up` items."""
+    for _ in islice(work, warm_up):
+        pass
+    count, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        next(work)
+        count += 1
+    return count / elapsed

@@ -1,10 +1,8 @@
-"""A load of cameras for some seconds, and what it cost clients, server and machine."""
+"""The load of a number of cameras on a server, and what it costs client, server and machine."""
 
 from __future__ import annotations
 
-import re
 import time
-import urllib.request
 from collections import Counter
 from dataclasses import dataclass
 
@@ -13,22 +11,19 @@ import psutil
 from yolostream import Detector
 from yolostream.client.statistics import StepTotals
 
-from loadtest.bound import Bound
 from loadtest.camera_process import ANSWERED, LATE, Record
 from loadtest.cameras import Cameras
+from loadtest.processes import cpu_s, output_of
+from loadtest.search import Bound
 from loadtest.server import Target
-from loadtest.usage import cpu_s
 
 FULL = 0.8
-"""Share of a resource from which on it holds the rest up: queues grow before all of it is taken."""
-
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-_GPU_UTILIZATION = re.compile(r"^nv_gpu_utilization\{.*\} (\S+)", re.MULTILINE)
+"""From this share on, the processors limit the rate. Queues grow before all of them are busy."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What so many cameras met with; shares are of one core, of the machine, or of the frames."""
+    """What was measured with one number of cameras."""
 
     cameras: int
     frames: int
@@ -36,20 +31,20 @@ class Step:
     p50_ms: float | None
     p99_ms: float | None
     lost: float
-    """Share of the frames without an answer."""
+    """Share of the frames without an answer, 0..1."""
     broken_by: str
-    """As `Bound.broken_by` says; nothing where the cameras held."""
+    """As `Bound.broken_by` returns it."""
     sent_late_p99_ms: float
-    """Between a frame's time and its sending: of the load generator alone."""
-    generator_cores: float
+    """Between the time of a frame and its sending; only the load generator causes it."""
     generator_cpu_ms_per_frame: float
     server_cores: float | None
-    """None where the server runs elsewhere."""
+    """None if the server runs on another machine."""
+    other_cores: float
+    """Cores that other programs used, on this machine."""
     machine_busy: float
-    """Share of this machine's processors in use, by all programs."""
-    other_cores: float | None
-    """Taken by other programs; None where the server runs elsewhere."""
-    gpu_utilization: float | None
+    """Share of this machine's processors in use by all programs, 0..1."""
+    gpu_busy: float | None
+    """Share of the time in which the busiest GPU of this machine computed; None without one."""
     queue_ms: dict[str, float]
     """Mean wait for each model, by its name."""
     compute_ms: dict[str, float]
@@ -59,38 +54,26 @@ class Step:
 def measure(
     target: Target, detector: Detector, cameras: Cameras, *, count: int, seconds: float
 ) -> Step:
-    """Let `count` cameras run, and look at the last `seconds`.
+    """Run `count` cameras, and measure the last `seconds`.
 
     Raises:
-        ServerError: the server went away.
-        LoadTestError: the cameras did.
+        ServerError: The server is unavailable.
+        LoadTestError: A process of cameras ended.
     """
     with cameras.showing(count) as records:
-        time.sleep(seconds / 4)  # Queues fill, and places are made.
+        time.sleep(seconds / 4)  # Queues fill, and shared memory is created.
         before = _Usage.now(target, detector, cameras)
         time.sleep(seconds)
         after = _Usage.now(target, detector, cameras)
-        gpu = gpu_utilization(target)
-    return _step(
-        count,
-        [record for record in records if before.time_s <= record.scheduled_s < after.time_s],
-        before,
-        after,
-        cameras.bound,
-        gpu,
-    )
+        gpu_busy = _gpu_busy()
+    within = [record for record in records if before.time_s <= record.scheduled_s < after.time_s]
+    return _step(count, within, before, after, cameras.bound, gpu_busy)
 
 
-def gpu_utilization(target: Target) -> float | None:
-    """Of the busiest GPU, 0..1, from Triton's metrics; None where they tell of none."""
-    if target.metrics_url is None:
-        return None
-    try:
-        with _DIRECT.open(target.metrics_url, timeout=10) as answer:
-            shares = _GPU_UTILIZATION.findall(answer.read().decode())
-    except OSError:
-        return None
-    return max(map(float, shares), default=None)
+def _gpu_busy() -> float | None:
+    query = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
+    shares = [int(one) for one in output_of("nvidia-smi", *query).split() if one.isdecimal()]
+    return max(shares) / 100 if shares else None
 
 
 @dataclass(frozen=True)
@@ -104,11 +87,12 @@ class _Usage:
     @classmethod
     def now(cls, target: Target, detector: Detector, cameras: Cameras) -> _Usage:
         models = detector.statistics()
+        machine = psutil.cpu_times()
         return cls(
             time_s=time.perf_counter(),
             own_cpu_s=time.process_time() + cameras.cpu_s(),
             server_cpu_s=cpu_s(target.pids) if target.pids else None,
-            machine_idle_s=psutil.cpu_times().idle + psutil.cpu_times().iowait,
+            machine_idle_s=machine.idle + machine.iowait,
             models=models,
         )
 
@@ -119,7 +103,7 @@ def _step(
     before: _Usage,
     after: _Usage,
     bound: Bound,
-    gpu: float | None,
+    gpu_busy: float | None,
 ) -> Step:
     seconds = after.time_s - before.time_s
     outcomes = Counter(record.outcome for record in records)
@@ -130,13 +114,12 @@ def _step(
     sent_late_ms = [1000 * (r.sent_s - r.scheduled_s) for r in records if r.sent_s is not None]
     lost = len(records) - outcomes[ANSWERED] - outcomes[LATE]
     passed = {name: after.models[name].since(before.models[name]) for name in after.models}
-    own_cpu_s = after.own_cpu_s - before.own_cpu_s
+    own_cores = (after.own_cpu_s - before.own_cpu_s) / seconds
     cores = psutil.cpu_count()
     busy_cores = min(cores, cores - (after.machine_idle_s - before.machine_idle_s) / seconds)
-    server_cores = other_cores = None
+    server_cores = None
     if before.server_cpu_s is not None and after.server_cpu_s is not None:
-        server_cores = (after.server_cpu_s - before.server_cpu_s) / seconds
-        other_cores = round(max(0.0, busy_cores - server_cores - own_cpu_s / seconds), 2)
+        server_cores = round((after.server_cpu_s - before.server_cpu_s) / seconds, 2)
     return Step(
         cameras=count,
         frames=len(records),
@@ -146,12 +129,11 @@ def _step(
         lost=round(lost / max(1, len(records)), 4),
         broken_by=bound.broken_by(p99_ms, left_out=lost, frames=len(records)),
         sent_late_p99_ms=round(float(np.percentile(sent_late_ms or [0.0], 99)), 2),
-        generator_cores=round(own_cpu_s / seconds, 3),
-        generator_cpu_ms_per_frame=round(1000 * own_cpu_s / max(1, len(sent_late_ms)), 2),
-        server_cores=None if server_cores is None else round(server_cores, 2),
+        generator_cpu_ms_per_frame=round(1000 * own_cores * seconds / max(1, len(sent_late_ms)), 2),
+        server_cores=server_cores,
+        other_cores=round(max(0.0, busy_cores - own_cores - (server_cores or 0.0)), 2),
         machine_busy=round(busy_cores / cores, 2),
-        other_cores=other_cores,
-        gpu_utilization=gpu,
+        gpu_busy=gpu_busy,
         queue_ms={name: _mean_ms(t.queue_s, t.requests) for name, t in passed.items()},
         compute_ms={name: _mean_ms(t.compute_s, t.requests) for name, t in passed.items()},
     )
@@ -162,20 +144,19 @@ def _mean_ms(seconds: float, frames: int) -> float:
 
 
 def bound_by(step: Step, bound: Bound) -> str:
-    """Name the resource that kept a step from more, as the end of "bound by ...".
+    """Name the resource that kept a step from more cameras, as the end of "bound by ...".
 
-    A generator that sends late measures itself. Else a processor without time is to blame, and
-    the model that takes most of it; else whatever a frame spends most of its time with.
+    It is the load generator if that sends late. Otherwise it is a processor that is full, named
+    by the model that takes most of it, or else where a frame spends most of its time.
     """
     slowest = max(step.compute_ms, key=lambda name: step.compute_ms[name])
     if step.sent_late_p99_ms > 1000 * bound.latency_s / 4:
         return "the load generator, which sends late"
-    if step.gpu_utilization is not None and step.gpu_utilization >= FULL:
+    if step.server_cores is not None and (step.gpu_busy or 0.0) >= FULL:
         return f"{slowest} on the GPU"
     if step.server_cores is not None and step.machine_busy >= FULL:
-        if step.other_cores is not None and step.other_cores > step.server_cores:
-            return "other programs on the CPU"
-        return f"{slowest} on the CPU"
+        others = step.other_cores > step.server_cores
+        return f"{'other programs' if others else slowest} on the CPU"
     waits = {f"the queue of {name}": wait for name, wait in step.queue_ms.items()}
     works = {f"the time that {name} takes": work for name, work in step.compute_ms.items()}
     spent = waits | works

@@ -1,8 +1,8 @@
 """Locust's users as cameras: `locust -f loadtest/locustfile.py --host 127.0.0.1:8001`.
 
-Each user sends frames of a demo clip at its own rate, whatever the server does. A frame is a
-request in locust's tables: its response time counts from when the camera took it, and it has
-failed where there was no answer within the bound: late, dropped by the camera, or the error.
+Each user sends frames of a demo clip at its own rate, even if the server is late. A frame is a
+request in locust's tables. Its response time counts from when the frame was due. It has failed if
+it is late, was dropped by the camera, or got an error.
 """
 
 from __future__ import annotations
@@ -24,34 +24,28 @@ from locust.runners import MasterRunner
 # Locust loads this file by its path.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from loadtest.camera_process import (
-    ANSWERED,
-    CameraProcess,
-    CameraSettings,
-    Record,
-)
+from loadtest.camera_process import ANSWERED, CameraProcess, CameraSettings, Record
 
 logger = logging.getLogger(__name__)
 
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: LocustArgumentParser) -> None:
-    """What a camera is; locust's web page asks for the same."""
+    """Add the options of a camera, which locust's web page shows too."""
     parser.add_argument("--model", default="yolov7", help="Name of the ensemble.")
-    parser.add_argument("--clip", default="mb1_1", help="Demo clip that the cameras show.")
     parser.add_argument("--frames-per-second", type=float, default=10.0, help="Of each camera.")
     parser.add_argument("--bound-ms", type=float, default=200.0, help="After it, a frame is late.")
 
 
 class CameraUser(User):
-    """One camera; those of one locust process share a process without greenlets."""
+    """One camera. The cameras of one locust process share a process without greenlets."""
 
     cameras: CameraProcess
     numbers = count()
 
     @task
     def stream(self) -> None:
-        """Run the camera until locust takes the user away."""
+        """Run the camera until locust stops the user."""
         number = next(self.numbers)
         self.cameras.start(number)
         try:
@@ -62,7 +56,7 @@ class CameraUser(User):
 
 @events.test_start.add_listener
 def open_cameras(environment: Environment, **_: Any) -> None:
-    """Connect anew for each run: the web page may have changed the host."""
+    """Connect for each run, because the web page may have changed the host."""
     if isinstance(environment.runner, MasterRunner):
         return
     options: Any = environment.parsed_options
@@ -87,14 +81,13 @@ def open_cameras(environment: Environment, **_: Any) -> None:
     settings = CameraSettings(
         url=environment.host or "127.0.0.1:8001",
         model=options.model,
-        clip=options.clip,
         frames_per_second=options.frames_per_second,
         bound_s=options.bound_ms / 1000,
     )
     CameraUser.cameras = CameraProcess(settings, fire, quit_after)
-    # The time of a run counts from here. A process that has ended has told `quit_after`.
+    # The time of a run counts from here. `quit_after` handles a process that has ended.
     with contextlib.suppress(RuntimeError):
-        CameraUser.cameras.wait_until_ready()
+        CameraUser.cameras.wait_for("ready")
 
 
 @events.test_stop.add_listener

@@ -1,6 +1,6 @@
-"""Puts the measured figures into the pages that have a place for them: `python -m loadtest.pages`.
+"""Puts the measured figures into the pages: `python -m loadtest.pages`.
 
-A place is what stands between `<!-- NAME -->` and `<!-- /NAME -->`, in the README or in `docs`.
+In the README and in `docs`, they replace the text between `<!-- NAME -->` and `<!-- /NAME -->`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from loadtest.repository import REPOSITORY, RESULTS_FOLDER
 from loadtest.result_file import Content, read, source
 
 PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
-LIVE = tuple(f"live_{figure}" for figure in live.FIGURES)
 
-_OF_ONE_FILE: Mapping[str, tuple[str, Callable[[Content], str]]] = {
+_SECTIONS: Mapping[str, tuple[str, Callable[[Content], str]]] = {
     "speed": ("speed", speed.section),
     "gpu": ("gpu", gpu.section),
     "gpu-times": ("gpu", gpu.times),
@@ -26,32 +25,33 @@ _OF_ONE_FILE: Mapping[str, tuple[str, Callable[[Content], str]]] = {
     "capacity": ("capacity", capacity.section),
     "perf-analyzer": ("perf_analyzer", perf_analyzer.section),
 }
+"""The file and the text of each place."""
 _WITHOUT_SOURCE = ("gpu-times",)
-"""The same run as another place, which says where it comes from."""
+"""Its source is written at another place, of the same file."""
 
 
 def texts(root: str, folder: Path = RESULTS_FOLDER) -> dict[str, str]:
-    """Markdown by the name of its place, of the figures that are there.
+    """Markdown by the name of its place, of the files that exist.
 
     Args:
         root: From the page to the repository's root, for links: `../` or nothing.
-        folder: Has the files of figures.
+        folder: The folder of the files.
 
     Raises:
         ResultError: A file is something else.
     """
+    files = {path.stem: read(path) for path in folder.glob("*.json")}
     told = {}
-    for mark, (name, section) in _OF_ONE_FILE.items():
-        if (path := folder / f"{name}.json").exists():
-            content = read(path)
-            link = f"{root}loadtest/results/{name}.json"
-            told[mark] = section(content)
-            if mark not in _WITHOUT_SOURCE:
-                told[mark] += f"\n\n{source(content, link)}"
+    for place, (name, section) in _SECTIONS.items():
+        if name in files:
+            told[place] = section(files[name])
+            if place not in _WITHOUT_SOURCE:
+                link = f"{root}loadtest/results/{name}.json"
+                told[place] += f"\n\n{source(files[name], link)}"
     measured = {
-        name.removeprefix("live_"): read(path)["figures"]
-        for name in LIVE
-        if (path := folder / f"{name}.json").exists()
+        figure: files[f"live_{figure}"]["figures"]
+        for figure in live.FIGURES
+        if f"live_{figure}" in files
     }
     if measured:
         told["live"] = live.section(measured)
@@ -59,7 +59,7 @@ def texts(root: str, folder: Path = RESULTS_FOLDER) -> dict[str, str]:
 
 
 def filled(page: str, texts: Mapping[str, str]) -> str:
-    """A page with each text in its place, where it has one."""
+    """A page with each text in its place, if it has one."""
     for name, text in texts.items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         if start in page:

@@ -1,7 +1,4 @@
-"""What the ensemble answers with more and more in flight, asked by NVIDIA's perf_analyzer.
-
-Run it as `python -m loadtest.perf_analyzer`.
-"""
+"""The ensemble's rate by requests in flight: `python -m loadtest.perf_analyzer`."""
 
 from __future__ import annotations
 
@@ -10,19 +7,18 @@ from dataclasses import asdict
 from datetime import datetime
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from yolostream import Detector
 from yolostream.client.detector import DEFAULT_MODEL
 
 from loadtest.perf import binary, inputs
-from loadtest.perf.points import Point, Transport
-from loadtest.perf.process import measure
+from loadtest.perf.process import Point, Transport, measure
+from loadtest.perf.report import line
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER
-from loadtest.result_file import Content, writing
-from loadtest.server import served
+from loadtest.result_file import Content, Output, say, writing
+from loadtest.server import Url, served
 from loadtest.table import table
 from tools.command import one_line_errors
 
@@ -30,24 +26,20 @@ IN_FLIGHT, QUICK_IN_FLIGHT = (1, 2, 4, 8, 16), (1, 2)
 STABLE_PERCENT = 10.0
 WINDOW_S, QUICK_WINDOW_S = 1.5, 0.5
 
-console = Console(stderr=True)
-
 
 def main(
-    url: Annotated[str | None, typer.Option(help="gRPC address of a Triton; else own.")] = None,
+    url: Url = None,
     model: Annotated[str, typer.Option(help="The ensemble.")] = DEFAULT_MODEL,
     quick: Annotated[bool, typer.Option("--quick", help="A few points, short windows.")] = False,
     raw: Annotated[Path, typer.Option(help="What perf_analyzer wrote goes into here.")] = (
         REPOSITORY / "output" / "perf_analyzer"
     ),
-    output: Annotated[Path, typer.Option(help="Where the figures go.")] = (
-        RESULTS_FOLDER / "perf_analyzer.json"
-    ),
+    output: Output = RESULTS_FOLDER / "perf_analyzer.json",
 ) -> None:
-    """Ask an ensemble with 1 to 16 requests in flight, by each transport: two minutes.
+    """Measure an ensemble with 1 to 16 requests in flight, by each transport: two minutes.
 
-    Frames of a demo clip are sent. Through shared memory, perf_analyzer makes the server forget
-    that of all its clients: point --url at a server that nobody else is using.
+    NVIDIA's perf_analyzer sends frames of a demo clip. With shared memory, it makes the server
+    forget the shared memory of all clients: point --url at a server that nobody else is using.
     """
     with one_line_errors(), tempfile.TemporaryDirectory(prefix="perf-analyzer-") as scratch:
         work = Path(scratch)
@@ -58,7 +50,7 @@ def main(
         ):
             load_of = inputs.loads(perf, target.url, model, work)
             folder = raw / f"{datetime.now():%Y%m%d-%H%M%S}"
-            # What is to be compared stands side by side: machines change by the minute.
+            # Points that are compared follow each other, because machines change by the minute.
             plan = product(QUICK_IN_FLIGHT if quick else IN_FLIGHT, _transports(target.url, model))
             for concurrency, transport in plan:
                 point = Point(model, transport, concurrency)
@@ -70,9 +62,9 @@ def main(
                     percent=STABLE_PERCENT,
                 )
                 figures.setdefault("points", []).append({**asdict(point), **measured})
-                console.print(_line(point, measured), highlight=False, soft_wrap=True)
+                say(f"{point.label}: {line(measured)}")
                 if "frames_per_s" not in measured:
-                    # A point that cannot be measured is marked; without a server none can.
+                    # This raises an error if the server is gone.
                     inputs.outputs_of(target.url, model)
         typer.echo(section({"figures": figures}))
 
@@ -84,21 +76,11 @@ def _transports(url: str, model: str) -> tuple[Transport, ...]:
     return ("grpc", "system", "cuda") if Path("/dev/nvidia0").exists() else ("grpc", "system")
 
 
-def _line(point: Point, measured: dict[str, Any]) -> str:
-    if "frames_per_s" not in measured:
-        return f"{point.label}: {measured['words']}"
-    latency = measured["latency_ms"]
-    return (
-        f"{point.label}: {measured['frames_per_s']:.1f} frames/s, p50 {latency['p50']:.1f} ms, "
-        f"p99 {latency['p99']:.1f} ms{', unstable' if 'words' in measured else ''}"
-    )
-
-
 _TRANSPORTS = {"grpc": "gRPC", "system": "shared memory", "cuda": "CUDA shared memory"}
 
 
 def section(content: Content) -> str:
-    """Throughput and latency against requests in flight."""
+    """Throughput and latency by requests in flight, in Markdown."""
     points = content["figures"]["points"]
     rows = [
         [

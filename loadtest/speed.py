@@ -1,7 +1,6 @@
-"""What the server, the client and the pipeline cost over a bare ONNX Runtime loop.
+"""What server and client cost over a bare ONNX Runtime loop: `python -m loadtest.speed`.
 
-What is fast is measured in rounds within one run and given as ratios: machines differ, and each
-of them from minute to minute. Run it as `python -m loadtest.speed`.
+Each figure is a ratio within one round, because machines differ, and change from minute to minute.
 """
 
 from __future__ import annotations
@@ -34,32 +33,27 @@ from yolostream.pipeline.plan import IN_FLIGHT
 from yolostream.pipeline.workers import workers_for
 from yolostream.sources import find_sources
 
-from loadtest.frames import demo_frames
-from loadtest.rate import rate
-from loadtest.repository import MODELS, RESULTS_FOLDER, VIDEOS
-from loadtest.result_file import Content, writing
+from loadtest.clips import CLIPS
+from loadtest.frames import demo_frames, rate
+from loadtest.processes import memory_mb
+from loadtest.repository import MODELS, RESULTS_FOLDER
+from loadtest.result_file import Content, Output, say, writing
 from loadtest.server import served
-from loadtest.table import Bar, Figures, table
-from loadtest.usage import memory_mb
+from loadtest.table import Bar, table
 from tools.command import one_line_errors
 
 NETWORK = MODELS / "yolov7_fp16" / "1" / "model.onnx"
-PAIR = [str(VIDEOS / name) for name in ("mb1_1.mp4", "mb2_2.mp4")]
 
 _WARM_UP = 5
 
 Tensor = npt.NDArray[np.float32]
-Frames = list[Image]
-console = Console(stderr=True)
 
 
 def main(
     seconds: Annotated[float, typer.Option(help="Length of each measurement.")] = 10.0,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are reported.")] = 3,
     soak_frames: Annotated[int, typer.Option(help="Frames over which memory is watched.")] = 10_000,
-    output: Annotated[Path, typer.Option(help="Where the figures go.")] = (
-        RESULTS_FOLDER / "speed.json"
-    ),
+    output: Output = RESULTS_FOLDER / "speed.json",
 ) -> None:
     """Measure the ratios that the pages quote."""
     frames = demo_frames(size=(360, 640))
@@ -69,32 +63,34 @@ def main(
         Detector(server.url) as detector,
         writing(output, tool="loadtest.speed", url=server.url) as figures,
     ):
-        loops = _bare_loops(frames)
+        cores = len(os.sched_getaffinity(0))
+        tensors = [_tensor(frame) for frame in frames]
+        # Which of the two is faster depends on the machine.
+        loops = {
+            "one_session": _bare_loop(tensors, sessions=1, threads=cores),
+            "session_a_core": _bare_loop(tensors, sessions=cores, threads=1),
+        }
         measured: list[dict[str, float]] = []
-        figures |= {"threads": len(os.sched_getaffinity(0)), "transport": detector.transport}
+        figures |= {"threads": cores, "transport": detector.transport, "rounds": measured}
         for number in range(rounds):
             measured.append(_round(loops, detector, frames, seconds))
-            medians = {
+            figures["median"] = {
                 name: statistics.median(one[name] for one in measured) for name in measured[0]
             }
-            figures |= {"rounds": measured, "median": medians}
-            console.print(f"round {number + 1} of {rounds}: {measured[-1]}")
+            say(f"round {number + 1} of {rounds}: {measured[-1]}")
         figures["memory"] = _memory(detector, server.pids, frames, soak_frames)
     typer.echo(section({"figures": figures}))
 
 
 def _round(
-    loops: dict[str, Iterator[None]], detector: Detector, frames: Frames, seconds: float
+    loops: dict[str, Iterator[None]], detector: Detector, frames: list[Image], seconds: float
 ) -> dict[str, float]:
-    """Every measurement once, close together in time; over the faster one of the bare loops."""
+    """Measure everything once, close together in time, and divide by the faster bare loop."""
     bare_rates = {name: rate(loop, seconds, warm_up=_WARM_UP) for name, loop in loops.items()}
     bare_rate = max(bare_rates.values())
-    used_before = time.process_time()
-    started = time.perf_counter()
-    in_flight = IN_FLIGHT * len(PAIR)
-    ensemble_rate = rate(
-        detector.stream(cycle(frames), in_flight=in_flight), seconds, warm_up=_WARM_UP
-    )
+    used_before, started = time.process_time(), time.perf_counter()
+    answers = detector.stream(cycle(frames), in_flight=IN_FLIGHT * len(CLIPS))
+    ensemble_rate = rate(answers, seconds, warm_up=_WARM_UP)
     answered = ensemble_rate * (time.perf_counter() - started)
     client_ms = 1000 * (time.process_time() - used_before) / answered
     pair_rate = _pair_rate(detector)
@@ -109,20 +105,8 @@ def _round(
     }
 
 
-def _bare_loops(frames: Frames) -> dict[str, Iterator[None]]:
-    """The same model on the same frames, ready-made tensors, nothing around it.
-
-    Which of the two is faster, one session on all cores or one a core, depends on the machine.
-    """
-    cores = len(os.sched_getaffinity(0))
-    tensors = [_tensor(frame) for frame in frames]
-    return {
-        "one_session": _bare_loop(tensors, sessions=1, threads=cores),
-        "session_a_core": _bare_loop(tensors, sessions=cores, threads=1),
-    }
-
-
 def _bare_loop(tensors: list[Tensor], *, sessions: int, threads: int) -> Iterator[None]:
+    """Run the network alone on ready-made tensors, and yield after each."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     free: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -152,7 +136,7 @@ def _tensor(frame: Image) -> Tensor:
 
 def _pair_rate(detector: Detector) -> float:
     """Frames per second of `detect` on both demo clips, everything written."""
-    sources, _ = find_sources(PAIR)
+    sources, _ = find_sources([str(clip) for clip in CLIPS])
     with tempfile.TemporaryDirectory() as folder:
         report = detecting.run(
             sources,
@@ -160,15 +144,15 @@ def _pair_rate(detector: Detector) -> float:
             partial(Detector, detector.url, detector.model.name),
             about=detector,
             workers=workers_for(len(sources)),
-            console=console,
+            console=Console(stderr=True),
         )
     return report.frames / report.elapsed_s
 
 
 def _memory(
-    detector: Detector, server_pids: tuple[int, ...], frames: Frames, count: int
+    detector: Detector, server_pids: tuple[int, ...], frames: list[Image], count: int
 ) -> dict[str, object]:
-    """Memory of client and server together, shared pages once, while `count` frames pass."""
+    """Memory of client and server together, 20 times while `count` frames pass."""
     samples = []
     every = max(1, count // 20)
     stream = detector.stream(cycle(frames))
@@ -180,59 +164,44 @@ def _memory(
 
 
 def section(content: Content) -> str:
-    """What was measured, held against its bars."""
+    """What was measured, compared with its bars, in Markdown."""
     figures = content["figures"]
     median, memory = figures["median"], figures["memory"]
-    resident_mb = memory["proportional_mb"]
-    rows: list[tuple[str, Bar | str, float]] = [
+    used_mb = memory["proportional_mb"]
+    tenth = max(1, len(used_mb) // 10)
+    growth = statistics.fmean(used_mb[-tenth:]) / statistics.fmean(used_mb[tenth : 2 * tenth])
+    detect, client = Bar("at least", 0.85), Bar("at most", 4, " ms", 1)
+    most = Bar("at most", 1500, " MB", 0)
+    rows = [
         (
             "the ensemble over the faster bare ONNX Runtime loop, frames/s",
             "",
-            median["ensemble_over_bare"],
+            f"{median['ensemble_over_bare']:.2f}",
         ),
         (
             "`detect` on the demo pair, everything written, over the same loop",
-            Bar("at least", 0.85),
-            median["detect_over_bare"],
+            str(detect),
+            detect.judged(median["detect_over_bare"]),
         ),
         (
             "the client's own processor time a frame, 640x360",
-            Bar("at most", 4, " ms", 1),
-            median["client_cpu_ms_per_frame"],
+            str(client),
+            client.judged(median["client_cpu_ms_per_frame"]),
         ),
         (
             f"memory of client and server together, most over {memory['frames']:,} frames",
-            Bar("at most", 1500, " MB", 0),
-            max(resident_mb),
+            str(most),
+            most.judged(max(used_mb)),
         ),
-        (
-            "the same, last tenth over second tenth of those frames",
-            "flat",
-            _growth(resident_mb),
-        ),
+        ("the same, last tenth over second tenth of those frames", "flat", f"{growth:.2f}"),
     ]
-    lines = [
-        (title, str(bar), bar.judged(value) if isinstance(bar, Bar) else f"{value:.2f}")
-        for title, bar, value in rows
-    ]
-    return f"{table(['', 'bar', 'measured'], lines)}\n\n{_loops(figures)}"
-
-
-def _loops(figures: Figures) -> str:
-    median = figures["median"]
     return (
+        f"{table(['', 'bar', 'measured'], rows)}\n\n"
         f"Medians of {len(figures['rounds'])} rounds, profile `cpu`, {figures['transport']}. Of "
         f"the bare loops, one session with {figures['threads']} threads did "
         f"{median['one_session_frames_per_s']:.0f} frames/s, and a session a core "
         f"{median['session_a_core_frames_per_s']:.0f}."
     )
-
-
-def _growth(proportional_mb: list[float]) -> float:
-    """How much more memory at the end than after the start, as a ratio."""
-    tenth = max(1, len(proportional_mb) // 10)
-    early, late = proportional_mb[tenth : 2 * tenth], proportional_mb[-tenth:]
-    return (sum(late) / len(late)) / (sum(early) / len(early))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Figures as tables in Markdown, held against their bars."""
+"""Figures as tables in Markdown, compared with their bars."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Figures = dict[str, Any]
-"""What a benchmark has measured, as JSON has it."""
+"""What a benchmark measured, as JSON has it."""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table; all columns but the first are aligned to the right."""
+    """Write a table; all columns except the first are aligned to the right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(
         "|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in lines
@@ -20,42 +20,28 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 @dataclass(frozen=True)
 class Bar:
-    """A number, and on which side of it a value has to be.
-
-    Attributes:
-        side: `at least` or `at most`.
-        value: The number.
-        unit: Behind it, as people read it; `%` for a share.
-        digits: Of a value, behind the point.
-    """
+    """The target for a figure."""
 
     side: Literal["at least", "at most"]
     value: float
     unit: str = ""
+    """Written behind a figure; `%` for a share."""
     digits: int = 2
-
-    def met(self, value: float) -> bool:
-        """Whether a value is on the right side."""
-        return value >= self.value if self.side == "at least" else value <= self.value
+    """Digits of a figure behind the point."""
 
     def said(self, value: float) -> str:
-        """A value as people read it."""
+        """A figure as people read it."""
         if self.unit == "%":
             return f"{value:.{self.digits}%}"
         return f"{value:,.{self.digits}f}{self.unit}"
 
     def judged(self, value: float, *, note: str = "", binds: bool = True) -> str:
-        """A value with its verdict; what is missed is bold.
-
-        Args:
-            value: What was measured.
-            note: Said behind it.
-            binds: Whether the bar is for this one.
-        """
+        """A figure, a note behind it, and a verdict if the bar binds it; a missed one is bold."""
         said = f"{self.said(value)}{note}"
         if not binds:
             return said
-        return f"{said}, met" if self.met(value) else f"**{said}, missed**"
+        met = value >= self.value if self.side == "at least" else value <= self.value
+        return f"{said}, met" if met else f"**{said}, missed**"
 
     def __str__(self) -> str:
         """The bar as people read it."""
@@ -64,25 +50,20 @@ class Bar:
 
 @dataclass(frozen=True)
 class Check:
-    """A figure that has a bar.
-
-    Attributes:
-        title: What is measured.
-        bar: Where it has to be.
-        value: Computes it from the figures; None where they lack it.
-        asked: Whether it was to be measured; what was not has not failed.
-        whose: Who the bar is for, where it is not for all; the others tell what they come to.
-    """
+    """A figure that has a bar."""
 
     title: str
     bar: Bar
     value: Callable[[Figures], float | None]
+    """Computes the figure from the figures of a run; None if they lack it."""
     asked: Callable[[Figures], bool] = lambda figures: True
+    """Whether it was to be measured; otherwise it has not failed."""
     whose: str = ""
+    """The profiles that the bar applies to, if not to all."""
 
     @property
     def heading(self) -> str:
-        """What is measured, and whose bar it is."""
+        """The title, and which profiles the bar applies to."""
         return f"{self.title} (the bar is for {self.whose})" if self.whose else self.title
 
 
@@ -92,12 +73,9 @@ def verdicts(
     *,
     binds: Callable[[Check, str], bool],
 ) -> list[list[str]]:
-    """A line for each check that was asked for: its title, its bar, and each column's verdict.
+    """The rows of the checks that were asked for: title, bar, and the verdict of each column.
 
-    Args:
-        checks: What is told.
-        columns: Figures by name.
-        binds: Whether a check's bar is for the column of this name.
+    `binds` says whether the bar of a check applies to the column of this name.
     """
     rows = []
     for check in checks:
@@ -108,16 +86,7 @@ def verdicts(
 
 
 def _cell(check: Check, figures: Figures, binds: bool) -> str:
-    value = check.value(figures) if check.asked(figures) else None
-    if value is not None:
-        return check.bar.judged(value, binds=binds)
-    # What was tried and failed is not left out.
-    return "**failed**" if check.asked(figures) else ""
-
-
-def values(checks: Mapping[str, Check], figures: Figures) -> dict[str, float]:
-    """What each check comes to, by its name; what was not measured is absent."""
-    computed = {
-        name: check.value(figures) for name, check in checks.items() if check.asked(figures)
-    }
-    return {name: value for name, value in computed.items() if value is not None}
+    if not check.asked(figures):
+        return ""
+    value = check.value(figures)
+    return "**failed**" if value is None else check.bar.judged(value, binds=binds)

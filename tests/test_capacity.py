@@ -20,14 +20,14 @@ from running import poll
 from yolostream import Detector, errors
 from yolostream.server.step_processes import StepProcesses
 
-from loadtest.bound import Bound
 from loadtest.camera import MAX_IN_FLIGHT, Camera, clip_frames
-from loadtest.camera_process import ANSWERED, DROPPED, LATE
+from loadtest.camera_process import ANSWERED, DROPPED, LATE, CameraSettings
 from loadtest.cameras import FRAMES_PER_PROCESS, Cameras
 from loadtest.capacity import MAX_CAMERAS, _answer, capacity, section
 from loadtest.errors import LoadTestError
 from loadtest.load import Step, bound_by, measure
 from loadtest.overload import _recovery_s, overload, said
+from loadtest.search import Bound
 from loadtest.server import Target
 
 BOUND = Bound(frames_per_second=10, latency_s=0.2)
@@ -40,12 +40,11 @@ STEP = Step(
     lost=0.0,
     broken_by="p99 age 300 ms",
     sent_late_p99_ms=1.0,
-    generator_cores=0.1,
     generator_cpu_ms_per_frame=1.0,
     server_cores=1.0,
-    machine_busy=0.5,
     other_cores=0.0,
-    gpu_utilization=None,
+    machine_busy=0.5,
+    gpu_busy=None,
     queue_ms={"preprocess": 1.0, "yolov7_fp16": 2.0},
     compute_ms={"preprocess": 3.0, "yolov7_fp16": 60.0},
 )
@@ -58,7 +57,7 @@ def connected(instant):
 
 
 def target(server) -> Target:
-    return Target(server.url, server.http_url, server.metrics_url, (server.process.pid,))
+    return Target(server.url, (server.process.pid,))
 
 
 def run_capacity(*arguments, **options):
@@ -83,13 +82,9 @@ def test_a_camera_keeps_its_rate_while_the_server_is_paused(instant, connected, 
     monkeypatch.setattr(StepProcesses, "fault", lambda steps: None)
     rate = 20
     records = []
-    camera = Camera(
-        connected,
-        clip_frames("mb1_1", connected.model),
-        frames_per_second=rate,
-        bound_s=0.5,
-        on_record=records.append,
-    )
+    settings = CameraSettings(instant.url, MODEL, frames_per_second=rate, bound_s=0.5)
+    frames = clip_frames(connected.model)
+    camera = Camera(connected, frames, settings, on_record=records.append)
     stop = threading.Event()
     thread = threading.Thread(target=camera.run, args=(stop,))
     started = time.perf_counter()
@@ -123,7 +118,7 @@ def test_a_camera_keeps_its_rate_while_the_server_is_paused(instant, connected, 
 def test_an_idle_server_answers_every_frame(instant):
     bound = Bound(frames_per_second=5, latency_s=5)
     with (
-        Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras,
+        Cameras(instant.url, MODEL, bound=bound) as cameras,
         cameras.showing(3) as records,
     ):
         poll(lambda: len(records) >= 3 * 5, what="fifteen frames")
@@ -134,7 +129,7 @@ def test_the_load_generator_sends_a_hundred_frames_per_second_with_little_cpu_ti
     instant, connected
 ):
     bound = Bound(frames_per_second=10, latency_s=1)
-    with Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras:
+    with Cameras(instant.url, MODEL, bound=bound) as cameras:
         step = measure(target(instant), connected, cameras, count=10, seconds=2)
     assert step.frames == pytest.approx(200, abs=30)
     assert 0 < step.generator_cpu_ms_per_frame < 4
@@ -143,7 +138,7 @@ def test_the_load_generator_sends_a_hundred_frames_per_second_with_little_cpu_ti
 
 def test_many_cameras_are_distributed_among_processes(instant):
     bound = Bound(frames_per_second=FRAMES_PER_PROCESS / 2, latency_s=1)
-    with Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras:
+    with Cameras(instant.url, MODEL, bound=bound) as cameras:
         with cameras.showing(5) as records:
             assert len(camera_processes()) == 3
             poll(lambda: len(records) >= FRAMES_PER_PROCESS, what="frames of all")
@@ -157,7 +152,7 @@ def test_many_cameras_are_distributed_among_processes(instant):
 
 def test_cameras_that_cannot_start_raise_the_reason(capfd):
     with (
-        Cameras("127.0.0.1:1", MODEL, clip="mb1_1", bound=BOUND) as cameras,
+        Cameras("127.0.0.1:1", MODEL, bound=BOUND) as cameras,
         pytest.raises(LoadTestError, match=f"exit code {errors.ServerUnavailable.exit_code}"),
         cameras.showing(1),
     ):
@@ -166,10 +161,8 @@ def test_cameras_that_cannot_start_raise_the_reason(capfd):
 
 
 def test_frames_are_downscaled_before_the_measurement(connected):
-    frames = clip_frames("mb1_1", connected.model, first=2)
-    assert [(frame.shape, frame.dtype) for frame in frames] == [((360, 640, 3), np.uint8)] * 2
-    with pytest.raises(errors.SourceError, match="nope"):
-        clip_frames("nope", connected.model)
+    frames = clip_frames(connected.model)
+    assert {(frame.shape, frame.dtype) for frame in frames} == {((360, 640, 3), np.dtype("uint8"))}
 
 
 @pytest.mark.parametrize("truth", [0, 1, 2, 3, 11, 64, MAX_CAMERAS])
@@ -212,7 +205,7 @@ def test_a_number_that_does_not_hold_again_is_not_the_answer():
         ({"machine_busy": 0.97}, "yolov7_fp16 on the CPU"),
         ({"machine_busy": 0.97, "other_cores": 1.5}, "other programs on the CPU"),
         ({"machine_busy": 0.97, "server_cores": None}, "the time that yolov7_fp16 takes"),
-        ({"gpu_utilization": 0.95, "machine_busy": 0.97}, "yolov7_fp16 on the GPU"),
+        ({"gpu_busy": 0.95, "machine_busy": 0.97}, "yolov7_fp16 on the GPU"),
         ({"queue_ms": {"preprocess": 80.0, "yolov7_fp16": 2.0}}, "the queue of preprocess"),
         ({"p50_ms": 400.0}, "the wire"),
         ({"sent_late_p99_ms": 90.0}, "the load generator, which sends late"),
@@ -262,7 +255,6 @@ def test_an_overload_is_rejected_with_a_message_and_survived(triton, demo_frames
         result = overload(
             target(triton),
             detector,
-            clip="mb1_1",
             capacity=2,
             bound=Bound(frames_per_second=50, latency_s=0.2),
             seconds=1,
@@ -284,7 +276,7 @@ def test_an_overload_ends_with_the_last_frame_that_was_not_answered_in_time():
 
 def test_a_killed_camera_process_is_an_error(instant):
     bound = Bound(frames_per_second=100, latency_s=1)
-    with Cameras(instant.url, MODEL, clip="mb1_1", bound=bound) as cameras:
+    with Cameras(instant.url, MODEL, bound=bound) as cameras:
         showing = cameras.showing(1)
         showing.__enter__()
         (process,) = camera_processes()

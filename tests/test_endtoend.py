@@ -13,30 +13,13 @@ from clips import steps, write_clip
 from conftest import REPOSITORY
 from yolostream.errors import ServerUnavailable
 
-from loadtest.endtoend import confidence, material, peer, plan, table
-from loadtest.endtoend.client import Client, figures_of
+from loadtest import clips
+from loadtest.endtoend import plan, table
+from loadtest.endtoend.client import Client, figures_of, threshold
 from loadtest.endtoend.measuring import failures
-from loadtest.endtoend.peer import Peer
-from loadtest.endtoend.peer_log import Frame, Log, frame_of, objects_per_frame
 from loadtest.endtoend.plan import Length, Scenario
-from loadtest.endtoend.server_rate import OwnRate
-from loadtest.endtoend.usage import Moment, Watched
+from loadtest.endtoend.watching import Moment, Watched
 from loadtest.errors import LoadTestError
-from loadtest.table import values
-
-PEER_START = """\
-Ultralytics 8.4.190 🚀 Python-3.11.7 torch-2.13.0+cpu CPU (AMD EPYC)
-YOLOv8m summary (fused): 92 layers, 25,886,080 parameters, 58,800 gradients, 78.9 GFLOPs
-
-1/2: clip-0.mp4... Success ✅ (300 frames of shape 1280x720 at 30.00 FPS)
-2/2: clip-1.mp4... Success ✅ (300 frames of shape 1280x720 at 30.00 FPS)
-
-"""
-PEER_BATCH = """\
-0: 384x640 20 0s, 537.8ms
-1: 384x640 20 0s, 537.8ms
-"""
-"""As they were printed, by two sources."""
 
 
 def run_of(kind="all_out", sources=48, frames_per_s=1800.0, **more):
@@ -88,8 +71,13 @@ def figures():
     }
 
 
+def values(figures):
+    found = {name: check.value(figures) for name, check in table.CHECKS.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def test_the_values_for_the_bars_are_computed_from_the_figures(figures):
-    assert values(table.CHECKS, figures) == pytest.approx(
+    assert values(figures) == pytest.approx(
         {
             # With the GPU's decoder, which is the first one.
             "all_out": 0.9,
@@ -100,43 +88,7 @@ def test_the_values_for_the_bars_are_computed_from_the_figures(figures):
             "memory": 60,
         }
     )
-    assert values(table.CHECKS, {"decoders": ["cpu"], "profile": "cpu"}) == {}
-
-
-@pytest.fixture
-def peer_figures():
-    return {
-        "version": "8.4.190",
-        "half": True,
-        "input": "384x640",
-        "conf": 1e-4,
-        "objects_per_frame": 20.0,
-        "runs": {
-            "8": {"frames": 5000, "frames_per_s": 375.0, "objects_per_frame": 20.0},
-            "24": {"error": "ended with 1: OSError: no GPU"},
-        },
-    }
-
-
-def test_only_a_requested_peer_can_fail(figures, peer_figures):
-    before = table.judged(figures)
-    assert "peer" not in before
-    assert "failed" not in before
-    figures["peer"] = peer_figures
-    text = table.judged(figures)
-    assert "a one-process peer, 8 sources | at least 3.00 | 4.00, met |" in text
-    assert "a one-process peer, 24 sources | at least 3.00 | **failed** |" in text
-    assert text.splitlines()[-1] == (
-        "| the peer, Ultralytics 8.4.190: YOLOv8m of random weights at 384x640, half precision, "
-        "ByteTrack, OpenCV, 20 objects a frame; 8 and 24 sources | "
-        "| 375.0 and **failed** frames/s |"
-    )
-    assert "peer-24: ended with 1: OSError: no GPU" in failures(figures)
-    del peer_figures["runs"]["24"]
-    assert "24 sources" not in table.judged(figures)
-    # A peer that failed before its first frame.
-    peer_figures |= {"objects_per_frame": None, "input": None, "runs": {"8": {"error": "none"}}}
-    assert "| the peer, Ultralytics YOLOv8m | | **failed** |" in table.judged(figures)
+    assert values({"decoders": ["cpu"], "profile": "cpu"}) == {}
 
 
 def test_missed_and_failed_bars_are_bold(figures):
@@ -213,97 +165,10 @@ def test_the_figures_of_a_run_are_per_frame_and_include_the_worst_source():
 
 def test_the_confidence_threshold_keeps_the_wanted_number_of_objects_on_average():
     scores = [[0.9, 0.8, 0.3], [0.70009, 0.2]]
-    assert confidence.threshold(scores, wanted=1) == 0.8
-    assert confidence.threshold([[0.9, 0.70009], [0.8, 0.2, 0.1]], wanted=1) == 0.8
-    assert confidence.threshold([[0.9, 0.70009, 0.1]], wanted=2) == 0.7
-    assert confidence.threshold(scores, wanted=20) == 0.0
-
-
-def test_a_line_of_the_peer_is_parsed_as_a_frame():
-    assert frame_of("1: 384x640 20 0s, 537.8ms") == Frame(1, "384x640", 20)
-    assert frame_of("0: 640x640 2 persons, 1 traffic light, 5.0ms").objects == 3
-    assert frame_of("23: 384x640 (no detections), 5.0ms") == Frame(23, "384x640", 0)
-    assert [line for line in PEER_START.splitlines() if frame_of(line)] == []
-    assert frame_of("Speed: 1.5ms preprocess, 524.6ms inference, 12.1ms postprocess") is None
-
-
-def test_the_rate_of_the_peer_excludes_its_start():
-    log = Log(sources=2)
-    assert (log.frames_per_s, log.measured_s, objects_per_frame([log])) == (None, 0.0, None)
-    for line in PEER_START.splitlines():
-        log.add(line, 0.0)
-    # A slow start, then ten batches a second.
-    for at_s in (5.0, 8.0, *(8.0 + number / 10 for number in range(1, 101))):
-        for line in PEER_BATCH.splitlines():
-            log.add(line, at_s)
-    assert (log.version, log.size, log.measured_s) == ("8.4.190", "384x640", 13.0)
-    assert peer.figures_of(log) == {"frames": 204, "frames_per_s": 20.0, "objects_per_frame": 20.0}
-    log.objects[:] = [12] * 204
-    with pytest.raises(LoadTestError, match=r"12\.0 objects a frame, not 20"):
-        peer.figures_of(log)
-    with pytest.raises(LoadTestError, match="too few frames: 0"):
-        peer.figures_of(Log(sources=2))
-
-
-def test_the_peer_runs_with_8_and_24_sources_on_a_gpu_and_with_any_number_on_a_cpu():
-    assert peer.chosen((1, 8, 24, 48), on_gpu=True) == (8, 24)
-    assert peer.chosen((1, 2), on_gpu=False) == (1, 2)
-    with pytest.raises(LoadTestError, match="--sources 1,48 has neither"):
-        peer.chosen((1, 48), on_gpu=True)
-
-
-@pytest.fixture
-def fake_peer(tmp_path):
-    """Makes a fake peer, whose program `body` prints lines like those of `yolo`."""
-    environment = tmp_path / "an environment"
-    environment.mkdir()
-    (environment / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    (environment / "python").chmod(0o755)
-    clip = write_clip(tmp_path / "a clip.mp4", steps(4))
-
-    def run(body, seconds=0.2):
-        (environment / "yolo").write_text(f"import os, sys, time\n{body}")
-        one = Peer(environment / "python", True, seconds, tmp_path / "scratch", tmp_path / "raw")
-        return one, material.Material((clip,), "a clip")
-
-    return run
-
-
-def test_the_peer_is_stopped_after_the_measured_time(fake_peer, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    one, clips = fake_peer(
-        f"print({PEER_START!r})\n"
-        "assert all(map(os.path.exists, open('list.streams').read().split()))\n"
-        "assert os.environ['YOLO_OFFLINE'] == 'true'\n"
-        "assert 'PYTHONPATH' not in os.environ\n"
-        f"while True:\n print({PEER_BATCH!r}, end='')\n time.sleep(0.01)"
-    )
-    figures = one.measure(clips, (2,))
-    assert (figures["version"], figures["input"], figures["half"]) == ("8.4.190", "384x640", True)
-    assert figures["objects_per_frame"] == 20
-    # Two frames every 10 ms; on a busy machine some lines arrive late or together.
-    assert 1 < figures["runs"]["2"]["frames_per_s"] < 1000
-    assert PEER_BATCH in (tmp_path / "raw" / "peer-2" / "peer.log").read_text()
-    assert str(tmp_path) not in json.dumps(figures)
-
-
-def test_the_end_or_a_failure_of_the_peer_is_recorded(fake_peer):
-    one, clips = fake_peer(f"for _ in range(9):\n print({PEER_BATCH!r})\n time.sleep(0.01)", 60)
-    assert one.measure(clips, (2,))["runs"]["2"]["frames"] == 18
-    one, clips = fake_peer("raise OSError('no GPU')")
-    figures = one.measure(clips, (8, 24))
-    failed = {"error": "ended with 1: OSError: no GPU"}
-    assert figures["runs"] == {"8": failed, "24": failed}
-    assert figures["objects_per_frame"] is None
-
-
-def test_an_environment_without_the_peer_is_reported_before_the_runs(fake_peer, tmp_path):
-    one, _ = fake_peer("raise ModuleNotFoundError('no ultralytics')")
-    with pytest.raises(LoadTestError, match=r"ultralytics >= 8\.4 and lap: .*no ultralytics"):
-        one.ready()
-    (tmp_path / "an environment" / "python").unlink()
-    with pytest.raises(LoadTestError, match="No such file"):
-        one.ready()
+    assert threshold(scores, wanted=1) == 0.8
+    assert threshold([[0.9, 0.70009], [0.8, 0.2, 0.1]], wanted=1) == 0.8
+    assert threshold([[0.9, 0.70009, 0.1]], wanted=2) == 0.7
+    assert threshold(scores, wanted=20) == 0.0
 
 
 def test_each_number_of_sources_runs_with_each_decoder_and_eight_also_in_one_process(monkeypatch):
@@ -327,10 +192,9 @@ def test_numbers_of_sources_are_read_from_the_command_line():
 
 @pytest.mark.parametrize("full_hd", [False, True])
 def test_clips_have_the_given_length_and_can_be_decoded(full_hd, tmp_path, monkeypatch):
-    for name in material._CLIPS:
-        write_clip(tmp_path / f"{name}.mp4", steps(10), rate=30)
-    monkeypatch.setattr(material, "VIDEOS", tmp_path)
-    made = material.material(tmp_path / "made", frames=25, full_hd=full_hd)
+    short = [write_clip(tmp_path / f"{n}.mp4", steps(10), rate=30) for n in "ab"]
+    monkeypatch.setattr(clips, "CLIPS", short)
+    made = clips.material(tmp_path / "made", frames=25, full_hd=full_hd)
     assert ("1920x1080" in made.words) == full_hd
     assert made.of(3) == [made.paths[0], made.paths[1], made.paths[0]]
     for path in made.paths:
@@ -340,25 +204,18 @@ def test_clips_have_the_given_length_and_can_be_decoded(full_hd, tmp_path, monke
             assert stream.codec_context.name == "h264"
         assert times == pytest.approx([number / 30 for number in range(30)], abs=1e-3)
     before = [path.stat().st_mtime_ns for path in made.paths]
-    again = material.material(tmp_path / "made", frames=30, full_hd=full_hd)
+    again = clips.material(tmp_path / "made", frames=30, full_hd=full_hd)
     assert [path.stat().st_mtime_ns for path in again.paths] == before
     assert not list((tmp_path / "made").glob("new-*"))
 
 
 def test_a_failed_run_is_recorded_and_keeps_its_log(tmp_path):
-    made = material.Material((write_clip(tmp_path / "clip.mp4", steps(4)),), "a clip")
+    made = clips.Material((write_clip(tmp_path / "clip.mp4", steps(4)),), "a clip")
     client = Client("127.0.0.1:1", (), lambda: 0, made, 0.0, 1.0, tmp_path / "raw")
     figures = client.measure(Scenario("all_out", 1, "cpu", 4))
     assert figures["error"].startswith(f"detect ended with {ServerUnavailable.exit_code}: error: ")
     assert "127.0.0.1:1" in figures["error"]
     assert (tmp_path / "raw" / "all_out-1-cpu" / "detect.log").exists()
-
-
-def test_without_perf_analyzer_the_python_client_measures(tmp_path, triton):
-    without = OwnRate(triton.url, on_gpu=False, window_s=0.2, load_of=None, lack="no index")
-    figures = without.measure(tmp_path)
-    assert (figures["asked_by"], figures["lack"]) == ("yolostream.Detector", "no index")
-    assert figures["frames_per_s"] > 0
 
 
 @pytest.mark.usefixtures("only_perf_analyzer")
@@ -385,9 +242,7 @@ def test_a_quick_run_on_the_cpu(tmp_path):
         assert run["server_cpu_ms"]["tritonserver"] > 0
         assert run["memory_mb"] > 20
     assert str(tmp_path) not in json.dumps(figures)
-    assert set(values(table.CHECKS, figures)) == {
-        name for name in table.CHECKS if not name.startswith("peer")
-    }
+    assert set(values(figures)) == set(table.CHECKS)
     assert "| 1 as fast as they go | CPU |" in done.stdout
     # The results are removed; the log and the summary are kept.
     (run_folder,) = (tmp_path / "raw").glob("*/all_out-1-cpu")

@@ -14,24 +14,20 @@ import pytest
 from conftest import REPOSITORY
 
 from loadtest.errors import GpuError, LoadTestError
-from loadtest.gpu import (
-    bench,
-    cameras,
-    engine,
-    in_server,
-    measuring,
-    nvidia_smi,
-    profiles,
-    rows,
-    table,
-    watch,
-)
-from loadtest.gpu.model_folders import ENSEMBLE, NETWORK, STEPS, write_repository
+from loadtest.gpu import bench, engine, measuring, nvidia_smi, profiles, table
+from loadtest.gpu.bench import POINTS, ROWS, rows_of
 from loadtest.perf.binary import PerfAnalyzer
 from loadtest.perf.process import Load, command
-from loadtest.repository import MODELS, SERVER_ENVIRONMENT
+from loadtest.processes import program_of
+from loadtest.repository import (
+    ENSEMBLE,
+    MODELS,
+    NETWORK,
+    SERVER_ENVIRONMENT,
+    STEPS,
+    write_repository,
+)
 from loadtest.result_file import source
-from loadtest.table import values
 
 ONNX = MODELS / NETWORK / "1" / "model.onnx"
 
@@ -93,8 +89,14 @@ def of(profiles):
     return {"figures": {"profiles": profiles}}
 
 
+def values(figures):
+    asked = {name: check for name, check in table.CHECKS.items() if check.asked(figures)}
+    found = {name: check.value(figures) for name, check in asked.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def test_the_ratios_are_computed_from_one_run(figures):
-    assert values(table.CHECKS, figures) == pytest.approx(
+    assert values(figures) == pytest.approx(
         {
             "one_stream": 2.0,
             "one_stream_awake": 1.25,
@@ -157,13 +159,12 @@ def test_the_times_separate_waiting_from_computing(figures):
     assert line == "| `cpu`, batches | 10.0 | 0.5 + 2.3 | 0.5 + 2.3 | 0.5 + 2.3 | 10.0 |"
 
 
-def test_every_row_but_one_has_a_bar_and_every_bar_a_row():
-    # The row for the transports of the Python client has no bar.
-    shown = {row: {"bare": BARE, "rows": {row: {}}} for row in rows.ROWS}
+def test_every_row_has_a_bar_and_every_bar_a_row():
+    shown = {row: {"bare": BARE, "rows": {row: {}}} for row in ROWS}
     with_bar = {row for row in shown if any(c.asked(shown[row]) for c in table.CHECKS.values())}
-    assert with_bar == set(rows.ROWS) - {"client"}
+    assert with_bar == set(ROWS)
     assert all(any(c.asked(one) for one in shown.values()) for c in table.CHECKS.values())
-    assert set(rows.of_profile(on_gpu=False)) < set(rows.of_profile(on_gpu=True)) == set(rows.ROWS)
+    assert set(rows_of(on_gpu=False)) < set(rows_of(on_gpu=True)) == set(ROWS)
 
 
 def test_the_served_repository_is_a_copy_with_another_network(tmp_path):
@@ -178,9 +179,9 @@ def test_the_served_repository_is_a_copy_with_another_network(tmp_path):
     assert not (tmp_path / "models" / "nms" / "1" / "model.py").is_symlink()
 
 
-@pytest.mark.parametrize("row", rows.POINTS)
+@pytest.mark.parametrize("row", POINTS)
 def test_the_command_line_of_a_row(row, tmp_path):
-    point = rows.POINTS[row]
+    point = POINTS[row]
     load = Load(PerfAnalyzer(tmp_path / "perf_analyzer", tmp_path), "host:1", tmp_path / "in", ())
     line = command(load, point, window_s=0.5, percent=1000)
     options = dict(pairwise(line))
@@ -195,11 +196,11 @@ def test_the_command_line_of_a_row(row, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 48, 1000])
 def test_each_camera_sends_once_per_period(count):
-    intervals = cameras.intervals_us(count)
+    intervals = measuring.intervals_us(count)
     assert len(intervals) == count
     assert min(intervals) >= 1
     assert sum(intervals) == pytest.approx(1e6 / 30, abs=1 + count / 4)
-    assert intervals == cameras.intervals_us(count)
+    assert intervals == measuring.intervals_us(count)
 
 
 @pytest.mark.parametrize(
@@ -212,14 +213,16 @@ def test_each_camera_sends_once_per_period(count):
     ],
 )
 def test_cameras_hold_if_all_frames_are_answered_in_time(measured, held):
-    assert cameras.held(10, measured) == held
+    assert measuring.cameras_hold(10, measured) == held
 
 
-def test_memory_is_the_sum_over_all_gpus():
-    assert nvidia_smi.parsed_gb("1000\n24\n") == pytest.approx(1024 * 2**20 / 1e9)
-    for output in ("[N/A]\n", ""):
-        with pytest.raises(GpuError, match=re.escape(repr(output.strip()))):
-            nvidia_smi.parsed_gb(output)
+@pytest.mark.parametrize("output", ["[N/A]\n", ""])
+def test_memory_is_the_sum_over_all_gpus(output, monkeypatch):
+    monkeypatch.setattr(nvidia_smi, "output_of", lambda *_: "1000\n24\n")
+    assert nvidia_smi.used_gb() == pytest.approx(1024 * 2**20 / 1e9)
+    monkeypatch.setattr(nvidia_smi, "output_of", lambda *_: output)
+    with pytest.raises(GpuError, match=re.escape(repr(output.strip()))):
+        nvidia_smi.used_gb()
 
 
 def test_the_versions_of_cuda_and_packages_are_recorded():
@@ -236,29 +239,22 @@ def test_the_versions_of_cuda_and_packages_are_recorded():
 
 def test_a_process_is_named_after_its_model():
     stub = ["/x/triton_python_backend_stub", "/tmp/models/nms/1/model.py", "region", "nms_0_0"]
-    assert watch.process_name(stub, 7) == "nms (7)"
-    assert watch.process_name(["/bin/tritonserver", "--x"], 8) == "tritonserver (8)"
-    assert watch.frames_of({"1": 3, "16": 2}) == 35
-
-
-def test_the_use_of_the_gpu_is_averaged_only_under_load():
-    output = "0, 345, 70.1\n98, 1980, 600.5\n100, 1900, 640.0\n0, 345, 71.0\n97, 19"
-    expected = {"busy_percent": 99.0, "clock_mhz": 1940.0, "power_w": 620.25}
-    assert nvidia_smi.usage(output) == expected
-    assert nvidia_smi.usage("") == {}
+    assert program_of(stub) == "nms"
+    assert program_of(["/bin/tritonserver", "--x"]) == "tritonserver"
+    assert measuring.frames_of({"1": 3, "16": 2}) == 35
 
 
 def test_a_program_in_the_environment_of_the_server_prints_its_result_last(tmp_path):
-    line = in_server.command_of(tmp_path, "bare_loop", {"device": 0})
-    assert line[0] == str(tmp_path / "bin" / "python")
-    assert json.loads(line[2]) == {"device": 0}
-    assert in_server.parsed("bare_loop", 'chatter\n{"1": 2}\n') == {"1": 2}
-    with pytest.raises(LoadTestError, match="bare_loop ended without figures: chatter"):
-        in_server.parsed("bare_loop", "chatter\n")
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.write_text("#!/bin/sh\necho an engine prints this\necho $2\n")
+    python.chmod(0o755)
+    assert engine.run(tmp_path, "bare_loop", {"1": 2}) == {"1": 2}
+    python.unlink()
     with pytest.raises(LoadTestError, match="--server-environment"):
-        in_server.run(tmp_path, "bare_loop", {})
+        engine.run(tmp_path, "bare_loop", {})
     with pytest.raises(LoadTestError, match=r"bare_loop .* failed: .*KeyError"):
-        in_server.run(SERVER_ENVIRONMENT, "bare_loop", {})
+        engine.run(SERVER_ENVIRONMENT, "bare_loop", {})
 
 
 _STAND_IN_NETWORK = """
@@ -294,17 +290,10 @@ def test_the_bare_loop_waits_for_each_batch(tmp_path, monkeypatch):
     assert len(figures["1"]["windows"]) == bench.QUICK.bare_windows
 
 
-def test_profiles_are_limited_by_the_repository_and_the_machine(tmp_path):
-    (tmp_path / "nvidia0").touch()
-    (tmp_path / "nms" / "configs").mkdir(parents=True)
-    (tmp_path / "nms" / "configs" / "onnx-gpu.pbtxt").touch()
-    (found,) = profiles.chosen([], devices=tmp_path, models=tmp_path)
-    assert found.runtime == "onnxruntime"
-    with pytest.raises(GpuError, match=r"'torch-gpu': choose among onnx-gpu"):
-        profiles.chosen(["torch-gpu"], devices=tmp_path, models=tmp_path)
-    with pytest.raises(GpuError, match="no NVIDIA GPU here"):
-        profiles.chosen([], devices=tmp_path / "nms", models=tmp_path)
-    assert not profiles.chosen(["cpu"], devices=tmp_path / "nms")[0].on_gpu
+def test_an_unknown_profile_is_named_with_the_known_ones():
+    with pytest.raises(GpuError, match="'nope': choose among onnx-gpu, "):
+        profiles.chosen(["nope"])
+    assert [one.name for one in profiles.chosen(["cpu"])] == ["cpu"]
 
 
 def test_an_unknown_row_is_reported_with_the_known_ones(tmp_path):
@@ -323,7 +312,7 @@ def run(tmp_path, *arguments):
     )
 
 
-@pytest.mark.skipif(bool(profiles.gpus()), reason="there is a GPU")
+@pytest.mark.skipif(profiles.HAS_GPU, reason="there is a GPU")
 def test_a_missing_gpu_is_reported_in_one_line(tmp_path):
     done = run(tmp_path)
     assert done.returncode == GpuError.exit_code
@@ -360,14 +349,15 @@ def test_cores_are_kept_busy_only_for_their_row(row, expected, tmp_path, monkeyp
         yield
         events.append("asleep")
 
-    def measure_watched(*_):
+    def measure_point(*_, window_s):
         events.append("measured")
         return perf_row(300.0)
 
     monkeypatch.setattr(measuring, "busy_poll_cores", busy_poll_cores)
-    monkeypatch.setattr(measuring, "measure_watched", measure_watched)
-    bench = SimpleNamespace(raw=tmp_path)
-    measuring.measure_row(bench, "cpu", target=None, load_of=lambda size: size, row=row)
+    monkeypatch.setattr(measuring, "measure_point", measure_point)
+    monkeypatch.setattr(measuring, "_watched", lambda target: contextlib.nullcontext({}))
+    one = SimpleNamespace(raw=tmp_path, lengths=bench.QUICK)
+    measuring.measure_row(one, "cpu", target=None, load_of=lambda size: size, row=row)
     assert events == expected
 
 

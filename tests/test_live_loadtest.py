@@ -8,7 +8,7 @@ import math
 import pytest
 from clips import gray, opened, write_clip
 
-from loadtest.live import clips
+from loadtest import clips
 from loadtest.live.capacity import figures_of as capacity_figures
 from loadtest.live.overload import figures_of as overload_figures
 from loadtest.live.scrape import Window, fairness, quantile, read

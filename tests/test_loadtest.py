@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import socket
 
 import cv2
 import numpy as np
@@ -19,35 +16,19 @@ from yolostream.server import embedded
 from loadtest import pages, result_file
 from loadtest.errors import ResultError
 from loadtest.frames import demo_frames
-from loadtest.machine import machine
 from loadtest.repository import MODELS, RESULTS_FOLDER, SERVER_ENVIRONMENT
 from loadtest.search import most
 from loadtest.server import served
 from loadtest.table import Bar, Check, table, verdicts
 
 
-def middle_of_three_free_ports() -> int:
-    """The middle one of three consecutive free ports, which Triton uses by default."""
-    while True:
-        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
-            first, *others = [probes.enter_context(socket.socket()) for _ in range(3)]
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            for offset, probe in zip((-1, 1), others, strict=True):
-                probe.bind(("127.0.0.1", port + offset))
-            return port
-
-
-def test_the_addresses_and_processes_of_a_running_server_are_found():
-    grpc = middle_of_three_free_ports()
-    ports = embedded.Ports(http=grpc - 1, grpc=grpc, metrics=grpc + 1)
+def test_the_processes_of_a_running_server_are_found():
     with (
         embedded.serve(
-            MODELS, environment=SERVER_ENVIRONMENT, models=["nms"], profile="cpu", ports=ports
+            MODELS, environment=SERVER_ENVIRONMENT, models=["nms"], profile="cpu"
         ) as server,
         served(server.url, model="nms") as target,
     ):
-        assert (target.http_url, target.metrics_url) == (server.http_url, server.metrics_url)
         assert target.pids[0] == server.process.pid
         assert {psutil.Process(pid).name() for pid in target.pids} > {"tritonserver"}
     assert not any(psutil.pid_exists(pid) for pid in target.pids)
@@ -64,7 +45,7 @@ def test_a_missing_server_or_model_is_named(triton):
 
 
 def test_the_description_of_the_machine_has_the_version_of_the_server(triton):
-    facts = machine(triton.url)
+    facts = result_file.machine(triton.url)
     with connect(triton.url) as client:
         assert facts["triton"] == client.get_server_metadata().version
     assert facts["cores"] >= 1
@@ -79,14 +60,6 @@ def test_frames_of_a_clip_have_the_requested_size():
     for frame, downscaled in zip(whole, small, strict=True):
         assert downscaled.dtype == np.uint8
         np.testing.assert_array_equal(downscaled, cv2.resize(frame, (160, 90)))
-
-
-def test_a_pipe_is_not_replaced_by_a_result_file(tmp_path):
-    os.mkfifo(tmp_path / "figures.json")
-    with pytest.raises(ResultError, match="it is a pipe"):
-        result_file.write(tmp_path / "figures.json", {})
-    assert (tmp_path / "figures.json").is_fifo()
-    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"figures": {}}'])

@@ -17,10 +17,10 @@ from yolostream.server import embedded
 
 from loadtest.errors import PerfAnalyzerError, ResultError
 from loadtest.perf import binary, inputs
-from loadtest.perf.points import DOWNSCALED, Point
-from loadtest.perf.process import measure
-from loadtest.perf.report import read_report, reason
+from loadtest.perf.process import DOWNSCALED, Point, measure
+from loadtest.perf.report import read_report
 from loadtest.perf_analyzer import section
+from loadtest.processes import last_words
 from loadtest.repository import MODELS, SERVER_ENVIRONMENT
 
 CAPTURED = REPOSITORY / "tests" / "data" / "perf_analyzer"
@@ -110,7 +110,7 @@ def test_a_quick_sweep_measures_each_transport_and_leaves_no_shared_memory(
     for point in with_figures:
         latency = point["latency_ms"]
         assert point["frames_per_s"] > 0
-        assert 0 < latency["p50"] <= latency["p90"] <= latency["p95"] <= latency["p99"]
+        assert 0 < latency["p50"] <= latency["p99"]
         assert set(point["stages"]) <= {"preprocess", "yolov7_fp16", "nms"}
     assert any(point["stages"] for point in with_figures)
     assert len(section(written).splitlines()) == 2 + len(with_figures)
@@ -196,7 +196,7 @@ def test_a_report_has_the_figures_that_perf_analyzer_printed():
     report = read_report(CAPTURED)
     assert report["frames_per_s"] == float(re.search(r"Throughput: ([\d.]+) infer", log)[1])
     printed = {
-        name: int(value) / 1000 for name, value in re.findall(r"(p\d\d) latency: (\d+) usec", log)
+        name: int(value) / 1000 for name, value in re.findall(r"(p50|p99) latency: (\d+) usec", log)
     }
     mean = int(re.search(r"Avg latency: (\d+) usec", log)[1]) / 1000
     assert report["latency_ms"] == {**printed, "mean": mean}
@@ -222,7 +222,7 @@ def test_a_report_has_the_figures_that_perf_analyzer_printed():
     ],
 )
 def test_a_failure_is_reported_with_the_message_of_perf_analyzer(log, words):
-    message = reason((CAPTURED / f"{log}.log").read_text())
+    message = last_words((CAPTURED / f"{log}.log").read_text())
     assert words in message
     assert "Measurement Settings" not in message
 

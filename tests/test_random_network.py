@@ -8,9 +8,9 @@ import pytest
 from needs import needs
 
 from loadtest.gpu import bench
-from loadtest.gpu.network_file import USUAL_CANDIDATES
+from loadtest.gpu.bench import USUAL_CANDIDATES
 from loadtest.perf import inputs
-from loadtest.perf.points import DOWNSCALED
+from loadtest.perf.process import DOWNSCALED
 from tools.served_onnx import read_served_onnx
 
 needs("torch", variable="REQUIRE_TORCH")

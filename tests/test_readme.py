@@ -23,7 +23,7 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results():
     ratio = read(RESULTS_FOLDER / "speed.json")["figures"]["median"]["detect_over_bare"]
     assert f"`detect` reaches {ratio:.2f} of a bare ONNX Runtime loop" in README
     texts = pages.texts("")
-    for name, found in (("gpu", r"(\d+) cameras at 30 frames/s"), ("endtoend", r"(\d+) tracked")):
+    for name, found in (("gpu", r"(\d+) cameras at 30 frames/s"), ("live", r"(\d+) tracked")):
         (cameras,) = re.findall(found, README)
         assert re.search(rf"^\|.* 48 \|.*\b{cameras}, (met|missed)", texts[name], re.MULTILINE)
 

@@ -1,1 +1,1 @@
-"""The whole program, `yolostream detect`, against what its server answers by itself."""
+"""Benchmarks of the whole program, `yolostream detect`, and its server."""

@@ -1,4 +1,4 @@
-"""How fast `yolostream detect` is as a whole, against what its server answers by itself."""
+"""Measures `yolostream detect` against its own server: `python -m loadtest.endtoend`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from yolostream.server import embedded
 from yolostream.server.environment import ServerEnvironment
 
 from loadtest.endtoend import table
-from loadtest.endtoend.measuring import failures, measure
+from loadtest.endtoend.measuring import Setting, failures, measure
 from loadtest.endtoend.plan import counts
-from loadtest.endtoend.setting import Setting
 from loadtest.errors import LoadTestError
 from loadtest.gpu import bench
 from loadtest.gpu.profiles import PROFILES
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
-from loadtest.result_file import writing
+from loadtest.result_file import Output, writing
 from tools.command import one_line_errors
 
 _GPU_SOURCES, _QUICK_GPU_SOURCES, _CPU_SOURCES = "1,2,8,24,48", "2,24", "1,2"
@@ -27,10 +26,10 @@ _GPU_SOURCES, _QUICK_GPU_SOURCES, _CPU_SOURCES = "1,2,8,24,48", "2,24", "1,2"
 
 def main(
     profile: Annotated[
-        embedded.Profile | None, typer.Option(help="By default what the machine allows.")
+        embedded.Profile | None, typer.Option(help="By default what the machine supports.")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Runs of two seconds, and few of them: rough figures.")
+        bool, typer.Option("--quick", help="Few runs of two seconds: rough figures.")
     ] = False,
     server_environment: bench.Environment = SERVER_ENVIRONMENT,
     onnx: Annotated[
@@ -49,23 +48,15 @@ def main(
     seconds: Annotated[
         float | None, typer.Option(min=1, help="Length of each run; by default 10.")
     ] = None,
-    peer: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PYTHON",
-            help="Run a one-process peer on the same clips too: Python of an environment that has "
-            "ultralytics >= 8.4 and lap.",
-        ),
-    ] = None,
     raw: Annotated[
         Path, typer.Option(help="Clips, and what perf_analyzer and detect wrote, go into here.")
     ] = REPOSITORY / "output" / "endtoend",
-    output: bench.Output = RESULTS_FOLDER / "endtoend.json",
+    output: Output = RESULTS_FOLDER / "endtoend.json",
 ) -> None:
     """Measure `yolostream detect` against its own server: ten minutes, or one with --quick.
 
     Files as fast as they go and at the pace of cameras, by number of sources, decoder and worker
-    processes; annotated videos; and what each takes of processors and memory.
+    processes; annotated videos; and the processor time and memory of each run.
     """
     with one_line_errors(), tempfile.TemporaryDirectory(prefix="endtoend-") as work:
         chosen = profile or embedded.choose_profile(ServerEnvironment.check(server_environment))
@@ -78,11 +69,10 @@ def main(
             onnx=onnx,
             sources=counts(sources or usual),
             seconds=seconds or (2.0 if quick else 10.0),
-            peer=peer,
             quick=quick,
             work=Path(work),
-            raw=raw,
-            run=f"{datetime.now():%Y%m%d-%H%M%S}",
+            clips=raw / "clips",
+            raw=raw / f"{datetime.now():%Y%m%d-%H%M%S}",
         )
         with writing(output, tool="loadtest.endtoend") as figures:
             measure(setting, figures)

@@ -2,76 +2,80 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from loadtest.endtoend.material import Material
+import numpy as np
+from yolostream import Detector
+from yolostream.sources import Reading, find_sources
+
+from loadtest.clips import Material
 from loadtest.endtoend.plan import WARM_UP_S, Scenario
-from loadtest.endtoend.usage import Watched, children_cpu_s, server_cpu_s, watched
+from loadtest.endtoend.watching import Watched, watched
 from loadtest.errors import LoadTestError
-from loadtest.gpu.model_folders import ENSEMBLE
-from loadtest.program import started
+from loadtest.processes import cpu_s_by_program, last_words, started
+from loadtest.repository import ENSEMBLE
+
+WANTED = 20
+"""Objects of a frame on average, as in a street."""
 
 _START_S = 90.0
-"""That a run may take besides ten times its length."""
+"""Seconds that a run may take in addition to ten times its length."""
+_CONFIDENCE_FRAMES, _CONFIDENCE_EVERY = 16, 15
 
 
 @dataclass(frozen=True)
 class Client:
-    """How `detect` is run.
-
-    Attributes:
-        url: gRPC address of the server.
-        server_pids: Its processes.
-        answered: Frames that it has answered so far.
-        material: What is read.
-        confidence: Weaker objects are left out; those of `all_objects` are not.
-        seconds: About as long as a run takes.
-        raw: Folder for summaries and logs.
-    """
+    """How `detect` is run."""
 
     url: str
+    """gRPC address of the server."""
     server_pids: Sequence[int]
     answered: Callable[[], int]
+    """Returns the number of frames that the server has answered so far."""
     material: Material
+    """The videos."""
     confidence: float
+    """Weaker objects are left out, except in `all_objects`."""
     seconds: float
+    """The approximate length of a run."""
     raw: Path
+    """Folder for summaries and logs."""
 
     def measure(self, scenario: Scenario, *, suffix: str = "") -> dict[str, Any]:
-        """Run a scenario.
-
-        Args:
-            scenario: What.
-            suffix: Of its folder's name, where one is run again.
+        """Run a scenario; `suffix` is that of its folder's name.
 
         Returns:
-            The scenario, and `figures_of` its run; or `error`, why there are none.
+            The scenario, and what `figures_of` returns, or `error`, why it failed.
         """
         folder = self.raw / f"{scenario.name}{suffix}"
         folder.mkdir(parents=True)
-        before, before_s = self.answered(), children_cpu_s()
-        server_before_s = server_cpu_s(self.server_pids)
+        before, client_before_s = self.answered(), _children_cpu_s()
+        server_before_s = cpu_s_by_program(self.server_pids)
         try:
             seen = self._run(scenario, folder)
-            summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         except LoadTestError as error:
             return {**asdict(scenario), "error": str(error)}
         finally:
-            # Gigabytes, of a whole benchmark.
+            # They are gigabytes in a whole benchmark.
             shutil.rmtree(folder / "results", ignore_errors=True)
-        answered, client_s = self.answered() - before, children_cpu_s() - before_s
+        answered, client_s = self.answered() - before, _children_cpu_s() - client_before_s
         server_s = {
             name: now_s - server_before_s.get(name, 0.0)
-            for name, now_s in server_cpu_s(self.server_pids).items()
+            for name, now_s in cpu_s_by_program(self.server_pids).items()
         }
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         return {**asdict(scenario), **figures_of(summary, seen, answered, client_s, server_s)}
 
     def _run(self, scenario: Scenario, folder: Path) -> Watched:
@@ -84,7 +88,8 @@ class Client:
             except subprocess.TimeoutExpired:
                 raise LoadTestError("no end: stopped") from None
         if code != 0:
-            raise LoadTestError(f"detect ended with {code}: {_reason(log)}")
+            words = last_words(log.read_text(errors="replace"))
+            raise LoadTestError(f"detect ended with {code}: {words}")
         return seen
 
     def _arguments(self, scenario: Scenario, folder: Path) -> list[str]:
@@ -107,22 +112,21 @@ def figures_of(
     client_s: float,
     server_s: dict[str, float],
 ) -> dict[str, Any]:
-    """What a run comes to.
+    """The figures of a run.
 
     Args:
         summary: As `detect --summary` writes it.
-        seen: What was seen of it.
-        answered: Frames that the server has answered, of its warm-up too.
-        client_s: Processor time of the client, its start included.
-        server_s: The same of the server, by model and program.
+        seen: What was seen while it ran.
+        answered: Frames that the server answered, with those of the warm-up.
+        client_s: Processor time of the client, with its start.
+        server_s: Processor time of the server, by model and program.
 
     Returns:
         `frames`; `frames_per_s`, in the middle of the run if it was long enough;
-        `whole_frames_per_s`, from the start to the last closed file; `objects_per_frame`;
-        `worker_count`; `dropped` and `lost`, frames; `age_ms`, `p50` and `p99` of all frames and
-        `worst_p99`, of one source; `request_ms`, `p50` of the usual source and `p99` of the worst;
-        `client_cpu_ms`, a frame in the middle of the run, and
-        `whole_client_cpu_ms`, start included; `server_cpu_ms`, a frame; and `memory_mb`, the most.
+        `whole_frames_per_s`, with start and end; `objects_per_frame`; `worker_count`; `dropped` and
+        `lost` frames; `age_ms`, `p50` and `p99` of all frames and `worst_p99`, of one source;
+        `request_ms`, the median of the sources' `p50`, and the worst `p99`; `client_cpu_ms` of a
+        frame in the middle of the run; `server_cpu_ms` of a frame; and `memory_mb`, the maximum.
     """
     sources, frames = summary["sources"], max(1, summary["frames"])
     steady, steady_client_ms = seen.steady_frames_per_s, seen.steady_client_ms
@@ -141,7 +145,6 @@ def figures_of(
         },
         "request_ms": _percentiles([one["request_ms"] for one in sources]),
         "client_cpu_ms": round(steady_client_ms or whole_client_ms, 3),
-        "whole_client_cpu_ms": round(whole_client_ms, 3),
         "server_cpu_ms": {
             name: round(1000 * seconds / max(1, answered), 3) for name, seconds in server_s.items()
         },
@@ -157,8 +160,46 @@ def _percentiles(sources: Sequence[dict[str, float | None]]) -> dict[str, float 
     return {"p50": round(statistics.median(medians), 2), "p99": round(max(worst), 2)}
 
 
-def _reason(log: Path) -> str:
-    """What it said was wrong."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("error:")]
-    return " ".join(told or lines[-1:]) or "it said nothing"
+def _children_cpu_s() -> float:
+    """Processor time of all children that have ended, and of theirs, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def usual_confidence(url: str, material: Material) -> dict[str, Any]:
+    """Find the confidence that leaves `WANTED` objects a frame, with a few frames of each clip.
+
+    Returns:
+        `confidence`, 0..1; `wanted`; and `all`, objects of a frame without a confidence.
+
+    Raises:
+        ServerError: The server does not answer.
+    """
+    scores: list[list[float]] = []
+    sources, _ = find_sources([str(path) for path in material.paths], decoder="cpu")
+    with Detector(url, ENSEMBLE, max_in_flight=1) as detector:
+        for source in sources:
+            with contextlib.closing(source.open(Reading(stride=_CONFIDENCE_EVERY))) as session:
+                scores += [
+                    detector.detect(frame.image).scores.tolist()
+                    for frame in islice(session, _CONFIDENCE_FRAMES)
+                ]
+    return {
+        "confidence": threshold(scores, wanted=WANTED),
+        "wanted": WANTED,
+        "all": round(float(np.mean([len(frame) for frame in scores])), 1),
+    }
+
+
+def threshold(scores: Sequence[Sequence[float]], *, wanted: int) -> float:
+    """The confidence that leaves `wanted` objects a frame on average; 0 if there are not so many.
+
+    Args:
+        scores: Of the objects of each frame, 0..1.
+        wanted: Objects of a frame.
+    """
+    best_first = sorted((score for frame in scores for score in frame), reverse=True)
+    kept = wanted * len(scores)
+    if len(best_first) <= kept:
+        return 0.0
+    return math.floor(1e4 * best_first[kept - 1]) / 1e4

@@ -1,47 +1,77 @@
-"""One server, and every run against it: its own rate first and last."""
+"""All runs against one server, whose own rate is measured first and last."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tritonclient.grpc import InferenceServerClient
 from yolostream.client.connection import connect
+from yolostream.client.triton_errors import translated
+from yolostream.server import embedded
 from yolostream.sources import nvdec
 
-from loadtest.endtoend import peer, plan
-from loadtest.endtoend.client import Client
-from loadtest.endtoend.confidence import usual_confidence
-from loadtest.endtoend.material import Material, material
-from loadtest.endtoend.peer import Peer
+from loadtest.clips import material
+from loadtest.endtoend import plan
+from loadtest.endtoend.client import Client, usual_confidence
+from loadtest.endtoend.own_rate import own_rate
 from loadtest.endtoend.plan import Length, Scenario
-from loadtest.endtoend.server_rate import OwnRate, own_rate
-from loadtest.endtoend.setting import Setting
-from loadtest.gpu.bench import FULL, QUICK, say
-from loadtest.gpu.model_folders import ENSEMBLE, NMS
+from loadtest.gpu import bench
 from loadtest.gpu.nvidia_smi import facts
-from loadtest.gpu.watch import batches_of, frames_of
-from loadtest.machine import machine
+from loadtest.gpu.profiles import PROFILES
+from loadtest.perf import binary, inputs
+from loadtest.perf.process import DOWNSCALED
+from loadtest.repository import ENSEMBLE, MODELS, NETWORK, NMS, write_repository
+from loadtest.result_file import say, triton_version
 from loadtest.search import most
 from loadtest.server import Target, served
 from loadtest.table import Figures
 
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured."""
+
+    profile: embedded.Profile
+    environment: Path
+    """Virtual environment of the server."""
+    onnx: Path | None
+    """The network, made there if it is missing; by default that of the repository."""
+    sources: tuple[int, ...]
+    """Numbers of sources, smallest first."""
+    seconds: float
+    """Length of each run."""
+    quick: bool
+    """Measure each number of cameras once, and the server's own rate for a shorter time."""
+    work: Path
+    """Temporary folder."""
+    clips: Path
+    """Folder for the clips."""
+    raw: Path
+    """Folder for what perf_analyzer and `detect` write in this run."""
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the server computes on a GPU."""
+        return PROFILES[self.profile].on_gpu
+
 
 def measure(setting: Setting, figures: Figures) -> None:
-    """Measure everything, and add each thing to `figures` when it is done, a failure as `error`.
+    """Measure everything, and add each figure to `figures`; a failed run has an `error`.
 
     Raises:
         YolostreamError: The server does not start or answer, or a file is something else.
     """
-    beside = _peer(setting)
-    repository = setting.repository(figures)
-    decoders = ("cpu",) if nvdec.missing() else ("gpu", "cpu")
+    repository = _repository(setting, figures)
     figures |= {
         "profile": setting.profile,
         "gpu": facts(setting.environment),
-        "decoders": decoders,
+        "decoders": ("cpu",) if nvdec.missing() else ("gpu", "cpu"),
         "seconds": setting.seconds,
         "warm_up_s": plan.WARM_UP_S,
     }
@@ -56,117 +86,92 @@ def measure(setting: Setting, figures: Figures) -> None:
         ) as target,
         connect(target.url) as connection,
     ):
-        figures["triton"] = machine(target.url)["triton"]
-        clips = _measure_at(setting, figures, target, connection)
-    # The peer has the machine to itself.
-    if beside is not None:
-        figures["peer"] = beside.measure(clips, _peer_sources(setting))
+        figures["triton"] = triton_version(target.url)
+        _measure_at(setting, figures, target, connection)
 
 
 def failures(figures: Figures) -> list[str]:
     """The runs that failed, and why."""
-    peers = figures.get("peer", {}).get("runs", {})
-    runs = {**figures.get("runs", {}), **{f"peer-{name}": run for name, run in peers.items()}}
+    runs = figures.get("runs", {})
     return [f"{name}: {run['error']}" for name, run in runs.items() if "error" in run]
 
 
-def _peer(setting: Setting) -> Peer | None:
-    """Make the peer ready, if one is wanted; what it lacks is reported before all measuring."""
-    if setting.peer is None:
-        return None
-    _peer_sources(setting)
-    beside = Peer(
-        python=setting.peer,
-        on_gpu=setting.on_gpu,
-        seconds=setting.seconds,
-        scratch=setting.work / "peer",
-        raw=setting.raw / setting.run,
-    )
-    beside.ready()
-    return beside
-
-
-def _peer_sources(setting: Setting) -> tuple[int, ...]:
-    return peer.chosen(setting.sources, on_gpu=setting.on_gpu)
+def _repository(setting: Setting, figures: Figures) -> Path:
+    """The model repository to serve; `figures` gets the facts of its network."""
+    if setting.onnx is None:
+        shipped = bench.network(MODELS / NETWORK / "1" / "model.onnx")
+        figures["network"] = {**shipped.facts(), "words": "the demo model"}
+        return MODELS
+    given = bench.network(setting.onnx)
+    figures["network"] = given.facts()
+    write_repository(setting.work / "models", given.path)
+    return setting.work / "models"
 
 
 def _measure_at(
     setting: Setting, figures: Figures, target: Target, connection: InferenceServerClient
-) -> Material:
-    """Measure everything that needs the server; returns what was read."""
-    raw = setting.raw / setting.run
-    own = own_rate(
-        target.url,
-        on_gpu=setting.on_gpu,
-        window_s=(QUICK if setting.quick else FULL).window_s,
-        environment=setting.environment,
-        work=setting.work,
-    )
-    _measure_own(own, "first", raw, figures)
+) -> None:
+    ask = _own_rate(setting, target.url, figures)
+    ask("first")
     length = Length(setting.seconds, figures["own_rate"]["frames_per_s"])
     decoders = figures["decoders"]
-    scenarios = list(_scenarios(setting.sources, decoders, length))
-    client = _client(setting, figures, target, connection, scenarios)
-    for number, scenario in enumerate(scenarios, start=1):
-        say(f"run {number} of {len(scenarios)}, then the cameras")
-        _run(client, scenario, figures)
-    _search_cameras(setting, client, figures)
+    scenarios = [
+        *plan.all_out(setting.sources, decoders, length),
+        plan.all_objects(setting.sources, decoders[0], length),
+        *plan.annotated(decoders[0], length),
+    ]
     live = plan.cameras(1, decoders[0], setting.seconds)
-    if live.name not in figures["runs"]:
-        _run(client, live, figures)
-    _measure_own(own, "last", raw, figures)
-    return client.material
-
-
-def _measure_own(rate: OwnRate, part: str, raw: Path, figures: Figures) -> None:
-    """Ask the server for its own rate; that of the whole is the mean of all that was asked."""
-    own = figures.setdefault("own_rate", {})
-    asked = rate.measure(raw / f"server-{part}")
-    own |= {"asked_by": asked.pop("asked_by"), "lack": asked.pop("lack"), part: asked}
-    rates = [own[name]["frames_per_s"] for name in ("first", "last") if name in own]
-    own["frames_per_s"] = round(sum(rates) / len(rates), 2)
-
-
-def _scenarios(
-    sources: Sequence[int], decoders: Sequence[str], length: Length
-) -> Iterator[Scenario]:
-    yield from plan.all_out(sources, decoders, length)
-    yield plan.all_objects(sources, decoders[0], length)
-    yield from plan.annotated(decoders[0], length)
-
-
-def _client(
-    setting: Setting,
-    figures: Figures,
-    target: Target,
-    connection: InferenceServerClient,
-    scenarios: Sequence[Scenario],
-) -> Client:
-    """Make ready what is read, and what counts as an object; both are told in `figures`."""
-    longest = max(
-        plan.cameras(1, "cpu", setting.seconds).frames_each,
-        *(scenario.frames_each for scenario in scenarios),
-    )
-    say("making the clips, where they are not there from before")
-    clips = material(setting.raw / "clips", frames=longest, full_hd=setting.on_gpu)
-    objects = usual_confidence(target.url, ENSEMBLE, clips.paths)
+    say("making the clips, unless an earlier run made them")
+    longest = max(scenario.frames_each for scenario in (live, *scenarios))
+    clips = material(setting.clips, frames=longest, full_hd=setting.on_gpu)
+    objects = usual_confidence(target.url, clips)
     say(f"objects: {objects}")
     figures |= {"material": clips.words, "objects": objects, "runs": {}}
-    return Client(
+    client = Client(
         url=target.url,
         server_pids=target.pids,
         answered=partial(_answered, connection, target.url),
         material=clips,
         confidence=objects["confidence"],
         seconds=setting.seconds,
-        raw=setting.raw / setting.run,
+        raw=setting.raw,
     )
+    for number, scenario in enumerate(scenarios, start=1):
+        say(f"run {number} of {len(scenarios)}, then the cameras")
+        _run(client, scenario, figures)
+    _search_cameras(setting, client, figures)
+    if live.name not in figures["runs"]:
+        _run(client, live, figures)
+    ask("last")
+
+
+def _own_rate(setting: Setting, url: str, figures: Figures) -> Callable[[str], None]:
+    """Return a function that adds the `first` and the `last` own rate, and the mean of both."""
+    libraries = setting.work / "libraries"
+    libraries.mkdir()
+    perf = binary.ready(libraries, server_environment=setting.environment)
+    load = inputs.loads(perf, url, ENSEMBLE, setting.work)(DOWNSCALED)
+    own: dict[str, Any] = {"asked_by": "perf_analyzer"}
+    figures["own_rate"] = own
+
+    def ask(part: str) -> None:
+        own[part] = own_rate(
+            load,
+            setting.raw / f"server-{part}",
+            on_gpu=setting.on_gpu,
+            window_s=(bench.QUICK if setting.quick else bench.FULL).window_s,
+        )
+        rates = [own[name]["frames_per_s"] for name in ("first", "last") if name in own]
+        own["frames_per_s"] = round(sum(rates) / len(rates), 2)
+
+    return ask
 
 
 def _answered(connection: InferenceServerClient, url: str) -> int:
-    """Frames that the last step of the ensemble has seen."""
-    sizes = batches_of(connection, NMS, url)
-    return frames_of({str(size): count for size, count in sizes.items()})
+    """Frames that the last step of the ensemble has answered so far."""
+    with translated(url, NMS):
+        told = connection.get_inference_statistics(NMS, client_timeout=_TIMEOUT_S)
+    return sum(version.inference_count for version in told.model_stats)
 
 
 def _run(
@@ -180,7 +185,7 @@ def _run(
 
 
 def _search_cameras(setting: Setting, client: Client, figures: Figures) -> None:
-    """Find the most cameras; a number that does not hold is tried once more, unless in a hurry."""
+    """Find the most cameras; a number that does not hold is tried once more, unless `quick`."""
     steps: list[dict[str, Any]] = []
 
     def holds(number: int) -> bool:

@@ -1,4 +1,4 @@
-"""What is measured: runs of `detect`, by name."""
+"""The runs of `detect` that are measured, by name."""
 
 from __future__ import annotations
 
@@ -9,80 +9,73 @@ from typing import Any, Literal
 
 from yolostream.pipeline.workers import workers_for
 
-from loadtest.bound import Bound
+from loadtest.clips import CAMERA_FPS
 from loadtest.errors import LoadTestError
-from loadtest.gpu.rows import CAMERA_FPS
+from loadtest.search import Bound
 
 Kind = Literal["all_out", "all_objects", "cameras", "annotated"]
-"""Files as fast as they go, at about 20 objects a frame; the same with every object that the server
-finds; files that play like cameras; files into annotated MP4s."""
+"""Files as fast as possible with about 20 objects a frame; the same with every object; files that
+play like cameras; files into annotated MP4s."""
 
 _ONE_DECODER_FPS = 800.0
-"""Frames per second of one 1080p video that no decoder is expected to exceed."""
+"""No decoder decodes more frames per second of one 1080p video."""
 
 _DRAWN_FPS = 200.0
-"""The same of one that is drawn and encoded."""
+"""No encoder encodes more frames per second of one annotated video."""
 
 _FEWEST_FRAMES = 30
 
 BOUND = Bound(CAMERA_FPS, latency_s=0.1)
-"""Of cameras' frames, from decoding one until its row is written; none may be left out."""
+"""For the frames of cameras, from decoding a frame until its row is written."""
 
 EDGE = 1 / 8
-"""The most cameras are known to this share of their number."""
+"""The number of cameras is found to this share of itself."""
 
 WARM_UP_S = 8.0
-"""Of cameras, not counted: while 48 are opened, hardly a frame goes its usual way."""
+"""Of cameras, not counted. While 48 cameras are opened, many frames are late."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One run of `detect`.
-
-    Attributes:
-        kind: What it is for.
-        sources: Videos at once.
-        decoder: `gpu` or `cpu`.
-        frames_each: Of each source.
-        workers: Processes that feed the sources; by default as many as `detect` takes.
-    """
+    """One run of `detect`."""
 
     kind: Kind
     sources: int
+    """Number of videos at once."""
     decoder: str
+    """`gpu` or `cpu`."""
     frames_each: int
+    """Frames of each source."""
     workers: int | None = None
+    """Worker processes; by default as many as `detect` takes."""
 
     @property
     def name(self) -> str:
-        """For people, files and figures."""
+        """A name for people, files and figures."""
         workers = f"-{self.workers}-workers" if self.workers else ""
         return f"{self.kind}-{self.sources}-{self.decoder}{workers}"
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long runs are.
-
-    Attributes:
-        seconds: Of each, without its start.
-        frames_per_s: That the server answers by itself; files are made as long as that takes.
-    """
+    """The length of runs."""
 
     seconds: float
+    """Of each run, without its start."""
     frames_per_s: float
+    """The server's own rate. A file has so many frames that a run takes `seconds` at this rate."""
 
     def frames(self, sources: int, *, most_fps: float) -> int:
-        """Of each source, where one cannot be faster than `most_fps`."""
+        """Frames of each source, if one source cannot be faster than `most_fps`."""
         each = min(self.frames_per_s / sources, most_fps)
         return max(_FEWEST_FRAMES, math.ceil(self.seconds * each))
 
 
 def counts(text: str) -> tuple[int, ...]:
-    """Numbers of sources, smallest first, from the command line's `1,2,8`.
+    """Parse numbers of sources such as `1,2,8`; returns them sorted.
 
     Raises:
-        LoadTestError: It is something else.
+        LoadTestError: `text` is something else.
     """
     words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() and int(word) > 0 for word in words):
@@ -91,15 +84,10 @@ def counts(text: str) -> tuple[int, ...]:
 
 
 def all_out(sources: Sequence[int], decoders: Sequence[str], length: Length) -> Iterator[Scenario]:
-    """Files that are read as fast as possible, by each decoder.
+    """Files that are read as fast as possible, by each decoder, of which the first is faster.
 
     The usual number of processes runs with every number of sources. One process is several times
     slower, so it runs once: with about eight sources and the faster decoder.
-
-    Args:
-        sources: The numbers of sources.
-        decoders: The decoders, the faster one first.
-        length: The length of each run.
     """
     for number in sources:
         frames = length.frames(number, most_fps=_ONE_DECODER_FPS)
@@ -128,23 +116,13 @@ def annotated(decoder: str, length: Length) -> Iterator[Scenario]:
 
 
 def cameras(number: int, decoder: str, seconds: float) -> Scenario:
-    """So many files that play like cameras.
-
-    Args:
-        number: Of them.
-        decoder: `gpu` or `cpu`.
-        seconds: That they play after they have warmed up.
-    """
+    """Files that play like cameras, for so many seconds after the warm-up."""
     frames = max(_FEWEST_FRAMES, round((WARM_UP_S + seconds) * CAMERA_FPS))
     return Scenario("cameras", number, decoder, frames)
 
 
 def breaks(run: dict[str, Any]) -> str:
-    """Why the cameras of a run do not hold; nothing where they do.
-
-    Args:
-        run: As `Client.measure` returns it.
-    """
+    """Say why the cameras of a run, as `Client.measure` returns it, do not hold the bound."""
     if "error" in run:
         return str(run["error"])
     counted = run["frames_each"] - round(WARM_UP_S * CAMERA_FPS)

@@ -1,19 +1,18 @@
-"""What the figures come to, held against the bars, and a line for every run."""
+"""The figures compared with their bars, and a row for every run, in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from loadtest.endtoend import peer
+from loadtest.clips import CAMERA_FPS
 from loadtest.endtoend.plan import BOUND
 from loadtest.gpu.profiles import PROFILES
-from loadtest.gpu.rows import CAMERA_FPS
 from loadtest.result_file import Content
 from loadtest.table import Bar, Check, Figures, table, verdicts
 
 _BASE_MB = 250.0
-"""Memory of the client that is not counted by source."""
+"""Memory of the client that does not depend on the number of sources."""
 
 _KINDS = {
     "all_out": "as fast as they go",
@@ -24,13 +23,13 @@ _KINDS = {
 
 
 def over_own_rate(figures: Figures, run: dict[str, Any]) -> float | None:
-    """Frames per second of a run over what the server answers by itself."""
+    """Frames per second of a run over the server's own rate; None without either."""
     own = figures.get("own_rate", {}).get("frames_per_s")
     return float(run["frames_per_s"] / own) if own and "frames_per_s" in run else None
 
 
 def _runs(figures: Figures, kind: str) -> list[dict[str, Any]]:
-    """The runs of a kind that did not fail, by the faster decoder."""
+    """The runs of a kind with the faster decoder that did not fail."""
     return [
         run
         for run in figures.get("runs", {}).values()
@@ -39,7 +38,7 @@ def _runs(figures: Figures, kind: str) -> list[dict[str, Any]]:
 
 
 def _of_fastest(value: Callable[[Figures, dict[str, Any]], float | None]) -> Any:
-    """A figure of the fastest of the runs that go as fast as they can."""
+    """A figure of the fastest run with files as fast as possible."""
 
     def of_fastest(figures: Figures) -> float | None:
         runs = _runs(figures, "all_out")
@@ -59,24 +58,6 @@ def _annotated(sources: int) -> Callable[[Figures], float | None]:
         return max(rates, default=None)
 
     return each
-
-
-def _over_peer(sources: int) -> Check:
-    def theirs(figures: Figures) -> dict[str, Any] | None:
-        run: dict[str, Any] | None = figures.get("peer", {}).get("runs", {}).get(str(sources))
-        return run
-
-    def ratio(figures: Figures) -> float | None:
-        peers_rate = (theirs(figures) or {}).get("frames_per_s")
-        ours = [
-            float(run["frames_per_s"])
-            for run in _runs(figures, "all_out")
-            if run["sources"] == sources
-        ]
-        return max(ours) / float(peers_rate) if ours and peers_rate else None
-
-    title = f"files as fast as they go over a one-process peer, {sources} sources"
-    return Check(title, Bar("at least", 3), ratio, lambda figures: theirs(figures) is not None)
 
 
 def _memory_mb(figures: Figures) -> float | None:
@@ -117,18 +98,17 @@ CHECKS: dict[str, Check] = {
         Bar("at most", 60, " MB", digits=0),
         _memory_mb,
     ),
-    **{f"peer_{sources}": _over_peer(sources) for sources in peer.SOURCES},
 }
 
 
 def section(content: Content) -> str:
-    """What the README says of a run."""
+    """What the page says of a file."""
     figures = content["figures"]
     return "\n\n".join([judged(figures), runs(figures), _facts(figures)])
 
 
 def judged(figures: Figures) -> str:
-    """A line a bar, of what was to be measured; a bar binds only where there is a GPU."""
+    """A row for each bar of what was to be measured; a bar applies only with a GPU."""
     profile = figures["profile"]
     on_gpu = PROFILES[profile].on_gpu
     rows = verdicts(CHECKS.values(), {profile: figures}, binds=lambda *_: on_gpu)
@@ -137,28 +117,7 @@ def judged(figures: Figures) -> str:
         rates = " and ".join(f"{own[part]['frames_per_s']:,.0f}" for part in ("first", "last"))
         title = f"what the server answers by itself, first and last, asked by {own['asked_by']}"
         rows.append([title, "", f"{rates} frames/s"])
-    if "peer" in figures:
-        rows.append(_peer(figures["peer"]))
     return table(["", "bar", f"`{profile}`"], rows)
-
-
-def _peer(peer: dict[str, Any]) -> list[str]:
-    """What the peer was, and its rates."""
-    runs = peer["runs"]
-    rates = " and ".join(
-        f"{run['frames_per_s']:,.1f}" if "frames_per_s" in run else "**failed**"
-        for run in runs.values()
-    )
-    if peer["objects_per_frame"] is None:
-        return ["the peer, Ultralytics YOLOv8m", "", rates]
-    precision = "half" if peer["half"] else "single"
-    return [
-        f"the peer, Ultralytics {peer['version']}: YOLOv8m of random weights at {peer['input']}, "
-        f"{precision} precision, ByteTrack, OpenCV, {peer['objects_per_frame']:.0f} objects a "
-        f"frame; {' and '.join(runs)} sources",
-        "",
-        f"{rates} frames/s",
-    ]
 
 
 _COLUMNS = (
@@ -169,7 +128,7 @@ _COLUMNS = (
 
 
 def runs(figures: Figures) -> str:
-    """A line a run."""
+    """A row for each run."""
     return table(_COLUMNS, [_run(figures, run) for run in figures.get("runs", {}).values()])
 
 
@@ -197,7 +156,7 @@ def _run(figures: Figures, run: dict[str, Any]) -> list[str]:
 
 
 def _facts(figures: Figures) -> str:
-    """What was read, what counted as an object, and what the columns are."""
+    """The videos, the objects that counted, and an explanation of the columns."""
     objects = figures["objects"]
     left = (
         f"Objects below a confidence of {objects['confidence']:.4f} were left out, so that a frame "

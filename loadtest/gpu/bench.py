@@ -1,57 +1,126 @@
-"""What has to be there before anything is measured: the network, its repository, perf_analyzer."""
+"""What is measured on a GPU: rows, lengths, and the network."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import tempfile
-from collections.abc import Iterator
+import json
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from statistics import mean
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from loadtest.errors import GpuError
-from loadtest.gpu import network_file
-from loadtest.gpu.model_folders import write_repository
-from loadtest.gpu.network_file import Network
-from loadtest.gpu.nvidia_smi import facts
-from loadtest.perf import binary, inputs
-from loadtest.perf.points import DOWNSCALED
-from loadtest.result_file import writing
+from loadtest.perf import inputs
+from loadtest.perf.binary import PerfAnalyzer
+from loadtest.perf.process import DOWNSCALED, Point, Size, Transport
+from loadtest.repository import ENSEMBLE
+from loadtest.result_file import say
+from tools.digest import sha256_of
+from tools.onnx_file import load_onnx
 
-console = Console(stderr=True)
-
-Quick = Annotated[bool, typer.Option("--quick", help="Short windows: rough figures.")]
 Environment = Annotated[Path, typer.Option(help="Virtual environment of the server.")]
-Onnx = Annotated[
-    Path | None,
-    typer.Option(help="The network; made there if it is missing, which needs PyTorch."),
-]
-Raw = Annotated[Path, typer.Option(help="What perf_analyzer wrote goes into here.")]
-Output = Annotated[Path, typer.Option(help="Where the figures go.")]
+FULL_HD: Size = (1080, 1920)
+STAGES_BATCH = 16
+
+
+def _point(
+    concurrency: int, batch: int = 1, *, by: Transport = "system", size: Size = DOWNSCALED
+) -> Point:
+    return Point(ENSEMBLE, by, concurrency, batch, size)
+
+
+POINTS: dict[str, Point] = {
+    "one_stream": _point(1),
+    "one_stream_awake": _point(1),
+    "four_in_flight": _point(4),
+    "streams": _point(64),
+    "batches": _point(8, 8),
+    "full_hd_system": _point(32, size=FULL_HD),
+    "full_hd_system_batches": _point(8, 8, size=FULL_HD),
+    "full_hd_cuda": _point(32, by="cuda", size=FULL_HD),
+    "full_hd_cuda_batches": _point(8, 8, by="cuda", size=FULL_HD),
+}
+"""The rows that perf_analyzer measures with a fixed number of requests in flight."""
+
+AWAKE_ROWS = ("one_stream_awake",)
+"""They are measured while no core sleeps, as with `yolostream serve --keep-awake`."""
+
+OTHER_ROWS = ("cameras", "stages", "memory")
+ROWS = (*POINTS, *OTHER_ROWS)
+
+
+def rows_of(*, on_gpu: bool) -> tuple[str, ...]:
+    """The rows that can be measured; without a GPU, no camera holds 33 ms."""
+    cuda = [name for name, point in POINTS.items() if point.transport == "cuda"]
+    return tuple(row for row in ROWS if on_gpu or row not in (*cuda, *OTHER_ROWS))
+
+
+COUNTED = "candidates"
+"""Key of an ONNX file's metadata: a JSON list, of each frame that a network was made with."""
+USUAL_CANDIDATES = 110
+"""Rows of a frame above the threshold, as in a busy street: about 65 objects after `nms`. Networks
+with random weights have so many on average, and `nms` is measured with so many for other ones."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network that is served."""
+
+    path: Path
+    candidates: tuple[int, ...] = ()
+    """Rows above the threshold of each frame that it was made with; none if not made here."""
+
+    @property
+    def usual_candidates(self) -> int:
+        """Rows of a frame for `nms`."""
+        return round(mean(self.candidates or [USUAL_CANDIDATES]))
+
+    def facts(self) -> dict[str, str]:
+        """What a file of figures says about it."""
+        words = f"network {self.path.name} as given"
+        if self.candidates:
+            words = (
+                "YOLOv7 at 640, float16, random weights with "
+                f"{min(self.candidates)} to {max(self.candidates)} boxes a frame before suppression"
+            )
+        return {"sha256": sha256_of(self.path), "words": words}
+
+
+def network(path: Path) -> Network:
+    """The network at `path`, made there if it is missing.
+
+    Raises:
+        GpuError: It has to be made, and PyTorch is not installed.
+        OnnxError: The file is something else.
+    """
+    if not path.exists():
+        if importlib.util.find_spec("torch") is None:
+            raise GpuError(
+                "the network is made with PyTorch, which is not installed: run it from .venv-tools "
+                "('make tools'), or give --onnx an existing file"
+            )
+        from loadtest.gpu import random_network
+
+        say("making a YOLOv7 with random weights")
+        random_network.export(path, inputs.frames(DOWNSCALED))
+    properties = {entry.key: entry.value for entry in load_onnx(path).metadata_props}
+    return Network(path, tuple(json.loads(properties.get(COUNTED, "[]"))))
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long each part is measured: a machine with a GPU is lent for minutes.
-
-    Attributes:
-        window_s: Seconds of a window of perf_analyzer, which takes three for each row.
-        camera_window_s: The same, for each number of cameras that is tried.
-        bare_window_s: The same, of the bare engine.
-        bare_windows: Such windows for each batch size.
-        stage_repeats: Calls of `preprocess` and `nms`.
-    """
+    """How long each part is measured. A machine with a GPU is often available for minutes only."""
 
     window_s: float
+    """Seconds of a window of perf_analyzer, which takes three for each row."""
     camera_window_s: float
     bare_window_s: float
     bare_windows: int
+    """Windows for each batch size."""
     stage_repeats: int
+    """Calls of `preprocess` and `nms`."""
 
 
 FULL = Lengths(1.5, 1.0, bare_window_s=0.4, bare_windows=5, stage_repeats=200)
@@ -60,102 +129,16 @@ QUICK = Lengths(0.5, 0.5, bare_window_s=0.2, bare_windows=3, stage_repeats=50)
 
 @dataclass(frozen=True)
 class Bench:
-    """What every measurement needs.
+    """What every measurement needs."""
 
-    Attributes:
-        perf: perf_analyzer.
-        network: That is served.
-        environment: Virtual environment of the server.
-        repository: Model repository to serve.
-        work: Folder for files that are sent.
-        raw: Folder for what perf_analyzer writes.
-        lengths: How long to measure.
-    """
-
-    perf: binary.PerfAnalyzer
+    perf: PerfAnalyzer
     network: Network
     environment: Path
+    """Virtual environment of the server."""
     repository: Path
+    """Model repository to serve."""
     work: Path
+    """Folder for files that are sent."""
     raw: Path
+    """Folder for what perf_analyzer writes."""
     lengths: Lengths
-
-
-def network(path: Path) -> Network:
-    """The network at `path`, made there if need be.
-
-    Raises:
-        GpuError: It has to be made, and there is no PyTorch.
-        OnnxError: The file is something else.
-    """
-    if not path.exists():
-        _make(path)
-    return network_file.read(path)
-
-
-def _make(path: Path) -> None:
-    if importlib.util.find_spec("torch") is None:
-        raise GpuError(
-            "the network is made with PyTorch, which is not here: run it from .venv-tools "
-            "('make tools'), or give --onnx a file that is there"
-        )
-    from loadtest.gpu import random_network
-
-    with console.status("making a YOLOv7 with random weights"):
-        random_network.export(path, inputs.frames(DOWNSCALED))
-
-
-@contextlib.contextmanager
-def opened(
-    output: Path,
-    *,
-    tool: str,
-    onnx: Path | None,
-    environment: Path,
-    raw: Path,
-    quick: bool,
-) -> Iterator[tuple[Bench, dict[str, Any]]]:
-    """Make ready what every measurement needs, and write the figures that the block collects.
-
-    Args:
-        output: File of the figures, written as `loadtest.result_file.writing` does.
-        tool: Dotted name of the script, as after `python -m`.
-        onnx: File of the network, made there if need be; by default one that is gone afterwards.
-        environment: Virtual environment of the server.
-        raw: Gets a folder of this run, for what perf_analyzer writes.
-        quick: Measure shorter.
-
-    Yields:
-        The bench, and the figures, which already have `gpu` and `network`: what is measured.
-
-    Raises:
-        GpuError: The network has to be made, and there is no PyTorch.
-        OnnxError: `onnx` is something else.
-        PerfAnalyzerError: It cannot be had, or does not start.
-        ResultError: `output` cannot be written.
-    """
-    with (
-        tempfile.TemporaryDirectory(prefix="gpu-") as scratch,
-        writing(output, tool=tool) as figures,
-    ):
-        work = Path(scratch)
-        given = network(onnx or work / "model.onnx")
-        libraries, repository = work / "libraries", work / "models"
-        libraries.mkdir()
-        write_repository(repository, given.path)
-        figures |= {"gpu": facts(environment), "network": given.facts()}
-        ready = Bench(
-            perf=binary.ready(libraries, server_environment=environment),
-            network=given,
-            environment=environment,
-            repository=repository,
-            work=work,
-            raw=raw / f"{datetime.now():%Y%m%d-%H%M%S}",
-            lengths=QUICK if quick else FULL,
-        )
-        yield ready, figures
-
-
-def say(words: str) -> None:
-    """Tell people how far it is."""
-    console.print(words, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The profiles that can be measured, and what the bare engine of each is."""
+"""The profiles that can be measured, and the bare engine of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.errors import GpuError
-from loadtest.repository import MODELS
+
+HAS_GPU = any(Path("/dev").glob("nvidia[0-9]*"))
 
 
 @dataclass(frozen=True)
@@ -37,31 +38,16 @@ PROFILES = {
 }
 
 
-def chosen(
-    names: list[str], *, devices: Path = Path("/dev"), models: Path = MODELS
-) -> list[Profile]:
-    """The profiles of these names, or without any all that run on a GPU.
-
-    Args:
-        names: As the command line has them.
-        devices: Folder of the device files.
-        models: Model repository; a profile without a configuration in it is left out.
+def chosen(names: list[str]) -> list[Profile]:
+    """The profiles of these names, or all that run on a GPU if there are no names.
 
     Raises:
-        GpuError: A name is unknown or has no configuration, or there is no GPU.
+        GpuError: A name is unknown, or there is no GPU.
     """
-    there = {path.stem for path in models.glob("*/configs/*.pbtxt")}
-    for name in names:
-        if name not in PROFILES or name not in there:
-            known = ", ".join(sorted(there & set(PROFILES)))
-            raise GpuError(f"no profile '{name}': choose among {known}")
-    wanted = names or [one.name for one in PROFILES.values() if one.on_gpu and one.name in there]
-    profiles = [PROFILES[name] for name in wanted]
-    if any(profile.on_gpu for profile in profiles) and not gpus(devices):
+    if unknown := set(names) - set(PROFILES):
+        raise GpuError(f"no profile '{min(unknown)}': choose among {', '.join(PROFILES)}")
+    usual = [name for name, profile in PROFILES.items() if profile.on_gpu]
+    profiles = [PROFILES[name] for name in names or usual]
+    if any(profile.on_gpu for profile in profiles) and not HAS_GPU:
         raise GpuError("no NVIDIA GPU here (/dev/nvidia0): run it on one, or with --profile cpu")
     return profiles
-
-
-def gpus(devices: Path = Path("/dev")) -> list[Path]:
-    """Device files of this machine's GPUs."""
-    return sorted(devices.glob("nvidia[0-9]*"))

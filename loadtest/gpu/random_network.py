@@ -19,9 +19,8 @@ import torch
 from torch import Tensor, nn
 from yolostream.image import Image
 
-from loadtest.gpu.model_folders import ENSEMBLE, thresholds
-from loadtest.gpu.network_file import COUNTED, USUAL_CANDIDATES
-from loadtest.repository import MODELS
+from loadtest.gpu.bench import COUNTED, USUAL_CANDIDATES
+from loadtest.repository import ENSEMBLE, MODELS, thresholds
 from tools.exporting.check import runner
 from tools.exporting.half import to_fp16
 from tools.exporting.trace import traced

@@ -1,14 +1,15 @@
-"""What the figures come to, held against their bars."""
+"""The figures compared with their bars, in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadtest.gpu.model_folders import NETWORK
+from loadtest.clips import CAMERA_FPS
+from loadtest.gpu.bench import POINTS
+from loadtest.gpu.measuring import frames_of
 from loadtest.gpu.profiles import PROFILES
-from loadtest.gpu.rows import CAMERA_FPS, POINTS
-from loadtest.gpu.watch import frames_of
+from loadtest.repository import NETWORK
 from loadtest.result_file import Content
 from loadtest.table import Bar, Check, Figures, table, verdicts
 
@@ -113,7 +114,7 @@ CHECKS: dict[str, Check] = {
 
 
 def section(content: Content) -> str:
-    """What the README says of a run; a bar binds only where there is a GPU."""
+    """A row for each bar; a bar applies only to profiles on a GPU."""
     profiles: Mapping[str, Figures] = {
         name: figures
         for name, figures in content["figures"]["profiles"].items()
@@ -136,12 +137,12 @@ def section(content: Content) -> str:
 
 
 def times(content: Content) -> str:
-    """Where a request's time goes, by row and step, as perf_analyzer had it from Triton."""
+    """The time of a request by row and step, as Triton reported it to perf_analyzer."""
     rows = [
         [f"`{name}`, {row}", *_times(measured)]
         for name, figures in content["figures"]["profiles"].items()
         for row in POINTS
-        # One that ended too soon has no figures of its steps.
+        # A measurement that ended too soon has no figures of its steps.
         if (measured := figures.get("rows", {}).get(row, {})).get("stages")
     ]
     header = ["ms of a request: waiting + working", "p50", "preprocess", "network", "nms"]
@@ -152,7 +153,6 @@ def _times(measured: dict[str, Any]) -> list[str]:
     sizes = measured["watched"]["batch_sizes"]
     steps = [_step(measured["stages"].get(name)) for name in sizes]
     runs = sum(sizes[NETWORK].values())
-    # Each run counts once.
     mean_size = f"{frames_of(sizes[NETWORK]) / runs:.1f}" if runs else ""
     return [f"{measured['latency_ms']['p50']:.1f}", *steps, mean_size]
 

@@ -1,1 +1,1 @@
-"""How `yolostream run` holds: ages, cameras, viewers, overload, faults, and the page."""
+"""Benchmarks of the live service, `yolostream run`."""

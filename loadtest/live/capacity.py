@@ -1,112 +1,89 @@
-"""How many cameras at 30 frames/s are followed without frames left out or becoming old."""
+"""The most cameras at 30 frames/s that a service follows without leaving out or delaying frames."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
-from loadtest.bound import Bound
-from loadtest.endtoend.material import material
+from loadtest.clips import CAMERA_FPS, material
 from loadtest.endtoend.plan import EDGE, WARM_UP_S
 from loadtest.errors import LoadTestError
-from loadtest.gpu.bench import say
-from loadtest.gpu.profiles import PROFILES
-from loadtest.gpu.rows import CAMERA_FPS
-from loadtest.live.running import Setting, running
+from loadtest.live.running import Setting
 from loadtest.live.scrape import Window
-from loadtest.search import most
+from loadtest.result_file import say
+from loadtest.search import Bound, most
 
 BOUND = Bound(CAMERA_FPS, latency_s=0.15, left_out=0.001)
-"""That a thousandth may be left out: a hiccup of the machine is no lack of room."""
+"""A thousandth may be left out, because a hiccup of the machine does not mean that it is full."""
 BAR = 48
-WITHIN_S = 200.0
-"""No other number is tried after so many seconds."""
 START_S = 60.0
-"""The most that opening all cameras takes."""
-_WARM_UP_FRAMES = round(WARM_UP_S * CAMERA_FPS)
+"""The longest time that opening all cameras takes."""
 
 
 def measure(setting: Setting, *, numbers: Sequence[int]) -> dict[str, Any]:
-    """Search for the most cameras that hold.
+    """Search for the most cameras that hold the bound.
 
     Args:
-        setting: What.
-        numbers: Of cameras to try.
+        setting: How it is measured.
+        numbers: Numbers of cameras to try.
 
     Returns:
-        `runs`, each with its `cameras`, what `figures_of` says, and why it does not hold, if it
-        does not; `material`, what the cameras show; `most`, and the `bar`.
+        `material`, what the cameras show; `runs`, with their `cameras`, what `figures_of` returns,
+        and `breaks`, why a run does not hold; `most`; and the `bar`.
     """
     runs: list[dict[str, Any]] = []
-    # A clip that ends is opened again, which a camera that stays connected is not.
+    # A clip that ends is opened again. Real cameras stay open, so the clips are long.
     clips = material(
         setting.raw / "clips",
         frames=round((START_S + WARM_UP_S + setting.seconds) * CAMERA_FPS),
-        full_hd=PROFILES[setting.profile].on_gpu,
+        full_hd=setting.on_gpu,
     )
-    began = time.monotonic()
 
-    with setting.serving() as target:
+    def holds(cameras: int) -> bool:
+        run: dict[str, Any] = {"cameras": cameras}
+        try:
+            with setting.running(clips.of(cameras), name=f"capacity-{cameras}") as service:
+                service.wait_for_frames(cameras, frames=round(WARM_UP_S * CAMERA_FPS))
+                spent_s = service.cpu_s()
+                seen = service.window(setting.seconds)
+                spent_s = service.cpu_s() - spent_s
+            run |= figures_of(seen, cameras, setting.seconds, spent_s)
+        except LoadTestError as error:
+            run["breaks"] = str(error)
+        runs.append(run)
+        say(f"{cameras} cameras: {run}")
+        return not run["breaks"]
 
-        def holds(cameras: int) -> bool:
-            if runs and time.monotonic() - began > WITHIN_S:
-                return False
-            say(f"{cameras} cameras")
-            run: dict[str, Any] = {"cameras": cameras}
-            log = setting.raw / f"capacity-{cameras}.log"
-            try:
-                with running(
-                    clips.of(cameras), url=target.url, model=setting.model, log=log
-                ) as service:
-                    service.wait_for_frames(cameras, frames=_WARM_UP_FRAMES)
-                    spent_s = service.cpu_s()
-                    seen = service.window(setting.seconds)
-                    spent_s = service.cpu_s() - spent_s
-                run |= figures_of(seen, cameras, setting.seconds, spent_s)
-            except LoadTestError as error:
-                run["breaks"] = str(error)
-            runs.append(run)
-            say(f"{cameras} cameras: {run}")
-            return not run["breaks"]
-
-        found = most(holds, numbers, edge=EDGE)
+    found = most(holds, numbers, edge=EDGE)
     return {
         "material": clips.words,
         "runs": runs,
         "most": found,
         "bar": BAR,
         "age_p99_bar_ms": 1000 * BOUND.latency_s,
-        "out_of_time": time.monotonic() - began > WITHIN_S,
     }
 
 
 def figures_of(seen: Window, cameras: int, seconds: float, spent_s: float) -> dict[str, Any]:
-    """What a run came to.
+    """The figures of a run.
 
     Returns:
-        `frames_per_s`, of all; `dropped` and `lost` frames; `age_ms`; `cores` that the service
-        took; and `breaks`, why it does not hold, or nothing.
+        `frames_per_s` of all cameras; `dropped` and `lost` frames; `age_ms`; `cores` that the
+        service used; and `breaks`, why the cameras do not hold the bound, or nothing.
     """
-    completed, decoded = (sum(seen.frames(what).values()) for what in ("completed", "decoded"))
-    dropped, lost = (
-        seen.after.total(f"frames_{what}_total") - seen.before.total(f"frames_{what}_total")
-        for what in ("dropped", "lost")
-    )
-    rate = completed / seconds
+    rate = seen.total("frames_completed_total") / seconds
+    dropped, lost = seen.total("frames_dropped_total"), seen.total("frames_lost_total")
     breaks = BOUND.broken_by(
         1000 * seen.age_s(0.99),
         left_out=dropped,
-        frames=decoded,
+        frames=seen.total("frames_decoded_total"),
         frames_per_s_each=rate / cameras,
     )
-    if lost:
-        breaks = f"{lost:g} frames lost"
     return {
         "frames_per_s": round(rate, 1),
         "dropped": dropped,
         "lost": lost,
         "age_ms": seen.ages_ms(),
         "cores": round(spent_s / seconds, 2),
-        "breaks": breaks,
+        "breaks": f"{lost:g} frames lost" if lost else breaks,
     }

@@ -1,4 +1,4 @@
-"""Three times the cameras that fit: who gets how much, how old frames become, and what is told."""
+"""Three times the cameras that a service can follow: fairness, age, and dropped frames."""
 
 from __future__ import annotations
 
@@ -7,41 +7,39 @@ from typing import Any
 
 from yolostream.pipeline.plan import MAX_AGE_S
 
-from loadtest.gpu.rows import CAMERA_FPS
-from loadtest.live import clips
-from loadtest.live.running import Setting, running
+from loadtest.clips import CAMERA_FPS, DEMO
+from loadtest.live.running import Setting
 from loadtest.live.scrape import Window, fairness
 
 FACTOR = 3
-FAIRNESS = 0.8
 _PROBE = 2
-"""Cameras that show what a server without a GPU can take: it cannot take them."""
+"""Cameras that find out what a server without a GPU can do: two are too many for it."""
 _WARM_UP_FRAMES = 30
 
 
 def measure(setting: Setting, *, fits: int | None) -> dict[str, Any]:
-    """Find out what fits, unless that is known, and overload the service.
+    """Overload a service.
 
     Args:
-        setting: What.
-        fits: Cameras at 30 frames/s that the machine takes.
+        setting: How it is measured.
+        fits: Cameras at 30 frames/s that the machine can follow; None finds it out.
 
     Returns:
-        `fits`, in frames per second where it was found out; `cameras`; and `figures_of` them.
+        `fits_frames_per_s`; `cameras`; and what `figures_of` returns.
     """
-    with setting.serving() as target:
 
-        def window(cameras: int) -> Window:
-            log = setting.raw / f"overload-{cameras}.log"
-            with running(
-                clips.of(cameras), url=target.url, model=setting.model, log=log
-            ) as service:
-                service.wait_for_frames(cameras, frames=_WARM_UP_FRAMES)
-                return service.window(setting.seconds)
+    def window(cameras: int) -> Window:
+        with setting.running(DEMO.of(cameras), name=f"overload-{cameras}") as service:
+            service.wait_for_frames(cameras, frames=_WARM_UP_FRAMES)
+            return service.window(setting.seconds)
 
-        rate = fits * CAMERA_FPS if fits else _rate(window(_PROBE), setting.seconds)
-        cameras = max(_PROBE, math.ceil(FACTOR * rate / CAMERA_FPS))
-        seen = window(cameras)
+    rate = (
+        fits * CAMERA_FPS
+        if fits
+        else window(_PROBE).total("frames_completed_total") / setting.seconds
+    )
+    cameras = max(_PROBE, math.ceil(FACTOR * rate / CAMERA_FPS))
+    seen = window(cameras)
     return {
         "fits_frames_per_s": round(rate, 1),
         "cameras": cameras,
@@ -50,48 +48,27 @@ def measure(setting: Setting, *, fits: int | None) -> dict[str, Any]:
 
 
 def figures_of(seen: Window, seconds: float) -> dict[str, Any]:
-    """What an overloaded service did.
+    """The figures of an overloaded service.
 
     Returns:
-        `frames_per_s` that were completed; `each`, of each camera; `fairness`, least over most;
-        `age_ms`; `request_ms`, the mean time from sending a frame to its answer; `age_bar_ms`, the
-        staleness budget and one answer; `dropped`, by cause; and `unaccounted` frames.
+        `frames_per_s` that were completed; `each`, of each camera; `fairness`; `age_ms`;
+        `request_ms`, the mean time from sending a frame to its answer; `age_bar_ms`, the staleness
+        budget and one answer; `dropped`, by cause; and `unaccounted` frames.
     """
-    completed = seen.frames("completed")
-    submitted, decoded = seen.frames("submitted"), seen.frames("decoded")
-    dropped = _dropped(seen)
-    answer_s = _mean_stage_s(seen, "request")
+    completed, dropped = seen.frames("completed"), seen.by("reason", "frames_dropped_total")
+    request_s, requests = (
+        seen.by("stage", f"stage_seconds_{what}")["request"] for what in ("sum", "count")
+    )
+    answer_s = request_s / max(1.0, requests)
     not_sent = sum(count for cause, count in dropped.items() if cause != "server_unavailable")
+    left = seen.total("frames_decoded_total") - seen.total("frames_submitted_total") - not_sent
     return {
-        "frames_per_s": round(_rate(seen, seconds), 1),
+        "frames_per_s": round(sum(completed.values()) / seconds, 1),
         "each": {camera: round(count / seconds, 1) for camera, count in completed.items()},
         "fairness": round(fairness(completed), 3),
         "age_ms": seen.ages_ms(),
         "request_ms": round(1000 * answer_s, 1),
         "age_bar_ms": round(1000 * (MAX_AGE_S + answer_s), 1),
         "dropped": dropped,
-        "unaccounted": sum(decoded.values()) - sum(submitted.values()) - not_sent,
+        "unaccounted": left,
     }
-
-
-def _rate(seen: Window, seconds: float) -> float:
-    return sum(seen.frames("completed").values()) / seconds
-
-
-def _dropped(seen: Window) -> dict[str, float]:
-    counts: dict[str, float] = {}
-    for sign, scrape in ((1, seen.after), (-1, seen.before)):
-        for labels, value in scrape.values.get("frames_dropped_total", {}).items():
-            cause = dict(labels)["reason"]
-            counts[cause] = counts.get(cause, 0.0) + sign * value
-    return counts
-
-
-def _mean_stage_s(seen: Window, stage: str) -> float:
-    key = (("stage", stage),)
-    seconds, count = (
-        seen.after.values[f"stage_seconds_{what}"][key]
-        - seen.before.values[f"stage_seconds_{what}"][key]
-        for what in ("sum", "count")
-    )
-    return seconds / max(1.0, count)

@@ -11,14 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolostream.server import embedded
-
 from loadtest.errors import LoadTestError
-from loadtest.gpu.model_folders import ENSEMBLE
 from loadtest.live.scrape import Scrape, Window, scraped
-from loadtest.program import started
-from loadtest.server import Target, served
-from loadtest.usage import cpu_s, family
+from loadtest.processes import cpu_s, family, started
+from loadtest.repository import ENSEMBLE
 
 _START_S = 120.0
 _LOOK_S = 0.2
@@ -28,66 +24,50 @@ _SCRAPE_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Setting:
-    """A server, and how long is looked.
+    """How a figure is measured."""
 
-    Attributes:
-        url: Of a Triton that runs; None starts one.
-        profile: Of the one that is started.
-        model: Name of the ensemble.
-        repository: Where it lies.
-        environment: Of the server that is started.
-        seconds: Length of each window.
-        raw: Folder for logs and clips.
-    """
-
-    url: str | None
-    profile: embedded.Profile
+    url: str
+    """gRPC address of the server."""
     model: str
-    repository: Path
-    environment: Path
+    """Name of the ensemble."""
+    on_gpu: bool
     seconds: float
+    """Length of each window."""
     raw: Path
+    """Folder for logs and clips."""
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[Target]:
-        """The server, until the block ends."""
-        with served(
-            self.url,
-            model=self.model,
-            profile=self.profile,
-            repository=self.repository,
-            environment=self.environment,
-        ) as target:
-            yield target
+    def running(self, cameras: Sequence[Path], *, name: str) -> Iterator[Running]:
+        """Run a service until the block ends; its log is `name.log` in `raw`."""
+        log = self.raw / f"{name}.log"
+        with running(cameras, url=self.url, model=self.model, log=log) as service:
+            yield service
 
 
 @dataclass(frozen=True)
 class Running:
-    """A service.
-
-    Attributes:
-        address: Of the page, `host:port`.
-        pid: Of its parent process.
-        log: What it says.
-    """
+    """A service."""
 
     address: str
+    """Of the page, `host:port`."""
     pid: int
+    """Of its parent process."""
     log: Path
+    """File of its output."""
 
     def scrape(self) -> Scrape:
         """Its metrics now."""
         return scraped(self.address)
 
     def cpu_s(self) -> float:
-        """Processor time of parent and workers so far."""
+        """Processor time of parent and workers so far, in seconds."""
         return cpu_s(family(self.pid))
 
     def wait_for_frames(self, cameras: int, *, frames: int = 5) -> None:
-        """Wait until so many cameras have given frames.
+        """Wait until `frames` of each of so many cameras are completed.
 
         Raises:
-            LoadTestError: They do not.
+            LoadTestError: They are not.
         """
         deadline = time.monotonic() + _START_S
         while True:
@@ -99,7 +79,7 @@ class Running:
             time.sleep(_LOOK_S)
 
     def window(self, seconds: float) -> Window:
-        """What happens in the next seconds, with a scrape now and then."""
+        """What happens in the next seconds, during which the service is scraped as usual."""
         before = self.scrape()
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
@@ -112,12 +92,12 @@ class Running:
 def running(
     cameras: Sequence[str | Path], *, url: str, log: Path, model: str = ENSEMBLE
 ) -> Iterator[Running]:
-    """Run a service until the block ends; `log` gets what it says.
+    """Run a service until the block ends.
 
     Args:
         cameras: Addresses, or files, which play like cameras.
         url: gRPC address of its Triton.
-        log: A file.
+        log: File for its output.
         model: Name of the ensemble.
 
     Raises:

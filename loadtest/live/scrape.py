@@ -1,4 +1,4 @@
-"""What a service tells Prometheus, between two scrapes."""
+"""What a service reports to Prometheus, between two scrapes."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Scrape:
-    """Values by name, without `yolostream_`, and labels in alphabetical order."""
+    """Values by name, without `yolostream_`, and by labels in alphabetical order."""
 
     values: Mapping[str, Mapping[Labels, float]]
 
-    def by_camera(self, name: str) -> dict[str, float]:
-        """Values of a metric, those of other labels summed."""
+    def by(self, label: str, name: str) -> dict[str, float]:
+        """The values of a metric by one of its labels, summed over the others."""
         found: dict[str, float] = {}
         for labels, value in self.values.get(name, {}).items():
-            camera = dict(labels)["camera"]
-            found[camera] = found.get(camera, 0.0) + value
+            key = dict(labels)[label]
+            found[key] = found.get(key, 0.0) + value
         return found
 
+    def by_camera(self, name: str) -> dict[str, float]:
+        """The values of a metric by camera."""
+        return self.by("camera", name)
+
     def total(self, name: str) -> float:
-        """Sum of all series of a metric."""
+        """The sum of all series of a metric."""
         return sum(self.values.get(name, {}).values())
 
 
@@ -41,7 +45,7 @@ def scraped(address: str) -> Scrape:
 
 
 def read(text: str) -> Scrape:
-    """Metrics as Prometheus reads them."""
+    """Parse metrics as Prometheus does."""
     values: dict[str, dict[Labels, float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -57,40 +61,42 @@ class Window:
     before: Scrape
     after: Scrape
 
-    def frames(self, what: str) -> dict[str, float]:
-        """Frames of each camera, `what` being `decoded`, `completed`, ..."""
-        name = f"frames_{what}_total"
-        before = self.before.by_camera(name)
+    def by(self, label: str, name: str) -> dict[str, float]:
+        """The increase of a metric by one of its labels."""
+        before = self.before.by(label, name)
         return {
-            camera: count - before.get(camera, 0.0)
-            for camera, count in self.after.by_camera(name).items()
+            key: value - before.get(key, 0.0) for key, value in self.after.by(label, name).items()
         }
 
+    def total(self, name: str) -> float:
+        """The increase of the sum of all series of a metric."""
+        return self.after.total(name) - self.before.total(name)
+
+    def frames(self, what: str) -> dict[str, float]:
+        """Frames of each camera; `what` is `decoded`, `completed`, ..."""
+        return self.by("camera", f"frames_{what}_total")
+
     def ages(self) -> list[tuple[float, float]]:
-        """Frames of all cameras by age: upper limits in seconds, and how many do not exceed it."""
-        reached: dict[float, float] = {}
-        for sign, scrape in ((1, self.after), (-1, self.before)):
-            for labels, count in scrape.values.get("frame_age_seconds_bucket", {}).items():
-                limit = float(dict(labels)["le"])
-                reached[limit] = reached.get(limit, 0.0) + sign * count
-        return sorted(reached.items())
+        """Frames of all cameras by age: upper limits in seconds, and how many are within them."""
+        reached = self.by("le", "frame_age_seconds_bucket")
+        return sorted((float(limit), count) for limit, count in reached.items())
 
     def age_s(self, share: float) -> float:
-        """The age that a share of the frames did not exceed, within a bucket a straight line."""
+        """The age in seconds that this share of the frames did not exceed."""
         return quantile(self.ages(), share)
 
     def ages_ms(self) -> dict[str, float]:
-        """Milliseconds that half, 99 % and all of the frames did not exceed."""
+        """Milliseconds that half, 99% and all of the frames did not exceed."""
         shares = {"p50": 0.5, "p99": 0.99, "most": 1.0}
         return {name: round(1000 * self.age_s(share), 1) for name, share in shares.items()}
 
 
 def quantile(reached: list[tuple[float, float]], share: float) -> float:
-    """As Prometheus' `histogram_quantile`; NaN without any.
+    """A quantile as Prometheus' `histogram_quantile` computes it; NaN without any values.
 
     Args:
-        reached: upper limits, and how many do not exceed each.
-        share: from 0 to 1.
+        reached: Upper limits, and how many values are within each.
+        share: 0..1.
     """
     if not reached or not reached[-1][1]:
         return math.nan
@@ -106,5 +112,5 @@ def quantile(reached: list[tuple[float, float]], share: float) -> float:
 
 
 def fairness(frames: Mapping[str, float]) -> float:
-    """The least that a camera got over the most."""
+    """The frames of the camera that got least, over those of the camera that got most."""
     return min(frames.values()) / max(1.0, *frames.values())

@@ -1,18 +1,19 @@
-"""The figures in Markdown, against their bars."""
+"""The figures in Markdown, compared with their bars."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from loadtest.live.overload import FAIRNESS
 from loadtest.table import Bar, Figures, table
 
+FAIRNESS = 0.8
+
 Row = tuple[str, str, str]
-"""What was measured, its bar, and what it came to."""
+"""What was measured, its bar, and the figure."""
 
 
 def section(measured: Mapping[str, Figures]) -> str:
-    """A line a figure.
+    """A row or more for each figure.
 
     Args:
         measured: Figures by the name of their command; some may be missing.
@@ -105,4 +106,4 @@ FIGURES: Mapping[str, Callable[[Figures], list[Row]]] = {
     "page": _page,
     "endurance": _endurance,
 }
-"""How each is told, by the name of its command."""
+"""The rows of each figure, by the name of its command."""

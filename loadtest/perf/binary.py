@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.errors import PerfAnalyzerError
+from loadtest.processes import last_words
 from loadtest.repository import REPOSITORY, SERVER_ENVIRONMENT
 
 _LIST = REPOSITORY / "requirements" / "perf-analyzer.txt"
@@ -86,7 +87,7 @@ def _install(path: Path) -> None:
         done = subprocess.run(pip, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise PerfAnalyzerError(
-                f"cannot fetch {wheel}, which carries perf_analyzer ({_last_line(done.stderr)}): "
+                f"cannot fetch {wheel}, which carries perf_analyzer ({last_words(done.stderr)}): "
                 "connect to a package index, or put a perf_analyzer on PATH"
             )
         os.replace(Path(scratch) / "bin" / _NAME, path)
@@ -114,25 +115,12 @@ def _check(found: PerfAnalyzer) -> None:
             check=False,
         )
     except OSError as error:
-        raise PerfAnalyzerError(
-            f"{found.path} cannot be started ({error.strerror}): remove it, and it is "
-            "installed anew"
-        ) from error
-    if done.returncode != 0:
-        words = _last_line(done.stderr)
-        raise PerfAnalyzerError(f"{found.path} does not start ({words}): {_fix(words)}")
-
-
-def _fix(words: str) -> str:
-    if "GLIBC" in words:
-        return (
-            f"take it out of PATH, then that of tritonclient {VERSION} is installed, which needs "
-            "glibc 2.35 (Ubuntu 22.04, Debian 12) or newer"
-        )
-    if any(name in words for name in _BORROWED):
-        return "run 'make install', whose Triton brings the library along"
-    return f"it needs Linux on x86-64 and the libraries that 'ldd {_NAME}' lists"
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[-1]
+        words = str(error)
+    else:
+        if done.returncode == 0:
+            return
+        words = last_words(done.stderr)
+    raise PerfAnalyzerError(
+        f"{found.path} does not start ({words}): it needs Linux on x86-64 with glibc 2.35 or newer "
+        "and the libraries of 'make install'; if it is on PATH, remove it from there"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,11 +15,10 @@ from yolostream.image import Image
 
 from loadtest.frames import demo_frames
 from loadtest.perf.binary import PerfAnalyzer
-from loadtest.perf.points import Size
-from loadtest.perf.process import Load
+from loadtest.perf.process import Load, Size
 
 FRAMES = 4
-"""Different ones that are sent in turn: with eight 1080p frames a request, 200 MB of memory."""
+"""Different frames that are sent in turn. Eight 1080p frames a request take 200 MB of memory."""
 
 _EVERY = 60
 _TIMEOUT_S = 30.0
@@ -28,41 +27,42 @@ _TIMEOUT_S = 30.0
 @cache
 def frames(size: Size) -> list[Image]:
     """`FRAMES` frames of a demo clip, uint8 [height, width, 3] each, RGB."""
-    return demo_frames(size=size, every=_EVERY)[:FRAMES]
+    return demo_frames(size=size, every=_EVERY, first=FRAMES)
 
 
 def loads(perf: PerfAnalyzer, url: str, model: str, folder: Path) -> Callable[[Size], Load]:
-    """Return a function that tells what to send for a size; `folder` gets the files.
+    """Return a function that gives the load for a frame size; its files go into `folder`.
 
     Raises:
         ServerError: The server does not describe the ensemble.
     """
     outputs = outputs_of(url, model)
+    # These are the names that perf_analyzer gives to its shared memory.
+    regions = (*outputs, *(f"{INPUT_NAME}_0_{number}" for number in range(FRAMES)))
 
     @cache
     def of_size(size: Size) -> Load:
         path = folder / f"{size[1]}x{size[0]}.json"
-        if not path.exists():
-            write(path, frames(size))
-        return Load(perf, url, path, regions(FRAMES, outputs))
+        _write(path, frames(size))
+        return Load(perf, url, path, regions)
 
     return of_size
 
 
 def outputs_of(url: str, model: str) -> tuple[str, ...]:
-    """Names of what a model returns.
+    """The names of a model's outputs.
 
     Raises:
-        ServerUnavailable: Nobody answers at `url`.
-        ModelUnavailable: There is no such model.
+        ServerUnavailable: No server answers at `url`.
+        ModelUnavailable: The server has no such model.
     """
     with translated(url, model), connect(url) as client:
         config = client.get_model_config(model, client_timeout=_TIMEOUT_S).config
     return tuple(tensor.name for tensor in config.output)
 
 
-def write(path: Path, frames: Iterable[Image]) -> None:
-    """Write a request a frame in perf_analyzer's JSON, contents as base64."""
+def _write(path: Path, frames: Sequence[Image]) -> None:
+    """Write a request for each frame as perf_analyzer's JSON."""
     data = [
         {
             INPUT_NAME: {
@@ -73,8 +73,3 @@ def write(path: Path, frames: Iterable[Image]) -> None:
         for frame in frames
     ]
     path.write_text(json.dumps({"data": data}), encoding="ascii")
-
-
-def regions(requests: int, outputs: Sequence[str]) -> tuple[str, ...]:
-    """Names of the shared memory that perf_analyzer makes for requests and their answers."""
-    return (*outputs, *(f"{INPUT_NAME}_0_{number}" for number in range(requests)))

@@ -11,8 +11,6 @@ REPORT = "report.csv"
 _LATENCIES = {
     "mean": "Avg latency",
     "p50": "p50 latency",
-    "p90": "p90 latency",
-    "p95": "p95 latency",
     "p99": "p99 latency",
 }
 _SERVER = {
@@ -24,16 +22,15 @@ _SERVER = {
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """Read the report of a measurement of one concurrency.
+    """Read the report of a measurement.
 
     Returns:
-        `frames_per_s`; `latency_ms` of a request as the client saw it (`mean`, `p50`, `p90`,
-        `p95`, `p99`); `server_ms`, means of what the server did meanwhile (`queue`,
-        `compute_input`, `compute_infer`, `compute_output`); `stages`, the same by step of an
-        ensemble, empty for other models.
+        `frames_per_s`; `latency_ms` of a request as the client saw it (`mean`, `p50`, `p99`); and
+        `stages`, for each step of an ensemble the means of `queue`, `compute_input`,
+        `compute_infer` and `compute_output`.
     """
     row = _only_row(folder / REPORT)
-    # perf_analyzer puts the name of the step before that of the file.
+    # perf_analyzer writes a file for each step, whose name begins with that of the step.
     stages = {
         path.name.rpartition("_v")[0]: _milliseconds(_only_row(path), _SERVER)
         for path in sorted(folder.glob(f"*_v*.{REPORT}"))
@@ -41,16 +38,19 @@ def read_report(folder: Path) -> dict[str, Any]:
     return {
         "frames_per_s": float(row["Inferences/Second"]),
         "latency_ms": _milliseconds(row, _LATENCIES),
-        "server_ms": _milliseconds(row, _SERVER),
         "stages": stages,
     }
 
 
-def reason(log: str) -> str:
-    """What perf_analyzer said about an end that was not a good one, in its own words."""
-    said = [line.strip() for line in log.splitlines()]
-    told = [line for line in said if line.startswith(("error:", "Failed", "No valid", "Thread"))]
-    return " ".join(told or [line for line in said if line][-1:]) or "it said nothing"
+def line(measured: dict[str, Any]) -> str:
+    """The result of a measurement for people."""
+    if "frames_per_s" not in measured:
+        return str(measured["words"])
+    latency = measured["latency_ms"]
+    return (
+        f"{measured['frames_per_s']:.1f} frames/s, p50 {latency['p50']:.2f} ms, "
+        f"p99 {latency['p99']:.2f} ms{', unstable' if 'words' in measured else ''}"
+    )
 
 
 def _only_row(path: Path) -> dict[str, str]:

@@ -27,7 +27,7 @@ from typing import Any
 from rtsp_camera import rtsp_camera
 from small_disk import small_disk
 
-from loadtest.live import clips
+from loadtest import clips
 from loadtest.live.table import section
 from loadtest.repository import RESULTS_FOLDER
 from loadtest.result_file import writing

@@ -1,0 +1,101 @@
+"""Other programs: starting and ending them, their processor time and their memory."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import psutil
+from yolostream.interruption import defer_signals
+
+from loadtest.repository import REPOSITORY
+
+_STOP_S = 20.0
+_ERRORS = ("error:", "Failed", "No valid", "Thread")
+_GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str], stdout: Any, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a program until the block ends; `stdout` receives its errors too."""
+    process = None
+    try:
+        with defer_signals():
+            process = subprocess.Popen(
+                command,
+                stdout=stdout,
+                stderr=subprocess.STDOUT,
+                text=True,
+                # Ctrl-C must reach only the benchmark, which then stops the program.
+                start_new_session=True,
+                **options,
+            )
+        yield process
+    finally:
+        if process is not None:
+            with process:
+                process.terminate()
+                try:
+                    process.wait(_STOP_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+
+def output_of(*command: str) -> str:
+    """What a command prints; empty if it is not installed or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    except OSError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def last_words(text: str) -> str:
+    """The errors that `detect` or perf_analyzer printed, or else the last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(_ERRORS)]
+    return " ".join(errors or lines[-1:]) or "it said nothing"
+
+
+def family(pid: int) -> tuple[int, ...]:
+    """A process and its descendants; none if it has ended."""
+    with contextlib.suppress(*_GONE):
+        children = psutil.Process(pid).children(recursive=True)
+        return (pid, *(child.pid for child in children))
+    return ()
+
+
+def cpu_s(pids: Iterable[int]) -> float:
+    """Processor time so far of all these processes together, in seconds."""
+    return sum(cpu_s_by_program(pids).values())
+
+
+def cpu_s_by_program(pids: Iterable[int]) -> dict[str, float]:
+    """Processor time so far in seconds, by `program_of` each process."""
+    spent: dict[str, float] = defaultdict(float)
+    for pid in pids:
+        with contextlib.suppress(*_GONE):
+            process = psutil.Process(pid)
+            times = process.cpu_times()
+            spent[program_of(process.cmdline())] += times.user + times.system
+    return dict(spent)
+
+
+def program_of(command: Sequence[str]) -> str:
+    """The model that a process of the Python backend serves; of other processes the program."""
+    model_file = next((part for part in command if part.endswith("/model.py")), None)
+    if model_file is not None:
+        return model_file.split("/")[-3]
+    return (command[0] if command else "unknown").rpartition("/")[2]
+
+
+def memory_mb(pids: Iterable[int]) -> float:
+    """Memory together in MB (10**6 bytes); each process counts its part of shared pages."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(*_GONE):
+            total += psutil.Process(pid).memory_full_info().pss
+    return total / 1e6
