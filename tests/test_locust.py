@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from yolostream import errors
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def locust(*arguments):
+def locust(*arguments, files=("locustfile",)):
+    paths = ",".join(f"loadtest/{name}.py" for name in files)
     return subprocess.Popen(
-        [sys.executable, "-m", "locust", "-f", "loadtest/locustfile.py", *map(str, arguments)],
+        [sys.executable, "-m", "locust", "-f", paths, *map(str, arguments)],
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -111,6 +113,20 @@ def test_the_web_page_has_the_options_and_the_frames(instant):
     assert frames > 0
     assert "frames_per_second" in start
     assert "bound_ms" in start
+
+
+def test_the_steps_find_the_number_of_cameras_that_hold(triton):
+    done = locust(
+        *("--headless", "--step-seconds", 3, "--host", triton.url, "--frames-per-second", 25),
+        files=("locustfile", "locust_steps"),
+    )
+    output, _ = done.communicate(timeout=240)
+    judged = re.findall(r"(\d+) cameras (hold|do not hold)", output)
+    (found,) = re.findall(r"capacity: (\d+) cameras", output)
+    broken = [int(cameras) for cameras, verdict in judged if verdict != "hold"]
+    assert broken, output
+    assert int(found) + 1 in broken
+    assert found == "0" or judged[-1] == (found, "hold")
 
 
 def test_without_a_server_locust_ends_with_the_exit_code_of_the_error():
