@@ -85,6 +85,7 @@ def test_one_module_supports_batches_of_every_size():
         ("Conv", {"pads": [0, 0, 1, 1]}),
         ("MaxPool", {"pads": [0, 0, 1, 1]}),
         ("Resize", {"mode": "linear"}),
+        ("Resize", {"nearest_mode": "ceil"}),
     ],
 )
 def test_an_unsupported_attribute_is_refused(operator, attribute):

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .resizing import repeats_pixels
+
 
 class OperatorError(ValueError):
     """The graph has an operator that is not supported; the message names it."""
@@ -78,15 +80,11 @@ def _resize(
     _roi: Any,
     scales: list[float],
     *,
-    mode: bytes = b"nearest",
-    coordinate_transformation_mode: bytes = b"half_pixel",
-    nearest_mode: bytes = b"round_prefer_floor",
     cubic_coeff_a: float = -0.75,
+    **modes: bytes,
 ) -> Tensor:
-    # For integer scales, all other coordinate modes choose the same nearest pixel.
-    aligns_corners = coordinate_transformation_mode == b"align_corners"
-    if mode != b"nearest" or aligns_corners or any(scale % 1 for scale in scales):
-        raise _unknown(f"Resize {(mode, coordinate_transformation_mode)} by {scales}")
+    if not all(repeats_pixels(scale, **modes) for scale in scales):
+        raise _unknown(f"Resize {modes} by {scales}")
     return functional.interpolate(x, scale_factor=tuple(scales[2:]), mode="nearest")
 
 

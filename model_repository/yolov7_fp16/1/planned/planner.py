@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from ..resizing import MODES, repeats_pixels
 from .decoder import Decoder
 from .errors import PlanError
 from .fusing import Step, fused, pools_together, steps_of
@@ -65,19 +66,6 @@ def _body(graph: Graph) -> set[str]:
             body.add(name)
             waiting.extend(maker[name].inputs if name in maker else ())
     return body
-
-
-_REPEATS = {
-    (b"nearest", b"asymmetric", b"floor"),
-    *(
-        (b"nearest", coordinates, rounding)
-        for coordinates in (b"half_pixel", b"pytorch_half_pixel")
-        for rounding in (b"round_prefer_floor", b"round_prefer_ceil")
-    ),
-}
-"""Modes of Resize that repeat each pixel, whatever the integer scale."""
-_ROUNDS_DOWN_HALVES = (b"nearest", b"asymmetric", b"round_prefer_floor")
-"""Modes that do so for a scale of 2 only."""
 
 
 @dataclass(frozen=True)
@@ -242,15 +230,9 @@ class _Layout:
 
     def _scale(self, step: Step) -> int:
         (_, height, width), (_, tall, wide) = map(self._shape, (step.inputs[0], step.output))
-        attributes, scale = step.node.attributes, tall // height
-        modes = (
-            attributes.get("mode", b"nearest"),
-            attributes.get("coordinate_transformation_mode", b"half_pixel"),
-            attributes.get("nearest_mode", b"round_prefer_floor"),
-        )
-        rounds = modes == _ROUNDS_DOWN_HALVES and scale <= 2
-        repeats = rounds or modes in _REPEATS
-        if not repeats or (tall, wide) != (scale * height, scale * width):
+        scale = tall // height
+        modes = {name: step.node.attributes[name] for name in MODES & step.node.attributes.keys()}
+        if not repeats_pixels(scale, **modes) or (tall, wide) != (scale * height, scale * width):
             raise PlanError(f"Resize {modes} from {(height, width)} to {(tall, wide)}")
         return scale
 
