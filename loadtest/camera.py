@@ -15,13 +15,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
-from itertools import cycle
 from typing import Any
 
 from yolostream import Detector
 from yolostream.client.model import Model
 from yolostream.client.transport.buffers import resize
-from yolostream.errors import YolostreamError
 from yolostream.image import Image
 from yolostream.pipeline.plan import IN_FLIGHT
 
@@ -38,6 +36,9 @@ _WRITE_EVERY_S = 0.2
 
 class Camera:
     """Sends frames at its own rate, and drops a frame while too many others are in flight.
+
+    Each frame in flight has a thread. `Detector.submit` would need none, but it may wait for a
+    server that hangs, and then later frames would not be sent when they are due.
 
     Args:
         detector: May be shared by all cameras; needs room for `in_flight` frames of each.
@@ -60,42 +61,62 @@ class Camera:
         self._period_s = 1 / settings.frames_per_second
         self._bound_s = settings.bound_s
         self._in_flight = settings.in_flight or IN_FLIGHT
-        self._places = threading.Semaphore(self._in_flight)
         self._on_record = on_record
         self._number = number
+        self._lock = threading.Lock()
+        self._index = 0
+        self._counting = threading.Lock()
+        self._waiting = 0
+        self._free_since_s = 0.0
+        self._started_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Send until `stop` is set, then wait for the frames in flight."""
         # Multiples of the golden ratio are spread evenly, however many cameras there are.
-        due_s = time.perf_counter() + self._number * 0.618 % 1 * self._period_s
-        for frame in cycle(self._frames):
-            if stop.wait(max(0.0, due_s - time.perf_counter())):
-                break
-            if self._places.acquire(blocking=False):
-                self._send(frame, due_s)
-            else:
-                self._on_record(Record(due_s, None, None, DROPPED))
-            due_s += self._period_s
-        for _ in range(self._in_flight):
-            self._places.acquire()
+        self._started_s = time.perf_counter() + self._number * 0.618 % 1 * self._period_s
+        senders = [
+            threading.Thread(target=self._send, args=(stop,)) for _ in range(self._in_flight)
+        ]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
 
-    def _send(self, frame: Image, due_s: float) -> None:
-        sent_s = time.perf_counter()
-
-        def ended(error: BaseException | None) -> None:
-            now_s = time.perf_counter()
-            outcome, message = LATE if now_s - due_s > self._bound_s else ANSWERED, None
-            if error is not None:
+    def _send(self, stop: threading.Event) -> None:
+        while (taken := self._take(stop)) is not None:
+            frame, scheduled_s = taken
+            sent_s, message = time.perf_counter(), None
+            try:
+                self._detector.detect(frame)
+                late = time.perf_counter() - scheduled_s > self._bound_s
+                outcome = LATE if late else ANSWERED
+            except Exception as error:
+                # Without a record, the frame would look as if it had never been due.
                 outcome, message = type(error).__name__, str(error)
-            self._on_record(Record(due_s, sent_s, now_s, outcome, message))
-            self._places.release()
+            answered_s = time.perf_counter()
+            self._on_record(Record(scheduled_s, sent_s, answered_s, outcome, message))
+            with self._counting:
+                if self._waiting == self._in_flight:
+                    self._free_since_s = answered_s
+                self._waiting -= 1
 
-        try:
-            pending = self._detector.submit(frame)
-        except YolostreamError as error:
-            ended(error)
-        else:
-            pending.add_done_callback(lambda answer: ended(answer.exception()))
+    def _take(self, stop: threading.Event) -> tuple[Image, float] | None:
+        """Wait until the next frame is due; None if the camera was stopped."""
+        with self._lock:
+            # The frames that were due while all threads waited for the server are dropped.
+            while (due_s := self._due_s()) < self._free_since_s and not stop.is_set():
+                self._on_record(Record(due_s, None, None, DROPPED))
+                self._index += 1
+            if stop.is_set() or stop.wait(max(0.0, due_s - time.perf_counter())):
+                return None
+            frame = self._frames[self._index % len(self._frames)]
+            self._index += 1
+            with self._counting:
+                self._waiting += 1
+            return frame, due_s
+
+    def _due_s(self) -> float:
+        return self._started_s + self._index * self._period_s
 
 
 def clip_frames(model: Model) -> list[Image]:

@@ -748,10 +748,10 @@ def test_the_tool_converts_an_exported_file_for_installation(kind, half, tmp_pat
     written = read_served_onnx(output)
     assert (written.height, written.width) == SQUARE
     assert written.names == tuple(labels.read_text().splitlines())
-    output = capsys.readouterr()
-    assert "picture alone differ by 0.0" in output.err
-    assert ("float16 and float32" in output.err) is half
-    assert f"{written.rows} rows of 5 classes" in output.out
+    captured = capsys.readouterr()
+    assert "picture alone differ by 0.0" in captured.err
+    assert ("float16 and float32" in captured.err) is half
+    assert f"{written.rows} rows of 5 classes" in captured.out
     expected = decoded(run(exported(kind), noise(2)), kind, 5)
     close = 0.5 if half else 1e-3
     np.testing.assert_allclose(
