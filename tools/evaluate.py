@@ -15,6 +15,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import numpy as np
 from rich.console import Console
@@ -104,21 +105,22 @@ def _detector(arguments: argparse.Namespace) -> Iterator[Detector]:
     with contextlib.ExitStack() as stack:
         url = arguments.url
         if url is None:
-            url = stack.enter_context(_embedded(arguments.repository, arguments.model)).url
+            url = stack.enter_context(_embedded(arguments)).url
         yield stack.enter_context(_connected(url, arguments.model + SUFFIX))
 
 
 @contextlib.contextmanager
-def _embedded(repository: Path, model: str) -> Iterator[embedded.EmbeddedTriton]:
+def _embedded(arguments: argparse.Namespace) -> Iterator[embedded.EmbeddedTriton]:
     with TemporaryDirectory() as folder:
         variant = Path(folder) / "models"
-        write_variant(repository, model, variant)
+        write_variant(arguments.repository, arguments.model, variant)
         stderr.print("Starting Triton ...", style="dim")
         with embedded.serve(
-            repository,
+            arguments.repository,
             environment=_SERVER_ENVIRONMENT,
             more_repositories=[variant],
-            models=[model + SUFFIX],
+            models=[arguments.model + SUFFIX],
+            profile=arguments.profile,
         ) as server:
             yield server
 
@@ -150,6 +152,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--images", type=Path, help="folder of a COCO file's pictures, if not beside it")
     add("--model", default=DEFAULT_MODEL, help="name of the ensemble")
     add("--url", help="gRPC address of a Triton, host:port; by default one is started here")
+    add(
+        "--profile",
+        choices=get_args(embedded.Profile),
+        help="of the server that is started here; by default what the machine supports",
+    )
     add(
         "--bare",
         action=argparse.BooleanOptionalAction,
