@@ -119,7 +119,7 @@ def machine(url: str | None = None) -> dict[str, object]:
     """
     facts: dict[str, object] = {
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "gpus": output_of("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines(),
         "python": platform.python_version(),
