@@ -21,7 +21,7 @@ from busy_cores import wait_until_busy
 from conftest import REPOSITORY
 from running import poll
 from yolostream import ServerStartError
-from yolostream.server import embedded
+from yolostream.server import embedded, tritonserver
 from yolostream.server.environment import ServerEnvironment, check_glibc
 from yolostream.server.ports import free_ports
 from yolostream.server.processes import children
@@ -272,6 +272,15 @@ def serve_command(models, *options):
         process.kill()
         process.stderr.close()
         process.wait()
+
+
+def test_a_killed_server_that_ends_late_is_reaped(monkeypatch):
+    # As one that the driver of a lost GPU holds.
+    monkeypatch.setattr(tritonserver, "_KILL_TIMEOUT_S", 0.0)
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    tritonserver.stop(process, patience_s=0)
+    # `poll` of the process would reap it by itself.
+    poll(lambda: process.returncode == -signal.SIGKILL, what="the process to be reaped")
 
 
 def test_a_folder_of_another_user_is_left_alone(tmp_path, monkeypatch):

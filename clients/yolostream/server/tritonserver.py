@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Literal
 
 from yolostream.server import die_with_parent
@@ -151,8 +152,11 @@ def stop(process: subprocess.Popen[bytes], *, patience_s: float) -> None:
             process.wait(patience_s)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
+    try:
         process.wait(_KILL_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        # The driver of a lost GPU may hold the process for longer. It is reaped when it ends.
+        Thread(target=process.wait, daemon=True).start()
     _reap_group(process.pid)
 
 

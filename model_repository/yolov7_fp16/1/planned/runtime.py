@@ -19,7 +19,7 @@ from .kernels import Call, Kernels, Place
 from .placement import place
 from .plan import BYTES, Add, Convert, Convolution, Decode, Launch, Plan, Pool, Slice
 from .planner import plan_of
-from .tuning import Plans, Tuner
+from .tuning import Tuner
 
 _FILE_FORMAT = 3
 """Part of the name of the file of compiled convolutions. It changes when the format does."""
@@ -68,10 +68,11 @@ class PlannedRuntime:
         self._context = Context(library, stream.ptr)
         path = store.folder() / f"{_digest(model.read_bytes())}-{_device_key(library)}.zip"
         specs = [spec for size in reversed(batch_sizes) for spec in self._specs(size)]
-        plans = Tuner(self._context, stream=stream, path=path).plans(specs)
-        most = max(cudnn.workspace_of(plan) for plan in plans.values())
+        # Kept, because cuDNN unloads the kernels of a plan that is destroyed, and graphs need them.
+        self._plans = Tuner(self._context, stream=stream, path=path).plans(specs)
+        most = max(cudnn.workspace_of(plan) for plan in self._plans.values())
         self._workspace = cp.empty(max(most, 1), cp.uint8)
-        self._graphs = {size: self._recorded(size, plans) for size in batch_sizes}
+        self._graphs = {size: self._recorded(size) for size in batch_sizes}
 
     def launch(self, batch_size: int) -> None:
         """Start to compute the first `batch_size` rows of the output."""
@@ -86,10 +87,10 @@ class PlannedRuntime:
         address = int(self._memory.data.ptr) + start
         return Place(convolutions.map_of(one, self._plan), address)
 
-    def _call(self, launch: Launch, batch: int, plans: Plans) -> Call:
+    def _call(self, launch: Launch, batch: int) -> Call:
         """Bind a launch to its memory."""
         if isinstance(launch, Convolution):
-            return self._convolution(launch, batch, plans)
+            return self._convolution(launch, batch)
         if isinstance(launch, Decode):
             maps = [self._place(one, batch) for one in launch.sources]
             return self._kernels.decode(batch, maps, int(self._outputs.data.ptr))
@@ -105,7 +106,7 @@ class PlannedRuntime:
             return self._kernels.add(batch, source, self._place(launch.other, batch), target)
         return self._kernels.upsample(batch, source, target, scale=launch.scale)
 
-    def _convolution(self, launch: Convolution, batch: int, plans: Plans) -> Call:
+    def _convolution(self, launch: Convolution, batch: int) -> Call:
         weight, bias = self._weights[launch]
         addresses = {
             convolutions.SOURCE: self._place(launch.source, batch).address,
@@ -115,12 +116,12 @@ class PlannedRuntime:
         }
         if launch.added is not None:
             addresses[convolutions.ADDED] = self._place(launch.added, batch).address
-        plan = plans[convolutions.spec_of(launch, self._plan, batch)]
+        plan = self._plans[convolutions.spec_of(launch, self._plan, batch)]
         return tuning.bound(self._context, plan, addresses, int(self._workspace.data.ptr))
 
-    def _recorded(self, batch: int, plans: Plans) -> Any:
+    def _recorded(self, batch: int) -> Any:
         """The CUDA graph of all launches for one batch size."""
-        calls = [self._call(launch, batch, plans) for launch in self._plan.launches]
+        calls = [self._call(launch, batch) for launch in self._plan.launches]
         with self._stream:
             # The first launch of a kernel loads it, which cannot be captured.
             for call in calls:
