@@ -14,7 +14,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple
 from typing import Any
 
 from yolostream import Detector
@@ -23,8 +22,8 @@ from yolostream.client.transport.buffers import resize
 from yolostream.image import Image
 from yolostream.pipeline.plan import IN_FLIGHT
 
-from loadtest.camera_process import ANSWERED, DROPPED, LATE, CameraSettings, Record
-from loadtest.frames import demo_frames
+from loadtest.cameras import ANSWERED, DROPPED, LATE, CameraSettings, Record
+from loadtest.clips import demo_frames
 from tools.command import one_line_errors
 
 MAX_IN_FLIGHT = 1024
@@ -137,9 +136,7 @@ def main() -> None:
         frames = clip_frames(detector.model)
 
         def run(number: int, stop: threading.Event) -> None:
-            Camera(detector, frames, settings, lambda record: write(astuple(record)), number).run(
-                stop
-            )
+            Camera(detector, frames, settings, write, number).run(stop)
             write("stopped")
 
         write("ready")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
 from yolostream import Detector
-from yolostream.client.statistics import StepTotals
 
-from loadtest.camera_process import ANSWERED, LATE, Record
-from loadtest.cameras import Cameras
-from loadtest.processes import cpu_s, output_of
+from loadtest.cameras import ANSWERED, LATE, Cameras, Record
+from loadtest.machine import gpu_busy
+from loadtest.processes import cpu_s
 from loadtest.search import Bound
 from loadtest.server import Target
 
@@ -51,92 +51,77 @@ class Step:
     """Mean time in each model, by its name."""
 
 
-def measure(
-    target: Target, detector: Detector, cameras: Cameras, *, count: int, seconds: float
-) -> Step:
-    """Run `count` cameras, and measure the last `seconds`.
+class _Spent(NamedTuple):
+    """Seconds that passed, and seconds of processor time."""
 
-    Raises:
-        ServerError: The server is unavailable.
-        LoadTestError: A process of cameras ended.
-    """
-    with cameras.showing(count) as records:
-        time.sleep(seconds / 4)  # Queues fill, and shared memory is created.
-        before = _Usage.now(target, detector, cameras)
-        time.sleep(seconds)
-        after = _Usage.now(target, detector, cameras)
-        gpu_busy = _gpu_busy()
-    within = [record for record in records if before.time_s <= record.scheduled_s < after.time_s]
-    return _step(count, within, before, after, cameras.bound, gpu_busy)
-
-
-def _gpu_busy() -> float | None:
-    query = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
-    shares = [int(one) for one in output_of("nvidia-smi", *query).split() if one.isdecimal()]
-    return max(shares) / 100 if shares else None
-
-
-@dataclass(frozen=True)
-class _Usage:
-    time_s: float
-    own_cpu_s: float
-    server_cpu_s: float | None
-    machine_idle_s: float
-    models: dict[str, StepTotals]
+    passed: float
+    own: float
+    """Of this process and the cameras."""
+    server: float
+    idle: float
+    """Of all processors of this machine."""
 
     @classmethod
-    def now(cls, target: Target, detector: Detector, cameras: Cameras) -> _Usage:
-        models = detector.statistics()
+    def until_now(cls, target: Target, cameras: Cameras) -> _Spent:
         machine = psutil.cpu_times()
-        return cls(
-            time_s=time.perf_counter(),
-            own_cpu_s=time.process_time() + cameras.cpu_s(),
-            server_cpu_s=cpu_s(target.pids) if target.pids else None,
-            machine_idle_s=machine.idle + machine.iowait,
-            models=models,
-        )
+        own = time.process_time() + cameras.cpu_s()
+        return cls(time.perf_counter(), own, cpu_s(target.pids), machine.idle + machine.iowait)
 
 
-def _step(
-    count: int,
-    records: list[Record],
-    before: _Usage,
-    after: _Usage,
+def measure(
+    target: Target,
+    detector: Detector,
+    cameras: Cameras,
     bound: Bound,
-    gpu_busy: float | None,
+    *,
+    count: int,
+    seconds: float,
 ) -> Step:
-    seconds = after.time_s - before.time_s
-    outcomes = Counter(record.outcome for record in records)
-    latencies_ms = [1000 * r.latency_s for r in records if r.latency_s is not None]
-    p50_ms, p99_ms = (
-        np.percentile(latencies_ms, [50, 99]).round(2).tolist() if latencies_ms else (None, None)
-    )
-    sent_late_ms = [1000 * (r.sent_s - r.scheduled_s) for r in records if r.sent_s is not None]
-    lost = len(records) - outcomes[ANSWERED] - outcomes[LATE]
-    passed = {name: after.models[name].since(before.models[name]) for name in after.models}
-    own_cores = (after.own_cpu_s - before.own_cpu_s) / seconds
+    """Run `count` cameras, and measure the last `seconds`."""
+    with cameras.showing(count) as records:
+        time.sleep(seconds / 4)  # Queues fill, and shared memory is created.
+        models, before = detector.statistics(), _Spent.until_now(target, cameras)
+        time.sleep(seconds)
+        after, models_after = _Spent.until_now(target, cameras), detector.statistics()
+        busy = gpu_busy()
+    spent = _Spent(*(now - then for now, then in zip(after, before, strict=True)))
+    shown = [one for one in records if before.passed <= one.scheduled_s < after.passed]
+    sent = sum(one.sent_s is not None for one in shown)
     cores = psutil.cpu_count()
-    busy_cores = min(cores, cores - (after.machine_idle_s - before.machine_idle_s) / seconds)
-    server_cores = None
-    if before.server_cpu_s is not None and after.server_cpu_s is not None:
-        server_cores = round((after.server_cpu_s - before.server_cpu_s) / seconds, 2)
+    busy_cores = min(cores, cores - spent.idle / spent.passed)
+    other_cores = busy_cores - (spent.own + spent.server) / spent.passed
+    passed = {name: totals.since(models[name]) for name, totals in models_after.items()}
     return Step(
         cameras=count,
-        frames=len(records),
-        outcomes=dict(outcomes),
-        p50_ms=p50_ms,
-        p99_ms=p99_ms,
-        lost=round(lost / max(1, len(records)), 4),
-        broken_by=bound.broken_by(p99_ms, left_out=lost, frames=len(records)),
-        sent_late_p99_ms=round(float(np.percentile(sent_late_ms or [0.0], 99)), 2),
-        generator_cpu_ms_per_frame=round(1000 * own_cores * seconds / max(1, len(sent_late_ms)), 2),
-        server_cores=server_cores,
-        other_cores=round(max(0.0, busy_cores - own_cores - (server_cores or 0.0)), 2),
+        **_seen(shown, bound),
+        generator_cpu_ms_per_frame=round(1000 * spent.own / max(1, sent), 2),
+        server_cores=round(spent.server / spent.passed, 2) if target.pids else None,
+        other_cores=round(max(0.0, other_cores), 2),
         machine_busy=round(busy_cores / cores, 2),
-        gpu_busy=gpu_busy,
+        gpu_busy=busy,
         queue_ms={name: _mean_ms(t.queue_s, t.requests) for name, t in passed.items()},
         compute_ms={name: _mean_ms(t.compute_s, t.requests) for name, t in passed.items()},
     )
+
+
+def _seen(records: list[Record], bound: Bound) -> dict[str, Any]:
+    """What the cameras saw, as fields of `Step`."""
+    outcomes = Counter(record.outcome for record in records)
+    lost = len(records) - outcomes[ANSWERED] - outcomes[LATE]
+    latencies_ms = [1000 * r.latency_s for r in records if r.latency_s is not None]
+    sent_late_ms = [1000 * (r.sent_s - r.scheduled_s) for r in records if r.sent_s is not None]
+    p50_ms, p99_ms = (
+        np.percentile(latencies_ms, [50, 99]).round(2).tolist() if latencies_ms else (None, None)
+    )
+    return {
+        "frames": len(records),
+        "outcomes": dict(outcomes),
+        "p50_ms": p50_ms,
+        "p99_ms": p99_ms,
+        "lost": round(lost / max(1, len(records)), 4),
+        "broken_by": bound.broken_by(p99_ms, left_out=lost, frames=len(records)),
+        "sent_late_p99_ms": round(float(np.percentile(sent_late_ms or [0.0], 99)), 2),
+    }
 
 
 def _mean_ms(seconds: float, frames: int) -> float:

@@ -33,7 +33,6 @@ SIDE = 640
 THRESHOLD = thresholds()["confidence"]
 """Of the ensemble that serves it."""
 _FILL = 114
-_HALVINGS = 40
 
 
 def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> None:
@@ -46,9 +45,6 @@ def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> None:
         path: ONNX file to write.
         frames: uint8 [H, W, 3] each, RGB, that the network is set up with.
         table: Name of its layer table.
-
-    Raises:
-        OnnxError: The ensemble could not serve the graph.
     """
     pictures = torch.stack([_picture(frame) for frame in frames])
     model = to_fp16(traced(fuse_batch_norm(_network(table, pictures)), size=(SIDE, SIDE)))
@@ -115,12 +111,10 @@ def objectness_bias(logits: tuple[Tensor, Tensor], *, candidates: int) -> float:
         candidates: Rows of a picture above the threshold.
     """
     objectness, best = logits
-    low, high = -30.0, 30.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        count = ((objectness + middle).sigmoid() * best > THRESHOLD).float().sum() / len(best)
-        low, high = (low, middle) if count > candidates else (middle, high)
-    return low
+    # A row counts from the bias on that lifts its probability times that of its class to the
+    # threshold; none lifts one whose class is less probable than that.
+    lifting = torch.logit((THRESHOLD / best).clamp(max=1.0)) - objectness
+    return float(lifting.flatten().sort().values[candidates * len(best)])
 
 
 def _add_objectness(head: Detect, bias: float) -> None:

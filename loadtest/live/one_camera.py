@@ -116,9 +116,6 @@ def _watching(service: Running, number: int) -> Iterator[list[int]]:
 
     Yields:
         The pieces of video that each viewer has received so far.
-
-    Raises:
-        LoadTestError: A viewer receives no video.
     """
     (camera,) = service.scrape().by_camera("camera_up")
     pieces = [0] * number
@@ -158,9 +155,6 @@ def page(setting: Setting) -> dict[str, Any]:
     Returns:
         `model`; `seconds` of each opening; their `median` and `slowest`; and the `bar` of the
         slowest.
-
-    Raises:
-        LoadTestError: No browser can be driven.
     """
     try:
         from chromium import chromium

@@ -36,12 +36,11 @@ class Setting:
     raw: Path
     """Folder for logs and clips."""
 
-    @contextlib.contextmanager
-    def running(self, cameras: Sequence[Path], *, name: str) -> Iterator[Running]:
+    def running(
+        self, cameras: Sequence[Path], *, name: str
+    ) -> contextlib.AbstractContextManager[Running]:
         """Run a service until the block ends; its log is `name.log` in `raw`."""
-        log = self.raw / f"{name}.log"
-        with running(cameras, url=self.url, model=self.model, log=log) as service:
-            yield service
+        return running(cameras, url=self.url, model=self.model, log=self.raw / f"{name}.log")
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,7 @@ class Running:
         return cpu_s(family(self.pid))
 
     def wait_for_frames(self, cameras: int, *, frames: int = 5) -> None:
-        """Wait until `frames` of each of so many cameras are completed.
-
-        Raises:
-            LoadTestError: They are not.
-        """
+        """Wait until `frames` of each of so many cameras are completed."""
         deadline = time.monotonic() + _START_S
         while True:
             done = self.scrape().by_camera("frames_completed_total")
@@ -99,9 +94,6 @@ def running(
         url: gRPC address of its Triton.
         log: File for its output.
         model: Name of the ensemble.
-
-    Raises:
-        LoadTestError: It does not start.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     options = ["--url", url, "--model", model, "--listen", "127.0.0.1:0"]

@@ -59,12 +59,9 @@ def ready(
     """Find perf_analyzer or install it, and make sure that it starts.
 
     Args:
-        libraries: Empty folder, to be filled with links to what the binary needs.
+        libraries: Folder, made if it is missing, to be filled with links to what the binary needs.
         folder: Where it is installed if PATH has none.
         server_environment: Has those libraries, in the nvidia-pytriton wheel.
-
-    Raises:
-        PerfAnalyzerError: It cannot be fetched, or does not start here.
     """
     on_path = shutil.which(_NAME)
     path = Path(on_path).resolve() if on_path else folder / VERSION / _NAME
@@ -95,6 +92,7 @@ def _install(path: Path) -> None:
 
 def _link_libraries(folder: Path, server_environment: Path) -> None:
     """Give the wheel's copies, whose names carry a hash, the names that the binary asks for."""
+    folder.mkdir(exist_ok=True)
     for name in _BORROWED:
         stem = name.partition(".")[0]
         for copy in server_environment.glob(
@@ -114,13 +112,11 @@ def _check(found: PerfAnalyzer) -> None:
             env=found.variables,
             check=False,
         )
+        words = last_words(done.stderr) if done.returncode else ""
     except OSError as error:
         words = str(error)
-    else:
-        if done.returncode == 0:
-            return
-        words = last_words(done.stderr)
-    raise PerfAnalyzerError(
-        f"{found.path} does not start ({words}): it needs Linux on x86-64 with glibc 2.35 or newer "
-        "and the libraries of 'make install'; if it is on PATH, remove it from there"
-    )
+    if words:
+        raise PerfAnalyzerError(
+            f"{found.path} does not start ({words}): it needs Linux on x86-64 with glibc 2.35 or "
+            "newer and the libraries of 'make install'; if it is on PATH, remove it from there"
+        )

@@ -1,1 +1,0 @@
-"""Programs for the server's own Python, which has CuPy and the engines but none of our packages."""
