@@ -32,10 +32,11 @@ from loadtest.clips import CLIPS, demo_frames
 from loadtest.errors import LoadTestError
 from loadtest.options import Output, workplace
 from loadtest.processes import last_words, memory_mb
-from loadtest.repository import MODELS, NETWORK, RESULTS_FOLDER
+from loadtest.repository import MODELS, NETWORK, PREPROCESS, RESULTS_FOLDER
 from loadtest.result_file import Content, say, writing
 from loadtest.server import served
 from loadtest.table import Bar, table
+from tools.bare import pure_module
 
 _WARM_UP = 5
 
@@ -132,11 +133,10 @@ def _bare_loop(tensors: list[Tensor], *, sessions: int, threads: int) -> Iterato
 
 
 def _tensor(frame: Image) -> Tensor:
-    """A frame, uint8 [360, 640, 3], as the network sees it: float32 [1, 3, 640, 640], 0..1."""
-    canvas = np.full((640, 640, 3), 114, np.uint8)
-    canvas[140:500] = frame
-    planes = np.ascontiguousarray(canvas.transpose(2, 0, 1)[np.newaxis])
-    return planes.astype(np.float32) / np.float32(255)
+    """A frame as the network sees it: float32 [1, 3, 640, 640], 0..1."""
+    tensor = np.empty((1, 3, 640, 640), np.float32)
+    pure_module(MODELS / PREPROCESS, "letterbox").letterbox(frame, tensor[0])
+    return tensor
 
 
 def _pair_rate(url: str, folder: Path) -> float:

@@ -12,7 +12,7 @@ from loadtest.clips import CAMERA_FPS, DEMO, material
 from loadtest.endtoend.plan import EDGE, WARM_UP_S
 from loadtest.errors import LoadTestError
 from loadtest.live.running import Setting
-from loadtest.live.scrape import Window, fairness
+from loadtest.live.scrape import Scrape
 from loadtest.result_file import say
 from loadtest.search import Bound, most
 
@@ -71,7 +71,7 @@ def capacity(setting: Setting, *, numbers: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def capacity_figures(seen: Window, cameras: int, seconds: float, spent_s: float) -> dict[str, Any]:
+def capacity_figures(seen: Scrape, cameras: int, seconds: float, spent_s: float) -> dict[str, Any]:
     """The figures of a run.
 
     Returns:
@@ -107,7 +107,7 @@ def overload(setting: Setting, *, fits: int | None) -> dict[str, Any]:
         `fits_frames_per_s`; `cameras`; and what `overload_figures` returns.
     """
 
-    def window(cameras: int) -> Window:
+    def window(cameras: int) -> Scrape:
         with setting.running(DEMO.of(cameras), name=f"overload-{cameras}") as service:
             service.wait_for_frames(cameras, frames=_WARM_UP_FRAMES)
             return service.window(setting.seconds)
@@ -124,15 +124,16 @@ def overload(setting: Setting, *, fits: int | None) -> dict[str, Any]:
     }
 
 
-def overload_figures(seen: Window, seconds: float) -> dict[str, Any]:
+def overload_figures(seen: Scrape, seconds: float) -> dict[str, Any]:
     """The figures of an overloaded service.
 
     Returns:
-        `frames_per_s` that were completed; `each`, of each camera; `fairness`; `age_ms`;
+        `frames_per_s` that were completed; `each`, of each camera; `fairness`, the least of
+        these over the most; `age_ms`;
         `request_ms`, the mean time from sending a frame to its answer; `age_bar_ms`, the staleness
         budget and one answer; and `dropped` frames, by cause.
     """
-    completed = seen.frames("completed")
+    completed = seen.by_camera("frames_completed_total")
     request_s, requests = (
         seen.by("stage", f"stage_seconds_{what}")["request"] for what in ("sum", "count")
     )
@@ -140,7 +141,7 @@ def overload_figures(seen: Window, seconds: float) -> dict[str, Any]:
     return {
         "frames_per_s": round(sum(completed.values()) / seconds, 1),
         "each": {camera: round(count / seconds, 1) for camera, count in completed.items()},
-        "fairness": round(fairness(completed), 3),
+        "fairness": round(min(completed.values()) / max(1.0, *completed.values()), 3),
         "age_ms": seen.ages_ms(),
         "request_ms": round(1000 * answer_s, 1),
         "age_bar_ms": round(1000 * (MAX_AGE_S + answer_s), 1),

@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from loadtest.clips import CLIPS, slower
 from loadtest.errors import LoadTestError
 from loadtest.live.running import Running, Setting
-from loadtest.live.scrape import Window
+from loadtest.live.scrape import Scrape
 
 RATE = 5
 """Frames per second of the camera whose age is measured."""
@@ -96,7 +96,7 @@ def viewers(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _cost(seen: Window, seconds: float, pieces: int) -> dict[str, float]:
+def _cost(seen: Scrape, seconds: float, pieces: int) -> dict[str, float]:
     parent, worker = (
         seen.total(f"{who}_cpu_seconds_total") / seconds for who in ("process", "worker")
     )

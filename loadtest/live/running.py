@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.errors import LoadTestError
-from loadtest.live.scrape import Scrape, Window, scraped
+from loadtest.live.scrape import Scrape, scraped
 from loadtest.processes import cpu_s, family, started
 from loadtest.repository import ENSEMBLE
 
@@ -73,14 +73,14 @@ class Running:
                 raise LoadTestError(f"only {done} came in {_START_S:g} s: see {self.log}")
             time.sleep(_LOOK_S)
 
-    def window(self, seconds: float) -> Window:
+    def window(self, seconds: float) -> Scrape:
         """What happens in the next seconds, during which the service is scraped as usual."""
         before = self.scrape()
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _SCRAPE_EVERY_S))
             after = self.scrape()
-        return Window(before, after)
+        return after.since(before)
 
 
 @contextlib.contextmanager
