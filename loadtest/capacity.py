@@ -18,13 +18,13 @@ from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.client.triton_errors import translated
 
 from loadtest.cameras import Cameras, CameraSettings
-from loadtest.load import Step, bound_by, measure
 from loadtest.options import Model, Output, Quick, Url, workplace
 from loadtest.overload import overload, said
 from loadtest.repository import RESULTS_FOLDER
 from loadtest.result_file import Content, say, writing
 from loadtest.search import Bound, most
 from loadtest.server import served
+from loadtest.step import Step, bound_by, measure
 from loadtest.table import Bar, Figures, listed
 
 GENERATOR_BAR = Bar(" ms", 1, at_most=1)

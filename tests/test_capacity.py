@@ -31,10 +31,10 @@ from loadtest.cameras import (
 )
 from loadtest.capacity import MAX_CAMERAS, _answer, capacity, section
 from loadtest.errors import LoadTestError
-from loadtest.load import Step, bound_by, measure
 from loadtest.overload import _recovery_s, overload, said
 from loadtest.search import Bound
 from loadtest.server import Target
+from loadtest.step import Step, bound_by, measure
 
 BOUND = Bound(frames_per_second=10, latency_s=0.2)
 STEP = Step(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.errors import PerfAnalyzerError
-from loadtest.processes import last_words
+from loadtest.processes import last_words, started
 from loadtest.repository import REPOSITORY, SERVER_ENVIRONMENT
 
 _LIST = REPOSITORY / "requirements" / "perf-analyzer.txt"
@@ -51,6 +53,28 @@ class PerfAnalyzer:
             # A proxy in the environment must not come between it and our own machine.
             "no_grpc_proxy": ",".join(filter(None, [direct, "localhost,127.0.0.1,::1"])),
         }
+
+    def run(self, options: Sequence[str], log: Path, *, timeout_s: float) -> tuple[int, str]:
+        """Run it once, in the folder of its log, where it also writes reports.
+
+        Returns:
+            Its exit code, negative for a signal, and its words if it failed.
+        """
+        with (
+            log.open("w") as file,
+            started(
+                [str(self.path), *options], file, env=self.variables, cwd=log.parent
+            ) as process,
+        ):
+            try:
+                code = process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                return -signal.SIGKILL, f"no end after {timeout_s:.0f} s: stopped"
+        if code == -signal.SIGBUS:
+            return code, "/dev/shm is full: make it larger, or remove what was left there"
+        if code < 0:
+            return code, f"ended by {signal.Signals(-code).name}"
+        return code, last_words(log.read_text(errors="replace"))
 
 
 def ready(

@@ -1,12 +1,10 @@
-"""perf_analyzer as a process: what it sends, its command line, its end, and what it leaves."""
+"""What perf_analyzer sends to a server, what it measures, and the shared memory that it leaves."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import json
-import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +22,6 @@ from loadtest.clips import demo_frames
 from loadtest.errors import ResultError
 from loadtest.perf.binary import PerfAnalyzer
 from loadtest.perf.report import REPORT, read_report
-from loadtest.processes import last_words, started
 from loadtest.repository import ENSEMBLE
 
 Transport = Literal["grpc", "system", "cuda"]
@@ -124,8 +121,9 @@ class Load:
 
         def run(window_s: float, percent: float) -> tuple[int, str]:
             options = self.command(point, window_s=window_s, percent=percent, intervals=intervals)
+            log = raw / f"within-{percent:g}-percent.log"
             with self._no_regions_left(point):
-                return self._run(options, raw / f"within-{percent:g}-percent.log", window_s)
+                return self.perf.run(options, log, timeout_s=_START_S + 3 * _TRIALS * window_s)
 
         code, words = run(window_s, percent)
         if _TOO_SHORT in words:
@@ -141,10 +139,10 @@ class Load:
     def command(
         self, point: Point, *, window_s: float, percent: float, intervals: Path | None = None
     ) -> list[str]:
-        """The command line that measures a point; see `measure`."""
+        """The options that measure a point; see `measure`."""
         concurrency = ["--concurrency-range", str(point.concurrency)]
         return [
-            *[str(self.perf.path), "-m", point.model, "-u", target_of(self.url), "-i", "grpc"],
+            *["-m", point.model, "-u", target_of(self.url), "-i", "grpc"],
             "--async",
             *(["--request-intervals", str(intervals)] if intervals else concurrency),
             *["-b", str(point.batch), "--input-data", str(self.requests(point.size))],
@@ -168,24 +166,6 @@ class Load:
             data = [{INPUT_NAME: {"content": one, "shape": shape}} for one, shape in contents]
             path.write_text(json.dumps({"data": data}), encoding="ascii")
         return path
-
-    def _run(self, arguments: list[str], log: Path, window_s: float) -> tuple[int, str]:
-        """Run it once; returns its exit code, negative for a signal, and its words if it failed."""
-        timeout_s = _START_S + 3 * _TRIALS * window_s
-        with (
-            log.open("w") as file,
-            # It writes the reports of an ensemble's steps into the current folder.
-            started(arguments, file, env=self.perf.variables, cwd=log.parent) as process,
-        ):
-            try:
-                code = process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                return -signal.SIGKILL, f"no end after {timeout_s:.0f} s: stopped"
-        if code == -signal.SIGBUS:
-            return code, f"{_SHARED_MEMORY} is full: make it larger, or remove what was left there"
-        if code < 0:
-            return code, f"ended by {signal.Signals(-code).name}"
-        return code, last_words(log.read_text(errors="replace"))
 
     @contextlib.contextmanager
     def _no_regions_left(self, point: Point) -> Iterator[None]:
