@@ -58,7 +58,8 @@ def triton_version(url: str) -> str:
 def nvidia_smi(columns: str) -> list[str]:
     """A line for each GPU, with columns of `nvidia-smi --query-gpu`; none without nvidia-smi."""
     form = "--format=csv,noheader,nounits"
-    return output_of("nvidia-smi", f"--query-gpu={columns}", form).splitlines()
+    told = output_of("nvidia-smi", f"--query-gpu={columns}", form)
+    return [line.strip() for line in told.splitlines()]
 
 
 def gpu_facts(environment: Path) -> dict[str, Any]:
