@@ -255,7 +255,7 @@ def test_a_process_is_named_after_its_model():
 def test_a_program_in_the_environment_of_the_server_prints_its_result_last(tmp_path):
     (tmp_path / "bin").mkdir()
     python = tmp_path / "bin" / "python"
-    python.write_text("#!/bin/sh\necho an engine prints this\necho $4\n")
+    python.write_text("#!/bin/sh\necho an engine prints this\necho $3\n")
     python.chmod(0o755)
     assert engine.run(tmp_path, "bare_loop", {"1": 2}) == {"1": 2}
     python.unlink()

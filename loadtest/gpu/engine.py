@@ -1,4 +1,4 @@
-"""The bare engine, and the GPU time of the other steps, by `server_side.py`."""
+"""The bare engine, and the GPU time of the other steps, by `server_side/times.py`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loadtest.perf.load import DOWNSCALED
 from loadtest.repository import NETWORK, thresholds
 from tools.served_onnx import read_served_onnx
 
-_PROGRAM = Path(__file__).with_name("server_side.py")
+_PROGRAM = Path(__file__).with_name("server_side") / "times.py"
 _BATCHES, _CPU_BATCHES = (1, 2, 4, 8, 16), (1, 2)
 _STAGES_BATCH = 16
 _TIMEOUT_S = 900.0
@@ -53,14 +53,13 @@ def _shapes(repository: Path) -> dict[str, Any]:
 
 
 def run(environment: Path, function: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Run a function of `server_side.py` with the Python of an environment.
+    """Run a function of `times.py` with the Python of an environment.
 
     Returns:
         The JSON in its last line of output; engines may print other lines before.
     """
     python = environment / "bin" / "python"
-    # -P: the modules beside the program are not for this Python.
-    command = [str(python), "-P", str(_PROGRAM), function, json.dumps(options)]
+    command = [str(python), str(_PROGRAM), function, json.dumps(options)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False

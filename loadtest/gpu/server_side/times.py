@@ -1,23 +1,21 @@
 """Times the bare engine, or the GPU's part of the other steps, without a server.
 
-It runs with the server's own Python, which has CuPy and the engines but none of our packages. Its
-arguments are the name of a function below, and a JSON object. Its last line of output is JSON.
+Its arguments are the name of a function below, and a JSON object. Its last line of output is JSON.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import statistics
 import sys
 import time
-import types
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from model_code import load  # type: ignore[import-not-found]  # lies beside this program
 
 Options = dict[str, Any]
 
@@ -66,7 +64,7 @@ def _open(options: Options) -> Callable[[int], Any]:
 
     cupy.cuda.Device(0).use()
     folder = Path(options["folder"])
-    network = _load(folder, "network").open_network(
+    network = load(folder, "network").open_network(
         folder / "model.onnx",
         runtime=options["runtime"],
         stream=cupy.cuda.Stream(non_blocking=True),
@@ -130,7 +128,7 @@ def stages_time(options: Options) -> dict[str, Any]:
 def _preprocess(options: Options) -> Callable[[], Any]:
     import cupy
 
-    module = _load(Path(options["repository"], "preprocess", "1"), "letterbox_cuda")
+    module = load(Path(options["repository"], "preprocess", "1"), "letterbox_cuda")
     stage = module.CudaLetterbox(tuple(options["image_shape"]), max_batch=options["batch"])
     noise = np.random.default_rng(0)
     shape = (1, *options["frame"], 3)
@@ -144,8 +142,8 @@ def _nms(options: Options) -> Callable[[], Any]:
     import cupy
 
     folder = Path(options["repository"], "nms", "1")
-    thresholds = _load(folder, "nms").Thresholds(**options["thresholds"])
-    stage = _load(folder, "nms_cuda").CudaNms(thresholds, max_batch=options["batch"])
+    thresholds = load(folder, "nms").Thresholds(**options["thresholds"])
+    stage = load(folder, "nms_cuda").CudaNms(thresholds, max_batch=options["batch"])
     rows = [cupy.asarray(_rows(options, seed)[None]) for seed in range(options["batch"])]
     _, height, width = options["image_shape"]
     letterbox = cupy.asarray([[0, 0, width, height, 0, 0]], dtype=cupy.float32)
@@ -182,20 +180,6 @@ def _times_ms(call: Callable[[], Any], repeats: int) -> list[float]:
         after.synchronize()
         times.append(cupy.cuda.get_elapsed_time(before, after))
     return times[_WARM_UPS:]
-
-
-def _load(folder: Path, module: str) -> Any:
-    """Import a module beside a `model.py` as the Python backend does: as a part of a package.
-
-    Args:
-        folder: Such as `model_repository/nms/1`.
-        module: Name of the file, without its ending; may import its neighbors relatively.
-    """
-    package = f"{folder.parent.name}_{folder.name}"
-    if package not in sys.modules:
-        sys.modules[package] = types.ModuleType(package)
-        sys.modules[package].__path__ = [str(folder)]
-    return importlib.import_module(f"{package}.{module}")
 
 
 if __name__ == "__main__":
