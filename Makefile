@@ -151,7 +151,7 @@ gpu-check: gpu .venv/.dev .venv/.deepstream $(GPU_NETWORK) ## on a GPU: run its 
 # A network of the real size with random weights, made once with PyTorch.
 $(GPU_OUTPUT)/yolov7.onnx: | .venv-tools/.tools
 	mkdir -p $(@D)
-	.venv-tools/bin/python -c "from pathlib import Path; from loadtest.gpu import bench; bench.network(Path('$@.new'))"
+	.venv-tools/bin/python -c "from pathlib import Path; from loadtest.gpu import bench; bench.network_at(Path('$@.new'))"
 	mv $@.new $@
 
 # Results of a quick run, or with another server, are not published.

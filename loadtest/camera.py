@@ -14,7 +14,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple
 from typing import Any
 
 from yolostream import Detector
@@ -23,8 +22,8 @@ from yolostream.client.transport.buffers import resize
 from yolostream.image import Image
 from yolostream.pipeline.plan import IN_FLIGHT
 
-from loadtest.camera_process import ANSWERED, DROPPED, LATE, CameraSettings, Record
-from loadtest.frames import demo_frames
+from loadtest.cameras import ANSWERED, DROPPED, LATE, CameraSettings, Record
+from loadtest.clips import demo_frames
 from tools.command import one_line_errors
 
 MAX_IN_FLIGHT = 1024
@@ -58,22 +57,22 @@ class Camera:
     ) -> None:
         self._detector = detector
         self._frames = frames
-        self._period_s = 1 / settings.frames_per_second
-        self._bound_s = settings.bound_s
+        self._settings = settings
         self._in_flight = settings.in_flight or IN_FLIGHT
         self._on_record = on_record
-        self._number = number
-        self._lock = threading.Lock()
+        self._period_s = 1 / settings.frames_per_second
+        # Multiples of the golden ratio are spread evenly, however many cameras there are.
+        self._offset_s = number * 0.618 % 1 * self._period_s
+        self._started_s = 0.0
+        self._taking = threading.Lock()
         self._index = 0
         self._counting = threading.Lock()
         self._waiting = 0
         self._free_since_s = 0.0
-        self._started_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Send until `stop` is set, then wait for the frames in flight."""
-        # Multiples of the golden ratio are spread evenly, however many cameras there are.
-        self._started_s = time.perf_counter() + self._number * 0.618 % 1 * self._period_s
+        self._started_s = time.perf_counter() + self._offset_s
         senders = [
             threading.Thread(target=self._send, args=(stop,)) for _ in range(self._in_flight)
         ]
@@ -88,7 +87,7 @@ class Camera:
             sent_s, message = time.perf_counter(), None
             try:
                 self._detector.detect(frame)
-                late = time.perf_counter() - scheduled_s > self._bound_s
+                late = time.perf_counter() - scheduled_s > self._settings.bound_s
                 outcome = LATE if late else ANSWERED
             except Exception as error:
                 # Without a record, the frame would look as if it had never been due.
@@ -102,7 +101,7 @@ class Camera:
 
     def _take(self, stop: threading.Event) -> tuple[Image, float] | None:
         """Wait until the next frame is due; None if the camera was stopped."""
-        with self._lock:
+        with self._taking:
             # The frames that were due while all threads waited for the server are dropped.
             while (due_s := self._due_s()) < self._free_since_s and not stop.is_set():
                 self._on_record(Record(due_s, None, None, DROPPED))
@@ -137,9 +136,7 @@ def main() -> None:
         frames = clip_frames(detector.model)
 
         def run(number: int, stop: threading.Event) -> None:
-            Camera(detector, frames, settings, lambda record: write(astuple(record)), number).run(
-                stop
-            )
+            Camera(detector, frames, settings, write, number).run(stop)
             write("stopped")
 
         write("ready")
@@ -176,10 +173,10 @@ def _lines() -> Iterator[Callable[[Any], None]]:
         last = False
         while not last:
             last = ended.wait(_WRITE_EVERY_S)
-            lines = [json.dumps(waiting.popleft()) for _ in range(len(waiting))]
             # A reader that is gone has closed stdin too, which ends the program.
             with contextlib.suppress(BrokenPipeError):
-                sys.stdout.writelines(f"{line}\n" for line in lines)
+                while waiting:
+                    sys.stdout.write(f"{json.dumps(waiting.popleft())}\n")
                 sys.stdout.flush()
 
     writer = threading.Thread(target=write)

@@ -6,8 +6,8 @@ one frame in a hundred is lost. Each camera sends at its own rate.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -17,17 +17,17 @@ from yolostream.client.connection import connect
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.client.triton_errors import translated
 
-from loadtest.cameras import Cameras
-from loadtest.load import Step, bound_by, measure
+from loadtest.cameras import Cameras, CameraSettings
+from loadtest.options import Model, Output, Quick, Url, workplace
 from loadtest.overload import overload, said
 from loadtest.repository import RESULTS_FOLDER
-from loadtest.result_file import Content, Output, say, writing
+from loadtest.result_file import Content, say, writing
 from loadtest.search import Bound, most
-from loadtest.server import Url, served
-from loadtest.table import Bar, table
-from tools.command import one_line_errors
+from loadtest.server import served
+from loadtest.step import Step, bound_by, measure
+from loadtest.table import Bar, Figures, listed
 
-GENERATOR_BAR = Bar("at most", 1, " ms", 1)
+GENERATOR_BAR = Bar(" ms", 1, at_most=1)
 """Processor time of the load generator for a frame."""
 CPU_BOUND = Bound(frames_per_second=10, latency_s=0.200, left_out=0.01)
 GPU_BOUND = Bound(frames_per_second=30, latency_s=0.033, left_out=0.01)
@@ -37,7 +37,7 @@ _TIMEOUT_S = 10.0
 
 def main(
     url: Url = None,
-    model: Annotated[str, typer.Option(help="Name of the ensemble.")] = DEFAULT_MODEL,
+    model: Model = DEFAULT_MODEL,
     frames_per_second: Annotated[
         float | None,
         typer.Option(min=0.1, help="Of each camera; by default 10, or 30 with a GPU."),
@@ -49,14 +49,12 @@ def main(
     overload_seconds: Annotated[
         float, typer.Option("--overload", help="Then send three times as much, so many seconds.")
     ] = 0.0,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Short steps: rough figures in half a minute.")
-    ] = False,
+    quick: Quick = False,
     output: Output = RESULTS_FOLDER / "capacity.json",
 ) -> None:
-    """Find how many cameras a server can serve."""
+    """Find how many cameras a server can serve; half a minute with --quick."""
     with (
-        one_line_errors(),
+        workplace(),
         served(url, model=model) as target,
         Detector(target.url, model, max_in_flight=1) as detector,
         writing(output, tool="loadtest.capacity", url=target.url) as figures,
@@ -73,13 +71,15 @@ def main(
             "frames_per_second": bound.frames_per_second,
             "bound_ms": 1000 * bound.latency_s,
         }
+        settings = CameraSettings(target.url, model, bound.frames_per_second, bound.latency_s)
         steps: list[Step] = []
-        with Cameras(target.url, model, bound=bound) as cameras:
+        with Cameras(settings) as cameras:
 
             def holds(count: int) -> bool:
-                step = measure(target, detector, cameras, count=count, seconds=1 if quick else 10)
+                seconds = 1 if quick else 10
+                step = measure(target, detector, cameras, bound, count=count, seconds=seconds)
                 steps.append(step)
-                figures.update(facts, steps=[dataclasses.asdict(step) for step in steps])
+                figures.update(facts, steps=[asdict(step) for step in steps])
                 p99 = "no answer" if step.p99_ms is None else f"p99 {step.p99_ms:.0f} ms"
                 verdict = step.broken_by or "holds"
                 say(f"{_cameras(count)}: {p99}, {step.lost:.1%} lost: {verdict}")
@@ -90,7 +90,7 @@ def main(
         typer.echo(figures["sentence"])
         if overload_seconds:
             figures["overload"] = overload(
-                target, detector, capacity=found, bound=bound, seconds=overload_seconds
+                target, detector, settings, capacity=found, seconds=overload_seconds
             )
 
 
@@ -135,13 +135,9 @@ def _cameras(count: int) -> str:
 def _on_gpu(url: str, models: tuple[str, ...]) -> bool:
     """Whether any of `models` runs on a GPU."""
     with translated(url, models[0]), connect(url) as client:
-        return any(
-            group.kind == ModelInstanceGroup.KIND_GPU
-            for model in models
-            for group in client.get_model_config(
-                model, client_timeout=_TIMEOUT_S
-            ).config.instance_group
-        )
+        configs = [client.get_model_config(model, client_timeout=_TIMEOUT_S) for model in models]
+    groups = [group for config in configs for group in config.config.instance_group]
+    return any(group.kind == ModelInstanceGroup.KIND_GPU for group in groups)
 
 
 def section(content: Content) -> str:
@@ -149,21 +145,20 @@ def section(content: Content) -> str:
     figures = content["figures"]
     flood = f"{said(figures['overload'])}\n" if "overload" in figures else ""
     own_ms = figures["generator_cpu_ms_per_frame"]
-    rows = [
-        [
-            str(step["cameras"]),
-            *(
-                "" if step[name] is None else f"{step[name]:.0f} ms"
-                for name in ("p50_ms", "p99_ms")
-            ),
-            f"{step['lost']:.1%}",
-        ]
-        for step in sorted(figures["steps"], key=lambda step: int(step["cameras"]))
-    ]
+
+    def age(which: str, step: Figures) -> str:
+        return "" if step[which] is None else f"{step[which]:.0f} ms"
+
+    columns: dict[str, Callable[[Figures], str]] = {
+        "cameras": lambda step: str(step["cameras"]),
+        "p50": lambda step: age("p50_ms", step),
+        "p99": lambda step: age("p99_ms", step),
+        "frames lost": lambda step: f"{step['lost']:.1%}",
+    }
     return (
         f"**{figures['sentence']}.**\n{flood}The cameras themselves took processor time, a frame: "
         f"{GENERATOR_BAR.judged(own_ms)} ({GENERATOR_BAR}).\n\n"
-        f"{table(['cameras', 'p50', 'p99', 'frames lost'], rows)}"
+        f"{listed(columns, sorted(figures['steps'], key=lambda step: int(step['cameras'])))}"
     )
 
 

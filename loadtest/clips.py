@@ -1,18 +1,23 @@
-"""Videos for the benchmarks: the demo videos, slower, longer, or in 1080p as a camera sends it."""
+"""Videos for the benchmarks: the demo videos, their frames, and clips that are made of them."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import av
+import numpy as np
 from av.video.frame import PictureType
+from yolostream.client.transport.buffers import resize
+from yolostream.image import Image
+from yolostream.sources import Reading, find_sources
 
 from loadtest.repository import VIDEOS
 
@@ -25,6 +30,29 @@ _WIDTH, _HEIGHT = 1920, 1080
 _BITRATE = 4_000_000
 _KEYFRAME_EVERY = 60
 _ENCODER = {"profile": "high", "preset": "veryfast", "bf": "0", "sc_threshold": "0"}
+
+
+def demo_frames(
+    *, size: tuple[int, int] | None = None, every: int = 10, first: int | None = None
+) -> list[Image]:
+    """Read frames of a demo clip.
+
+    Args:
+        size: Height and width to resize to, in pixels; by default those of the clip.
+        every: Take every Nth frame.
+        first: Take so many; by default all.
+
+    Returns:
+        uint8 [height, width, 3] each, RGB.
+    """
+    (source,), _ = find_sources([str(CLIPS[0])], decoder="cpu")
+    frames = []
+    with contextlib.closing(source.open(Reading(stride=every))) as session:
+        for frame in islice(session, first):
+            assert isinstance(frame.image, np.ndarray)  # of the processor's decoder
+            height, width = size or frame.image.shape[:2]
+            frames.append(resize(frame.image, height=height, width=width))
+    return frames
 
 
 @dataclass(frozen=True)
@@ -55,18 +83,24 @@ def material(folder: Path, *, frames: int, full_hd: bool) -> Material:
     for once in CLIPS:
         if full_hd:
             once = _made(folder / f"{once.stem}-1080p.mp4", partial(_encode, once))
-        repeats = math.ceil(frames / _frames_of(once))
+        with av.open(str(once)) as container:
+            stream = container.streams.video[0]
+            repeats = math.ceil(frames / stream.frames)
+            size = f"{stream.codec_context.width}x{stream.codec_context.height}"
         path = folder / f"{once.stem}-{repeats}-times.mp4"
-        paths.append(_made(path, partial(_repeat, once, repeats=repeats)))
+        paths.append(_made(path, partial(_copy, once, repeats=repeats)))
     made = (
         f"made of the demo videos, {_BITRATE / 1e6:g} Mbit/s, a keyframe every "
         f"{_KEYFRAME_EVERY} frames, no B-frames"
     )
-    with av.open(str(paths[0])) as container:
-        context = container.streams.video[0].codec_context
-        size = f"{context.width}x{context.height}"
     words = f"H.264 of {size} at {CAMERA_FPS} fps, {made if full_hd else DEMO.words}"
     return Material(tuple(paths), words)
+
+
+def slower(source: Path, target: Path, *, rate: int) -> Path:
+    """Write the same pictures at so many frames per second, without encoding them again."""
+    _copy(source, target, rate=rate)
+    return target
 
 
 def _made(path: Path, make: Callable[[Path], None]) -> Path:
@@ -79,11 +113,6 @@ def _made(path: Path, make: Callable[[Path], None]) -> Path:
         finally:
             scratch.unlink(missing_ok=True)
     return path
-
-
-def _frames_of(path: Path) -> int:
-    with av.open(str(path)) as container:
-        return container.streams.video[0].frames
 
 
 def _encode(source: Path, target: Path) -> None:
@@ -101,42 +130,24 @@ def _encode(source: Path, target: Path) -> None:
         made.mux(stream.encode(None))
 
 
-def _repeat(source: Path, target: Path, *, repeats: int) -> None:
-    """Play a clip several times, without encoding it again."""
-    with av.open(str(source)) as clip, av.open(str(target), "w") as made:
-        stream = clip.streams.video[0]
-        packets = [packet for packet in clip.demux(stream) if packet.size]
-        assert stream.time_base is not None  # of any MP4
-        length = round(stream.frames / (CAMERA_FPS * stream.time_base))
-        copied = made.add_stream_from_template(stream)
-        for number in range(repeats):
-            for packet in packets:
-                made.mux(_later(packet, copied, number * length))
-
-
-def _later(packet: Any, stream: Any, ticks: int) -> Any:
-    """A copy of a packet for another file, so many ticks of its time base later."""
-    copy = av.Packet(bytes(packet))
-    copy.stream = stream
-    copy.time_base, copy.duration = packet.time_base, packet.duration
-    copy.pts, copy.dts = packet.pts + ticks, packet.dts + ticks
-    copy.is_keyframe = packet.is_keyframe
-    return copy
-
-
-def slower(source: Path, target: Path, *, rate: int) -> Path:
-    """Write the same pictures at another rate, without encoding them again."""
+def _copy(source: Path, target: Path, *, repeats: int = 1, rate: int | None = None) -> None:
+    """Play a clip several times, at another rate, without encoding it again."""
     with av.open(str(source)) as clip, av.open(str(target), "w") as made:
         stream = clip.streams.video[0]
         assert stream.average_rate is not None  # of any MP4
+        assert stream.time_base is not None
+        slowness = Fraction(stream.average_rate) / (rate or stream.average_rate)
+        packets = [packet for packet in clip.demux(stream) if packet.size]
+        length = round(stream.frames / (stream.average_rate * stream.time_base))
         copied = made.add_stream_from_template(stream)
-        factor = Fraction(stream.average_rate) / rate
-        for packet in clip.demux(stream):
-            if packet.size:
+        for number in range(repeats):
+            for packet in packets:
+                copy = av.Packet(bytes(packet))
+                copy.stream, copy.time_base = copied, packet.time_base
+                copy.is_keyframe = packet.is_keyframe
                 assert packet.pts is not None
                 assert packet.dts is not None
-                packet.pts, packet.dts = round(packet.pts * factor), round(packet.dts * factor)
-                packet.duration = round((packet.duration or 0) * factor)
-                packet.stream = copied
-                made.mux(packet)
-    return target
+                copy.pts = round((packet.pts + number * length) * slowness)
+                copy.dts = round((packet.dts + number * length) * slowness)
+                copy.duration = round((packet.duration or 0) * slowness)
+                made.mux(copy)

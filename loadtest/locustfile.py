@@ -24,7 +24,8 @@ from locust.runners import MasterRunner
 # Locust loads this file by its path.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from loadtest.camera_process import ANSWERED, CameraProcess, CameraSettings, Record
+from loadtest.cameras import ANSWERED, CameraProcess, CameraSettings, Record
+from loadtest.errors import LoadTestError
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +48,11 @@ class CameraUser(User):
     def stream(self) -> None:
         """Run the camera until locust stops the user."""
         number = next(self.numbers)
-        self.cameras.start(number)
+        self.cameras.tell("start", number)
         try:
             Event().wait()
         finally:
-            self.cameras.stop(number)
+            self.cameras.tell("stop", number)
 
 
 @events.test_start.add_listener
@@ -86,7 +87,7 @@ def open_cameras(environment: Environment, **_: Any) -> None:
     )
     CameraUser.cameras = CameraProcess(settings, fire, quit_after)
     # The time of a run counts from here. `quit_after` handles a process that has ended.
-    with contextlib.suppress(RuntimeError):
+    with contextlib.suppress(LoadTestError):
         CameraUser.cameras.wait_for("ready")
 
 

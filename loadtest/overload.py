@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
+from dataclasses import replace
 
 from yolostream import Detector
 
-from loadtest.camera_process import ANSWERED
-from loadtest.cameras import Cameras
+from loadtest.cameras import ANSWERED, Cameras, CameraSettings
 from loadtest.processes import memory_mb
-from loadtest.search import Bound
 from loadtest.server import Target
 from loadtest.table import Figures
 
@@ -26,7 +25,7 @@ _SAMPLE_S = 0.5
 
 
 def overload(
-    target: Target, detector: Detector, *, capacity: int, bound: Bound, seconds: float
+    target: Target, detector: Detector, settings: CameraSettings, *, capacity: int, seconds: float
 ) -> Figures:
     """Flood the server, then return to the load that it can serve.
 
@@ -36,25 +35,21 @@ def overload(
     Args:
         target: The server.
         detector: A client of it.
+        settings: Of each camera.
         capacity: Number of cameras that the server can serve.
-        bound: Of each camera.
         seconds: Length of the flood.
 
     Returns:
         `cameras` and `seconds` of the flood, the `outcomes` of its frames, an error message of
         each kind, `server_memory_mb` during it, and `recovery_s`: the seconds until every frame
         was answered within the bound again, or None.
-
-    Raises:
-        ServerError: The server did not survive.
     """
     usual = max(1, capacity)
     flood = FACTOR * usual
-    where = target.url, detector.model.name
     used_mb = []
     with (
-        Cameras(*where, bound=bound) as afterwards,
-        Cameras(*where, bound=bound, in_flight=IN_FLIGHT // flood + 1) as flooding,
+        Cameras(settings) as afterwards,
+        Cameras(replace(settings, in_flight=IN_FLIGHT // flood + 1)) as flooding,
     ):
         afterwards.make_ready(usual)
         with contextlib.ExitStack() as after:

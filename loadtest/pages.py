@@ -36,9 +36,6 @@ def texts(root: str, folder: Path = RESULTS_FOLDER) -> dict[str, str]:
     Args:
         root: From the page to the repository's root, for links: `../` or nothing.
         folder: The folder of the files.
-
-    Raises:
-        ResultError: A file is something else.
     """
     files = {path.stem: read(path) for path in folder.glob("*.json")}
     told = {}

@@ -70,11 +70,22 @@ def family(pid: int) -> tuple[int, ...]:
 
 def cpu_s(pids: Iterable[int]) -> float:
     """Processor time so far of all these processes together, in seconds."""
-    return sum(cpu_s_by_program(pids).values())
+    return sum(_cpu_s(pids).values())
 
 
-def cpu_s_by_program(pids: Iterable[int]) -> dict[str, float]:
-    """Processor time so far in seconds, by `program_of` each process."""
+@contextlib.contextmanager
+def spending(pids: Iterable[int]) -> Iterator[dict[str, float]]:
+    """Yield a dictionary that is filled when the block ends.
+
+    It holds the processor time that these processes spent inside the block, in seconds, by
+    `program_of` each.
+    """
+    before, spent = _cpu_s(pids), dict[str, float]()
+    yield spent
+    spent |= {name: now - before.get(name, 0.0) for name, now in _cpu_s(pids).items()}
+
+
+def _cpu_s(pids: Iterable[int]) -> dict[str, float]:
     spent: dict[str, float] = defaultdict(float)
     for pid in pids:
         with contextlib.suppress(*_GONE):

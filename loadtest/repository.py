@@ -34,11 +34,7 @@ def write_repository(folder: Path, onnx: Path) -> None:
 
 
 def thresholds(models: Path = MODELS) -> dict[str, float]:
-    """The settings of `nms`: `confidence` and `iou`, 0..1, and `max_detections` of a frame.
-
-    Raises:
-        RepositoryError: Its configuration cannot be read.
-    """
+    """The settings of `nms`: `confidence` and `iou`, 0..1, and `max_detections` of a frame."""
     told = read_config(models / NMS / CONFIG).parameters
     return {
         "confidence": float(told["confidence_threshold"].string_value),

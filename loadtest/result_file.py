@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import platform
 import shlex
 import sys
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import psutil
-import typer
 from rich.console import Console
-from yolostream import __version__
-from yolostream.client.connection import connect
-from yolostream.client.triton_errors import translated
 
 from loadtest.errors import ResultError
-from loadtest.processes import output_of
+from loadtest.machine import machine
 
 Content = dict[str, Any]
 """The content of a file: `machine`, `command`, `partial` and `figures`."""
-Output = Annotated[Path, typer.Option(help="Where the figures go.")]
 
-_TIMEOUT_S = 10.0
 _console = Console(stderr=True)
 
 
@@ -47,9 +37,6 @@ def writing(path: Path, *, tool: str, url: str | None = None) -> Iterator[dict[s
 
     Yields:
         The figures, empty, to be filled with what JSON can hold.
-
-    Raises:
-        ResultError: `path` cannot be written.
     """
     facts = {"machine": machine(url), "command": shlex.join(["python", "-m", tool, *sys.argv[1:]])}
     figures: dict[str, Any] = {}
@@ -64,11 +51,7 @@ def writing(path: Path, *, tool: str, url: str | None = None) -> Iterator[dict[s
 
 
 def write(path: Path, content: Content) -> None:
-    """Write JSON.
-
-    Raises:
-        ResultError: `path` cannot be written.
-    """
+    """Write JSON."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -77,11 +60,7 @@ def write(path: Path, content: Content) -> None:
 
 
 def read(path: Path) -> Content:
-    """Read a file that `writing` wrote.
-
-    Raises:
-        ResultError: It is something else.
-    """
+    """Read a file that `writing` wrote."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -109,43 +88,3 @@ def source(content: Content, link: str) -> str:
         f"One run of `{content['command']}` on {', '.join(filter(None, facts))}{network}"
         f"{interrupted}. Raw figures: [{link.rpartition('/')[2]}]({link})."
     )
-
-
-def machine(url: str | None = None) -> dict[str, object]:
-    """The processor, memory, GPUs and versions of this machine, and of the Triton at `url`.
-
-    Raises:
-        ServerUnavailable: No server answers at `url`.
-    """
-    facts: dict[str, object] = {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "gpus": output_of("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("onnxruntime", "tritonclient")},
-        "yolostream": __version__,
-        "commit": output_of("git", "rev-parse", "--short", "HEAD").strip(),
-    }
-    if url is not None:
-        facts["triton"] = triton_version(url)
-    return facts
-
-
-def triton_version(url: str) -> str:
-    """The version of the Triton at a gRPC address.
-
-    Raises:
-        ServerUnavailable: No server answers there.
-    """
-    with translated(url, "server"), connect(url) as client:
-        return str(client.get_server_metadata(client_timeout=_TIMEOUT_S).version)
-
-
-def _processor() -> str:
-    names = [
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return names[0] if names else platform.processor()

@@ -6,10 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import psutil
-import typer
 from yolostream.client.access import target_of
 from yolostream.client.connection import connect
 from yolostream.client.triton_errors import translated
@@ -19,10 +17,6 @@ from yolostream.server import embedded
 from loadtest.processes import family
 from loadtest.repository import MODELS, SERVER_ENVIRONMENT
 
-Url = Annotated[
-    str | None,
-    typer.Option(help="gRPC address of a Triton, host:port. By default one is started here."),
-]
 _TIMEOUT_S = 10.0
 
 
@@ -45,13 +39,7 @@ def served(
     repository: Path = MODELS,
     environment: Path = SERVER_ENVIRONMENT,
 ) -> Iterator[Target]:
-    """Find the Triton at `url`, or else start one until the block ends; `model` has to be ready.
-
-    Raises:
-        ServerUnavailable: No server answers at `url`, or `url` has no port.
-        ModelUnavailable: The server has no such model.
-        ServerStartError: The embedded Triton does not start.
-    """
+    """Find the Triton at `url`, or else start one until the block ends; `model` has to be ready."""
     if url is not None:
         yield _running(url, model)
         return

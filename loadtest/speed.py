@@ -5,16 +5,17 @@ Each figure is a ratio within one round, because machines differ, and change fro
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import statistics
-import tempfile
+import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,27 +23,20 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import typer
-from rich.console import Console
 from yolostream import Detector
-from yolostream.cli import detecting
 from yolostream.client.detector import DEFAULT_MODEL
 from yolostream.image import Image
-from yolostream.outputs.results import Results
-from yolostream.pipeline.job import Job
 from yolostream.pipeline.plan import IN_FLIGHT
-from yolostream.pipeline.workers import workers_for
-from yolostream.sources import find_sources
 
-from loadtest.clips import CLIPS
-from loadtest.frames import demo_frames, rate
-from loadtest.processes import memory_mb
-from loadtest.repository import MODELS, RESULTS_FOLDER
-from loadtest.result_file import Content, Output, say, writing
+from loadtest.clips import CLIPS, demo_frames
+from loadtest.errors import LoadTestError
+from loadtest.options import Output, workplace
+from loadtest.processes import last_words, memory_mb
+from loadtest.repository import MODELS, NETWORK, PREPROCESS, RESULTS_FOLDER
+from loadtest.result_file import Content, say, writing
 from loadtest.server import served
 from loadtest.table import Bar, table
-from tools.command import one_line_errors
-
-NETWORK = MODELS / "yolov7_fp16" / "1" / "model.onnx"
+from tools.bare import pure_module
 
 _WARM_UP = 5
 
@@ -58,7 +52,7 @@ def main(
     """Measure the ratios that the pages quote."""
     frames = demo_frames(size=(360, 640))
     with (
-        one_line_errors(),
+        workplace() as work,
         served(None, model=DEFAULT_MODEL) as server,
         Detector(server.url) as detector,
         writing(output, tool="loadtest.speed", url=server.url) as figures,
@@ -73,7 +67,8 @@ def main(
         measured: list[dict[str, float]] = []
         figures |= {"threads": cores, "transport": detector.transport, "rounds": measured}
         for number in range(rounds):
-            measured.append(_round(loops, detector, frames, seconds))
+            bare = {name: _rate(loop, seconds) for name, loop in loops.items()}
+            measured.append(_round(bare, detector, frames, seconds, work / f"{number}"))
             figures["median"] = {
                 name: statistics.median(one[name] for one in measured) for name in measured[0]
             }
@@ -83,20 +78,19 @@ def main(
 
 
 def _round(
-    loops: dict[str, Iterator[None]], detector: Detector, frames: list[Image], seconds: float
+    bare: dict[str, float], detector: Detector, frames: list[Image], seconds: float, folder: Path
 ) -> dict[str, float]:
-    """Measure everything once, close together in time, and divide by the faster bare loop."""
-    bare_rates = {name: rate(loop, seconds, warm_up=_WARM_UP) for name, loop in loops.items()}
-    bare_rate = max(bare_rates.values())
+    """Measure everything else close in time, and divide by the faster bare loop."""
+    bare_rate = max(bare.values())
     used_before, started = time.process_time(), time.perf_counter()
     answers = detector.stream(cycle(frames), in_flight=IN_FLIGHT * len(CLIPS))
-    ensemble_rate = rate(answers, seconds, warm_up=_WARM_UP)
+    ensemble_rate = _rate(answers, seconds)
     answered = ensemble_rate * (time.perf_counter() - started)
     client_ms = 1000 * (time.process_time() - used_before) / answered
-    pair_rate = _pair_rate(detector)
+    pair_rate = _pair_rate(detector.url, folder)
     return {
         "bare_frames_per_s": round(bare_rate, 2),
-        **{f"{name}_frames_per_s": round(rate, 2) for name, rate in bare_rates.items()},
+        **{f"{name}_frames_per_s": round(rate, 2) for name, rate in bare.items()},
         "ensemble_frames_per_s": round(ensemble_rate, 2),
         "detect_frames_per_s": round(pair_rate, 2),
         "ensemble_over_bare": round(ensemble_rate / bare_rate, 3),
@@ -105,13 +99,24 @@ def _round(
     }
 
 
+def _rate(work: Iterator[Any], seconds: float) -> float:
+    """Items per second of `work`, measured for `seconds` after the first few items."""
+    for _ in islice(work, _WARM_UP):
+        pass
+    count, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        next(work)
+        count += 1
+    return count / elapsed
+
+
 def _bare_loop(tensors: list[Tensor], *, sessions: int, threads: int) -> Iterator[None]:
     """Run the network alone on ready-made tensors, and yield after each."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     free: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for _ in range(sessions):
-        free.put(onnxruntime.InferenceSession(NETWORK, options))
+        free.put(onnxruntime.InferenceSession(MODELS / NETWORK / "1" / "model.onnx", options))
 
     def run(tensor: Tensor) -> None:
         session = free.get()
@@ -128,25 +133,21 @@ def _bare_loop(tensors: list[Tensor], *, sessions: int, threads: int) -> Iterato
 
 
 def _tensor(frame: Image) -> Tensor:
-    canvas = np.full((640, 640, 3), 114, np.uint8)
-    canvas[140:500] = frame
-    planes = np.ascontiguousarray(canvas.transpose(2, 0, 1)[np.newaxis])
-    return planes.astype(np.float32) / np.float32(255)
+    """A frame as the network sees it: float32 [1, 3, 640, 640], 0..1."""
+    tensor = np.empty((1, 3, 640, 640), np.float32)
+    pure_module(MODELS / PREPROCESS, "letterbox").letterbox(frame, tensor[0])
+    return tensor
 
 
-def _pair_rate(detector: Detector) -> float:
+def _pair_rate(url: str, folder: Path) -> float:
     """Frames per second of `detect` on both demo clips, everything written."""
-    sources, _ = find_sources([str(clip) for clip in CLIPS])
-    with tempfile.TemporaryDirectory() as folder:
-        report = detecting.run(
-            sources,
-            Job(Results(Path(folder))),
-            partial(Detector, detector.url, detector.model.name),
-            about=detector,
-            workers=workers_for(len(sources)),
-            console=Console(stderr=True),
-        )
-    return report.frames / report.elapsed_s
+    summary = folder / "summary.json"
+    places = ["--url", url, "--output", str(folder / "results"), "--summary", str(summary)]
+    command = [sys.executable, "-m", "yolostream", "detect", "--demo", *places]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LoadTestError(f"detect ended with {done.returncode}: {last_words(done.stderr)}")
+    return float(json.loads(summary.read_text(encoding="utf-8"))["frames_per_s"])
 
 
 def _memory(
@@ -170,30 +171,23 @@ def section(content: Content) -> str:
     used_mb = memory["proportional_mb"]
     tenth = max(1, len(used_mb) // 10)
     growth = statistics.fmean(used_mb[-tenth:]) / statistics.fmean(used_mb[tenth : 2 * tenth])
-    detect, client = Bar("at least", 0.85), Bar("at most", 4, " ms", 1)
-    most = Bar("at most", 1500, " MB", 0)
     rows = [
-        (
+        Bar().row(
             "the ensemble over the faster bare ONNX Runtime loop, frames/s",
-            "",
-            f"{median['ensemble_over_bare']:.2f}",
+            median["ensemble_over_bare"],
         ),
-        (
+        Bar(at_least=0.85).row(
             "`detect` on the demo pair, everything written, over the same loop",
-            str(detect),
-            detect.judged(median["detect_over_bare"]),
+            median["detect_over_bare"],
         ),
-        (
-            "the client's own processor time a frame, 640x360",
-            str(client),
-            client.judged(median["client_cpu_ms_per_frame"]),
+        Bar(" ms", 1, at_most=4).row(
+            "the client's own processor time a frame, 640x360", median["client_cpu_ms_per_frame"]
         ),
-        (
+        Bar(" MB", 0, at_most=1500).row(
             f"memory of client and server together, most over {memory['frames']:,} frames",
-            str(most),
-            most.judged(max(used_mb)),
+            max(used_mb),
         ),
-        ("the same, last tenth over second tenth of those frames", "flat", f"{growth:.2f}"),
+        Bar(words="flat").row("the same, last tenth over second tenth of those frames", growth),
     ]
     return (
         f"{table(['', 'bar', 'measured'], rows)}\n\n"

@@ -21,14 +21,20 @@ from yolostream import Detector, errors
 from yolostream.server.step_processes import StepProcesses
 
 from loadtest.camera import MAX_IN_FLIGHT, Camera, clip_frames
-from loadtest.camera_process import ANSWERED, DROPPED, LATE, CameraSettings
-from loadtest.cameras import FRAMES_PER_PROCESS, Cameras
+from loadtest.cameras import (
+    ANSWERED,
+    DROPPED,
+    FRAMES_PER_PROCESS,
+    LATE,
+    Cameras,
+    CameraSettings,
+)
 from loadtest.capacity import MAX_CAMERAS, _answer, capacity, section
 from loadtest.errors import LoadTestError
-from loadtest.load import Step, bound_by, measure
 from loadtest.overload import _recovery_s, overload, said
 from loadtest.search import Bound
 from loadtest.server import Target
+from loadtest.step import Step, bound_by, measure
 
 BOUND = Bound(frames_per_second=10, latency_s=0.2)
 STEP = Step(
@@ -54,6 +60,10 @@ STEP = Step(
 def connected(instant):
     with Detector(instant.url, MODEL, max_in_flight=MAX_IN_FLIGHT) as detector:
         yield detector
+
+
+def settings(url, bound=BOUND) -> CameraSettings:
+    return CameraSettings(url, MODEL, bound.frames_per_second, bound.latency_s)
 
 
 def target(server) -> Target:
@@ -82,9 +92,9 @@ def test_a_camera_keeps_its_rate_while_the_server_is_paused(instant, connected, 
     monkeypatch.setattr(StepProcesses, "fault", lambda steps: None)
     rate = 20
     records = []
-    settings = CameraSettings(instant.url, MODEL, frames_per_second=rate, bound_s=0.5)
+    one = CameraSettings(instant.url, MODEL, frames_per_second=rate, bound_s=0.5)
     frames = clip_frames(connected.model)
-    camera = Camera(connected, frames, settings, on_record=records.append)
+    camera = Camera(connected, frames, one, on_record=records.append)
     stop = threading.Event()
     thread = threading.Thread(target=camera.run, args=(stop,))
     started = time.perf_counter()
@@ -118,7 +128,7 @@ def test_a_camera_keeps_its_rate_while_the_server_is_paused(instant, connected, 
 def test_an_idle_server_answers_every_frame(instant):
     bound = Bound(frames_per_second=5, latency_s=5)
     with (
-        Cameras(instant.url, MODEL, bound=bound) as cameras,
+        Cameras(settings(instant.url, bound)) as cameras,
         cameras.showing(3) as records,
     ):
         poll(lambda: len(records) >= 3 * 5, what="fifteen frames")
@@ -129,8 +139,8 @@ def test_the_load_generator_sends_a_hundred_frames_per_second_with_little_cpu_ti
     instant, connected
 ):
     bound = Bound(frames_per_second=10, latency_s=1)
-    with Cameras(instant.url, MODEL, bound=bound) as cameras:
-        step = measure(target(instant), connected, cameras, count=10, seconds=2)
+    with Cameras(settings(instant.url, bound)) as cameras:
+        step = measure(target(instant), connected, cameras, bound, count=10, seconds=2)
     assert step.frames == pytest.approx(200, abs=30)
     assert 0 < step.generator_cpu_ms_per_frame < 4
     assert step.compute_ms.keys() == {"instant_answer"}
@@ -138,7 +148,7 @@ def test_the_load_generator_sends_a_hundred_frames_per_second_with_little_cpu_ti
 
 def test_many_cameras_are_distributed_among_processes(instant):
     bound = Bound(frames_per_second=FRAMES_PER_PROCESS / 2, latency_s=1)
-    with Cameras(instant.url, MODEL, bound=bound) as cameras:
+    with Cameras(settings(instant.url, bound)) as cameras:
         with cameras.showing(5) as records:
             assert len(camera_processes()) == 3
             poll(lambda: len(records) >= FRAMES_PER_PROCESS, what="frames of all")
@@ -152,7 +162,7 @@ def test_many_cameras_are_distributed_among_processes(instant):
 
 def test_cameras_that_cannot_start_raise_the_reason(capfd):
     with (
-        Cameras("127.0.0.1:1", MODEL, bound=BOUND) as cameras,
+        Cameras(settings("127.0.0.1:1")) as cameras,
         pytest.raises(LoadTestError, match=f"exit code {errors.ServerUnavailable.exit_code}"),
         cameras.showing(1),
     ):
@@ -255,8 +265,8 @@ def test_an_overload_is_rejected_with_a_message_and_survived(triton, demo_frames
         result = overload(
             target(triton),
             detector,
+            CameraSettings(triton.url, detector.model.name, frames_per_second=50, bound_s=0.2),
             capacity=2,
-            bound=Bound(frames_per_second=50, latency_s=0.2),
             seconds=1,
         )
         assert len(detector.detect(demo_frames("mb1_1", [120])[0])) > 0
@@ -276,7 +286,7 @@ def test_an_overload_ends_with_the_last_frame_that_was_not_answered_in_time():
 
 def test_a_killed_camera_process_is_an_error(instant):
     bound = Bound(frames_per_second=100, latency_s=1)
-    with Cameras(instant.url, MODEL, bound=bound) as cameras:
+    with Cameras(settings(instant.url, bound)) as cameras:
         showing = cameras.showing(1)
         showing.__enter__()
         (process,) = camera_processes()

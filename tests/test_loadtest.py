@@ -14,12 +14,13 @@ from yolostream.client.connection import connect
 from yolostream.server import embedded
 
 from loadtest import pages, result_file
+from loadtest.clips import demo_frames
 from loadtest.errors import ResultError
-from loadtest.frames import demo_frames
+from loadtest.machine import machine
 from loadtest.repository import MODELS, RESULTS_FOLDER, SERVER_ENVIRONMENT
 from loadtest.search import most
 from loadtest.server import served
-from loadtest.table import Bar, Check, table, verdicts
+from loadtest.table import Bar, Check, listed, table, verdicts
 
 
 def test_the_processes_of_a_running_server_are_found():
@@ -45,7 +46,7 @@ def test_a_missing_server_or_model_is_named(triton):
 
 
 def test_the_description_of_the_machine_has_the_version_of_the_server(triton):
-    facts = result_file.machine(triton.url)
+    facts = machine(triton.url)
     with connect(triton.url) as client:
         assert facts["triton"] == client.get_server_metadata().version
     assert facts["cores"] >= 1
@@ -113,19 +114,31 @@ def test_a_number_that_held_only_once_is_not_the_result():
 
 def test_missed_and_failed_bars_are_bold_and_may_apply_to_some_columns():
     checks = [
-        Check("a rate", Bar("at least", 10, digits=0), lambda figures: figures["rate"]),
-        Check("a time", Bar("at most", 2, " ms"), lambda figures: figures.get("ms"), whose="some"),
-        Check("untried", Bar("at most", 1), lambda figures: 0.0, asked=lambda figures: False),
+        Check("a rate", Bar(digits=0, at_least=10), lambda figures: figures["rate"]),
+        Check("a time", Bar(" ms", at_most=2), lambda figures: figures["ms"], whose="some"),
+        Check("untried", Bar(at_most=1), lambda figures: 0.0, asked=lambda figures: False),
     ]
-    columns = {"a": {"rate": 1000, "ms": 2.004}, "b": {"rate": 9}, "c": {"rate": 9, "ms": 3}}
-    rows = verdicts(checks, columns, binds=lambda check, name: name != "c")
+    columns = {"a": {"rate": 1000, "ms": 2.004}, "b": {"rate": 9}, "c": {"rate": 8, "ms": 3}}
+    rows = verdicts(checks, columns, binds=lambda check, figures: figures["rate"] != 8)
     assert table(["", "bar", *columns], rows).splitlines() == [
         "| | bar | a | b | c |",
         "| --- | ---: | ---: | ---: | ---: |",
-        "| a rate | at least 10 | 1,000, met | **9, missed** | 9 |",
+        "| a rate | at least 10 | 1,000, met | **9, missed** | 8 |",
         "| a time (the bar is for some) | at most 2.00 ms | **2.00 ms, missed** | **failed** "
         "| 3.00 ms |",
     ]
+
+
+@pytest.mark.parametrize("bar", [Bar(at_least=1), Bar(at_most=1)])
+def test_a_figure_that_is_no_number_reaches_no_bar(bar):
+    assert bar.judged(float("nan")) == "**nan, missed**"
+    assert Bar("%", 1, words="flat").row("growth", 0.5) == ["growth", "flat", "50.0%"]
+
+
+def test_a_row_has_an_empty_cell_for_what_its_item_lacks():
+    columns = {"name": lambda item: item["name"], "ms": lambda item: f"{item['ms']:.1f}"}
+    rows = listed(columns, [{"name": "a", "ms": 2}, {"name": "b"}]).splitlines()
+    assert rows[2:] == ["| a | 2.0 |", "| b | |"]
 
 
 def test_only_texts_with_a_mark_are_written_into_a_page():

@@ -16,8 +16,8 @@ from yolostream import Detector
 from yolostream.server import embedded
 
 from loadtest.errors import PerfAnalyzerError, ResultError
-from loadtest.perf import binary, inputs
-from loadtest.perf.process import DOWNSCALED, Point, measure
+from loadtest.perf import binary
+from loadtest.perf.load import DOWNSCALED, Load, Point, frames, outputs_of
 from loadtest.perf.report import read_report
 from loadtest.perf_analyzer import section
 from loadtest.processes import last_words
@@ -44,7 +44,7 @@ def perf(tmp_path_factory, only_perf_analyzer):
 @pytest.fixture(scope="module")
 def load(server, perf, tmp_path_factory):
     folder = tmp_path_factory.mktemp("requests")
-    return inputs.loads(perf, server.url, ENSEMBLE, folder)(DOWNSCALED)
+    return Load(perf, server.url, folder, outputs_of(server.url))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def start(tmp_path):
 
 def test_the_frames_that_are_sent_have_objects(load, server, perf, tmp_path):
     with Detector(server.url) as detector:
-        found = [len(detector.detect(frame)) for frame in inputs.frames(DOWNSCALED)]
+        found = [len(detector.detect(frame)) for frame in frames(DOWNSCALED)]
     assert min(found) > 0
     assert answers_are(found, load, perf, tmp_path)
     assert not answers_are([count + 1 for count in found], load, perf, tmp_path)
@@ -78,7 +78,7 @@ def test_the_frames_that_are_sent_have_objects(load, server, perf, tmp_path):
 
 def answers_are(counts, load, perf, folder):
     # perf_analyzer itself compares the answers with these numbers.
-    data = json.loads(load.requests.read_text())
+    data = json.loads(load.requests(DOWNSCALED).read_text())
     data["validation_data"] = [
         {"num_detections": {"content": [float(count)], "shape": [1]}} for count in counts
     ]
@@ -122,15 +122,13 @@ def left_regions(load):
 
 
 def test_unstable_figures_are_kept_with_the_message_of_perf_analyzer(load, tmp_path):
-    point = Point(ENSEMBLE, "grpc", concurrency=1)
-    measured = measure(load, point, tmp_path / "raw", window_s=0.5, percent=0.001)
+    measured = load.measure(Point("grpc"), tmp_path / "raw", window_s=0.5, percent=0.001)
     assert measured["words"].startswith("Failed to obtain stable measurement")
     assert measured["frames_per_s"] > 0
 
 
 def test_a_failed_measurement_has_the_reason(load, tmp_path):
-    point = Point("nope", "grpc", concurrency=1)
-    measured = measure(load, point, tmp_path / "raw", window_s=0.5)
+    measured = load.measure(Point("grpc", model="nope"), tmp_path / "raw", window_s=0.5)
     assert "unknown model: 'nope'" in measured["words"]
 
 
@@ -188,7 +186,7 @@ def test_without_server_or_model_the_old_figures_are_kept(start, tmp_path, argum
 def test_a_raw_folder_that_cannot_be_created_is_named(load, tmp_path):
     (tmp_path / "raw").write_text("a file")
     with pytest.raises(ResultError, match=r"raw/point .*--raw"):
-        measure(load, Point("nms", "grpc", 1), tmp_path / "raw" / "point", window_s=0.5)
+        load.measure(Point("grpc"), tmp_path / "raw" / "point", window_s=0.5)
 
 
 def test_a_report_has_the_figures_that_perf_analyzer_printed():
@@ -228,7 +226,6 @@ def test_a_failure_is_reported_with_the_message_of_perf_analyzer(log, words):
 
 
 def test_missing_libraries_are_named_with_the_fix(perf, tmp_path):
-    (tmp_path / "libraries").mkdir()
     with pytest.raises(PerfAnalyzerError, match=r"lib\w+\.so.*make install"):
         binary.ready(tmp_path / "libraries", server_environment=tmp_path)
 
@@ -249,6 +246,5 @@ def test_a_binary_that_needs_a_newer_glibc_is_reported_with_the_required_version
     newer.write_text(f'#!/bin/sh\necho "{words.replace("`", "")}" >&2\nexit 1\n')
     newer.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    (tmp_path / "libraries").mkdir()
     with pytest.raises(PerfAnalyzerError, match=r"GLIBC_2\.99.*glibc 2\.35"):
         binary.ready(tmp_path / "libraries")

@@ -9,8 +9,8 @@ from needs import needs
 
 from loadtest.gpu import bench
 from loadtest.gpu.bench import USUAL_CANDIDATES
-from loadtest.perf import inputs
-from loadtest.perf.process import DOWNSCALED
+from loadtest.perf.load import DOWNSCALED
+from loadtest.perf.load import frames as frames_of
 from tools.served_onnx import read_served_onnx
 
 needs("torch", variable="REQUIRE_TORCH")
@@ -20,9 +20,9 @@ from loadtest.gpu import random_network  # noqa: E402  # needs PyTorch
 
 def test_the_network_finds_a_plausible_number_of_objects_and_can_be_served(tmp_path):
     path = tmp_path / "model.onnx"
-    frames = inputs.frames(DOWNSCALED)
+    frames = frames_of(DOWNSCALED)
     random_network.export(path, frames, table="yolov7-tiny-half")
-    counts = bench.network(path).candidates
+    counts = bench.network_at(path).candidates
     assert len(counts) == len(frames)
     assert np.mean(counts) == pytest.approx(USUAL_CANDIDATES, rel=0.2)
     served = read_served_onnx(path)

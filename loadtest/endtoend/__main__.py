@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import tempfile
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from yolostream.server import embedded
-from yolostream.server.environment import ServerEnvironment
 
 from loadtest.endtoend import table
 from loadtest.endtoend.measuring import Setting, failures, measure
-from loadtest.endtoend.plan import counts
 from loadtest.errors import LoadTestError
-from loadtest.gpu import bench
-from loadtest.gpu.profiles import PROFILES
+from loadtest.gpu.bench import Bench
+from loadtest.options import (
+    Environment,
+    Output,
+    Profile,
+    Quick,
+    Raw,
+    counts,
+    profile_of,
+    workplace,
+)
 from loadtest.repository import REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
-from loadtest.result_file import Output, writing
-from tools.command import one_line_errors
+from loadtest.result_file import writing
 
 _GPU_SOURCES, _QUICK_GPU_SOURCES, _CPU_SOURCES = "1,2,8,24,48", "2,24", "1,2"
 
 
 def main(
-    profile: Annotated[
-        embedded.Profile | None, typer.Option(help="By default what the machine supports.")
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Few runs of two seconds: rough figures.")
-    ] = False,
-    server_environment: bench.Environment = SERVER_ENVIRONMENT,
+    profile: Profile = None,
+    quick: Quick = False,
+    server_environment: Environment = SERVER_ENVIRONMENT,
     onnx: Annotated[
         Path | None,
         typer.Option(
@@ -46,11 +45,9 @@ def main(
         ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=1, help="Length of each run; by default 10.")
+        float | None, typer.Option(min=1, help="Length of each run; by default 10, or 2 if quick.")
     ] = None,
-    raw: Annotated[
-        Path, typer.Option(help="Clips, and what perf_analyzer and detect wrote, go into here.")
-    ] = REPOSITORY / "output" / "endtoend",
+    raw: Raw = REPOSITORY / "output" / "endtoend",
     output: Output = RESULTS_FOLDER / "endtoend.json",
 ) -> None:
     """Measure `yolostream detect` against its own server: ten minutes, or one with --quick.
@@ -58,21 +55,16 @@ def main(
     Files as fast as they go and at the pace of cameras, by number of sources, decoder and worker
     processes; annotated videos; and the processor time and memory of each run.
     """
-    with one_line_errors(), tempfile.TemporaryDirectory(prefix="endtoend-") as work:
-        chosen = profile or embedded.choose_profile(ServerEnvironment.check(server_environment))
-        usual = _CPU_SOURCES
-        if PROFILES[chosen].on_gpu:
-            usual = _QUICK_GPU_SOURCES if quick else _GPU_SOURCES
+    with workplace() as work:
+        chosen = profile_of(profile, server_environment)
+        usual = _QUICK_GPU_SOURCES if quick else _GPU_SOURCES
         setting = Setting(
+            bench=Bench.ready(onnx, server_environment, work, raw, quick=quick),
             profile=chosen,
-            environment=server_environment,
-            onnx=onnx,
-            sources=counts(sources or usual),
+            sources=counts(sources or (_CPU_SOURCES if chosen == "cpu" else usual)),
             seconds=seconds or (2.0 if quick else 10.0),
-            quick=quick,
-            work=Path(work),
+            tries=1 if quick else 2,
             clips=raw / "clips",
-            raw=raw / f"{datetime.now():%Y%m%d-%H%M%S}",
         )
         with writing(output, tool="loadtest.endtoend") as figures:
             measure(setting, figures)

@@ -22,9 +22,9 @@ from yolostream.sources import Reading, find_sources
 
 from loadtest.clips import Material
 from loadtest.endtoend.plan import WARM_UP_S, Scenario
-from loadtest.endtoend.watching import Watched, watched
+from loadtest.endtoend.watching import Watched, steady, watched
 from loadtest.errors import LoadTestError
-from loadtest.processes import cpu_s_by_program, last_words, started
+from loadtest.processes import last_words, spending, started
 from loadtest.repository import ENSEMBLE
 
 WANTED = 20
@@ -62,19 +62,15 @@ class Client:
         folder = self.raw / f"{scenario.name}{suffix}"
         folder.mkdir(parents=True)
         before, client_before_s = self.answered(), _children_cpu_s()
-        server_before_s = cpu_s_by_program(self.server_pids)
         try:
-            seen = self._run(scenario, folder)
+            with spending(self.server_pids) as server_s:
+                seen = self._run(scenario, folder)
         except LoadTestError as error:
             return {**asdict(scenario), "error": str(error)}
         finally:
             # They are gigabytes in a whole benchmark.
             shutil.rmtree(folder / "results", ignore_errors=True)
         answered, client_s = self.answered() - before, _children_cpu_s() - client_before_s
-        server_s = {
-            name: now_s - server_before_s.get(name, 0.0)
-            for name, now_s in cpu_s_by_program(self.server_pids).items()
-        }
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         return {**asdict(scenario), **figures_of(summary, seen, answered, client_s, server_s)}
 
@@ -128,14 +124,15 @@ def figures_of(
         `request_ms`, the median of the sources' `p50`, and the worst `p99`; `client_cpu_ms` of a
         frame in the middle of the run; `server_cpu_ms` of a frame; and `memory_mb`, the maximum.
     """
-    sources, frames = summary["sources"], max(1, summary["frames"])
-    steady, steady_client_ms = seen.steady_frames_per_s, seen.steady_client_ms
-    whole_client_ms = 1000 * client_s / max(1, answered)
+    sources, each = summary["sources"], 1000 / max(1, answered)
+    rate, client_ms = steady(seen.moments) or (summary["frames_per_s"], client_s * each)
     return {
         "frames": summary["frames"],
-        "frames_per_s": round(steady or summary["frames_per_s"], 2),
+        "frames_per_s": round(rate, 2),
         "whole_frames_per_s": round(summary["frames_per_s"], 2),
-        "objects_per_frame": round(sum(one["objects"] for one in sources) / frames, 1),
+        "objects_per_frame": round(
+            sum(one["objects"] for one in sources) / max(1, summary["frames"]), 1
+        ),
         "worker_count": summary["workers"],
         "dropped": sum(sum(one["dropped"].values()) for one in sources),
         "lost": sum(sum(one["lost"].values()) for one in sources),
@@ -144,10 +141,8 @@ def figures_of(
             "worst_p99": _percentiles([one["age_ms"] for one in sources])["p99"],
         },
         "request_ms": _percentiles([one["request_ms"] for one in sources]),
-        "client_cpu_ms": round(steady_client_ms or whole_client_ms, 3),
-        "server_cpu_ms": {
-            name: round(1000 * seconds / max(1, answered), 3) for name, seconds in server_s.items()
-        },
+        "client_cpu_ms": round(client_ms, 3),
+        "server_cpu_ms": {name: round(spent * each, 3) for name, spent in server_s.items()},
         "memory_mb": round(max(seen.memory_mb, default=0.0), 1),
     }
 
@@ -171,9 +166,6 @@ def usual_confidence(url: str, material: Material) -> dict[str, Any]:
 
     Returns:
         `confidence`, 0..1; `wanted`; and `all`, objects of a frame without a confidence.
-
-    Raises:
-        ServerError: The server does not answer.
     """
     scores: list[list[float]] = []
     sources, _ = find_sources([str(path) for path in material.paths], decoder="cpu")

@@ -10,7 +10,6 @@ from typing import Any, Literal
 from yolostream.pipeline.workers import workers_for
 
 from loadtest.clips import CAMERA_FPS
-from loadtest.errors import LoadTestError
 from loadtest.search import Bound
 
 Kind = Literal["all_out", "all_objects", "cameras", "annotated"]
@@ -71,48 +70,24 @@ class Length:
         return max(_FEWEST_FRAMES, math.ceil(self.seconds * each))
 
 
-def counts(text: str) -> tuple[int, ...]:
-    """Parse numbers of sources such as `1,2,8`; returns them sorted.
-
-    Raises:
-        LoadTestError: `text` is something else.
-    """
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise LoadTestError(f"--sources takes numbers such as 1,2,8, not '{text}'")
-    return tuple(sorted({int(word) for word in words}))
-
-
-def all_out(sources: Sequence[int], decoders: Sequence[str], length: Length) -> Iterator[Scenario]:
-    """Files that are read as fast as possible, by each decoder, of which the first is faster.
+def files(sources: Sequence[int], decoders: Sequence[str], length: Length) -> Iterator[Scenario]:
+    """Files as fast as possible, by each decoder, of which the first is faster.
 
     The usual number of processes runs with every number of sources. One process is several times
-    slower, so it runs once: with about eight sources and the faster decoder.
+    slower, so it runs once: with about eight sources and the faster decoder. So do all objects.
     """
+    eight = min(sources, key=lambda number: abs(number - 8))
     for number in sources:
         frames = length.frames(number, most_fps=_ONE_DECODER_FPS)
         for decoder in decoders:
             yield Scenario("all_out", number, decoder, frames)
-        if number == about_eight(sources) and workers_for(number) > 1:
+        if number == eight and workers_for(number) > 1:
             yield Scenario("all_out", number, decoders[0], frames, workers=1)
-
-
-def all_objects(sources: Sequence[int], decoder: str, length: Length) -> Scenario:
-    """A run with about eight sources in which every object counts."""
-    number = about_eight(sources)
-    frames = length.frames(number, most_fps=_ONE_DECODER_FPS)
-    return Scenario("all_objects", number, decoder, frames)
-
-
-def about_eight(sources: Sequence[int]) -> int:
-    """The number of sources that is nearest to eight."""
-    return min(sources, key=lambda number: abs(number - 8))
-
-
-def annotated(decoder: str, length: Length) -> Iterator[Scenario]:
-    """One source and two into annotated MP4s."""
+    frames = length.frames(eight, most_fps=_ONE_DECODER_FPS)
+    yield Scenario("all_objects", eight, decoders[0], frames)
     for number in (1, 2):
-        yield Scenario("annotated", number, decoder, length.frames(number, most_fps=_DRAWN_FPS))
+        frames = length.frames(number, most_fps=_DRAWN_FPS)
+        yield Scenario("annotated", number, decoders[0], frames)
 
 
 def cameras(number: int, decoder: str, seconds: float) -> Scenario:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 from loadtest.clips import CAMERA_FPS
 from loadtest.endtoend.plan import BOUND
-from loadtest.gpu.profiles import PROFILES
 from loadtest.result_file import Content
-from loadtest.table import Bar, Check, Figures, table, verdicts
+from loadtest.table import Bar, Check, Figures, listed, table, verdicts
 
 _BASE_MB = 250.0
 """Memory of the client that does not depend on the number of sources."""
@@ -22,96 +21,84 @@ _KINDS = {
 }
 
 
-def over_own_rate(figures: Figures, run: dict[str, Any]) -> float | None:
-    """Frames per second of a run over the server's own rate; None without either."""
-    own = figures.get("own_rate", {}).get("frames_per_s")
-    return float(run["frames_per_s"] / own) if own and "frames_per_s" in run else None
-
-
-def _runs(figures: Figures, kind: str) -> list[dict[str, Any]]:
+def _runs(figures: Figures, kind: str) -> list[Figures]:
     """The runs of a kind with the faster decoder that did not fail."""
     return [
         run
-        for run in figures.get("runs", {}).values()
+        for run in figures["runs"].values()
         if run["kind"] == kind and run["decoder"] == figures["decoders"][0] and "error" not in run
     ]
 
 
-def _of_fastest(value: Callable[[Figures, dict[str, Any]], float | None]) -> Any:
-    """A figure of the fastest run with files as fast as possible."""
-
-    def of_fastest(figures: Figures) -> float | None:
-        runs = _runs(figures, "all_out")
-        fastest = max(runs, key=lambda run: float(run["frames_per_s"]), default=None)
-        return None if fastest is None else value(figures, fastest)
-
-    return of_fastest
+def _fastest(figures: Figures) -> Figures:
+    """The fastest run with files as fast as possible; nothing if all failed."""
+    return max(_runs(figures, "all_out"), key=lambda run: float(run["frames_per_s"]), default={})
 
 
-def _annotated(sources: int) -> Callable[[Figures], float | None]:
-    def each(figures: Figures) -> float | None:
-        rates = [
-            float(run["frames_per_s"]) / sources
-            for run in _runs(figures, "annotated")
-            if run["sources"] == sources
-        ]
-        return max(rates, default=None)
+def _over_own_rate(figures: Figures, run: Figures) -> float:
+    return float(run["frames_per_s"] / figures["own_rate"]["frames_per_s"])
 
-    return each
+
+def _annotated(sources: int, figures: Figures) -> float | None:
+    """Frames per second of each of so many videos."""
+    runs = [run for run in _runs(figures, "annotated") if run["sources"] == sources]
+    return max((run["frames_per_s"] / sources for run in runs), default=None)
 
 
 def _memory_mb(figures: Figures) -> float | None:
+    """Memory of each of the most sources."""
     usual = [run for run in _runs(figures, "all_out") if run["workers"] is None]
-    largest = max(usual, key=lambda run: int(run["sources"]), default=None)
-    if largest is None or not largest["memory_mb"]:
+    largest = max(usual, key=lambda run: int(run["sources"]), default={"memory_mb": 0})
+    if not largest["memory_mb"]:
         return None
     return max(0.0, float(largest["memory_mb"]) - _BASE_MB) / int(largest["sources"])
 
 
-CHECKS: dict[str, Check] = {
-    "all_out": Check(
+CHECKS = (
+    Check(
         "files as fast as they go, tracked, into JSON Lines: frames/s over the server's own",
-        Bar("at least", 0.85),
-        _of_fastest(over_own_rate),
+        Bar(at_least=0.85),
+        lambda figures: _over_own_rate(figures, _fastest(figures)),
     ),
-    "cameras": Check(
+    Check(
         f"sources at {CAMERA_FPS} fps, once they are open: none of their frames left out, p99 age "
         f"of each at most {1000 * BOUND.latency_s:g} ms",
-        Bar("at least", 48, digits=0),
-        lambda figures: figures.get("cameras", {}).get("most"),
+        Bar(digits=0, at_least=48),
+        lambda figures: figures["cameras"]["most"],
     ),
-    "client_cpu": Check(
+    Check(
         "processor time of the client a frame, in the fastest of these runs",
-        Bar("at most", 3, " ms"),
-        _of_fastest(lambda figures, run: float(run["client_cpu_ms"])),
+        Bar(" ms", at_most=3),
+        lambda figures: _fastest(figures)["client_cpu_ms"],
     ),
-    "annotated_1": Check(
-        "one file into an annotated MP4", Bar("at least", 163, " frames/s", digits=0), _annotated(1)
+    Check(
+        "one file into an annotated MP4",
+        Bar(" frames/s", 0, at_least=163),
+        partial(_annotated, 1),
     ),
-    "annotated_2": Check(
+    Check(
         "two files into annotated MP4s, each",
-        Bar("at least", 55, " frames/s", digits=0),
-        _annotated(2),
+        Bar(" frames/s", 0, at_least=55),
+        partial(_annotated, 2),
     ),
-    "memory": Check(
+    Check(
         f"memory of the client beyond {_BASE_MB:g} MB, a source, with the most sources",
-        Bar("at most", 60, " MB", digits=0),
+        Bar(" MB", 0, at_most=60),
         _memory_mb,
     ),
-}
+)
 
 
 def section(content: Content) -> str:
     """What the page says of a file."""
     figures = content["figures"]
-    return "\n\n".join([judged(figures), runs(figures), _facts(figures)])
+    return f"{judged(figures)}\n\n{runs(figures)}\n\n{_facts(figures)}"
 
 
 def judged(figures: Figures) -> str:
-    """A row for each bar of what was to be measured; a bar applies only with a GPU."""
+    """A row for each bar, which applies only with a GPU, and the server's own rate."""
     profile = figures["profile"]
-    on_gpu = PROFILES[profile].on_gpu
-    rows = verdicts(CHECKS.values(), {profile: figures}, binds=lambda *_: on_gpu)
+    rows = verdicts(CHECKS, {profile: figures}, binds=lambda *_: profile != "cpu")
     if "own_rate" in figures:
         own = figures["own_rate"]
         rates = " and ".join(f"{own[part]['frames_per_s']:,.0f}" for part in ("first", "last"))
@@ -120,39 +107,40 @@ def judged(figures: Figures) -> str:
     return table(["", "bar", f"`{profile}`"], rows)
 
 
-_COLUMNS = (
-    *("sources", "decoder", "processes", "objects a frame", "frames/s", "over the server's own"),
-    *("CPU ms a frame: client, tritonserver, its steps", "memory"),
-    *("age p50", "p99", "p99 of the worst source"),
-)
-
-
 def runs(figures: Figures) -> str:
     """A row for each run."""
-    return table(_COLUMNS, [_run(figures, run) for run in figures.get("runs", {}).values()])
+    columns: dict[str, Callable[[Figures], str]] = {
+        "sources": lambda run: f"{run['sources']} {_KINDS[run['kind']]}",
+        "decoder": lambda run: run["decoder"].upper(),
+        "processes": lambda run: f"{run['worker_count']}",
+        "objects a frame": lambda run: f"{run['objects_per_frame']:.0f}",
+        "frames/s": _rate,
+        "over the server's own": lambda run: f"{_over_own_rate(figures, run):.2f}",
+        "CPU ms a frame: client, tritonserver, its steps": _spent,
+        "memory": lambda run: f"{run['memory_mb']:,.0f} MB",
+        "age p50": partial(_age, "p50"),
+        "p99": partial(_age, "p99"),
+        "p99 of the worst source": partial(_age, "worst_p99"),
+    }
+    return listed(columns, figures.get("runs", {}).values())
 
 
-def _run(figures: Figures, run: dict[str, Any]) -> list[str]:
-    told = [f"{run['sources']} {_KINDS[run['kind']]}", run["decoder"].upper()]
+def _rate(run: Figures) -> str:
     if "error" in run:
-        return [*told, "", "", "**failed**", *[""] * (len(_COLUMNS) - 5)]
-    ratio = over_own_rate(figures, run)
-    frames = f"{run['frames_per_s']:,.1f}"
-    if left_out := run["dropped"] + run["lost"]:
-        frames += f", {left_out:,} left out"
+        return "**failed**"
+    left_out = run["dropped"] + run["lost"]
+    return f"{run['frames_per_s']:,.1f}" + (f", {left_out:,} left out" if left_out else "")
+
+
+def _spent(run: Figures) -> str:
     spent = run["server_cpu_ms"]
     triton = spent.get("tritonserver", 0.0)
-    ages = [run["age_ms"].get(name) for name in ("p50", "p99", "worst_p99")]
-    return [
-        *told,
-        str(run["worker_count"]),
-        f"{run['objects_per_frame']:.0f}",
-        frames,
-        "" if ratio is None else f"{ratio:.2f}",
-        f"{run['client_cpu_ms']:.1f}, {triton:.1f}, {sum(spent.values()) - triton:.1f}",
-        f"{run['memory_mb']:,.0f} MB",
-        *("" if age is None else f"{age:.0f} ms" for age in ages),
-    ]
+    return f"{run['client_cpu_ms']:.1f}, {triton:.1f}, {sum(spent.values()) - triton:.1f}"
+
+
+def _age(which: str, run: Figures) -> str:
+    age_ms = run["age_ms"].get(which)
+    return "" if age_ms is None else f"{age_ms:.0f} ms"
 
 
 def _facts(figures: Figures) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,32 +40,22 @@ class Watched:
     memory_mb: list[float] = field(default_factory=list)
     """Memory of the client, every few seconds."""
 
-    @property
-    def steady_frames_per_s(self) -> float | None:
-        """Frames per second in the middle of the run; None if it was too short."""
-        middle = self._middle
-        return None if middle is None else middle.frames / middle.at_s
 
-    @property
-    def steady_client_ms(self) -> float | None:
-        """Processor time of the client for a frame there, in milliseconds."""
-        middle = self._middle
-        return None if middle is None else 1000 * middle.client_s / middle.frames
+def steady(moments: Sequence[Moment]) -> tuple[float, float] | None:
+    """Frames per second in the middle of a run, and the client's milliseconds for a frame there.
 
-    @property
-    def _middle(self) -> Moment | None:
-        """The differences between the end and the beginning of the middle."""
-        if not self.moments:
-            return None
-        first, last = self.moments[0].frames, self.moments[-1].frames
-        low, high = (first + share * (last - first) for share in (_FROM, _TO))
-        within = [moment for moment in self.moments if low <= moment.frames <= high]
-        if len(within) < 2 or within[0].frames == within[-1].frames:
-            return None
-        begin, end = within[0], within[-1]
-        return Moment(
-            end.at_s - begin.at_s, end.frames - begin.frames, end.client_s - begin.client_s
-        )
+    Returns:
+        Both, or None if the run was too short.
+    """
+    if not moments:
+        return None
+    first, last = moments[0].frames, moments[-1].frames
+    low, high = (first + share * (last - first) for share in (_FROM, _TO))
+    middle = [moment for moment in moments if low <= moment.frames <= high]
+    if not middle or not (frames := middle[-1].frames - middle[0].frames):
+        return None
+    seconds, client_s = middle[-1].at_s - middle[0].at_s, middle[-1].client_s - middle[0].client_s
+    return frames / seconds, 1000 * client_s / frames
 
 
 @contextlib.contextmanager

@@ -1,46 +1,52 @@
-"""What is measured on a GPU: rows, lengths, and the network."""
+"""What is measured on a GPU: rows, lengths, and the network that is served."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Annotated
 
-import typer
+from yolostream.server.embedded import Profile
 
 from loadtest.errors import GpuError
-from loadtest.perf import inputs
+from loadtest.machine import gpu_facts, triton_version
+from loadtest.options import new_folder
+from loadtest.perf import binary
 from loadtest.perf.binary import PerfAnalyzer
-from loadtest.perf.process import DOWNSCALED, Point, Size, Transport
-from loadtest.repository import ENSEMBLE
+from loadtest.perf.load import DOWNSCALED, Load, Point, Size, frames, outputs_of
+from loadtest.repository import ENSEMBLE, MODELS, NETWORK, write_repository
 from loadtest.result_file import say
+from loadtest.server import Target, served
+from loadtest.table import Figures
 from tools.digest import sha256_of
 from tools.onnx_file import load_onnx
 
-Environment = Annotated[Path, typer.Option(help="Virtual environment of the server.")]
+RUNTIMES: dict[Profile, str] = {
+    "onnx-gpu": "onnxruntime",
+    "cudnn-gpu": "cudnn",
+    "torch-gpu": "torch",
+    "cpu": "cpu",
+}
+"""The engine of each profile, as `open_network` takes it; `cpu` is ONNX Runtime there."""
+SHIPPED = MODELS / NETWORK / "1" / "model.onnx"
+"""The demo model."""
+
 FULL_HD: Size = (1080, 1920)
-STAGES_BATCH = 16
-
-
-def _point(
-    concurrency: int, batch: int = 1, *, by: Transport = "system", size: Size = DOWNSCALED
-) -> Point:
-    return Point(ENSEMBLE, by, concurrency, batch, size)
-
 
 POINTS: dict[str, Point] = {
-    "one_stream": _point(1),
-    "one_stream_awake": _point(1),
-    "four_in_flight": _point(4),
-    "streams": _point(64),
-    "batches": _point(8, 8),
-    "full_hd_system": _point(32, size=FULL_HD),
-    "full_hd_system_batches": _point(8, 8, size=FULL_HD),
-    "full_hd_cuda": _point(32, by="cuda", size=FULL_HD),
-    "full_hd_cuda_batches": _point(8, 8, by="cuda", size=FULL_HD),
+    "one_stream": Point("system", 1),
+    "one_stream_awake": Point("system", 1),
+    "four_in_flight": Point("system", 4),
+    "streams": Point("system", 64),
+    "batches": Point("system", 8, batch=8),
+    "full_hd_system": Point("system", 32, size=FULL_HD),
+    "full_hd_system_batches": Point("system", 8, batch=8, size=FULL_HD),
+    "full_hd_cuda": Point("cuda", 32, size=FULL_HD),
+    "full_hd_cuda_batches": Point("cuda", 8, batch=8, size=FULL_HD),
 }
 """The rows that perf_analyzer measures with a fixed number of requests in flight."""
 
@@ -51,10 +57,15 @@ OTHER_ROWS = ("cameras", "stages", "memory")
 ROWS = (*POINTS, *OTHER_ROWS)
 
 
-def rows_of(*, on_gpu: bool) -> tuple[str, ...]:
+def rows_of(profile: Profile) -> tuple[str, ...]:
     """The rows that can be measured; without a GPU, no camera holds 33 ms."""
     cuda = [name for name, point in POINTS.items() if point.transport == "cuda"]
-    return tuple(row for row in ROWS if on_gpu or row not in (*cuda, *OTHER_ROWS))
+    return tuple(row for row in ROWS if profile != "cpu" or row not in (*cuda, *OTHER_ROWS))
+
+
+def frames_of(batch_sizes: Mapping[str, int]) -> int:
+    """The frames in so many batches of each size."""
+    return sum(int(size) * count for size, count in batch_sizes.items())
 
 
 COUNTED = "candidates"
@@ -80,7 +91,9 @@ class Network:
     def facts(self) -> dict[str, str]:
         """What a file of figures says about it."""
         words = f"network {self.path.name} as given"
-        if self.candidates:
+        if self.path == SHIPPED:
+            words = "the demo model"
+        elif self.candidates:
             words = (
                 "YOLOv7 at 640, float16, random weights with "
                 f"{min(self.candidates)} to {max(self.candidates)} boxes a frame before suppression"
@@ -88,13 +101,8 @@ class Network:
         return {"sha256": sha256_of(self.path), "words": words}
 
 
-def network(path: Path) -> Network:
-    """The network at `path`, made there if it is missing.
-
-    Raises:
-        GpuError: It has to be made, and PyTorch is not installed.
-        OnnxError: The file is something else.
-    """
+def network_at(path: Path) -> Network:
+    """The network at `path`, made there if it is missing."""
     if not path.exists():
         if importlib.util.find_spec("torch") is None:
             raise GpuError(
@@ -104,7 +112,7 @@ def network(path: Path) -> Network:
         from loadtest.gpu import random_network
 
         say("making a YOLOv7 with random weights")
-        random_network.export(path, inputs.frames(DOWNSCALED))
+        random_network.export(path, frames(DOWNSCALED))
     properties = {entry.key: entry.value for entry in load_onnx(path).metadata_props}
     return Network(path, tuple(json.loads(properties.get(COUNTED, "[]"))))
 
@@ -129,16 +137,53 @@ QUICK = Lengths(0.5, 0.5, bare_window_s=0.2, bare_windows=3, stage_repeats=50)
 
 @dataclass(frozen=True)
 class Bench:
-    """What every measurement needs."""
+    """A network to serve, and perf_analyzer to ask for it."""
 
-    perf: PerfAnalyzer
-    network: Network
     environment: Path
     """Virtual environment of the server."""
-    repository: Path
-    """Model repository to serve."""
     work: Path
-    """Folder for files that are sent."""
+    """Temporary folder."""
     raw: Path
-    """Folder for what perf_analyzer writes."""
+    """Folder for what perf_analyzer and `detect` write."""
     lengths: Lengths
+    network: Network
+    repository: Path
+    """Model repository with it."""
+    perf: PerfAnalyzer
+
+    @classmethod
+    def ready(
+        cls, onnx: Path | None, environment: Path, work: Path, raw: Path, *, quick: bool
+    ) -> Bench:
+        """Make or find everything; `onnx` is the network, by default that of the repository."""
+        network, repository = network_at(onnx or SHIPPED), MODELS
+        if onnx is not None:
+            repository = work / "models"
+            write_repository(repository, network.path)
+        return cls(
+            environment,
+            work,
+            new_folder(raw),
+            QUICK if quick else FULL,
+            network,
+            repository,
+            binary.ready(work / "libraries", server_environment=environment),
+        )
+
+    def facts(self) -> Figures:
+        """What a file of figures says about GPUs, packages and network."""
+        return {"gpu": gpu_facts(self.environment), "network": self.network.facts()}
+
+    @contextlib.contextmanager
+    def serving(self, profile: Profile, figures: Figures) -> Iterator[tuple[Target, Load]]:
+        """Serve the network inside the block; `figures` gets the version of Triton."""
+        say(f"starting Triton with profile {profile}")
+        with served(
+            None,
+            model=ENSEMBLE,
+            profile=profile,
+            repository=self.repository,
+            environment=self.environment,
+        ) as target:
+            figures["triton"] = triton_version(target.url)
+            yield target, Load(self.perf, target.url, self.work, outputs_of(target.url))

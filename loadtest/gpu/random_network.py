@@ -12,7 +12,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import torch
@@ -20,7 +19,8 @@ from torch import Tensor, nn
 from yolostream.image import Image
 
 from loadtest.gpu.bench import COUNTED, USUAL_CANDIDATES
-from loadtest.repository import ENSEMBLE, MODELS, thresholds
+from loadtest.repository import ENSEMBLE, MODELS, PREPROCESS, thresholds
+from tools.bare import pure_module
 from tools.exporting.check import runner
 from tools.exporting.half import to_fp16
 from tools.exporting.trace import traced
@@ -32,8 +32,6 @@ TABLE = "yolov7"
 SIDE = 640
 THRESHOLD = thresholds()["confidence"]
 """Of the ensemble that serves it."""
-_FILL = 114
-_HALVINGS = 40
 
 
 def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> None:
@@ -46,9 +44,6 @@ def export(path: Path, frames: Sequence[Image], *, table: str = TABLE) -> None:
         path: ONNX file to write.
         frames: uint8 [H, W, 3] each, RGB, that the network is set up with.
         table: Name of its layer table.
-
-    Raises:
-        OnnxError: The ensemble could not serve the graph.
     """
     pictures = torch.stack([_picture(frame) for frame in frames])
     model = to_fp16(traced(fuse_batch_norm(_network(table, pictures)), size=(SIDE, SIDE)))
@@ -75,12 +70,10 @@ def _network(table: str, pictures: Tensor) -> Network:
 
 
 def _picture(frame: Image) -> Tensor:
-    """A frame as the network sees it, roughly letterboxed: float32 [3, SIDE, SIDE], 0..1."""
-    height = round(SIDE * frame.shape[0] / frame.shape[1])
-    canvas = np.full((SIDE, SIDE, 3), _FILL, np.uint8)
-    top = (SIDE - height) // 2
-    canvas[top : top + height] = cv2.resize(frame, (SIDE, height))
-    return torch.from_numpy(canvas).permute(2, 0, 1).float() / 255
+    """A frame as the network sees it: float32 [3, SIDE, SIDE], 0..1."""
+    picture = np.empty((3, SIDE, SIDE), np.float32)
+    pure_module(MODELS / PREPROCESS, "letterbox").letterbox(frame, picture)
+    return torch.from_numpy(picture)
 
 
 def _set_statistics(network: Network, pictures: Tensor) -> None:
@@ -115,12 +108,10 @@ def objectness_bias(logits: tuple[Tensor, Tensor], *, candidates: int) -> float:
         candidates: Rows of a picture above the threshold.
     """
     objectness, best = logits
-    low, high = -30.0, 30.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        count = ((objectness + middle).sigmoid() * best > THRESHOLD).float().sum() / len(best)
-        low, high = (low, middle) if count > candidates else (middle, high)
-    return low
+    # A row counts from the bias on that lifts its probability times that of its class to the
+    # threshold; none lifts one whose class is less probable than that.
+    lifting = torch.logit((THRESHOLD / best).clamp(max=1.0)) - objectness
+    return float(lifting.flatten().sort().values[candidates * len(best)])
 
 
 def _add_objectness(head: Detect, bias: float) -> None:

@@ -1,17 +1,16 @@
-"""The figures compared with their bars, in Markdown."""
+"""The figures compared with their bars, and where the time of a request goes, in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from loadtest.clips import CAMERA_FPS
-from loadtest.gpu.bench import POINTS
-from loadtest.gpu.measuring import frames_of
-from loadtest.gpu.profiles import PROFILES
-from loadtest.repository import NETWORK
+from loadtest.gpu.bench import POINTS, frames_of
+from loadtest.repository import NETWORK, NMS, PREPROCESS
 from loadtest.result_file import Content
-from loadtest.table import Bar, Check, Figures, table, verdicts
+from loadtest.table import Bar, Check, Figures, listed, table, verdicts
 
 FASTEST, WITHOUT_PYTORCH = "the fastest profile", "profiles without PyTorch"
 
@@ -22,143 +21,133 @@ def best(figures: Figures) -> float:
 
 
 def _check(
-    title: str, bar: Bar, row: str, value: Callable[[Figures], float], whose: str = ""
+    row: str, title: str, bar: Bar, value: Callable[[Figures, Figures], Any], whose: str = ""
 ) -> Check:
-    """A check of a row that may not have been measured, or have failed."""
-
-    def of_row(figures: Figures) -> float | None:
-        return None if "words" in figures["rows"][row] else float(value(figures))
-
-    return Check(title, bar, of_row, lambda figures: row in figures.get("rows", {}), whose)
-
-
-def _added_ms(row: str, words: str) -> Check:
-    def value(figures: Figures) -> float:
-        p50_ms: float = figures["rows"][row]["latency_ms"]["p50"]
-        return p50_ms - float(figures["bare"]["1"]["p50_ms"])
-
-    return _check(words, Bar("at most", 2.5, " ms"), row, value)
+    """A check of a row, whose figures are the second argument of `value`."""
+    return Check(
+        title,
+        bar,
+        lambda figures: float(value(figures, figures["rows"][row])),
+        lambda figures: row in figures.get("rows", {}),
+        whose,
+    )
 
 
-def _over_best(row: str, words: str, bar: float) -> Check:
-    def value(figures: Figures) -> float:
-        return float(figures["rows"][row]["frames_per_s"]) / best(figures)
-
-    return _check(words, Bar("at least", bar), row, value)
-
-
-def _four_in_flight(figures: Figures) -> float:
-    rate: float = figures["rows"]["four_in_flight"]["frames_per_s"]
-    return rate / float(figures["bare"]["1"]["frames_per_s"])
+def _added_ms(row: str, title: str) -> Check:
+    return _check(
+        row,
+        title,
+        Bar(" ms", at_most=2.5),
+        lambda figures, one: one["latency_ms"]["p50"] - figures["bare"]["1"]["p50_ms"],
+    )
 
 
-def _stages_us(figures: Figures) -> float:
-    stages = figures["rows"]["stages"]
-    return float(stages["preprocess_us"] + stages["nms_us"])
+def _over_best(row: str, title: str, at_least: float) -> Check:
+    return _check(
+        row, title, Bar(at_least=at_least), lambda figures, one: one["frames_per_s"] / best(figures)
+    )
 
 
-def _cameras(figures: Figures) -> float:
-    return float(figures["rows"]["cameras"]["cameras"])
-
-
-_WHOLE = "1080p frames sent whole through {by}, {how}: over bare"
-_HOW = {"": "one a request, 32 in flight", "_batches": "8 a request"}
-_BY = {"system": "shared memory", "cuda": "CUDA shared memory"}
-
-CHECKS: dict[str, Check] = {
-    "one_stream": _added_ms(
+CHECKS = (
+    _added_ms(
         "one_stream",
         "one stream, one request in flight: p50 beyond the bare engine's time for one frame",
     ),
-    "one_stream_awake": _added_ms(
-        "one_stream_awake", "the same, with `yolostream serve --keep-awake`"
-    ),
-    "four_in_flight": _check(
-        "one stream, 4 in flight: frames/s over bare batch-1 rate",
-        Bar("at least", 0.8),
+    _added_ms("one_stream_awake", "the same, with `yolostream serve --keep-awake`"),
+    _check(
         "four_in_flight",
-        _four_in_flight,
+        "one stream, 4 in flight: frames/s over bare batch-1 rate",
+        Bar(at_least=0.8),
+        lambda figures, one: one["frames_per_s"] / figures["bare"]["1"]["frames_per_s"],
     ),
-    "streams": _over_best("streams", "64 streams, one frame a request: frames/s over bare", 0.85),
-    "batches": _over_best("batches", "8 frames a request, 8 in flight: frames/s over bare", 0.92),
-    **{
-        f"full_hd_{by}{batches}": _over_best(
-            f"full_hd_{by}{batches}", _WHOLE.format(by=words, how=how), 0.7
+    _over_best("streams", "64 streams, one frame a request: frames/s over bare", 0.85),
+    _over_best("batches", "8 frames a request, 8 in flight: frames/s over bare", 0.92),
+    *(
+        _over_best(
+            f"full_hd_{by}{batches}",
+            f"1080p frames sent whole through {words}, {how}: over bare",
+            0.7,
         )
-        for by, words in _BY.items()
-        for batches, how in _HOW.items()
-    },
-    "cameras_over_bare": _check(
-        f"cameras at {CAMERA_FPS} fps with p99 below 33 ms: share of what the bare engine feeds",
-        Bar("at least", 0.7),
+        for by, words in (("system", "shared memory"), ("cuda", "CUDA shared memory"))
+        for batches, how in (("", "one a request, 32 in flight"), ("_batches", "8 a request"))
+    ),
+    _check(
         "cameras",
-        lambda figures: _cameras(figures) / (best(figures) / CAMERA_FPS),
+        f"cameras at {CAMERA_FPS} fps with p99 below 33 ms: share of what the bare engine feeds",
+        Bar(at_least=0.7),
+        lambda figures, one: one["cameras"] / (best(figures) / CAMERA_FPS),
     ),
-    "cameras": _check(
-        "the same, as a number", Bar("at least", 48, digits=0), "cameras", _cameras, FASTEST
+    _check(
+        "cameras",
+        "the same, as a number",
+        Bar(digits=0, at_least=48),
+        lambda figures, one: one["cameras"],
+        FASTEST,
     ),
-    "stages": _check(
-        "`preprocess` + `nms`, GPU time a frame at batch 16",
-        Bar("at most", 60, " µs", digits=0),
+    _check(
         "stages",
-        _stages_us,
+        "`preprocess` + `nms`, GPU time a frame at batch 16",
+        Bar(" µs", 0, at_most=60),
+        lambda figures, one: one["preprocess_us"] + one["nms_us"],
     ),
-    "memory": _check(
-        "GPU memory of all processes, after the work",
-        Bar("at most", 4, " GB"),
+    _check(
         "memory",
-        lambda figures: figures["rows"]["memory"]["after_work_gb"],
+        "GPU memory of all processes, after the work",
+        Bar(" GB", at_most=4),
+        lambda figures, one: one["after_work_gb"],
         WITHOUT_PYTORCH,
     ),
-}
+    Check("the bare engine at its best batch", Bar(" frames/s", 0), best),
+    Check("its time for one frame", Bar(" ms"), lambda figures: figures["bare"]["1"]["p50_ms"]),
+)
 
 
 def section(content: Content) -> str:
     """A row for each bar; a bar applies only to profiles on a GPU."""
-    profiles: Mapping[str, Figures] = {
-        name: figures
+    measured = {
+        name: {**figures, "profile": name}
         for name, figures in content["figures"]["profiles"].items()
         if "bare" in figures
     }
+    fastest = max(map(best, measured.values()), default=0.0)
 
-    def binds(check: Check, name: str) -> bool:
-        if check.whose == FASTEST and best(profiles[name]) < max(map(best, profiles.values())):
+    def binds(check: Check, figures: Figures) -> bool:
+        if check.whose == FASTEST and best(figures) < fastest:
             return False
-        if check.whose == WITHOUT_PYTORCH and PROFILES[name].runtime == "torch":
+        if check.whose == WITHOUT_PYTORCH and figures["profile"] == "torch-gpu":
             return False
-        return PROFILES[name].on_gpu
+        return bool(figures["profile"] != "cpu")
 
-    rows = verdicts(CHECKS.values(), profiles, binds=binds)
-    rates = [f"{best(figures):,.0f} frames/s" for figures in profiles.values()]
-    ones = [f"{figures['bare']['1']['p50_ms']:.2f} ms" for figures in profiles.values()]
-    rows.append(["the bare engine at its best batch", "", *rates])
-    rows.append(["its time for one frame", "", *ones])
-    return table(["", "bar", *(f"`{name}`" for name in profiles)], rows)
+    rows = verdicts(CHECKS, measured, binds=binds)
+    return table(["", "bar", *(f"`{name}`" for name in measured)], rows)
 
 
 def times(content: Content) -> str:
     """The time of a request by row and step, as Triton reported it to perf_analyzer."""
     rows = [
-        [f"`{name}`, {row}", *_times(measured)]
+        {"row": f"`{name}`, {row}", **measured}
         for name, figures in content["figures"]["profiles"].items()
         for row in POINTS
         # A measurement that ended too soon has no figures of its steps.
         if (measured := figures.get("rows", {}).get(row, {})).get("stages")
     ]
-    header = ["ms of a request: waiting + working", "p50", "preprocess", "network", "nms"]
-    return table([*header, "its batch"], rows)
+    columns: dict[str, Callable[[Figures], str]] = {
+        "ms of a request: waiting + working": lambda row: str(row["row"]),
+        "p50": lambda row: f"{row['latency_ms']['p50']:.1f}",
+        "preprocess": partial(_step, PREPROCESS),
+        "network": partial(_step, NETWORK),
+        "nms": partial(_step, NMS),
+        "its batch": lambda row: _mean(row["watched"]["batch_sizes"][NETWORK]),
+    }
+    return listed(columns, rows)
 
 
-def _times(measured: dict[str, Any]) -> list[str]:
-    sizes = measured["watched"]["batch_sizes"]
-    steps = [_step(measured["stages"].get(name)) for name in sizes]
-    runs = sum(sizes[NETWORK].values())
-    mean_size = f"{frames_of(sizes[NETWORK]) / runs:.1f}" if runs else ""
-    return [f"{measured['latency_ms']['p50']:.1f}", *steps, mean_size]
-
-
-def _step(step: dict[str, float] | None) -> str:
-    if step is None:
+def _step(step: str, row: Figures) -> str:
+    if (spent := row["stages"].get(step)) is None:
         return ""
-    works = sum(value for part, value in step.items() if part != "queue")
-    return f"{step['queue']:.1f} + {works:.1f}"
+    return f"{spent['queue']:.1f} + {sum(spent.values()) - spent['queue']:.1f}"
+
+
+def _mean(batch_sizes: dict[str, int]) -> str:
+    batches = sum(batch_sizes.values())
+    return f"{frames_of(batch_sizes) / batches:.1f}" if batches else ""

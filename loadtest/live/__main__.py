@@ -8,42 +8,27 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from yolostream.server import embedded
-from yolostream.server.environment import ServerEnvironment
 
-from loadtest.endtoend.plan import counts
-from loadtest.gpu.profiles import PROFILES
-from loadtest.live import capacity, one_camera, overload
+from loadtest.live import many_cameras, one_camera
 from loadtest.live.running import Setting
 from loadtest.live.table import section
+from loadtest.options import Environment, Model, Profile, Url, counts, profile_of, workplace
 from loadtest.repository import ENSEMBLE, MODELS, REPOSITORY, RESULTS_FOLDER, SERVER_ENVIRONMENT
 from loadtest.result_file import writing
-from loadtest.server import Url, served
-from tools.command import one_line_errors
+from loadtest.server import served
 
 Figure = Literal["age", "capacity", "overload", "page", "viewers"]
-_SECONDS: dict[Figure, float] = {
-    "age": 30.0,
-    "capacity": 12.0,
-    "overload": 20.0,
-    "page": 0.0,
-    "viewers": 20.0,
-}
+_SECONDS = {"age": 30.0, "capacity": 12.0, "overload": 20.0, "page": 0.0, "viewers": 20.0}
 _GPU_CAMERAS, _CPU_CAMERAS = "8,24,48,64,96", "1,2"
 
 
 def main(
     figure: Annotated[Figure, typer.Argument(help="What is measured.", show_default=False)],
     url: Url = None,
-    profile: Annotated[
-        embedded.Profile | None,
-        typer.Option(help="By default what the machine supports, and cpu for the age."),
-    ] = None,
-    model: Annotated[str, typer.Option(help="The ensemble.")] = ENSEMBLE,
+    profile: Profile = None,
+    model: Model = ENSEMBLE,
     model_repository: Annotated[Path, typer.Option(help="Its model repository.")] = MODELS,
-    server_environment: Annotated[
-        Path, typer.Option(help="Virtual environment of the server.")
-    ] = SERVER_ENVIRONMENT,
+    server_environment: Environment = SERVER_ENVIRONMENT,
     seconds: Annotated[
         float | None, typer.Option(min=1, help="Length of each window; by default 12 to 30.")
     ] = None,
@@ -72,12 +57,9 @@ def main(
 
     viewers: what one viewer of a camera costs, and twenty.
     """
-    with one_line_errors():
-        usual: embedded.Profile = "cpu"
-        if profile is None and figure != "age":
-            usual = embedded.choose_profile(ServerEnvironment.check(server_environment))
-        chosen = profile or usual
-        place = output or RESULTS_FOLDER / f"live_{figure}.json"
+    with workplace():
+        # The bar of the age is for a machine without a GPU.
+        chosen = profile or ("cpu" if figure == "age" else profile_of(None, server_environment))
         with (
             served(
                 url,
@@ -86,25 +68,23 @@ def main(
                 repository=model_repository,
                 environment=server_environment,
             ) as target,
-            writing(place, tool="loadtest.live") as figures,
+            writing(
+                output or RESULTS_FOLDER / f"live_{figure}.json", tool="loadtest.live"
+            ) as found,
         ):
-            setting = Setting(
-                target.url,
-                model,
-                PROFILES[chosen].on_gpu,
-                seconds or _SECONDS[figure],
-                REPOSITORY / "output" / "live",
-            )
-            numbers = cameras or (_GPU_CAMERAS if setting.on_gpu else _CPU_CAMERAS)
+            on_gpu = chosen != "cpu"
+            length, raw = seconds or _SECONDS[figure], REPOSITORY / "output" / "live"
+            setting = Setting(target.url, model, on_gpu, length, raw)
+            numbers = counts(cameras or (_GPU_CAMERAS if on_gpu else _CPU_CAMERAS))
             measures: dict[Figure, Callable[[], dict[str, Any]]] = {
                 "age": lambda: one_camera.age(setting),
-                "capacity": lambda: capacity.measure(setting, numbers=counts(numbers)),
-                "overload": lambda: overload.measure(setting, fits=fits),
+                "capacity": lambda: many_cameras.capacity(setting, numbers=numbers),
+                "overload": lambda: many_cameras.overload(setting, fits=fits),
                 "page": lambda: one_camera.page(setting),
                 "viewers": lambda: one_camera.viewers(setting),
             }
-            figures |= {"profile": chosen} | measures[figure]()
-        typer.echo(section({figure: json.loads(json.dumps(figures))}))
+            found |= {"profile": chosen} | measures[figure]()
+        typer.echo(section({figure: json.loads(json.dumps(found))}))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from loadtest.clips import CLIPS, slower
 from loadtest.errors import LoadTestError
 from loadtest.live.running import Running, Setting
-from loadtest.live.scrape import Window
+from loadtest.live.scrape import Scrape
 
 RATE = 5
 """Frames per second of the camera whose age is measured."""
@@ -96,7 +96,7 @@ def viewers(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _cost(seen: Window, seconds: float, pieces: int) -> dict[str, float]:
+def _cost(seen: Scrape, seconds: float, pieces: int) -> dict[str, float]:
     parent, worker = (
         seen.total(f"{who}_cpu_seconds_total") / seconds for who in ("process", "worker")
     )
@@ -116,9 +116,6 @@ def _watching(service: Running, number: int) -> Iterator[list[int]]:
 
     Yields:
         The pieces of video that each viewer has received so far.
-
-    Raises:
-        LoadTestError: A viewer receives no video.
     """
     (camera,) = service.scrape().by_camera("camera_up")
     pieces = [0] * number
@@ -158,9 +155,6 @@ def page(setting: Setting) -> dict[str, Any]:
     Returns:
         `model`; `seconds` of each opening; their `median` and `slowest`; and the `bar` of the
         slowest.
-
-    Raises:
-        LoadTestError: No browser can be driven.
     """
     try:
         from chromium import chromium

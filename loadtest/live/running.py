@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.errors import LoadTestError
-from loadtest.live.scrape import Scrape, Window, scraped
+from loadtest.live.scrape import Scrape, scraped
 from loadtest.processes import cpu_s, family, started
 from loadtest.repository import ENSEMBLE
 
@@ -36,12 +36,11 @@ class Setting:
     raw: Path
     """Folder for logs and clips."""
 
-    @contextlib.contextmanager
-    def running(self, cameras: Sequence[Path], *, name: str) -> Iterator[Running]:
+    def running(
+        self, cameras: Sequence[Path], *, name: str
+    ) -> contextlib.AbstractContextManager[Running]:
         """Run a service until the block ends; its log is `name.log` in `raw`."""
-        log = self.raw / f"{name}.log"
-        with running(cameras, url=self.url, model=self.model, log=log) as service:
-            yield service
+        return running(cameras, url=self.url, model=self.model, log=self.raw / f"{name}.log")
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,7 @@ class Running:
         return cpu_s(family(self.pid))
 
     def wait_for_frames(self, cameras: int, *, frames: int = 5) -> None:
-        """Wait until `frames` of each of so many cameras are completed.
-
-        Raises:
-            LoadTestError: They are not.
-        """
+        """Wait until `frames` of each of so many cameras are completed."""
         deadline = time.monotonic() + _START_S
         while True:
             done = self.scrape().by_camera("frames_completed_total")
@@ -78,14 +73,14 @@ class Running:
                 raise LoadTestError(f"only {done} came in {_START_S:g} s: see {self.log}")
             time.sleep(_LOOK_S)
 
-    def window(self, seconds: float) -> Window:
+    def window(self, seconds: float) -> Scrape:
         """What happens in the next seconds, during which the service is scraped as usual."""
         before = self.scrape()
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _SCRAPE_EVERY_S))
             after = self.scrape()
-        return Window(before, after)
+        return after.since(before)
 
 
 @contextlib.contextmanager
@@ -99,9 +94,6 @@ def running(
         url: gRPC address of its Triton.
         log: File for its output.
         model: Name of the ensemble.
-
-    Raises:
-        LoadTestError: It does not start.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     options = ["--url", url, "--model", model, "--listen", "127.0.0.1:0"]

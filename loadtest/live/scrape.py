@@ -1,9 +1,10 @@
-"""What a service reports to Prometheus, between two scrapes."""
+"""What a service reports to Prometheus."""
 
 from __future__ import annotations
 
 import math
 import urllib.request
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,13 +22,24 @@ class Scrape:
 
     values: Mapping[str, Mapping[Labels, float]]
 
+    def since(self, before: Scrape) -> Scrape:
+        """The increases between two scrapes."""
+        return Scrape(
+            {
+                name: {
+                    labels: value - before.values.get(name, {}).get(labels, 0.0)
+                    for labels, value in series.items()
+                }
+                for name, series in self.values.items()
+            }
+        )
+
     def by(self, label: str, name: str) -> dict[str, float]:
         """The values of a metric by one of its labels, summed over the others."""
-        found: dict[str, float] = {}
+        found: dict[str, float] = defaultdict(float)
         for labels, value in self.values.get(name, {}).items():
-            key = dict(labels)[label]
-            found[key] = found.get(key, 0.0) + value
-        return found
+            found[dict(labels)[label]] += value
+        return dict(found)
 
     def by_camera(self, name: str) -> dict[str, float]:
         """The values of a metric by camera."""
@@ -36,45 +48,6 @@ class Scrape:
     def total(self, name: str) -> float:
         """The sum of all series of a metric."""
         return sum(self.values.get(name, {}).values())
-
-
-def scraped(address: str) -> Scrape:
-    """The metrics of the service at `host:port`."""
-    with _DIRECT.open(f"http://{address}/metrics", timeout=_TIMEOUT_S) as answer:
-        return read(answer.read().decode())
-
-
-def read(text: str) -> Scrape:
-    """Parse metrics as Prometheus does."""
-    values: dict[str, dict[Labels, float]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = tuple(sorted(sample.labels.items()))
-            values.setdefault(sample.name.removeprefix("yolostream_"), {})[labels] = sample.value
-    return Scrape(values)
-
-
-@dataclass(frozen=True)
-class Window:
-    """What came between two scrapes."""
-
-    before: Scrape
-    after: Scrape
-
-    def by(self, label: str, name: str) -> dict[str, float]:
-        """The increase of a metric by one of its labels."""
-        before = self.before.by(label, name)
-        return {
-            key: value - before.get(key, 0.0) for key, value in self.after.by(label, name).items()
-        }
-
-    def total(self, name: str) -> float:
-        """The increase of the sum of all series of a metric."""
-        return self.after.total(name) - self.before.total(name)
-
-    def frames(self, what: str) -> dict[str, float]:
-        """Frames of each camera; `what` is `decoded`, `completed`, ..."""
-        return self.by("camera", f"frames_{what}_total")
 
     def ages(self) -> list[tuple[float, float]]:
         """Frames of all cameras by age: upper limits in seconds, and how many are within them."""
@@ -89,6 +62,22 @@ class Window:
         """Milliseconds that half, 99% and all of the frames did not exceed."""
         shares = {"p50": 0.5, "p99": 0.99, "most": 1.0}
         return {name: round(1000 * self.age_s(share), 1) for name, share in shares.items()}
+
+
+def scraped(address: str) -> Scrape:
+    """The metrics of the service at `host:port`."""
+    with _DIRECT.open(f"http://{address}/metrics", timeout=_TIMEOUT_S) as answer:
+        return read(answer.read().decode())
+
+
+def read(text: str) -> Scrape:
+    """Parse metrics as Prometheus does."""
+    values: dict[str, dict[Labels, float]] = defaultdict(dict)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = tuple(sorted(sample.labels.items()))
+            values[sample.name.removeprefix("yolostream_")][labels] = sample.value
+    return Scrape(dict(values))
 
 
 def quantile(reached: list[tuple[float, float]], share: float) -> float:
@@ -109,8 +98,3 @@ def quantile(reached: list[tuple[float, float]], share: float) -> float:
             return low_limit + (limit - low_limit) * (wanted - low) / max(count - low, 1e-9)
         low_limit, low = limit, count
     return low_limit
-
-
-def fairness(frames: Mapping[str, float]) -> float:
-    """The frames of the camera that got least, over those of the camera that got most."""
-    return min(frames.values()) / max(1.0, *frames.values())

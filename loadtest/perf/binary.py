@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.errors import PerfAnalyzerError
-from loadtest.processes import last_words
+from loadtest.processes import last_words, started
 from loadtest.repository import REPOSITORY, SERVER_ENVIRONMENT
 
 _LIST = REPOSITORY / "requirements" / "perf-analyzer.txt"
@@ -52,6 +54,28 @@ class PerfAnalyzer:
             "no_grpc_proxy": ",".join(filter(None, [direct, "localhost,127.0.0.1,::1"])),
         }
 
+    def run(self, options: Sequence[str], log: Path, *, timeout_s: float) -> tuple[int, str]:
+        """Run it once, in the folder of its log, where it also writes reports.
+
+        Returns:
+            Its exit code, negative for a signal, and its words if it failed.
+        """
+        with (
+            log.open("w") as file,
+            started(
+                [str(self.path), *options], file, env=self.variables, cwd=log.parent
+            ) as process,
+        ):
+            try:
+                code = process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                return -signal.SIGKILL, f"no end after {timeout_s:.0f} s: stopped"
+        if code == -signal.SIGBUS:
+            return code, "/dev/shm is full: make it larger, or remove what was left there"
+        if code < 0:
+            return code, f"ended by {signal.Signals(-code).name}"
+        return code, last_words(log.read_text(errors="replace"))
+
 
 def ready(
     libraries: Path, *, folder: Path = FOLDER, server_environment: Path = SERVER_ENVIRONMENT
@@ -59,12 +83,9 @@ def ready(
     """Find perf_analyzer or install it, and make sure that it starts.
 
     Args:
-        libraries: Empty folder, to be filled with links to what the binary needs.
+        libraries: Folder, made if it is missing, to be filled with links to what the binary needs.
         folder: Where it is installed if PATH has none.
         server_environment: Has those libraries, in the nvidia-pytriton wheel.
-
-    Raises:
-        PerfAnalyzerError: It cannot be fetched, or does not start here.
     """
     on_path = shutil.which(_NAME)
     path = Path(on_path).resolve() if on_path else folder / VERSION / _NAME
@@ -95,6 +116,7 @@ def _install(path: Path) -> None:
 
 def _link_libraries(folder: Path, server_environment: Path) -> None:
     """Give the wheel's copies, whose names carry a hash, the names that the binary asks for."""
+    folder.mkdir(exist_ok=True)
     for name in _BORROWED:
         stem = name.partition(".")[0]
         for copy in server_environment.glob(
@@ -114,13 +136,11 @@ def _check(found: PerfAnalyzer) -> None:
             env=found.variables,
             check=False,
         )
+        words = last_words(done.stderr) if done.returncode else ""
     except OSError as error:
         words = str(error)
-    else:
-        if done.returncode == 0:
-            return
-        words = last_words(done.stderr)
-    raise PerfAnalyzerError(
-        f"{found.path} does not start ({words}): it needs Linux on x86-64 with glibc 2.35 or newer "
-        "and the libraries of 'make install'; if it is on PATH, remove it from there"
-    )
+    if words:
+        raise PerfAnalyzerError(
+            f"{found.path} does not start ({words}): it needs Linux on x86-64 with glibc 2.35 or "
+            "newer and the libraries of 'make install'; if it is on PATH, remove it from there"
+        )
