@@ -21,12 +21,15 @@ _SECTIONS: Mapping[str, tuple[str, Callable[[Content], str]]] = {
     "speed": ("speed", speed.section),
     "gpu": ("gpu", gpu.section),
     "gpu-times": ("gpu", gpu.times),
+    "gpu-cudnn": ("gpu_cudnn", gpu.section),
+    "gpu-cudnn-times": ("gpu_cudnn", gpu.times),
     "endtoend": ("endtoend", endtoend.section),
+    "endtoend-cudnn": ("endtoend_cudnn", endtoend.section),
     "capacity": ("capacity", capacity.section),
     "perf-analyzer": ("perf_analyzer", perf_analyzer.section),
 }
 """The file and the text of each place."""
-_WITHOUT_SOURCE = ("gpu-times",)
+_WITHOUT_SOURCE = ("gpu-times", "gpu-cudnn-times")
 """Its source is written at another place, of the same file."""
 
 

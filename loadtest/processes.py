@@ -69,7 +69,7 @@ def family(pid: int) -> tuple[int, ...]:
 
 
 def cpu_s(pids: Iterable[int]) -> float:
-    """Processor time so far of all these processes together, in seconds."""
+    """Processor time so far of all these processes and of their ended children, in seconds."""
     return sum(_cpu_s(pids).values())
 
 
@@ -90,8 +90,8 @@ def _cpu_s(pids: Iterable[int]) -> dict[str, float]:
     for pid in pids:
         with contextlib.suppress(*_GONE):
             process = psutil.Process(pid)
-            times = process.cpu_times()
-            spent[program_of(process.cmdline())] += times.user + times.system
+            # User and system time, and those of the children that have ended.
+            spent[program_of(process.cmdline())] += sum(process.cpu_times()[:4])
     return dict(spent)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 
 import cv2
 import numpy as np
 import psutil
 import pytest
+from running import poll
 from yolostream import ModelUnavailable, ServerUnavailable
 from yolostream.client.connection import connect
 from yolostream.server import embedded
@@ -17,6 +20,7 @@ from loadtest import pages, result_file
 from loadtest.clips import demo_frames
 from loadtest.errors import ResultError
 from loadtest.machine import machine
+from loadtest.processes import cpu_s, family
 from loadtest.repository import MODELS, RESULTS_FOLDER, SERVER_ENVIRONMENT
 from loadtest.search import most
 from loadtest.server import served
@@ -33,6 +37,14 @@ def test_the_processes_of_a_running_server_are_found():
         assert target.pids[0] == server.process.pid
         assert {psutil.Process(pid).name() for pid in target.pids} > {"tritonserver"}
     assert not any(psutil.pid_exists(pid) for pid in target.pids)
+
+
+def test_the_processor_time_of_a_child_counts_after_it_has_ended():
+    work = "import time\nwhile time.process_time() < 0.5: pass"
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}]); input()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as parent:
+        poll(lambda: cpu_s([parent.pid]) >= 0.5, what="the child's processor time in its parent's")
+        assert family(parent.pid) == (parent.pid,)
 
 
 def test_a_missing_server_or_model_is_named(triton):

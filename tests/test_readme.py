@@ -23,9 +23,17 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results():
     ratio = read(RESULTS_FOLDER / "speed.json")["figures"]["median"]["detect_over_bare"]
     assert f"`detect` reaches {ratio:.2f} of a bare ONNX Runtime loop" in README
     texts = pages.texts("")
-    for name, found in (("gpu", r"(\d+) cameras at 30 frames/s"), ("live", r"(\d+) tracked")):
+    for name, found in (
+        ("gpu-cudnn", r"(\d+) cameras at 30 frames/s"),
+        ("gpu", r"and (\d+) with PyTorch"),
+        ("live", r"(\d+) tracked"),
+        ("endtoend-cudnn", r"(\d+) tracked"),
+        ("endtoend", r"`detect` holds (\d+)"),
+    ):
         (cameras,) = re.findall(found, README)
         assert re.search(rf"^\|.* 48 \|.*\b{cameras}, (met|missed)", texts[name], re.MULTILINE)
+    runs = read(RESULTS_FOLDER / "endtoend_cudnn.json")["figures"]["runs"]
+    assert f"{runs['cameras-48-gpu']['age_ms']['p99']:.0f} ms with `detect`" in README
 
 
 def test_the_make_commands_of_the_readme_exist():

@@ -135,7 +135,9 @@ def _rate(run: Figures) -> str:
 def _spent(run: Figures) -> str:
     spent = run["server_cpu_ms"]
     triton = spent.get("tritonserver", 0.0)
-    return f"{run['client_cpu_ms']:.1f}, {triton:.1f}, {sum(spent.values()) - triton:.1f}"
+    client = run["client_cpu_ms"]
+    said = "?" if client is None else f"{client:.1f}"
+    return f"{said}, {triton:.1f}, {sum(spent.values()) - triton:.1f}"
 
 
 def _age(which: str, run: Figures) -> str:
