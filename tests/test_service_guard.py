@@ -7,7 +7,6 @@ import json
 import socket
 import ssl
 import stat
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 import requests
 import websocket
 from api import TIMEOUT_S, Api, check_problem, serve_api
+from certificates import write_certificates
 from running import poll
 from yolostream.errors import ServiceError
 from yolostream.service.settings import WebTls
@@ -325,12 +325,8 @@ def connections_to(api: Api) -> list[int]:
 
 
 def test_tls(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = (
-        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout {key} "
-    )
-    command += f"-out {certificate} -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run(command.split(), check=True, capture_output=True)
+    write_certificates(tmp_path)
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
     file = tmp_path / "tokens"
     token = new_token(file, "read")
     access = Access(port=0, tokens=Tokens(file), tls=WebTls(certificate=certificate, key=key))
@@ -339,7 +335,7 @@ def test_tls(tmp_path: Path) -> None:
         content = json.dumps({"token": token})
         head = f"POST {SESSION} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-        trusting = ssl.create_default_context(cafile=certificate)
+        trusting = ssl.create_default_context(cafile=tmp_path / "ca.pem")
         with api.raw() as connection:
             tls = trusting.wrap_socket(connection, server_hostname="127.0.0.1")
             tls.sendall((head + content).encode())
