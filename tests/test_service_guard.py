@@ -291,6 +291,30 @@ def test_of_a_token_only_the_digest_is_kept(tmp_path: Path, yolostream_cli) -> N
     assert yolostream_cli("token", "write", "--file", "/proc/tokens").returncode == 23
 
 
+def test_a_file_that_cannot_be_read_is_reported_once_and_so_is_its_return(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    file = tmp_path / "tokens"
+    token = new_token(file, "read")
+    tokens = Tokens(file)
+    lines = file.read_text()
+    assert tokens.scope_of(token) == "read"
+    for content, problem in ((None, "No such file"), ("read nonsense\n", "line 1")):
+        caplog.clear()
+        file.unlink() if content is None else file.write_text(content)
+        assert [tokens.scope_of(token) for _ in range(5)] == [None] * 5
+        (warning,) = caplog.records
+        assert warning.levelname == "WARNING"
+        assert problem in warning.getMessage()
+    caplog.clear()
+    file.write_text(lines)
+    assert [tokens.scope_of(token) for _ in range(5)] == ["read"] * 5
+    assert [(one.levelname, "can be read again" in one.message) for one in caplog.records] == [
+        ("INFO", True)
+    ]
+
+
 def test_a_file_without_tokens_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     with pytest.raises(ServiceError, match="yolostream token"):
