@@ -7,13 +7,13 @@ import copy
 import json
 import re
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from certificates import write_certificates
 from loopback import LOOPBACK
 
 NAMESPACE = "cameras"
@@ -204,12 +204,7 @@ def serve_leases(folder: Path) -> Iterator[tuple[LeaseApi, str]]:
 
 def _make_account(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    certificate = [
-        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-        *("-subj", "/CN=kubernetes", "-addext", f"subjectAltName=IP:{LOOPBACK}"),
-        *("-keyout", "server.key", "-out", "server.pem"),
-    ]
-    subprocess.run(certificate, cwd=folder, check=True, capture_output=True)
-    (folder / "ca.crt").write_bytes((folder / "server.pem").read_bytes())
+    write_certificates(folder)
+    (folder / "ca.pem").rename(folder / "ca.crt")
     (folder / "namespace").write_text(NAMESPACE)
     (folder / "token").write_text("first\n")

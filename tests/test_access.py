@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from certificates import write_certificates
 from clips import steps, write_clip
 from conftest import REPOSITORY
 from loopback import LOOPBACK
@@ -169,20 +170,7 @@ def test_the_server_that_detect_starts_refuses_other_clients(tmp_path):
 def certificates(tmp_path_factory) -> Path:
     """A folder with a certificate authority, and certificates of a server and a client."""
     folder = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-    new_key = ("req", "-newkey", "rsa:2048", "-nodes")
-    authority = ("-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
-    openssl(*new_key, "-x509", "-days", "2", *authority)
-    (folder / "names").write_text(f"subjectAltName=IP:{LOOPBACK},DNS:localhost")
-    for name in ("server", "client"):
-        openssl(*new_key, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", "request.csr")
-        openssl(
-            *("x509", "-req", "-in", "request.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
-            *("-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{name}.pem"),
-        )
+    write_certificates(folder)
     return folder
 
 

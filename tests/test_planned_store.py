@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import subprocess
 import sys
 import tempfile
+import types
 from pathlib import Path
 
 import pytest
+from small_disk import small_disk
+from stand_in_gpu import Gpu, stand_in_cupy
 from version_folder import part
 
 store = part("yolov7_fp16", "planned.store")
@@ -142,3 +147,47 @@ def test_of_two_processes_one_compiles_and_the_other_waits_and_reads(path):
         process.stdin.write("\n")
         process.stdin.flush()
     assert sorted(process.communicate()[0] for process in processes) == ["compiles\n", "reads\n"]
+
+
+@pytest.fixture
+def opening(monkeypatch):
+    """Opens the network of the profile `cudnn-gpu`, with a runtime that only stores something."""
+    monkeypatch.setitem(sys.modules, "cupy", stand_in_cupy(Gpu()))
+    monkeypatch.delitem(sys.modules, "yolov7_fp16_version_1.network", raising=False)
+    runtime = types.ModuleType("runtime")
+    runtime.PlannedRuntime = lambda model, **memory: store.write(
+        store.folder() / "network.zip", {"plan": os.urandom(100_000)}
+    )
+    monkeypatch.setitem(sys.modules, "yolov7_fp16_version_1.planned.runtime", runtime)
+    yield lambda: part("yolov7_fp16", "network")._runtime("cudnn")(Path("model.onnx"))
+    del sys.modules["yolov7_fp16_version_1.network"]
+
+
+def test_a_full_disk_is_named_with_the_fix(opening, tmp_path, monkeypatch):
+    with small_disk(tmp_path / "disk", 64) as disk:
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        with pytest.raises(ValueError, match=rf"No space left.*free space in {disk} .*set TMPDIR"):
+            opening()
+        assert list(disk.rglob("*.zip")) == []
+
+
+def test_no_usable_folder_for_temporary_files_is_named_with_the_fix(opening, tmp_path, monkeypatch):
+    with small_disk(tmp_path / "disk", 64) as disk:
+        with contextlib.suppress(OSError):
+            (disk / "filling").write_bytes(bytes(1 << 20))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(disk)])
+        with pytest.raises(ValueError, match=rf"No usable .*{disk}.*set TMPDIR"):
+            opening()
+
+
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.EACCES])
+def test_another_error_of_a_file_is_not_about_room(opening, monkeypatch, code):
+    def fail(model, **memory):
+        raise OSError(code, "not about room", str(model))
+
+    monkeypatch.setattr(
+        sys.modules["yolov7_fp16_version_1.planned.runtime"], "PlannedRuntime", fail
+    )
+    with pytest.raises(OSError, match="not about room"):
+        opening()

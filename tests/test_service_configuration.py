@@ -295,7 +295,26 @@ def test_what_is_allowed_and_hardly_meant_is_said(tmp_path: Path) -> None:
     for path in (token, password):
         path.chmod(0o600)
     assert len(advice(configuration_file.read(file), file)) == 1
-    # A password in the file itself.
-    file.write_text(GATE + "    username: me\n    password: x\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "has_secret"),
+    [
+        ("    username: me\n    password: x\n", True),
+        ("    outputs: {push: 'rtsp://me:x@192.0.2.9/gate'}\n", True),
+        ("defaults:\n  outputs: {push: 'rtsp://me:x@192.0.2.9/all'}\n", True),
+        ("    outputs: {push: 'rtsp://me:${PUSH_PASSWORD}@192.0.2.9/gate'}\n", False),
+        ("    outputs: {push: 'rtsp://192.0.2.9/gate'}\n", False),
+    ],
+)
+def test_a_file_with_a_password_that_all_users_can_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str, has_secret: bool
+) -> None:
+    monkeypatch.setenv("PUSH_PASSWORD", "x")
+    file = tmp_path / "cameras.yaml"
+    file.write_text(GATE + lines)
     file.chmod(0o644)
-    assert [f"chmod 600 {file}" in one for one in advice(configuration_file.read(file), file)]
+    said = advice(configuration_file.read(file), file)
+    assert [f"chmod 600 {file}" in one for one in said] == [True] * has_secret
+    file.chmod(0o600)
+    assert advice(configuration_file.read(file), file) == []

@@ -7,7 +7,6 @@ import json
 import socket
 import ssl
 import stat
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 import requests
 import websocket
 from api import TIMEOUT_S, Api, check_problem, serve_api
+from certificates import write_certificates
 from running import poll
 from yolostream.errors import ServiceError
 from yolostream.service.settings import WebTls
@@ -291,6 +291,30 @@ def test_of_a_token_only_the_digest_is_kept(tmp_path: Path, yolostream_cli) -> N
     assert yolostream_cli("token", "write", "--file", "/proc/tokens").returncode == 23
 
 
+def test_a_file_that_cannot_be_read_is_reported_once_and_so_is_its_return(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    file = tmp_path / "tokens"
+    token = new_token(file, "read")
+    tokens = Tokens(file)
+    lines = file.read_text()
+    assert tokens.scope_of(token) == "read"
+    for content, problem in ((None, "No such file"), ("read nonsense\n", "line 1")):
+        caplog.clear()
+        file.unlink() if content is None else file.write_text(content)
+        assert [tokens.scope_of(token) for _ in range(5)] == [None] * 5
+        (warning,) = caplog.records
+        assert warning.levelname == "WARNING"
+        assert problem in warning.getMessage()
+    caplog.clear()
+    file.write_text(lines)
+    assert [tokens.scope_of(token) for _ in range(5)] == ["read"] * 5
+    assert [(one.levelname, "can be read again" in one.message) for one in caplog.records] == [
+        ("INFO", True)
+    ]
+
+
 def test_a_file_without_tokens_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     with pytest.raises(ServiceError, match="yolostream token"):
@@ -325,12 +349,8 @@ def connections_to(api: Api) -> list[int]:
 
 
 def test_tls(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = (
-        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout {key} "
-    )
-    command += f"-out {certificate} -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run(command.split(), check=True, capture_output=True)
+    write_certificates(tmp_path)
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
     file = tmp_path / "tokens"
     token = new_token(file, "read")
     access = Access(port=0, tokens=Tokens(file), tls=WebTls(certificate=certificate, key=key))
@@ -339,7 +359,7 @@ def test_tls(tmp_path: Path) -> None:
         content = json.dumps({"token": token})
         head = f"POST {SESSION} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-        trusting = ssl.create_default_context(cafile=certificate)
+        trusting = ssl.create_default_context(cafile=tmp_path / "ca.pem")
         with api.raw() as connection:
             tls = trusting.wrap_socket(connection, server_hostname="127.0.0.1")
             tls.sendall((head + content).encode())

@@ -62,7 +62,10 @@ def stride(height: int, width: int) -> int:
 
 def _weighted_sum(values: npt.NDArray[np.uint8]) -> int:
     """The weighted sum modulo 2**32. Each sample has its own weight, so the order matters."""
-    return int(np.dot(values.astype(np.uint32), _WEIGHTS[: len(values)]))
+    products = values.astype(np.uint32)
+    products *= _WEIGHTS[: len(values)]
+    # Faster than `np.dot`, which has no vector code for integers, and than a sum in 64 bits.
+    return int(np.add.reduce(products, dtype=np.uint32))
 
 
 def _weights(count: int) -> npt.NDArray[np.uint32]:

@@ -50,13 +50,32 @@ def _about_cameras(configuration: Configuration) -> Iterator[str]:
 
 def _secrets(configuration: Configuration, path: Path | None) -> Iterator[Path]:
     """Files that contain secrets."""
-    if path is not None and any(map(_has_password, configuration.cameras.values())):
+    if path is not None and _contains_password(path, configuration):
         yield path
     files = [configuration.server.token_file, configuration.web.token_file]
     files += [camera.password_file for camera in configuration.cameras.values()]
     for tls in (configuration.server.tls, configuration.web.tls):
         files.append(None if tls is None else tls.key)
     yield from dict.fromkeys(file for file in files if file is not None)
+
+
+def _contains_password(path: Path, configuration: Configuration) -> bool:
+    """Whether a password is written in the configuration file itself."""
+    cameras = configuration.cameras.values()
+    if any(map(_has_password, cameras)):
+        return True
+    pushes = [one.outputs.push for one in (configuration.defaults, *cameras)]
+    addresses = [push.get_secret_value() for push in pushes if push is not None]
+    # The variables in these addresses have been expanded, so only the file's text can tell.
+    return any("@" in address and address in _text_of(path) for address in addresses)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        # The file was removed after it had been read, so nobody can read it any more.
+        return ""
 
 
 def _has_password(camera: CameraSettings) -> bool:

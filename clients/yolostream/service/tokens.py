@@ -43,6 +43,8 @@ class Tokens:
         self._lock = threading.Lock()
         self._state: tuple[int, int, int] | None = None
         self._scopes: dict[str, Scope] = {}
+        self._problem = ""
+        """Why the file cannot be read; empty if it can."""
         try:
             self._read()
         except (OSError, ValueError) as error:
@@ -57,15 +59,25 @@ class Tokens:
         with self._lock:
             try:
                 self._read()
+                problem = ""
             except (OSError, ValueError) as error:
                 # The tokens that were read earlier may have been revoked, so none is accepted.
                 self._state, self._scopes = None, {}
-                _log.warning(
-                    "no token is accepted, because the tokens in %s cannot be read (%s)",
-                    self._path,
-                    error,
-                )
+                problem = str(error)
+            self._report(problem)
             return self._scopes.get(_digest(token))
+
+    def _report(self, problem: str) -> None:
+        """Log a change of what is wrong with the file, but not each request meanwhile."""
+        if problem and problem != self._problem:
+            _log.warning(
+                "no token is accepted, because the tokens in %s cannot be read (%s)",
+                self._path,
+                problem,
+            )
+        elif self._problem and not problem:
+            _log.info("the tokens in %s can be read again", self._path)
+        self._problem = problem
 
     def _read(self) -> None:
         found = self._path.stat()

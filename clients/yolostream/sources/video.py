@@ -16,6 +16,7 @@ from yolostream.printable import printable
 from yolostream.redaction import redact
 from yolostream.sources import video_errors
 from yolostream.sources.address import completed
+from yolostream.sources.cut_off import is_cut_off
 from yolostream.sources.decoder import Decoded, Decoder, DecoderError
 from yolostream.sources.decoding import DecoderName, start_decoder
 from yolostream.sources.frame_rate import frame_rate_of
@@ -199,7 +200,8 @@ class VideoSession(Session):
         except DecoderError as error:
             raise self._broken(packets, str(error)) from error
         # Not `frame_count`, which includes pictures that an edit list hides, and gaps in AVI.
-        if packets < len(self._stream.index_entries):
+        lacks_packets = packets < len(self._stream.index_entries)
+        if lacks_packets or is_cut_off(Path(self._video.uri), self._container.format.name):
             raise self._broken(packets, "the file is cut off")
         if damaged:
             raise video_errors.has_damaged_packets(self._video, damaged)

@@ -47,7 +47,8 @@ def breaks_off(
             "source cannot seek; give the file itself, or one made by 'ffmpeg -i IN -c copy "
             "-movflags +faststart OUT'"
         )
-    frames = f"{packets} of {total}" if total else str(packets)
+    # FFmpeg counts the frames of some containers only as it reads them.
+    frames = f"{packets} of {total}" if total and packets < total else str(packets)
     return SourceError(
         f"{video.shown} breaks off after {frames} frames ({reason}): the frames before that were "
         f"kept; {_advice(video)}"

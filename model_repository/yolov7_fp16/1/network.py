@@ -6,10 +6,12 @@ many small kernels of a network are one launch, and any number of images needs o
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from collections.abc import Callable, Sequence
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cupy as cp
 import numpy as np
@@ -111,9 +113,34 @@ def _runtime(name: str) -> Callable[..., Runtime]:
 
         return TorchRuntime
     if name == "cudnn":
-        from .planned.runtime import PlannedRuntime
-
-        return PlannedRuntime
+        return _planned_runtime
     from .onnx_runtime import OnnxRuntime
 
     return OnnxRuntime
+
+
+def _planned_runtime(model: Path, **memory: Any) -> Runtime:
+    """Make a `PlannedRuntime`.
+
+    Raises:
+        ValueError: It cannot serve, or there is no room for what it compiles.
+    """
+    from .planned.runtime import PlannedRuntime
+
+    try:
+        return PlannedRuntime(model, **memory)
+    except OSError as error:
+        if not _is_about_room(error):
+            raise
+        folder = tempfile.tempdir or "the folder for temporary files"
+        raise ValueError(
+            f"the profile 'cudnn-gpu' cannot keep what it compiles ({error}): free space in "
+            f"{folder} and in CuPy's cache, or set TMPDIR and CUPY_CACHE_DIR to other folders"
+        ) from error
+
+
+def _is_about_room(error: OSError) -> bool:
+    if error.errno == errno.ENOENT:
+        # If no folder for temporary files can be written, Python reports it without a file.
+        return error.filename is None
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
