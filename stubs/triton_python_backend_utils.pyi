@@ -39,8 +39,6 @@ class Tensor:
 class InferenceRequest:
     """What one caller asks for."""
 
-    def inputs(self) -> list[Tensor]: ...
-
 class InferenceResponse:
     """The answer to one request."""
 
@@ -48,6 +46,6 @@ class InferenceResponse:
         self, output_tensors: Sequence[Tensor] = ..., error: TritonError | None = None
     ) -> None: ...
 
-# None where the caller left an optional input out; no step asks for one by its name.
+# None where the caller left an optional input out; no step asks for another one that is missing.
 def get_input_tensor_by_name(request: InferenceRequest, name: str) -> Any: ...
 def get_output_config_by_name(model_config: dict[str, Any], name: str) -> dict[str, Any]: ...

@@ -50,13 +50,14 @@ class TritonPythonModel:
     ) -> list[pb_utils.InferenceResponse]:
         """Find the detections of all requests as one batch."""
         with self.stage.computing():
-            # Asking for each tensor by its name would list all of them each time.
-            inputs = [
-                {tensor.name(): self.stage.read(tensor) for tensor in request.inputs()}
-                for request in requests
-            ]
-            predictions = [arrays["output"] for arrays in inputs]
-            found = self.stage.detect(predictions, [arrays["letterbox"] for arrays in inputs])
+            predictions, letterboxes = (
+                [
+                    self.stage.read(pb_utils.get_input_tensor_by_name(request, name))
+                    for request in requests
+                ]
+                for name in ("output", "letterbox")
+            )
+            found = self.stage.detect(predictions, letterboxes)
         ends = accumulate(map(len, predictions), initial=0)
         answers = [
             pb_utils.InferenceResponse(

@@ -38,19 +38,19 @@ class TritonPythonModel:
     ) -> list[pb_utils.InferenceResponse]:
         """Run the images of all requests as one batch."""
         with self.stage.computing():
-            inputs = [self._inputs(request) for request in requests]
+            images: list[Array] = [self._input(request, "input") for request in requests]
             # Passed through with the rows, so that rows and letterbox always belong to one frame.
-            letterboxes = [arrays.get("letterbox") for arrays in inputs]
+            letterboxes = [self._input(request, "letterbox") for request in requests]
             carried = [None if one is None else one.copy() for one in letterboxes]
-            outputs = self.stage.run([arrays["input"] for arrays in inputs])
+            outputs = self.stage.run(images)
         answers = [self._answer(rows, one) for rows, one in zip(outputs, carried)]
         self.pause.check()
         return answers
 
-    def _inputs(self, request: pb_utils.InferenceRequest) -> dict[str, Array]:
-        """The arrays of a request by name: `input`, and `letterbox` if an ensemble sent it."""
-        # Asking for each tensor by its name would list all of them each time.
-        return {tensor.name(): self.stage.read(tensor) for tensor in request.inputs()}
+    def _input(self, request: pb_utils.InferenceRequest, name: str) -> Array | None:
+        """An input as an array; None if the request does not have it."""
+        tensor = pb_utils.get_input_tensor_by_name(request, name)
+        return None if tensor is None else self.stage.read(tensor)
 
     def _answer(self, rows: Array, letterbox: Array | None) -> pb_utils.InferenceResponse:
         tensors = [self.stage.tensor("output", rows)]
