@@ -100,7 +100,7 @@ def _cpu_s(pids: Iterable[int]) -> dict[str, float]:
 
 def _command(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        return list(process.cmdline())
     except psutil.ZombieProcess:
         # Its parent has not waited for it yet, so its time is not among the parent's.
         return [process.name()]
