@@ -69,7 +69,10 @@ def family(pid: int) -> tuple[int, ...]:
 
 
 def cpu_s(pids: Iterable[int]) -> float:
-    """Processor time so far of all these processes and of their ended children, in seconds."""
+    """Processor time so far of all these processes and of their ended children, in seconds.
+
+    The processes themselves may have ended too, until their parent waits for them.
+    """
     return sum(_cpu_s(pids).values())
 
 
@@ -91,8 +94,16 @@ def _cpu_s(pids: Iterable[int]) -> dict[str, float]:
         with contextlib.suppress(*_GONE):
             process = psutil.Process(pid)
             # User and system time, and those of the children that have ended.
-            spent[program_of(process.cmdline())] += sum(process.cpu_times()[:4])
+            spent[program_of(_command(process))] += sum(process.cpu_times()[:4])
     return dict(spent)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.ZombieProcess:
+        # Its parent has not waited for it yet, so its time is not among the parent's.
+        return [process.name()]
 
 
 def program_of(command: Sequence[str]) -> str:

@@ -26,8 +26,10 @@ from yolostream.client.ensemble import Transport
 from yolostream.server import embedded
 from yolostream.server.gpus import gpu_numbers
 
+from loadtest.errors import GpuError
 from loadtest.repository import ENSEMBLE, MODELS, SERVER_ENVIRONMENT
 from tests.instant import MODEL, serve_instant
+from tools.command import one_line_errors
 
 _MOST_INSTANT_SERVERS = 3
 _ROUNDS = 5
@@ -58,10 +60,15 @@ def _instant_servers() -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def _servers_on_gpus(profile: embedded.Profile) -> Iterator[list[str]]:
+    numbers = gpu_numbers()
+    if not numbers:
+        raise GpuError("no NVIDIA GPU here: run it on one, or without --profile")
+    # The variable may choose among the GPUs already.
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, numbers))).split(",")
     with contextlib.ExitStack() as stack:
         urls = []
-        for number in gpu_numbers():
-            with mock.patch.dict(os.environ, CUDA_VISIBLE_DEVICES=str(number)):
+        for gpu in chosen[: len(numbers)]:
+            with mock.patch.dict(os.environ, CUDA_VISIBLE_DEVICES=gpu.strip()):
                 server = embedded.serve(
                     MODELS, environment=SERVER_ENVIRONMENT, models=[ENSEMBLE], profile=profile
                 )
@@ -83,7 +90,7 @@ def main(
         transport="shared-memory" if on_gpu else "grpc",
         in_flight=_IN_FLIGHT_OF_EACH if on_gpu else _IN_FLIGHT,
     )
-    with servers as urls:
+    with one_line_errors(), servers as urls:
         clients = _CLIENTS_PER_GPU * len(urls) if on_gpu else 1
         # A process that is forked must not use gRPC.
         context = multiprocessing.get_context("spawn")

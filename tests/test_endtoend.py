@@ -211,6 +211,19 @@ def test_a_failed_run_is_recorded_and_keeps_its_log(tmp_path):
     assert (tmp_path / "raw" / "all_out-1-cpu" / "detect.log").exists()
 
 
+def test_a_wrong_number_is_reported_before_the_network_is_made(tmp_path):
+    options = ["--profile", "cpu", "--sources", "two", "--onnx", tmp_path / "missing.onnx"]
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest.endtoend", *options, "--output", tmp_path / "e.json"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == LoadTestError.exit_code
+    assert done.stderr.endswith("numbers such as 1,2,8, not 'two'\n")
+
+
 @pytest.mark.usefixtures("only_perf_analyzer")
 def test_a_quick_run_on_the_cpu(tmp_path):
     output = tmp_path / "endtoend.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import REPOSITORY
 
-from loadtest import machine
+from loadtest import machine, servers
 from loadtest.errors import GpuError, LoadTestError
 from loadtest.gpu import bench, engine, measuring, table
 from loadtest.gpu.bench import POINTS, ROWS, rows_of
@@ -24,6 +25,8 @@ from loadtest.repository import (
     ENSEMBLE,
     MODELS,
     NETWORK,
+    NMS,
+    PREPROCESS,
     SERVER_ENVIRONMENT,
     STEPS,
     write_repository,
@@ -63,7 +66,7 @@ def figures():
             "full_hd_cuda": {"words": "CUDA shared memory failed"},
             "cameras": {"cameras": 50, "steps": []},
             "stages": {"preprocess_us": 20.0, "nms_us": 25.5},
-            "memory": {"loaded_gb": 2.0, "after_work_gb": 3.25},
+            "memory": {"after_work_gb": 3.25},
         },
     }
 
@@ -298,6 +301,91 @@ def test_the_bare_loop_waits_for_each_batch(tmp_path, monkeypatch):
     assert len(figures["1"]["windows"]) == bench.QUICK.bare_windows
 
 
+_STAND_IN_LETTERBOX = """
+class CudaLetterbox:
+    def __init__(self, image_shape, *, max_batch):
+        assert (image_shape, max_batch) == ((3, 640, 640), 16)
+
+    def __call__(self, batches):
+        assert [frames.shape for frames in batches] == [(1, 360, 640, 3)] * 16
+        assert {frames.dtype.name for frames in batches} == {"uint8"}
+"""
+_STAND_IN_NMS = """
+from .nms import Thresholds
+
+class CudaNms:
+    def __init__(self, thresholds, *, max_batch):
+        assert isinstance(thresholds, Thresholds) and max_batch == 16
+        self.confidence = thresholds.confidence
+
+    def __call__(self, predictions, letterboxes):
+        assert [rows.shape for rows in predictions] == [(1, 25200, 6)] * 16
+        assert [(rows[..., 4] > self.confidence).sum() for rows in predictions] == [7] * 16
+        assert [one.shape for one in letterboxes] == [(1, 6)] * 16
+        assert {one.dtype.name for one in [*predictions, *letterboxes]} == {"float32"}
+"""
+_STAND_IN_TIMES = """
+import types
+import numpy
+from numpy import asarray, float32
+
+class Event:
+    def record(self):
+        pass
+
+    def synchronize(self):
+        pass
+
+class RawKernel:
+    def __init__(self, code, name):
+        assert f"void {name}(long long cycles)" in code
+
+    def __call__(self, grid, block, arguments):
+        assert (grid, block, arguments[0].dtype) == ((1,), (1,), numpy.int64)
+
+cuda = types.SimpleNamespace(Event=Event, get_elapsed_time=lambda before, after: 0.4)
+"""
+
+
+def test_the_stages_are_timed_on_batches_as_the_server_makes_them(tmp_path, monkeypatch):
+    write_repository(tmp_path, ONNX)
+    (tmp_path / PREPROCESS / "1" / "letterbox_cuda.py").write_text(_STAND_IN_LETTERBOX)
+    (tmp_path / NMS / "1" / "nms_cuda.py").write_text(_STAND_IN_NMS)
+    (tmp_path / "cupy.py").write_text(_STAND_IN_TIMES)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    one = SimpleNamespace(
+        environment=SERVER_ENVIRONMENT,
+        repository=tmp_path,
+        lengths=bench.QUICK,
+        network=bench.Network(ONNX, candidates=(6, 8)),
+    )
+    # 0.4 ms for 16 frames.
+    each = {"preprocess_us": 25.0, "nms_us": 25.0}
+    assert engine.stages(one) == {**each, "batch": 16, "frame": [360, 640]}
+
+
+def test_each_row_of_a_profile_is_measured_and_judged(tmp_path, monkeypatch):
+    def measure(point, raw, *, window_s, intervals=None):
+        assert (intervals is None) == (raw.name in ROWS)
+        return perf_row(1000.0)
+
+    @contextlib.contextmanager
+    def serving(profile, figures):
+        yield SimpleNamespace(), SimpleNamespace(folder=tmp_path, measure=measure)
+
+    one = SimpleNamespace(serving=serving, raw=tmp_path, lengths=bench.QUICK)
+    monkeypatch.setattr(engine, "bare", lambda *_: BARE)
+    monkeypatch.setattr(engine, "stages", lambda *_: {"preprocess_us": 20.0, "nms_us": 25.5})
+    monkeypatch.setattr(machine, "output_of", lambda *_: "1000\n24\n")
+    monkeypatch.setattr(measuring, "busy_poll_cores", contextlib.nullcontext)
+    monkeypatch.setattr(measuring, "_watched", lambda target: contextlib.nullcontext({}))
+    figures = {}
+    measuring.measure(one, "cudnn-gpu", ROWS, figures=figures)
+    assert figures["rows"].keys() == set(ROWS)
+    assert figures["rows"]["cameras"]["cameras"] == 34
+    assert "failed" not in table.section(of({"cudnn-gpu": figures}))
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [
@@ -328,6 +416,40 @@ def test_a_missing_gpu_is_reported_in_one_line(tmp_path):
     assert done.stderr.startswith("error: no NVIDIA GPU here")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "gpu.json").exists()
+
+
+@pytest.mark.skipif(machine.HAS_GPU, reason="there is a GPU")
+def test_servers_on_gpus_need_one():
+    command = [sys.executable, "-m", "loadtest.servers", "--profile", "onnx-gpu"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert done.returncode == GpuError.exit_code
+    assert "error: no NVIDIA GPU here" in done.stderr
+
+
+@pytest.mark.parametrize(("visible", "gpus"), [(None, ["0", "1"]), ("3, GPU-5,7", ["3", "GPU-5"])])
+def test_each_server_has_a_gpu_of_those_that_are_visible(visible, gpus, monkeypatch):
+    seen = []
+
+    @contextlib.contextmanager
+    def serve(*_, **options):
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+        yield SimpleNamespace(url="")
+
+    monkeypatch.setattr(servers.embedded, "serve", serve)
+    monkeypatch.setattr(servers, "gpu_numbers", lambda: [0, 1])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with servers._servers_on_gpus("onnx-gpu") as urls:
+        assert len(urls) == 2
+    assert seen == gpus
+
+
+def test_make_finds_or_makes_the_network_with_a_function_that_exists():
+    (code,) = re.findall(r'python -c "(.*)"', (REPOSITORY / "Makefile").read_text())
+    subprocess.run(
+        [sys.executable, "-c", code.replace("$@.new", str(ONNX))], cwd=REPOSITORY, check=True
+    )
 
 
 def test_a_server_that_does_not_start_leaves_partial_figures(tmp_path):

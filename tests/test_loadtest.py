@@ -39,12 +39,18 @@ def test_the_processes_of_a_running_server_are_found():
     assert not any(psutil.pid_exists(pid) for pid in target.pids)
 
 
-def test_the_processor_time_of_a_child_counts_after_it_has_ended():
+@pytest.mark.parametrize("start", ["run", "Popen"])
+def test_the_processor_time_of_a_child_counts_after_it_has_ended(start):
     work = "import time\nwhile time.process_time() < 0.5: pass"
-    program = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}]); input()"
+    # `run` waits for the child. After `Popen`, nobody does, as while the workers of `detect` end.
+    program = (
+        f"import subprocess as s, sys; c = s.{start}([sys.executable, '-c', {work!r}]); input()"
+    )
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as parent:
-        poll(lambda: cpu_s([parent.pid]) >= 0.5, what="the child's processor time in its parent's")
-        assert family(parent.pid) == (parent.pid,)
+        poll(lambda: cpu_s(family(parent.pid)) >= 0.5, what="the processor time of the child")
+        children = psutil.Process(parent.pid).children
+        poll(lambda: all(one.status() == "zombie" for one in children()), what="the child's end")
+        assert cpu_s(family(parent.pid)) >= 0.5
 
 
 def test_a_missing_server_or_model_is_named(triton):

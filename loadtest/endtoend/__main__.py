@@ -58,10 +58,12 @@ def main(
     with workplace() as work:
         chosen = profile_of(profile, server_environment)
         usual = _QUICK_GPU_SOURCES if quick else _GPU_SOURCES
+        # A wrong number is reported before anything is made.
+        numbers = counts(sources or (_CPU_SOURCES if chosen == "cpu" else usual))
         setting = Setting(
             bench=Bench.ready(onnx, server_environment, work, raw, quick=quick),
             profile=chosen,
-            sources=counts(sources or (_CPU_SOURCES if chosen == "cpu" else usual)),
+            sources=numbers,
             seconds=seconds or (2.0 if quick else 10.0),
             tries=1 if quick else 2,
             clips=raw / "clips",

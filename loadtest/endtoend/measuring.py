@@ -100,12 +100,9 @@ def _ask(setting: Setting, load: Load, part: str, own: Figures) -> None:
 def _run_all(
     setting: Setting, figures: Figures, target: Target, connection: InferenceServerClient
 ) -> None:
-    length, decoders = (
-        Length(setting.seconds, figures["own_rate"]["frames_per_s"]),
-        figures["decoders"],
-    )
-    scenarios = list(plan.files(setting.sources, decoders, length))
-    live = plan.cameras(1, decoders[0], setting.seconds)
+    length = Length(setting.seconds, figures["own_rate"]["frames_per_s"])
+    scenarios = list(plan.files(setting.sources, figures["decoders"], length))
+    live = plan.cameras(1, figures["decoders"][0], setting.seconds)
     say("making the clips, unless an earlier run made them")
     longest = max(scenario.frames_each for scenario in (live, *scenarios))
     clips = material(setting.clips, frames=longest, full_hd=setting.profile != "cpu")

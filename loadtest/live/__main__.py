@@ -60,6 +60,8 @@ def main(
     with workplace():
         # The bar of the age is for a machine without a GPU.
         chosen = profile or ("cpu" if figure == "age" else profile_of(None, server_environment))
+        on_gpu = chosen != "cpu"
+        numbers = counts(cameras or (_GPU_CAMERAS if on_gpu else _CPU_CAMERAS))
         with (
             served(
                 url,
@@ -72,10 +74,8 @@ def main(
                 output or RESULTS_FOLDER / f"live_{figure}.json", tool="loadtest.live"
             ) as found,
         ):
-            on_gpu = chosen != "cpu"
             length, raw = seconds or _SECONDS[figure], REPOSITORY / "output" / "live"
             setting = Setting(target.url, model, on_gpu, length, raw)
-            numbers = counts(cameras or (_GPU_CAMERAS if on_gpu else _CPU_CAMERAS))
             measures: dict[Figure, Callable[[], dict[str, Any]]] = {
                 "age": lambda: one_camera.age(setting),
                 "capacity": lambda: many_cameras.capacity(setting, numbers=numbers),
