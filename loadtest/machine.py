@@ -14,11 +14,12 @@ import psutil
 from yolostream import __version__
 from yolostream.client.connection import connect
 from yolostream.client.triton_errors import translated
+from yolostream.server.gpus import gpu_numbers
 
 from loadtest.errors import GpuError
 from loadtest.processes import output_of
 
-HAS_GPU = any(Path("/dev").glob("nvidia[0-9]*"))
+HAS_GPU = bool(gpu_numbers())
 _TIMEOUT_S = 10.0
 _MIB = 2**20
 _SETTLING_S = 0.5

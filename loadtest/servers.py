@@ -13,7 +13,7 @@ import os
 import statistics
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Annotated
@@ -92,21 +92,28 @@ def main(
     )
     with one_line_errors(), servers as urls:
         clients = _CLIENTS_PER_GPU * len(urls) if on_gpu else 1
-        # A process that is forked must not use gRPC.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(clients, mp_context=context) as pool:
-            counts = range(1, len(urls) + 1)
-            # The first round starts the processes, and does not count.
-            rounds = [
-                {n: sum(pool.map(measure, [urls[:n]] * clients)) for n in counts}
-                for _ in range(1 + _ROUNDS)
-            ][1:]
-    for n in counts:
-        speeds = [one[n] for one in rounds]
-        typer.echo(
-            f"{n} servers, {clients} clients: {statistics.median(speeds):.0f} frames/s "
-            f"({min(speeds):.0f} to {max(speeds):.0f})"
-        )
+        for n, rates in _rounds(measure, urls, clients).items():
+            typer.echo(
+                f"{n} servers, {clients} clients: {statistics.median(rates):.0f} frames/s "
+                f"({min(rates):.0f} to {max(rates):.0f})"
+            )
+
+
+def _rounds(
+    measure: Callable[[list[str]], float], urls: list[str], clients: int
+) -> dict[int, list[float]]:
+    """By number of servers, the frames/s of all clients together in each round."""
+    rates: dict[int, list[float]] = {n: [] for n in range(1, len(urls) + 1)}
+    # A process that is forked must not use gRPC.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(clients, mp_context=context) as pool:
+        for number in range(1 + _ROUNDS):
+            for n, of_n in rates.items():
+                rate = sum(pool.map(measure, [urls[:n]] * clients))
+                # The first round starts the processes, and does not count.
+                if number > 0:
+                    of_n.append(rate)
+    return rates
 
 
 if __name__ == "__main__":

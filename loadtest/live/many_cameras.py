@@ -128,10 +128,9 @@ def overload_figures(seen: Scrape, seconds: float) -> dict[str, Any]:
     """The figures of an overloaded service.
 
     Returns:
-        `frames_per_s` that were completed; `each`, of each camera; `fairness`, the least of
-        these over the most; `age_ms`;
-        `request_ms`, the mean time from sending a frame to its answer; `age_bar_ms`, the staleness
-        budget and one answer; and `dropped` frames, by cause.
+        `frames_per_s` that were completed; `each`, of each camera; `fairness`, the least of these
+        over the most; `age_ms`; `request_ms`, the mean time from sending a frame to its answer;
+        `age_bar_ms`, the staleness budget and one answer; and `dropped` frames, by cause.
     """
     completed = seen.by_camera("frames_completed_total")
     request_s, requests = (
